@@ -1,0 +1,175 @@
+//! A progress bar and a live line for each layer.
+
+use std::time::Duration;
+
+use console::{Term, pad_str, style, truncate_str};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use osn_recipes::run::{DecisionNote, Evaluation, LayerStatus, Progress, RunStart};
+use osn_report::short;
+
+use super::{Display, headline, headline_score, losses, scores};
+
+/// Cells of a strength bar.
+const BAR_CELLS: usize = 8;
+/// A layer's path takes no more than this share of its line.
+const PATH_SHARE: usize = 3;
+/// Lines of the screen that are not for layers: the bar, what is above it, and the cursor's.
+const OTHER_LINES: usize = 4;
+/// How often the clock on the bar moves while nothing else does.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Draws on standard error.
+#[derive(Debug, Default)]
+pub(super) struct Terminal {
+    screen: MultiProgress,
+    bar: Option<ProgressBar>,
+    layers: Vec<ProgressBar>,
+    score: String,
+}
+
+impl Display for Terminal {
+    fn started(&mut self, start: &RunStart) {
+        let _ = self.screen.println(style(headline(start)).for_stderr().bold().to_string());
+        let bar = self.screen.add(ProgressBar::new(start.steps).with_style(bar_style()));
+        bar.enable_steady_tick(TICK);
+        self.bar = Some(bar);
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(progress.step);
+            bar.set_message(format!("{}  {}", losses(progress), self.score));
+        }
+        self.show_layers(progress.layers);
+    }
+
+    fn evaluated(&mut self, evaluation: &Evaluation) {
+        self.score = headline_score(evaluation).unwrap_or_default();
+        let _ = self.screen.println(format!("step {}  {}", evaluation.step, scores(evaluation)));
+    }
+
+    /// Each layer's line shows its last decision and reason already.
+    fn decided(&mut self, _: &DecisionNote) {}
+
+    fn close(&mut self) {
+        self.layers.drain(..).chain(self.bar.take()).for_each(|bar| bar.finish_and_clear());
+    }
+
+    fn notifier(&self) -> Box<dyn Fn(&str) + Send> {
+        let screen = self.screen.clone();
+        Box::new(move |text| {
+            let _ = screen.println(style(text).for_stderr().yellow().to_string());
+        })
+    }
+}
+
+impl Terminal {
+    fn show_layers(&mut self, layers: &[LayerStatus]) {
+        let (rows, columns) = Term::stderr().size();
+        let room = usize::from(rows).saturating_sub(OTHER_LINES);
+        let lines = layer_lines(layers, room, usize::from(columns).saturating_sub(1));
+        while self.layers.len() < lines.len() {
+            self.layers.push(self.screen.add(ProgressBar::no_length().with_style(line_style())));
+        }
+        for (bar, line) in self.layers.iter().zip(lines) {
+            bar.set_message(line);
+        }
+    }
+}
+
+fn bar_style() -> ProgressStyle {
+    let template = "{bar:24.cyan/dim} {pos}/{len}  left {eta}  {wide_msg}";
+    style_of(template).progress_chars("━━─")
+}
+
+fn line_style() -> ProgressStyle {
+    style_of("{msg}")
+}
+
+fn style_of(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates of this file are well formed")
+}
+
+/// One line a layer, the last saying how many do not fit.
+fn layer_lines(layers: &[LayerStatus], room: usize, columns: usize) -> Vec<String> {
+    let width = path_width(layers).min(columns / PATH_SHARE);
+    let n_shown = if layers.len() <= room { layers.len() } else { room.saturating_sub(1) };
+    let shown = layers[..n_shown].iter().map(|layer| layer_line(layer, width));
+    let n_hidden = layers.len() - n_shown;
+    let more = (n_hidden > 0).then(|| format!("  and {n_hidden} more layers"));
+    shown.chain(more).map(|line| truncate_str(&line, columns, "…").into_owned()).collect()
+}
+
+fn path_width(layers: &[LayerStatus]) -> usize {
+    let longest = layers.iter().map(|layer| layer.path.chars().count()).max();
+    longest.unwrap_or_default()
+}
+
+fn layer_line(layer: &LayerStatus, path_width: usize) -> String {
+    let path = truncate_str(&layer.path, path_width, "…").into_owned();
+    let path = pad_str(&path, path_width, console::Alignment::Left, None).into_owned();
+    let target = layer.target.map_or_else(|| "–".to_owned(), short);
+    let bar = style(strength_bar(layer.strength)).for_stderr().cyan();
+    let action = style(&layer.action).for_stderr().bold();
+    let reason = style(&layer.reason).for_stderr().dim();
+    format!("  {path}  σ {:>7} → {target:>6}  {bar}  {action}: {reason}", short(layer.sigma))
+}
+
+/// A strength from 0 to 1 as a bar of eighths of a cell.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped before; NaN becomes 0"
+)]
+fn strength_bar(strength: f64) -> String {
+    const EIGHTHS: [char; 8] = ['·', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    // A strength that is not a number is drawn as off.
+    let filled = (strength.clamp(0.0, 1.0) * (BAR_CELLS * 8) as f64).round() as usize;
+    let cell = |index: usize| match filled.saturating_sub(index * 8) {
+        8.. => '█',
+        eighths => EIGHTHS[eighths],
+    };
+    (0..BAR_CELLS).map(cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(path: &str) -> LayerStatus {
+        LayerStatus {
+            path: path.into(),
+            sigma: 3.25,
+            target: Some(1.0),
+            scale: 0.5,
+            strength: 0.5,
+            action: "cap".into(),
+            reason: "sigma 3.250 above 1".into(),
+        }
+    }
+
+    #[test]
+    fn a_strength_fills_its_bar() {
+        assert_eq!(strength_bar(0.0), "········");
+        assert_eq!(strength_bar(0.5), "████····");
+        assert_eq!(strength_bar(1.0), "████████");
+        assert_eq!(strength_bar(1.0 / 64.0), "▏·······");
+        assert_eq!([f64::NAN, -1.0, 2.0].map(strength_bar), ["········", "········", "████████"]);
+    }
+
+    #[test]
+    fn lines_fit_the_terminal_and_say_what_is_left_out() {
+        let layers: Vec<_> = (0..10).map(|i| layer(&format!("block{i}.weight"))).collect();
+        let lines = layer_lines(&layers, 4, 40);
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[3], "  and 7 more layers");
+        assert!(lines.iter().all(|line| console::measure_text_width(line) <= 40));
+        assert_eq!(layer_lines(&layers, 10, 40).len(), 10);
+    }
+
+    #[test]
+    fn a_layer_that_is_left_alone_has_no_target() {
+        let off = LayerStatus { target: None, strength: 0.0, action: "off".into(), ..layer("w") };
+        assert!(layer_line(&off, 8).contains("σ   3.250 →      –  ········  off:"));
+    }
+}

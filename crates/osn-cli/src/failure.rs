@@ -1,0 +1,79 @@
+//! What goes wrong, in one line and with the right exit code.
+
+use std::fmt::Display;
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
+
+use console::style;
+use osn_recipes::run::RunError;
+
+/// The run failed on its way.
+pub(crate) const FAILED: u8 = 1;
+/// What was asked for cannot be done.
+pub(crate) const BAD_INPUT: u8 = 2;
+/// Stopped by its user, as a shell reports a program that Ctrl-C ended.
+pub(crate) const STOPPED: u8 = 130;
+
+/// A command that did not succeed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    exit_code: u8,
+}
+
+impl Failure {
+    /// Bad usage or bad input.
+    pub(crate) fn bad_input(message: impl Display) -> Self {
+        Self { message: message.to_string(), exit_code: BAD_INPUT }
+    }
+
+    /// Something that worked out badly on its way.
+    pub(crate) fn failed(message: impl Display) -> Self {
+        Self { message: message.to_string(), exit_code: FAILED }
+    }
+
+    /// Adds what else the reader should know.
+    pub(crate) fn and(mut self, more: impl Display) -> Self {
+        self.message = format!("{}; {more}", self.message);
+        self
+    }
+
+    /// Prints the failure as one line and returns its exit code.
+    pub(crate) fn show(&self) -> ExitCode {
+        let label = style("error:").for_stderr().red().bold();
+        eprintln!("{label} {}", one_line(&self.message));
+        ExitCode::from(self.exit_code)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        if error.is_bad_input() { Self::bad_input(error) } else { Self::failed(error) }
+    }
+}
+
+/// Prints a panic as one line in place of a backtrace: it is a mistake in the program, and the line
+/// says where.
+pub(crate) fn show_panic(info: &PanicHookInfo) {
+    let message = info.payload_as_str().unwrap_or("no message");
+    let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    let label = style("error:").for_stderr().red().bold();
+    eprintln!("{label} a mistake in osn{place}: {}; please report it", one_line(message));
+}
+
+/// The lines of a message as one; messages of others may have several.
+fn one_line(message: &str) -> String {
+    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ").replace(":; ", ": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_lines_become_one() {
+        assert_eq!(one_line("bad\n\n  tip: good\r\n"), "bad; tip: good");
+        assert_eq!(one_line("missing:\n  <RUN>"), "missing: <RUN>");
+    }
+}

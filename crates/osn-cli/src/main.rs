@@ -1,0 +1,38 @@
+//! The osn command: parses, calls, prints.
+//!
+//! Data goes to standard output, everything else to standard error. Exit codes: 0 success, 1 the
+//! run failed, 2 bad usage or bad input, 130 stopped with Ctrl-C.
+
+#![expect(clippy::print_stderr, reason = "this is the program that speaks to a person")]
+
+mod args;
+mod data;
+mod display;
+mod failure;
+mod interrupt;
+mod report;
+mod train;
+
+use std::panic;
+use std::process::ExitCode;
+
+use args::{Command, DataCommand, TrainArgs};
+use failure::{FAILED, Failure};
+
+fn main() -> ExitCode {
+    panic::set_hook(Box::new(failure::show_panic));
+    panic::catch_unwind(run).unwrap_or(ExitCode::from(FAILED))
+}
+
+fn run() -> ExitCode {
+    args::parse().and_then(execute).unwrap_or_else(|failure| failure.show())
+}
+
+fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
+    match command {
+        None => train::run(&TrainArgs::default()),
+        Some(Command::Train(args)) => train::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Data { command: None | Some(DataCommand::List) }) => data::list(),
+    }
+}

@@ -1,0 +1,63 @@
+//! `osn report`: runs as one page.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use osn_recipes::run::RunFolder;
+use osn_report::{RunRecord, Sample};
+
+use crate::args::ReportArgs;
+use crate::failure::Failure;
+
+/// Writes the page that is asked for.
+pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
+    let output = output(args)?;
+    let runs: Vec<_> = args.runs.iter().map(|run| read(run)).collect::<Result<_, _>>()?;
+    write(&output, &runs)?;
+    eprintln!("wrote {}", output.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a run's own `report.html` and returns its path.
+pub(crate) fn write_own(folder: &Path) -> Result<PathBuf, Failure> {
+    let path = RunFolder::open(folder).map_err(Failure::bad_input)?.report_path();
+    write(&path, &[read(folder)?])?;
+    Ok(path)
+}
+
+fn output(args: &ReportArgs) -> Result<PathBuf, Failure> {
+    match (&args.output, &args.runs[..]) {
+        (Some(path), _) => Ok(path.clone()),
+        (None, [run]) => Ok(RunFolder::open(run).map_err(Failure::bad_input)?.report_path()),
+        (None, _) => Err(Failure::bad_input("several runs need a file to go to: -o FILE.html")),
+    }
+}
+
+fn read(path: &Path) -> Result<RunRecord, Failure> {
+    let folder = RunFolder::open(path).map_err(Failure::bad_input)?;
+    let description = read_text(&folder.description_path())?;
+    let record = read_text(&folder.record_path())?;
+    RunRecord::read(&description, &record, samples(&folder)?)
+        .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))
+}
+
+fn samples(folder: &RunFolder) -> Result<Vec<Sample>, Failure> {
+    let pictures = folder.samples().map_err(Failure::bad_input)?;
+    pictures.into_iter().map(|(step, path)| Ok(Sample { step, png: read_bytes(&path)? })).collect()
+}
+
+/// A killed run may have cut the record inside a character.
+fn read_text(path: &Path) -> Result<String, Failure> {
+    Ok(String::from_utf8_lossy(&read_bytes(path)?).into_owned())
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path)
+        .map_err(|error| Failure::bad_input(format!("cannot read {}: {error}", path.display())))
+}
+
+fn write(path: &Path, runs: &[RunRecord]) -> Result<(), Failure> {
+    fs::write(path, osn_report::page(runs))
+        .map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))
+}

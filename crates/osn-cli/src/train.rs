@@ -1,0 +1,192 @@
+//! `osn train`: one run, watched.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use osn_recipes::run::{
+    DecisionNote, Evaluation, Observer, Progress, RunStart, RunStatus, RunSummary, TrainRequest,
+};
+use osn_report::{duration, short};
+
+use crate::args::{DEFAULT_OUT, DEFAULT_SEED, TrainArgs};
+use crate::display::{self, Display};
+use crate::failure::{Failure, STOPPED};
+use crate::interrupt::{self, StopFlag};
+use crate::report;
+
+/// Trains what is asked for and says where everything is.
+pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
+    let display = display::for_stderr();
+    let stop = interrupt::watch(display.notifier())?;
+    let mut watch = Watch { display, stop, folder: None };
+    let outcome = osn_recipes::train(&request(args), &mut watch);
+    watch.display.close();
+    match outcome {
+        Ok(summary) => conclude(args, &summary),
+        Err(error) => Err(fail(error.into(), watch.folder.as_deref())),
+    }
+}
+
+fn request(args: &TrainArgs) -> TrainRequest {
+    TrainRequest {
+        recipe: args.recipe.clone(),
+        preset: args.preset.clone(),
+        decide: args.decide.clone(),
+        data: args.data.clone(),
+        seed: args.seed,
+        settings: args.settings.clone(),
+        out: args.out.clone(),
+        device: args.device.clone(),
+    }
+}
+
+/// Passes what happens on to the display, and the user's wish to stop on to the recipe.
+struct Watch {
+    display: Box<dyn Display>,
+    stop: StopFlag,
+    folder: Option<PathBuf>,
+}
+
+impl Observer for Watch {
+    fn started(&mut self, start: &RunStart) {
+        self.folder = Some(start.folder.to_owned());
+        self.display.started(start);
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        self.display.progress(progress);
+    }
+
+    fn evaluated(&mut self, evaluation: &Evaluation) {
+        self.display.evaluated(evaluation);
+    }
+
+    fn decided(&mut self, decision: &DecisionNote) {
+        self.display.decided(decision);
+    }
+
+    fn finished(&mut self, _: &RunSummary) {}
+
+    fn should_stop(&self) -> bool {
+        self.stop.is_set()
+    }
+}
+
+fn conclude(args: &TrainArgs, summary: &RunSummary) -> Result<ExitCode, Failure> {
+    let page = report::write_own(&summary.folder)?;
+    eprint!("{}", ending(args, summary, &page));
+    // For scripts; a person has just read it.
+    if !io::stdout().is_terminal() {
+        let _ = writeln!(io::stdout(), "{}", summary.folder.display());
+    }
+    let is_stopped = summary.status == RunStatus::Stopped;
+    Ok(if is_stopped { ExitCode::from(STOPPED) } else { ExitCode::SUCCESS })
+}
+
+/// A failed run that got as far as a folder has a record worth looking at.
+fn fail(failure: Failure, folder: Option<&Path>) -> Failure {
+    let Some(folder) = folder else { return failure };
+    // The failure of the run is the news; a page that cannot be written is not.
+    let _ = report::write_own(folder);
+    failure.and(format_args!("the record up to there is in {}", folder.display()))
+}
+
+fn ending(args: &TrainArgs, summary: &RunSummary, page: &Path) -> String {
+    let word = if summary.status == RunStatus::Stopped { "stopped" } else { "finished" };
+    let (steps, time) = (summary.steps, duration(summary.wall_secs));
+    let folder = summary.folder.display();
+    format!(
+        "{word} after {steps} steps in {time}\n\n{}\n  run      {folder}\n  samples  {}\n  report   {}\n\nnext: {}\n",
+        scores(summary),
+        summary.folder.join("samples").display(),
+        page.display(),
+        next_command(args),
+    )
+}
+
+fn scores(summary: &RunSummary) -> String {
+    if summary.metrics.is_empty() {
+        return String::new();
+    }
+    let row = |(name, value): (&String, &f64)| {
+        let floor = summary.floor.get(name).map_or_else(|| "–".to_owned(), |floor| short(*floor));
+        format!("  {name:12}{:>10}  {floor:>18}\n", short(*value))
+    };
+    let title = format!("  {:12}{:>10}  {:>18}\n", "", "generated", "real against real");
+    summary.metrics.iter().map(row).fold(title, |table, row| table + &row)
+}
+
+/// What tells the user most after this run: the same run without osn's hand, or after that one,
+/// with the recipe's own rule.
+fn next_command(args: &TrainArgs) -> String {
+    let is_never = args.decide.as_deref() == Some("never");
+    let (decide, what) = if is_never {
+        (None, "the same run with the recipe's own rule")
+    } else {
+        (Some("never".to_owned()), "the same run with nothing held")
+    };
+    let next = TrainArgs { decide, ..args.clone() };
+    format!("{what}, to compare with\n  {}", command_line(&next))
+}
+
+/// The command line that gives these arguments, without what is the default.
+fn command_line(args: &TrainArgs) -> String {
+    let mut words = vec!["osn".to_owned(), "train".to_owned(), quoted(&args.recipe)];
+    let mut option = |name: &str, value: Option<&str>| {
+        words.extend(value.map(|value| format!("--{name} {}", quoted(value))));
+    };
+    option("decide", args.decide.as_deref());
+    option("preset", args.preset.as_deref());
+    option("data", args.data.as_deref());
+    option("device", args.device.as_deref());
+    let seed = (args.seed != DEFAULT_SEED).then(|| args.seed.to_string());
+    option("seed", seed.as_deref());
+    let out = args.out.to_string_lossy();
+    option("out", (out != DEFAULT_OUT).then_some(&*out));
+    for (key, value) in &args.settings {
+        option("set", Some(&format!("{key}={value}")));
+    }
+    words.join(" ")
+}
+
+/// A word as a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_keeps_what_was_asked_for() {
+        let args = TrainArgs {
+            decide: Some("always".into()),
+            data: Some("my images".into()),
+            seed: 7,
+            settings: vec![("steps".into(), "10".into())],
+            ..TrainArgs::default()
+        };
+        let next = next_command(&args);
+        let expected = "osn train gan --decide never --data 'my images' --seed 7 --set steps=10";
+        assert_eq!(next.lines().last().unwrap().trim(), expected);
+    }
+
+    #[test]
+    fn after_never_comes_the_default_rule() {
+        let args = TrainArgs { decide: Some("never".into()), ..TrainArgs::default() };
+        assert!(next_command(&args).ends_with("\n  osn train gan"));
+    }
+
+    #[test]
+    fn odd_words_are_quoted_for_the_shell() {
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,190 @@
+//! The command as its user meets it: what it prints where, and with which exit code.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Process, Stdio};
+use std::time::Duration;
+
+use assert_cmd::Command;
+use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
+use predicates::prelude::*;
+use predicates::str::{contains, diff, starts_with};
+
+fn osn(arguments: &[&str]) -> Command {
+    let mut command = cargo_bin_cmd!("osn");
+    command.args(arguments).env_remove("CLICOLOR_FORCE");
+    command
+}
+
+/// Bad usage and bad input: exit code 2, nothing on standard output, one line on standard error.
+fn refuses(arguments: &[&str], parts: &[&str]) {
+    let output = osn(arguments).assert().code(2).stdout("").stderr(starts_with("error: "));
+    let line = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    for part in parts {
+        assert!(line.contains(part), "'{part}' is missing in: {line}");
+    }
+}
+
+/// A run of two steps into a fresh folder: that of the run, and what holds it until it is dropped.
+fn short_run(arguments: &[&str]) -> (tempfile::TempDir, PathBuf) {
+    let out = tempfile::tempdir().unwrap();
+    let mut all = vec!["train", "--set", "steps=2", "--set", "log_every=1", "--out"];
+    all.push(out.path().to_str().unwrap());
+    all.extend(arguments);
+    let assert = osn(&all).assert().success();
+    let stdout = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    let folder = PathBuf::from(stdout.strip_suffix('\n').unwrap());
+    (out, folder)
+}
+
+fn run_json(folder: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(folder.join("run.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn help_goes_to_standard_output() {
+    osn(&["--help"]).assert().success().stderr("").stdout(
+        contains("train").and(contains("report")).and(contains("data")).and(contains("Usage: osn")),
+    );
+}
+
+#[test]
+fn the_help_of_train_names_recipes_presets_rules_and_devices() {
+    let names = ["gan", "quick", "standard", "never", "always", "flex", "--decide", "KEY=VALUE"];
+    let output = osn(&["train", "--help"]).assert().success();
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    for name in names {
+        assert!(text.contains(name), "{name} is missing in {text}");
+    }
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    let expected = format!("osn {}\n", env!("CARGO_PKG_VERSION"));
+    osn(&["--version"]).assert().success().stdout(diff(expected));
+}
+
+#[test]
+fn bad_usage_is_one_line() {
+    refuses(&["foo"], &["'foo'", "train, report, data"]);
+    refuses(&["train", "--sed", "1"], &["'--sed'", "'--seed'"]);
+    refuses(&["train", "--seed", "-1"], &["'-1'", "--seed"]);
+    refuses(&["train", "--set", "steps"], &["KEY=VALUE", "steps=500"]);
+    refuses(&["report"], &["<RUN>"]);
+}
+
+#[test]
+fn unknown_names_list_the_valid_ones() {
+    refuses(&["train", "gann"], &["'gann'", "valid: gan"]);
+    refuses(&["train", "--preset", "paperr"], &["'paperr'", "quick", "standard"]);
+    refuses(&["train", "--device", "abacus"], &["'abacus'", "flex"]);
+    refuses(&["train", "--decide", "perhaps"], &["perhaps", "never", "always"]);
+    refuses(&["train", "--data", "no-such-data"], &["no-such-data", "fashion-mnist"]);
+}
+
+#[test]
+fn a_bad_setting_names_the_key_and_what_it_expects() {
+    refuses(&["train", "--set", "steps=abc"], &["steps expects a whole number, got 'abc'"]);
+    refuses(&["train", "--set", "stepz=3"], &["'stepz'", "did you mean 'steps'?", "learning_rate"]);
+}
+
+#[test]
+fn a_refused_run_leaves_no_folder() {
+    let out = tempfile::tempdir().unwrap();
+    let runs = out.path().join("runs");
+    refuses(&["train", "--set", "steps=abc", "--out", runs.to_str().unwrap()], &[]);
+    assert!(!runs.exists());
+}
+
+#[test]
+fn data_lists_what_is_there_on_standard_output() {
+    for arguments in [&["data"][..], &["data", "list"]] {
+        let lists = contains("fashion-mnist-10k").and(contains("MIT"));
+        osn(arguments).assert().success().stdout(lists).stderr(contains("--data DIR"));
+    }
+}
+
+#[test]
+fn a_report_of_no_run_is_refused() {
+    let empty = tempfile::tempdir().unwrap();
+    let path = empty.path().to_str().unwrap();
+    refuses(&["report", path], &["run.json", "is this the folder of a run?"]);
+    refuses(&["report", path, path], &["-o FILE.html"]);
+}
+
+#[test]
+fn a_run_leaves_a_whole_folder_that_can_be_reported_again() {
+    let (_out, folder) = short_run(&["--seed", "7"]);
+    let description = run_json(&folder);
+    assert_eq!(description["status"], "finished");
+    assert_eq!(description["seed"], 7);
+    assert_eq!(description["config"]["steps"], 2);
+    assert_eq!(description["totals"]["steps"], 2);
+    let record = fs::read_to_string(folder.join("record.jsonl")).unwrap();
+    for event in ["step", "layer", "eval"] {
+        assert!(record.contains(&format!("{{\"event\":\"{event}\"")), "{event}");
+    }
+    assert!(folder.join("samples/step-000002.png").exists());
+    let page = fs::read(folder.join("report.html")).unwrap();
+    fs::remove_file(folder.join("report.html")).unwrap();
+    osn(&["report", folder.to_str().unwrap()]).assert().success().stdout("");
+    assert!(fs::read(folder.join("report.html")).unwrap() == page, "the same files, another page");
+}
+
+#[test]
+fn a_number_gone_bad_ends_the_run_with_one_line_and_a_whole_record() {
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().to_str().unwrap();
+    let settings = ["--set", "steps=50", "--set", "log_every=1", "--set", "learning_rate=1e30"];
+    let arguments = [&["train", "--decide", "never", "--out", path][..], &settings].concat();
+    let output = osn(&arguments).timeout(Duration::from_mins(5)).assert().code(1).stdout("");
+    let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{stderr}");
+    assert!(errors[0].contains("at step ") && errors[0].contains(" became "), "{stderr}");
+    let folder = fs::read_dir(out.path()).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(run_json(&folder)["status"], "failed");
+    assert!(fs::read_to_string(folder.join("record.jsonl")).unwrap().ends_with("}\n"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_run_with_a_whole_record() {
+    let out = tempfile::tempdir().unwrap();
+    let mut child = Process::new(cargo_bin!("osn"))
+        .args(["train", "--set", "log_every=1", "--out", out.path().to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let folder = wait_for_the_record(out.path());
+    let kill = Process::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let description = run_json(&folder);
+    assert_eq!(description["status"], "stopped");
+    let record = fs::read_to_string(folder.join("record.jsonl")).unwrap();
+    let last = record.lines().last().unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!(last["step"], description["totals"]["steps"], "the record goes up to the last step");
+    assert!(folder.join("report.html").exists());
+}
+
+/// The run's folder, once its record has something in it.
+#[cfg(unix)]
+fn wait_for_the_record(out: &Path) -> PathBuf {
+    for _ in 0..1200 {
+        let folder = fs::read_dir(out).unwrap().next().map(|entry| entry.unwrap().path());
+        let is_written = |folder: &PathBuf| {
+            fs::metadata(folder.join("record.jsonl")).is_ok_and(|file| file.len() > 0)
+        };
+        if let Some(folder) = folder.filter(is_written) {
+            return folder;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("no record after two minutes");
+}

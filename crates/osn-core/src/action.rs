@@ -1,0 +1,357 @@
+//! What is done to one weight, and how strongly.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::number::{concise, maybe_infinite};
+
+/// The smallest σ that a weight is scaled at: the smallest normal number of single precision.
+///
+/// At or below it (a zero weight, or one of nothing but subnormal numbers) the scale is 1.
+pub const SIGMA_FLOOR: f64 = f32::MIN_POSITIVE as f64;
+
+/// What is done to one weight `W` of largest singular value `σ`.
+///
+/// The layer computes with the effective weight `Ŵ = s·W`. An amount `a` in `[0, 1]` says how much of
+/// the action is in force; at `a = 0` every action is exactly off.
+///
+/// | action | scale `s` | strength `γ = −d ln s / d ln σ` |
+/// |---|---|---|
+/// | `Off` | 1 | 0 |
+/// | `Normalize` | `(c/σ)^a` | `a` |
+/// | `Cap`, soft | `exp(−a·softplus(τ·ln(σ/c))/τ)` | `a·sigmoid(τ·ln(σ/c))` |
+/// | `Cap`, hard (`τ = ∞`) | `min(1, c/σ)^a` | `a` if `σ > c`, else 0 |
+///
+/// With `G = ∂L/∂Ŵ`, the strength is what the gradient of the stored weight needs:
+/// `∂L/∂W = s·G − (γ/σ)·⟨G, Ŵ⟩·∂σ/∂W`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// Leaves the weight as it is: it is only measured.
+    Off,
+    /// Scales the weight up or down to a σ of `target`.
+    ///
+    /// With a target of 1 this is the spectral normalization `W/σ(W)` of Miyato et al. 2018
+    /// (section 2.1).
+    Normalize {
+        /// The σ `c` of the effective weight, greater than 0, dimensionless.
+        target: f64,
+    },
+    /// Scales the weight down towards a σ of `target` where it is larger, and hardly else.
+    ///
+    /// The hard cap is `W·min(1, c/σ)`, as in SNGP (Liu et al. 2020). The soft cap rounds its corner:
+    /// σ of the effective weight stays below `c`, and at `σ = c` the scale is `2^(−a/τ)`, not 1.
+    Cap {
+        /// The bound `c` on σ of the effective weight, greater than 0, dimensionless.
+        target: f64,
+        /// How sharp the corner at `σ = c` is (`τ`), greater than 0; infinite is a hard cap.
+        #[serde(default = "hard", with = "maybe_infinite")]
+        sharpness: f64,
+    },
+}
+
+fn hard() -> f64 {
+    f64::INFINITY
+}
+
+/// Why an action makes no sense.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActionError {
+    /// The target is not a size that a weight can have.
+    #[error(
+        "target {target} must be a positive number that single precision holds (1.2e-38 to 3.4e38)"
+    )]
+    Target {
+        /// What was asked for.
+        target: f64,
+    },
+    /// The sharpness of a cap is not a positive number.
+    #[error("sharpness {sharpness} must be a positive number, or inf for a hard cap")]
+    Sharpness {
+        /// What was asked for.
+        sharpness: f64,
+    },
+}
+
+impl Action {
+    /// The factor `s` on a weight of this `sigma` at this `amount`.
+    ///
+    /// A σ at or below [`SIGMA_FLOOR`], and one that is not finite, gives 1: a zero weight stays zero,
+    /// and nothing is done on the word of a broken measurement.
+    pub fn scale(&self, amount: f64, sigma: f64) -> f64 {
+        if !is_usable(sigma) {
+            return 1.0;
+        }
+        match *self {
+            Action::Off => 1.0,
+            Action::Normalize { target } => (target / sigma).powf(amount),
+            Action::Cap { target, sharpness: f64::INFINITY } => {
+                (target / sigma).min(1.0).powf(amount)
+            }
+            Action::Cap { target, sharpness } => {
+                (-amount * softened_excess((sigma / target).ln(), sharpness)).exp()
+            }
+        }
+    }
+
+    /// The strength `γ = −d ln s / d ln σ` on a weight of this `sigma` at this `amount`.
+    ///
+    /// It lies between 0 and `amount`, and is 0 wherever [`scale`](Self::scale) is 1 for want of a
+    /// usable σ. A hard cap has no derivative at `σ = c`; there it is 0, as below.
+    pub fn strength(&self, amount: f64, sigma: f64) -> f64 {
+        if !is_usable(sigma) {
+            return 0.0;
+        }
+        match *self {
+            Action::Off => 0.0,
+            Action::Normalize { .. } => amount,
+            Action::Cap { target, sharpness: f64::INFINITY } => {
+                if sigma > target {
+                    amount
+                } else {
+                    0.0
+                }
+            }
+            Action::Cap { target, sharpness } => {
+                amount * logistic(sharpness * (sigma / target).ln())
+            }
+        }
+    }
+
+    /// Returns the action's name: `off`, `normalize` or `cap`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Off => "off",
+            Action::Normalize { .. } => "normalize",
+            Action::Cap { .. } => "cap",
+        }
+    }
+
+    /// The target `c`, or nothing for [`Action::Off`].
+    pub fn target(&self) -> Option<f64> {
+        match *self {
+            Action::Off => None,
+            Action::Normalize { target } | Action::Cap { target, .. } => Some(target),
+        }
+    }
+
+    /// Checks that the numbers make sense.
+    ///
+    /// # Errors
+    ///
+    /// [`ActionError`] if the target is not a positive normal number of single precision, or the
+    /// sharpness not positive.
+    pub fn validate(&self) -> Result<(), ActionError> {
+        let held = SIGMA_FLOOR..=f64::from(f32::MAX);
+        if let Some(target) = self.target().filter(|target| !held.contains(target)) {
+            return Err(ActionError::Target { target });
+        }
+        match *self {
+            Action::Cap { sharpness, .. } if sharpness.is_nan() || sharpness <= 0.0 => {
+                Err(ActionError::Sharpness { sharpness })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same kind of action with another target; `Off` has none to change.
+    pub(crate) fn with_target(self, target: f64) -> Self {
+        match self {
+            Action::Off => Action::Off,
+            Action::Normalize { .. } => Action::Normalize { target },
+            Action::Cap { sharpness, .. } => Action::Cap { target, sharpness },
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Action::Off => f.write_str("off"),
+            Action::Normalize { target } => write!(f, "normalize to {}", concise(target)),
+            Action::Cap { target, sharpness: f64::INFINITY } => {
+                write!(f, "hard cap at {}", concise(target))
+            }
+            Action::Cap { target, sharpness } => {
+                write!(f, "soft cap at {} (sharpness {})", concise(target), concise(sharpness))
+            }
+        }
+    }
+}
+
+fn is_usable(sigma: f64) -> bool {
+    sigma > SIGMA_FLOOR && sigma.is_finite()
+}
+
+/// `softplus(τx)/τ`, written so that neither a large nor a small `τ` overflows.
+fn softened_excess(x: f64, sharpness: f64) -> f64 {
+    x.max(0.0) + (-sharpness * x.abs()).exp().ln_1p() / sharpness
+}
+
+fn logistic(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HARD_CAP: Action = Action::Cap { target: 2.0, sharpness: f64::INFINITY };
+
+    fn close(actual: f64, expected: f64) -> bool {
+        (actual - expected).abs() <= 1e-12 * expected.abs().max(1e-300)
+    }
+
+    pub(crate) fn any_action() -> impl Strategy<Value = Action> {
+        let target = (-88.0..88.0_f64).prop_map(f64::exp);
+        let sharpness = prop_oneof![Just(f64::INFINITY), (-7.0..7.0_f64).prop_map(f64::exp)];
+        prop_oneof![
+            Just(Action::Off),
+            target.clone().prop_map(|target| Action::Normalize { target }),
+            (target, sharpness).prop_map(|(target, sharpness)| Action::Cap { target, sharpness }),
+        ]
+    }
+
+    #[test]
+    fn the_table_holds_by_hand() {
+        let normalize = Action::Normalize { target: 2.0 };
+        assert_eq!((normalize.scale(1.0, 8.0), normalize.strength(1.0, 8.0)), (0.25, 1.0));
+        assert_eq!((normalize.scale(0.5, 8.0), normalize.strength(0.5, 8.0)), (0.5, 0.5));
+        assert_eq!((normalize.scale(1.0, 0.5), normalize.strength(1.0, 0.5)), (4.0, 1.0));
+        assert_eq!((HARD_CAP.scale(1.0, 8.0), HARD_CAP.strength(1.0, 8.0)), (0.25, 1.0));
+        assert_eq!((HARD_CAP.scale(0.5, 8.0), HARD_CAP.strength(0.5, 8.0)), (0.5, 0.5));
+        assert_eq!((HARD_CAP.scale(1.0, 0.5), HARD_CAP.strength(1.0, 0.5)), (1.0, 0.0));
+        assert_eq!((HARD_CAP.scale(1.0, 2.0), HARD_CAP.strength(1.0, 2.0)), (1.0, 0.0));
+        assert_eq!((Action::Off.scale(1.0, 8.0), Action::Off.strength(1.0, 8.0)), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_soft_cap_at_its_target_is_two_to_the_minus_amount_over_sharpness() {
+        let cap = Action::Cap { target: 3.0, sharpness: 4.0 };
+        assert!(close(cap.scale(1.0, 3.0), 0.840_896_415_253_714_6), "2^(-1/4)");
+        assert!(close(cap.scale(0.5, 3.0), 0.917_004_043_204_671_2), "2^(-1/8)");
+        assert_eq!(cap.strength(1.0, 3.0), 0.5);
+        assert_eq!(cap.strength(0.5, 3.0), 0.25);
+    }
+
+    #[test]
+    fn a_soft_cap_of_sharpness_one_is_one_over_one_plus_the_ratio() {
+        // exp(−ln(1 + σ/c)) = c/(c + σ), and the strength is σ/(c + σ).
+        let cap = Action::Cap { target: 2.0, sharpness: 1.0 };
+        assert!(close(cap.scale(1.0, 6.0), 0.25));
+        assert!(close(cap.strength(1.0, 6.0), 0.75));
+    }
+
+    #[test]
+    fn a_very_sharp_cap_is_the_hard_one() {
+        for sharpness in [1e6, 1e100, 1e300, f64::MAX] {
+            let sharp = Action::Cap { target: 2.0, sharpness };
+            for sigma in [1e-38, 0.5, 2.0, 8.0, 1e38] {
+                let difference = sharp.scale(1.0, sigma) - HARD_CAP.scale(1.0, sigma);
+                assert!(difference.abs() < 1e-6, "σ {sigma}, sharpness {sharpness}: {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_zero_or_broken_sigma_leaves_the_weight_alone() {
+        for action in [Action::Off, Action::Normalize { target: 1.0 }, HARD_CAP] {
+            for sigma in [0.0, 1e-45, SIGMA_FLOOR, -1.0, f64::NAN, f64::INFINITY] {
+                assert_eq!((action.scale(1.0, sigma), action.strength(1.0, sigma)), (1.0, 0.0));
+            }
+        }
+    }
+
+    #[test]
+    fn impossible_numbers_are_refused_by_name() {
+        for target in [0.0, -1.0, 1e-40, 1e39, f64::NAN, f64::INFINITY] {
+            let error = Action::Normalize { target }.validate().unwrap_err();
+            assert!(error.to_string().starts_with(&format!("target {target} must be")), "{error}");
+        }
+        for sharpness in [0.0, -1.0, f64::NAN] {
+            let error = Action::Cap { target: 1.0, sharpness }.validate().unwrap_err();
+            assert!(error.to_string().starts_with(&format!("sharpness {sharpness}")), "{error}");
+        }
+        assert_eq!(HARD_CAP.validate(), Ok(()));
+        assert_eq!(Action::Off.validate(), Ok(()));
+    }
+
+    #[test]
+    fn an_action_reads_as_words() {
+        let soft = Action::Cap { target: 2.0, sharpness: 8.0 };
+        assert_eq!(Action::Off.to_string(), "off");
+        assert_eq!(Action::Normalize { target: 1.0 }.to_string(), "normalize to 1");
+        assert_eq!(HARD_CAP.to_string(), "hard cap at 2");
+        assert_eq!(soft.to_string(), "soft cap at 2 (sharpness 8)");
+    }
+
+    #[test]
+    fn the_file_format_is_fixed() {
+        let written = |action: Action| serde_json::to_string(&action).unwrap();
+        assert_eq!(written(Action::Off), r#""off""#);
+        assert_eq!(written(Action::Normalize { target: 1.5 }), r#"{"normalize":{"target":1.5}}"#);
+        assert_eq!(written(HARD_CAP), r#"{"cap":{"target":2.0,"sharpness":"inf"}}"#);
+        let short: Action = serde_json::from_str(r#"{"cap":{"target":2}}"#).unwrap();
+        assert_eq!(short, HARD_CAP);
+        assert!(serde_json::from_str::<Action>(r#"{"cap":{"target":2,"sharpness":"x"}}"#).is_err());
+        assert!(serde_json::from_str::<Action>(r#"{"normalize":{"taget":2}}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn the_strength_is_the_slope_of_the_scale(
+            action in any_action(), amount in 0.0..=1.0, offset in -3.0..3.0_f64,
+        ) {
+            // Near the target, where a cap bends; a hard cap's corner itself has no slope.
+            let sigma = action.target().unwrap_or(1.0) * offset.exp();
+            let width = 1e-5;
+            let is_corner = offset.abs() <= 2.0 * width;
+            prop_assume!(sigma > 2.0 * SIGMA_FLOOR && !is_corner);
+            let log_scale = |shift: f64| action.scale(amount, sigma * shift.exp()).ln();
+            let slope = -(log_scale(width) - log_scale(-width)) / (2.0 * width);
+            let strength = action.strength(amount, sigma);
+            prop_assert!((slope - strength).abs() < 1e-5, "{slope} {strength}");
+        }
+
+        #[test]
+        fn no_size_and_no_sharpness_gives_a_broken_number(
+            action in any_action(), amount in 0.0..=1.0, log_sigma in -87.0..88.0_f64,
+            extreme in prop_oneof![Just(f64::MIN_POSITIVE), Just(1e-30), Just(1e30), Just(f64::MAX)],
+        ) {
+            let action = match action {
+                Action::Cap { target, .. } => Action::Cap { target, sharpness: extreme },
+                other => other,
+            };
+            let (scale, strength) =
+                (action.scale(amount, log_sigma.exp()), action.strength(amount, log_sigma.exp()));
+            prop_assert!(scale.is_finite() && scale >= 0.0, "{scale}");
+            prop_assert!((0.0..=amount).contains(&strength), "{strength}");
+        }
+
+        #[test]
+        fn a_cap_never_enlarges_and_holds_its_bound(
+            action in any_action(), log_sigma in -87.0..88.0_f64,
+        ) {
+            if let Action::Cap { target, .. } = action {
+                let scale = action.scale(1.0, log_sigma.exp());
+                prop_assert!(scale <= 1.0);
+                prop_assert!(scale * log_sigma.exp() <= target * (1.0 + 1e-12));
+            }
+        }
+
+        #[test]
+        fn amount_zero_is_exactly_off(action in any_action(), log_sigma in -87.0..88.0_f64) {
+            prop_assert_eq!(action.scale(0.0, log_sigma.exp()), 1.0);
+            prop_assert_eq!(action.strength(0.0, log_sigma.exp()), 0.0);
+        }
+
+        #[test]
+        fn an_action_survives_a_file(action in any_action()) {
+            let text = serde_json::to_string(&action).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Action>(&text).unwrap(), action);
+        }
+    }
+}

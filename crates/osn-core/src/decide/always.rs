@@ -1,0 +1,69 @@
+//! The rule `always`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Decision, RuleError,
+    rule::{ParameterDoc, RuleDoc},
+    text::{Text, Words},
+};
+use crate::{Action, ActionError, number::concise};
+
+/// Normalizes every layer to one σ from the first forward on, as Miyato et al. 2018 do with target 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Always {
+    /// The σ of every effective weight, greater than 0. Default: 1.
+    pub target: f64,
+}
+
+impl Default for Always {
+    fn default() -> Self {
+        Self { target: 1.0 }
+    }
+}
+
+impl Always {
+    pub(super) const DOC: RuleDoc = RuleDoc {
+        name: "always",
+        sentence: "Normalizes every layer to one σ.",
+        parameters: &[ParameterDoc {
+            name: "target",
+            default: "1",
+            meaning: "the σ of every effective weight",
+        }],
+    };
+
+    pub(super) fn read(text: &Text) -> Result<Self, RuleError> {
+        Ok(Self { target: text.number("target", Self::default().target)? })
+    }
+
+    pub(super) fn write(self, words: &mut Words) {
+        words.number("target", self.target, Self::default().target);
+    }
+
+    pub(super) fn validate(self) -> Result<(), ActionError> {
+        self.action().validate()
+    }
+
+    pub(super) fn at_attach(self) -> Decision {
+        let reason = format!("always: normalize to {}", concise(self.target));
+        Decision { action: self.action(), reason }
+    }
+
+    fn action(self) -> Action {
+        Action::Normalize { target: self.target }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layer_is_normalized_to_the_target() {
+        let decision = Always { target: 2.0 }.at_attach();
+        assert_eq!(decision.action, Action::Normalize { target: 2.0 });
+        assert_eq!(decision.reason, "always: normalize to 2");
+    }
+}

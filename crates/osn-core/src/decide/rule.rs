@@ -1,0 +1,417 @@
+//! The rules there are, as text, as files and as documentation.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Always, Cap, Decision, Never, Static,
+    text::{Text, Words},
+};
+use crate::{ActionError, GlobError, Layer};
+
+/// How it is decided what is done to each layer.
+///
+/// As text it is a name and parameters, `cap:target=2,dwell=100`; in a file it is an object,
+/// `{"rule": "cap", "target": 2, "dwell": 100}`. What is left out has its default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Rule {
+    /// Normalizes every layer.
+    Always(Always),
+    /// Leaves every layer as it is.
+    Never(Never),
+    /// Gives one action to selected layers.
+    Static(Static),
+    /// Holds a layer down while its σ is above a cap.
+    Cap(Cap),
+}
+
+/// What a rule does and what it can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleDoc {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub sentence: &'static str,
+    /// What it can be told.
+    pub parameters: &'static [ParameterDoc],
+}
+
+/// One parameter of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParameterDoc {
+    /// Its name.
+    pub name: &'static str,
+    /// Its default, as it would be written; [`ParameterDoc::ANY`] for a list, which may be repeated.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+impl ParameterDoc {
+    /// The default of a list: without a value it lets everything pass.
+    pub const ANY: &'static str = "any";
+
+    pub(super) const fn list(name: &'static str, meaning: &'static str) -> Self {
+        Self { name, default: Self::ANY, meaning }
+    }
+
+    /// Whether the parameter may be given more than once.
+    pub fn may_repeat(&self) -> bool {
+        self.default == Self::ANY
+    }
+}
+
+/// Why a rule cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// No rule has this name.
+    #[error("unknown rule `{name}`: expected one of {valid}")]
+    UnknownRule {
+        /// The name.
+        name: String,
+        /// The names there are.
+        valid: String,
+    },
+    /// The rule has no such parameter.
+    #[error("rule `{rule}` has no parameter `{key}`: expected {valid}")]
+    UnknownParameter {
+        /// The rule.
+        rule: &'static str,
+        /// The parameter.
+        key: String,
+        /// The parameters there are.
+        valid: String,
+    },
+    /// A part of the text is not of the form key=value.
+    #[error("rule `{rule}`: expected key=value, found `{text}`")]
+    NotAPair {
+        /// The rule.
+        rule: &'static str,
+        /// The part.
+        text: String,
+    },
+    /// A parameter that has one value is given twice.
+    #[error("rule `{rule}`: {key} is given twice")]
+    Repeated {
+        /// The rule.
+        rule: &'static str,
+        /// The parameter.
+        key: &'static str,
+    },
+    /// The value of a parameter cannot be used.
+    #[error("rule `{rule}`: {key} is `{value}`, expected {expected}")]
+    BadValue {
+        /// The rule.
+        rule: &'static str,
+        /// The parameter.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be a good one.
+        expected: String,
+    },
+    /// The action that the rule asks for makes no sense.
+    #[error("rule `{rule}`: {source}")]
+    Action {
+        /// The rule.
+        rule: &'static str,
+        /// Why not.
+        source: ActionError,
+    },
+    /// A path glob cannot be used.
+    #[error(transparent)]
+    Glob(#[from] GlobError),
+}
+
+impl Rule {
+    /// What every rule does and can be told, in the order in which they are offered.
+    pub fn catalogue() -> &'static [RuleDoc] {
+        &[Never::DOC, Always::DOC, Static::DOC, Cap::DOC]
+    }
+
+    /// Reads a rule from its text: `always`, `always:target=2`, `cap:target=1,hysteresis=0.05`.
+    ///
+    /// Parameters of `static` that are lists may be repeated: `static:kind=conv,kind=linear`.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError`], with the names or values that would be valid.
+    pub fn parse(text: &str) -> Result<Rule, RuleError> {
+        let (name, parameters) = text.split_once(':').unwrap_or((text, ""));
+        let name = name.trim();
+        let doc = Self::catalogue().iter().find(|doc| doc.name == name).ok_or_else(|| {
+            let valid = Self::catalogue().iter().map(|doc| doc.name).collect::<Vec<_>>();
+            RuleError::UnknownRule { name: name.to_owned(), valid: valid.join(", ") }
+        })?;
+        let rule = Self::read(doc, &Text::new(doc, parameters)?)?;
+        rule.validate()?;
+        Ok(rule)
+    }
+
+    fn read(doc: &RuleDoc, text: &Text) -> Result<Rule, RuleError> {
+        Ok(match doc.name {
+            "always" => Rule::Always(Always::read(text)?),
+            "static" => Rule::Static(Static::read(text)?),
+            "cap" => Rule::Cap(Cap::read(text)?),
+            _ => Rule::Never(Never {}),
+        })
+    }
+
+    /// What the rule does and can be told.
+    pub fn doc(&self) -> RuleDoc {
+        match self {
+            Rule::Always(_) => Always::DOC,
+            Rule::Never(_) => Never::DOC,
+            Rule::Static(_) => Static::DOC,
+            Rule::Cap(_) => Cap::DOC,
+        }
+    }
+
+    /// The rule's name, without its parameters.
+    pub fn name(&self) -> &'static str {
+        self.doc().name
+    }
+
+    /// The rule's text, with the parameters that are not at their default: [`parse`](Self::parse)
+    /// reads it back to the same rule.
+    pub fn label(&self) -> String {
+        let words = self.words();
+        if words.is_empty() { self.name().to_owned() } else { format!("{}:{words}", self.name()) }
+    }
+
+    /// The label with nothing in it that a file name should not have: `always-target=2`.
+    ///
+    /// Characters other than letters, digits and `. _ = -` become `_`, so two rules that differ only
+    /// in their globs can share one.
+    pub fn slug(&self) -> String {
+        let safe = |character: char| match character {
+            ':' | ',' => '-',
+            '.' | '_' | '=' | '-' => character,
+            _ if character.is_ascii_alphanumeric() => character,
+            _ => '_',
+        };
+        self.label().chars().map(safe).collect()
+    }
+
+    /// Checks that the parameters make sense, wherever they came from.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError`], naming the parameter and what it should be.
+    pub fn validate(&self) -> Result<(), RuleError> {
+        let action = match self {
+            Rule::Always(always) => always.validate(),
+            Rule::Never(_) => Ok(()),
+            Rule::Static(fixed) => fixed.validate(),
+            Rule::Cap(cap) => return cap.validate(),
+        };
+        action.map_err(|source| RuleError::Action { rule: self.name(), source })
+    }
+
+    /// The decision about a layer of which nothing is measured yet.
+    pub(super) fn at_attach(&self, layer: &Layer) -> Decision {
+        match self {
+            Rule::Always(always) => always.at_attach(),
+            Rule::Never(_) => Never::at_attach(),
+            Rule::Static(fixed) => fixed.at_attach(layer),
+            Rule::Cap(_) => Cap::at_attach(),
+        }
+    }
+
+    fn words(&self) -> Words {
+        let mut words = Words::default();
+        match self {
+            Rule::Always(always) => always.write(&mut words),
+            Rule::Never(_) => {}
+            Rule::Static(fixed) => fixed.write(&mut words),
+            Rule::Cap(cap) => cap.write(&mut words),
+        }
+        words
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(text: &str) -> String {
+        Rule::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn text_becomes_the_rule_it_says() {
+        assert_eq!(Rule::parse("always"), Ok(Rule::Always(Always { target: 1.0 })));
+        assert_eq!(Rule::parse("always:target=2"), Ok(Rule::Always(Always { target: 2.0 })));
+        assert_eq!(Rule::parse("never"), Ok(Rule::Never(Never {})));
+        assert_eq!(Rule::parse("static"), Ok(Rule::Static(Static::default())));
+        let cap = Cap { target: 1.5, sharpness: 8.0, hysteresis: 0.1, dwell: 50, interval: 5 };
+        let text = " cap : target = 1.5, sharpness=8, hysteresis=0.1, dwell=50, interval=5 ";
+        assert_eq!(Rule::parse(text), Ok(Rule::Cap(cap)));
+    }
+
+    #[test]
+    fn the_documented_defaults_are_the_defaults() {
+        for doc in Rule::catalogue() {
+            let default = Rule::parse(doc.name).unwrap();
+            assert_eq!((default.name(), default.doc()), (doc.name, *doc));
+            for parameter in doc.parameters.iter().filter(|it| !it.may_repeat()) {
+                // Sharpness is a parameter of caps only.
+                let action = if doc.name == "static" && parameter.name == "sharpness" {
+                    "action=cap,"
+                } else {
+                    ""
+                };
+                let plain = Rule::parse(&format!("{}:{action}", doc.name));
+                let text = format!("{}:{action}{}={}", doc.name, parameter.name, parameter.default);
+                assert_eq!(Rule::parse(&text), plain, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let names = "expected one of never, always, static, cap";
+        assert_eq!(message("allways"), format!("unknown rule `allways`: {names}"));
+        assert_eq!(message(""), format!("unknown rule ``: {names}"));
+        assert_eq!(
+            message("cap:taget=1"),
+            "rule `cap` has no parameter `taget`: expected one of target, sharpness, hysteresis, \
+             dwell, interval"
+        );
+        assert_eq!(
+            message("never:target=1"),
+            "rule `never` has no parameter `target`: expected none, as it takes no parameters"
+        );
+    }
+
+    #[test]
+    fn a_bad_value_says_what_is_expected() {
+        assert_eq!(message("always:2"), "rule `always`: expected key=value, found `2`");
+        assert_eq!(message("always:target=1,target=2"), "rule `always`: target is given twice");
+        assert_eq!(
+            message("always:target=big"),
+            "rule `always`: target is `big`, expected a number"
+        );
+        assert_eq!(
+            message("always:target=0"),
+            "rule `always`: target 0 must be a positive number that single precision holds \
+             (1.2e-38 to 3.4e38)"
+        );
+        assert_eq!(
+            message("cap:sharpness=0"),
+            "rule `cap`: sharpness 0 must be a positive number, or inf for a hard cap"
+        );
+        assert_eq!(
+            message("cap:hysteresis=1"),
+            "rule `cap`: hysteresis is `1`, expected at least 0 and less than 1"
+        );
+        assert_eq!(message("cap:interval=0"), "rule `cap`: interval is `0`, expected at least 1");
+        assert_eq!(message("cap:dwell=-1"), "rule `cap`: dwell is `-1`, expected a whole number");
+        assert_eq!(
+            message("static:kind=convolution"),
+            "rule `static`: kind is `convolution`, expected one of linear, conv, conv_transpose, \
+             embedding, attention, recurrent, other"
+        );
+        assert_eq!(
+            message("static:position=middle"),
+            "rule `static`: position is `middle`, expected first, last, second_to_last, largest or \
+             an index from 0"
+        );
+        assert!(message("static:path=a.[b").starts_with("bad glob `a.[b`: "));
+        for broken in ["always:target=nan", "cap:hysteresis=nan", "cap:sharpness=nan"] {
+            assert!(Rule::parse(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_label_says_only_what_is_not_default_and_reads_back() {
+        for text in [
+            "always",
+            "always:target=2",
+            "always:target=1e-30",
+            "never",
+            "cap",
+            "cap:target=2,sharpness=8,hysteresis=0,dwell=0,interval=1",
+            "static",
+            "static:action=off",
+            "static:target=1.5",
+            "static:path=blocks.{0,1}.**,path=head.[!,]*,not=**.bias,kind=conv,kind=conv_transpose,\
+             network=discriminator,position=second_to_last,position=3,action=cap,target=2,sharpness=4",
+        ] {
+            let rule = Rule::parse(text).unwrap();
+            assert_eq!(rule.label(), text);
+            assert_eq!(Rule::parse(&rule.label()), Ok(rule));
+        }
+        assert_eq!(Rule::parse("cap:target=1,dwell=200").unwrap().label(), "cap");
+    }
+
+    #[test]
+    fn a_slug_is_a_file_name() {
+        let slug = |text: &str| Rule::parse(text).unwrap().slug();
+        assert_eq!(slug("always"), "always");
+        assert_eq!(slug("always:target=2"), "always-target=2");
+        assert_eq!(slug("cap:target=1.5,dwell=50"), "cap-target=1.5-dwell=50");
+        assert_eq!(slug("static:path=**.{a,b}/c"), "static-path=__._a-b__c");
+    }
+
+    #[test]
+    fn a_rule_is_an_object_with_its_name_in_a_file() {
+        let read = |text: &str| serde_json::from_str::<Rule>(text);
+        assert_eq!(read(r#"{"rule":"never"}"#).unwrap(), Rule::Never(Never {}));
+        assert_eq!(read(r#"{"rule":"cap"}"#).unwrap(), Rule::Cap(Cap::default()));
+        assert_eq!(
+            read(r#"{"rule":"cap","target":2,"sharpness":"inf"}"#).unwrap(),
+            Rule::Cap(Cap { target: 2.0, ..Cap::default() })
+        );
+        assert_eq!(
+            read(
+                r#"{"rule":"static","select":{"positions":["last"]},
+                    "action":{"cap":{"target":2}}}"#
+            )
+            .unwrap(),
+            Rule::parse("static:position=last,action=cap,target=2").unwrap()
+        );
+        let error = read(r#"{"rule":"cap","taget":2}"#).unwrap_err().to_string();
+        assert!(error.contains("unknown field `taget`"), "{error}");
+        assert!(read(r#"{"rule":"sometimes"}"#).is_err());
+    }
+
+    #[test]
+    fn a_file_cannot_bring_in_what_text_could_not() {
+        for text in [
+            r#"{"rule":"always","target":-1}"#,
+            r#"{"rule":"cap","interval":0}"#,
+            r#"{"rule":"static","action":{"normalize":{"target":0}}}"#,
+        ] {
+            assert!(serde_json::from_str::<Rule>(text).unwrap().validate().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_cap_reads_back_from_its_label_and_its_file(
+            log_target in -80.0..80.0_f64,
+            sharpness in prop_oneof![Just(f64::INFINITY), 1e-3..1e6_f64],
+            hysteresis in 0.0..1.0_f64,
+            dwell: u64,
+            interval in 1..u64::MAX,
+        ) {
+            let target = log_target.exp();
+            let rule = Rule::Cap(Cap { target, sharpness, hysteresis, dwell, interval });
+            prop_assert_eq!(Rule::parse(&rule.label()), Ok(rule.clone()));
+            let file = serde_json::to_string(&rule).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Rule>(&file).unwrap(), rule);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The text of a rule: reads `key=value,key=value` and writes it.
+
+use std::{fmt, fmt::Display, str::FromStr};
+
+use super::{
+    RuleError,
+    rule::{ParameterDoc, RuleDoc},
+};
+use crate::{number::exact, select::split_outside_brackets};
+
+/// The parameters of a rule as they were written, each known to the rule.
+pub(super) struct Text<'a> {
+    rule: &'static str,
+    pairs: Vec<(&'static str, &'a str)>,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(doc: &RuleDoc, text: &'a str) -> Result<Self, RuleError> {
+        let mut pairs = Vec::new();
+        let parts = split_outside_brackets(text).into_iter().map(str::trim);
+        for part in parts.filter(|part| !part.is_empty()) {
+            let (parameter, value) = read_pair(doc, part)?;
+            let is_known = pairs.iter().any(|(key, _)| *key == parameter.name);
+            if is_known && !parameter.may_repeat() {
+                return Err(RuleError::Repeated { rule: doc.name, key: parameter.name });
+            }
+            pairs.push((parameter.name, value));
+        }
+        Ok(Self { rule: doc.name, pairs })
+    }
+
+    pub(super) fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| *value)
+    }
+
+    pub(super) fn one(&self, key: &str) -> Option<&'a str> {
+        self.all(key).next()
+    }
+
+    pub(super) fn number(&self, key: &'static str, default: f64) -> Result<f64, RuleError> {
+        self.parse(key, default, "a number")
+    }
+
+    pub(super) fn whole_number(&self, key: &'static str, default: u64) -> Result<u64, RuleError> {
+        self.parse(key, default, "a whole number")
+    }
+
+    pub(super) fn parse_all<T: FromStr>(
+        &self,
+        key: &'static str,
+        expected: &str,
+    ) -> Result<Vec<T>, RuleError> {
+        let read = |value: &str| value.parse().map_err(|_| self.bad_value(key, value, expected));
+        self.all(key).map(read).collect()
+    }
+
+    pub(super) fn bad_value(
+        &self,
+        key: &'static str,
+        value: &str,
+        expected: impl Display,
+    ) -> RuleError {
+        RuleError::BadValue {
+            rule: self.rule,
+            key,
+            value: value.to_owned(),
+            expected: expected.to_string(),
+        }
+    }
+
+    fn parse<T: FromStr>(
+        &self,
+        key: &'static str,
+        default: T,
+        expected: &str,
+    ) -> Result<T, RuleError> {
+        match self.one(key) {
+            None => Ok(default),
+            Some(value) => value.parse().map_err(|_| self.bad_value(key, value, expected)),
+        }
+    }
+}
+
+fn read_pair<'a>(
+    doc: &RuleDoc,
+    part: &'a str,
+) -> Result<(&'static ParameterDoc, &'a str), RuleError> {
+    let not_a_pair = || RuleError::NotAPair { rule: doc.name, text: part.to_owned() };
+    let (key, value) = part.split_once('=').ok_or_else(not_a_pair)?;
+    let key = key.trim();
+    let known = doc.parameters.iter().find(|parameter| parameter.name == key);
+    let parameter = known.ok_or_else(|| unknown_parameter(doc, key))?;
+    Ok((parameter, value.trim()))
+}
+
+fn unknown_parameter(doc: &RuleDoc, key: &str) -> RuleError {
+    let names: Vec<_> = doc.parameters.iter().map(|parameter| parameter.name).collect();
+    let valid = if names.is_empty() {
+        "none, as it takes no parameters".to_owned()
+    } else {
+        format!("one of {}", names.join(", "))
+    };
+    RuleError::UnknownParameter { rule: doc.name, key: key.to_owned(), valid }
+}
+
+/// The parameters that are not at their default, as text.
+#[derive(Default)]
+pub(super) struct Words(Vec<String>);
+
+impl Words {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn number(&mut self, key: &str, value: f64, default: f64) {
+        if value != default {
+            self.0.push(format!("{key}={}", exact(value)));
+        }
+    }
+
+    pub(super) fn whole_number(&mut self, key: &str, value: u64, default: u64) {
+        if value != default {
+            self.0.push(format!("{key}={value}"));
+        }
+    }
+
+    pub(super) fn list<T: Display>(&mut self, key: &str, values: impl IntoIterator<Item = T>) {
+        self.0.extend(values.into_iter().map(|value| format!("{key}={value}")));
+    }
+}
+
+impl Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}

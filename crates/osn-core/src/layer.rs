@@ -1,0 +1,153 @@
+//! What a rule may look at: a layer's fixed facts, and what is measured on it.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// What a weight does in its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A fully connected layer.
+    Linear,
+    /// A convolution of any dimension.
+    Conv,
+    /// A transposed convolution of any dimension.
+    ConvTranspose,
+    /// A table of vectors.
+    Embedding,
+    /// A projection inside attention.
+    Attention,
+    /// A gate of a recurrent layer.
+    Recurrent,
+    /// Any other parameter.
+    Other,
+}
+
+impl Kind {
+    /// Every kind, in the order of their declaration.
+    pub const ALL: [Kind; 7] = [
+        Kind::Linear,
+        Kind::Conv,
+        Kind::ConvTranspose,
+        Kind::Embedding,
+        Kind::Attention,
+        Kind::Recurrent,
+        Kind::Other,
+    ];
+
+    /// The kind's name, as in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Linear => "linear",
+            Kind::Conv => "conv",
+            Kind::ConvTranspose => "conv_transpose",
+            Kind::Embedding => "embedding",
+            Kind::Attention => "attention",
+            Kind::Recurrent => "recurrent",
+            Kind::Other => "other",
+        }
+    }
+
+    /// The words that name a kind, for messages.
+    pub(crate) fn expected() -> String {
+        format!("one of {}", Kind::ALL.map(Kind::name).join(", "))
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A word that names no kind of layer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is no kind of layer: expected {}", Kind::expected())]
+pub struct UnknownKind {
+    /// The word.
+    pub name: String,
+}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Kind::ALL.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| UnknownKind { name: text.to_owned() })
+    }
+}
+
+/// The facts about one watched weight that do not change while it trains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Where the weight is in its module, dot-separated, such as `blocks.0.conv.weight`.
+    pub path: String,
+    /// The network that it belongs to, such as `discriminator`.
+    pub network: String,
+    /// What it does there.
+    pub kind: Kind,
+    /// The weight's shape.
+    pub shape: Vec<usize>,
+    /// Its position among the watched weights of its network, in module order, from 0.
+    pub index: usize,
+    /// How many watched weights its network has.
+    pub count: usize,
+    /// Whether it has the most elements of them.
+    pub is_largest: bool,
+}
+
+/// What is measured on one layer at the time of a decision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Measurement {
+    /// The largest singular value `σ` of the stored weight, as estimated: a lower bound.
+    pub sigma: f64,
+    /// How far the estimate's vectors are from being singular, relative to `σ`; see [`Estimate`](crate::Estimate).
+    pub residual: f64,
+    /// The stable rank `‖W‖²_F/σ²`, where it was measured.
+    pub stable_rank: Option<f64>,
+}
+
+impl Measurement {
+    /// A measurement of σ and of its residual alone.
+    pub fn new(sigma: f64, residual: f64) -> Self {
+        Self { sigma, residual, ..Self::default() }
+    }
+
+    /// Adds the stable rank `‖W‖²_F/σ²`.
+    #[must_use]
+    pub fn with_stable_rank(self, stable_rank: f64) -> Self {
+        Self { stable_rank: Some(stable_rank), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_one_name_in_text_and_in_files() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_lists_the_known_ones() {
+        let error = "convolution".parse::<Kind>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`convolution` is no kind of layer: expected one of linear, conv, conv_transpose, \
+             embedding, attention, recurrent, other"
+        );
+    }
+
+    #[test]
+    fn a_measurement_is_sigma_and_residual_until_more_is_known() {
+        let measured = Measurement::new(1.5, 1e-3);
+        assert_eq!((measured.sigma, measured.residual, measured.stable_rank), (1.5, 1e-3, None));
+        assert_eq!(measured.with_stable_rank(4.0).stable_rank, Some(4.0));
+    }
+}

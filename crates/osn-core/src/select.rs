@@ -1,0 +1,400 @@
+//! Chooses layers by where they are and what they are.
+
+use std::{fmt, str::FromStr};
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::{Deserialize, Serialize};
+
+use crate::{Kind, Layer};
+
+/// Chooses layers by path, kind, network and position; a layer must pass all five lists.
+///
+/// An empty list lets everything pass, so the default chooses every layer. Within a list one match is
+/// enough.
+///
+/// ```
+/// use osn_core::{Globs, Position, Select};
+///
+/// let hidden_but_last = Select {
+///     paths: Globs::new(["blocks.**.weight"])?,
+///     positions: vec![Position::SecondToLast],
+///     ..Select::default()
+/// };
+/// assert_eq!(hidden_but_last.to_string(), "path blocks.**.weight and position second_to_last");
+/// # Ok::<(), osn_core::GlobError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Select {
+    /// Globs of which one must match the layer's path.
+    pub paths: Globs,
+    /// Globs of which none may match the layer's path.
+    pub not: Globs,
+    /// Kinds of which the layer must have one.
+    pub kinds: Vec<Kind>,
+    /// Names of networks of which the layer must belong to one.
+    pub networks: Vec<String>,
+    /// Positions of which the layer must have one.
+    pub positions: Vec<Position>,
+}
+
+impl Select {
+    /// Whether the layer is chosen.
+    pub fn matches(&self, layer: &Layer) -> bool {
+        self.mismatch(layer).is_none()
+    }
+
+    /// The first reason why the layer is not chosen, in words; nothing if it is.
+    pub fn mismatch(&self, layer: &Layer) -> Option<String> {
+        let Layer { path, kind, network, index, count, .. } = layer;
+        if !self.paths.is_empty() && self.paths.matching(path).is_none() {
+            return Some(format!("path {path} is not {}", self.paths));
+        }
+        if let Some(glob) = self.not.matching(path) {
+            return Some(format!("path {path} is excluded by {glob}"));
+        }
+        if !self.kinds.is_empty() && !self.kinds.contains(kind) {
+            return Some(format!("kind {kind} is not {}", any_of(&self.kinds)));
+        }
+        if !self.networks.is_empty() && !self.networks.contains(network) {
+            return Some(format!("network {network} is not {}", any_of(&self.networks)));
+        }
+        if !self.positions.is_empty() && !self.positions.iter().any(|it| it.holds(layer)) {
+            let wanted = any_of(&self.positions);
+            return Some(format!("position {index} (from 0) of {count} is not {wanted}"));
+        }
+        None
+    }
+}
+
+impl fmt::Display for Select {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let conditions = [
+            ("path", any_of(self.paths.patterns())),
+            ("not", any_of(self.not.patterns())),
+            ("kind", any_of(&self.kinds)),
+            ("network", any_of(&self.networks)),
+            ("position", any_of(&self.positions)),
+        ];
+        let limits = conditions.iter().filter(|(_, values)| !values.is_empty());
+        let words: Vec<String> = limits.map(|(name, values)| format!("{name} {values}")).collect();
+        f.write_str(if words.is_empty() { "everything" } else { "" })?;
+        f.write_str(&words.join(" and "))
+    }
+}
+
+fn any_of<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
+    values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(" or ")
+}
+
+/// Where a layer stands among the watched layers of its network, in module order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// The first one.
+    First,
+    /// The last one.
+    Last,
+    /// The one before the last.
+    SecondToLast,
+    /// The one with the most elements.
+    Largest,
+    /// The one at this index, from 0; in text just the number.
+    Nth(usize),
+}
+
+impl Position {
+    /// The words that name a position, for messages.
+    pub(crate) const EXPECTED: &str = "first, last, second_to_last, largest or an index from 0";
+
+    /// Whether the layer stands there.
+    pub fn holds(self, layer: &Layer) -> bool {
+        match self {
+            Position::First => layer.index == 0,
+            Position::Last => layer.index + 1 == layer.count,
+            Position::SecondToLast => layer.index + 2 == layer.count,
+            Position::Largest => layer.is_largest,
+            Position::Nth(index) => layer.index == index,
+        }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Position::First => f.write_str("first"),
+            Position::Last => f.write_str("last"),
+            Position::SecondToLast => f.write_str("second_to_last"),
+            Position::Largest => f.write_str("largest"),
+            Position::Nth(index) => write!(f, "{index}"),
+        }
+    }
+}
+
+/// A word that names no position.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is no position: expected {}", Position::EXPECTED)]
+pub struct UnknownPosition {
+    /// The word.
+    pub name: String,
+}
+
+impl FromStr for Position {
+    type Err = UnknownPosition;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = [Position::First, Position::Last, Position::SecondToLast, Position::Largest];
+        if let Some(position) = named.into_iter().find(|position| position.to_string() == text) {
+            return Ok(position);
+        }
+        text.parse().map(Position::Nth).map_err(|_| UnknownPosition { name: text.to_owned() })
+    }
+}
+
+/// A list of globs over dot-separated paths, compiled once.
+///
+/// `*` stands for anything within one segment, `**` for any number of whole segments (`**.weight`
+/// matches `weight` and `blocks.0.weight`), `?` for one character, `[ab]` for one of some and `{a,b}`
+/// for one of several globs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Globs {
+    patterns: Vec<String>,
+    matchers: Vec<GlobMatcher>,
+}
+
+/// Why a glob cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GlobError {
+    /// The glob's syntax is wrong.
+    #[error("bad glob `{glob}`: {problem}")]
+    Syntax {
+        /// The glob as it was written.
+        glob: String,
+        /// What is wrong with it.
+        problem: globset::ErrorKind,
+    },
+    /// The glob is empty, which matches no path.
+    #[error("empty glob: write ** to match every path")]
+    Empty,
+    /// The glob holds a comma outside braces, which no path does.
+    #[error("bad glob `{glob}`: a path holds no comma; write {{a,b}} or several globs")]
+    Comma {
+        /// The glob as it was written.
+        glob: String,
+    },
+}
+
+impl Globs {
+    /// Compiles globs.
+    ///
+    /// # Errors
+    ///
+    /// [`GlobError`], naming the first glob that is not one.
+    pub fn new<T: Into<String>>(globs: impl IntoIterator<Item = T>) -> Result<Self, GlobError> {
+        let patterns: Vec<String> = globs.into_iter().map(Into::into).collect();
+        let matchers = patterns.iter().map(|glob| compile(glob)).collect::<Result<_, _>>()?;
+        Ok(Self { patterns, matchers })
+    }
+
+    /// The globs as they were written.
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// The first glob that matches a dot-separated path.
+    pub fn matching(&self, path: &str) -> Option<&str> {
+        let path = path.replace('.', "/");
+        let found = self.matchers.iter().position(|matcher| matcher.is_match(&path))?;
+        Some(&self.patterns[found])
+    }
+}
+
+impl fmt::Display for Globs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&any_of(&self.patterns))
+    }
+}
+
+impl PartialEq for Globs {
+    fn eq(&self, other: &Self) -> bool {
+        self.patterns == other.patterns
+    }
+}
+
+impl TryFrom<Vec<String>> for Globs {
+    type Error = GlobError;
+
+    fn try_from(patterns: Vec<String>) -> Result<Self, Self::Error> {
+        Self::new(patterns)
+    }
+}
+
+impl From<Globs> for Vec<String> {
+    fn from(globs: Globs) -> Self {
+        globs.patterns
+    }
+}
+
+/// Globs know path separators, so dots become slashes, here and in the paths that are matched.
+fn compile(glob: &str) -> Result<GlobMatcher, GlobError> {
+    if glob.is_empty() {
+        return Err(GlobError::Empty);
+    }
+    if split_outside_brackets(glob).len() > 1 {
+        return Err(GlobError::Comma { glob: glob.to_owned() });
+    }
+    let slashed = glob.replace('.', "/");
+    let built = GlobBuilder::new(&slashed).literal_separator(true).backslash_escape(true).build();
+    built
+        .map(|glob| glob.compile_matcher())
+        .map_err(|error| GlobError::Syntax { glob: glob.to_owned(), problem: error.kind().clone() })
+}
+
+/// Splits text at its commas, except those between braces or square brackets.
+pub(crate) fn split_outside_brackets(text: &str) -> Vec<&str> {
+    let mut depth = 0_i32;
+    text.split(|character| {
+        match character {
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth -= 1,
+            _ => {}
+        }
+        character == ',' && depth <= 0
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(path: &str, index: usize, count: usize) -> Layer {
+        Layer {
+            path: path.to_owned(),
+            network: "discriminator".to_owned(),
+            kind: Kind::Conv,
+            shape: vec![8, 4, 3, 3],
+            index,
+            count,
+            is_largest: index == 1,
+        }
+    }
+
+    fn matches(glob: &str, path: &str) -> bool {
+        Globs::new([glob]).unwrap().matching(path).is_some()
+    }
+
+    #[test]
+    fn a_double_star_spans_any_number_of_segments_and_a_star_only_one() {
+        assert!(matches("**.weight", "weight"));
+        assert!(matches("**.weight", "conv.weight"));
+        assert!(matches("**.weight", "blocks.0.conv.weight"));
+        assert!(!matches("**.weight", "blocks.0.conv.bias"));
+        assert!(!matches("**.weight", "blocks.0.conv_weight"));
+        assert!(matches("*.weight", "conv.weight"));
+        assert!(!matches("*.weight", "weight"));
+        assert!(!matches("*.weight", "blocks.0.weight"));
+        assert!(matches("blocks.**.weight", "blocks.weight"));
+        assert!(matches("blocks.**.weight", "blocks.0.conv.weight"));
+        assert!(matches("blocks.**", "blocks.0.conv.weight"));
+        assert!(matches("**", "anything.at.all"));
+        assert!(matches("blocks.[01].{conv,linear}.weight", "blocks.1.linear.weight"));
+        assert!(!matches("blocks.[01].{conv,linear}.weight", "blocks.2.linear.weight"));
+        assert!(!matches("conv", "conv.weight"));
+    }
+
+    #[test]
+    fn a_bad_glob_is_named() {
+        let message = |glob: &str| Globs::new(["**.weight", glob]).unwrap_err().to_string();
+        assert!(message("blocks.[a").starts_with("bad glob `blocks.[a`: "), "{}", message("[a"));
+        assert!(message("{a,b").starts_with("bad glob `{a,b`: "));
+        assert!(message("a,b").starts_with("bad glob `a,b`: a path holds no comma"));
+        assert!(message("").starts_with("empty glob"));
+        let from_file = serde_json::from_str::<Select>(r#"{"paths":["x.[a"]}"#).unwrap_err();
+        assert!(from_file.to_string().contains("bad glob `x.[a`"), "{from_file}");
+        assert!(serde_json::from_str::<Select>(r#"{"path":["x"]}"#).is_err());
+    }
+
+    #[test]
+    fn an_empty_selection_chooses_everything() {
+        assert!(Select::default().matches(&layer("a.b", 3, 7)));
+        assert_eq!(Select::default().to_string(), "everything");
+    }
+
+    #[test]
+    fn every_list_must_pass_and_the_first_that_does_not_is_the_reason() {
+        let select = Select {
+            paths: Globs::new(["**.weight", "**.kernel"]).unwrap(),
+            not: Globs::new(["head.**"]).unwrap(),
+            kinds: vec![Kind::Conv],
+            networks: vec!["discriminator".to_owned()],
+            positions: vec![Position::First, Position::Last],
+        };
+        let fitting = layer("body.weight", 0, 3);
+        let reason = |changed: Layer| select.mismatch(&changed).unwrap();
+        assert_eq!(select.mismatch(&fitting), None);
+        assert_eq!(
+            reason(layer("body.bias", 0, 3)),
+            "path body.bias is not **.weight or **.kernel"
+        );
+        assert_eq!(reason(layer("head.weight", 0, 3)), "path head.weight is excluded by head.**");
+        assert_eq!(
+            reason(Layer { kind: Kind::Linear, ..fitting.clone() }),
+            "kind linear is not conv"
+        );
+        assert_eq!(
+            reason(Layer { network: "generator".to_owned(), ..fitting }),
+            "network generator is not discriminator"
+        );
+        assert_eq!(
+            reason(layer("body.weight", 1, 3)),
+            "position 1 (from 0) of 3 is not first or last"
+        );
+    }
+
+    #[test]
+    fn positions_are_those_of_a_list() {
+        let chosen = |position: Position, count: usize| -> Vec<usize> {
+            (0..count).filter(|index| position.holds(&layer("w", *index, count))).collect()
+        };
+        assert_eq!(chosen(Position::First, 4), [0]);
+        assert_eq!(chosen(Position::Last, 4), [3]);
+        assert_eq!(chosen(Position::SecondToLast, 4), [2]);
+        assert_eq!(chosen(Position::Largest, 4), [1]);
+        assert_eq!(chosen(Position::Nth(2), 4), [2]);
+        assert_eq!(chosen(Position::SecondToLast, 1), [] as [usize; 0]);
+        assert_eq!(chosen(Position::Last, 1), [0]);
+    }
+
+    #[test]
+    fn a_position_reads_back_from_its_text() {
+        for text in ["first", "last", "second_to_last", "largest", "3"] {
+            assert_eq!(text.parse::<Position>().unwrap().to_string(), text);
+        }
+        let error = "middle".parse::<Position>().unwrap_err().to_string();
+        assert!(error.starts_with("`middle` is no position: expected first, last,"), "{error}");
+    }
+
+    #[test]
+    fn a_selection_survives_a_file() {
+        let select = Select {
+            paths: Globs::new(["**.{a,b}"]).unwrap(),
+            positions: vec![Position::Nth(2), Position::SecondToLast],
+            kinds: vec![Kind::ConvTranspose],
+            ..Select::default()
+        };
+        let text = serde_json::to_string(&select).unwrap();
+        let back: Select = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, select);
+        assert!(text.contains(r#""positions":[{"nth":2},"second_to_last"]"#), "{text}");
+        assert_eq!(back.paths.matching("x.c"), None);
+        assert_eq!(back.paths.matching("x.a"), Some("**.{a,b}"));
+    }
+}

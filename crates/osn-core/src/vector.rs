@@ -1,0 +1,92 @@
+//! The few vector operations that every estimator needs, safe at any magnitude.
+//!
+//! Norms are the only place where a number is squared, so they are the only place that can overflow
+//! or underflow: [`norm`] divides by the largest absolute value first, and then neither can happen.
+
+/// Independent partial sums, so that the compiler can keep them in vector registers.
+const LANES: usize = 8;
+
+/// Returns Σ aᵢ·bᵢ, summed in a fixed order.
+pub(crate) fn dot<T: Into<f64> + Copy>(a: &[T], b: &[f64]) -> f64 {
+    let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f64 =
+        a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(&a, &b)| a.into() * b).sum();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a_blocks.zip(b_blocks) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane].into() * b[lane];
+        }
+    }
+    rest + sums.iter().sum::<f64>()
+}
+
+/// Adds `factor`·x to y.
+pub(crate) fn add_scaled<T: Into<f64> + Copy>(factor: f64, x: &[T], y: &mut [f64]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y += factor * x.into();
+    }
+}
+
+/// Returns max |xᵢ|, or NaN if any entry is NaN.
+pub(crate) fn largest_magnitude<T: Into<f64> + Copy>(x: &[T]) -> f64 {
+    x.iter().map(|&x| x.into().abs()).fold(
+        0.0,
+        |largest, x| {
+            if x > largest || x.is_nan() { x } else { largest }
+        },
+    )
+}
+
+/// Returns the Euclidean norm ‖x‖; infinite or NaN if an entry is.
+pub(crate) fn norm<T: Into<f64> + Copy>(x: &[T]) -> f64 {
+    norm_scaled_by(largest_magnitude(x), x)
+}
+
+/// Returns ‖x‖ given `largest` = max |xᵢ|.
+pub(crate) fn norm_scaled_by<T: Into<f64> + Copy>(largest: f64, x: &[T]) -> f64 {
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    let sum_of_squares: f64 = x.iter().map(|&x| (x.into() / largest).powi(2)).sum();
+    largest * sum_of_squares.sqrt()
+}
+
+/// Scales x to unit length and returns the norm it had; a zero vector stays zero.
+pub(crate) fn normalize(x: &mut [f64]) -> f64 {
+    let norm = norm(x);
+    if norm > 0.0 {
+        for x in x.iter_mut() {
+            *x /= norm;
+        }
+    }
+    norm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_norm_survives_magnitudes_whose_squares_do_not() {
+        for scale in [1e-200, 1e-30, 1.0, 1e30, 1e200] {
+            let norm = norm(&[3.0 * scale, -4.0 * scale]);
+            assert!((norm / (5.0 * scale) - 1.0).abs() < 1e-15, "{scale}: {norm}");
+        }
+    }
+
+    #[test]
+    fn a_norm_shows_a_bad_entry() {
+        assert!(norm(&[1.0, f64::NAN, 2.0]).is_nan());
+        assert!(norm(&[f64::NAN]).is_nan());
+        assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
+    }
+
+    #[test]
+    fn dot_counts_every_entry_once_at_any_length() {
+        for n in 0..40_u32 {
+            let a: Vec<f32> = (0..n).map(|i| i as f32).collect();
+            let ones = vec![1.0; n as usize];
+            assert_eq!(dot(&a, &ones), f64::from(n * n.saturating_sub(1) / 2));
+        }
+    }
+}

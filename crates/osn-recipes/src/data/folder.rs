@@ -1,0 +1,204 @@
+//! Any folder of PNG and JPEG images, made into squares of one size.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage, Rgba};
+use rayon::prelude::*;
+
+use super::{DataError, Dataset, ImageSet};
+
+/// Every how many-th image, by sorted path, is for testing.
+pub const TEST_EVERY: usize = 6;
+
+const MAX_FILES: usize = 500_000;
+const MAX_RESIZED_BYTES: usize = 4 << 30;
+const MAX_DEPTH: usize = 64;
+const MAX_SIDE: u32 = 32_768;
+const MAX_DECODED_BYTES: u64 = 512 << 20;
+/// Channels that differ by no more than this are grey: JPEG adds as much.
+const GREY_TOLERANCE: u8 = 8;
+
+/// Loads every PNG and JPEG image in a folder and the folders below it.
+///
+/// Each image is turned as its EXIF data says, put on white where it is transparent, cropped to the
+/// middle square and resized (Lanczos) to `size`×`size`. If none of them has colour all become
+/// grey. In the order of their paths, the last of every [`TEST_EVERY`] images is for testing, so
+/// the split depends on nothing but the names. Near-copies with neighbouring names can therefore
+/// end up on both sides.
+///
+/// Other files are passed over; a link to a folder is followed, but no folder is visited twice.
+///
+/// # Errors
+///
+/// [`DataError::TooFew`], [`DataError::TooMany`], [`DataError::Walk`], or [`DataError::Image`] for
+/// the first image, in the order of paths, that cannot be decoded.
+///
+/// # Panics
+///
+/// If `size` is zero.
+pub fn load(folder: &Path, size: usize) -> Result<Dataset, DataError> {
+    assert!(size > 0, "images need at least one pixel");
+    let paths = find_images(folder, (MAX_RESIZED_BYTES / (3 * size * size)).min(MAX_FILES))?;
+    if paths.len() < TEST_EVERY {
+        return Err(DataError::TooFew {
+            folder: folder.to_owned(),
+            found: paths.len(),
+            needed: TEST_EVERY,
+        });
+    }
+    let images = decode_all(&paths, size)?;
+    let grey = !images.iter().any(has_colour);
+    Ok(split(folder, size, &images, grey))
+}
+
+fn decode_all(paths: &[PathBuf], size: usize) -> Result<Vec<RgbImage>, DataError> {
+    let decoded: Vec<_> = paths.par_iter().map(|path| decode(path, size)).collect();
+    decoded.into_iter().collect()
+}
+
+fn split(folder: &Path, size: usize, images: &[RgbImage], grey: bool) -> Dataset {
+    let is_test = |&(index, _): &(usize, &RgbImage)| index % TEST_EVERY == TEST_EVERY - 1;
+    let (test, train): (Vec<_>, Vec<_>) = images.iter().enumerate().partition(is_test);
+    let image_set = |part: Vec<(usize, &RgbImage)>, what: &str| ImageSet {
+        channels: if grey { 1 } else { 3 },
+        height: size,
+        width: size,
+        pixels: part.iter().flat_map(|(_, image)| planes(image, grey)).collect(),
+        labels: None,
+        source: format!("{}: {what} image of every {TEST_EVERY} by path", folder.display()),
+    };
+    Dataset {
+        name: folder.display().to_string(),
+        train: image_set(train, "all but the last"),
+        test: image_set(test, "the last"),
+    }
+}
+
+/// The paths of all images below a folder, sorted.
+fn find_images(folder: &Path, limit: usize) -> Result<Vec<PathBuf>, DataError> {
+    let mut walk = Walk { root: folder, limit, visited: HashSet::new(), images: Vec::new() };
+    walk.enter(folder, 0)?;
+    walk.images.sort();
+    Ok(walk.images)
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    limit: usize,
+    visited: HashSet<PathBuf>,
+    images: Vec<PathBuf>,
+}
+
+impl Walk<'_> {
+    fn enter(&mut self, folder: &Path, depth: usize) -> Result<(), DataError> {
+        if depth > MAX_DEPTH {
+            return Err(self.too_many("folders inside each other", MAX_DEPTH));
+        }
+        let real = fs::canonicalize(folder).map_err(|problem| walk_error(folder, problem))?;
+        if !self.visited.insert(real) {
+            return Ok(());
+        }
+        for path in sorted_entries(folder)? {
+            self.visit(path, depth)?;
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, path: PathBuf, depth: usize) -> Result<(), DataError> {
+        if path.is_dir() {
+            return self.enter(&path, depth + 1);
+        }
+        if is_image_name(&path) && path.is_file() {
+            self.images.push(path);
+        }
+        if self.images.len() > self.limit {
+            return Err(self.too_many("images of this size", self.limit));
+        }
+        Ok(())
+    }
+
+    fn too_many(&self, what: &'static str, limit: usize) -> DataError {
+        DataError::TooMany { folder: self.root.to_owned(), what, limit }
+    }
+}
+
+/// Sorted, because the order in which links are followed decides which path a folder is seen by.
+fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let entries = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
+    let mut entries: Vec<PathBuf> = entries.map_err(|problem| walk_error(folder, problem))?;
+    entries.sort();
+    Ok(entries)
+}
+
+fn walk_error(path: &Path, problem: std::io::Error) -> DataError {
+    DataError::Walk { path: path.to_owned(), problem }
+}
+
+fn is_image_name(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+fn decode(path: &Path, size: usize) -> Result<RgbImage, DataError> {
+    let image = read_upright(path)
+        .map_err(|problem| DataError::Image { path: path.to_owned(), problem })?;
+    Ok(square(&on_white(&middle_square(&image)), size))
+}
+
+fn read_upright(path: &Path) -> Result<DynamicImage, ImageError> {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder()?;
+    limits.reserve(decoder.total_bytes())?;
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+fn middle_square(image: &DynamicImage) -> DynamicImage {
+    let (width, height) = (image.width(), image.height());
+    let side = width.min(height);
+    image.crop_imm((width - side) / 2, (height - side) / 2, side, side)
+}
+
+fn on_white(image: &DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.to_rgb8();
+    }
+    let mut white = image::RgbaImage::from_pixel(image.width(), image.height(), Rgba([255; 4]));
+    imageops::overlay(&mut white, &image.to_rgba8(), 0, 0);
+    DynamicImage::ImageRgba8(white).to_rgb8()
+}
+
+fn square(image: &RgbImage, size: usize) -> RgbImage {
+    let side = u32::try_from(size).unwrap_or(u32::MAX);
+    if image.width() == side {
+        return image.clone();
+    }
+    imageops::resize(image, side, side, FilterType::Lanczos3)
+}
+
+fn has_colour(image: &RgbImage) -> bool {
+    image.pixels().any(|pixel| {
+        let [red, green, blue] = pixel.0;
+        let spread = red.max(green).max(blue) - red.min(green).min(blue);
+        spread > GREY_TOLERANCE
+    })
+}
+
+/// The values of an image by plane: `[1 or 3, height, width]`.
+fn planes(image: &RgbImage, grey: bool) -> Vec<u8> {
+    if grey {
+        return DynamicImage::ImageRgb8(image.clone()).to_luma8().into_raw();
+    }
+    (0..3).flat_map(|channel| image.pixels().map(move |pixel| pixel.0[channel])).collect()
+}

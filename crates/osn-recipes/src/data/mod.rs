@@ -1,0 +1,295 @@
+//! Images to train on and to judge by: what is embedded, what is installed, what the user has.
+
+use std::path::{Path, PathBuf};
+
+pub mod fashion_mnist;
+pub mod folder;
+pub mod idx;
+pub mod sampler;
+
+/// The name of the data that is compiled in, which is also the default.
+pub const EMBEDDED: &str = "fashion-mnist-10k";
+/// The name of the full Fashion-MNIST, used where it is installed.
+pub const FULL: &str = "fashion-mnist";
+
+/// Images of one size, as bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSet {
+    /// 1 for grey, 3 for red, green, blue.
+    pub channels: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+    /// The values, `[count, channels, height, width]` in row-major order, 0 is black.
+    pub pixels: Vec<u8>,
+    /// One class for each image, if the data has classes.
+    pub labels: Option<Vec<u8>>,
+    /// Where the images come from, for people.
+    pub source: String,
+}
+
+/// Images to train on and images to judge by, which share no image file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataset {
+    /// The name or folder that it was loaded by.
+    pub name: String,
+    /// What a model may learn from.
+    pub train: ImageSet,
+    /// What only judges.
+    pub test: ImageSet,
+}
+
+/// One line of the list of data sets.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct DataEntry {
+    /// What to pass to `--data`.
+    pub name: String,
+    /// What it holds.
+    pub what: String,
+    /// Its licence.
+    pub licence: String,
+    /// Where it comes from, and how to get it.
+    pub origin: String,
+    /// Whether it can be loaded on this machine now.
+    pub present: bool,
+}
+
+/// Why data cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The name is neither a known data set nor a folder.
+    #[error(
+        "no data set or folder is called \"{name}\": use {EMBEDDED}, {FULL} or the path of a folder of images"
+    )]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The full Fashion-MNIST is not on this machine.
+    #[error(
+        "the full Fashion-MNIST is not in {}: install the Debian package dataset-fashion-mnist, \
+         pass a folder with its four files, or use {EMBEDDED}",
+        folder.display()
+    )]
+    NotInstalled {
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// One of the four IDX files is not there.
+    #[error("{} has neither {name} nor {name}.gz: add the file, its name is fixed", folder.display())]
+    Missing {
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The file's name without `.gz`.
+        name: String,
+    },
+    /// An IDX file breaks its format.
+    #[error("{file} {problem}: fetch the file again")]
+    Idx {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: idx::IdxError,
+    },
+    /// IDX files are well formed but do not fit together.
+    #[error("{file} does not fit: {problem}")]
+    Layout {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A folder cannot be walked.
+    #[error("cannot read {}: {problem}", path.display())]
+    Walk {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the operating system says.
+        problem: std::io::Error,
+    },
+    /// A folder holds more files or deeper folders than is sane.
+    #[error("{} has more than {limit} {what}: pass a smaller folder", folder.display())]
+    TooMany {
+        /// The folder that was asked for.
+        folder: PathBuf,
+        /// What there is too much of.
+        what: &'static str,
+        /// How much is allowed.
+        limit: usize,
+    },
+    /// A folder holds too few images to split into train and test.
+    #[error("{} holds {found} PNG or JPEG images, at least {needed} are needed: add images or pass another folder", folder.display())]
+    TooFew {
+        /// The folder that was asked for.
+        folder: PathBuf,
+        /// How many images there are.
+        found: usize,
+        /// How many are needed.
+        needed: usize,
+    },
+    /// A file with the name of an image cannot be decoded.
+    #[error("{} cannot be decoded ({problem}): repair or remove it", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        problem: image::ImageError,
+    },
+}
+
+/// Loads a data set by name or folder.
+///
+/// | `spec` | loads |
+/// |---|---|
+/// | `None`, `fashion-mnist-10k` | the embedded images, the same on every machine |
+/// | `fashion-mnist` | the full set, where it is installed |
+/// | a folder with IDX files | those |
+/// | any other folder | all PNG and JPEG images in it, cropped and resized to `size`×`size` |
+///
+/// IDX images keep their own size; [`ImageSet::padded`] brings them to another.
+///
+/// # Errors
+///
+/// [`DataError`], in one line: what, where, what to do.
+pub fn load(spec: Option<&str>, size: usize) -> Result<Dataset, DataError> {
+    match spec {
+        None | Some(EMBEDDED) => fashion_mnist::embedded(),
+        Some(FULL) => fashion_mnist::full(),
+        Some(name) => load_folder(name, size),
+    }
+}
+
+fn load_folder(name: &str, size: usize) -> Result<Dataset, DataError> {
+    let folder = Path::new(name);
+    if !folder.is_dir() {
+        return Err(DataError::Unknown { name: name.to_owned() });
+    }
+    if fashion_mnist::is_idx_folder(folder) {
+        return fashion_mnist::from_folder(name, folder);
+    }
+    folder::load(folder, size)
+}
+
+/// Lists the data sets that have a name, and whether each is there.
+pub fn list() -> Vec<DataEntry> {
+    let licence = "MIT (Zalando SE)";
+    let full = Path::new(fashion_mnist::FULL_SET_FOLDER);
+    vec![
+        DataEntry {
+            name: EMBEDDED.to_owned(),
+            what: "10,000 + 10,000 grey 28x28 images of clothes, 10 classes".to_owned(),
+            licence: licence.to_owned(),
+            origin: "compiled in: the first 1,000 training images of each class, all test images"
+                .to_owned(),
+            present: true,
+        },
+        DataEntry {
+            name: FULL.to_owned(),
+            what: "60,000 + 10,000 grey 28x28 images of clothes, 10 classes".to_owned(),
+            licence: licence.to_owned(),
+            origin: format!("Debian package dataset-fashion-mnist, in {}", full.display()),
+            present: fashion_mnist::is_idx_folder(full),
+        },
+    ]
+}
+
+impl ImageSet {
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.pixels.len() / self.image_len().max(1)
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.pixels.is_empty()
+    }
+
+    /// How many values one image has: channels × height × width.
+    pub fn image_len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Puts every image in the middle of a black square of `size` pixels.
+    ///
+    /// Where the border cannot be equal, the right and the lower side get the odd pixel.
+    ///
+    /// # Panics
+    ///
+    /// If `size` is smaller than the images.
+    #[must_use]
+    pub fn padded(&self, size: usize) -> Self {
+        let (height, width) = (self.height, self.width);
+        assert!(size >= height && size >= width, "cannot pad {height}x{width} images to {size}");
+        let first = (size - height) / 2 * size + (size - width) / 2;
+        let mut pixels = vec![0; self.len() * self.channels * size * size];
+        let planes = self.pixels.chunks_exact(height * width);
+        for (plane, target) in planes.zip(pixels.chunks_exact_mut(size * size)) {
+            for (row, line) in plane.chunks_exact(width).enumerate() {
+                let start = first + row * size;
+                target[start..start + width].copy_from_slice(line);
+            }
+        }
+        Self { height: size, width: size, pixels, ..self.without_pixels() }
+    }
+
+    /// The first `count` images, or all where there are fewer.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        let count = count.min(self.len());
+        Self {
+            pixels: self.pixels[..count * self.image_len()].to_vec(),
+            labels: self.labels.as_ref().map(|labels| labels[..count].to_vec()),
+            ..self.without_pixels()
+        }
+    }
+
+    /// Gathers images as numbers in [−1, 1], `[indices, channels, height, width]`.
+    ///
+    /// # Panics
+    ///
+    /// If an index is not below [`ImageSet::len`].
+    pub fn batch(&self, indices: &[usize]) -> Vec<f32> {
+        let size = self.image_len();
+        let images = indices.iter().map(|&index| &self.pixels[index * size..(index + 1) * size]);
+        images.flatten().map(|&pixel| signed_unit(pixel)).collect()
+    }
+
+    /// Gathers the labels of images, or nothing where the data has no classes.
+    ///
+    /// # Panics
+    ///
+    /// If an index is not below [`ImageSet::len`].
+    pub fn batch_labels(&self, indices: &[usize]) -> Option<Vec<u8>> {
+        let labels = self.labels.as_ref()?;
+        Some(indices.iter().map(|&index| labels[index]).collect())
+    }
+
+    fn without_pixels(&self) -> Self {
+        Self {
+            pixels: Vec::new(),
+            labels: self.labels.clone(),
+            source: self.source.clone(),
+            channels: self.channels,
+            height: self.height,
+            width: self.width,
+        }
+    }
+}
+
+/// Maps a byte to [−1, 1]: `pixel / 127.5 − 1`, so black is −1 and white is 1.
+pub fn signed_unit(pixel: u8) -> f32 {
+    f32::from(pixel) / 127.5 - 1.0
+}
+
+/// Maps a number to the nearest byte, the inverse of [`signed_unit`]; what lies outside [−1, 1] is
+/// clamped and NaN becomes black.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float becomes the nearest byte, saturating, as intended"
+)]
+pub fn pixel(value: f32) -> u8 {
+    ((value + 1.0) * 127.5).round() as u8
+}

@@ -1,0 +1,118 @@
+//! Random numbers that are a pure function of where they are used, so that a run can be resumed.
+//!
+//! Nothing here carries state from draw to draw. Each draw has its own `ChaCha8` stream: the key
+//! holds what the draw is for, the seed and a stream number, and the 64-bit nonce holds the step or
+//! the epoch. Two draws that differ in any of these share no block of the cipher.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+const PERMUTATION: u64 = 0x7065_726d; // "perm"
+const NOISE: u64 = 0x6e6f_6973; // "nois"
+
+/// Draws batches that visit every image once an epoch, in an order of its own for each epoch.
+///
+/// What it returns depends on seed, count, step and batch size alone. It only remembers the order
+/// of the epoch it was last in, to save the work.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    seed: u64,
+    count: usize,
+    epoch: u64,
+    order: Vec<usize>,
+}
+
+impl Sampler {
+    /// A sampler over the images `0..count`.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is zero.
+    pub fn new(seed: u64, count: usize) -> Self {
+        assert!(count > 0, "cannot sample from no images");
+        Self { seed, count, epoch: 0, order: permutation(seed, 0, count) }
+    }
+
+    /// The images of the batch of a step: the places `step·batch_size ..` of the endless sequence
+    /// of epochs.
+    ///
+    /// A batch may end one epoch and begin the next, so none is short and no image is left out.
+    pub fn batch_indices(&mut self, step: u64, batch_size: usize) -> Vec<usize> {
+        let first = u128::from(step) * batch_size as u128;
+        (0..batch_size as u128).map(|offset| self.index(first + offset)).collect()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a remainder of count fits usize")]
+    fn index(&mut self, place: u128) -> usize {
+        let count = self.count as u128;
+        let epoch = (place / count) as u64;
+        if epoch != self.epoch {
+            self.order = permutation(self.seed, epoch, self.count);
+            self.epoch = epoch;
+        }
+        self.order[(place % count) as usize]
+    }
+}
+
+/// A random order of `0..count`, the same for the same seed and nonce (Fisher–Yates).
+pub fn permutation(seed: u64, nonce: u64, count: usize) -> Vec<usize> {
+    let mut generator = generator(PERMUTATION, seed, 0, nonce);
+    let mut order: Vec<usize> = (0..count).collect();
+    for last in (1..count).rev() {
+        order.swap(last, below(&mut generator, last + 1));
+    }
+    order
+}
+
+/// Standard normal numbers for one use at one step (Box–Muller).
+///
+/// `stream` tells apart the uses within a step: latents of the discriminator's step, of the
+/// generator's, of the evaluation, and so on. The first numbers do not depend on how many are asked
+/// for. The bits are the same on the same platform; another one's `ln`, `sin` and `cos` may round
+/// differently.
+pub fn noise(seed: u64, stream: u64, step: u64, count: usize) -> Vec<f32> {
+    let mut generator = generator(NOISE, seed, stream, step);
+    let mut values = Vec::with_capacity(count + 1);
+    while values.len() < count {
+        values.extend(normal_pair(&mut generator));
+    }
+    values.truncate(count);
+    values
+}
+
+fn generator(purpose: u64, seed: u64, stream: u64, nonce: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    for (part, word) in key.chunks_exact_mut(8).zip([purpose, seed, stream, 0]) {
+        part.copy_from_slice(&word.to_le_bytes());
+    }
+    let mut generator = ChaCha8Rng::from_seed(key);
+    generator.set_stream(nonce);
+    generator
+}
+
+/// A whole number below `bound`, without bias: the high half of a product (Lemire 2019), drawn
+/// again in the few cases that would make some numbers likelier.
+#[expect(clippy::cast_possible_truncation, reason = "both halves of the product are meant")]
+fn below(generator: &mut ChaCha8Rng, bound: usize) -> usize {
+    let bound = bound as u64;
+    let uneven = bound.wrapping_neg() % bound;
+    loop {
+        let product = u128::from(generator.next_u64()) * u128::from(bound);
+        if product as u64 >= uneven {
+            return (product >> 64) as usize;
+        }
+    }
+}
+
+/// `√(−2 ln u)·(cos 2πt, sin 2πt)` with u uniform in (0, 1] and t in [0, 1).
+#[expect(clippy::cast_possible_truncation, reason = "latents are f32")]
+fn normal_pair(generator: &mut ChaCha8Rng) -> [f32; 2] {
+    let radius = (-2.0 * (1.0 - uniform(generator)).ln()).sqrt();
+    let (sin, cos) = (std::f64::consts::TAU * uniform(generator)).sin_cos();
+    [(radius * cos) as f32, (radius * sin) as f32]
+}
+
+/// Uniform in [0, 1), in steps of 2⁻⁵³.
+fn uniform(generator: &mut ChaCha8Rng) -> f64 {
+    (generator.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}

@@ -1,0 +1,101 @@
+//! Passes whole sets of images through the feature network, a batch at a time.
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{CLASS_COUNT, FEATURE_COUNT, FeatureNet, as_judged};
+use crate::data::ImageSet;
+use crate::metrics::{Features, MetricError};
+
+/// How many images go through the network at once, to bound its memory.
+const BATCH_SIZE: usize = 250;
+
+impl FeatureNet {
+    /// Computes the features of a set of images of any size and colour, in the set's order.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError::NonFinite`] where a feature overflows.
+    pub fn embed(&self, images: &ImageSet) -> Result<Features, MetricError> {
+        self.embed_batches(batches(images, &self.device()))
+    }
+
+    /// Computes the features of images that come in batches, say from a generator.
+    ///
+    /// A feature depends on its own image alone, so how images are batched changes nothing beyond
+    /// rounding. No gradient is recorded.
+    ///
+    /// # Shapes
+    ///
+    /// - each batch: `[batch, channels, height, width]`, in [-1, 1]; any size and colour, see
+    ///   [`as_judged`]
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError::NonFinite`] where an image holds a value that is not finite.
+    pub fn embed_batches(
+        &self,
+        batches: impl IntoIterator<Item = Tensor<4>>,
+    ) -> Result<Features, MetricError> {
+        let features = |batch: Tensor<4>| self.features(as_judged(batch.without_autodiff()));
+        let values: Vec<f32> =
+            batches.into_iter().flat_map(|batch| numbers(features(batch))).collect();
+        Features::from_f32(FEATURE_COUNT, &values)
+    }
+
+    /// Says for each image which class the network takes it for.
+    pub fn classify(&self, images: &ImageSet) -> Vec<u8> {
+        self.classify_batches(batches(images, &self.device()))
+    }
+
+    /// Says which class the network takes each image for, for images that come in batches.
+    ///
+    /// # Shapes
+    ///
+    /// - each batch: `[batch, channels, height, width]`, in [-1, 1]; any size and colour, see
+    ///   [`as_judged`]
+    pub fn classify_batches(&self, batches: impl IntoIterator<Item = Tensor<4>>) -> Vec<u8> {
+        let mut classes = Vec::new();
+        for batch in batches {
+            let logits = numbers(self.logits(as_judged(batch.without_autodiff())));
+            classes.extend(logits.chunks_exact(CLASS_COUNT).map(position_of_largest));
+        }
+        classes
+    }
+
+    /// Computes the share of images, 0 to 1, whose class the network gets right.
+    ///
+    /// There is none for images without labels.
+    pub fn accuracy(&self, images: &ImageSet) -> Option<f64> {
+        let labels = images.labels.as_ref().filter(|labels| !labels.is_empty())?;
+        let classes = self.classify(images);
+        let right = classes.iter().zip(labels).filter(|(class, label)| class == label).count();
+        Some(right as f64 / labels.len() as f64)
+    }
+}
+
+fn batches(images: &ImageSet, device: &Device) -> impl Iterator<Item = Tensor<4>> {
+    let ranges = (0..images.len()).step_by(BATCH_SIZE);
+    ranges.map(move |start| batch(images, start..images.len().min(start + BATCH_SIZE), device))
+}
+
+fn batch(images: &ImageSet, range: Range<usize>, device: &Device) -> Tensor<4> {
+    let shape = [range.len(), images.channels, images.height, images.width];
+    let indices: Vec<usize> = range.collect();
+    Tensor::from_data(TensorData::new(images.batch(&indices), shape), device)
+}
+
+fn numbers(tensor: Tensor<2>) -> Vec<f32> {
+    tensor.into_data().iter().collect()
+}
+
+fn position_of_largest(logits: &[f32]) -> u8 {
+    let mut largest = 0;
+    for (class, logit) in (0..).zip(logits) {
+        if *logit > logits[usize::from(largest)] {
+            largest = class;
+        }
+    }
+    largest
+}

@@ -1,0 +1,19 @@
+//! Holds the small frozen network in whose features generated images are judged.
+//!
+//! A *feature distance* compares two sets of images by the 64 numbers that [`FeatureNet`] computes
+//! for each. It is not the Fréchet *Inception* distance: that one uses another network, trained on
+//! other images, and the two cannot be compared with each other. What does carry over is the idea
+//! (Heusel et al. 2017, section 3): images are close when a trained classifier describes them alike.
+//!
+//! The weights are committed and compiled in. This made them, in about five minutes on two cores:
+//!
+//! ```text
+//! cargo run --release -p osn-recipes --example train_features
+//! ```
+
+mod embed;
+mod judged;
+mod network;
+
+pub use judged::{IMAGE_SIZE, as_judged};
+pub use network::{CLASS_COUNT, FEATURE_COUNT, FeatureError, FeatureNet};

@@ -1,0 +1,124 @@
+//! The two networks.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::{leaky_relu, relu, tanh};
+use burn::tensor::{Device, Tensor};
+
+use super::GanConfig;
+
+/// Latent vectors to images: a linear layer to a quarter of the size, two transposed convolutions
+/// that double it, batch normalization and ReLU after each, a convolution and tanh (DCGAN, Radford
+/// et al. 2016; SN-GAN, table 3, at one doubling less).
+#[derive(Module, Debug)]
+pub struct Generator {
+    project: Linear,
+    norm1: BatchNorm,
+    up1: ConvTranspose2d,
+    norm2: BatchNorm,
+    up2: ConvTranspose2d,
+    norm3: BatchNorm,
+    image: Conv2d,
+    start_size: usize,
+}
+
+impl Generator {
+    /// A generator of images with `channels` channels.
+    pub fn new(config: &GanConfig, channels: usize, device: &Device) -> Self {
+        let (c, start_size) = (config.g_channels, config.image_size / 4);
+        let start = 4 * c * start_size * start_size;
+        Self {
+            project: LinearConfig::new(config.latent_size, start).init(device),
+            norm1: norm(4 * c, config, device),
+            up1: up([4 * c, 2 * c], device),
+            norm2: norm(2 * c, config, device),
+            up2: up([2 * c, c], device),
+            norm3: norm(c, config, device),
+            image: same([c, channels], device),
+            start_size,
+        }
+    }
+
+    /// Generates images.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, latent_size]` → `[batch, channels, size, size]` in [−1, 1].
+    pub fn forward(&self, latents: Tensor<2>) -> Tensor<4> {
+        let [batch, _] = latents.dims();
+        let x = self.project.forward(latents);
+        let [_, features] = x.dims();
+        let area = self.start_size * self.start_size;
+        let x = x.reshape([batch, features / area, self.start_size, self.start_size]);
+        let x = relu(self.norm1.forward(x));
+        let x = relu(self.norm2.forward(self.up1.forward(x)));
+        let x = relu(self.norm3.forward(self.up2.forward(x)));
+        tanh(self.image.forward(x))
+    }
+}
+
+/// Images to logits: two convolutions that halve the size, one that keeps it, leaky ReLU after
+/// each, a linear layer; no normalization but what osn decides (after SN-GAN, table 3).
+#[derive(Module, Debug)]
+pub struct Discriminator {
+    down1: Conv2d,
+    down2: Conv2d,
+    keep: Conv2d,
+    logit: Linear,
+    leaky_slope: f64,
+}
+
+impl Discriminator {
+    /// A discriminator of images with `channels` channels.
+    pub fn new(config: &GanConfig, channels: usize, device: &Device) -> Self {
+        let (c, end_size) = (config.d_channels, config.image_size / 4);
+        Self {
+            down1: down([channels, c], device),
+            down2: down([c, 2 * c], device),
+            keep: same([2 * c, 4 * c], device),
+            logit: LinearConfig::new(4 * c * end_size * end_size, 1).init(device),
+            leaky_slope: config.leaky_slope,
+        }
+    }
+
+    /// How real each image looks: above 0 is real.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, channels, size, size]` → `[batch, 1]`.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let activate = |x| leaky_relu(x, self.leaky_slope);
+        let x = activate(self.down1.forward(images));
+        let x = activate(self.down2.forward(x));
+        let x = activate(self.keep.forward(x));
+        self.logit.forward(x.flatten(1, 3))
+    }
+}
+
+/// 4×4, stride 2: half the size.
+fn down(channels: [usize; 2], device: &Device) -> Conv2d {
+    let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
+    Conv2dConfig::new(channels, [4, 4]).with_stride([2, 2]).with_padding(padding).init(device)
+}
+
+/// 3×3, stride 1: the same size.
+fn same(channels: [usize; 2], device: &Device) -> Conv2d {
+    let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
+    Conv2dConfig::new(channels, [3, 3]).with_padding(padding).init(device)
+}
+
+/// 4×4, stride 2: twice the size.
+fn up(channels: [usize; 2], device: &Device) -> ConvTranspose2d {
+    ConvTranspose2dConfig::new(channels, [4, 4])
+        .with_stride([2, 2])
+        .with_padding([1, 1])
+        .init(device)
+}
+
+fn norm(features: usize, config: &GanConfig, device: &Device) -> BatchNorm {
+    BatchNormConfig::new(features)
+        .with_momentum(config.batch_norm_momentum)
+        .with_epsilon(config.batch_norm_epsilon)
+        .init(device)
+}

@@ -1,0 +1,147 @@
+//! The two networks, their optimizers and the discriminator's osn: one update of each.
+
+use burn::module::Module;
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use osn::{AttachError, Osn, Plan, Rule, Signals, StepError};
+
+use super::{Discriminator, GanConfig, Generator};
+use crate::{ema, init};
+
+/// The name of the network that is watched.
+pub(super) const WATCHED: &str = "discriminator";
+
+/// What an update of the discriminator leaves to look at.
+#[derive(Clone, Debug)]
+pub struct Discriminated {
+    /// The hinge loss, `[1]`.
+    pub loss: Tensor<1>,
+    /// Logits of the real images, then of the generated ones, `[2·batch, 1]`.
+    pub logits: Tensor<2>,
+}
+
+/// Generator and discriminator in training.
+#[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
+pub struct Players {
+    /// Latent vectors to images.
+    pub generator: Generator,
+    /// The average of the generator, where the config asks for one.
+    pub average: Option<Generator>,
+    /// Images to logits, held by `osn`.
+    pub discriminator: Discriminator,
+    /// What holds the discriminator; absent where it is trained without.
+    pub osn: Option<Osn>,
+    generator_adam: ModuleOptimizer,
+    discriminator_adam: ModuleOptimizer,
+    learning_rate: f64,
+    decay: Option<f64>,
+}
+
+impl Players {
+    /// New networks with the initial weights of `seed`, on the autodiff device of `device`; a
+    /// discriminator held as `rule` decides, or plain without one.
+    ///
+    /// # Errors
+    ///
+    /// A rule that cannot be attached.
+    pub fn new(
+        config: &GanConfig,
+        channels: usize,
+        rule: Option<Rule>,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, AttachError> {
+        let device = device.clone().autodiff();
+        let generator = init::xavier(Generator::new(config, channels, &device), seed, 0);
+        let discriminator = init::xavier(Discriminator::new(config, channels, &device), seed, 1);
+        let (discriminator, osn) = match rule {
+            None => (discriminator, None),
+            Some(rule) => {
+                let plan = Plan::new().network(WATCHED).select("**.weight").decide(rule);
+                let (discriminator, osn) = plan.attach(discriminator)?;
+                (discriminator, Some(osn))
+            }
+        };
+        Ok(Self {
+            average: config.ema.map(|_| generator.valid()),
+            generator,
+            discriminator,
+            osn,
+            generator_adam: adam(config),
+            discriminator_adam: adam(config),
+            learning_rate: config.learning_rate,
+            decay: config.ema,
+        })
+    }
+
+    /// One update of the discriminator on as many generated images as real ones: the hinge loss
+    /// (Miyato et al. 2018, equation 16), then one refresh of osn.
+    ///
+    /// Both kinds go through in one batch: without batch normalization that changes nothing.
+    ///
+    /// # Shapes
+    ///
+    /// `real`: `[batch, channels, size, size]`; `latents`: `[batch, latent_size]`.
+    ///
+    /// # Errors
+    ///
+    /// A weight that is not finite.
+    pub fn train_discriminator(
+        &mut self,
+        real: Tensor<4>,
+        latents: Tensor<2>,
+        signals: &Signals,
+    ) -> Result<Discriminated, StepError> {
+        let fake = self.generator.forward(latents).detach();
+        let logits = self.discriminator.forward(Tensor::cat(vec![real, fake], 0));
+        let [real, fake] = halves(logits.clone());
+        let loss = relu(real.neg() + 1.0).mean() + relu(fake + 1.0).mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.discriminator);
+        let discriminator = self.discriminator.clone();
+        self.discriminator =
+            self.discriminator_adam.step(self.learning_rate, discriminator, gradients);
+        if let Some(osn) = &mut self.osn {
+            osn.step(&mut self.discriminator, signals)?;
+        }
+        Ok(Discriminated { loss, logits })
+    }
+
+    /// One update of the generator: its loss is `−E[D(G(z))]` (Miyato et al. 2018, equation 17).
+    ///
+    /// # Shapes
+    ///
+    /// `latents`: `[batch, latent_size]`; returns `[1]`.
+    pub fn train_generator(&mut self, latents: Tensor<2>) -> Tensor<1> {
+        // In validation mode the discriminator's weights are constants: nothing is spent on
+        // gradients that nobody wants.
+        let discriminator = self.discriminator.valid();
+        let loss = discriminator.forward(self.generator.forward(latents)).mean().neg();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
+        let generator = self.generator.clone();
+        self.generator = self.generator_adam.step(self.learning_rate, generator, gradients);
+        if let (Some(average), Some(decay)) = (self.average.take(), self.decay) {
+            self.average = Some(ema::update(average, &self.generator, decay));
+        }
+        loss
+    }
+
+    /// The generator that is judged, in validation mode.
+    pub fn judged(&self) -> Generator {
+        self.average.clone().unwrap_or_else(|| self.generator.valid())
+    }
+}
+
+fn adam(config: &GanConfig) -> ModuleOptimizer {
+    AdamConfig::new()
+        .with_beta_1(config.beta_1)
+        .with_beta_2(config.beta_2)
+        .with_epsilon(config.epsilon)
+        .init()
+}
+
+/// Logits of the real and of the generated images.
+pub(super) fn halves(logits: Tensor<2>) -> [Tensor<2>; 2] {
+    let half = logits.dims()[0] / 2;
+    [logits.clone().narrow(0, 0, half), logits.narrow(0, half, half)]
+}

@@ -1,0 +1,71 @@
+//! Trains one experiment from one config and writes one run record.
+
+pub mod data;
+pub mod ema;
+pub mod features;
+pub mod gan;
+pub mod init;
+pub mod judge;
+pub mod metrics;
+pub mod run;
+
+use burn::tensor::Device;
+use osn::Rule;
+
+use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
+
+/// The recipes, the default first.
+const RECIPES: &[Recipe] = &[Recipe { doc: gan::DOC, run: gan::run }];
+
+/// The devices that this build can train on, the default first.
+pub const DEVICES: &[&str] = &[
+    "flex",
+    #[cfg(feature = "wgpu")]
+    "wgpu",
+    #[cfg(feature = "cuda")]
+    "cuda",
+];
+
+struct Recipe {
+    doc: RecipeDoc,
+    run: fn(&TrainRequest, &mut dyn Observer) -> Result<RunSummary, RunError>,
+}
+
+/// What recipes there are, the default first.
+pub fn recipes() -> Vec<RecipeDoc> {
+    RECIPES.iter().map(|recipe| recipe.doc).collect()
+}
+
+/// Trains what is asked for.
+///
+/// # Errors
+///
+/// [`RunError`]: an unknown name, a bad setting or bad data before the start; a number that is not
+/// finite or a disk that refuses on the way.
+pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
+    match RECIPES.iter().find(|recipe| recipe.doc.name == request.recipe) {
+        Some(recipe) => (recipe.run)(request, observer),
+        None => {
+            let valid: Vec<_> = RECIPES.iter().map(|recipe| recipe.doc.name).collect();
+            Err(RunError::unknown_name("recipe", &request.recipe, &valid))
+        }
+    }
+}
+
+/// The rule that was asked for, else the recipe's default.
+fn rule(request: &TrainRequest, doc: &RecipeDoc) -> Result<Rule, RunError> {
+    let text = request.decide.as_deref().unwrap_or(doc.decides[0]);
+    Rule::parse(text).map_err(|source| RunError::Rule { text: text.to_owned(), source })
+}
+
+/// The device that was asked for, else the default.
+fn device(request: &TrainRequest) -> Result<Device, RunError> {
+    match request.device.as_deref().unwrap_or(DEVICES[0]) {
+        "flex" => Ok(Device::flex()),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+        #[cfg(feature = "cuda")]
+        "cuda" => Ok(Device::cuda(0)),
+        name => Err(RunError::unknown_name("device", name, DEVICES)),
+    }
+}

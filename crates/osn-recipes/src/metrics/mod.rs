@@ -1,0 +1,189 @@
+//! Scores of generated images: how far their features are from those of real images.
+//!
+//! Every score compares two sets of feature vectors, and none knows where the vectors come from.
+//! With the features of the small network in [`crate::features`] the Fréchet distance is not FID
+//! and does not compare with numbers from Inception's features.
+//!
+//! All sums are taken in f64, in an order that does not depend on the number of threads.
+
+use crate::data::sampler::permutation;
+
+mod frechet;
+mod kernel;
+mod neighbours;
+mod products;
+
+pub use frechet::frechet_distance;
+pub use kernel::{KernelDistance, kernel_distance};
+pub use neighbours::{Neighbourhood, neighbourhood};
+
+/// The neighbour whose distance is the radius of a ball, in [`neighbourhood`].
+pub const NEIGHBOUR: usize = 5;
+/// More vectors than these are not looked at by [`neighbourhood`].
+pub const MAX_NEIGHBOURHOOD: usize = 5_000;
+
+/// Feature vectors of a set of images, all finite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    count: usize,
+    dim: usize,
+    values: Vec<f64>,
+}
+
+/// How close generated images are to real ones.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Scores {
+    /// Fréchet distance between Gaussians, see [`frechet_distance`]; 0 is best.
+    pub frechet: f64,
+    /// Unbiased kernel distance, see [`kernel_distance`]; 0 is expected of equal distributions.
+    pub kid: f64,
+    /// Standard error of `kid`.
+    pub kid_error: f64,
+    /// Share of generated images that look real, see [`neighbourhood`].
+    pub precision: f64,
+    /// Share of real images that look generated.
+    pub recall: f64,
+    /// How many real neighbourhoods hold a generated image; 1 is expected of equal distributions.
+    pub density: f64,
+    /// Share of real neighbourhoods that hold a generated image.
+    pub coverage: f64,
+}
+
+/// Why there is no score.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetricError {
+    /// The values do not fill whole vectors.
+    #[error("{values} feature values do not make vectors of {dim}")]
+    Shape {
+        /// How many values there are.
+        values: usize,
+        /// How many a vector has.
+        dim: usize,
+    },
+    /// A feature is NaN or infinite.
+    #[error("feature {column} of image {row} is {value}")]
+    NonFinite {
+        /// The image.
+        row: usize,
+        /// The feature.
+        column: usize,
+        /// The value.
+        value: f64,
+    },
+    /// The two sets have vectors of different length.
+    #[error("real images have {real} features and generated ones {fake}")]
+    Dimensions {
+        /// Length of the real vectors.
+        real: usize,
+        /// Length of the generated vectors.
+        fake: usize,
+    },
+    /// A set is too small for the score.
+    #[error("{found} images are too few, a score needs at least {needed}")]
+    TooFew {
+        /// The size of the smaller set.
+        found: usize,
+        /// The least that works.
+        needed: usize,
+    },
+    /// A score cannot be computed in f64 because the features are too large.
+    #[error("{score} is not a finite number: the features are too large")]
+    Overflow {
+        /// The score.
+        score: &'static str,
+    },
+}
+
+impl Features {
+    /// Takes vectors of `dim` values, one after another.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError::Shape`] if they do not fill whole vectors, [`MetricError::NonFinite`] for the
+    /// first value that is NaN or infinite.
+    pub fn new(dim: usize, values: Vec<f64>) -> Result<Self, MetricError> {
+        if dim == 0 || !values.len().is_multiple_of(dim) {
+            return Err(MetricError::Shape { values: values.len(), dim });
+        }
+        if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+            let (row, column, value) = (place / dim, place % dim, values[place]);
+            return Err(MetricError::NonFinite { row, column, value });
+        }
+        Ok(Self { count: values.len() / dim, dim, values })
+    }
+
+    /// Takes vectors of `dim` values in f32, as a network gives them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Features::new`].
+    pub fn from_f32(dim: usize, values: &[f32]) -> Result<Self, MetricError> {
+        Self::new(dim, values.iter().copied().map(f64::from).collect())
+    }
+
+    /// How many vectors there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many values a vector has.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// All values, vector by vector.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Copies out the vectors at `rows`.
+    ///
+    /// # Panics
+    ///
+    /// If one of `rows` is not below [`Features::count`].
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let vectors = rows.iter().map(|row| &self.values[row * self.dim..(row + 1) * self.dim]);
+        let values = vectors.flatten().copied().collect();
+        Self { count: rows.len(), dim: self.dim, values }
+    }
+
+    /// A fixed random order of the rows: sets that are sorted by class, or cycle through the
+    /// classes, give fair parts either way.
+    fn fixed_order(&self) -> Vec<usize> {
+        permutation(0, 0, self.count)
+    }
+}
+
+/// Computes all scores of generated features against real ones.
+///
+/// # Errors
+///
+/// [`MetricError::Dimensions`], [`MetricError::TooFew`] below [`NEIGHBOUR`] + 1 images of either
+/// kind, [`MetricError::Overflow`].
+pub fn score(real: &Features, fake: &Features) -> Result<Scores, MetricError> {
+    let near = neighbourhood(real, fake)?;
+    let kernel = kernel_distance(real, fake)?;
+    Ok(Scores {
+        frechet: frechet_distance(real, fake)?,
+        kid: kernel.value,
+        kid_error: kernel.standard_error,
+        precision: near.precision,
+        recall: near.recall,
+        density: near.density,
+        coverage: near.coverage,
+    })
+}
+
+fn check(real: &Features, fake: &Features, needed: usize) -> Result<(), MetricError> {
+    if real.dim != fake.dim {
+        return Err(MetricError::Dimensions { real: real.dim, fake: fake.dim });
+    }
+    let found = real.count.min(fake.count);
+    if found < needed { Err(MetricError::TooFew { found, needed }) } else { Ok(()) }
+}
+
+fn finite(value: f64, score: &'static str) -> Result<f64, MetricError> {
+    if value.is_finite() { Ok(value) } else { Err(MetricError::Overflow { score }) }
+}

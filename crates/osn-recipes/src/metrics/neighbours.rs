@@ -1,0 +1,140 @@
+//! Precision, recall, density and coverage, from balls around feature vectors.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::products::{blocks, products, squared_lengths};
+use super::{Features, MAX_NEIGHBOURHOOD, MetricError, NEIGHBOUR, check, finite};
+
+/// How far two sets fill the same space; each lies in [0, 1] but density, which has no upper limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Neighbourhood {
+    /// Share of generated vectors inside a ball around a real one.
+    pub precision: f64,
+    /// Share of real vectors inside a ball around a generated one.
+    pub recall: f64,
+    /// Real balls around a generated vector, as a share of k: how typical it is.
+    pub density: f64,
+    /// Share of real balls with a generated vector inside.
+    pub coverage: f64,
+}
+
+/// Computes precision, recall, density and coverage.
+///
+/// The ball of a vector reaches to its k-th nearest neighbour in its own set, itself not counted;
+/// k is [`NEIGHBOUR`]. Precision and recall are equations 1 and 2 of Kynkäänniemi et al. 2019
+/// (arXiv:1904.06991), density and coverage are defined in section 3 of Naeem et al. 2020
+/// (arXiv:2002.09797). A vector on the edge of a ball is inside it. At most [`MAX_NEIGHBOURHOOD`]
+/// vectors of each set are used, a fixed random choice. All four depend on the counts: compare only
+/// values of equal counts.
+///
+/// # Errors
+///
+/// [`MetricError::Dimensions`], [`MetricError::TooFew`] below [`NEIGHBOUR`] + 1 images,
+/// [`MetricError::Overflow`].
+pub fn neighbourhood(real: &Features, fake: &Features) -> Result<Neighbourhood, MetricError> {
+    check(real, fake, NEIGHBOUR + 1)?;
+    let (real, fake) = (Points::new(real)?, Points::new(fake)?);
+    let (real_radii, fake_radii) = (real.squared_radii(), fake.squared_radii());
+    let blocks = blocks(real.features.count);
+    let parts: Vec<Hits> = blocks
+        .par_iter()
+        .map(|rows| {
+            Hits::count(
+                &real.squared_distances(rows, &fake),
+                &real_radii[rows.clone()],
+                &fake_radii,
+            )
+        })
+        .collect();
+    Ok(summarize(&parts, real.features.count))
+}
+
+struct Points {
+    features: Features,
+    squared_lengths: Vec<f64>,
+}
+
+impl Points {
+    fn new(features: &Features) -> Result<Self, MetricError> {
+        let mut order = features.fixed_order();
+        order.truncate(MAX_NEIGHBOURHOOD);
+        order.sort_unstable();
+        let features = features.select(&order);
+        let squared_lengths = squared_lengths(&features);
+        // Four times the longest bounds every squared distance.
+        let longest = squared_lengths.iter().copied().fold(0.0, f64::max);
+        finite(4.0 * longest, "the distance between features")?;
+        Ok(Self { features, squared_lengths })
+    }
+
+    /// The squared distance of each vector to its k-th nearest neighbour.
+    fn squared_radii(&self) -> Vec<f64> {
+        let radii = |rows: &Range<usize>| self.squared_radii_of(rows);
+        blocks(self.features.count).par_iter().map(radii).collect::<Vec<_>>().concat()
+    }
+
+    fn squared_radii_of(&self, rows: &Range<usize>) -> Vec<f64> {
+        let mut distances = self.squared_distances(rows, self);
+        for (row, distances) in rows.clone().zip(&mut distances) {
+            distances.swap_remove(row);
+        }
+        let kth = |row: &mut Vec<f64>| *row.select_nth_unstable_by(NEIGHBOUR - 1, f64::total_cmp).1;
+        distances.iter_mut().map(kth).collect()
+    }
+
+    /// `‖x‖² + ‖y‖² − 2 x·y`, for some rows against all of `other`.
+    ///
+    /// What is no more than rounding is 0, so that equal vectors have no distance.
+    fn squared_distances(&self, rows: &Range<usize>, other: &Self) -> Vec<Vec<f64>> {
+        let products = products(&self.features, rows, &other.features, &(0..other.features.count));
+        let distance = |row: usize, column: usize| {
+            let lengths = self.squared_lengths[rows.start + row] + other.squared_lengths[column];
+            let squared = lengths - 2.0 * products[(row, column)];
+            if squared > ROUNDING * lengths { squared } else { 0.0 }
+        };
+        let columns = || 0..other.features.count;
+        (0..rows.len()).map(|row| columns().map(|column| distance(row, column)).collect()).collect()
+    }
+}
+
+const ROUNDING: f64 = 1e-12;
+
+/// Who is inside whose ball, for some real vectors and all generated ones.
+struct Hits {
+    /// For each generated vector, how many of these real balls it is in.
+    real_balls: Vec<usize>,
+    /// How many of these real balls hold a generated vector.
+    covered: usize,
+    /// How many of these real vectors are in a generated ball.
+    recalled: usize,
+}
+
+impl Hits {
+    fn count(distances: &[Vec<f64>], real_radii: &[f64], fake_radii: &[f64]) -> Self {
+        let mut hits = Self { real_balls: vec![0; fake_radii.len()], covered: 0, recalled: 0 };
+        for (row, &radius) in distances.iter().zip(real_radii) {
+            let inside = row.iter().map(|&distance| usize::from(distance <= radius));
+            hits.real_balls.iter_mut().zip(inside).for_each(|(count, one)| *count += one);
+            hits.covered += usize::from(row.iter().any(|&distance| distance <= radius));
+            let mut pairs = row.iter().zip(fake_radii);
+            hits.recalled += usize::from(pairs.any(|(distance, radius)| distance <= radius));
+        }
+        hits
+    }
+}
+
+fn summarize(parts: &[Hits], real_count: usize) -> Neighbourhood {
+    let mut balls = vec![0; parts[0].real_balls.len()];
+    for part in parts {
+        balls.iter_mut().zip(&part.real_balls).for_each(|(sum, count)| *sum += count);
+    }
+    let share = |hits: usize, count: usize| hits as f64 / count as f64;
+    Neighbourhood {
+        precision: share(balls.iter().filter(|&&count| count > 0).count(), balls.len()),
+        recall: share(parts.iter().map(|part| part.recalled).sum(), real_count),
+        density: share(balls.iter().sum(), NEIGHBOUR * balls.len()),
+        coverage: share(parts.iter().map(|part| part.covered).sum(), real_count),
+    }
+}

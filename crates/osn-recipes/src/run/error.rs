@@ -1,0 +1,148 @@
+//! Why a run could not start or did not end well.
+
+use std::error::Error;
+use std::fmt;
+
+use super::{FolderError, RecordError, SettingError};
+
+/// Why a run could not start or did not end well.
+///
+/// [`RunError::is_bad_input`] tells the two apart.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Something was asked for by a name that nothing has.
+    #[error("unknown {kind} '{name}'; valid: {}", .valid.join(", "))]
+    UnknownName {
+        /// What is named: `recipe`, `preset`, `rule`, `device`, …
+        kind: &'static str,
+        /// The name that was given.
+        name: String,
+        /// The names that there are.
+        valid: Vec<String>,
+    },
+    /// The rule cannot be read.
+    #[error("{source}, in --decide {text}")]
+    Rule {
+        /// The text of the rule.
+        text: String,
+        /// What is wrong with it.
+        source: osn::RuleError,
+    },
+    /// A setting was refused.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The config's values do not go together.
+    #[error("{key} {problem}; change it with --set {key}=VALUE")]
+    Config {
+        /// The key to change.
+        key: String,
+        /// What is wrong with it, as the rest of a sentence: "must be at least 1, not 0".
+        problem: String,
+    },
+    /// The data cannot be used.
+    #[error("cannot use the data '{name}': {source}")]
+    Data {
+        /// The name or folder that was given.
+        name: String,
+        /// What the reader said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The run's folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The record cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A number that must be finite is not.
+    #[error(
+        "{what} became {value} at step {step}; lower the learning rate, or hold the weights with --decide always"
+    )]
+    NonFinite {
+        /// Which number.
+        what: NonFinite,
+        /// NaN or an infinity.
+        value: f64,
+        /// Optimizer steps done before.
+        step: u64,
+    },
+    /// A weight cannot be measured or held.
+    #[error("cannot hold the weights of the {network}: {source}")]
+    Spectral {
+        /// The network.
+        network: String,
+        /// What the library said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The feature network that scores samples cannot be used.
+    #[error("cannot score the samples: {source}")]
+    Score {
+        /// What the scorer said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl RunError {
+    /// Whether what was asked for cannot be done, rather than the run having failed on its way.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::UnknownName { .. }
+            | Self::Rule { .. }
+            | Self::Setting(_)
+            | Self::Config { .. }
+            | Self::Data { .. } => true,
+            Self::Folder(_)
+            | Self::Record(_)
+            | Self::NonFinite { .. }
+            | Self::Spectral { .. }
+            | Self::Score { .. } => false,
+        }
+    }
+
+    /// An [`RunError::UnknownName`] of a name that is none of `valid`.
+    pub fn unknown_name(kind: &'static str, name: &str, valid: &[&str]) -> Self {
+        let valid = valid.iter().map(|name| (*name).to_owned()).collect();
+        Self::UnknownName { kind, name: name.to_owned(), valid }
+    }
+}
+
+/// Which number stopped being finite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NonFinite {
+    /// A loss, by its name.
+    Loss(String),
+    /// The weight of a layer, by its path.
+    Layer(String),
+}
+
+impl fmt::Display for NonFinite {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loss(name) => write!(formatter, "the loss '{name}'"),
+            Self::Layer(path) => write!(formatter, "the weight '{path}'"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_lists_the_valid_ones() {
+        let error = RunError::unknown_name("recipe", "gann", &["gan", "cgan"]);
+        assert_eq!(error.to_string(), "unknown recipe 'gann'; valid: gan, cgan");
+        assert!(error.is_bad_input());
+    }
+
+    #[test]
+    fn a_number_gone_bad_names_itself_and_its_step() {
+        let error = RunError::NonFinite {
+            what: NonFinite::Loss("generator".into()),
+            value: f64::NAN,
+            step: 12,
+        };
+        assert!(error.to_string().starts_with("the loss 'generator' became NaN at step 12;"));
+        assert!(!error.is_bad_input());
+    }
+}

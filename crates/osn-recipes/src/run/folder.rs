@@ -1,0 +1,363 @@
+//! The folder that a run writes, and only that run.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::{ImageGrid, RecordError, RecordWriter, RunDescription, SampleError};
+
+/// How many runs of one name a folder may hold: more is a loop gone wild.
+const MAX_RUNS_OF_A_NAME: u32 = 10_000;
+
+/// Why a run's folder could not be created, written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// The system refused.
+    #[error("cannot write {}: {source}; choose another folder with --out", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Every suffix is taken.
+    #[error("{} holds too many runs of this name; choose another folder with --out", path.display())]
+    Full {
+        /// The run's folder without a suffix.
+        path: PathBuf,
+    },
+    /// The folder holds no readable run.
+    #[error("cannot read {}: {source}; is this the folder of a run?", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `run.json` is damaged or of another kind.
+    #[error("{} describes no run: {source}", path.display())]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// The record could not be started.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A picture could not be drawn.
+    #[error(transparent)]
+    Samples(#[from] SampleError),
+}
+
+/// The folder of one run.
+///
+/// ```text
+/// run.json       what ran and how it ended, always complete
+/// record.jsonl   one event a line
+/// samples/       step-000500.png, …
+/// report.html    written by whoever shows the run
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Creates a new folder for the run `name` inside `out`, which is created too where missing.
+    ///
+    /// No run is ever written over: where `name` exists the folder is `name-2`, `name-3` and so on,
+    /// also when two runs start at the same moment.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Write`] when the system refuses.
+    pub fn create(out: &Path, name: &str) -> Result<Self, FolderError> {
+        fs::create_dir_all(out).map_err(|source| write_error(out, source))?;
+        let path = create_new_folder(out, name)?;
+        let folder = Self { path };
+        let samples = folder.samples_path();
+        fs::create_dir(&samples).map_err(|source| write_error(&samples, source))?;
+        Ok(folder)
+    }
+
+    /// Points at the folder of a run that exists.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Read`] when it holds no `run.json`.
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        let folder = Self { path: path.to_owned() };
+        let description = folder.description_path();
+        fs::metadata(&description)
+            .map_err(|source| FolderError::Read { path: description, source })?;
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `run.json`.
+    pub fn description_path(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    /// `record.jsonl`.
+    pub fn record_path(&self) -> PathBuf {
+        self.path.join("record.jsonl")
+    }
+
+    /// `samples/`.
+    pub fn samples_path(&self) -> PathBuf {
+        self.path.join("samples")
+    }
+
+    /// `report.html`.
+    pub fn report_path(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// Starts the record.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Record`] when there is one already.
+    pub fn start_record(&self) -> Result<RecordWriter, FolderError> {
+        Ok(RecordWriter::create(&self.record_path())?)
+    }
+
+    /// Writes `run.json`, in place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Write`] when the system refuses; the file before is then still there.
+    pub fn describe(&self, description: &RunDescription) -> Result<(), FolderError> {
+        let path = self.description_path();
+        let mut text = serde_json::to_vec_pretty(description)
+            .map_err(|source| FolderError::Description { path: path.clone(), source })?;
+        text.push(b'\n');
+        write_whole(&path, &text)
+    }
+
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Read`] or [`FolderError::Description`] when there is none or it is damaged.
+    pub fn description(&self) -> Result<RunDescription, FolderError> {
+        let path = self.description_path();
+        let text =
+            fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
+        serde_json::from_slice(&text).map_err(|source| FolderError::Description { path, source })
+    }
+
+    /// Writes the samples of a step as `samples/step-000500.png` and returns the file's path.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Samples`] when the images do not fit together, [`FolderError::Write`] when the
+    /// system refuses.
+    pub fn write_samples(&self, step: u64, grid: &ImageGrid) -> Result<PathBuf, FolderError> {
+        let path = self.samples_path().join(format!("step-{step:06}.png"));
+        write_whole(&path, &grid.to_png()?)?;
+        Ok(path)
+    }
+
+    /// The sample pictures by step, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Read`] when `samples/` cannot be listed.
+    pub fn samples(&self) -> Result<Vec<(u64, PathBuf)>, FolderError> {
+        let path = self.samples_path();
+        let list = || -> io::Result<Vec<PathBuf>> {
+            fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect()
+        };
+        let files = list().map_err(|source| FolderError::Read { path: path.clone(), source })?;
+        let mut samples: Vec<_> =
+            files.into_iter().filter_map(|file| Some((sample_step(&file)?, file))).collect();
+        samples.sort();
+        Ok(samples)
+    }
+}
+
+fn sample_step(file: &Path) -> Option<u64> {
+    file.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()
+}
+
+fn write_error(path: &Path, source: io::Error) -> FolderError {
+    FolderError::Write { path: path.to_owned(), source }
+}
+
+fn create_new_folder(out: &Path, name: &str) -> Result<PathBuf, FolderError> {
+    for attempt in 1..=MAX_RUNS_OF_A_NAME {
+        let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
+        let path = out.join(format!("{name}{suffix}"));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(write_error(&path, source)),
+        }
+    }
+    Err(FolderError::Full { path: out.join(name) })
+}
+
+/// Writes a file so that at every moment it is either as before or complete.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    let temporary = path.with_added_extension("tmp");
+    replace(path, &temporary, bytes).map_err(|source| {
+        // The half-written file helps nobody; the error that matters is the first one.
+        let _ = fs::remove_file(&temporary);
+        write_error(path, source)
+    })
+}
+
+fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(temporary)?;
+    file.write_all(bytes)?;
+    // Without this the new name may reach the disk before the bytes do.
+    file.sync_all()?;
+    fs::rename(temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::description::unix_secs;
+    use super::super::{
+        LayerSummary, Machine, Metrics, RunStatus, SCHEMA, Totals, Versions, read_record,
+    };
+    use super::*;
+
+    fn description(status: RunStatus) -> RunDescription {
+        RunDescription {
+            schema: SCHEMA,
+            recipe: "gan".into(),
+            preset: "quick".into(),
+            decide: "always".into(),
+            seed: u64::MAX,
+            data: "fashion-mnist".into(),
+            device: "flex".into(),
+            config: serde_json::json!({"steps": 3, "learning_rate": 2e-4}),
+            versions: Versions::of_this_build("0.0.0"),
+            machine: Machine::here(),
+            started_unix_secs: unix_secs(),
+            status,
+            error: None,
+            totals: Some(Totals {
+                steps: 3,
+                wall_secs: 1.5,
+                metrics: Metrics::from([("frechet".to_owned(), 0.1 + 0.2)]),
+                floor: Metrics::new(),
+                layers: vec![LayerSummary {
+                    network: "discriminator".into(),
+                    path: "conv1.weight".into(),
+                    sigma: 2.5,
+                    target: None,
+                    scale: 1.0,
+                    strength: 0.0,
+                    action: "off".into(),
+                    n_decisions: 0,
+                }],
+            }),
+        }
+    }
+
+    fn grid() -> ImageGrid<'static> {
+        ImageGrid { values: &[0.0; 8], count: 2, channels: 1, height: 2, width: 2, columns: 2 }
+    }
+
+    #[test]
+    fn a_run_of_a_taken_name_gets_a_number_and_leaves_the_first_alone() {
+        let out = tempfile::tempdir().unwrap();
+        let out = out.path().join("deep/runs");
+        let names: Vec<_> = (0..3)
+            .map(|_| RunFolder::create(&out, "gan-always-s1").unwrap())
+            .inspect(|folder| drop(folder.start_record().unwrap()))
+            .map(|folder| folder.path().file_name().unwrap().to_owned())
+            .collect();
+        assert_eq!(names, ["gan-always-s1", "gan-always-s1-2", "gan-always-s1-3"]);
+    }
+
+    #[test]
+    fn a_description_comes_back_as_it_was_written() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(out.path(), "run").unwrap();
+        folder.describe(&description(RunStatus::Running)).unwrap();
+        folder.describe(&description(RunStatus::Finished)).unwrap();
+        let again = RunFolder::open(folder.path()).unwrap().description().unwrap();
+        assert_eq!(again, description_started(&again, RunStatus::Finished));
+    }
+
+    fn description_started(like: &RunDescription, status: RunStatus) -> RunDescription {
+        RunDescription { started_unix_secs: like.started_unix_secs, ..description(status) }
+    }
+
+    #[test]
+    fn a_reader_never_sees_half_a_description() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(out.path(), "run").unwrap();
+        folder.describe(&description(RunStatus::Running)).unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                (0..50).for_each(|_| folder.describe(&description(RunStatus::Stopped)).unwrap());
+            });
+            while !writer.is_finished() {
+                folder.description().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_description_before() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(out.path(), "run").unwrap();
+        folder.describe(&description(RunStatus::Running)).unwrap();
+        // A folder in the temporary file's place makes the write fail, for every user.
+        fs::create_dir(folder.path().join("run.json.tmp")).unwrap();
+        let error = folder.describe(&description(RunStatus::Finished)).unwrap_err();
+        assert!(error.to_string().contains("run.json"), "{error}");
+        assert_eq!(folder.description().unwrap().status, RunStatus::Running);
+    }
+
+    #[test]
+    fn nothing_but_the_promised_files_is_left_behind() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(out.path(), "run").unwrap();
+        folder.describe(&description(RunStatus::Finished)).unwrap();
+        drop(folder.start_record().unwrap());
+        folder.write_samples(500, &grid()).unwrap();
+        let names = |path: &Path| {
+            let mut names: Vec<_> = fs::read_dir(path)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(folder.path()), ["record.jsonl", "run.json", "samples"]);
+        assert_eq!(names(&folder.samples_path()), ["step-000500.png"]);
+        assert!(read_record(&folder.record_path()).unwrap().events.is_empty());
+    }
+
+    #[test]
+    fn samples_are_listed_by_step() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(out.path(), "run").unwrap();
+        for step in [2_000_000, 500, 99] {
+            folder.write_samples(step, &grid()).unwrap();
+        }
+        fs::write(folder.samples_path().join("notes.txt"), "").unwrap();
+        let steps: Vec<_> = folder.samples().unwrap().into_iter().map(|(step, _)| step).collect();
+        assert_eq!(steps, [99, 500, 2_000_000]);
+    }
+
+    #[test]
+    fn a_folder_without_a_run_says_so() {
+        let out = tempfile::tempdir().unwrap();
+        let message = RunFolder::open(out.path()).unwrap_err().to_string();
+        assert!(message.contains("is this the folder of a run?"), "{message}");
+    }
+}

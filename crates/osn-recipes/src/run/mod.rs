@@ -1,0 +1,28 @@
+//! What every recipe shares around its training loop: what was asked for, the run's folder and
+//! record, and the trait through which a run is watched. Nothing here knows Burn.
+//!
+//! A recipe takes a [`TrainRequest`], applies its settings with [`apply_settings`], creates a
+//! [`RunFolder`], appends [`Event`]s to its [`RecordWriter`], tells an [`Observer`] how it goes, and
+//! returns a [`RunSummary`].
+
+mod description;
+mod error;
+mod folder;
+mod observer;
+mod record;
+mod request;
+mod samples;
+mod session;
+mod settings;
+
+pub use description::{
+    LayerSummary, Machine, RunDescription, RunStatus, SCHEMA, Totals, Versions, unix_secs,
+};
+pub use error::{NonFinite, RunError};
+pub use folder::{FolderError, RunFolder};
+pub use observer::{DecisionNote, Evaluation, LayerStatus, Observer, Progress, RunStart, Silent};
+pub use record::{Event, Metrics, Record, RecordError, RecordWriter, parse_record, read_record};
+pub use request::{RecipeDoc, RunSummary, TrainRequest};
+pub use samples::{ImageGrid, SampleError};
+pub use session::Session;
+pub use settings::{SettingError, apply_settings};

@@ -1,0 +1,116 @@
+//! How a run is watched: a recipe calls, whoever shows the run implements.
+
+use std::path::Path;
+
+use super::{Metrics, RunDescription, RunSummary};
+
+/// Watches a run.
+///
+/// A recipe calls [`started`](Observer::started) once, the others as they happen, and
+/// [`finished`](Observer::finished) once unless it fails. Nothing that an observer does changes the
+/// run's numbers; it can only end it early.
+pub trait Observer {
+    /// The run's folder is there and training begins.
+    fn started(&mut self, start: &RunStart);
+
+    /// Some steps are done; called at each logging step.
+    fn progress(&mut self, progress: &Progress);
+
+    /// The samples were scored.
+    fn evaluated(&mut self, evaluation: &Evaluation);
+
+    /// A decision changed what is done to a layer.
+    fn decided(&mut self, decision: &DecisionNote);
+
+    /// The run ended, with all its steps or stopped; its folder is complete.
+    fn finished(&mut self, summary: &RunSummary);
+
+    /// Whether the run is to end after the current step.
+    fn should_stop(&self) -> bool;
+}
+
+/// What is known when training begins.
+#[derive(Clone, Copy, Debug)]
+pub struct RunStart<'a> {
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// What `run.json` says.
+    pub description: &'a RunDescription,
+    /// Optimizer steps that the run will do.
+    pub steps: u64,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Optimizer steps that the run will do.
+    pub steps: u64,
+    /// The losses of this step, in the order to show them.
+    pub losses: &'a [(&'static str, f64)],
+    /// Every watched layer, from input to output; empty where none was read back at this step.
+    pub layers: &'a [LayerStatus],
+}
+
+/// One layer as a person sees it while the run goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerStatus {
+    /// The weight's path, with its network where several are watched.
+    pub path: String,
+    /// The estimate of the stored weight's largest singular value.
+    pub sigma: f64,
+    /// The σ that the action aims at.
+    pub target: Option<f64>,
+    /// The factor between the stored and the effective weight.
+    pub scale: f64,
+    /// How strongly it is held, from 0 to 1.
+    pub strength: f64,
+    /// The action's name.
+    pub action: String,
+    /// Why this action, in words and numbers.
+    pub reason: String,
+}
+
+/// The scores of the generated samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Evaluation<'a> {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Score by name.
+    pub metrics: &'a Metrics,
+    /// The same scores of real data against real data.
+    pub floor: &'a Metrics,
+    /// The name of the score to show where there is room for one, for example `frechet`.
+    pub headline: &'a str,
+}
+
+/// A decision that changed what is done to a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct DecisionNote<'a> {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// The weight's path.
+    pub path: &'a str,
+    /// The action before, with its numbers.
+    pub from: &'a str,
+    /// The action from now on, with its numbers.
+    pub to: &'a str,
+    /// Why, in words and numbers.
+    pub reason: &'a str,
+}
+
+/// Watches without a word and never stops a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn started(&mut self, _: &RunStart) {}
+    fn progress(&mut self, _: &Progress) {}
+    fn evaluated(&mut self, _: &Evaluation) {}
+    fn decided(&mut self, _: &DecisionNote) {}
+    fn finished(&mut self, _: &RunSummary) {}
+    fn should_stop(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,381 @@
+//! The record of a run: one event a line of JSON, appended while the run goes on.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Named numbers, in the order of their names so that a record is the same every time.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// The longest time that an event may wait in memory before it is on disk.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// One line of `record.jsonl`.
+///
+/// JSON has no infinity and no NaN: a number that is not finite is written as `null`, and a `null`
+/// is read back as NaN. Every wall-clock field is named `wall_secs`; two runs of the same seed differ
+/// in nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The losses and the signals that rules look at, at a logging step.
+    Step {
+        /// Optimizer steps done, counted from 1.
+        step: u64,
+        /// Loss by name, for example `generator`.
+        #[serde(deserialize_with = "numbers")]
+        losses: Metrics,
+        /// Signal by name, for example `separation`.
+        #[serde(default, deserialize_with = "numbers")]
+        signals: Metrics,
+        /// Seconds since the run started.
+        wall_secs: f64,
+    },
+    /// What was measured and decided for one layer, at a logging step.
+    Layer {
+        /// Optimizer steps done.
+        step: u64,
+        /// The network that holds the layer, for example `discriminator`.
+        network: String,
+        /// The weight's path in that network, for example `conv1.weight`.
+        path: String,
+        /// The estimate of the stored weight's largest singular value, a lower bound.
+        #[serde(deserialize_with = "number")]
+        sigma: f64,
+        /// The estimate's residual `‖Aᵀu − σv‖`, relative to σ.
+        #[serde(default = "unknown", deserialize_with = "number")]
+        residual: f64,
+        /// The stable rank `‖W‖²_F / σ²`, dimensionless.
+        #[serde(default = "unknown", deserialize_with = "number")]
+        stable_rank: f64,
+        /// The σ that the action aims at; absent while the layer is left alone.
+        target: Option<f64>,
+        /// The factor s between the stored and the effective weight.
+        #[serde(deserialize_with = "number")]
+        scale: f64,
+        /// γ = −d ln s / d ln σ: 0 is off, 1 is held fully.
+        #[serde(deserialize_with = "number")]
+        strength: f64,
+        /// The action's name: `off`, `normalize` or `cap`.
+        action: String,
+        /// Why this action, in words and numbers.
+        reason: String,
+    },
+    /// The scores of the generated samples.
+    Eval {
+        /// Optimizer steps done.
+        step: u64,
+        /// Score by name, for example `frechet`.
+        #[serde(deserialize_with = "numbers")]
+        metrics: Metrics,
+        /// The same scores of real data against real data: what a perfect generator would get.
+        #[serde(default, deserialize_with = "numbers")]
+        floor: Metrics,
+        /// Seconds since the run started.
+        wall_secs: f64,
+    },
+    /// A decision that changed what is done to one layer.
+    Decision {
+        /// Optimizer steps done.
+        step: u64,
+        /// The network that holds the layer.
+        network: String,
+        /// The weight's path in that network.
+        path: String,
+        /// The action before, with its numbers.
+        from: String,
+        /// The action from now on, with its numbers.
+        to: String,
+        /// Why, in words and numbers.
+        reason: String,
+    },
+    /// An event of a newer version: readers skip it, nobody writes it.
+    #[serde(other, skip_serializing)]
+    Unknown,
+}
+
+fn unknown() -> f64 {
+    f64::NAN
+}
+
+pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+pub(super) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metrics, D::Error> {
+    let named = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    Ok(named.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+}
+
+/// Why a record could not be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The file could not be created, written or read.
+    #[error("cannot access the record {}: {source}", path.display())]
+    Io {
+        /// The record's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line is no event.
+    #[error("line {line} of the record {} is no event: {source}", path.display())]
+    Line {
+        /// The record's file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+}
+
+/// Appends events to a record.
+///
+/// Lines are on disk at the latest one second after the next event, after every
+/// [`Event::Eval`], and when the writer is dropped.
+#[derive(Debug)]
+pub struct RecordWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+    flushed_at: Instant,
+}
+
+impl RecordWriter {
+    /// Starts a new record.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Io`] when the file exists already or cannot be created.
+    pub fn create(path: &Path) -> Result<Self, RecordError> {
+        let file = File::create_new(path).map_err(|source| io_error(path, source))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), flushed_at: Instant::now() })
+    }
+
+    /// Appends one event as one line.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Io`] when the disk refuses.
+    pub fn append(&mut self, event: &Event) -> Result<(), RecordError> {
+        self.write_line(event).map_err(|source| io_error(&self.path, source))?;
+        let is_milestone = matches!(event, Event::Eval { .. });
+        if is_milestone || self.flushed_at.elapsed() >= FLUSH_INTERVAL {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Hands everything appended so far to the operating system.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Io`] when the disk refuses.
+    pub fn flush(&mut self) -> Result<(), RecordError> {
+        self.flushed_at = Instant::now();
+        self.file.flush().map_err(|source| io_error(&self.path, source))
+    }
+
+    fn write_line(&mut self, event: &Event) -> io::Result<()> {
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        self.file.write_all(&line)
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> RecordError {
+    RecordError::Io { path: path.to_owned(), source }
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// The events, in the order of the file.
+    pub events: Vec<Event>,
+    /// How many events were of a kind that this version does not know.
+    pub n_unknown: usize,
+    /// Whether the last line was cut short, as a killed run leaves it; it is left out.
+    pub is_cut: bool,
+}
+
+/// Reads a record from its file.
+///
+/// # Errors
+///
+/// [`RecordError::Io`] when the file cannot be read, [`RecordError::Line`] for a damaged line that
+/// is not the last.
+pub fn read_record(path: &Path) -> Result<Record, RecordError> {
+    let bytes = std::fs::read(path).map_err(|source| io_error(path, source))?;
+    // A cut may fall inside a character; the replacement only ever lands in that last line.
+    parse_record(&String::from_utf8_lossy(&bytes)).map_err(|(line, source)| RecordError::Line {
+        path: path.to_owned(),
+        line,
+        source,
+    })
+}
+
+/// Reads a record from its text.
+///
+/// # Errors
+///
+/// The number of the damaged line, counted from 1, and what the parser said about it.
+pub fn parse_record(text: &str) -> Result<Record, (usize, serde_json::Error)> {
+    let mut record = Record::default();
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        match serde_json::from_str(line) {
+            Ok(Event::Unknown) => record.n_unknown += 1,
+            Ok(event) => record.events.push(event),
+            Err(_) if !line.ends_with('\n') => record.is_cut = true,
+            Err(source) => return Err((index + 1, source)),
+        }
+    }
+    Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(pairs: &[(&str, f64)]) -> Metrics {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+    }
+
+    fn layer(step: u64, target: Option<f64>) -> Event {
+        Event::Layer {
+            step,
+            network: "discriminator".into(),
+            path: "conv1.weight".into(),
+            sigma: 0.1 + 0.2,
+            residual: 1e-30,
+            stable_rank: 3.0,
+            target,
+            scale: 0.5,
+            strength: 1.0,
+            action: "normalize".into(),
+            reason: "always: target 1 \"and\" ü\n".into(),
+        }
+    }
+
+    fn every_kind() -> Vec<Event> {
+        vec![
+            Event::Step {
+                step: 1,
+                losses: metrics(&[("generator", -0.25), ("discriminator", 1.0)]),
+                signals: metrics(&[("separation", 0.6)]),
+                wall_secs: 0.125,
+            },
+            layer(1, None),
+            layer(2, Some(1e300)),
+            Event::Eval {
+                step: 2,
+                metrics: metrics(&[("frechet", 12.5)]),
+                floor: metrics(&[("frechet", 0.5)]),
+                wall_secs: 2.0,
+            },
+            Event::Decision {
+                step: 2,
+                network: "discriminator".into(),
+                path: "conv1.weight".into(),
+                from: "off".into(),
+                to: "normalize to 1".into(),
+                reason: "sigma 3.1 above 2".into(),
+            },
+        ]
+    }
+
+    fn write(events: &[Event]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.jsonl");
+        let mut writer = RecordWriter::create(&path).unwrap();
+        events.iter().for_each(|event| writer.append(event).unwrap());
+        (folder, path)
+    }
+
+    #[test]
+    fn every_event_comes_back_as_it_was_written() {
+        let (_folder, path) = write(&every_kind());
+        let record = read_record(&path).unwrap();
+        assert_eq!(record.events, every_kind());
+        assert_eq!((record.n_unknown, record.is_cut), (0, false));
+    }
+
+    #[test]
+    fn each_event_is_one_line_with_its_name_first() {
+        let (_folder, path) = write(&every_kind());
+        let text = std::fs::read_to_string(&path).unwrap();
+        let names: Vec<_> = text.lines().map(|line| line.split('"').nth(3).unwrap()).collect();
+        assert_eq!(names, ["step", "layer", "layer", "eval", "decision"]);
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_becomes_null_and_then_nan() {
+        let (_folder, path) = write(&[Event::Step {
+            step: 7,
+            losses: metrics(&[("generator", f64::INFINITY)]),
+            signals: Metrics::new(),
+            wall_secs: 1.0,
+        }]);
+        assert!(std::fs::read_to_string(&path).unwrap().contains(r#""generator":null"#));
+        let Event::Step { losses, .. } = &read_record(&path).unwrap().events[0] else {
+            panic!("not a step");
+        };
+        assert!(losses["generator"].is_nan());
+    }
+
+    #[test]
+    fn a_cut_last_line_is_reported_and_the_rest_is_read() {
+        let (_folder, path) = write(&every_kind());
+        let text = std::fs::read(&path).unwrap();
+        // Every cut inside the last line, also inside its two-byte characters.
+        let last_line_start =
+            text[..text.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+        for end in last_line_start + 1..text.len() - 1 {
+            std::fs::write(&path, &text[..end]).unwrap();
+            let record = read_record(&path).unwrap();
+            assert!(record.is_cut, "cut at {end}");
+            assert_eq!(record.events, every_kind()[..4]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_in_the_middle_is_an_error_with_its_number() {
+        let (_folder, path) = write(&every_kind());
+        let text = std::fs::read_to_string(&path).unwrap().replacen("\"layer\"", "\"layer", 1);
+        std::fs::write(&path, text).unwrap();
+        let message = read_record(&path).unwrap_err().to_string();
+        assert!(message.starts_with("line 2 of the record"), "{message}");
+    }
+
+    #[test]
+    fn events_and_fields_of_a_newer_version_are_skipped() {
+        let text = "{\"event\":\"weather\",\"step\":3,\"deep\":{\"a\":[1]}}\n\
+                    {\"event\":\"eval\",\"step\":4,\"metrics\":{},\"wall_secs\":1.0,\"new\":1}\n";
+        let record = parse_record(text).unwrap();
+        assert_eq!(record.n_unknown, 1);
+        assert!(matches!(record.events[..], [Event::Eval { step: 4, .. }]));
+    }
+
+    #[test]
+    fn an_evaluation_is_on_disk_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.jsonl");
+        let mut writer = RecordWriter::create(&path).unwrap();
+        writer.append(&layer(1, None)).unwrap();
+        assert_eq!(read_record(&path).unwrap().events.len(), 0);
+        writer.append(&every_kind()[3]).unwrap();
+        assert_eq!(read_record(&path).unwrap().events.len(), 2);
+    }
+
+    #[test]
+    fn an_existing_record_is_never_overwritten() {
+        let (_folder, path) = write(&every_kind());
+        assert!(RecordWriter::create(&path).is_err());
+        assert_eq!(read_record(&path).unwrap().events.len(), 5);
+    }
+}

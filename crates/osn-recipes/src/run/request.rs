@@ -1,0 +1,60 @@
+//! What a run is asked for and what it gives back.
+
+use std::path::PathBuf;
+
+use super::{LayerSummary, Metrics, RunStatus};
+
+/// One recipe, as `--help` and error messages show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecipeDoc {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// One sentence.
+    pub about: &'static str,
+    /// The presets' names, the default first.
+    pub presets: &'static [&'static str],
+    /// The rules' names, the default first.
+    pub decides: &'static [&'static str],
+}
+
+/// What is to be trained, in the words of whoever asks.
+///
+/// An absent name means the recipe's own default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrainRequest {
+    /// The recipe's name.
+    pub recipe: String,
+    /// The preset that the config starts from.
+    pub preset: Option<String>,
+    /// The rule that decides.
+    pub decide: Option<String>,
+    /// A data set's name or a folder.
+    pub data: Option<String>,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Changes to the preset's config, by key and value, in order.
+    pub settings: Vec<(String, String)>,
+    /// The folder that the run's folder is created in.
+    pub out: PathBuf,
+    /// The device to train on.
+    pub device: Option<String>,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// [`RunStatus::Finished`] or [`RunStatus::Stopped`]; a failed run is an error instead.
+    pub status: RunStatus,
+    /// Optimizer steps done.
+    pub steps: u64,
+    /// Seconds from start to end.
+    pub wall_secs: f64,
+    /// The last scores.
+    pub metrics: Metrics,
+    /// The same scores of real data against real data.
+    pub floor: Metrics,
+    /// Each layer as it was at the end.
+    pub layers: Vec<LayerSummary>,
+}

@@ -1,0 +1,283 @@
+//! One run from its folder's first file to its last: what every recipe does between two steps.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use osn::{Change, LayerReport, Rule};
+use serde::Serialize;
+
+use super::{
+    DecisionNote, Evaluation, Event, ImageGrid, LayerStatus, LayerSummary, Machine, Metrics,
+    NonFinite, Observer, Progress, RecipeDoc, RecordWriter, RunDescription, RunError, RunFolder,
+    RunStart, RunStatus, RunSummary, SCHEMA, Totals, TrainRequest, Versions, unix_secs,
+};
+
+/// The exact version of Burn that the workspace pins.
+const BURN_VERSION: &str = "0.22.1";
+
+/// A run that is going on: it writes the folder and tells the observer.
+#[derive(Debug)]
+pub struct Session {
+    folder: RunFolder,
+    description: RunDescription,
+    record: RecordWriter,
+    started: Instant,
+    steps: u64,
+    totals: Totals,
+    n_decisions: BTreeMap<String, u64>,
+}
+
+impl Session {
+    /// Creates the run's folder and writes what is known before training.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Folder`] where the system refuses.
+    pub fn start(
+        request: &TrainRequest,
+        doc: &RecipeDoc,
+        rule: &Rule,
+        config: &impl Serialize,
+        steps: u64,
+        data: &str,
+    ) -> Result<Self, RunError> {
+        let decide = rule.slug();
+        let name = format!("{}-{decide}-s{}", doc.name, request.seed);
+        let folder = RunFolder::create(&request.out, &name)?;
+        let description = describe(request, doc, rule, config, data);
+        folder.describe(&description)?;
+        let record = folder.start_record()?;
+        let totals = Totals::default();
+        let (started, n_decisions) = (Instant::now(), BTreeMap::new());
+        Ok(Self { folder, description, record, started, steps, totals, n_decisions })
+    }
+
+    /// Runs `body` between the observer's first and last call, and completes the folder whatever
+    /// comes of it.
+    ///
+    /// # Errors
+    ///
+    /// What `body` failed with, or the system's refusal to write.
+    pub fn run(
+        mut self,
+        observer: &mut dyn Observer,
+        body: impl FnOnce(&mut Self, &mut dyn Observer) -> Result<(), RunError>,
+    ) -> Result<RunSummary, RunError> {
+        let start = RunStart {
+            folder: self.folder.path(),
+            description: &self.description,
+            steps: self.steps,
+        };
+        observer.started(&start);
+        let outcome = body(&mut self, observer);
+        self.complete(outcome.as_ref().err())?;
+        outcome?;
+        let summary = self.summary();
+        observer.finished(&summary);
+        Ok(summary)
+    }
+
+    /// Notes that a step is done.
+    pub fn step_done(&mut self, step: u64) {
+        self.totals.steps = step;
+    }
+
+    /// Records the losses, signals and layers of a step and shows them.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NonFinite`] for the first loss that is not a finite number.
+    pub fn log(
+        &mut self,
+        step: u64,
+        losses: &[(&'static str, f64)],
+        signals: Metrics,
+        layers: &[LayerReport],
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        let named = losses.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        let wall_secs = self.wall_secs();
+        self.record.append(&Event::Step { step, losses: named, signals, wall_secs })?;
+        self.check_losses(step, losses)?;
+        for layer in layers {
+            self.record.append(&layer_event(step, layer))?;
+        }
+        self.summarize_layers(layers);
+        let layers: Vec<_> = layers.iter().map(layer_status).collect();
+        observer.progress(&Progress { step, steps: self.steps, losses, layers: &layers });
+        Ok(())
+    }
+
+    /// Records changed decisions and shows them.
+    ///
+    /// # Errors
+    ///
+    /// Where the record cannot be written.
+    pub fn decided(
+        &mut self,
+        changes: Vec<Change>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        for change in changes {
+            let from = change.from.map_or_else(|| "nothing".to_owned(), |from| from.to_string());
+            let to = change.to.to_string();
+            let Change { step, network, path, reason, .. } = change;
+            // The start is a choice, not a change.
+            *self.n_decisions.entry(path.clone()).or_default() += u64::from(step > 0);
+            observer.decided(&DecisionNote {
+                step,
+                path: &path,
+                from: &from,
+                to: &to,
+                reason: &reason,
+            });
+            self.record.append(&Event::Decision { step, network, path, from, to, reason })?;
+        }
+        Ok(())
+    }
+
+    /// Records scores and shows them.
+    ///
+    /// # Errors
+    ///
+    /// Where the record cannot be written.
+    pub fn evaluated(
+        &mut self,
+        step: u64,
+        metrics: Metrics,
+        floor: &Metrics,
+        headline: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        let wall_secs = self.wall_secs();
+        observer.evaluated(&Evaluation { step, metrics: &metrics, floor, headline });
+        self.totals.metrics.clone_from(&metrics);
+        self.totals.floor.clone_from(floor);
+        self.record.append(&Event::Eval { step, metrics, floor: floor.clone(), wall_secs })?;
+        Ok(self.record.flush()?)
+    }
+
+    /// Draws a sample grid.
+    ///
+    /// # Errors
+    ///
+    /// Where the picture cannot be written.
+    pub fn samples(&self, step: u64, grid: &ImageGrid) -> Result<(), RunError> {
+        self.folder.write_samples(step, grid)?;
+        Ok(())
+    }
+
+    fn check_losses(&self, step: u64, losses: &[(&'static str, f64)]) -> Result<(), RunError> {
+        match losses.iter().find(|(_, value)| !value.is_finite()) {
+            None => Ok(()),
+            Some((name, value)) => Err(RunError::NonFinite {
+                what: NonFinite::Loss((*name).to_owned()),
+                value: *value,
+                step,
+            }),
+        }
+    }
+
+    fn summarize_layers(&mut self, layers: &[LayerReport]) {
+        let n_decisions = |layer: &LayerReport| {
+            self.n_decisions.get(&layer.layer.path).copied().unwrap_or_default()
+        };
+        self.totals.layers =
+            layers.iter().map(|layer| layer_summary(layer, n_decisions(layer))).collect();
+    }
+
+    fn complete(&mut self, error: Option<&RunError>) -> Result<(), RunError> {
+        self.record.flush()?;
+        self.totals.wall_secs = self.wall_secs();
+        self.description.status = match error {
+            Some(_) => RunStatus::Failed,
+            None if self.totals.steps < self.steps => RunStatus::Stopped,
+            None => RunStatus::Finished,
+        };
+        self.description.error = error.map(ToString::to_string);
+        self.description.totals = Some(self.totals.clone());
+        Ok(self.folder.describe(&self.description)?)
+    }
+
+    fn summary(&self) -> RunSummary {
+        RunSummary {
+            folder: self.folder.path().to_owned(),
+            status: self.description.status,
+            steps: self.totals.steps,
+            wall_secs: self.totals.wall_secs,
+            metrics: self.totals.metrics.clone(),
+            floor: self.totals.floor.clone(),
+            layers: self.totals.layers.clone(),
+        }
+    }
+
+    fn wall_secs(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+}
+
+fn describe(
+    request: &TrainRequest,
+    doc: &RecipeDoc,
+    rule: &Rule,
+    config: &impl Serialize,
+    data: &str,
+) -> RunDescription {
+    RunDescription {
+        schema: SCHEMA,
+        recipe: doc.name.to_owned(),
+        preset: request.preset.clone().unwrap_or_else(|| doc.presets[0].to_owned()),
+        decide: rule.label(),
+        seed: request.seed,
+        data: data.to_owned(),
+        device: request.device.clone().unwrap_or_else(|| crate::DEVICES[0].to_owned()),
+        config: serde_json::to_value(config).unwrap_or_default(),
+        versions: Versions::of_this_build(BURN_VERSION),
+        machine: Machine::here(),
+        started_unix_secs: unix_secs(),
+        status: RunStatus::Running,
+        error: None,
+        totals: None,
+    }
+}
+
+fn layer_event(step: u64, layer: &LayerReport) -> Event {
+    Event::Layer {
+        step,
+        network: layer.layer.network.clone(),
+        path: layer.layer.path.clone(),
+        sigma: layer.sigma,
+        residual: layer.residual,
+        stable_rank: layer.stable_rank,
+        target: layer.dial.action.target(),
+        scale: layer.scale,
+        strength: layer.strength,
+        action: layer.dial.action.name().to_owned(),
+        reason: layer.reason.clone(),
+    }
+}
+
+fn layer_status(layer: &LayerReport) -> LayerStatus {
+    LayerStatus {
+        path: layer.layer.path.clone(),
+        sigma: layer.sigma,
+        target: layer.dial.action.target(),
+        scale: layer.scale,
+        strength: layer.strength,
+        action: layer.dial.action.name().to_owned(),
+        reason: layer.reason.clone(),
+    }
+}
+
+fn layer_summary(layer: &LayerReport, n_decisions: u64) -> LayerSummary {
+    LayerSummary {
+        network: layer.layer.network.clone(),
+        path: layer.layer.path.clone(),
+        sigma: layer.sigma,
+        target: layer.dial.action.target(),
+        scale: layer.scale,
+        strength: layer.strength,
+        action: layer.dial.action.name().to_owned(),
+        n_decisions,
+    }
+}

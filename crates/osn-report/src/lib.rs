@@ -1,0 +1,16 @@
+//! Turns run records into one self-contained page: a pure function.
+//!
+//! A run's files are the whole input: [`RunRecord::read`] takes the text of `run.json` and
+//! `record.jsonl` and the sample pictures, [`page`] gives back HTML that needs nothing else, no
+//! network, no script, no font. Whatever a file says is shown as text and never as markup.
+
+mod chart;
+mod number;
+mod page;
+mod run;
+
+pub use number::{duration, short};
+pub use page::page;
+pub use run::{
+    Decision, Description, LayerHistory, LayerPoint, ReadError, RunRecord, Sample, Series, Totals,
+};

@@ -1,0 +1,343 @@
+//! A run as its files tell it, regrouped for showing.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Why a run's files cannot be shown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// `run.json` is damaged or of another kind.
+    #[error("run.json describes no run: {source}")]
+    Description {
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A line of the record that is not its last is damaged.
+    #[error("line {line} of record.jsonl is no event: {source}")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+}
+
+/// One run.
+#[derive(Clone, Debug, Default)]
+pub struct RunRecord {
+    /// What `run.json` says of the run before its totals.
+    pub description: Description,
+    /// The losses over the steps, by name.
+    pub losses: Vec<Series>,
+    /// The signals that rules look at over the steps, by name.
+    pub signals: Vec<Series>,
+    /// The scores over the steps, by name.
+    pub scores: Vec<Series>,
+    /// The last scores of real data against real data, by name.
+    pub floor: BTreeMap<String, f64>,
+    /// The layers in the order of the record.
+    pub layers: Vec<LayerHistory>,
+    /// The decisions in the order of the record.
+    pub decisions: Vec<Decision>,
+    /// The last step that the record knows.
+    pub last_step: u64,
+    /// Whether the record's last line was cut short.
+    pub is_cut: bool,
+    /// Pictures of samples, by step.
+    pub samples: Vec<Sample>,
+}
+
+/// The part of `run.json` that is shown; what it lacks is empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Description {
+    /// The recipe's name.
+    pub recipe: String,
+    /// The preset that the config started from.
+    pub preset: String,
+    /// The rule that decided.
+    pub decide: String,
+    /// The seed.
+    pub seed: u64,
+    /// Where the data came from.
+    pub data: String,
+    /// The device.
+    pub device: String,
+    /// How the run ended.
+    pub status: String,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The whole config.
+    pub config: Value,
+    /// Versions by name.
+    pub versions: Value,
+    /// The machine.
+    pub machine: Value,
+    /// What it came to.
+    pub totals: Option<Totals>,
+}
+
+/// The part of a run's totals that is shown.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Optimizer steps done.
+    pub steps: u64,
+    /// Seconds from start to end.
+    pub wall_secs: Option<f64>,
+}
+
+/// One named number over the steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// Its name.
+    pub name: String,
+    /// Step and value, in order; a value that was not finite is NaN.
+    pub points: Vec<(u64, f64)>,
+}
+
+/// One layer over the steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerHistory {
+    /// The network that holds it.
+    pub network: String,
+    /// The weight's path.
+    pub path: String,
+    /// What was measured and done, in order.
+    pub points: Vec<LayerPoint>,
+    /// The last reason.
+    pub reason: String,
+}
+
+/// One layer at one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerPoint {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// The stored weight's largest singular value.
+    pub sigma: f64,
+    /// The σ that the action aims at.
+    pub target: Option<f64>,
+    /// The factor between stored and effective weight.
+    pub scale: f64,
+    /// How strongly it is held, from 0 to 1.
+    pub strength: f64,
+    /// The action's name.
+    pub action: String,
+}
+
+/// A decision that changed something.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Decision {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// The network that holds the layer.
+    pub network: String,
+    /// The weight's path.
+    pub path: String,
+    /// The action before.
+    pub from: String,
+    /// The action from then on.
+    pub to: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A picture of samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// The bytes of a PNG file.
+    pub png: Vec<u8>,
+}
+
+type Numbers = BTreeMap<String, Option<f64>>;
+
+/// The part of a record's line that is shown. The files are the contract, so this reader asks for
+/// no more than it needs.
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Line {
+    Step {
+        step: u64,
+        losses: Numbers,
+        #[serde(default)]
+        signals: Numbers,
+    },
+    Layer {
+        step: u64,
+        network: String,
+        path: String,
+        sigma: Option<f64>,
+        target: Option<f64>,
+        scale: Option<f64>,
+        strength: Option<f64>,
+        action: String,
+        reason: String,
+    },
+    Eval {
+        step: u64,
+        metrics: Numbers,
+        #[serde(default)]
+        floor: Numbers,
+    },
+    Decision(Decision),
+    #[serde(other)]
+    Unknown,
+}
+
+impl RunRecord {
+    /// Reads a run from the text of its files and its sample pictures.
+    ///
+    /// Events of unknown kinds are skipped; a cut last line is left out and noted.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when a file is damaged.
+    pub fn read(
+        run_json: &str,
+        record_jsonl: &str,
+        mut samples: Vec<Sample>,
+    ) -> Result<Self, ReadError> {
+        let description =
+            serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })?;
+        samples.sort_by_key(|sample| sample.step);
+        let mut run = Self { description, samples, ..Self::default() };
+        for (index, line) in record_jsonl.split_inclusive('\n').enumerate() {
+            match serde_json::from_str(line) {
+                Ok(line) => run.add(line),
+                Err(_) if !line.ends_with('\n') => run.is_cut = true,
+                Err(source) => return Err(ReadError::Line { line: index + 1, source }),
+            }
+        }
+        Ok(run)
+    }
+
+    /// `gan · always · seed 1`.
+    pub fn title(&self) -> String {
+        let Description { recipe, decide, seed, .. } = &self.description;
+        format!("{recipe} · {decide} · seed {seed}")
+    }
+
+    fn add(&mut self, line: Line) {
+        match line {
+            Line::Step { step, losses, signals } => {
+                self.last_step = self.last_step.max(step);
+                extend(&mut self.losses, step, losses);
+                extend(&mut self.signals, step, signals);
+            }
+            Line::Eval { step, metrics, floor } => {
+                self.last_step = self.last_step.max(step);
+                extend(&mut self.scores, step, metrics);
+                self.scores.sort_by_key(|series| score_rank(&series.name));
+                self.floor.extend(floor.into_iter().filter_map(|(name, v)| Some((name, v?))));
+            }
+            Line::Layer { step, network, path, sigma, target, scale, strength, action, reason } => {
+                let [sigma, scale, strength] =
+                    [sigma, scale, strength].map(|number| number.unwrap_or(f64::NAN));
+                let layer = self.layer(network, path);
+                layer.reason = reason;
+                layer.points.push(LayerPoint { step, sigma, target, scale, strength, action });
+            }
+            Line::Decision(decision) => self.decisions.push(decision),
+            Line::Unknown => {}
+        }
+    }
+
+    fn layer(&mut self, network: String, path: String) -> &mut LayerHistory {
+        let found = self.layers.iter().position(|l| l.network == network && l.path == path);
+        let index = found.unwrap_or(self.layers.len());
+        if found.is_none() {
+            let (points, reason) = (Vec::new(), String::new());
+            self.layers.push(LayerHistory { network, path, points, reason });
+        }
+        &mut self.layers[index]
+    }
+}
+
+/// The place of a score among the others: the known ones first, as people quote them.
+fn score_rank(name: &str) -> (usize, String) {
+    const KNOWN: [&str; 6] = ["frechet", "kid", "precision", "recall", "density", "coverage"];
+    let rank = KNOWN.iter().position(|known| *known == name).unwrap_or(KNOWN.len());
+    (rank, name.to_owned())
+}
+
+fn extend(series: &mut Vec<Series>, step: u64, numbers: Numbers) {
+    for (name, value) in numbers {
+        let point = (step, value.unwrap_or(f64::NAN));
+        match series.iter_mut().find(|series| series.name == name) {
+            Some(series) => series.points.push(point),
+            None => series.push(Series { name, points: vec![point] }),
+        }
+    }
+}
+
+impl Series {
+    /// The last value, NaN where there is none.
+    pub fn last(&self) -> f64 {
+        self.points.last().map_or(f64::NAN, |point| point.1)
+    }
+
+    /// The mean over the steps by the trapezoidal rule: the area under the curve over its width.
+    ///
+    /// With one point, its value; values that are not finite make it NaN.
+    pub fn mean_over_steps(&self) -> f64 {
+        let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else {
+            return f64::NAN;
+        };
+        if first.0 == last.0 {
+            return last.1;
+        }
+        let area = |pair: &[(u64, f64)]| {
+            (pair[1].0 as f64 - pair[0].0 as f64) * f64::midpoint(pair[0].1, pair[1].1)
+        };
+        self.points.windows(2).map(area).sum::<f64>() / (last.0 as f64 - first.0 as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = r#"{"schema":1,"recipe":"gan","decide":"always","seed":3,"new":[]}"#;
+
+    #[test]
+    fn lines_are_grouped_by_what_they_are_about() {
+        let record = r#"{"event":"step","step":1,"losses":{"generator":0.5},"wall_secs":1}
+{"event":"layer","step":1,"network":"d","path":"a","sigma":2.0,"target":null,"scale":1,"strength":0,"action":"off","reason":"x"}
+{"event":"layer","step":1,"network":"d","path":"b","sigma":3.0,"target":1.0,"scale":1,"strength":1,"action":"cap","reason":"y"}
+{"event":"weather","step":1}
+{"event":"step","step":2,"losses":{"generator":null},"wall_secs":1}
+{"event":"layer","step":2,"network":"d","path":"a","sigma":null,"target":null,"scale":1,"strength":0,"action":"off","reason":"z"}
+{"event":"eval","step":2,"metrics":{"frechet":9.0},"floor":{"frechet":1.0},"wall_secs":2}
+{"event":"eval","st"#;
+        let run = RunRecord::read(RUN, record, Vec::new()).unwrap();
+        assert_eq!(run.title(), "gan · always · seed 3");
+        assert_eq!(run.losses[0].points[0], (1, 0.5));
+        assert!(run.losses[0].points[1].1.is_nan());
+        let paths: Vec<_> = run.layers.iter().map(|l| (l.path.as_str(), l.points.len())).collect();
+        assert_eq!(paths, [("a", 2), ("b", 1)]);
+        assert_eq!(run.layers[0].reason, "z");
+        assert_eq!(run.floor["frechet"], 1.0);
+        assert!(run.is_cut);
+        assert_eq!(run.last_step, 2);
+    }
+
+    #[test]
+    fn a_damaged_line_is_named() {
+        let error = RunRecord::read(RUN, "{}\n", Vec::new()).unwrap_err();
+        assert!(error.to_string().starts_with("line 1 of record.jsonl"), "{error}");
+    }
+
+    #[test]
+    fn the_mean_over_steps_weighs_by_distance() {
+        let series = |points: &[(u64, f64)]| Series { name: String::new(), points: points.into() };
+        assert_eq!(series(&[(0, 1.0), (10, 1.0), (30, 4.0)]).mean_over_steps(), 2.0);
+        assert_eq!(series(&[(5, 7.0)]).mean_over_steps(), 7.0);
+        assert!(series(&[]).mean_over_steps().is_nan());
+    }
+}

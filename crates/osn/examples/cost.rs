@@ -1,0 +1,48 @@
+//! Times the refresh, the effective weight and its backward for one network's weights, as one line
+//! of JSON: the half of `peers/cost.py` that is this library.
+//!
+//! `cargo run --release -p osn --features flex --example cost -- resnet-50 5`
+
+#![expect(clippy::print_stdout, reason = "its output is its result")]
+
+#[path = "../benches/shapes/mod.rs"]
+mod shapes;
+
+use std::time::Instant;
+
+use burn::tensor::{Device, Tensor};
+use osn::Signals;
+use shapes::Weights;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let network = arguments.next().unwrap_or_else(|| "recipe-d".to_owned());
+    let repeats: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(5);
+    let (mut weights, mut osn) = Weights::of(&network, &Device::flex().autodiff()).held("always");
+    let mut step = || osn.step(&mut weights, &Signals::new()).expect("finite weights");
+    let refresh = median(repeats, &mut step);
+    let read = median(repeats, || drop(weights.read()));
+    let with_backward = median(repeats, || backward(&weights));
+    println!("{{\"refresh\":{refresh},\"read\":{read},\"read_backward\":{with_backward}}}");
+}
+
+/// Milliseconds, after one warm-up.
+fn median(repeats: usize, mut work: impl FnMut()) -> f64 {
+    work();
+    let mut times: Vec<f64> = (0..repeats)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// From a gradient of ones, as the peer does: the sums stand for the layers.
+fn backward(weights: &Weights) {
+    let (matrices, kernels) = weights.read();
+    let sums = matrices.into_iter().map(Tensor::sum).chain(kernels.into_iter().map(Tensor::sum));
+    drop(sums.reduce(|a, b| a + b).expect("weights").backward());
+}

@@ -1,0 +1,98 @@
+//! What can go wrong, and what to do about it.
+
+use osn_core::{EstimateError, GlobError, RatesError, RuleError};
+
+/// Why a plan cannot be attached to a model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// A selection names no parameter that can be normalized.
+    #[error(
+        "selection {pattern} matches no float parameter of rank 2 or more; there are: {available}"
+    )]
+    NothingSelected {
+        /// The selection, as written.
+        pattern: String,
+        /// The paths that could have been selected.
+        available: String,
+    },
+    /// A parameter already has a reparameterization, and Burn nests none.
+    #[error("{path} already has a reparameterization: attach once, or materialize first")]
+    AlreadyAttached {
+        /// The parameter.
+        path: String,
+    },
+    /// The chosen output axis is not an axis of the parameter.
+    #[error("{path} has shape {shape:?}, so axis {axis} cannot be its output axis")]
+    NoSuchAxis {
+        /// The parameter.
+        path: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// The axis that was asked for.
+        axis: usize,
+    },
+    /// The `Matrix` view was asked of a tensor that is no matrix.
+    #[error("{path} has shape {shape:?}, which the matrix view cannot show: use the reshaped view")]
+    NotAMatrix {
+        /// The parameter.
+        path: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// The weight holds NaN or infinity, or has no element.
+    #[error("cannot measure {path}")]
+    Estimate {
+        /// The parameter.
+        path: String,
+        /// What the estimator met.
+        source: EstimateError,
+    },
+    /// A path glob is malformed.
+    #[error(transparent)]
+    Glob(#[from] GlobError),
+    /// The rule's parameters are out of range.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// The rates are out of range.
+    #[error(transparent)]
+    Rates(#[from] RatesError),
+}
+
+/// Why a step cannot be taken or reported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// A weight became NaN or infinite. Its state is still that of the last good step.
+    #[error("weight {path} is not finite since step {step}")]
+    NotFinite {
+        /// The weight.
+        path: String,
+        /// The step, from 1, at which it was first seen.
+        step: u64,
+    },
+    /// The model has no state for a weight that this `Osn` holds.
+    #[error(
+        "{path} is not held by this model: pass the model that `attach` returned, or one loaded into it"
+    )]
+    NotAttached {
+        /// The weight.
+        path: String,
+    },
+    /// The weight cannot be measured.
+    #[error("cannot measure {path}")]
+    Estimate {
+        /// The weight.
+        path: String,
+        /// What the estimator met.
+        source: EstimateError,
+    },
+    /// A saved state belongs to another plan.
+    #[error("the saved state holds {saved} but this plan holds {expected}")]
+    OtherPlan {
+        /// What the saved state is about.
+        saved: String,
+        /// What it was expected to be about.
+        expected: String,
+    },
+}

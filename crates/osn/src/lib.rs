@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod code;
+mod discover;
+mod error;
+mod ops;
+mod osn;
+mod plan;
+mod refresh;
+mod spectral_norm;
+mod view;
+
+pub use error::{AttachError, StepError};
+pub use ops::SigmaGradient;
+pub use osn::{Change, LayerReport, Osn};
+pub use osn_core::{
+    Action, Always, Cap, Decision, Dial, GlobError, Globs, Kind, Layer, Measurement, Never,
+    Position, Rates, Rule, RuleError, Select, Signals, Static,
+};
+pub use plan::{Plan, Selector};
+pub use spectral_norm::SpectralNorm;
+pub use view::{Layout, View};

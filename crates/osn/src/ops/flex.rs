@@ -1,0 +1,186 @@
+//! Flex runs on the host: state is read in place, and gradients are written over.
+
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::{DType, FloatDType, TensorData};
+use osn_core::{Dial, SIGMA_FLOOR};
+
+use super::{Form, SigmaGradient, SpectralOps, composed_backward, composed_forward, kernel};
+use crate::code::{State, decode_unit, encode_unit};
+use crate::refresh::{Refresh, RefreshOps};
+use crate::view::Layout;
+
+impl SpectralOps for Flex {
+    fn effective_weight(
+        weight: FloatTensor<Self>,
+        _u: IntTensor<Self>,
+        _v: IntTensor<Self>,
+        state: IntTensor<Self>,
+        _form: Form,
+    ) -> FloatTensor<Self> {
+        let read = read_state(&state);
+        if read.scale == 1.0 {
+            // Off costs nothing and changes no bit.
+            return weight;
+        }
+        if weight.dtype() == DType::F32 {
+            return Self::float_mul_scalar(weight, read.scale.into());
+        }
+        composed_forward::<Self>(weight, state)
+    }
+
+    fn effective_weight_backward(
+        grad: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        u: IntTensor<Self>,
+        v: IntTensor<Self>,
+        state: IntTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self> {
+        let read = read_state(&state);
+        if read.scale == 1.0 && read.strength == 0.0 {
+            return grad;
+        }
+        if grad.dtype() != DType::F32 || weight.dtype() != DType::F32 {
+            return composed_backward::<Self>(grad, weight, u, v, state, form);
+        }
+        if read.strength == 0.0 || form.gradient == SigmaGradient::Detached {
+            return Self::float_mul_scalar(grad, read.scale.into());
+        }
+        backward_in_place(
+            grad,
+            &weight.to_contiguous(),
+            &unit_vector(&u),
+            &unit_vector(&v),
+            read,
+            form,
+        )
+    }
+}
+
+/// Two passes: `⟨G, Ŵ⟩` reads both, then `G` becomes `s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ` where it lies.
+#[expect(clippy::cast_possible_truncation, reason = "gradients are f32")]
+fn backward_in_place(
+    grad: FlexTensor,
+    weight: &FlexTensor,
+    u: &[f32],
+    v: &[f32],
+    state: State,
+    form: Form,
+) -> FlexTensor {
+    let mut grad = grad.to_contiguous();
+    let along = state.scale * kernel::inner_product(values(&grad), values(weight));
+    let along = if form.gradient == SigmaGradient::InwardOnly { along.min(0.0) } else { along };
+    let factor = state.strength / state.sigma * along;
+    let (start, len) = (grad.layout().start_offset(), grad.layout().num_elements());
+    let storage = &mut grad.storage_mut::<f32>()[start..start + len];
+    kernel::scale_minus_outer(storage, form.layout, state.scale as f32, factor as f32, u, v);
+    grad
+}
+
+impl RefreshOps for Flex {
+    fn refresh(
+        weight: FloatTensor<Self>,
+        u: IntTensor<Self>,
+        v: IntTensor<Self>,
+        state: IntTensor<Self>,
+        request: Refresh,
+    ) -> (IntTensor<Self>, IntTensor<Self>, IntTensor<Self>) {
+        let weight = Self::float_cast(weight, FloatDType::F32).to_contiguous();
+        let before = read_state(&state);
+        match power_iteration(values(&weight), &unit_vector(&u), request.layout) {
+            Step::Moved { u, v, sigma, residual } => {
+                let state = state_at(sigma, residual, before.bad_step, &request.dial);
+                (vector_codes(&u), vector_codes(&v), codes(&state.encode()))
+            }
+            Step::Zero => {
+                let state = state_at(0.0, 0.0, before.bad_step, &request.dial);
+                (u, v, codes(&state.encode()))
+            }
+            Step::NotFinite if before.bad_step != 0 => (u, v, state),
+            Step::NotFinite => (u, v, codes(&State { bad_step: request.step, ..before }.encode())),
+        }
+    }
+}
+
+/// What one power iteration found.
+enum Step {
+    Moved { u: Vec<f32>, v: Vec<f32>, sigma: f64, residual: f64 },
+    Zero,
+    NotFinite,
+}
+
+/// `v = Wᵀu/‖Wᵀu‖`, then `u = W v/‖W v‖` and `σ = ‖W v‖ = uᵀW v`.
+fn power_iteration(weight: &[f32], u: &[f32], layout: Layout) -> Step {
+    let mut v = kernel::apply_transpose(weight, layout, u);
+    let sigma_before = kernel::norm(&v);
+    if sigma_before <= SIGMA_FLOOR {
+        return from_the_largest_entry(weight, layout);
+    }
+    kernel::divide(&mut v, sigma_before);
+    let mut u = kernel::apply(weight, layout, &v);
+    let sigma = kernel::norm(&u);
+    if !(sigma_before.is_finite() && sigma.is_finite()) {
+        return Step::NotFinite;
+    }
+    kernel::divide(&mut u, sigma);
+    Step::Moved { u, v, sigma, residual: residual(sigma_before, sigma) }
+}
+
+/// A start for a `u` that `Wᵀ` sends to zero: the row of the largest entry, which it does not send
+/// there unless the weight is zero.
+fn from_the_largest_entry(weight: &[f32], layout: Layout) -> Step {
+    let largest = weight.iter().enumerate().max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()));
+    match largest {
+        Some((_, w)) if !w.is_finite() => Step::NotFinite,
+        Some((index, w)) if f64::from(w.abs()) > SIGMA_FLOOR => {
+            let mut u = vec![0.0; layout.rows];
+            u[index / layout.inner % layout.rows] = 1.0;
+            power_iteration(weight, &u, layout)
+        }
+        _ => Step::Zero,
+    }
+}
+
+/// ‖W v − σ_b u‖/σ for the `u` of before and `σ_b = ‖Wᵀu‖`: since `⟨W v, u⟩ = σ_b`, its square is
+/// `1 − (σ_b/σ)²`, which costs nothing.
+fn residual(sigma_before: f64, sigma: f64) -> f64 {
+    let ratio = (sigma_before / sigma).min(1.0);
+    (1.0 - ratio * ratio).sqrt()
+}
+
+fn state_at(sigma: f64, residual: f64, bad_step: i32, dial: &Dial) -> State {
+    let scale = dial.action.scale(dial.amount, sigma);
+    let strength = dial.action.strength(dial.amount, sigma);
+    State { sigma, scale, strength, residual, bad_step }
+}
+
+fn values(tensor: &FlexTensor) -> &[f32] {
+    let (start, len) = (tensor.layout().start_offset(), tensor.layout().num_elements());
+    &tensor.storage::<f32>()[start..start + len]
+}
+
+fn read_codes(tensor: &FlexTensor) -> Vec<i32> {
+    let tensor = tensor.to_contiguous();
+    let (start, len) = (tensor.layout().start_offset(), tensor.layout().num_elements());
+    tensor.storage::<i32>()[start..start + len].to_vec()
+}
+
+fn read_state(tensor: &FlexTensor) -> State {
+    State::decode(&read_codes(tensor))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the iteration runs in f32")]
+fn unit_vector(tensor: &FlexTensor) -> Vec<f32> {
+    read_codes(tensor).into_iter().map(|code| decode_unit(code) as f32).collect()
+}
+
+fn vector_codes(vector: &[f32]) -> FlexTensor {
+    codes(&vector.iter().map(|&x| encode_unit(f64::from(x))).collect::<Vec<_>>())
+}
+
+fn codes(codes: &[i32]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(codes.to_vec(), [codes.len()]))
+}

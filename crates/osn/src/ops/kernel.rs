@@ -1,0 +1,163 @@
+//! The arithmetic on plain slices: each weight is read once per product, nothing is copied.
+//!
+//! Work is cut into blocks whose size does not depend on the number of threads, and sums are taken
+//! in the order of the blocks, so that a result has the same bits on one core and on sixty-four.
+
+use rayon::prelude::*;
+
+use crate::view::Layout;
+
+/// Below this many elements a second thread costs more than it brings.
+const PARALLEL_ELEMENTS: usize = 1 << 16;
+/// Floats in a block of columns: 4 KiB of each row, and the block's sum stays in the L1 cache.
+const BLOCK: usize = 1024;
+const LANES: usize = 16;
+
+/// `y = A·v`, one number a row.
+pub(crate) fn apply(weight: &[f32], layout: Layout, v: &[f32]) -> Vec<f32> {
+    let Layout { outer, rows, inner } = layout;
+    if inner == 1 {
+        return weighted_row_sum(weight, rows, v);
+    }
+    let mut y = vec![0.0; rows];
+    for (block, v) in weight.chunks_exact(rows * inner).zip(v.chunks_exact(inner)).take(outer) {
+        add_row_dots(block, v, &mut y);
+    }
+    y
+}
+
+/// `z = Aᵀ·u`, one number a column.
+pub(crate) fn apply_transpose(weight: &[f32], layout: Layout, u: &[f32]) -> Vec<f32> {
+    let Layout { outer, rows, inner } = layout;
+    if inner == 1 {
+        let mut z = vec![0.0; outer];
+        add_row_dots(weight, u, &mut z);
+        return z;
+    }
+    if outer == 1 {
+        return weighted_row_sum(weight, inner, u);
+    }
+    let mut z = vec![0.0; outer * inner];
+    let column_block = |(z, block): (&mut [f32], &[f32])| add_weighted_rows(block, u, 0, z);
+    for_each_pair(&mut z, inner, weight, rows * inner, weight.len(), column_block);
+    z
+}
+
+/// `y[j] += ⟨row j of m, x⟩`.
+fn add_row_dots(m: &[f32], x: &[f32], y: &mut [f32]) {
+    let columns = x.len();
+    let dot_row = |(y, row): (&mut [f32], &[f32])| y[0] += dot(row, x);
+    for_each_pair(y, 1, m, columns, m.len(), dot_row);
+}
+
+/// `Σ_j x[j]·(row j of m)`, in blocks of columns.
+fn weighted_row_sum(m: &[f32], columns: usize, x: &[f32]) -> Vec<f32> {
+    let mut sum = vec![0.0; columns];
+    let block = |(index, sum): (usize, &mut [f32])| {
+        for (row, &x) in m.chunks_exact(columns).zip(x) {
+            axpy(x, &row[index * BLOCK..][..sum.len()], sum);
+        }
+    };
+    if m.len() < PARALLEL_ELEMENTS {
+        sum.chunks_mut(BLOCK).enumerate().for_each(block);
+    } else {
+        sum.par_chunks_mut(BLOCK).enumerate().for_each(block);
+    }
+    sum
+}
+
+/// `sum += Σ_j x[j]·(row j of m)` over the columns of `sum`, which start at `from`.
+fn add_weighted_rows(m: &[f32], x: &[f32], from: usize, sum: &mut [f32]) {
+    let columns = m.len() / x.len();
+    for (row, &x) in m.chunks_exact(columns).zip(x) {
+        axpy(x, &row[from..][..sum.len()], sum);
+    }
+}
+
+/// Calls `body` on matching chunks of two slices, on all cores where `work` is worth it.
+fn for_each_pair(
+    left: &mut [f32],
+    left_chunk: usize,
+    right: &[f32],
+    right_chunk: usize,
+    work: usize,
+    body: impl Fn((&mut [f32], &[f32])) + Sync + Send,
+) {
+    if work < PARALLEL_ELEMENTS {
+        left.chunks_exact_mut(left_chunk).zip(right.chunks_exact(right_chunk)).for_each(body);
+    } else {
+        left.par_chunks_exact_mut(left_chunk)
+            .zip(right.par_chunks_exact(right_chunk))
+            .for_each(body);
+    }
+}
+
+/// `⟨a, b⟩`; sums of whole blocks are carried in f64.
+pub(crate) fn inner_product(a: &[f32], b: &[f32]) -> f64 {
+    let block = |(a, b): (&[f32], &[f32])| f64::from(dot(a, b));
+    if a.len() < PARALLEL_ELEMENTS {
+        return a.chunks(BLOCK).zip(b.chunks(BLOCK)).map(block).sum();
+    }
+    let sums: Vec<f64> = a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK)).map(block).collect();
+    sums.iter().sum()
+}
+
+/// `grad ← scale·grad − factor·u vᵀ`.
+pub(crate) fn scale_minus_outer(
+    grad: &mut [f32],
+    layout: Layout,
+    scale: f32,
+    factor: f32,
+    u: &[f32],
+    v: &[f32],
+) {
+    let Layout { rows, inner, .. } = layout;
+    // Each contiguous run of the gradient has one factor from one vector and a run of the other.
+    let run = if inner == 1 { rows } else { inner };
+    let update = |(index, run): (usize, &mut [f32])| {
+        let (coefficient, vector) = if inner == 1 {
+            (factor * v[index], u)
+        } else {
+            (factor * u[index % rows], &v[index / rows * inner..][..inner])
+        };
+        for (g, x) in run.iter_mut().zip(vector) {
+            *g = scale * *g - coefficient * x;
+        }
+    };
+    if grad.len() < PARALLEL_ELEMENTS {
+        grad.chunks_exact_mut(run).enumerate().for_each(update);
+    } else {
+        grad.par_chunks_exact_mut(run).enumerate().for_each(update);
+    }
+}
+
+/// The Euclidean norm, in f64 so that no f32 can overflow or vanish in its square.
+pub(crate) fn norm(x: &[f32]) -> f64 {
+    x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the quotient is at most 1 in size")]
+pub(crate) fn divide(x: &mut [f32], by: f64) {
+    for x in x {
+        *x = (f64::from(*x) / by) as f32;
+    }
+}
+
+fn axpy(x: f32, row: &[f32], sum: &mut [f32]) {
+    for (sum, row) in sum.iter_mut().zip(row) {
+        *sum += x * row;
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a_lanes, a_rest) = a.as_chunks::<LANES>();
+    let (b_lanes, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for (a, b) in a_lanes.iter().zip(b_lanes) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}

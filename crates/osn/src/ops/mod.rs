@@ -1,0 +1,225 @@
+//! The two operations that every training step pays for, with a backward of their own.
+
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(feature = "flex")]
+mod kernel;
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use burn::backend::Cube;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, Scalar, TensorMetadata, backend_extension};
+use burn::tensor::{FloatDType, Int, Shape, Slice, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::code::{LN_SCALE, LN_SIGMA, LOG, STRENGTH, UNIT};
+use crate::view::Layout;
+
+/// How the gradient of the effective weight treats σ (u and v are constants in each).
+///
+/// With `G = ∂L/∂Ŵ` and `Ŵ = s(σ)·W` the full gradient is
+/// `s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ` (Miyato et al. 2018, equation 12, for `γ = 1`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SigmaGradient {
+    /// Both terms: the derivative of the function that the layer computes.
+    #[default]
+    Full,
+    /// The first term alone: `s` is treated as a constant.
+    Detached,
+    /// Both terms, unless the second would hold the weight up: it is kept where `⟨G, Ŵ⟩ ≤ 0`.
+    ///
+    /// The second term removes the radial part of the gradient. Where the loss wants a smaller
+    /// weight (`⟨G, Ŵ⟩ > 0`) that removal traps a capped weight at its cap.
+    InwardOnly,
+}
+
+/// Everything that the effective weight and its gradient are computed from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) layout: Layout,
+    pub(crate) gradient: SigmaGradient,
+}
+
+/// Backend operations behind the effective weight.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    Cube: cfg(any(feature = "wgpu", feature = "cuda")),
+    Autodiff
+)]
+pub(crate) trait SpectralOps: Backend {
+    /// `Ŵ = s·W`.
+    fn effective_weight(
+        weight: FloatTensor<Self>,
+        u: IntTensor<Self>,
+        v: IntTensor<Self>,
+        state: IntTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self> {
+        let _ = (u, v, form);
+        composed_forward::<Self>(weight, state)
+    }
+
+    /// `∂L/∂W` from `G = ∂L/∂Ŵ`.
+    fn effective_weight_backward(
+        grad: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        u: IntTensor<Self>,
+        v: IntTensor<Self>,
+        state: IntTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self> {
+        composed_backward::<Self>(grad, weight, u, v, state, form)
+    }
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+impl SpectralOps for Cube {}
+
+impl<B: SpectralOps, C: CheckpointStrategy> SpectralOps for Autodiff<B, C> {
+    fn effective_weight(
+        weight: FloatTensor<Self>,
+        u: IntTensor<Self>,
+        v: IntTensor<Self>,
+        state: IntTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self> {
+        let parent = weight.node();
+        let weight = weight.into_primitive();
+        let effective =
+            B::effective_weight(weight.clone(), u.clone(), v.clone(), state.clone(), form);
+        match EffectiveWeight.prepare::<C>([parent]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                prep.finish(Saved::<B> { weight, u, v, state, form }, effective)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(effective),
+        }
+    }
+}
+
+/// The graph node of `Ŵ = s·W`; its one parent is `W`.
+#[derive(Debug)]
+struct EffectiveWeight;
+
+#[derive(Clone, Debug)]
+struct Saved<B: Backend> {
+    weight: FloatTensor<B>,
+    u: IntTensor<B>,
+    v: IntTensor<B>,
+    state: IntTensor<B>,
+    form: Form,
+}
+
+impl<B: SpectralOps> Backward<B, 1> for EffectiveWeight {
+    type State = Saved<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let Saved { weight, u, v, state, form } = ops.state;
+        let grad = grads.consume::<B>(&ops.node);
+        let [parent] = ops.parents;
+        if let Some(node) = parent {
+            let grad = B::effective_weight_backward(grad, weight, u, v, state, form);
+            grads.register::<B>(node.id, grad);
+        }
+    }
+}
+
+/// The effective weight of one layer; a pure function of its arguments.
+pub(crate) fn effective_weight<const D: usize>(
+    weight: Tensor<D>,
+    u: Tensor<1, Int>,
+    v: Tensor<1, Int>,
+    state: Tensor<1, Int>,
+    form: Form,
+) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::effective_weight(
+        weight.into_dispatch(),
+        u.into_dispatch(),
+        v.into_dispatch(),
+        state.into_dispatch(),
+        form,
+    ))
+}
+
+fn composed_forward<B: Backend>(weight: FloatTensor<B>, state: IntTensor<B>) -> FloatTensor<B> {
+    let dtype = weight.dtype();
+    let ln_scale = entry::<B>(state, LN_SCALE, LOG, weight.rank());
+    let scale = B::float_cast(B::float_exp(ln_scale), dtype.into());
+    B::float_mul(weight, scale)
+}
+
+fn composed_backward<B: Backend>(
+    grad: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    u: IntTensor<B>,
+    v: IntTensor<B>,
+    state: IntTensor<B>,
+    form: Form,
+) -> FloatTensor<B> {
+    let (dtype, shape, rank) = (grad.dtype(), grad.shape(), grad.rank());
+    let compute = estimator_dtype(dtype.into());
+    let grad = B::float_cast(grad, compute);
+    let scale =
+        B::float_cast(B::float_exp(entry::<B>(state.clone(), LN_SCALE, LOG, rank)), compute);
+    let scaled = B::float_mul(grad.clone(), scale.clone());
+    if form.gradient == SigmaGradient::Detached {
+        return B::float_cast(scaled, dtype.into());
+    }
+    // ⟨G, Ŵ⟩ = ⟨s·G, W⟩
+    let along = B::float_sum(B::float_mul(scaled.clone(), B::float_cast(weight, compute)));
+    let along = if form.gradient == SigmaGradient::InwardOnly {
+        B::float_clamp_max(along, Scalar::from(0.0))
+    } else {
+        along
+    };
+    let strength = B::float_cast(entry::<B>(state.clone(), STRENGTH, UNIT, 1), compute);
+    let ln_sigma = B::float_cast(entry::<B>(state, LN_SIGMA, LOG, 1), compute);
+    // A zero weight has strength 0, and ln 0 is coded as a finite number: no NaN can arise.
+    let factor = B::float_mul(
+        B::float_mul(along, strength),
+        B::float_exp(B::float_neg(B::float_clamp_min(ln_sigma, Scalar::from(-87.0)))),
+    );
+    let outer_product = outer::<B>(u, v, form.layout, compute);
+    let radial =
+        B::float_mul(B::float_reshape(outer_product, shape), B::float_reshape(factor, ones(rank)));
+    B::float_cast(B::float_sub(scaled, radial), dtype.into())
+}
+
+/// `u vᵀ` in the memory order of the weight, `[outer, rows, inner]`.
+fn outer<B: Backend>(
+    u: IntTensor<B>,
+    v: IntTensor<B>,
+    layout: Layout,
+    dtype: FloatDType,
+) -> FloatTensor<B> {
+    let decode = |codes| B::float_mul_scalar(B::int_into_float(codes, dtype), (1.0 / UNIT).into());
+    let u = B::float_reshape(decode(u), Shape::new([1, layout.rows, 1]));
+    let v = B::float_reshape(decode(v), Shape::new([layout.outer, 1, layout.inner]));
+    B::float_mul(u, v)
+}
+
+/// One number of the state, divided by its unit, shaped to broadcast over a tensor of `rank`.
+fn entry<B: Backend>(state: IntTensor<B>, index: usize, unit: f64, rank: usize) -> FloatTensor<B> {
+    let at = isize::try_from(index).unwrap_or_default();
+    let code = B::int_slice(state, &[Slice::new(at, Some(at + 1), 1)]);
+    let value = B::float_mul_scalar(B::int_into_float(code, FloatDType::F32), (1.0 / unit).into());
+    B::float_reshape(value, ones(rank))
+}
+
+fn ones(rank: usize) -> Shape {
+    Shape::from(vec![1; rank])
+}
+
+/// Half-precision weights are measured and differentiated in f32.
+fn estimator_dtype(dtype: FloatDType) -> FloatDType {
+    if dtype == FloatDType::F64 { FloatDType::F64 } else { FloatDType::F32 }
+}

@@ -1,0 +1,317 @@
+//! What to hold, and how it is decided.
+
+use std::collections::HashMap;
+
+use burn::module::Module;
+use osn_core::{
+    Actuator, Always, Decider, DenseMap, Estimate, EstimateError, GlobError, Globs,
+    GolubKahanParams, Layer, Measurement, Rates, Rule, Select, Signals, golub_kahan, start_vector,
+};
+
+use crate::code::State;
+use crate::discover::{self, Found};
+use crate::error::AttachError;
+use crate::ops::SigmaGradient;
+use crate::osn::{Osn, Watched};
+use crate::spectral_norm::{self, SpectralNorm, encode_triplet};
+use crate::view::{Layout, View};
+
+/// What to hold in a model, and how that is decided; [`Plan::attach`] puts it to work.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::LinearConfig;
+/// use burn::tensor::Device;
+/// use osn::{Always, Plan, Rule, Signals};
+///
+/// let device = Device::flex().autodiff();
+/// let model = LinearConfig::new(8, 4).init(&device);
+/// let plan = Plan::new().select("weight").decide(Rule::Always(Always { target: 1.0 }));
+/// let (mut model, mut osn) = plan.attach(model)?;
+///
+/// // Normalized from the first forward; after each optimizer step, one refresh:
+/// osn.step(&mut model, &Signals::new())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Plan {
+    selections: Vec<Selection>,
+    rule: Rule,
+    rates: Rates,
+    network: String,
+    gradient: SigmaGradient,
+}
+
+/// Names layers: by a path glob, or by all that a [`Select`] can ask for.
+#[derive(Clone, Debug)]
+pub enum Selector {
+    /// A path glob, `*` for one segment and `**` for any number: `"**.weight"`.
+    Path(String),
+    /// Paths, exceptions, kinds, networks and positions.
+    Select(Select),
+}
+
+impl From<&str> for Selector {
+    fn from(glob: &str) -> Self {
+        Self::Path(glob.to_owned())
+    }
+}
+
+impl From<Select> for Selector {
+    fn from(select: Select) -> Self {
+        Self::Select(select)
+    }
+}
+
+impl Selector {
+    fn compile(&self) -> Result<Select, GlobError> {
+        match self {
+            Self::Path(glob) => {
+                Ok(Select { paths: Globs::new([glob.as_str()])?, ..Select::default() })
+            }
+            Self::Select(select) => Ok(select.clone()),
+        }
+    }
+}
+
+/// Some layers, and how their weights are seen.
+#[derive(Clone, Debug)]
+struct Selection {
+    selector: Selector,
+    view: Option<View>,
+    output_axis: Option<usize>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Plan {
+    /// A plan that selects nothing yet and always normalizes to σ = 1.
+    pub fn new() -> Self {
+        Self {
+            selections: Vec::new(),
+            rule: Rule::Always(Always::default()),
+            rates: Rates::default(),
+            network: String::from("model"),
+            gradient: SigmaGradient::Full,
+        }
+    }
+
+    /// Adds the parameters that `select` matches: a path glob (`"**.weight"`, where `*` is one
+    /// segment and `**` any number) or a [`Select`] that also names kinds and positions.
+    ///
+    /// Of the matches, those of rank 2 and more are taken: biases and norms have no spectrum.
+    #[must_use]
+    pub fn select(mut self, selector: impl Into<Selector>) -> Self {
+        let selector = selector.into();
+        self.selections.push(Selection { selector, view: None, output_axis: None });
+        self
+    }
+
+    /// Sets the view of the latest selection. Default: `Matrix` for rank 2, else `Reshaped`.
+    #[must_use]
+    pub fn view(mut self, view: View) -> Self {
+        if let Some(selection) = self.selections.last_mut() {
+            selection.view = Some(view);
+        }
+        self
+    }
+
+    /// Sets which axis of the latest selection's weights indexes outputs. Default: 1 for Burn's
+    /// `Linear` (which stores `[in, out]`) and transposed convolutions, 0 for all else.
+    #[must_use]
+    pub fn output_axis(mut self, axis: usize) -> Self {
+        if let Some(selection) = self.selections.last_mut() {
+            selection.output_axis = Some(axis);
+        }
+        self
+    }
+
+    /// Sets the rule that decides. Default: always, target 1.
+    #[must_use]
+    pub fn decide(mut self, rule: Rule) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// Sets how fast a switch moves. Default: [`Rates::default`].
+    #[must_use]
+    pub fn rates(mut self, rates: Rates) -> Self {
+        self.rates = rates;
+        self
+    }
+
+    /// Names the network, for rules and records that tell several apart. Default: `model`.
+    #[must_use]
+    pub fn network(mut self, name: impl Into<String>) -> Self {
+        self.network = name.into();
+        self
+    }
+
+    /// Sets how gradients treat σ. Default: [`SigmaGradient::Full`].
+    #[must_use]
+    pub fn gradient(mut self, gradient: SigmaGradient) -> Self {
+        self.gradient = gradient;
+        self
+    }
+
+    /// Attaches the plan: measures every selected weight, takes the first decisions and puts them
+    /// in force at once, so that the first forward already sees the chosen size.
+    ///
+    /// The model keeps its type; its stored weights keep their values.
+    ///
+    /// # Errors
+    ///
+    /// A selection that matches nothing, a parameter with a reparameterization already on it, a
+    /// weight that is not finite, an axis or rule parameter out of range.
+    pub fn attach<M: Module>(self, model: M) -> Result<(M, Osn), AttachError> {
+        self.rates.validate()?;
+        let chosen = self.choose(&discover::parameters(&model))?;
+        let estimates = measure(&model, &chosen)?;
+        let layers = chosen.iter().map(|chosen| chosen.layer.clone()).collect();
+        let mut decider = Decider::new(self.rule, layers)?;
+        let measurements: Vec<_> =
+            estimates.iter().map(|e| Measurement::new(e.sigma, e.residual)).collect();
+        decider.decide(0, &measurements, &Signals::new());
+        let actuators: Vec<_> =
+            decider.decisions().iter().map(|decision| Actuator::new(decision.action)).collect();
+        let model = put_on(model, &chosen, &estimates, &actuators, self.gradient);
+        let watched = chosen.into_iter().map(Chosen::watched).collect();
+        Ok((model, Osn::new(watched, decider, actuators, self.rates)))
+    }
+
+    /// The parameters to hold, in the order of the module tree.
+    fn choose(&self, found: &[Found]) -> Result<Vec<Chosen>, AttachError> {
+        let candidates: Vec<&Found> = found.iter().filter(|found| found.shape.len() >= 2).collect();
+        let layers = layers(&candidates, &self.network);
+        let mut by_index: HashMap<usize, &Selection> = HashMap::new();
+        for selection in &self.selections {
+            let select = selection.selector.compile()?;
+            let matches: Vec<_> =
+                (0..layers.len()).filter(|&index| select.matches(&layers[index])).collect();
+            if matches.is_empty() {
+                return Err(nothing_selected(&select, &layers));
+            }
+            by_index.extend(matches.into_iter().map(|index| (index, selection)));
+        }
+        let mut indices: Vec<_> = by_index.keys().copied().collect();
+        indices.sort_unstable();
+        let chosen: Vec<&Found> = indices.iter().map(|&index| candidates[index]).collect();
+        let layers = self::layers(&chosen, &self.network);
+        indices
+            .iter()
+            .zip(layers)
+            .map(|(index, layer)| Chosen::new(candidates[*index], layer, by_index[index]))
+            .collect()
+    }
+}
+
+/// A parameter that will be held.
+#[derive(Debug)]
+struct Chosen {
+    layer: Layer,
+    layout: Layout,
+    device: burn::tensor::Device,
+}
+
+impl Chosen {
+    fn new(found: &Found, layer: Layer, selection: &Selection) -> Result<Self, AttachError> {
+        let (path, shape) = (found.path.clone(), found.shape.clone());
+        if found.is_taken {
+            return Err(AttachError::AlreadyAttached { path });
+        }
+        if selection.view == Some(View::Matrix) && shape.len() != 2 {
+            return Err(AttachError::NotAMatrix { path, shape });
+        }
+        let axis = selection.output_axis.unwrap_or_else(|| discover::output_axis(&found.container));
+        if axis >= shape.len() {
+            return Err(AttachError::NoSuchAxis { path, shape, axis });
+        }
+        Ok(Self { layer, layout: Layout::new(&shape, axis), device: found.device.clone() })
+    }
+
+    fn watched(self) -> Watched {
+        Watched { layer: self.layer, layout: self.layout }
+    }
+}
+
+/// What rules may know about `found`, with positions counted among just these.
+fn layers(found: &[&Found], network: &str) -> Vec<Layer> {
+    let size = |found: &Found| found.shape.iter().product::<usize>();
+    let largest = found.iter().map(|found| size(found)).max();
+    let count = found.len();
+    let first_largest = found.iter().position(|found| Some(size(found)) == largest);
+    found
+        .iter()
+        .enumerate()
+        .map(|(index, found)| Layer {
+            path: found.path.clone(),
+            network: network.to_owned(),
+            kind: found.kind,
+            shape: found.shape.clone(),
+            index,
+            count,
+            is_largest: Some(index) == first_largest,
+        })
+        .collect()
+}
+
+fn nothing_selected(select: &Select, layers: &[Layer]) -> AttachError {
+    let available: Vec<_> = layers.iter().map(|layer| layer.path.as_str()).collect();
+    AttachError::NothingSelected { pattern: select.to_string(), available: available.join(", ") }
+}
+
+/// A Golub-Kahan start for every chosen weight, on the host, in f64.
+fn measure<M: Module>(model: &M, chosen: &[Chosen]) -> Result<Vec<Estimate>, AttachError> {
+    let paths: Vec<_> = chosen.iter().map(|chosen| chosen.layer.path.clone()).collect();
+    let weights = discover::host_weights(model, &paths);
+    chosen
+        .iter()
+        .zip(weights)
+        .map(|(chosen, weight)| {
+            cold_start(&weight, chosen.layout)
+                .map_err(|source| AttachError::Estimate { path: chosen.layer.path.clone(), source })
+        })
+        .collect()
+}
+
+/// Up to 64 Golub-Kahan steps, to a residual that power iterations then bring down: what a start
+/// of training needs, not a certificate.
+pub(crate) fn cold_start(weight: &[f32], layout: Layout) -> Result<Estimate, EstimateError> {
+    let map = DenseMap::from_tensor(weight, &[layout.outer, layout.rows, layout.inner], 1)?;
+    let params = GolubKahanParams { n_steps: 16, tolerance: 1e-4, n_restarts: 3 };
+    golub_kahan(&map, &start_vector(layout.columns()), &params)
+}
+
+fn put_on<M: Module>(
+    model: M,
+    chosen: &[Chosen],
+    estimates: &[Estimate],
+    actuators: &[Actuator],
+    gradient: SigmaGradient,
+) -> M {
+    let mut prepared = HashMap::new();
+    for ((chosen, estimate), actuator) in chosen.iter().zip(estimates).zip(actuators) {
+        let state = state_of(estimate, actuator);
+        let codes = encode_triplet(&estimate.u, &estimate.v, state, &chosen.device);
+        prepared
+            .insert(chosen.layer.path.clone(), SpectralNorm::new(codes, chosen.layout, gradient));
+    }
+    spectral_norm::attach(model, prepared)
+}
+
+/// The state that follows from a measurement and the action in force.
+pub(crate) fn state_of(estimate: &Estimate, actuator: &Actuator) -> State {
+    let dial = actuator.dial();
+    State {
+        sigma: estimate.sigma,
+        scale: dial.scale(estimate.sigma),
+        strength: dial.strength(estimate.sigma),
+        residual: estimate.residual.clamp(0.0, 1.0),
+        bad_step: 0,
+    }
+}

@@ -1,0 +1,260 @@
+//! The one file that touches Burn's reparameterization API: state in the module tree, and the
+//! walks that read and write it.
+
+use std::collections::HashMap;
+
+use burn::module::{
+    Module, ModuleMapper, ModuleVisitor, Param, Reparameterization, Reparameterizer,
+};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use crate::code::{State, decode_unit, encode_unit};
+use crate::ops::{Form, SigmaGradient, effective_weight};
+use crate::refresh::Codes;
+use crate::view::Layout;
+
+/// The state of one held weight: `u`, `v` and what the last refresh measured.
+///
+/// It lives beside the weight in the module tree, as integers that no optimizer, average or cast
+/// touches, so clones own theirs and records carry it under `<weight>.spectral_norm.*`. The stored
+/// weight stays what the optimizer made it; [`Param::val`] gives `Ŵ = s·W`.
+#[derive(Module, Debug)]
+pub struct SpectralNorm {
+    u: Param<Tensor<1, Int>>,
+    v: Param<Tensor<1, Int>>,
+    state: Param<Tensor<1, Int>>,
+    outer: usize,
+    rows: usize,
+    inner: usize,
+    #[module(skip)]
+    gradient: SigmaGradient,
+}
+
+impl Reparameterization for SpectralNorm {
+    const NAME: &'static str = "spectral_norm";
+
+    fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+        effective_weight(base, self.u.val(), self.v.val(), self.state.val(), self.form())
+    }
+}
+
+impl SpectralNorm {
+    pub(crate) fn new(codes: Codes, layout: Layout, gradient: SigmaGradient) -> Self {
+        let (u, v, state) = codes;
+        let Layout { outer, rows, inner } = layout;
+        Self {
+            u: Param::initialized(burn::module::ParamId::new(), u),
+            v: Param::initialized(burn::module::ParamId::new(), v),
+            state: Param::initialized(burn::module::ParamId::new(), state),
+            outer,
+            rows,
+            inner,
+            gradient,
+        }
+    }
+
+    fn form(&self) -> Form {
+        let layout = Layout { outer: self.outer, rows: self.rows, inner: self.inner };
+        Form { layout, gradient: self.gradient }
+    }
+
+    /// The left singular vector's estimate, one number a row. Copies from the device.
+    pub fn u(&self) -> Vec<f64> {
+        unit_vector(self.u.val())
+    }
+
+    /// The right singular vector's estimate, one number a column. Copies from the device.
+    pub fn v(&self) -> Vec<f64> {
+        unit_vector(self.v.val())
+    }
+
+    /// σ as of the last refresh: a lower bound of the largest singular value of the stored weight
+    /// at that time. Copies from the device.
+    pub fn sigma(&self) -> f64 {
+        self.state().sigma
+    }
+
+    /// The factor `s` between the stored and the effective weight. Copies from the device.
+    pub fn scale(&self) -> f64 {
+        self.state().scale
+    }
+
+    /// `γ = −d ln s / d ln σ`. Copies from the device.
+    pub fn strength(&self) -> f64 {
+        self.state().strength
+    }
+
+    fn state(&self) -> State {
+        State::decode(&host_codes(self.state.val()))
+    }
+}
+
+/// The name of `u`, `v` and `state` in the module tree, below the weight's own path.
+fn code_path(weight: &str, name: &str) -> String {
+    format!("{weight}.{}.{name}", SpectralNorm::NAME)
+}
+
+/// Brings integer codes to the host.
+///
+/// # Panics
+///
+/// If the device fails to hand them over.
+pub(crate) fn host_codes(codes: Tensor<1, Int>) -> Vec<i32> {
+    codes.into_data().iter::<i32>().collect()
+}
+
+/// Puts integer codes on `device`.
+pub(crate) fn device_codes(codes: &[i32], device: &Device) -> Tensor<1, Int> {
+    let data = TensorData::new(codes.to_vec(), [codes.len()]);
+    Tensor::from_data(data, (device, DType::I32))
+}
+
+/// The codes of a triplet measured on the host.
+pub(crate) fn encode_triplet(u: &[f64], v: &[f64], state: State, device: &Device) -> Codes {
+    let vector = |x: &[f64]| x.iter().map(|&x| encode_unit(x)).collect::<Vec<_>>();
+    (
+        device_codes(&vector(u), device),
+        device_codes(&vector(v), device),
+        device_codes(&state.encode(), device),
+    )
+}
+
+fn unit_vector(codes: Tensor<1, Int>) -> Vec<f64> {
+    host_codes(codes).into_iter().map(decode_unit).collect()
+}
+
+/// Attaches prepared state to the weights of the given paths.
+pub(crate) fn attach<M: Module>(model: M, prepared: HashMap<String, SpectralNorm>) -> M {
+    model.apply_reparameterization(Attach(prepared))
+}
+
+struct Attach(HashMap<String, SpectralNorm>);
+
+impl Reparameterizer for Attach {
+    type Reparam = SpectralNorm;
+
+    fn reparameterize<const D: usize>(
+        &mut self,
+        path: &str,
+        param: Param<Tensor<D>>,
+    ) -> (Param<Tensor<D>>, Option<SpectralNorm>) {
+        let state = self.0.remove(path);
+        (param, state)
+    }
+}
+
+/// A held weight, `[outer, rows, inner]`, and its codes, as they are in the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) weight: Tensor<3>,
+    pub(crate) codes: Codes,
+}
+
+/// Reads the held weights of `model` in the order of `paths`; `None` where one is missing.
+pub(crate) fn read<M: Module>(model: &M, paths: &[(String, Layout)]) -> Vec<Option<Held>> {
+    let mut reader =
+        Reader { walk: Walk::default(), weights: HashMap::new(), codes: HashMap::new() };
+    for (path, layout) in paths {
+        reader.weights.insert(path.clone(), (*layout, None));
+    }
+    model.visit(&mut reader);
+    paths.iter().map(|(path, _)| reader.take(path)).collect()
+}
+
+struct Reader {
+    walk: Walk,
+    weights: HashMap<String, (Layout, Option<Tensor<3>>)>,
+    codes: HashMap<String, Tensor<1, Int>>,
+}
+
+impl Reader {
+    fn take(&mut self, path: &str) -> Option<Held> {
+        let (_, weight) = self.weights.remove(path)?;
+        let mut code = |name| self.codes.remove(&code_path(path, name));
+        let codes = (code("u")?, code("v")?, code("state")?);
+        Some(Held { weight: weight?, codes })
+    }
+}
+
+impl ModuleVisitor for Reader {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some((layout, weight)) = self.weights.get_mut(&self.walk.path()) {
+            let shape = [layout.outer, layout.rows, layout.inner];
+            *weight = Some(param.base().without_autodiff().reshape(shape));
+        }
+    }
+
+    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+        if self.walk.in_spectral_norm() {
+            let count = param.lazy_shape().num_elements();
+            self.codes.insert(self.walk.path(), param.val().without_autodiff().reshape([count]));
+        }
+    }
+
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.walk.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.walk.exit();
+    }
+}
+
+/// Replaces the codes of the given weights; all else stays.
+pub(crate) fn write<M: Module>(model: M, codes: Vec<(String, Codes)>) -> M {
+    let mut writer = Writer { walk: Walk::default(), codes: HashMap::new() };
+    for (path, (u, v, state)) in codes {
+        for (name, code) in [("u", u), ("v", v), ("state", state)] {
+            writer.codes.insert(code_path(&path, name), code);
+        }
+    }
+    model.map(&mut writer)
+}
+
+struct Writer {
+    walk: Walk,
+    codes: HashMap<String, Tensor<1, Int>>,
+}
+
+impl ModuleMapper for Writer {
+    fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
+        if !self.walk.in_spectral_norm() {
+            return param;
+        }
+        let Some(codes) = self.codes.remove(&self.walk.path()) else { return param };
+        param.map(|old| {
+            let codes = codes.reshape(old.shape());
+            if old.is_autodiff() { Tensor::from_inner(codes) } else { codes }
+        })
+    }
+
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.walk.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.walk.exit();
+    }
+}
+
+/// Where a walk over a module tree is.
+#[derive(Debug, Default)]
+pub(crate) struct Walk(Vec<String>);
+
+impl Walk {
+    pub(crate) fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    pub(crate) fn path(&self) -> String {
+        self.0.join(".")
+    }
+
+    fn in_spectral_norm(&self) -> bool {
+        self.0.len() >= 2 && self.0[self.0.len() - 2] == SpectralNorm::NAME
+    }
+}

@@ -1,0 +1,104 @@
+//! Agreement with PyTorch: `tests/golden/torch_spectral_norm.safetensors` holds what
+//! `torch.nn.utils.spectral_norm` computed for 13 weights over three refreshes.
+
+mod support;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use osn::{Plan, Signals, SpectralNorm};
+use support::{Golden, relative_error};
+
+const UNIT: f64 = 1_073_741_824.0;
+
+/// Any weight, as a user's own parameter.
+#[derive(Module, Debug)]
+struct Bare<const D: usize> {
+    kernel: Param<Tensor<D>>,
+}
+
+/// Sets the `u` that the first refresh starts from.
+struct SetU {
+    at_u: bool,
+    u: Vec<f32>,
+}
+
+impl ModuleMapper for SetU {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.at_u = name == "u";
+    }
+
+    fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
+        if !std::mem::take(&mut self.at_u) {
+            return param;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "in [−2³⁰, 2³⁰]")]
+        let codes: Vec<i32> =
+            self.u.iter().map(|&x| (f64::from(x) * UNIT).round() as i32).collect();
+        param.map(|old| {
+            let shape = old.shape();
+            Tensor::from_data(TensorData::new(codes, shape), (&old.device(), old.dtype()))
+        })
+    }
+}
+
+fn agrees<const D: usize>(case: &str) {
+    let golden = Golden::open();
+    let device = Device::flex().autodiff();
+    let shape: [usize; D] = golden.shape(case, "weight").try_into().unwrap();
+    let weight = Tensor::from_data(TensorData::new(golden.values(case, "weight"), shape), &device);
+    let model = Bare { kernel: Param::from_tensor(weight) };
+    let plan = Plan::new().select("kernel").output_axis(golden.output_axis(case));
+    let (model, mut osn) = plan.attach(model).unwrap();
+    let mut model = model.map(&mut SetU { at_u: false, u: golden.values(case, "u0") });
+
+    for refresh in ["1", "2", "3"] {
+        osn.step(&mut model, &Signals::new()).unwrap();
+        let state = model.kernel.reparameterization::<SpectralNorm>().unwrap();
+        let effective: Vec<f64> = model.kernel.val().into_data().iter().collect();
+        let close = |name: &str, ours: &[f64]| {
+            let error = relative_error(ours, &golden.values(case, &format!("{name}{refresh}")));
+            assert!(error < 1e-5, "{case} {name}{refresh}: relative error {error:e}");
+        };
+        close("u", &state.u());
+        close("v", &state.v());
+        close("sigma", &[state.sigma()]);
+        close("effective", &effective);
+    }
+
+    let cotangent =
+        Tensor::<D>::from_data(TensorData::new(golden.values(case, "cotangent"), shape), &device);
+    let gradients = (model.kernel.val() * cotangent).sum().backward();
+    let mut gradients = GradientsParams::from_grads(gradients, &model);
+    let gradient: Tensor<D> = gradients.remove(model.kernel.id).unwrap();
+    let ours: Vec<f64> = gradient.into_data().iter().collect();
+    let error = relative_error(&ours, &golden.values(case, "grad"));
+    assert!(error < 1e-4, "{case} gradient: relative error {error:e}");
+}
+
+macro_rules! agrees_with_pytorch {
+    ($($case:ident: $rank:literal),* $(,)?) => {
+        $(
+            #[test]
+            fn $case() {
+                agrees::<$rank>(stringify!($case));
+            }
+        )*
+    };
+}
+
+agrees_with_pytorch! {
+    linear_wide: 2,
+    linear_tall: 2,
+    linear_row: 2,
+    embedding: 2,
+    conv1d: 3,
+    conv2d: 4,
+    conv2d_1x1: 4,
+    conv2d_even: 4,
+    conv2d_grouped: 4,
+    conv3d: 5,
+    conv_transpose1d: 3,
+    conv_transpose2d: 4,
+    conv_transpose3d: 5,
+}

@@ -1,0 +1,101 @@
+"""What spectral normalization costs by itself, beside PyTorch's, in one run.
+
+    python3 -m venv .venv && .venv/bin/pip install torch numpy
+    .venv/bin/python peers/cost.py
+
+For the weights of each network: one power iteration and the effective weights of all layers
+("forward"), and the same with a backward from the sum of all effective weights ("backward").
+The two libraries take turns, round by round, on the same cores; medians over the rounds.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+
+import torch
+from torch.nn.utils import parametrizations
+
+ROUNDS, REPEATS = 5, 5
+
+
+def resnet_50():
+    shapes, before = [(64, 3, 7, 7)], 64
+    for n_blocks, width in [(3, 64), (4, 128), (6, 256), (3, 512)]:
+        for block in range(n_blocks):
+            shapes += [(width, before, 1, 1), (width, width, 3, 3), (4 * width, width, 1, 1)]
+            if block == 0:
+                shapes.append((4 * width, before, 1, 1))
+            before = 4 * width
+    return shapes + [(1000, 2048)]
+
+
+NETWORKS = {
+    "recipe-d": [(1, 3136), (16, 1, 4, 4), (32, 16, 4, 4), (64, 32, 3, 3)],
+    "resnet-50": resnet_50(),
+    "gpt-2-small": [(2304, 768), (768, 768), (3072, 768), (768, 3072)] * 12,
+}
+
+
+class Weight(torch.nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        self.weight = torch.nn.Parameter(0.02 * torch.randn(shape))
+
+
+def median_ms(work):
+    work()
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def torch_round(shapes):
+    layers = [parametrizations.spectral_norm(Weight(shape)) for shape in shapes]
+
+    def forward():
+        return [layer.weight for layer in layers]
+
+    def backward():
+        for layer in layers:
+            layer.zero_grad()
+        sum(weight.sum() for weight in forward()).backward()
+
+    return {"forward": median_ms(forward), "backward": median_ms(backward)}
+
+
+def osn_round(network):
+    command = ["cargo", "run", "--release", "--quiet", "-p", "osn", "--features", "flex",
+               "--example", "cost", "--", network, str(REPEATS)]
+    out = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {"forward": out["refresh"] + out["read"],
+            "backward": out["refresh"] + out["read_backward"], **out}
+
+
+def main():
+    os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    torch.manual_seed(0)
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, "
+          f"median of {ROUNDS} rounds of {REPEATS}")
+    print(f"{'network':12} {'what':9} {'osn ms':>9} {'torch ms':>9} {'torch/osn':>10}")
+    for network, shapes in NETWORKS.items():
+        ours, theirs = [], []
+        for _ in range(ROUNDS):
+            ours.append(osn_round(network))
+            theirs.append(torch_round(shapes))
+        middle = lambda rounds, key: statistics.median(r[key] for r in rounds)
+        for what in ["forward", "backward"]:
+            a, b = middle(ours, what), middle(theirs, what)
+            print(f"{network:12} {what:9} {a:9.3f} {b:9.3f} {b / a:10.2f}")
+        parts = ", ".join(f"{key} {middle(ours, key):.3f}"
+                          for key in ["refresh", "read", "read_backward"])
+        print(f"{'':12} of which {parts}")
+
+
+if __name__ == "__main__":
+    main()
