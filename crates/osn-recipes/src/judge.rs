@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use crate::data::ImageSet;
+use crate::data::sampler::permutation;
 use crate::features::FeatureNet;
 use crate::metrics::{Features, Scores, score};
 use crate::run::{Metrics, RunError};
@@ -10,53 +11,95 @@ use crate::run::{Metrics, RunError};
 /// Images generated and embedded at once.
 const CHUNK: usize = 500;
 
-/// The frozen network and the features of the test images.
+/// The frozen network and what generated images are compared with.
 #[derive(Debug)]
 pub struct Judge {
     network: FeatureNet,
+    /// A fixed choice of test images, for the scorings while training.
+    quick: Reference,
+    /// All test images, for the last scoring.
+    full: Reference,
+}
+
+/// Features of test images, and the scores that as many training images get against them.
+#[derive(Debug)]
+struct Reference {
     real: Features,
     floor: Metrics,
 }
 
+/// How thoroughly to score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thoroughness {
+    /// On a fixed choice of the test images.
+    Quick,
+    /// On all of them.
+    Full,
+}
+
 impl Judge {
-    /// Embeds the test images, and scores training images against them: the floor that no
+    /// Embeds the test images, and scores as many training images against them: the floor that no
     /// generator can be expected to go below.
+    ///
+    /// `quick_count` images are scored by [`Thoroughness::Quick`].
     ///
     /// # Errors
     ///
     /// [`RunError::Score`] if the network does not load or there are too few images.
-    pub fn new(train: &ImageSet, test: &ImageSet, device: &Device) -> Result<Self, RunError> {
+    pub fn new(
+        train: &ImageSet,
+        test: &ImageSet,
+        quick_count: usize,
+        device: &Device,
+    ) -> Result<Self, RunError> {
         let network = FeatureNet::pretrained(device).map_err(score_error)?;
-        let real = network.embed(test).map_err(score_error)?;
-        let other = network.embed(&train.first(test.len())).map_err(score_error)?;
-        let floor = score(&real, &other).map_err(score_error)?;
-        Ok(Self { network, real, floor: metrics(&floor) })
+        let count = train.len().min(test.len());
+        let [real, other] = [(test, 0), (train, 1)].map(|(images, nonce)| {
+            let order = permutation(0, nonce, images.len());
+            network.embed(&images.select(&order[..count]))
+        });
+        let (real, other) = (real.map_err(score_error)?, other.map_err(score_error)?);
+        let quick: Vec<usize> = (0..count.min(quick_count)).collect();
+        let quick = Reference::new(real.select(&quick), &other.select(&quick))?;
+        Ok(Self { network, quick, full: Reference::new(real, &other)? })
     }
 
     /// Scores of training images against test images.
-    pub fn floor(&self) -> &Metrics {
-        &self.floor
+    pub fn floor(&self, thoroughness: Thoroughness) -> &Metrics {
+        &self.reference(thoroughness).floor
     }
 
-    /// How many test images there are.
-    pub fn test_count(&self) -> usize {
-        self.real.count()
-    }
-
-    /// Scores `count` images that `generate(chunk, count)` makes, chunk by chunk from 0.
+    /// Scores as many images as are compared with; `generate(chunk, count)` makes them, chunk by
+    /// chunk from 0.
     ///
     /// # Errors
     ///
     /// [`RunError::Score`] if an image is not finite.
     pub fn score(
         &self,
-        count: usize,
+        thoroughness: Thoroughness,
         generate: impl Fn(u64, usize) -> Tensor<4>,
     ) -> Result<Metrics, RunError> {
+        let reference = self.reference(thoroughness);
+        let count = reference.real.count();
         let firsts = (0..count).step_by(CHUNK).enumerate();
         let batches = firsts.map(|(chunk, first)| generate(chunk as u64, CHUNK.min(count - first)));
         let fake = self.network.embed_batches(batches).map_err(score_error)?;
-        Ok(metrics(&score(&self.real, &fake).map_err(score_error)?))
+        Ok(metrics(&score(&reference.real, &fake).map_err(score_error)?))
+    }
+
+    fn reference(&self, thoroughness: Thoroughness) -> &Reference {
+        match thoroughness {
+            Thoroughness::Quick => &self.quick,
+            Thoroughness::Full => &self.full,
+        }
+    }
+}
+
+impl Reference {
+    fn new(real: Features, other: &Features) -> Result<Self, RunError> {
+        let floor = metrics(&score(&real, other).map_err(score_error)?);
+        Ok(Self { real, floor })
     }
 }
 

@@ -1,10 +1,13 @@
 //! Checks the committed feature network against the test images, which it never saw in training.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use osn_recipes::data::sampler::noise;
 use osn_recipes::data::{ImageSet, fashion_mnist};
 use osn_recipes::features::{CLASS_COUNT, FEATURE_COUNT, FeatureError, FeatureNet, IMAGE_SIZE};
-use osn_recipes::metrics::Features;
+use osn_recipes::metrics::{Features, frechet_distance};
 
 static COMMITTED: &[u8] = include_bytes!("../assets/features/fashion_mnist.safetensors");
 
@@ -44,7 +47,7 @@ fn the_committed_network_names_at_least_91_of_100_unseen_images() {
 
 #[test]
 fn the_noted_accuracy_is_the_accuracy() {
-    let header_len = u64::from_le_bytes(COMMITTED[..8].try_into().unwrap()) as usize;
+    let header_len = usize::from_le_bytes(COMMITTED[..8].try_into().unwrap());
     let header: serde_json::Value = serde_json::from_slice(&COMMITTED[8..][..header_len]).unwrap();
     let noted: f64 = header["__metadata__"]["test_accuracy"].as_str().unwrap().parse().unwrap();
     let measured = pretrained().accuracy(&test_images()).unwrap();
@@ -75,6 +78,23 @@ fn deviation(features: &Features, feature: usize) -> f64 {
     let count = features.count() as f64;
     let mean = column.clone().sum::<f64>() / count;
     (column.map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt()
+}
+
+#[test]
+fn the_feature_distance_grows_with_noise() {
+    let network = pretrained();
+    let images = first(4_000, &test_images());
+    let (real, other) =
+        (tensor(&images).narrow(0, 0, 2_000), tensor(&images).narrow(0, 2_000, 2_000));
+    let noise = noise(1, 0, 0, other.shape().num_elements());
+    let noise = Tensor::from_data(TensorData::new(noise, other.dims()), &Device::flex());
+    let embed = |images: Tensor<4>| network.embed_batches(images.split(500, 0)).unwrap();
+    let real = embed(real);
+    let distance = |images: Tensor<4>| frechet_distance(&real, &embed(images)).unwrap();
+    let floor = distance(other.clone());
+    let faint = distance(other.clone() + noise.clone() * 0.1);
+    let strong = distance(other + noise * 0.3);
+    assert!(2.0 * floor < faint && 2.0 * faint < strong, "{floor}, {faint}, {strong}");
 }
 
 #[test]

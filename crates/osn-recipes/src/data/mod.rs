@@ -234,13 +234,18 @@ impl ImageSet {
         Self { height: size, width: size, pixels, ..self.without_pixels() }
     }
 
-    /// The first `count` images, or all where there are fewer.
+    /// The images of these indices, in their order.
+    ///
+    /// # Panics
+    ///
+    /// If an index is not below [`ImageSet::len`].
     #[must_use]
-    pub fn first(&self, count: usize) -> Self {
-        let count = count.min(self.len());
+    pub fn select(&self, indices: &[usize]) -> Self {
+        let size = self.image_len();
+        let images = indices.iter().map(|&index| &self.pixels[index * size..(index + 1) * size]);
         Self {
-            pixels: self.pixels[..count * self.image_len()].to_vec(),
-            labels: self.labels.as_ref().map(|labels| labels[..count].to_vec()),
+            pixels: images.flatten().copied().collect(),
+            labels: self.batch_labels(indices),
             ..self.without_pixels()
         }
     }

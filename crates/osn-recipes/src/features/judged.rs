@@ -9,8 +9,8 @@ pub const IMAGE_SIZE: usize = 28;
 ///
 /// Colour channels are averaged. Then each output pixel is the mean of the input over the square
 /// that it covers, `Y = R·X·Cᵀ` with rows of `R` and `C` that sum to one, so nothing is skipped
-/// when shrinking and thus nothing aliases (Parmar et al. 2022, section 3, show how much aliasing
-/// moves such distances). Images that are already grey and 28×28 come back unchanged.
+/// when shrinking; Parmar et al. 2022 show how far resizing that skips pixels moves such distances.
+/// Images that are already grey and 28×28 come back unchanged.
 ///
 /// # Shapes
 ///

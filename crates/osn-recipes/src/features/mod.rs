@@ -3,9 +3,10 @@
 //! A *feature distance* compares two sets of images by the 64 numbers that [`FeatureNet`] computes
 //! for each. It is not the Fréchet *Inception* distance: that one uses another network, trained on
 //! other images, and the two cannot be compared with each other. What does carry over is the idea
-//! (Heusel et al. 2017, section 3): images are close when a trained classifier describes them alike.
+//! (Heusel et al. 2017): images are close when a trained classifier describes them alike.
 //!
-//! The weights are committed and compiled in. This made them, in about five minutes on two cores:
+//! The weights are committed and compiled in; they name 91.35 % of the test images correctly. This
+//! made them, in eight minutes on two shared cores:
 //!
 //! ```text
 //! cargo run --release -p osn-recipes --example train_features

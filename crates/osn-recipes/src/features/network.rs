@@ -73,10 +73,10 @@ pub enum FeatureError {
 /// features, and a linear layer to 10 classes: 121,994 parameters. It has no batch normalisation
 /// and no dropout, so a feature depends on its own image alone.
 ///
-/// Every layer but the last is followed by a leaky ReLU of slope 0.1, and the features are taken
-/// after it. A plain ReLU let 32 of the 64 features die in training, after which they say nothing
-/// about any image; a tanh is driven to ±1 by a confident classifier, where different images look
-/// alike.
+/// Every layer but the last is followed by a leaky `ReLU` of slope 0.1, and the features are taken
+/// after it. After training with a plain `ReLU`, 32 of the 64 features hardly varied and thus said
+/// little about any image; a tanh is driven to ±1 by a confident classifier, where different images
+/// look alike.
 #[derive(Module, Debug)]
 pub struct FeatureNet {
     edges: Conv2d,

@@ -42,8 +42,8 @@ pub struct GanConfig {
     pub log_every: u64,
     /// Steps between two scorings, which also draw samples.
     pub eval_every: u64,
-    /// Generated images scored while training; the last scoring takes as many as there are test
-    /// images.
+    /// Generated images scored while training, against as many test images; the last scoring takes
+    /// as many as there are.
     pub eval_images: usize,
 }
 

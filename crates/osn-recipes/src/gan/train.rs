@@ -7,7 +7,7 @@ use super::players::{Discriminated, Players, WATCHED, halves};
 use super::{DOC, GanConfig};
 use crate::data::sampler::{Sampler, noise};
 use crate::data::{self, Dataset};
-use crate::judge::Judge;
+use crate::judge::{Judge, Thoroughness};
 use crate::run::{
     ImageGrid, Metrics, NonFinite, Observer, RunError, RunSummary, Session, TrainRequest,
 };
@@ -75,7 +75,7 @@ impl<'a> Trainer<'a> {
         seed: u64,
         device: Device,
     ) -> Result<Self, RunError> {
-        let judge = Judge::new(&data.train, &data.test, &device)?;
+        let judge = Judge::new(&data.train, &data.test, config.eval_images, &device)?;
         let players = Players::new(config, data.train.channels, Some(rule), seed, &device)
             .map_err(spectral)?;
         let sampler = Sampler::new(seed, data.train.len());
@@ -160,8 +160,7 @@ impl<'a> Trainer<'a> {
         session.log(step, &losses, race(discriminated.logits), &layers, observer)
     }
 
-    /// Draws samples and scores the generator; the last time on as many images as there are to
-    /// compare with.
+    /// Draws samples and scores the generator; the last time against all test images.
     fn evaluate(
         &self,
         step: u64,
@@ -175,10 +174,9 @@ impl<'a> Trainer<'a> {
         };
         let samples: Vec<f32> = generate(FOR_SAMPLES, 0, SAMPLES).into_data().iter().collect();
         session.samples(step, &self.grid(&samples))?;
-        let test_count = self.judge.test_count();
-        let count = if is_last { test_count } else { self.config.eval_images.min(test_count) };
-        let metrics = self.judge.score(count, |chunk, count| generate(FOR_SCORES, chunk, count))?;
-        session.evaluated(step, metrics, self.judge.floor(), "frechet", observer)
+        let how = if is_last { Thoroughness::Full } else { Thoroughness::Quick };
+        let metrics = self.judge.score(how, |chunk, count| generate(FOR_SCORES, chunk, count))?;
+        session.evaluated(step, metrics, self.judge.floor(how), "frechet", observer)
     }
 
     fn grid<'b>(&self, values: &'b [f32]) -> ImageGrid<'b> {

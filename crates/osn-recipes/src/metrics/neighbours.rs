@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use faer::ColRef;
 use rayon::prelude::*;
 
 use super::products::{blocks, products, squared_lengths};
@@ -88,15 +89,20 @@ impl Points {
     ///
     /// What is no more than rounding is 0, so that equal vectors have no distance.
     fn squared_distances(&self, rows: &Range<usize>, other: &Self) -> Vec<Vec<f64>> {
-        let products = products(&self.features, rows, &other.features, &(0..other.features.count));
-        let distance = |row: usize, column: usize| {
-            let lengths = self.squared_lengths[rows.start + row] + other.squared_lengths[column];
-            let squared = lengths - 2.0 * products[(row, column)];
-            if squared > ROUNDING * lengths { squared } else { 0.0 }
+        let all = 0..other.features.count;
+        let products = products(&other.features, &all, &self.features, rows);
+        let distances = |(row, products): (usize, ColRef<f64>)| {
+            let length = self.squared_lengths[rows.start + row];
+            let pairs = products.iter().zip(&other.squared_lengths);
+            pairs.map(|(&product, &other)| squared_distance(length + other, product)).collect()
         };
-        let columns = || 0..other.features.count;
-        (0..rows.len()).map(|row| columns().map(|column| distance(row, column)).collect()).collect()
+        products.col_iter().enumerate().map(distances).collect()
     }
+}
+
+fn squared_distance(squared_lengths: f64, product: f64) -> f64 {
+    let squared = squared_lengths - 2.0 * product;
+    if squared > ROUNDING * squared_lengths { squared } else { 0.0 }
 }
 
 const ROUNDING: f64 = 1e-12;
