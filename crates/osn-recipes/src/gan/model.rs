@@ -8,9 +8,9 @@ use burn::tensor::{Device, Tensor};
 
 use super::GanConfig;
 
-/// Latent vectors to images: a linear layer to a quarter of the size, two transposed convolutions
-/// that double it, batch normalization and ReLU after each, a convolution and tanh (DCGAN, Radford
-/// et al. 2016; SN-GAN, table 3, at one doubling less).
+/// Latent vectors to images: a linear layer to a quarter of the size, batch normalization and ReLU,
+/// and two transposed convolutions that double the size, with the same between them and tanh at the
+/// end (DCGAN, Radford et al. 2016, at two doublings less).
 #[derive(Module, Debug)]
 pub struct Generator {
     project: Linear,
@@ -18,8 +18,6 @@ pub struct Generator {
     up1: ConvTranspose2d,
     norm2: BatchNorm,
     up2: ConvTranspose2d,
-    norm3: BatchNorm,
-    image: Conv2d,
     start_size: usize,
 }
 
@@ -27,15 +25,13 @@ impl Generator {
     /// A generator of images with `channels` channels.
     pub fn new(config: &GanConfig, channels: usize, device: &Device) -> Self {
         let (c, start_size) = (config.g_channels, config.image_size / 4);
-        let start = 4 * c * start_size * start_size;
+        let start = 2 * c * start_size * start_size;
         Self {
             project: LinearConfig::new(config.latent_size, start).init(device),
-            norm1: norm(4 * c, config, device),
-            up1: up([4 * c, 2 * c], device),
-            norm2: norm(2 * c, config, device),
-            up2: up([2 * c, c], device),
-            norm3: norm(c, config, device),
-            image: same([c, channels], device),
+            norm1: norm(2 * c, config, device),
+            up1: up([2 * c, c], device),
+            norm2: norm(c, config, device),
+            up2: up([c, channels], device),
             start_size,
         }
     }
@@ -49,12 +45,11 @@ impl Generator {
         let [batch, _] = latents.dims();
         let x = self.project.forward(latents);
         let [_, features] = x.dims();
-        let area = self.start_size * self.start_size;
-        let x = x.reshape([batch, features / area, self.start_size, self.start_size]);
+        let channels = features / (self.start_size * self.start_size);
+        let x = x.reshape([batch, channels, self.start_size, self.start_size]);
         let x = relu(self.norm1.forward(x));
         let x = relu(self.norm2.forward(self.up1.forward(x)));
-        let x = relu(self.norm3.forward(self.up2.forward(x)));
-        tanh(self.image.forward(x))
+        tanh(self.up2.forward(x))
     }
 }
 
