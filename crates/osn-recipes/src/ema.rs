@@ -38,3 +38,27 @@ impl ModuleMapper for Towards {
         param.map(|average| average.mul_scalar(decay) + value.mul_scalar(1.0 - decay))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::BatchNormConfig;
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn the_average_moves_and_the_model_does_not() {
+        let device = Device::flex().autodiff();
+        let norm = BatchNormConfig::new(1).init(&device);
+        let average = norm.valid();
+        let batch = Tensor::<2>::from_data([[4.0f32], [6.0]], &device);
+        let _ = norm.forward(batch);
+        let mean = |norm: &burn::nn::BatchNorm| -> f32 {
+            norm.running_mean.value_sync().into_data().iter().next().unwrap()
+        };
+        // The running mean goes from 0 to 0.1·5, and its average half the way.
+        let average = update(average, &norm, 0.5);
+        assert!((mean(&norm) - 0.5).abs() < 1e-6);
+        assert!((mean(&average) - 0.25).abs() < 1e-6);
+    }
+}

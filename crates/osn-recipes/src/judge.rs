@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::data::ImageSet;
+use crate::data::Dataset;
 use crate::data::sampler::permutation;
 use crate::features::FeatureNet;
 use crate::metrics::{Features, Scores, score};
@@ -17,7 +17,7 @@ pub struct Judge {
     network: FeatureNet,
     /// A fixed choice of test images, for the scorings while training.
     quick: Reference,
-    /// All test images, for the last scoring.
+    /// More of them, all by default, for the last scoring.
     full: Reference,
 }
 
@@ -33,7 +33,7 @@ struct Reference {
 pub enum Thoroughness {
     /// On a fixed choice of the test images.
     Quick,
-    /// On all of them.
+    /// On all of them, unless the config says fewer.
     Full,
 }
 
@@ -41,20 +41,21 @@ impl Judge {
     /// Embeds the test images, and scores as many training images against them: the floor that no
     /// generator can be expected to go below.
     ///
-    /// `quick_count` images are scored by [`Thoroughness::Quick`].
+    /// `quick_count` images are scored by [`Thoroughness::Quick`], `full_count` by
+    /// [`Thoroughness::Full`], or all there are where those are fewer.
     ///
     /// # Errors
     ///
     /// [`RunError::Score`] if the network does not load or there are too few images.
     pub fn new(
-        train: &ImageSet,
-        test: &ImageSet,
+        data: &Dataset,
         quick_count: usize,
+        full_count: usize,
         device: &Device,
     ) -> Result<Self, RunError> {
         let network = FeatureNet::pretrained(device).map_err(score_error)?;
-        let count = train.len().min(test.len());
-        let [real, other] = [(test, 0), (train, 1)].map(|(images, nonce)| {
+        let count = full_count.min(data.train.len()).min(data.test.len());
+        let [real, other] = [(&data.test, 0), (&data.train, 1)].map(|(images, nonce)| {
             let order = permutation(0, nonce, images.len());
             network.embed(&images.select(&order[..count]))
         });

@@ -190,3 +190,83 @@ fn codes(values: Tensor<1>) -> Tensor<1, Int> {
     debug_assert_eq!(values.dtype(), DType::F32);
     values.round().int().cast(IntDType::I32)
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+    use crate::code::{State, decode_unit, encode_unit};
+    use crate::spectral_norm::{device_codes, host_codes};
+
+    const SHAPES: [([usize; 3], usize); 4] =
+        [([7, 5, 1], 1), ([1, 6, 9], 1), ([3, 4, 5], 1), ([300, 260, 1], 1)];
+
+    fn start(rows: usize, columns: usize, device: &Device) -> Codes {
+        let unit = |length: usize| {
+            let value = encode_unit(1.0 / (length as f64).sqrt());
+            device_codes(&vec![value; length], device)
+        };
+        let state = State { sigma: 1.0, scale: 1.0, strength: 0.0, residual: 0.0, bad_step: 0 };
+        (unit(rows), unit(columns), device_codes(&state.encode(), device))
+    }
+
+    fn both(weight: &Tensor<3>, action: Action) -> [(Vec<f64>, Vec<f64>, State); 2] {
+        let [outer, rows, inner] = weight.dims();
+        let layout = Layout { outer, rows, inner };
+        let dial = Dial { action, amount: 0.75 };
+        let request = Refresh { layout, dial, step: 9 };
+        let codes = start(rows, layout.columns(), &weight.device());
+        let fast = refresh(weight.clone(), codes.clone(), request);
+        [fast, composed(weight.clone(), codes, request)].map(|(u, v, state)| {
+            let unit = |codes| host_codes(codes).into_iter().map(decode_unit).collect();
+            (unit(u), unit(v), State::decode(&host_codes(state)))
+        })
+    }
+
+    #[test]
+    fn the_kernel_and_the_composed_refresh_agree() {
+        let actions = [
+            Action::Off,
+            Action::Normalize { target: 2.0 },
+            Action::Cap { target: 1.0, sharpness: f64::INFINITY },
+            Action::Cap { target: 30.0, sharpness: 4.0 },
+        ];
+        for (shape, _) in SHAPES {
+            let weight =
+                Tensor::<3>::random(shape, Distribution::Normal(0.1, 1.0), &Device::flex());
+            for action in actions {
+                let [fast, slow] = both(&weight, action);
+                let close = |a: f64, b: f64| (a - b).abs() <= 2e-5 * a.abs().max(1.0);
+                assert!(fast.0.iter().zip(&slow.0).all(|(a, b)| close(*a, *b)), "{shape:?} u");
+                assert!(fast.1.iter().zip(&slow.1).all(|(a, b)| close(*a, *b)), "{shape:?} v");
+                let (fast, slow) = (fast.2, slow.2);
+                assert!(close(fast.sigma, slow.sigma), "{shape:?} {action}: {fast:?} {slow:?}");
+                assert!(close(fast.scale, slow.scale), "{shape:?} {action}: {fast:?} {slow:?}");
+                assert!(close(fast.strength, slow.strength), "{fast:?} {slow:?}");
+                assert!((fast.residual - slow.residual).abs() < 2e-3, "{fast:?} {slow:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_meet_zero_and_bad_weights_alike() {
+        let action = Action::Normalize { target: 1.0 };
+        let device = Device::flex();
+        let zero = Tensor::<3>::zeros([2, 3, 4], &device);
+        let [fast, slow] = both(&zero, action);
+        assert_eq!(fast, slow);
+        assert_eq!((fast.2.sigma, fast.2.scale), (0.0, 1.0));
+        let [fast, slow] = both(&zero.full_like(f32::NAN), action);
+        assert_eq!(fast, slow);
+        assert_eq!((fast.2.sigma, fast.2.bad_step), (1.0, 9));
+    }
+
+    #[test]
+    fn a_start_that_the_weight_sends_to_zero_is_replaced() {
+        // Every column sums to zero, so the uniform u is in the kernel of the transpose.
+        let weight = Tensor::<3>::from_data([[[3.0f32, 1.0], [-3.0, -1.0]]], &Device::flex());
+        let [(_, _, state), _] = both(&weight, Action::Off);
+        assert!((state.sigma - 20f64.sqrt()).abs() < 1e-5, "{state:?}");
+    }
+}

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     fn values(images: Tensor<4>) -> Vec<f32> {
-        images.into_data().into_vec().unwrap()
+        images.into_data().iter().collect()
     }
 
     fn ramp(shape: [usize; 4], device: &Device) -> Tensor<4> {

@@ -42,9 +42,10 @@ pub struct GanConfig {
     pub log_every: u64,
     /// Steps between two scorings, which also draw samples.
     pub eval_every: u64,
-    /// Generated images scored while training, against as many test images; the last scoring takes
-    /// as many as there are.
+    /// Generated images scored while training, against as many test images.
     pub eval_images: usize,
+    /// Generated images scored at the end, against as many test images; all where there are fewer.
+    pub final_images: usize,
 }
 
 impl GanConfig {
@@ -69,6 +70,7 @@ impl GanConfig {
             log_every: 10,
             eval_every: 500,
             eval_images: 2_000,
+            final_images: 10_000,
         }
     }
 
@@ -110,9 +112,10 @@ impl GanConfig {
         ensure("image_size", self.image_size >= 8 && self.image_size.is_multiple_of(4), || {
             format!("must be a multiple of 4 from 8 up, not {}", self.image_size)
         })?;
-        ensure("eval_images", self.eval_images >= 100, || {
-            format!("must be at least 100, not {}", self.eval_images)
-        })?;
+        for (key, count) in [("eval_images", self.eval_images), ("final_images", self.final_images)]
+        {
+            ensure(key, count >= 100, || format!("must be at least 100, not {count}"))?;
+        }
         self.check_rates()
     }
 

@@ -75,7 +75,7 @@ impl<'a> Trainer<'a> {
         seed: u64,
         device: Device,
     ) -> Result<Self, RunError> {
-        let judge = Judge::new(&data.train, &data.test, config.eval_images, &device)?;
+        let judge = Judge::new(&data, config.eval_images, config.final_images, &device)?;
         let players = Players::new(config, data.train.channels, Some(rule), seed, &device)
             .map_err(spectral)?;
         let sampler = Sampler::new(seed, data.train.len());

@@ -1,5 +1,5 @@
 //! The weights of known networks, as bare parameters with random values.
-#![allow(dead_code, reason = "each benchmark uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each benchmark uses a part of it")]
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};

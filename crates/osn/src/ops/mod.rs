@@ -223,3 +223,58 @@ fn ones(rank: usize) -> Shape {
 fn estimator_dtype(dtype: FloatDType) -> FloatDType {
     if dtype == FloatDType::F64 { FloatDType::F64 } else { FloatDType::F32 }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::backend::Flex;
+    use burn::tensor::{DType, TensorData};
+
+    use super::*;
+    use crate::code::{State, encode_unit};
+
+    fn floats(values: &[f32], shape: &[usize]) -> FloatTensor<Flex> {
+        let data = TensorData::new(values.to_vec(), shape.to_vec());
+        burn::backend::flex::FlexTensor::from_data(data)
+    }
+
+    fn codes(values: &[i32]) -> IntTensor<Flex> {
+        burn::backend::flex::FlexTensor::from_data(TensorData::new(values.to_vec(), [values.len()]))
+    }
+
+    fn wave(length: usize, frequency: f32) -> Vec<f32> {
+        (0..length).map(|index| (index as f32 * frequency).sin()).collect()
+    }
+
+    #[test]
+    fn the_kernel_and_the_composed_backward_agree() {
+        for (outer, rows, inner) in [(6, 5, 1), (1, 4, 7), (3, 4, 5), (300, 256, 1), (3, 64, 400)] {
+            let layout = Layout { outer, rows, inner };
+            let shape = [outer, rows, inner];
+            let count = outer * rows * inner;
+            let unit = |length: usize, frequency: f32| {
+                let wave = wave(length, frequency);
+                codes(&wave.iter().map(|&x| encode_unit(f64::from(x) * 0.1)).collect::<Vec<_>>())
+            };
+            let (u, v) = (unit(rows, 0.7), unit(layout.columns(), 1.3));
+            let state = State { sigma: 2.5, scale: 0.4, strength: 0.8, residual: 0.0, bad_step: 0 };
+            let state = codes(&state.encode());
+            let (grad, weight) = (wave(count, 0.3), wave(count, 0.31));
+            for gradient in
+                [SigmaGradient::Full, SigmaGradient::Detached, SigmaGradient::InwardOnly]
+            {
+                let form = Form { layout, gradient };
+                let run = |backward: fn(_, _, _, _, _, _) -> FloatTensor<Flex>| {
+                    let (grad, weight) = (floats(&grad, &shape), floats(&weight, &shape));
+                    backward(grad, weight, u.clone(), v.clone(), state.clone(), form)
+                };
+                let fast = run(<Flex as SpectralOps>::effective_weight_backward);
+                let slow = run(composed_backward::<Flex>);
+                assert_eq!(fast.dtype(), DType::F32);
+                let pairs = fast.storage::<f32>().iter().zip(slow.storage::<f32>());
+                for (fast, slow) in pairs {
+                    assert!((fast - slow).abs() < 1e-4 * slow.abs().max(0.1), "{fast} {slow}");
+                }
+            }
+        }
+    }
+}

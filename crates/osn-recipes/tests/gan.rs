@@ -1,0 +1,182 @@
+//! The `gan` recipe, small enough for a test: a few steps of tiny networks on real images.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+use std::cell::Cell;
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+use osn_recipes::gan::{GanConfig, Players};
+use osn_recipes::run::{
+    DecisionNote, Evaluation, Event, NonFinite, Observer, Progress, RunError, RunFolder, RunStart,
+    RunStatus, RunSummary, Silent, TrainRequest, read_record,
+};
+
+const TINY: [(&str, &str); 8] = [
+    ("steps", "6"),
+    ("log_every", "1"),
+    ("eval_every", "3"),
+    ("batch_size", "8"),
+    ("g_channels", "4"),
+    ("d_channels", "4"),
+    ("eval_images", "100"),
+    ("final_images", "200"),
+];
+
+fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
+    let settings = TINY.iter().chain(more).map(|(key, value)| ((*key).into(), (*value).into()));
+    TrainRequest {
+        recipe: "gan".into(),
+        seed: 7,
+        settings: settings.collect(),
+        out: out.to_owned(),
+        ..TrainRequest::default()
+    }
+}
+
+fn train(request: &TrainRequest) -> RunSummary {
+    osn_recipes::train(request, &mut Silent).unwrap()
+}
+
+/// The record without what the clock says.
+fn timeless(folder: &Path) -> String {
+    let text = std::fs::read_to_string(folder.join("record.jsonl")).unwrap();
+    let timeless = |line: &str| {
+        let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
+        event.as_object_mut().unwrap().remove("wall_secs");
+        event.to_string() + "\n"
+    };
+    text.lines().map(timeless).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
+    let out = tempfile::tempdir().unwrap();
+    let request = request(out.path(), &[("ema", "0.9"), ("n_dis", "2")]);
+    let (first, second) = (train(&request), train(&request));
+    assert_ne!(first.folder, second.folder, "no run is written over");
+    assert_eq!(timeless(&first.folder), timeless(&second.folder));
+    let picture =
+        |run: &RunSummary| std::fs::read(run.folder.join("samples/step-000006.png")).unwrap();
+    assert_eq!(picture(&first), picture(&second));
+
+    let other = train(&TrainRequest { seed: 8, ..request });
+    assert_ne!(timeless(&first.folder), timeless(&other.folder));
+}
+
+#[test]
+fn a_finished_run_leaves_a_complete_folder() {
+    let out = tempfile::tempdir().unwrap();
+    let mut request = request(out.path(), &[]);
+    request.decide = Some("always:target=2".into());
+    let summary = train(&request);
+    assert_eq!(summary.folder.file_name().unwrap(), "gan-always-target=2-s7");
+    let description = RunFolder::open(&summary.folder).unwrap().description().unwrap();
+    assert_eq!(description.status, RunStatus::Finished);
+    assert_eq!(description.config["steps"], 6);
+
+    let events = read_record(&summary.folder.join("record.jsonl")).unwrap().events;
+    let count = |wanted: fn(&&Event) -> bool| events.iter().filter(wanted).count();
+    assert_eq!(count(|event| matches!(event, Event::Step { .. })), 6);
+    assert_eq!(count(|event| matches!(event, Event::Layer { .. })), 6 * 4);
+    assert_eq!(count(|event| matches!(event, Event::Eval { .. })), 2);
+    assert_eq!(count(|event| matches!(event, Event::Decision { .. })), 4);
+    for event in &events {
+        if let Event::Layer { sigma, scale, strength, reason, .. } = event {
+            assert!((sigma * scale - 2.0).abs() < 1e-4, "every layer is held at 2");
+            assert_eq!(*strength, 1.0);
+            assert!(!reason.is_empty());
+        }
+    }
+}
+
+/// Stops after some logged steps.
+struct StopsAfter(Cell<u64>, u64);
+
+impl Observer for StopsAfter {
+    fn started(&mut self, _: &RunStart) {}
+    fn progress(&mut self, progress: &Progress) {
+        self.0.set(progress.step);
+    }
+    fn evaluated(&mut self, _: &Evaluation) {}
+    fn decided(&mut self, _: &DecisionNote) {}
+    fn finished(&mut self, _: &RunSummary) {}
+    fn should_stop(&self) -> bool {
+        self.0.get() >= self.1
+    }
+}
+
+#[test]
+fn a_stopped_run_is_complete_up_to_there() {
+    let out = tempfile::tempdir().unwrap();
+    let mut observer = StopsAfter(Cell::new(0), 4);
+    let summary = osn_recipes::train(&request(out.path(), &[]), &mut observer).unwrap();
+    assert_eq!((summary.status, summary.steps), (RunStatus::Stopped, 4));
+    let events = read_record(&summary.folder.join("record.jsonl")).unwrap().events;
+    assert!(matches!(events.last(), Some(Event::Eval { step: 4, .. })));
+}
+
+#[test]
+fn numbers_gone_bad_end_the_run_by_name() {
+    let out = tempfile::tempdir().unwrap();
+    let request = request(out.path(), &[("learning_rate", "1e30")]);
+    let error = osn_recipes::train(&request, &mut Silent).unwrap_err();
+    let RunError::NonFinite { what, step, .. } = &error else { panic!("{error}") };
+    assert!(matches!(what, NonFinite::Loss(_) | NonFinite::Layer(_)));
+    assert!(*step <= 3, "{error}");
+    assert!(!error.is_bad_input());
+    let folder = RunFolder::open(&out.path().join("gan-cap-s7")).unwrap();
+    let description = folder.description().unwrap();
+    assert_eq!(description.status, RunStatus::Failed);
+    assert_eq!(description.error, Some(error.to_string()));
+}
+
+#[test]
+fn a_folder_of_colour_images_trains() {
+    let (images, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for index in 0..1_500_u32 {
+        let colour = image::Rgb([u8::try_from(index % 251).unwrap(), 30, 200]);
+        let path = images.path().join(format!("{index:04}.png"));
+        image::RgbImage::from_pixel(20, 24, colour).save(path).unwrap();
+    }
+    let mut request = request(out.path(), &[("image_size", "16")]);
+    request.data = Some(images.path().to_str().unwrap().to_owned());
+    assert_eq!(train(&request).steps, 6);
+}
+
+/// All float parameters, as bits.
+#[derive(Default)]
+struct Bits(Vec<u32>);
+
+impl ModuleVisitor for Bits {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.extend(param.base().into_data().iter::<f32>().map(f32::to_bits));
+    }
+}
+
+#[test]
+fn measuring_alone_changes_no_bit_of_the_training() {
+    let config = GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() };
+    let device = Device::flex();
+    let trained = |rule| {
+        let mut players = Players::new(&config, 1, rule, 3, &device).unwrap();
+        for step in 0..4 {
+            let noise = |stream, count| {
+                let values = osn_recipes::data::sampler::noise(1, stream, step, count);
+                Tensor::<1>::from_data(values.as_slice(), &device.clone().autodiff())
+            };
+            let latents = |stream| noise(stream, 8 * 64).reshape([8, 64]);
+            let real = noise(2, 8 * 784).reshape([8, 1, 28, 28]);
+            players.train_discriminator(real, latents(0), &osn::Signals::new()).unwrap();
+            players.train_generator(latents(1));
+        }
+        let mut bits = Bits::default();
+        players.discriminator.visit(&mut bits);
+        players.generator.visit(&mut bits);
+        bits.0
+    };
+    let plain = trained(None);
+    assert_eq!(plain, trained(Some(osn::Rule::parse("never").unwrap())));
+    assert_ne!(plain, trained(Some(osn::Rule::parse("always").unwrap())));
+}
