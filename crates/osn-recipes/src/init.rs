@@ -59,6 +59,8 @@ fn draw(shape: &[usize], seed: u64, stream: u64) -> Vec<f32> {
     let field: usize = shape[2..].iter().product();
     let deviation = (2.0 / ((shape[0] + shape[1]) * field) as f64).sqrt() as f32;
     let mut values = noise(seed, stream, 0, shape.iter().product());
-    values.iter_mut().for_each(|value| *value *= deviation);
+    for value in &mut values {
+        *value *= deviation;
+    }
     values
 }

@@ -43,13 +43,12 @@ pub fn recipes() -> Vec<RecipeDoc> {
 /// [`RunError`]: an unknown name, a bad setting or bad data before the start; a number that is not
 /// finite or a disk that refuses on the way.
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
-    match RECIPES.iter().find(|recipe| recipe.doc.name == request.recipe) {
-        Some(recipe) => (recipe.run)(request, observer),
-        None => {
-            let valid: Vec<_> = RECIPES.iter().map(|recipe| recipe.doc.name).collect();
-            Err(RunError::unknown_name("recipe", &request.recipe, &valid))
-        }
-    }
+    let named = |recipe: &&Recipe| recipe.doc.name == request.recipe;
+    let Some(recipe) = RECIPES.iter().find(named) else {
+        let valid: Vec<_> = RECIPES.iter().map(|recipe| recipe.doc.name).collect();
+        return Err(RunError::unknown_name("recipe", &request.recipe, &valid));
+    };
+    (recipe.run)(request, observer)
 }
 
 /// The rule that was asked for, else the recipe's default.

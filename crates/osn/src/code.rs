@@ -35,7 +35,7 @@ pub(crate) struct State {
     pub(crate) scale: f64,
     /// γ = −d ln s / d ln σ.
     pub(crate) strength: f64,
-    /// ‖W v − σ_b u‖/σ for the `u` before the refresh and `σ_b = ‖Wᵀu‖`, in [0, 1].
+    /// `‖W v − σ_b u‖/σ` for the `u` before the refresh and `σ_b = ‖Wᵀu‖`, in [0, 1].
     pub(crate) residual: f64,
     pub(crate) bad_step: i32,
 }

@@ -69,7 +69,7 @@ pub struct LayerReport {
     pub sigma: f64,
     /// Relative residual of the estimate, in [0, 1]; 0 is exact.
     pub residual: f64,
-    /// ‖W‖²_F/σ², between 1 and the rank; 0 for a zero weight.
+    /// `‖W‖²_F/σ²`, between 1 and the rank; 0 for a zero weight.
     pub stable_rank: f64,
     /// What is in force: the action and how far it is turned up.
     pub dial: Dial,
@@ -122,10 +122,10 @@ impl Osn {
         self.step += 1;
         let mut codes = self.refresh(held.clone());
         if self.is_due() {
-            let states = read_states(&codes);
+            let (mut states, norms) = read_states_and_norms(&held, &codes);
             self.check(&states)?;
-            self.restart_lost(&held, &states, &mut codes)?;
-            self.decide(&held, &codes, signals);
+            self.restart_lost(&held, &mut states, &mut codes)?;
+            self.decide(&states, &norms, signals);
         }
         self.write(model, codes);
         Ok(())
@@ -142,7 +142,7 @@ impl Osn {
     pub fn remeasure<M: Module>(&self, model: &mut M) -> Result<(), StepError> {
         let held = self.read(model)?;
         let codes: Result<Vec<_>, _> =
-            held.iter().enumerate().map(|(index, held)| self.start(index, held)).collect();
+            held.iter().enumerate().map(|(index, held)| Ok(self.start(index, held)?.1)).collect();
         self.write(model, codes?);
         Ok(())
     }
@@ -233,41 +233,38 @@ impl Osn {
         }
     }
 
-    /// Starts the layers again whose vectors have lost the weight.
+    /// Starts the layers again whose vectors have lost the weight, or found nothing in it.
     fn restart_lost(
         &self,
         held: &[Held],
-        states: &[State],
+        states: &mut [State],
         codes: &mut [Codes],
     ) -> Result<(), StepError> {
-        for (index, state) in states.iter().enumerate() {
-            if state.residual > RESTART_RESIDUAL {
-                codes[index] = self.start(index, &held[index])?;
+        for (index, state) in states.iter_mut().enumerate() {
+            if state.residual > RESTART_RESIDUAL || state.sigma == 0.0 {
+                (*state, codes[index]) = self.start(index, &held[index])?;
             }
         }
         Ok(())
     }
 
     /// A Golub-Kahan start of one layer, on the host.
-    fn start(&self, index: usize, held: &Held) -> Result<Codes, StepError> {
+    fn start(&self, index: usize, held: &Held) -> Result<(State, Codes), StepError> {
         let weight = to_host(held.weight.clone());
         let Watched { layer, layout } = &self.watched[index];
         let estimate = cold_start(&weight, *layout)
             .map_err(|source| StepError::Estimate { path: layer.path.clone(), source })?;
         let state = state_of(&estimate, &self.actuators[index]);
-        Ok(encode_triplet(&estimate.u, &estimate.v, state, &held.weight.device()))
+        let device = held.weight.device();
+        Ok((state, encode_triplet(&estimate.u, &estimate.v, state, &device)))
     }
 
-    fn decide(&mut self, held: &[Held], codes: &[Codes], signals: &Signals) {
+    fn decide(&mut self, states: &[State], norms: &[f64], signals: &Signals) {
         if self.decider.interval().is_none() {
             return;
         }
-        let measurements = if self.decider.needs_measurements() {
-            let (states, norms) = read_states_and_norms(held, codes);
-            states.iter().zip(norms).map(|(state, norm)| measurement(state, norm)).collect()
-        } else {
-            vec![Measurement::default(); held.len()]
-        };
+        let measurements: Vec<_> =
+            states.iter().zip(norms).map(|(state, norm)| measurement(state, *norm)).collect();
         let before: Vec<_> =
             self.decider.decisions().iter().map(|decision| Some(decision.action)).collect();
         self.decider.decide(self.step, &measurements, signals);
@@ -293,12 +290,6 @@ impl Osn {
 
 fn measurement(state: &State, norm: f64) -> Measurement {
     Measurement::new(state.sigma, state.residual).with_stable_rank(stable_rank(norm, state.sigma))
-}
-
-/// Every layer's state, in one copy a device.
-fn read_states(codes: &[Codes]) -> Vec<State> {
-    let states = codes.iter().map(|(_, _, state)| state.clone()).collect();
-    to_host_by_device(states).iter().map(|codes| State::decode(codes)).collect()
 }
 
 /// Every layer's state and Frobenius norm, in one copy a device.

@@ -113,14 +113,14 @@ fn next_state(
     request: Refresh,
 ) -> Tensor<1, Int> {
     let ln_sigma = sigma.clone().clamp_min(SIGMA_FLOOR).log();
-    let (ln_scale, strength) = scale_and_strength(ln_sigma.clone(), request.dial);
+    let (ln_scale, strength) = scale_and_strength(&ln_sigma, request.dial);
     let ratio = (sigma_before / sigma.clamp_min(SIGMA_FLOOR)).clamp(0.0, 1.0);
     let residual = (ratio.square().neg() + 1.0).sqrt();
     let zero = ln_sigma.zeros_like();
     let or_zero = |value: Tensor<1>| zero.clone().mask_where(moved.clone(), value);
     let ln_sigma_code = log_codes(ln_sigma);
     let sigma_code = ln_sigma_code.full_like(LOG_OF_ZERO).mask_where(moved.clone(), ln_sigma_code);
-    let bad_step = state.clone().slice([BAD_STEP..BAD_STEP + 1]);
+    let bad_step = bad_step_of(state);
     Tensor::cat(
         vec![
             sigma_code,
@@ -134,7 +134,7 @@ fn next_state(
 }
 
 /// `(ln s, γ)` of the action in force at `ln σ`: the table of [`osn_core::Action`].
-fn scale_and_strength(ln_sigma: Tensor<1>, dial: Dial) -> (Tensor<1>, Tensor<1>) {
+fn scale_and_strength(ln_sigma: &Tensor<1>, dial: Dial) -> (Tensor<1>, Tensor<1>) {
     let amount = dial.amount;
     let excess = |target: f64| ln_sigma.clone() - target.ln();
     match dial.action {
@@ -170,12 +170,17 @@ fn with_bad_step(
     old: Tensor<1, Int>,
     step: i32,
 ) -> Tensor<1, Int> {
-    let bad_step = old.clone().slice([BAD_STEP..BAD_STEP + 1]);
+    let bad_step = bad_step_of(&old);
     let first =
         bad_step.clone().mask_where(bad_step.clone().equal_elem(0), bad_step.full_like(step));
-    let marked = old.slice_assign([BAD_STEP..BAD_STEP + 1], first);
+    // The step is the last number of the state.
+    let marked = Tensor::cat(vec![old.narrow(0, 0, BAD_STEP), first], 0);
     let bad = finite.clone().bool_not().expand(new.dims());
     new.mask_where(bad, marked)
+}
+
+fn bad_step_of(state: &Tensor<1, Int>) -> Tensor<1, Int> {
+    state.clone().narrow(0, BAD_STEP, 1)
 }
 
 fn unit_codes(values: Tensor<1>) -> Tensor<1, Int> {

@@ -1,6 +1,8 @@
 //! Agreement with PyTorch: `tests/golden/torch_spectral_norm.safetensors` holds what
 //! `torch.nn.utils.spectral_norm` computed for 13 weights over three refreshes.
 
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
 mod support;
 
 use burn::module::{Module, ModuleMapper, Param};
@@ -48,7 +50,7 @@ fn agrees<const D: usize>(case: &str) {
     let shape: [usize; D] = golden.shape(case, "weight").try_into().unwrap();
     let weight = Tensor::from_data(TensorData::new(golden.values(case, "weight"), shape), &device);
     let model = Bare { kernel: Param::from_tensor(weight) };
-    let plan = Plan::new().select("kernel").output_axis(golden.output_axis(case));
+    let plan = Plan::new().select("kernel").output_axis(Golden::output_axis(case));
     let (model, mut osn) = plan.attach(model).unwrap();
     let mut model = model.map(&mut SetU { at_u: false, u: golden.values(case, "u0") });
 

@@ -106,19 +106,19 @@ impl<'a> Trainer<'a> {
     /// `n_dis` updates, each on images and noise of its own; the last one's outcome.
     fn train_discriminator(&mut self, step: u64) -> Result<Discriminated, RunError> {
         let first = (step - 1) * self.config.n_dis;
-        let mut outcome = self.update_discriminator(first, step)?;
+        let mut outcome = self.update_discriminator(first)?;
         for batch in first + 1..first + self.config.n_dis {
-            outcome = self.update_discriminator(batch, step)?;
+            outcome = self.update_discriminator(batch)?;
         }
         Ok(outcome)
     }
 
-    fn update_discriminator(&mut self, batch: u64, step: u64) -> Result<Discriminated, RunError> {
+    fn update_discriminator(&mut self, batch: u64) -> Result<Discriminated, RunError> {
         let real = self.real(batch);
         let latents = self.training_latents(FOR_DISCRIMINATOR, batch);
         self.players
             .train_discriminator(real, latents, &self.signals)
-            .map_err(|error| step_error(error, step))
+            .map_err(|error| self.step_error(error))
     }
 
     fn train_generator(&mut self, step: u64) -> Tensor<1> {
@@ -156,7 +156,7 @@ impl<'a> Trainer<'a> {
         let losses =
             [("discriminator", scalar(discriminated.loss)), ("generator", scalar(generator_loss))];
         self.signals = losses.iter().fold(Signals::new(), |s, (name, value)| s.loss(*name, *value));
-        let layers = self.layers().map_err(|error| step_error(error, step))?;
+        let layers = self.layers().map_err(|error| self.step_error(error))?;
         session.log(step, &losses, race(discriminated.logits), &layers, observer)
     }
 
@@ -187,6 +187,18 @@ impl<'a> Trainer<'a> {
             height: self.config.image_size,
             width: self.config.image_size,
             columns: SAMPLE_COLUMNS,
+        }
+    }
+
+    /// osn counts updates of the discriminator, of which each step has `n_dis`.
+    fn step_error(&self, error: StepError) -> RunError {
+        match error {
+            StepError::NotFinite { path, step } => RunError::NonFinite {
+                what: NonFinite::Layer(path),
+                value: f64::NAN,
+                step: step.div_ceil(self.config.n_dis),
+            },
+            error => spectral(error),
         }
     }
 
@@ -221,15 +233,6 @@ fn scalar(loss: Tensor<1>) -> f64 {
 
 fn spectral(source: impl std::error::Error + Send + Sync + 'static) -> RunError {
     RunError::Spectral { network: WATCHED.to_owned(), source: Box::new(source) }
-}
-
-fn step_error(error: StepError, step: u64) -> RunError {
-    match error {
-        StepError::NotFinite { path, .. } => {
-            RunError::NonFinite { what: NonFinite::Layer(path), value: f64::NAN, step }
-        }
-        error => spectral(error),
-    }
 }
 
 #[cfg(test)]

@@ -293,7 +293,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.jsonl");
         let mut writer = RecordWriter::create(&path).unwrap();
-        events.iter().for_each(|event| writer.append(event).unwrap());
+        for event in events {
+            writer.append(event).unwrap();
+        }
         (folder, path)
     }
 

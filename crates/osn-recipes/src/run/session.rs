@@ -98,7 +98,7 @@ impl Session {
         let named = losses.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let wall_secs = self.wall_secs();
         self.record.append(&Event::Step { step, losses: named, signals, wall_secs })?;
-        self.check_losses(step, losses)?;
+        check_losses(step, losses)?;
         for layer in layers {
             self.record.append(&layer_event(step, layer))?;
         }
@@ -167,17 +167,6 @@ impl Session {
         Ok(())
     }
 
-    fn check_losses(&self, step: u64, losses: &[(&'static str, f64)]) -> Result<(), RunError> {
-        match losses.iter().find(|(_, value)| !value.is_finite()) {
-            None => Ok(()),
-            Some((name, value)) => Err(RunError::NonFinite {
-                what: NonFinite::Loss((*name).to_owned()),
-                value: *value,
-                step,
-            }),
-        }
-    }
-
     fn summarize_layers(&mut self, layers: &[LayerReport]) {
         let n_decisions = |layer: &LayerReport| {
             self.n_decisions.get(&layer.layer.path).copied().unwrap_or_default()
@@ -213,6 +202,17 @@ impl Session {
 
     fn wall_secs(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
+    }
+}
+
+fn check_losses(step: u64, losses: &[(&'static str, f64)]) -> Result<(), RunError> {
+    match losses.iter().find(|(_, value)| !value.is_finite()) {
+        None => Ok(()),
+        Some((name, value)) => Err(RunError::NonFinite {
+            what: NonFinite::Loss((*name).to_owned()),
+            value: *value,
+            step,
+        }),
     }
 }
 

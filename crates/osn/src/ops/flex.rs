@@ -50,7 +50,7 @@ impl SpectralOps for Flex {
             return Self::float_mul_scalar(grad, read.scale.into());
         }
         backward_in_place(
-            grad,
+            contiguous(grad),
             &weight.to_contiguous(),
             &unit_vector(&u),
             &unit_vector(&v),
@@ -63,14 +63,13 @@ impl SpectralOps for Flex {
 /// Two passes: `⟨G, Ŵ⟩` reads both, then `G` becomes `s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ` where it lies.
 #[expect(clippy::cast_possible_truncation, reason = "gradients are f32")]
 fn backward_in_place(
-    grad: FlexTensor,
+    mut grad: FlexTensor,
     weight: &FlexTensor,
     u: &[f32],
     v: &[f32],
     state: State,
     form: Form,
 ) -> FlexTensor {
-    let mut grad = grad.to_contiguous();
     let along = state.scale * kernel::inner_product(values(&grad), values(weight));
     let along = if form.gradient == SigmaGradient::InwardOnly { along.min(0.0) } else { along };
     let factor = state.strength / state.sigma * along;
@@ -144,7 +143,7 @@ fn from_the_largest_entry(weight: &[f32], layout: Layout) -> Step {
     }
 }
 
-/// ‖W v − σ_b u‖/σ for the `u` of before and `σ_b = ‖Wᵀu‖`: since `⟨W v, u⟩ = σ_b`, its square is
+/// `‖W v − σ_b u‖/σ` for the `u` of before and `σ_b = ‖Wᵀu‖`: since `⟨W v, u⟩ = σ_b`, its square is
 /// `1 − (σ_b/σ)²`, which costs nothing.
 fn residual(sigma_before: f64, sigma: f64) -> f64 {
     let ratio = (sigma_before / sigma).min(1.0);
@@ -155,6 +154,11 @@ fn state_at(sigma: f64, residual: f64, bad_step: i32, dial: &Dial) -> State {
     let scale = dial.action.scale(dial.amount, sigma);
     let strength = dial.action.strength(dial.amount, sigma);
     State { sigma, scale, strength, residual, bad_step }
+}
+
+/// Without a second handle on the same storage, which would make writing to it copy it first.
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
 fn values(tensor: &FlexTensor) -> &[f32] {

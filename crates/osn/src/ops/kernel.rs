@@ -161,3 +161,75 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
     sums.iter().sum::<f32>() + rest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYOUTS: [Layout; 6] = [
+        Layout { outer: 5, rows: 7, inner: 1 },
+        Layout { outer: 1, rows: 6, inner: 35 },
+        Layout { outer: 3, rows: 4, inner: 16 },
+        Layout { outer: 520, rows: 1300, inner: 1 },
+        Layout { outer: 1, rows: 96, inner: 2500 },
+        Layout { outer: 64, rows: 96, inner: 16 },
+    ];
+
+    fn wave(length: usize, frequency: f32) -> Vec<f32> {
+        (0..length).map(|index| (index as f32 * frequency).sin()).collect()
+    }
+
+    fn weight(layout: Layout) -> Vec<f32> {
+        wave(layout.rows * layout.columns(), 0.37)
+    }
+
+    /// `A[row, column]` by the definition of the layout.
+    fn entry(weight: &[f32], layout: Layout, row: usize, column: usize) -> f64 {
+        let (outer, inner) = (column / layout.inner, column % layout.inner);
+        f64::from(weight[(outer * layout.rows + row) * layout.inner + inner])
+    }
+
+    fn assert_close(ours: &[f32], exact: impl Iterator<Item = f64>) {
+        for (ours, exact) in ours.iter().zip(exact) {
+            assert!((f64::from(*ours) - exact).abs() < 1e-3, "{ours} is not {exact}");
+        }
+    }
+
+    #[test]
+    fn products_are_those_of_the_definition() {
+        for layout in LAYOUTS {
+            let (w, v, u) = (weight(layout), wave(layout.columns(), 0.9), wave(layout.rows, 1.1));
+            let rows = (0..layout.rows).map(|row| {
+                let terms = v.iter().enumerate();
+                terms.map(|(c, &v)| entry(&w, layout, row, c) * f64::from(v)).sum()
+            });
+            assert_close(&apply(&w, layout, &v), rows);
+            let columns = (0..layout.columns()).map(|column| {
+                let terms = u.iter().enumerate();
+                terms.map(|(r, &u)| entry(&w, layout, r, column) * f64::from(u)).sum()
+            });
+            assert_close(&apply_transpose(&w, layout, &u), columns);
+        }
+    }
+
+    #[test]
+    fn the_bits_do_not_depend_on_the_number_of_threads() {
+        let all = || {
+            LAYOUTS.map(|layout| {
+                let (w, v) = (weight(layout), wave(layout.columns(), 0.9));
+                let u = wave(layout.rows, 1.1);
+                let mut gradient = wave(w.len(), 0.53);
+                let product = inner_product(&w, &gradient);
+                scale_minus_outer(&mut gradient, layout, 0.5, 0.1, &u, &v);
+                (apply(&w, layout, &v), apply_transpose(&w, layout, &u), product, gradient)
+            })
+        };
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(all)
+        };
+        let one = with(1);
+        assert_eq!(one, with(3));
+        assert_eq!(one, all());
+    }
+}

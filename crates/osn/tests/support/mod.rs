@@ -1,5 +1,10 @@
 //! What several test files share.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses a part of it"
+)]
 
 use safetensors::SafeTensors;
 
@@ -24,17 +29,17 @@ impl Golden {
         self.tensors.tensor(&format!("{case}.{name}")).unwrap().shape().to_vec()
     }
 
-    pub fn output_axis(&self, case: &str) -> usize {
+    pub fn output_axis(case: &str) -> usize {
         usize::from(case.starts_with("conv_transpose"))
     }
 }
 
 /// ‖ours − theirs‖/‖theirs‖.
-pub fn relative_error(ours: &[f64], theirs: &[f32]) -> f64 {
+pub fn relative_error<T: Copy + Into<f64>>(ours: &[f64], theirs: &[T]) -> f64 {
     assert_eq!(ours.len(), theirs.len());
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
-    let difference = norm(&mut ours.iter().zip(theirs).map(|(a, b)| a - f64::from(*b)));
-    difference / norm(&mut theirs.iter().map(|&x| f64::from(x)))
+    let difference = norm(&mut ours.iter().zip(theirs).map(|(a, b)| a - (*b).into()));
+    difference / norm(&mut theirs.iter().map(|&x| x.into()))
 }
 
 /// The largest singular value by SVD of a weight whose output axis is `axis`.
