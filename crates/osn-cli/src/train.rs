@@ -101,7 +101,7 @@ fn ending(args: &TrainArgs, summary: &RunSummary, page: &Path) -> String {
         scores(summary),
         summary.folder.join("samples").display(),
         page.display(),
-        next_command(args),
+        next_command(args, &program()),
     )
 }
 
@@ -119,7 +119,7 @@ fn scores(summary: &RunSummary) -> String {
 
 /// What tells the user most after this run: the same run without osn's hand, or after that one,
 /// with the recipe's own rule.
-fn next_command(args: &TrainArgs) -> String {
+fn next_command(args: &TrainArgs, program: &str) -> String {
     let is_never = args.decide.as_deref() == Some("never");
     let (decide, what) = if is_never {
         (None, "the same run with the recipe's own rule")
@@ -127,12 +127,20 @@ fn next_command(args: &TrainArgs) -> String {
         (Some("never".to_owned()), "the same run with nothing held")
     };
     let next = TrainArgs { decide, ..args.clone() };
-    format!("{what}, to compare with\n  {}", command_line(&next))
+    format!("{what}, to compare with\n  {program} {}", command_line(&next))
 }
 
-/// The command line that gives these arguments, without what is the default.
+/// How this program was started, as far as a person would type it again.
+fn program() -> String {
+    if std::env::var_os("CARGO").is_some() {
+        return "cargo run --release --".to_owned();
+    }
+    std::env::args().next().map_or_else(|| "osn".to_owned(), |name| quoted(&name))
+}
+
+/// The words behind the program's name that give these arguments, without what is the default.
 fn command_line(args: &TrainArgs) -> String {
-    let mut words = vec!["osn".to_owned(), "train".to_owned(), quoted(&args.recipe)];
+    let mut words = vec!["train".to_owned(), quoted(&args.recipe)];
     let mut option = |name: &str, value: Option<&str>| {
         words.extend(value.map(|value| format!("--{name} {}", quoted(value))));
     };
@@ -173,7 +181,7 @@ mod tests {
             settings: vec![("steps".into(), "10".into())],
             ..TrainArgs::default()
         };
-        let next = next_command(&args);
+        let next = next_command(&args, "osn");
         let expected = "osn train gan --decide never --data 'my images' --seed 7 --set steps=10";
         assert_eq!(next.lines().last().unwrap().trim(), expected);
     }
@@ -181,7 +189,7 @@ mod tests {
     #[test]
     fn after_never_comes_the_default_rule() {
         let args = TrainArgs { decide: Some("never".into()), ..TrainArgs::default() };
-        assert!(next_command(&args).ends_with("\n  osn train gan"));
+        assert!(next_command(&args, "osn").ends_with("\n  osn train gan"));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub fn embedded() -> Result<Dataset, DataError> {
             TRAIN_LABELS,
             include_bytes!("../../assets/fashion-mnist/train-labels-idx1-ubyte.gz"),
         )?,
-        "embedded: the first 1,000 of each class",
+        "Fashion-MNIST, embedded: the first 1,000 of each class",
     )?;
     let test = image_set(
         parse_embedded(
