@@ -22,6 +22,6 @@ pub use estimate::{Bound, Estimate, EstimateError, stable_rank, start_vector};
 pub use exact::{exact, singular_values};
 pub use golub_kahan::{GolubKahanParams, golub_kahan};
 pub use layer::{Kind, Layer, Measurement, UnknownKind};
-pub use operator::{DenseMap, LinearMap};
+pub use operator::{DenseMap, Layout, LinearMap};
 pub use power::{PowerParams, power_iteration};
 pub use select::{GlobError, Globs, Position, Select, UnknownPosition};

@@ -1,5 +1,7 @@
 //! Linear maps that are applied and never stored, and the dense one behind a weight tensor.
 
+use serde::{Deserialize, Serialize};
+
 use crate::estimate::EstimateError;
 use crate::vector::{add_scaled, dot, largest_magnitude, norm_scaled_by};
 
@@ -69,12 +71,19 @@ pub struct DenseMap<'a, T> {
     largest: f64,
 }
 
-/// Where element (r, o·inner + i) of the matrix lies: at flat index (o·rows + r)·inner + i.
-#[derive(Debug, Clone, Copy)]
-struct Layout {
-    outer: usize,
-    rows: usize,
-    inner: usize,
+/// Where a weight's rows lie in memory: element (r, o·inner + i) of the matrix is at flat index
+/// (o·rows + r)·inner + i.
+///
+/// Moving one axis of a row-major tensor to the front and flattening the rest always has this
+/// form, so no weight is ever copied to be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Product of the dimensions before the output axis.
+    pub outer: usize,
+    /// Size of the output axis: the rows of A, the length of u.
+    pub rows: usize,
+    /// Product of the dimensions behind the output axis.
+    pub inner: usize,
 }
 
 impl<'a, T: Into<f64> + Copy> DenseMap<'a, T> {
@@ -166,7 +175,12 @@ impl<T> DenseMap<'_, T> {
 }
 
 impl Layout {
-    fn new(shape: &[usize], output_axis: usize) -> Self {
+    /// The layout of a row-major tensor of `shape` whose rows run along `output_axis`.
+    ///
+    /// # Panics
+    ///
+    /// If `output_axis` is not an axis of `shape`.
+    pub fn new(shape: &[usize], output_axis: usize) -> Self {
         assert!(output_axis < shape.len(), "axis {output_axis} is not an axis of {shape:?}");
         Self {
             outer: shape[..output_axis].iter().product(),
@@ -175,7 +189,8 @@ impl Layout {
         }
     }
 
-    fn cols(self) -> usize {
+    /// Columns of A, the length of v.
+    pub fn cols(self) -> usize {
         self.outer * self.inner
     }
 

@@ -14,9 +14,9 @@ pub use error::{AttachError, StepError};
 pub use ops::SigmaGradient;
 pub use osn::{Change, LayerReport, Osn};
 pub use osn_core::{
-    Action, Always, Cap, Decision, Dial, GlobError, Globs, Kind, Layer, Measurement, Never,
+    Action, Always, Cap, Decision, Dial, GlobError, Globs, Kind, Layer, Layout, Measurement, Never,
     Position, Rates, Rule, RuleError, Select, Signals, Static,
 };
 pub use plan::{Plan, Selector};
 pub use spectral_norm::SpectralNorm;
-pub use view::{Layout, View};
+pub use view::View;

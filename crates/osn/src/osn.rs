@@ -13,7 +13,7 @@ use crate::error::StepError;
 use crate::plan::{cold_start, state_of};
 use crate::refresh::{Codes, Refresh, refresh};
 use crate::spectral_norm::{self, Held, encode_triplet, host_codes};
-use crate::view::Layout;
+use osn_core::Layout;
 
 /// How often σ and the health of the weights come back to the host where no rule asks for it.
 const READ_EVERY: u64 = 50;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use burn::module::Module;
 use osn_core::{
     Actuator, Always, Decider, DenseMap, Estimate, EstimateError, GlobError, Globs,
-    GolubKahanParams, Layer, Measurement, Rates, Rule, Select, Signals, golub_kahan, start_vector,
+    GolubKahanParams, Layer, Layout, Measurement, Rates, Rule, Select, Signals, golub_kahan,
+    start_vector,
 };
 
 use crate::code::State;
@@ -14,7 +15,7 @@ use crate::error::AttachError;
 use crate::ops::SigmaGradient;
 use crate::osn::{Osn, Watched};
 use crate::spectral_norm::{self, SpectralNorm, encode_triplet};
-use crate::view::{Layout, View};
+use crate::view::View;
 
 /// What to hold in a model, and how that is decided; [`Plan::attach`] puts it to work.
 ///
@@ -284,7 +285,7 @@ fn measure<M: Module>(model: &M, chosen: &[Chosen]) -> Result<Vec<Estimate>, Att
 pub(crate) fn cold_start(weight: &[f32], layout: Layout) -> Result<Estimate, EstimateError> {
     let map = DenseMap::from_tensor(weight, &[layout.outer, layout.rows, layout.inner], 1)?;
     let params = GolubKahanParams { n_steps: 16, tolerance: 1e-4, n_restarts: 3 };
-    golub_kahan(&map, &start_vector(layout.columns()), &params)
+    golub_kahan(&map, &start_vector(layout.cols()), &params)
 }
 
 fn put_on<M: Module>(

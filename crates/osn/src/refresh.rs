@@ -8,7 +8,7 @@ use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
 use osn_core::{Action, Dial, SIGMA_FLOOR};
 
 use crate::code::{BAD_STEP, LOG, LOG_OF_ZERO, UNIT};
-use crate::view::Layout;
+use osn_core::Layout;
 
 /// What one refresh is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -221,7 +221,7 @@ mod tests {
         let layout = Layout { outer, rows, inner };
         let dial = Dial { action, amount: 0.75 };
         let request = Refresh { layout, dial, step: 9 };
-        let codes = start(rows, layout.columns(), &weight.device());
+        let codes = start(rows, layout.cols(), &weight.device());
         let fast = refresh(weight.clone(), codes.clone(), request);
         [fast, composed(weight.clone(), codes, request)].map(|(u, v, state)| {
             let unit = |codes| host_codes(codes).into_iter().map(decode_unit).collect();

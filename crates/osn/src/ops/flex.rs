@@ -10,7 +10,7 @@ use osn_core::{Dial, SIGMA_FLOOR};
 use super::{Form, SigmaGradient, SpectralOps, composed_backward, composed_forward, kernel};
 use crate::code::{State, decode_unit, encode_unit};
 use crate::refresh::{Refresh, RefreshOps};
-use crate::view::Layout;
+use osn_core::Layout;
 
 impl SpectralOps for Flex {
     fn effective_weight(

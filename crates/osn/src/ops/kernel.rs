@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use crate::view::Layout;
+use osn_core::Layout;
 
 /// Below this many elements a second thread costs more than it brings.
 const PARALLEL_ELEMENTS: usize = 1 << 16;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn weight(layout: Layout) -> Vec<f32> {
-        wave(layout.rows * layout.columns(), 0.37)
+        wave(layout.rows * layout.cols(), 0.37)
     }
 
     /// `A[row, column]` by the definition of the layout.
@@ -198,13 +198,13 @@ mod tests {
     #[test]
     fn products_are_those_of_the_definition() {
         for layout in LAYOUTS {
-            let (w, v, u) = (weight(layout), wave(layout.columns(), 0.9), wave(layout.rows, 1.1));
+            let (w, v, u) = (weight(layout), wave(layout.cols(), 0.9), wave(layout.rows, 1.1));
             let rows = (0..layout.rows).map(|row| {
                 let terms = v.iter().enumerate();
                 terms.map(|(c, &v)| entry(&w, layout, row, c) * f64::from(v)).sum()
             });
             assert_close(&apply(&w, layout, &v), rows);
-            let columns = (0..layout.columns()).map(|column| {
+            let columns = (0..layout.cols()).map(|column| {
                 let terms = u.iter().enumerate();
                 terms.map(|(r, &u)| entry(&w, layout, r, column) * f64::from(u)).sum()
             });
@@ -216,7 +216,7 @@ mod tests {
     fn the_bits_do_not_depend_on_the_number_of_threads() {
         let all = || {
             LAYOUTS.map(|layout| {
-                let (w, v) = (weight(layout), wave(layout.columns(), 0.9));
+                let (w, v) = (weight(layout), wave(layout.cols(), 0.9));
                 let u = wave(layout.rows, 1.1);
                 let mut gradient = wave(w.len(), 0.53);
                 let product = inner_product(&w, &gradient);

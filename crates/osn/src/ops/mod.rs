@@ -17,7 +17,7 @@ use burn::tensor::{FloatDType, Int, Shape, Slice, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::code::{LN_SCALE, LN_SIGMA, LOG, STRENGTH, UNIT};
-use crate::view::Layout;
+use osn_core::Layout;
 
 /// How the gradient of the effective weight treats σ (u and v are constants in each).
 ///
@@ -255,7 +255,7 @@ mod tests {
                 let wave = wave(length, frequency);
                 codes(&wave.iter().map(|&x| encode_unit(f64::from(x) * 0.1)).collect::<Vec<_>>())
             };
-            let (u, v) = (unit(rows, 0.7), unit(layout.columns(), 1.3));
+            let (u, v) = (unit(rows, 0.7), unit(layout.cols(), 1.3));
             let state = State { sigma: 2.5, scale: 0.4, strength: 0.8, residual: 0.0, bad_step: 0 };
             let state = codes(&state.encode());
             let (grad, weight) = (wave(count, 0.3), wave(count, 0.31));
