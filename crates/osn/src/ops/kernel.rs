@@ -9,7 +9,9 @@ use osn_core::Layout;
 
 /// Below this many elements a second thread costs more than it brings.
 const PARALLEL_ELEMENTS: usize = 1 << 16;
-/// Floats in a block of columns: 4 KiB of each row, and the block's sum stays in the L1 cache.
+/// Bands of rows at most: enough for many threads, few enough that adding their sums is nothing.
+const MAX_BANDS: usize = 16;
+/// Floats whose products are summed in f32 before they go into an f64.
 const BLOCK: usize = 1024;
 const LANES: usize = 16;
 
@@ -38,7 +40,7 @@ pub(crate) fn apply_transpose(weight: &[f32], layout: Layout, u: &[f32]) -> Vec<
         return weighted_row_sum(weight, inner, u);
     }
     let mut z = vec![0.0; outer * inner];
-    let column_block = |(z, block): (&mut [f32], &[f32])| add_weighted_rows(block, u, 0, z);
+    let column_block = |(z, block): (&mut [f32], &[f32])| add_weighted_rows(block, u, z);
     for_each_pair(&mut z, inner, weight, rows * inner, weight.len(), column_block);
     z
 }
@@ -50,27 +52,43 @@ fn add_row_dots(m: &[f32], x: &[f32], y: &mut [f32]) {
     for_each_pair(y, 1, m, columns, m.len(), dot_row);
 }
 
-/// `Σ_j x[j]·(row j of m)`, in blocks of columns.
+/// `Σ_j x[j]·(row j of m)`, in bands of rows whose sums are added in order.
 fn weighted_row_sum(m: &[f32], columns: usize, x: &[f32]) -> Vec<f32> {
-    let mut sum = vec![0.0; columns];
-    let block = |(index, sum): (usize, &mut [f32])| {
-        for (row, &x) in m.chunks_exact(columns).zip(x) {
-            axpy(x, &row[index * BLOCK..][..sum.len()], sum);
-        }
+    let n_bands = (m.len() / PARALLEL_ELEMENTS).clamp(1, MAX_BANDS);
+    let rows_in_band = x.len().div_ceil(n_bands).max(1);
+    let band = |(m, x): (&[f32], &[f32])| {
+        let mut sum = vec![0.0; columns];
+        add_weighted_rows(m, x, &mut sum);
+        sum
     };
-    if m.len() < PARALLEL_ELEMENTS {
-        sum.chunks_mut(BLOCK).enumerate().for_each(block);
-    } else {
-        sum.par_chunks_mut(BLOCK).enumerate().for_each(block);
-    }
-    sum
+    let bands = m.par_chunks(rows_in_band * columns).zip(x.par_chunks(rows_in_band));
+    let sums: Vec<Vec<f32>> = bands.map(band).collect();
+    let add = |mut total: Vec<f32>, sum: Vec<f32>| {
+        total.iter_mut().zip(&sum).for_each(|(total, sum)| *total += sum);
+        total
+    };
+    sums.into_iter().reduce(add).unwrap_or_default()
 }
 
-/// `sum += Σ_j x[j]·(row j of m)` over the columns of `sum`, which start at `from`.
-fn add_weighted_rows(m: &[f32], x: &[f32], from: usize, sum: &mut [f32]) {
-    let columns = m.len() / x.len();
-    for (row, &x) in m.chunks_exact(columns).zip(x) {
-        axpy(x, &row[from..][..sum.len()], sum);
+/// `sum += Σ_j x[j]·(row j of m)`, four rows at a time so that `sum` is read and written less.
+fn add_weighted_rows(m: &[f32], x: &[f32], sum: &mut [f32]) {
+    let columns = sum.len();
+    let (fours, rest) = x.as_chunks::<4>();
+    let (of_fours, of_rest) = m.split_at(fours.len() * 4 * columns);
+    for (rows, x) in of_fours.chunks_exact(4 * columns).zip(fours) {
+        add_four_rows(rows, x, sum);
+    }
+    for (row, x) in of_rest.chunks_exact(columns).zip(rest) {
+        sum.iter_mut().zip(row).for_each(|(sum, row)| *sum += x * row);
+    }
+}
+
+fn add_four_rows(rows: &[f32], x: &[f32; 4], sum: &mut [f32]) {
+    let (first, second) = rows.split_at(rows.len() / 2);
+    let (row0, row1) = first.split_at(sum.len());
+    let (row2, row3) = second.split_at(sum.len());
+    for ((((sum, w0), w1), w2), w3) in sum.iter_mut().zip(row0).zip(row1).zip(row2).zip(row3) {
+        *sum += (x[0] * w0 + x[1] * w1) + (x[2] * w2 + x[3] * w3);
     }
 }
 
@@ -140,12 +158,6 @@ pub(crate) fn norm(x: &[f32]) -> f64 {
 pub(crate) fn divide(x: &mut [f32], by: f64) {
     for x in x {
         *x = (f64::from(*x) / by) as f32;
-    }
-}
-
-fn axpy(x: f32, row: &[f32], sum: &mut [f32]) {
-    for (sum, row) in sum.iter_mut().zip(row) {
-        *sum += x * row;
     }
 }
 
