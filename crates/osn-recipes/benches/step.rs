@@ -1,6 +1,6 @@
 //! What osn adds to a training step of the `gan` recipe, quick preset.
 //!
-//! `cargo bench -p osn-recipes` runs it.
+//! `cargo bench --workspace --bench step` runs it.
 
 use burn::tensor::{Device, Tensor};
 use osn::{Rule, Signals};

@@ -126,7 +126,7 @@ fn numbers_gone_bad_end_the_run_by_name() {
     assert!(matches!(what, NonFinite::Loss(_) | NonFinite::Layer(_)));
     assert!(*step <= 3, "{error}");
     assert!(!error.is_bad_input());
-    let folder = RunFolder::open(&out.path().join("gan-cap-s7")).unwrap();
+    let folder = RunFolder::open(&out.path().join("gan-always-s7")).unwrap();
     let description = folder.description().unwrap();
     assert_eq!(description.status, RunStatus::Failed);
     assert_eq!(description.error, Some(error.to_string()));

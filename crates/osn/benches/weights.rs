@@ -1,6 +1,6 @@
 //! What holding weights costs by itself: the refresh, the effective weight, and its backward.
 //!
-//! `cargo bench -p osn` runs it.
+//! `cargo bench --workspace --bench weights` runs it.
 
 mod shapes;
 

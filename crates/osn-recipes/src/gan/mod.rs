@@ -17,7 +17,7 @@ pub const DOC: RecipeDoc = RecipeDoc {
     name: "gan",
     about: "unconditional image generation, hinge loss, SN-GAN style",
     presets: &["quick", "standard"],
-    decides: &["cap", "always", "never", "static"],
+    decides: &["always", "cap", "never", "static"],
 };
 
 /// Trains the recipe as asked.
