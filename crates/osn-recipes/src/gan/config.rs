@@ -81,7 +81,7 @@ impl GanConfig {
             g_channels: 64,
             d_channels: 32,
             batch_size: 32,
-            steps: 8_000,
+            steps: 10_000,
             learning_rate: 2e-4,
             ema: Some(0.999),
             eval_every: 2_000,
