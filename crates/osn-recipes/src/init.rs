@@ -10,7 +10,7 @@ use crate::data::sampler::noise;
 const FIRST_STREAM: u64 = 1 << 32;
 
 /// Draws every weight of rank 2 and more from a normal distribution with Xavier's variance,
-/// `2/(fan_in + fan_out)` (Glorot and Bengio 2010, equation 16), and sets every bias to 0.
+/// `2/(fan_in + fan_out)` (Glorot and Bengio 2010), and sets every bias to 0.
 ///
 /// `salt` tells networks of one run apart.
 pub fn xavier<M: Module>(model: M, seed: u64, salt: u64) -> M {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
-use osn_core::{Action, Actuator, Decider, Dial, Layer, Measurement, Rates, Signals, stable_rank};
+use osn_core::{
+    Action, Actuator, Decider, Dial, Layer, Layout, Measurement, Rates, Signals, stable_rank,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::code::{LOG, LOG_OF_ZERO, STATE_LEN, State};
@@ -13,7 +15,6 @@ use crate::error::StepError;
 use crate::plan::{cold_start, state_of};
 use crate::refresh::{Codes, Refresh, refresh};
 use crate::spectral_norm::{self, Held, encode_triplet, host_codes};
-use osn_core::Layout;
 
 /// How often σ and the health of the weights come back to the host where no rule asks for it.
 const READ_EVERY: u64 = 50;

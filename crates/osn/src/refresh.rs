@@ -5,10 +5,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 #[cfg(feature = "flex")]
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
-use osn_core::{Action, Dial, SIGMA_FLOOR};
+use osn_core::{Action, Dial, Layout, SIGMA_FLOOR};
 
 use crate::code::{BAD_STEP, LOG, LOG_OF_ZERO, UNIT};
-use osn_core::Layout;
 
 /// What one refresh is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -7,11 +7,11 @@ use burn::module::{
     Module, ModuleMapper, ModuleVisitor, Param, Reparameterization, Reparameterizer,
 };
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use osn_core::Layout;
 
 use crate::code::{State, decode_unit, encode_unit};
 use crate::ops::{Form, SigmaGradient, effective_weight};
 use crate::refresh::Codes;
-use osn_core::Layout;
 
 /// The state of one held weight: `u`, `v` and what the last refresh measured.
 ///

@@ -16,7 +16,7 @@ pub struct GanConfig {
     pub g_channels: usize,
     /// Channels of the discriminator's first feature map; doubled at each layer.
     pub d_channels: usize,
-    /// Slope of the leaky ReLU in the discriminator (SN-GAN, table 3: 0.1).
+    /// Slope of the leaky ReLU in the discriminator (SN-GAN: 0.1).
     pub leaky_slope: f64,
     /// Images of each kind in a batch. SN-GAN takes 64; on a few cores small batches reach a given
     /// distance in less time.

@@ -54,7 +54,7 @@ impl Generator {
 }
 
 /// Images to logits: two convolutions that halve the size, one that keeps it, leaky ReLU after
-/// each, a linear layer; no normalization but what osn decides (after SN-GAN, table 3).
+/// each, a linear layer; no normalization but what osn decides (after SN-GAN).
 #[derive(Module, Debug)]
 pub struct Discriminator {
     down1: Conv2d,

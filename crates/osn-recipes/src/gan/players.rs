@@ -76,7 +76,7 @@ impl Players {
     }
 
     /// One update of the discriminator on as many generated images as real ones: the hinge loss
-    /// (Miyato et al. 2018, equation 16), then one refresh of osn.
+    /// (Miyato et al. 2018), then one refresh of osn.
     ///
     /// Both kinds go through in one batch: without batch normalization that changes nothing.
     ///
@@ -107,7 +107,7 @@ impl Players {
         Ok(Discriminated { loss, logits })
     }
 
-    /// One update of the generator: its loss is `−E[D(G(z))]` (Miyato et al. 2018, equation 17).
+    /// One update of the generator: its loss is `−E[D(G(z))]` (Miyato et al. 2018, hinge version).
     ///
     /// # Shapes
     ///

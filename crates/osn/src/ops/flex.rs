@@ -5,12 +5,11 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, FloatDType, TensorData};
-use osn_core::{Dial, SIGMA_FLOOR};
+use osn_core::{Dial, Layout, SIGMA_FLOOR};
 
 use super::{Form, SigmaGradient, SpectralOps, composed_backward, composed_forward, kernel};
 use crate::code::{State, decode_unit, encode_unit};
 use crate::refresh::{Refresh, RefreshOps};
-use osn_core::Layout;
 
 impl SpectralOps for Flex {
     fn effective_weight(

@@ -14,15 +14,15 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Scalar, TensorMetadata, backend_extension};
 use burn::tensor::{FloatDType, Int, Shape, Slice, Tensor};
+use osn_core::Layout;
 use serde::{Deserialize, Serialize};
 
 use crate::code::{LN_SCALE, LN_SIGMA, LOG, STRENGTH, UNIT};
-use osn_core::Layout;
 
 /// How the gradient of the effective weight treats σ (u and v are constants in each).
 ///
 /// With `G = ∂L/∂Ŵ` and `Ŵ = s(σ)·W` the full gradient is
-/// `s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ` (Miyato et al. 2018, equation 12, for `γ = 1`).
+/// `s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ` (Miyato et al. 2018, their gradient analysis, for `γ = 1`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SigmaGradient {
