@@ -87,7 +87,7 @@ pub struct Layer {
     pub network: String,
     /// What it does there.
     pub kind: Kind,
-    /// The weight's shape.
+    /// The shape of the weight, or of the block.
     pub shape: Vec<usize>,
     /// Its position among the watched weights of its network, in module order, from 0.
     pub index: usize,
@@ -95,6 +95,19 @@ pub struct Layer {
     pub count: usize,
     /// Whether it has the most elements of them.
     pub is_largest: bool,
+    /// Which block of the weight this is, from 0, where each of them is held by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<usize>,
+}
+
+impl Layer {
+    /// The path, with the block behind it where there are several: `attention.query.weight[3]`.
+    pub fn name(&self) -> String {
+        match self.block {
+            Some(block) => format!("{}[{block}]", self.path),
+            None => self.path.clone(),
+        }
+    }
 }
 
 /// What is measured on one layer at the time of a decision.

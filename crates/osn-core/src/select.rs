@@ -284,6 +284,7 @@ mod tests {
             index,
             count,
             is_largest: index == 1,
+            block: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What can go wrong, and what to do about it.
 
-use osn_core::{EstimateError, GlobError, RatesError, RuleError};
+use osn_core::{EstimateError, GeometryError, GlobError, RatesError, RuleError};
 
 /// Why a plan cannot be attached to a model.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,26 @@ pub enum AttachError {
         path: String,
         /// Its shape.
         shape: Vec<usize>,
+    },
+    /// The weight cannot be cut into so many blocks of one size.
+    #[error("{path} has shape {shape:?}, so axis {axis} cannot be cut into {count} equal blocks")]
+    UnevenBlocks {
+        /// The parameter.
+        path: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// The axis that was to be cut.
+        axis: usize,
+        /// Into how many blocks.
+        count: usize,
+    },
+    /// The operator view was given a convolution that does not fit the weight.
+    #[error("{path} is no kernel of that convolution")]
+    Convolution {
+        /// The parameter.
+        path: String,
+        /// What does not fit.
+        source: GeometryError,
     },
     /// The weight holds NaN or infinity, or has no element.
     #[error("cannot measure {path}")]

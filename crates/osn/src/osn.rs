@@ -1,20 +1,20 @@
 //! The controller: one refresh a step, decisions when they are due, a report when it is asked for.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
-use osn_core::{
-    Action, Actuator, Decider, Dial, Layer, Layout, Measurement, Rates, Signals, stable_rank,
-};
+use osn_core::{Action, Actuator, Decider, Dial, Layer, Measurement, Rates, Signals, stable_rank};
 use serde::{Deserialize, Serialize};
 
 use crate::code::{LOG, LOG_OF_ZERO, STATE_LEN, State};
 use crate::discover::to_host;
 use crate::error::StepError;
-use crate::plan::{cold_start, state_of};
-use crate::refresh::{Codes, Refresh, refresh};
-use crate::spectral_norm::{self, Held, encode_triplet, host_codes};
+use crate::form::Form;
+use crate::refresh::{Codes, refresh_blocks};
+use crate::spectral_norm::{self, Held, encode, host_codes};
+use crate::start::{cold_start, state_of};
 
 /// How often σ and the health of the weights come back to the host where no rule asks for it.
 const READ_EVERY: u64 = 50;
@@ -37,11 +37,17 @@ pub struct Osn {
     changes: Vec<Change>,
 }
 
-/// One held weight.
+/// One held weight: a layer for each of its blocks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Watched {
-    pub(crate) layer: Layer,
-    pub(crate) layout: Layout,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) form: Form,
+}
+
+impl Watched {
+    pub(crate) fn path(&self) -> &str {
+        &self.layers[0].path
+    }
 }
 
 /// A change of what is wanted for one layer, and why.
@@ -51,8 +57,8 @@ pub struct Change {
     pub step: u64,
     /// The layer's network.
     pub network: String,
-    /// The layer's path.
-    pub path: String,
+    /// The layer's name: its path, and its block where there are several.
+    pub name: String,
     /// What was wanted before; `None` at the attachment.
     pub from: Option<Action>,
     /// What is wanted now.
@@ -90,13 +96,13 @@ impl Osn {
         rates: Rates,
     ) -> Self {
         let mut osn = Self { watched, decider, actuators, rates, step: 0, changes: Vec::new() };
-        osn.note_changes(&vec![None; osn.watched.len()]);
+        osn.note_changes(&vec![None; osn.actuators.len()]);
         osn
     }
 
-    /// The held layers, in the order of the module tree.
-    pub fn layers(&self) -> impl ExactSizeIterator<Item = &Layer> {
-        self.watched.iter().map(|watched| &watched.layer)
+    /// The held layers, in the order of the module tree; a weight in blocks is a layer for each.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.watched.iter().flat_map(|watched| &watched.layers)
     }
 
     /// Optimizer steps taken since the attachment.
@@ -142,8 +148,8 @@ impl Osn {
     /// A weight that is not finite, or a model that is not the attached one.
     pub fn remeasure<M: Module>(&self, model: &mut M) -> Result<(), StepError> {
         let held = self.read(model)?;
-        let codes: Result<Vec<_>, _> =
-            held.iter().enumerate().map(|(index, held)| Ok(self.start(index, held)?.1)).collect();
+        let starts = held.iter().enumerate().map(|(index, held)| Ok(self.start(index, held)?.1));
+        let codes: Result<Vec<_>, StepError> = starts.collect();
         self.write(model, codes?);
         Ok(())
     }
@@ -159,11 +165,10 @@ impl Osn {
         let (states, norms) = read_states_and_norms(&held, &codes);
         self.check(&states)?;
         let decisions = self.decider.decisions();
-        let rows =
-            self.watched.iter().zip(&self.actuators).zip(decisions).zip(states.iter().zip(norms));
+        let rows = self.layers().zip(&self.actuators).zip(decisions).zip(states.iter().zip(norms));
         Ok(rows
-            .map(|(((watched, actuator), decision), (state, norm))| LayerReport {
-                layer: watched.layer.clone(),
+            .map(|(((layer, actuator), decision), (state, norm))| LayerReport {
+                layer: layer.clone(),
                 sigma: state.sigma,
                 residual: state.residual,
                 stable_rank: stable_rank(norm, state.sigma),
@@ -183,9 +188,7 @@ impl Osn {
     /// The saved state holds other layers.
     pub fn resume(&mut self, saved: Osn) -> Result<(), StepError> {
         if saved.watched != self.watched {
-            let names = |osn: &Osn| {
-                osn.layers().map(|layer| layer.path.as_str()).collect::<Vec<_>>().join(", ")
-            };
+            let names = |osn: &Osn| osn.layers().map(Layer::name).collect::<Vec<_>>().join(", ");
             return Err(StepError::OtherPlan { saved: names(&saved), expected: names(self) });
         }
         *self = saved;
@@ -193,7 +196,8 @@ impl Osn {
     }
 
     fn read<M: Module>(&self, model: &M) -> Result<Vec<Held>, StepError> {
-        let paths: Vec<_> = self.watched.iter().map(|w| (w.layer.path.clone(), w.layout)).collect();
+        let paths: Vec<_> =
+            self.watched.iter().map(|w| (w.path().to_owned(), w.form.cut)).collect();
         spectral_norm::read(model, &paths)
             .into_iter()
             .zip(&paths)
@@ -202,19 +206,22 @@ impl Osn {
     }
 
     fn write<M: Module>(&self, model: &mut M, codes: Vec<Codes>) {
-        let paths = self.watched.iter().map(|watched| watched.layer.path.clone());
+        let paths = self.watched.iter().map(|watched| watched.path().to_owned());
         *model = spectral_norm::write(model.clone(), paths.zip(codes).collect());
     }
 
     /// Moves every dial towards what is wanted, then refreshes every layer.
     fn refresh(&mut self, held: Vec<Held>) -> Vec<Codes> {
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
-        let wanted = self.decider.decisions();
-        let layers = self.watched.iter().zip(&mut self.actuators).zip(wanted).zip(held);
-        layers
-            .map(|(((watched, actuator), decision), held)| {
-                let dial = actuator.step(decision.action, &self.rates);
-                refresh(held.weight, held.codes, Refresh { layout: watched.layout, dial, step })
+        let wanted = self.decider.decisions().iter().map(|decision| decision.action);
+        let moved = self.actuators.iter_mut().zip(wanted);
+        let dials: Vec<Dial> =
+            moved.map(|(actuator, wanted)| actuator.step(wanted, &self.rates)).collect();
+        let ranges = ranges(&self.watched);
+        let weights = self.watched.iter().zip(ranges).zip(held);
+        weights
+            .map(|((watched, range), held)| {
+                refresh_blocks(&held.weight, held.codes, &watched.form, &dials[range], step)
             })
             .collect()
     }
@@ -228,36 +235,42 @@ impl Osn {
         match states.iter().position(|state| state.bad_step != 0) {
             None => Ok(()),
             Some(index) => Err(StepError::NotFinite {
-                path: self.watched[index].layer.path.clone(),
+                path: self.layers().nth(index).map(Layer::name).unwrap_or_default(),
                 step: u64::try_from(states[index].bad_step).unwrap_or_default(),
             }),
         }
     }
 
-    /// Starts the layers again whose vectors have lost the weight, or found nothing in it.
+    /// Starts the weights again whose vectors have lost them, or found nothing in them.
     fn restart_lost(
         &self,
         held: &[Held],
         states: &mut [State],
         codes: &mut [Codes],
     ) -> Result<(), StepError> {
-        for (index, state) in states.iter_mut().enumerate() {
-            if state.residual > RESTART_RESIDUAL || state.sigma == 0.0 {
-                (*state, codes[index]) = self.start(index, &held[index])?;
+        let is_lost = |state: &State| state.residual > RESTART_RESIDUAL || state.sigma == 0.0;
+        for (index, range) in ranges(&self.watched).into_iter().enumerate() {
+            if states[range.clone()].iter().any(is_lost) {
+                let started;
+                (started, codes[index]) = self.start(index, &held[index])?;
+                states[range].copy_from_slice(&started);
             }
         }
         Ok(())
     }
 
-    /// A Golub-Kahan start of one layer, on the host.
-    fn start(&self, index: usize, held: &Held) -> Result<(State, Codes), StepError> {
+    /// A Golub-Kahan start of every block of one weight, on the host.
+    fn start(&self, index: usize, held: &Held) -> Result<(Vec<State>, Codes), StepError> {
         let weight = to_host(held.weight.clone());
-        let Watched { layer, layout } = &self.watched[index];
-        let estimate = cold_start(&weight, *layout)
-            .map_err(|source| StepError::Estimate { path: layer.path.clone(), source })?;
-        let state = state_of(&estimate, &self.actuators[index]);
-        let device = held.weight.device();
-        Ok((state, encode_triplet(&estimate.u, &estimate.v, state, &device)))
+        let watched = &self.watched[index];
+        let start = cold_start(&weight, &watched.form)
+            .map_err(|source| StepError::Estimate { path: watched.path().to_owned(), source })?;
+        let range = ranges(&self.watched)[index].clone();
+        let blocks = start.blocks.iter().zip(&self.actuators[range]);
+        let states: Vec<State> =
+            blocks.map(|(measured, actuator)| state_of(*measured, actuator)).collect();
+        let codes = encode(&start.u, &start.v, &states, &held.weight.device());
+        Ok((states, codes))
     }
 
     fn decide(&mut self, states: &[State], norms: &[f64], signals: &Signals) {
@@ -273,13 +286,13 @@ impl Osn {
     }
 
     fn note_changes(&mut self, before: &[Option<Action>]) {
-        let layers = self.watched.iter().zip(self.decider.decisions()).zip(before);
-        for ((watched, decision), &from) in layers {
+        let layers = self.watched.iter().flat_map(|watched| &watched.layers);
+        for ((layer, decision), &from) in layers.zip(self.decider.decisions()).zip(before) {
             if from != Some(decision.action) {
                 self.changes.push(Change {
                     step: self.step,
-                    network: watched.layer.network.clone(),
-                    path: watched.layer.path.clone(),
+                    network: layer.network.clone(),
+                    name: layer.name(),
                     from,
                     to: decision.action,
                     reason: decision.reason.clone(),
@@ -289,33 +302,52 @@ impl Osn {
     }
 }
 
+/// Where the blocks of each weight are among all blocks.
+fn ranges(watched: &[Watched]) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let range = |watched: &Watched| {
+        let start = end;
+        end += watched.layers.len();
+        start..end
+    };
+    watched.iter().map(range).collect()
+}
+
 fn measurement(state: &State, norm: f64) -> Measurement {
     Measurement::new(state.sigma, state.residual).with_stable_rank(stable_rank(norm, state.sigma))
 }
 
-/// Every layer's state and Frobenius norm, in one copy a device.
+/// Every block's state and Frobenius norm, in one copy a device.
 fn read_states_and_norms(held: &[Held], codes: &[Codes]) -> (Vec<State>, Vec<f64>) {
-    let with_norm = |(held, (_, _, state)): (&Held, &Codes)| {
-        let norm = ln_frobenius_code(held.weight.clone());
-        Tensor::cat(vec![state.clone().without_autodiff(), norm], 0)
+    let with_norms = |(held, (_, _, state)): (&Held, &Codes)| {
+        let norms = ln_frobenius_codes(held.weight.clone());
+        Tensor::cat(vec![state.clone().without_autodiff(), norms], 0)
     };
-    let rows = to_host_by_device(held.iter().zip(codes).map(with_norm).collect());
-    rows.iter().map(|row| (State::decode(row), decode_norm(row[STATE_LEN]))).unzip()
+    let rows = to_host_by_device(held.iter().zip(codes).map(with_norms).collect());
+    let blocks = rows.iter().flat_map(|row| {
+        let (states, norms) = row.split_at(row.len() / (STATE_LEN + 1) * STATE_LEN);
+        states
+            .chunks_exact(STATE_LEN)
+            .map(State::decode)
+            .zip(norms.iter().copied().map(decode_norm))
+    });
+    blocks.unzip()
 }
 
 fn decode_norm(code: i32) -> f64 {
     if code == LOG_OF_ZERO { 0.0 } else { (f64::from(code) / LOG).exp() }
 }
 
-/// `ln ‖W‖_F` as a code, computed where the weight is.
-fn ln_frobenius_code(weight: Tensor<3>) -> Tensor<1, Int> {
+/// `ln ‖W‖_F` of each block of `[outer, count, inner]` as a code, computed where the weight is.
+fn ln_frobenius_codes(weight: Tensor<3>) -> Tensor<1, Int> {
+    let count = weight.dims()[1];
     let weight = weight.cast(burn::tensor::FloatDType::F32);
-    let largest = weight.clone().abs().max().clamp_min(osn_core::SIGMA_FLOOR);
-    let sum = (weight / largest.clone().reshape([1, 1, 1])).square().sum();
+    let largest = weight.clone().abs().max_dim(0).max_dim(2).clamp_min(osn_core::SIGMA_FLOOR);
+    let sum = (weight / largest.clone()).square().sum_dim(0).sum_dim(2);
     let is_zero = sum.clone().lower_equal_elem(0.0);
     let ln = sum.clamp_min(osn_core::SIGMA_FLOOR).log() * 0.5 + largest.log();
     let code = (ln * LOG).round().int().cast(burn::tensor::IntDType::I32);
-    code.clone().mask_where(is_zero, code.full_like(LOG_OF_ZERO))
+    code.clone().mask_where(is_zero, code.full_like(LOG_OF_ZERO)).reshape([count])
 }
 
 /// Copies rows of codes to the host: those of one device joined into one tensor first.

@@ -4,18 +4,16 @@ use std::collections::HashMap;
 
 use burn::module::Module;
 use osn_core::{
-    Actuator, Always, Decider, DenseMap, Estimate, EstimateError, GlobError, Globs,
-    GolubKahanParams, Layer, Layout, Measurement, Rates, Rule, Select, Signals, golub_kahan,
-    start_vector,
+    Actuator, Always, Decider, GlobError, Globs, Layer, Rates, Rule, Select, Signals, View,
 };
 
-use crate::code::State;
 use crate::discover::{self, Found};
 use crate::error::AttachError;
+use crate::form::Form;
 use crate::ops::SigmaGradient;
 use crate::osn::{Osn, Watched};
-use crate::spectral_norm::{self, SpectralNorm, encode_triplet};
-use crate::view::View;
+use crate::spectral_norm::{self, SpectralNorm, encode};
+use crate::start::{Start, cold_start, state_of};
 
 /// What to hold in a model, and how that is decided; [`Plan::attach`] puts it to work.
 ///
@@ -172,16 +170,16 @@ impl Plan {
     pub fn attach<M: Module>(self, model: M) -> Result<(M, Osn), AttachError> {
         self.rates.validate()?;
         let chosen = self.choose(&discover::parameters(&model))?;
-        let estimates = measure(&model, &chosen)?;
-        let layers = chosen.iter().map(|chosen| chosen.layer.clone()).collect();
+        let starts = measure(&model, &chosen)?;
+        let layers = chosen.iter().flat_map(|chosen| chosen.watched.layers.clone()).collect();
         let mut decider = Decider::new(self.rule, layers)?;
         let measurements: Vec<_> =
-            estimates.iter().map(|e| Measurement::new(e.sigma, e.residual)).collect();
+            starts.iter().flat_map(|start| start.blocks.iter().copied()).collect();
         decider.decide(0, &measurements, &Signals::new());
         let actuators: Vec<_> =
             decider.decisions().iter().map(|decision| Actuator::new(decision.action)).collect();
-        let model = put_on(model, &chosen, &estimates, &actuators, self.gradient);
-        let watched = chosen.into_iter().map(Chosen::watched).collect();
+        let model = put_on(model, &chosen, &starts, &actuators);
+        let watched = chosen.into_iter().map(|chosen| chosen.watched).collect();
         Ok((model, Osn::new(watched, decider, actuators, self.rates)))
     }
 
@@ -206,7 +204,9 @@ impl Plan {
         indices
             .iter()
             .zip(layers)
-            .map(|(index, layer)| Chosen::new(candidates[*index], layer, by_index[index]))
+            .map(|(index, layer)| {
+                Chosen::new(candidates[*index], layer, by_index[index], self.gradient)
+            })
             .collect()
     }
 }
@@ -214,30 +214,36 @@ impl Plan {
 /// A parameter that will be held.
 #[derive(Debug)]
 struct Chosen {
-    layer: Layer,
-    layout: Layout,
+    watched: Watched,
     device: burn::tensor::Device,
 }
 
 impl Chosen {
-    fn new(found: &Found, layer: Layer, selection: &Selection) -> Result<Self, AttachError> {
-        let (path, shape) = (found.path.clone(), found.shape.clone());
+    fn new(
+        found: &Found,
+        layer: Layer,
+        selection: &Selection,
+        gradient: SigmaGradient,
+    ) -> Result<Self, AttachError> {
+        let (path, shape) = (&found.path, &found.shape);
         if found.is_taken {
-            return Err(AttachError::AlreadyAttached { path });
-        }
-        if selection.view == Some(View::Matrix) && shape.len() != 2 {
-            return Err(AttachError::NotAMatrix { path, shape });
+            return Err(AttachError::AlreadyAttached { path: path.clone() });
         }
         let axis = selection.output_axis.unwrap_or_else(|| discover::output_axis(&found.container));
-        if axis >= shape.len() {
-            return Err(AttachError::NoSuchAxis { path, shape, axis });
-        }
-        Ok(Self { layer, layout: Layout::new(&shape, axis), device: found.device.clone() })
+        let view = selection.view.as_ref().unwrap_or(&View::Reshaped);
+        let form = Form::new(path, shape, axis, view, gradient)?;
+        let layers = blocks(layer, form.cut.count, &Form::block_shape(view, shape));
+        Ok(Self { watched: Watched { layers, form }, device: found.device.clone() })
     }
+}
 
-    fn watched(self) -> Watched {
-        Watched { layer: self.layer, layout: self.layout }
+/// A layer for each block; the layer itself where there is one.
+fn blocks(layer: Layer, count: usize, shape: &[usize]) -> Vec<Layer> {
+    if count == 1 {
+        return vec![layer];
     }
+    let block = |block| Layer { block: Some(block), shape: shape.to_vec(), ..layer.clone() };
+    (0..count).map(block).collect()
 }
 
 /// What rules may know about `found`, with positions counted among just these.
@@ -257,6 +263,7 @@ fn layers(found: &[&Found], network: &str) -> Vec<Layer> {
             index,
             count,
             is_largest: Some(index) == first_largest,
+            block: None,
         })
         .collect()
 }
@@ -267,52 +274,30 @@ fn nothing_selected(select: &Select, layers: &[Layer]) -> AttachError {
 }
 
 /// A Golub-Kahan start for every chosen weight, on the host, in f64.
-fn measure<M: Module>(model: &M, chosen: &[Chosen]) -> Result<Vec<Estimate>, AttachError> {
-    let paths: Vec<_> = chosen.iter().map(|chosen| chosen.layer.path.clone()).collect();
+fn measure<M: Module>(model: &M, chosen: &[Chosen]) -> Result<Vec<Start>, AttachError> {
+    let paths: Vec<_> = chosen.iter().map(|chosen| chosen.watched.path().to_owned()).collect();
     let weights = discover::host_weights(model, &paths);
     chosen
         .iter()
         .zip(weights)
         .map(|(chosen, weight)| {
-            cold_start(&weight, chosen.layout)
-                .map_err(|source| AttachError::Estimate { path: chosen.layer.path.clone(), source })
+            cold_start(&weight, &chosen.watched.form).map_err(|source| AttachError::Estimate {
+                path: chosen.watched.path().to_owned(),
+                source,
+            })
         })
         .collect()
 }
 
-/// Up to 64 Golub-Kahan steps, to a residual that power iterations then bring down: what a start
-/// of training needs, not a certificate.
-pub(crate) fn cold_start(weight: &[f32], layout: Layout) -> Result<Estimate, EstimateError> {
-    let map = DenseMap::from_tensor(weight, &[layout.outer, layout.rows, layout.inner], 1)?;
-    let params = GolubKahanParams { n_steps: 16, tolerance: 1e-4, n_restarts: 3 };
-    golub_kahan(&map, &start_vector(layout.cols()), &params)
-}
-
-fn put_on<M: Module>(
-    model: M,
-    chosen: &[Chosen],
-    estimates: &[Estimate],
-    actuators: &[Actuator],
-    gradient: SigmaGradient,
-) -> M {
+fn put_on<M: Module>(model: M, chosen: &[Chosen], starts: &[Start], actuators: &[Actuator]) -> M {
     let mut prepared = HashMap::new();
-    for ((chosen, estimate), actuator) in chosen.iter().zip(estimates).zip(actuators) {
-        let state = state_of(estimate, actuator);
-        let codes = encode_triplet(&estimate.u, &estimate.v, state, &chosen.device);
-        prepared
-            .insert(chosen.layer.path.clone(), SpectralNorm::new(codes, chosen.layout, gradient));
+    let mut actuators = actuators.iter();
+    for (Chosen { watched, device }, start) in chosen.iter().zip(starts) {
+        let blocks = start.blocks.iter().zip(actuators.by_ref());
+        let states: Vec<_> =
+            blocks.map(|(measured, actuator)| state_of(*measured, actuator)).collect();
+        let codes = encode(&start.u, &start.v, &states, device);
+        prepared.insert(watched.path().to_owned(), SpectralNorm::new(codes, watched.form));
     }
     spectral_norm::attach(model, prepared)
-}
-
-/// The state that follows from a measurement and the action in force.
-pub(crate) fn state_of(estimate: &Estimate, actuator: &Actuator) -> State {
-    let dial = actuator.dial();
-    State {
-        sigma: estimate.sigma,
-        scale: dial.scale(estimate.sigma),
-        strength: dial.strength(estimate.sigma),
-        residual: estimate.residual.clamp(0.0, 1.0),
-        bad_step: 0,
-    }
 }

@@ -1,25 +1,28 @@
 //! One warm-started power iteration and the scale that follows from it, without leaving the device.
 
+use burn::backend::Dispatch;
 #[cfg(feature = "flex")]
 use burn::backend::tensor::{FloatTensor, IntTensor};
 #[cfg(feature = "flex")]
-use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
+use burn::backend::{Backend, DispatchDevice, backend_extension};
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
 use osn_core::{Action, Dial, Layout, SIGMA_FLOOR};
 
-use crate::code::{BAD_STEP, LOG, LOG_OF_ZERO, UNIT};
+use crate::code::{BAD_STEP, LOG, LOG_OF_ZERO, STATE_LEN, UNIT};
+use crate::form::{Form, Map, Maps};
+use crate::ops::convolution;
 
-/// What one refresh is asked for.
+/// What one refresh of one block is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refresh {
-    pub(crate) layout: Layout,
+    pub(crate) maps: Maps,
     /// The action in force, from which scale and strength follow.
     pub(crate) dial: Dial,
     /// The optimizer step, from 1: what a weight that is not finite is reported with.
     pub(crate) step: i32,
 }
 
-/// The tensors of one layer: `u`, `v` and `state`, as [`crate::code`] codes them.
+/// The tensors of one weight: `u`, `v` and `state`, as [`crate::code`] codes them.
 pub(crate) type Codes = (Tensor<1, Int>, Tensor<1, Int>, Tensor<1, Int>);
 
 /// A refresh in one call, where a backend has a faster way than composing tensor operations.
@@ -36,6 +39,38 @@ pub(crate) trait RefreshOps: Backend {
     ) -> (IntTensor<Self>, IntTensor<Self>, IntTensor<Self>);
 }
 
+/// Refreshes every block of a weight `[outer, count, inner]`, each with its own dial.
+pub(crate) fn refresh_blocks(
+    weight: &Tensor<3>,
+    (u, v, state): Codes,
+    form: &Form,
+    dials: &[Dial],
+    step: i32,
+) -> Codes {
+    let maps = form.maps;
+    if let [dial] = dials {
+        return refresh(weight.clone(), (u, v, state), Refresh { maps, dial: *dial, step });
+    }
+    let part = |codes: &Tensor<1, Int>, block: usize, length: usize| {
+        codes.clone().narrow(0, block * length, length)
+    };
+    let blocks = dials.iter().enumerate().map(|(block, &dial)| {
+        let codes = (
+            part(&u, block, maps.rows()),
+            part(&v, block, maps.cols()),
+            part(&state, block, STATE_LEN),
+        );
+        refresh(weight.clone().narrow(1, block, 1), codes, Refresh { maps, dial, step })
+    });
+    let (mut all_u, mut all_v, mut all_states) = (Vec::new(), Vec::new(), Vec::new());
+    for (u, v, state) in blocks {
+        all_u.push(u);
+        all_v.push(v);
+        all_states.push(state);
+    }
+    (Tensor::cat(all_u, 0), Tensor::cat(all_v, 0), Tensor::cat(all_states, 0))
+}
+
 /// One power iteration from the stored `u`, and the new state; nothing is read back to the host.
 ///
 /// A zero weight keeps its `u`, `v` and gets scale 1; a weight that is not finite keeps all of the
@@ -48,7 +83,9 @@ pub(crate) fn refresh<const D: usize>(
     let (weight, u, v) = (weight.without_autodiff(), u.without_autodiff(), v.without_autodiff());
     let state = state.without_autodiff();
     #[cfg(feature = "flex")]
-    if matches!(weight.device().as_dispatch(), DispatchDevice::Flex(_)) {
+    if matches!(weight.device().as_dispatch(), DispatchDevice::Flex(_))
+        && request.maps.layouts().is_some()
+    {
         let (u, v, state) = Dispatch::refresh(
             weight.into_dispatch(),
             u.into_dispatch(),
@@ -61,59 +98,125 @@ pub(crate) fn refresh<const D: usize>(
     composed(weight, (u, v, state), request)
 }
 
-/// The refresh in tensor operations, for every backend without one of its own.
+/// The refresh in tensor operations, for every backend and map without one of its own.
 pub(crate) fn composed<const D: usize>(
     weight: Tensor<D>,
     (u, v, state): Codes,
     request: Refresh,
 ) -> Codes {
-    let matrix = as_matrix(weight, request.layout);
-    let before = u.clone().cast(FloatDType::F32).div_scalar(UNIT).unsqueeze_dim::<2>(1);
-    let (v_new, sigma_before) = normalized(matrix.clone().transpose().matmul(before));
-    let (u_new, sigma) = normalized(matrix.matmul(v_new.clone()));
+    let weight = weight.cast(FloatDType::F32);
+    let mut row = 0;
+    let iterations = request.maps.as_slice().iter().map(|map| {
+        let before = u.clone().narrow(0, row, map.rows()).cast(FloatDType::F32).div_scalar(UNIT);
+        row += map.rows();
+        iterate(&weight, before, map)
+    });
+    let all = iterations.reduce(|one, other| one.and(other)).expect("a block has a map");
+    let Iteration { u: u_new, v: v_new, sigma, ratio, moved, finite } = all;
+    let new_state = next_state(sigma * request.maps.share(), ratio, &moved, &state, request.dial);
+    (
+        keep_unless(&moved, &finite, unit_codes(u_new), u),
+        keep_unless(&moved, &finite, unit_codes(v_new), v),
+        with_bad_step(&finite, new_state, state, request.step),
+    )
+}
+
+/// What one power iteration of one map made, or of two with their vectors one behind the other.
+struct Iteration {
+    u: Tensor<1>,
+    v: Tensor<1>,
+    /// Summed over the maps.
+    sigma: Tensor<1>,
+    /// `‖Aᵀu‖/‖A v‖` for the `u` of before; the smallest of the maps'.
+    ratio: Tensor<1>,
+    /// No product vanished.
+    moved: Tensor<1, burn::tensor::Bool>,
+    /// Every product is finite.
+    finite: Tensor<1, burn::tensor::Bool>,
+}
+
+impl Iteration {
+    fn and(self, other: Self) -> Self {
+        Self {
+            u: Tensor::cat(vec![self.u, other.u], 0),
+            v: Tensor::cat(vec![self.v, other.v], 0),
+            sigma: self.sigma + other.sigma,
+            ratio: self.ratio.min_pair(other.ratio),
+            moved: self.moved.bool_and(other.moved),
+            finite: self.finite.bool_and(other.finite),
+        }
+    }
+}
+
+/// `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`.
+fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: &Map) -> Iteration {
+    let (v, sigma_before) = normalized(apply_transpose(weight, before, map));
+    let (u, sigma) = normalized(apply(weight, v.clone(), map));
     let moved = sigma
         .clone()
         .greater_elem(SIGMA_FLOOR)
         .bool_and(sigma_before.clone().greater_elem(SIGMA_FLOOR));
     let finite = sigma.clone().is_finite().bool_and(sigma_before.clone().is_finite());
-    let new_state = next_state(sigma_before, sigma, &moved, &state, request);
-    (
-        keep_unless(&moved, &finite, unit_codes(u_new.squeeze_dim(1)), u),
-        keep_unless(&moved, &finite, unit_codes(v_new.squeeze_dim(1)), v),
-        with_bad_step(&finite, new_state, state, request.step),
-    )
+    let ratio = (sigma_before / sigma.clone().clamp_min(SIGMA_FLOOR)).clamp(0.0, 1.0);
+    Iteration { u, v, sigma, ratio, moved, finite }
 }
 
-/// `A` as `[rows, columns]` in f32.
+/// `A x`.
+fn apply<const D: usize>(weight: &Tensor<D>, x: Tensor<1>, map: &Map) -> Tensor<1> {
+    match map {
+        Map::Dense(layout) => {
+            as_matrix(weight.clone(), *layout).matmul(x.unsqueeze_dim::<2>(1)).squeeze_dim(1)
+        }
+        Map::Convolution(geometry) => Tensor::from_dispatch(convolution::apply::<Dispatch>(
+            weight.clone().into_dispatch(),
+            x.into_dispatch(),
+            geometry,
+        )),
+    }
+}
+
+/// `Aᵀ y`.
+fn apply_transpose<const D: usize>(weight: &Tensor<D>, y: Tensor<1>, map: &Map) -> Tensor<1> {
+    match map {
+        Map::Dense(layout) => as_matrix(weight.clone(), *layout)
+            .transpose()
+            .matmul(y.unsqueeze_dim::<2>(1))
+            .squeeze_dim(1),
+        Map::Convolution(geometry) => {
+            Tensor::from_dispatch(convolution::apply_transpose::<Dispatch>(
+                weight.clone().into_dispatch(),
+                y.into_dispatch(),
+                geometry,
+            ))
+        }
+    }
+}
+
+/// `A` as `[rows, columns]`.
 fn as_matrix<const D: usize>(weight: Tensor<D>, layout: Layout) -> Tensor<2> {
     let Layout { outer, rows, inner } = layout;
-    weight
-        .cast(FloatDType::F32)
-        .reshape([outer, rows, inner])
-        .swap_dims(0, 1)
-        .reshape([rows, outer * inner])
+    weight.reshape([outer, rows, inner]).swap_dims(0, 1).reshape([rows, outer * inner])
 }
 
-/// A column divided by its norm, and the norm; by the largest entry first, so that no square
+/// A vector divided by its norm, and the norm; by the largest entry first, so that no square
 /// overflows.
-fn normalized(column: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
-    let largest = column.clone().abs().max().clamp_min(SIGMA_FLOOR);
-    let scaled = column / largest.clone().unsqueeze_dim::<2>(1);
+fn normalized(vector: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
+    let largest = vector.clone().abs().max().clamp_min(SIGMA_FLOOR);
+    let scaled = vector / largest.clone();
     let norm = scaled.clone().square().sum().sqrt();
-    let unit = scaled / norm.clone().clamp_min(SIGMA_FLOOR).unsqueeze_dim::<2>(1);
+    let unit = scaled / norm.clone().clamp_min(SIGMA_FLOOR);
     (unit, norm * largest)
 }
 
 fn next_state(
-    sigma_before: Tensor<1>,
     sigma: Tensor<1>,
+    ratio: Tensor<1>,
     moved: &Tensor<1, burn::tensor::Bool>,
     state: &Tensor<1, Int>,
-    request: Refresh,
+    dial: Dial,
 ) -> Tensor<1, Int> {
-    let ln_sigma = sigma.clone().clamp_min(SIGMA_FLOOR).log();
-    let (ln_scale, strength) = scale_and_strength(&ln_sigma, request.dial);
-    let ratio = (sigma_before / sigma.clamp_min(SIGMA_FLOOR)).clamp(0.0, 1.0);
+    let ln_sigma = sigma.clamp_min(SIGMA_FLOOR).log();
+    let (ln_scale, strength) = scale_and_strength(&ln_sigma, dial);
     let residual = (ratio.square().neg() + 1.0).sqrt();
     let zero = ln_sigma.zeros_like();
     let or_zero = |value: Tensor<1>| zero.clone().mask_where(moved.clone(), value);
@@ -219,7 +322,7 @@ mod tests {
         let [outer, rows, inner] = weight.dims();
         let layout = Layout { outer, rows, inner };
         let dial = Dial { action, amount: 0.75 };
-        let request = Refresh { layout, dial, step: 9 };
+        let request = Refresh { maps: Maps::One([Map::Dense(layout)]), dial, step: 9 };
         let codes = start(rows, layout.cols(), &weight.device());
         let fast = refresh(weight.clone(), codes.clone(), request);
         [fast, composed(weight.clone(), codes, request)].map(|(u, v, state)| {

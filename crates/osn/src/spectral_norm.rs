@@ -7,13 +7,14 @@ use burn::module::{
     Module, ModuleMapper, ModuleVisitor, Param, Reparameterization, Reparameterizer,
 };
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use osn_core::Layout;
 
-use crate::code::{State, decode_unit, encode_unit};
-use crate::ops::{Form, SigmaGradient, effective_weight};
+use crate::code::{STATE_LEN, State, decode_unit, encode_unit};
+use crate::form::{Cut, Form};
+use crate::ops::effective_weight;
 use crate::refresh::Codes;
 
-/// The state of one held weight: `u`, `v` and what the last refresh measured.
+/// The state of one held weight: `u`, `v` and what the last refresh measured, for each block of it
+/// one behind the other.
 ///
 /// It lives beside the weight in the module tree, as integers that no optimizer, average or cast
 /// touches, so clones own theirs and records carry it under `<weight>.spectral_norm.*`. The stored
@@ -23,69 +24,60 @@ pub struct SpectralNorm {
     u: Param<Tensor<1, Int>>,
     v: Param<Tensor<1, Int>>,
     state: Param<Tensor<1, Int>>,
-    outer: usize,
-    rows: usize,
-    inner: usize,
     #[module(skip)]
-    gradient: SigmaGradient,
+    form: Form,
 }
 
 impl Reparameterization for SpectralNorm {
     const NAME: &'static str = "spectral_norm";
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        effective_weight(base, self.u.val(), self.v.val(), self.state.val(), self.form())
+        effective_weight(base, self.u.val(), self.v.val(), self.state.val(), self.form)
     }
 }
 
 impl SpectralNorm {
-    pub(crate) fn new(codes: Codes, layout: Layout, gradient: SigmaGradient) -> Self {
+    pub(crate) fn new(codes: Codes, form: Form) -> Self {
         let (u, v, state) = codes;
-        let Layout { outer, rows, inner } = layout;
         Self {
             u: Param::initialized(burn::module::ParamId::new(), u),
             v: Param::initialized(burn::module::ParamId::new(), v),
             state: Param::initialized(burn::module::ParamId::new(), state),
-            outer,
-            rows,
-            inner,
-            gradient,
+            form,
         }
     }
 
-    fn form(&self) -> Form {
-        let layout = Layout { outer: self.outer, rows: self.rows, inner: self.inner };
-        Form { layout, gradient: self.gradient }
-    }
-
-    /// The left singular vector's estimate, one number a row. Copies from the device.
+    /// The left singular vector's estimate, one number a row of the map; one unit vector behind the
+    /// other where a view has several maps or blocks. Copies from the device.
     pub fn u(&self) -> Vec<f64> {
         unit_vector(self.u.val())
     }
 
-    /// The right singular vector's estimate, one number a column. Copies from the device.
+    /// The right singular vector's estimate, one number a column, in the order of [`Self::u`].
+    /// Copies from the device.
     pub fn v(&self) -> Vec<f64> {
         unit_vector(self.v.val())
     }
 
-    /// σ as of the last refresh: a lower bound of the largest singular value of the stored weight
-    /// at that time. Copies from the device.
-    pub fn sigma(&self) -> f64 {
-        self.state().sigma
+    /// σ of each block as of the last refresh: a lower bound of the largest singular value of the
+    /// stored weight at that time. Copies from the device.
+    pub fn sigma(&self) -> Vec<f64> {
+        self.states().iter().map(|state| state.sigma).collect()
     }
 
-    /// The factor `s` between the stored and the effective weight. Copies from the device.
-    pub fn scale(&self) -> f64 {
-        self.state().scale
+    /// The factor `s` between the stored and the effective weight, for each block. Copies from the
+    /// device.
+    pub fn scale(&self) -> Vec<f64> {
+        self.states().iter().map(|state| state.scale).collect()
     }
 
-    /// `γ = −d ln s / d ln σ`. Copies from the device.
-    pub fn strength(&self) -> f64 {
-        self.state().strength
+    /// `γ = −d ln s / d ln σ` of each block. Copies from the device.
+    pub fn strength(&self) -> Vec<f64> {
+        self.states().iter().map(|state| state.strength).collect()
     }
 
-    fn state(&self) -> State {
-        State::decode(&host_codes(self.state.val()))
+    fn states(&self) -> Vec<State> {
+        host_codes(self.state.val()).chunks_exact(STATE_LEN).map(State::decode).collect()
     }
 }
 
@@ -109,14 +101,12 @@ pub(crate) fn device_codes(codes: &[i32], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(data, (device, DType::I32))
 }
 
-/// The codes of a triplet measured on the host.
-pub(crate) fn encode_triplet(u: &[f64], v: &[f64], state: State, device: &Device) -> Codes {
+/// The codes of what was measured on the host.
+pub(crate) fn encode(u: &[f64], v: &[f64], states: &[State], device: &Device) -> Codes {
     let vector = |x: &[f64]| x.iter().map(|&x| encode_unit(x)).collect::<Vec<_>>();
-    (
-        device_codes(&vector(u), device),
-        device_codes(&vector(v), device),
-        device_codes(&state.encode(), device),
-    )
+    let states: Vec<i32> = states.iter().flat_map(State::encode).collect();
+    let [u, v, states] = [vector(u), vector(v), states].map(|codes| device_codes(&codes, device));
+    (u, v, states)
 }
 
 fn unit_vector(codes: Tensor<1, Int>) -> Vec<f64> {
@@ -143,7 +133,7 @@ impl Reparameterizer for Attach {
     }
 }
 
-/// A held weight, `[outer, rows, inner]`, and its codes, as they are in the module.
+/// A held weight, `[outer, count, inner]`, and its codes, as they are in the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) weight: Tensor<3>,
@@ -151,11 +141,11 @@ pub(crate) struct Held {
 }
 
 /// Reads the held weights of `model` in the order of `paths`; `None` where one is missing.
-pub(crate) fn read<M: Module>(model: &M, paths: &[(String, Layout)]) -> Vec<Option<Held>> {
+pub(crate) fn read<M: Module>(model: &M, paths: &[(String, Cut)]) -> Vec<Option<Held>> {
     let mut reader =
         Reader { walk: Walk::default(), weights: HashMap::new(), codes: HashMap::new() };
-    for (path, layout) in paths {
-        reader.weights.insert(path.clone(), (*layout, None));
+    for (path, cut) in paths {
+        reader.weights.insert(path.clone(), (*cut, None));
     }
     model.visit(&mut reader);
     paths.iter().map(|(path, _)| reader.take(path)).collect()
@@ -163,7 +153,7 @@ pub(crate) fn read<M: Module>(model: &M, paths: &[(String, Layout)]) -> Vec<Opti
 
 struct Reader {
     walk: Walk,
-    weights: HashMap<String, (Layout, Option<Tensor<3>>)>,
+    weights: HashMap<String, (Cut, Option<Tensor<3>>)>,
     codes: HashMap<String, Tensor<1, Int>>,
 }
 
@@ -178,9 +168,8 @@ impl Reader {
 
 impl ModuleVisitor for Reader {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some((layout, weight)) = self.weights.get_mut(&self.walk.path()) {
-            let shape = [layout.outer, layout.rows, layout.inner];
-            *weight = Some(param.base().without_autodiff().reshape(shape));
+        if let Some((cut, weight)) = self.weights.get_mut(&self.walk.path()) {
+            *weight = Some(param.base().without_autodiff().reshape(cut.shape()));
         }
     }
 

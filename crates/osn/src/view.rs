@@ -1,32 +1,117 @@
-//! How a weight tensor is seen as a matrix.
+//! Which convolution one of Burn's layers is.
 
-use serde::{Deserialize, Serialize};
+use burn::nn::conv::{Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
+use burn::nn::{PaddingConfig1d, PaddingConfig2d, PaddingConfig3d};
+use osn_core::Convolution;
 
-/// The linear map `A` whose largest singular value is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum View {
-    /// The weight itself, a matrix `[rows, columns]` or its transpose: linear layers, embeddings.
-    Matrix,
-    /// Output axis first, the rest flattened in order: `[out, in·k₁·k₂]` for a convolution.
-    ///
-    /// This is the SN-GAN convention (Miyato et al. 2018, section 3): the σ of the reshaped
-    /// kernel, **not** of the convolution. At stride 1 the true norm lies between σ and √(k₁k₂)·σ.
-    Reshaped,
+/// A layer whose linear map is a convolution, of `N` dimensions.
+///
+/// A walk over a module sees parameters only, so the stride and padding of a layer have to be asked
+/// of the layer itself:
+///
+/// ```
+/// use burn::nn::conv::Conv2dConfig;
+/// use burn::tensor::Device;
+/// use osn::{AsConvolution, Plan, View};
+///
+/// let conv = Conv2dConfig::new([3, 8], [4, 4]).with_stride([2, 2]).init(&Device::flex());
+/// let view = View::Operator(conv.convolution([28, 28]));
+/// let (conv, osn) = Plan::new().select("weight").view(view).attach(conv)?;
+/// # Ok::<(), osn::AttachError>(())
+/// ```
+pub trait AsConvolution<const N: usize> {
+    /// The convolution that this layer is on inputs of `input_size`, zero-padded as it says.
+    fn convolution(&self, input_size: [usize; N]) -> Convolution;
 }
 
-#[cfg(test)]
-mod tests {
-    use osn_core::Layout;
+/// Positions before and after an input of length `n`, as Burn's `Same` takes them: ⌈n/stride⌉
+/// outputs, the larger half behind, and dilation not counted.
+fn same(n: usize, kernel: usize, stride: usize) -> (usize, usize) {
+    let needed = (n.div_ceil(stride).max(1) - 1) * stride + kernel;
+    let total = needed.saturating_sub(n);
+    (total / 2, total.div_ceil(2))
+}
 
-    #[test]
-    fn a_convolution_and_its_transpose_take_their_rows_from_the_output_axis() {
-        let conv = Layout::new(&[16, 8, 3, 3], 0);
-        assert_eq!((conv.outer, conv.rows, conv.inner, conv.cols()), (1, 16, 72, 72));
-        let transposed = Layout::new(&[16, 8, 4, 4], 1);
-        assert_eq!((transposed.outer, transposed.rows, transposed.cols()), (16, 8, 256));
-        let linear = Layout::new(&[48, 32], 1);
-        assert_eq!((linear.rows, linear.cols(), linear.inner), (32, 48, 1));
+fn padded<const N: usize>(convolution: Convolution, padding: [(usize, usize); N]) -> Convolution {
+    Convolution { padding: Some(padding.to_vec()), ..convolution }
+}
+
+impl AsConvolution<1> for Conv1d {
+    fn convolution(&self, input_size: [usize; 1]) -> Convolution {
+        let padding = match self.padding {
+            PaddingConfig1d::Same => same(input_size[0], self.kernel_size, self.stride),
+            PaddingConfig1d::Valid => (0, 0),
+            PaddingConfig1d::Explicit(before, after) => (before, after),
+        };
+        let convolution = Convolution::new(input_size)
+            .stride([self.stride])
+            .dilation([self.dilation])
+            .groups(self.groups);
+        padded(convolution, [padding])
     }
 }
+
+impl AsConvolution<2> for Conv2d {
+    fn convolution(&self, input_size: [usize; 2]) -> Convolution {
+        let padding = match self.padding {
+            PaddingConfig2d::Same => {
+                [0, 1].map(|i| same(input_size[i], self.kernel_size[i], self.stride[i]))
+            }
+            PaddingConfig2d::Valid => [(0, 0); 2],
+            PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
+        };
+        let convolution = Convolution::new(input_size)
+            .stride(self.stride)
+            .dilation(self.dilation)
+            .groups(self.groups);
+        padded(convolution, padding)
+    }
+}
+
+impl AsConvolution<3> for Conv3d {
+    fn convolution(&self, input_size: [usize; 3]) -> Convolution {
+        let padding = match self.padding {
+            PaddingConfig3d::Same => {
+                [0, 1, 2].map(|i| same(input_size[i], self.kernel_size[i], self.stride[i]))
+            }
+            PaddingConfig3d::Valid => [(0, 0); 3],
+            PaddingConfig3d::Explicit(depth, height, width) => {
+                [depth, height, width].map(|p| (p, p))
+            }
+        };
+        let convolution = Convolution::new(input_size)
+            .stride(self.stride)
+            .dilation(self.dilation)
+            .groups(self.groups);
+        padded(convolution, padding)
+    }
+}
+
+impl AsConvolution<1> for ConvTranspose1d {
+    fn convolution(&self, input_size: [usize; 1]) -> Convolution {
+        Convolution::new(input_size)
+            .stride([self.stride])
+            .dilation([self.dilation])
+            .padding([self.padding])
+            .groups(self.groups)
+            .transposed([self.padding_out])
+    }
+}
+
+macro_rules! transposed {
+    ($layer:ty, $n:literal) => {
+        impl AsConvolution<$n> for $layer {
+            fn convolution(&self, input_size: [usize; $n]) -> Convolution {
+                Convolution::new(input_size)
+                    .stride(self.stride)
+                    .dilation(self.dilation)
+                    .padding(self.padding)
+                    .groups(self.groups)
+                    .transposed(self.padding_out)
+            }
+        }
+    };
+}
+
+transposed!(ConvTranspose2d, 2);
+transposed!(ConvTranspose3d, 3);

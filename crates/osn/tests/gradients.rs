@@ -82,7 +82,7 @@ fn check(rule: &str, gradient: SigmaGradient, axis: usize, sign: f32) -> f64 {
     let doubles = |tensor: Tensor<3>| tensor.into_data().iter::<f64>().collect::<Vec<_>>();
     let (weight, cotangent) = (doubles(model.kernel.base()), doubles(cotangent));
     let state = model.kernel.reparameterization::<SpectralNorm>().unwrap();
-    let along: f64 = weight.iter().zip(&cotangent).map(|(w, c)| state.scale() * w * c).sum();
+    let along: f64 = weight.iter().zip(&cotangent).map(|(w, c)| state.scale()[0] * w * c).sum();
     let is_detached = match gradient {
         SigmaGradient::Full => false,
         SigmaGradient::Detached => true,
@@ -94,7 +94,7 @@ fn check(rule: &str, gradient: SigmaGradient, axis: usize, sign: f32) -> f64 {
         v: state.v(),
         axis,
         rule: &rule,
-        fixed: is_detached.then(|| state.scale()),
+        fixed: is_detached.then(|| state.scale()[0]),
     };
     let error = support::relative_error(&doubles(ours), &function.gradient(&weight));
     assert!(error < 1e-5, "{rule:?} {gradient:?} axis {axis}: relative error {error:e}");

@@ -151,11 +151,11 @@ fn attention_and_recurrent_layers_are_recognised() {
     let attention = MultiHeadAttentionConfig::new(8, 2).init(&device());
     let (_, osn) = Plan::new().select("**.weight").attach(attention).unwrap();
     assert!(osn.layers().all(|layer| layer.kind == Kind::Attention));
-    assert_eq!(osn.layers().len(), 4);
+    assert_eq!(osn.layers().count(), 4);
     let lstm = LstmConfig::new(5, 7, true).init(&device());
     let recurrent = Select { kinds: vec![Kind::Recurrent], ..Select::default() };
     let (_, osn) = Plan::new().select(recurrent).attach(lstm).unwrap();
-    assert_eq!(osn.layers().len(), 8, "input and hidden transform of four gates");
+    assert_eq!(osn.layers().count(), 8, "input and hidden transform of four gates");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn agrees<const D: usize>(case: &str) {
         };
         close("u", &state.u());
         close("v", &state.v());
-        close("sigma", &[state.sigma()]);
+        close("sigma", &state.sigma());
         close("effective", &effective);
     }
 

@@ -46,6 +46,7 @@ pub struct Decision {
 ///     index: 0,
 ///     count: 1,
 ///     is_largest: true,
+///     block: None,
 /// };
 /// let mut decider = Decider::new(Rule::parse("cap:target=2")?, vec![layer])?;
 /// let decisions = decider.decide(0, &[Measurement::new(2.5, 1e-4)], &Signals::new());
@@ -164,6 +165,7 @@ mod tests {
             index,
             count,
             is_largest: index == 0,
+            block: None,
         };
         (0..count).map(layer).collect()
     }

@@ -142,6 +142,7 @@ mod tests {
             index,
             count: 3,
             is_largest: index == 1,
+            block: None,
         }
     }
 

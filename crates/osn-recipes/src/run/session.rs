@@ -121,7 +121,7 @@ impl Session {
         for change in changes {
             let from = change.from.map_or_else(|| "nothing".to_owned(), |from| from.to_string());
             let to = change.to.to_string();
-            let Change { step, network, path, reason, .. } = change;
+            let Change { step, network, name: path, reason, .. } = change;
             // The start is a choice, not a change.
             *self.n_decisions.entry(path.clone()).or_default() += u64::from(step > 0);
             observer.decided(&DecisionNote {
@@ -169,7 +169,7 @@ impl Session {
 
     fn summarize_layers(&mut self, layers: &[LayerReport]) {
         let n_decisions = |layer: &LayerReport| {
-            self.n_decisions.get(&layer.layer.path).copied().unwrap_or_default()
+            self.n_decisions.get(&layer.layer.name()).copied().unwrap_or_default()
         };
         self.totals.layers =
             layers.iter().map(|layer| layer_summary(layer, n_decisions(layer))).collect();
@@ -245,7 +245,7 @@ fn layer_event(step: u64, layer: &LayerReport) -> Event {
     Event::Layer {
         step,
         network: layer.layer.network.clone(),
-        path: layer.layer.path.clone(),
+        path: layer.layer.name(),
         sigma: layer.sigma,
         residual: layer.residual,
         stable_rank: layer.stable_rank,
@@ -259,7 +259,7 @@ fn layer_event(step: u64, layer: &LayerReport) -> Event {
 
 fn layer_status(layer: &LayerReport) -> LayerStatus {
     LayerStatus {
-        path: layer.layer.path.clone(),
+        path: layer.layer.name(),
         sigma: layer.sigma,
         target: layer.dial.action.target(),
         scale: layer.scale,
@@ -272,7 +272,7 @@ fn layer_status(layer: &LayerReport) -> LayerStatus {
 fn layer_summary(layer: &LayerReport, n_decisions: u64) -> LayerSummary {
     LayerSummary {
         network: layer.layer.network.clone(),
-        path: layer.layer.path.clone(),
+        path: layer.layer.name(),
         sigma: layer.sigma,
         target: layer.dial.action.target(),
         scale: layer.scale,

@@ -7,8 +7,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, FloatDType, TensorData};
 use osn_core::{Dial, Layout, SIGMA_FLOOR};
 
-use super::{Form, SigmaGradient, SpectralOps, composed_backward, composed_forward, kernel};
+use super::{SigmaGradient, SpectralOps, composed_backward, composed_forward, kernel};
 use crate::code::{State, decode_unit, encode_unit};
+use crate::form::{Form, Maps};
 use crate::refresh::{Refresh, RefreshOps};
 
 impl SpectralOps for Flex {
@@ -17,8 +18,11 @@ impl SpectralOps for Flex {
         _u: IntTensor<Self>,
         _v: IntTensor<Self>,
         state: IntTensor<Self>,
-        _form: Form,
+        form: Form,
     ) -> FloatTensor<Self> {
+        if form.cut.count > 1 {
+            return composed_forward::<Self>(weight, state, form.cut);
+        }
         let read = read_state(&state);
         if read.scale == 1.0 {
             // Off costs nothing and changes no bit.
@@ -27,7 +31,7 @@ impl SpectralOps for Flex {
         if weight.dtype() == DType::F32 {
             return Self::float_mul_scalar(weight, read.scale.into());
         }
-        composed_forward::<Self>(weight, state)
+        composed_forward::<Self>(weight, state, form.cut)
     }
 
     fn effective_weight_backward(
@@ -42,7 +46,8 @@ impl SpectralOps for Flex {
         if read.scale == 1.0 && read.strength == 0.0 {
             return grad;
         }
-        if grad.dtype() != DType::F32 || weight.dtype() != DType::F32 {
+        let is_f32 = grad.dtype() == DType::F32 && weight.dtype() == DType::F32;
+        if !is_f32 || form.maps.layouts().is_none() {
             return composed_backward::<Self>(grad, weight, u, v, state, form);
         }
         if read.strength == 0.0 || form.gradient == SigmaGradient::Detached {
@@ -59,7 +64,8 @@ impl SpectralOps for Flex {
     }
 }
 
-/// Two passes: `⟨G, Ŵ⟩` reads both, then `G` becomes `s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ` where it lies.
+/// Two passes: `⟨G, Ŵ⟩` reads both, then `G` becomes `s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ` where it lies; one
+/// more for a second map.
 #[expect(clippy::cast_possible_truncation, reason = "gradients are f32")]
 fn backward_in_place(
     mut grad: FlexTensor,
@@ -71,10 +77,16 @@ fn backward_in_place(
 ) -> FlexTensor {
     let along = state.scale * kernel::inner_product(values(&grad), values(weight));
     let along = if form.gradient == SigmaGradient::InwardOnly { along.min(0.0) } else { along };
-    let factor = state.strength / state.sigma * along;
+    let factor = form.maps.share() * state.strength / state.sigma * along;
     let (start, len) = (grad.layout().start_offset(), grad.layout().num_elements());
     let storage = &mut grad.storage_mut::<f32>()[start..start + len];
-    kernel::scale_minus_outer(storage, form.layout, state.scale as f32, factor as f32, u, v);
+    let (mut u, mut v, mut scale) = (u, v, state.scale as f32);
+    for layout in form.maps.layouts().unwrap_or_default() {
+        let (this_u, this_v);
+        ((this_u, u), (this_v, v)) = (u.split_at(layout.rows), v.split_at(layout.cols()));
+        kernel::scale_minus_outer(storage, layout, scale, factor as f32, this_u, this_v);
+        scale = 1.0;
+    }
     grad
 }
 
@@ -88,7 +100,7 @@ impl RefreshOps for Flex {
     ) -> (IntTensor<Self>, IntTensor<Self>, IntTensor<Self>) {
         let weight = Self::float_cast(weight, FloatDType::F32).to_contiguous();
         let before = read_state(&state);
-        match power_iteration(values(&weight), &unit_vector(&u), request.layout) {
+        match iterate_all(values(&weight), &unit_vector(&u), &request.maps) {
             Step::Moved { u, v, sigma, residual } => {
                 let state = state_at(sigma, residual, before.bad_step, &request.dial);
                 (vector_codes(&u), vector_codes(&v), codes(&state.encode()))
@@ -101,6 +113,27 @@ impl RefreshOps for Flex {
             Step::NotFinite => (u, v, codes(&State { bad_step: request.step, ..before }.encode())),
         }
     }
+}
+
+/// One power iteration of each map: their vectors one behind the other, the mean of their σ, the
+/// worst of their residuals.
+fn iterate_all(weight: &[f32], u: &[f32], maps: &Maps) -> Step {
+    let (mut all_u, mut all_v, mut mean, mut worst) = (Vec::new(), Vec::new(), 0.0, 0.0_f64);
+    let mut rest = u;
+    for layout in maps.layouts().expect("refresh composes the maps that are no matrix") {
+        let (this, behind) = rest.split_at(layout.rows);
+        rest = behind;
+        match power_iteration(weight, this, layout) {
+            Step::Moved { u, v, sigma, residual } => {
+                all_u.extend(u);
+                all_v.extend(v);
+                mean += maps.share() * sigma;
+                worst = worst.max(residual);
+            }
+            other => return other,
+        }
+    }
+    Step::Moved { u: all_u, v: all_v, sigma: mean, residual: worst }
 }
 
 /// What one power iteration found.

@@ -1,5 +1,6 @@
 //! The two operations that every training step pays for, with a backward of their own.
 
+pub(crate) mod convolution;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "flex")]
@@ -17,7 +18,8 @@ use burn::tensor::{FloatDType, Int, Shape, Slice, Tensor};
 use osn_core::Layout;
 use serde::{Deserialize, Serialize};
 
-use crate::code::{LN_SCALE, LN_SIGMA, LOG, STRENGTH, UNIT};
+use crate::code::{LN_SCALE, LN_SIGMA, LOG, STATE_LEN, STRENGTH, UNIT};
+use crate::form::{Cut, Form, Map, Maps};
 
 /// How the gradient of the effective weight treats σ (u and v are constants in each).
 ///
@@ -38,13 +40,6 @@ pub enum SigmaGradient {
     InwardOnly,
 }
 
-/// Everything that the effective weight and its gradient are computed from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Form {
-    pub(crate) layout: Layout,
-    pub(crate) gradient: SigmaGradient,
-}
-
 /// Backend operations behind the effective weight.
 #[backend_extension(
     Flex: cfg(feature = "flex"),
@@ -52,7 +47,7 @@ pub(crate) struct Form {
     Autodiff
 )]
 pub(crate) trait SpectralOps: Backend {
-    /// `Ŵ = s·W`.
+    /// `Ŵ = s·W`, with an `s` for each block.
     fn effective_weight(
         weight: FloatTensor<Self>,
         u: IntTensor<Self>,
@@ -60,11 +55,11 @@ pub(crate) trait SpectralOps: Backend {
         state: IntTensor<Self>,
         form: Form,
     ) -> FloatTensor<Self> {
-        let _ = (u, v, form);
-        composed_forward::<Self>(weight, state)
+        let _ = (u, v);
+        composed_forward::<Self>(weight, state, form.cut)
     }
 
-    /// `∂L/∂W` from `G = ∂L/∂Ŵ`.
+    /// `∂L/∂W` from `G = ∂L/∂Ŵ`, of a weight that is one block.
     fn effective_weight_backward(
         grad: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -127,7 +122,7 @@ impl<B: SpectralOps> Backward<B, 1> for EffectiveWeight {
         let grad = grads.consume::<B>(&ops.node);
         let [parent] = ops.parents;
         if let Some(node) = parent {
-            let grad = B::effective_weight_backward(grad, weight, u, v, state, form);
+            let grad = backward_of_blocks::<B>(grad, weight, u, v, state, form);
             grads.register::<B>(node.id, grad);
         }
     }
@@ -150,11 +145,54 @@ pub(crate) fn effective_weight<const D: usize>(
     ))
 }
 
-fn composed_forward<B: Backend>(weight: FloatTensor<B>, state: IntTensor<B>) -> FloatTensor<B> {
-    let dtype = weight.dtype();
-    let ln_scale = entry::<B>(state, LN_SCALE, LOG, weight.rank());
+fn composed_forward<B: Backend>(
+    weight: FloatTensor<B>,
+    state: IntTensor<B>,
+    cut: Cut,
+) -> FloatTensor<B> {
+    let (dtype, shape) = (weight.dtype(), weight.shape());
+    let states = B::int_reshape(state, Shape::new([cut.count, STATE_LEN]));
+    let ln_scale = entry::<B>(states, LN_SCALE, LOG, Shape::new([1, cut.count, 1]));
     let scale = B::float_cast(B::float_exp(ln_scale), dtype.into());
-    B::float_mul(weight, scale)
+    let scaled = B::float_mul(B::float_reshape(weight, Shape::new(cut.shape())), scale);
+    B::float_reshape(scaled, shape)
+}
+
+/// The backward of each block by itself, put together again.
+fn backward_of_blocks<B: SpectralOps>(
+    grad: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    u: IntTensor<B>,
+    v: IntTensor<B>,
+    state: IntTensor<B>,
+    form: Form,
+) -> FloatTensor<B> {
+    let Form { cut, maps, .. } = form;
+    if cut.count == 1 {
+        return B::effective_weight_backward(grad, weight, u, v, state, form);
+    }
+    let shape = grad.shape();
+    let grad = B::float_reshape(grad, Shape::new(cut.shape()));
+    let weight = B::float_reshape(weight, Shape::new(cut.shape()));
+    let block_of = |tensor: &FloatTensor<B>, block: usize| {
+        B::float_slice(tensor.clone(), &[Slice::full(), Slice::from(block..=block), Slice::full()])
+    };
+    let blocks = (0..cut.count).map(|block| {
+        B::effective_weight_backward(
+            block_of(&grad, block),
+            block_of(&weight, block),
+            part::<B>(&u, block, maps.rows()),
+            part::<B>(&v, block, maps.cols()),
+            part::<B>(&state, block, STATE_LEN),
+            form,
+        )
+    });
+    B::float_reshape(B::float_cat(blocks.collect(), 1), shape)
+}
+
+/// The `index`-th run of `length` numbers.
+fn part<B: Backend>(codes: &IntTensor<B>, index: usize, length: usize) -> IntTensor<B> {
+    B::int_slice(codes.clone(), &[Slice::from(index * length..(index + 1) * length)])
 }
 
 fn composed_backward<B: Backend>(
@@ -168,51 +206,77 @@ fn composed_backward<B: Backend>(
     let (dtype, shape, rank) = (grad.dtype(), grad.shape(), grad.rank());
     let compute = estimator_dtype(dtype.into());
     let grad = B::float_cast(grad, compute);
-    let scale =
-        B::float_cast(B::float_exp(entry::<B>(state.clone(), LN_SCALE, LOG, rank)), compute);
+    let state = B::int_reshape(state, Shape::new([1, STATE_LEN]));
+    let ln_scale = entry::<B>(state.clone(), LN_SCALE, LOG, ones(rank));
+    let scale = B::float_cast(B::float_exp(ln_scale), compute);
     let scaled = B::float_mul(grad.clone(), scale.clone());
     if form.gradient == SigmaGradient::Detached {
         return B::float_cast(scaled, dtype.into());
     }
     // ⟨G, Ŵ⟩ = ⟨s·G, W⟩
-    let along = B::float_sum(B::float_mul(scaled.clone(), B::float_cast(weight, compute)));
+    let weight = B::float_cast(weight, compute);
+    let along = B::float_sum(B::float_mul(scaled.clone(), weight));
     let along = if form.gradient == SigmaGradient::InwardOnly {
         B::float_clamp_max(along, Scalar::from(0.0))
     } else {
         along
     };
-    let strength = B::float_cast(entry::<B>(state.clone(), STRENGTH, UNIT, 1), compute);
-    let ln_sigma = B::float_cast(entry::<B>(state, LN_SIGMA, LOG, 1), compute);
+    let strength = B::float_cast(entry::<B>(state.clone(), STRENGTH, UNIT, ones(1)), compute);
+    let ln_sigma = B::float_cast(entry::<B>(state, LN_SIGMA, LOG, ones(1)), compute);
     // A zero weight has strength 0, and ln 0 is coded as a finite number: no NaN can arise.
     let factor = B::float_mul(
         B::float_mul(along, strength),
         B::float_exp(B::float_neg(B::float_clamp_min(ln_sigma, Scalar::from(-87.0)))),
     );
-    let outer_product = outer::<B>(u, v, form.layout, compute);
-    let radial =
-        B::float_mul(B::float_reshape(outer_product, shape), B::float_reshape(factor, ones(rank)));
+    let sigma_gradient = B::float_reshape(sigma_gradient::<B>(u, v, form.maps, compute), shape);
+    let radial = B::float_mul(sigma_gradient, B::float_reshape(factor, ones(rank)));
     B::float_cast(B::float_sub(scaled, radial), dtype.into())
 }
 
-/// `u vᵀ` in the memory order of the weight, `[outer, rows, inner]`.
-fn outer<B: Backend>(
+/// `∂σ/∂W` in the memory order of the weight: the mean over the maps of `view⁻¹(u vᵀ)`.
+fn sigma_gradient<B: Backend>(
     u: IntTensor<B>,
     v: IntTensor<B>,
-    layout: Layout,
+    maps: Maps,
     dtype: FloatDType,
 ) -> FloatTensor<B> {
-    let decode = |codes| B::float_mul_scalar(B::int_into_float(codes, dtype), (1.0 / UNIT).into());
-    let u = B::float_reshape(decode(u), Shape::new([1, layout.rows, 1]));
-    let v = B::float_reshape(decode(v), Shape::new([layout.outer, 1, layout.inner]));
+    let unit = maps.share().sqrt() / UNIT;
+    let decode = |codes| B::float_mul_scalar(B::int_into_float(codes, dtype), unit.into());
+    let (u, v) = (decode(u), decode(v));
+    let (mut row, mut column) = (0, 0);
+    let gradients = maps.as_slice().iter().map(|map| {
+        let (rows, columns) = (row..row + map.rows(), column..column + map.cols());
+        (row, column) = (rows.end, columns.end);
+        let u = B::float_slice(u.clone(), &[Slice::from(rows)]);
+        let v = B::float_slice(v.clone(), &[Slice::from(columns)]);
+        let gradient = match map {
+            Map::Dense(layout) => outer::<B>(u, v, *layout),
+            Map::Convolution(geometry) => convolution::kernel_gradient::<B>(u, v, geometry),
+        };
+        let count = gradient.shape().num_elements();
+        B::float_reshape(gradient, Shape::new([count]))
+    });
+    let gradients: Vec<_> = gradients.collect();
+    gradients.into_iter().reduce(|a, b| B::float_add(a, b)).expect("a block has a map")
+}
+
+/// `u vᵀ` in the memory order of the weight, `[outer, rows, inner]`.
+fn outer<B: Backend>(u: FloatTensor<B>, v: FloatTensor<B>, layout: Layout) -> FloatTensor<B> {
+    let u = B::float_reshape(u, Shape::new([1, layout.rows, 1]));
+    let v = B::float_reshape(v, Shape::new([layout.outer, 1, layout.inner]));
     B::float_mul(u, v)
 }
 
-/// One number of the state, divided by its unit, shaped to broadcast over a tensor of `rank`.
-fn entry<B: Backend>(state: IntTensor<B>, index: usize, unit: f64, rank: usize) -> FloatTensor<B> {
-    let at = isize::try_from(index).unwrap_or_default();
-    let code = B::int_slice(state, &[Slice::new(at, Some(at + 1), 1)]);
+/// One column of the states `[blocks, STATE_LEN]`, divided by its unit, in a `shape` to broadcast.
+fn entry<B: Backend>(
+    states: IntTensor<B>,
+    index: usize,
+    unit: f64,
+    shape: Shape,
+) -> FloatTensor<B> {
+    let code = B::int_slice(states, &[Slice::full(), Slice::from(index..=index)]);
     let value = B::float_mul_scalar(B::int_into_float(code, FloatDType::F32), (1.0 / unit).into());
-    B::float_reshape(value, ones(rank))
+    B::float_reshape(value, shape)
 }
 
 fn ones(rank: usize) -> Shape {
@@ -245,6 +309,12 @@ mod tests {
         (0..length).map(|index| (index as f32 * frequency).sin()).collect()
     }
 
+    fn dense(layout: Layout, gradient: SigmaGradient) -> Form {
+        let inner = layout.outer * layout.rows * layout.inner;
+        let maps = Maps::One([Map::Dense(layout)]);
+        Form { cut: Cut { outer: 1, count: 1, inner }, maps, gradient }
+    }
+
     #[test]
     fn the_kernel_and_the_composed_backward_agree() {
         for (outer, rows, inner) in [(6, 5, 1), (1, 4, 7), (3, 4, 5), (300, 256, 1), (3, 64, 400)] {
@@ -262,7 +332,7 @@ mod tests {
             for gradient in
                 [SigmaGradient::Full, SigmaGradient::Detached, SigmaGradient::InwardOnly]
             {
-                let form = Form { layout, gradient };
+                let form = dense(layout, gradient);
                 let run = |backward: fn(_, _, _, _, _, _) -> FloatTensor<Flex>| {
                     let (grad, weight) = (floats(&grad, &shape), floats(&weight, &shape));
                     backward(grad, weight, u.clone(), v.clone(), state.clone(), form)

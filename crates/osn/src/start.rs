@@ -1,0 +1,81 @@
+//! The first measurement of a weight: on the host, from nothing.
+
+use osn_core::{
+    Actuator, ConvMap, DenseMap, Estimate, EstimateError, GolubKahanParams, LinearMap, Measurement,
+    golub_kahan, start_vector,
+};
+
+use crate::code::State;
+use crate::form::{Cut, Form, Map, Maps};
+
+/// What is known of a weight before its first refresh.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// σ and residual of each block.
+    pub(crate) blocks: Vec<Measurement>,
+    /// The vectors of each map of each block, one behind the other.
+    pub(crate) u: Vec<f64>,
+    pub(crate) v: Vec<f64>,
+}
+
+/// Up to 64 Golub-Kahan steps for each map, to a residual that power iterations then bring down:
+/// what a start of training needs, not a certificate.
+pub(crate) fn cold_start(weight: &[f32], form: &Form) -> Result<Start, EstimateError> {
+    let mut start = Start { blocks: Vec::new(), u: Vec::new(), v: Vec::new() };
+    for block in 0..form.cut.count {
+        let block = block_of(weight, form.cut, block);
+        start.blocks.push(measure(&block, &form.maps, &mut start.u, &mut start.v)?);
+    }
+    Ok(start)
+}
+
+/// Measures each map of a block and appends its vectors.
+fn measure(
+    block: &[f32],
+    maps: &Maps,
+    u: &mut Vec<f64>,
+    v: &mut Vec<f64>,
+) -> Result<Measurement, EstimateError> {
+    let (mut sigma, mut residual) = (0.0, 0.0_f64);
+    for map in maps.as_slice() {
+        let estimate = estimate(block, map)?;
+        sigma += maps.share() * estimate.sigma;
+        residual = residual.max(estimate.residual);
+        u.extend(estimate.u);
+        v.extend(estimate.v);
+    }
+    Ok(Measurement::new(sigma, residual))
+}
+
+fn estimate(block: &[f32], map: &Map) -> Result<Estimate, EstimateError> {
+    match map {
+        Map::Dense(layout) => {
+            let shape = [layout.outer, layout.rows, layout.inner];
+            leading(&DenseMap::from_tensor(block, &shape, 1)?)
+        }
+        Map::Convolution(geometry) => leading(&ConvMap::new(block, *geometry)?),
+    }
+}
+
+fn leading<M: LinearMap>(map: &M) -> Result<Estimate, EstimateError> {
+    let params = GolubKahanParams { n_steps: 16, tolerance: 1e-4, n_restarts: 3 };
+    golub_kahan(map, &start_vector(map.cols()), &params)
+}
+
+/// The elements of one block in its own row-major order.
+fn block_of(weight: &[f32], cut: Cut, block: usize) -> Vec<f32> {
+    let runs = weight.chunks_exact(cut.inner).skip(block).step_by(cut.count);
+    runs.flatten().copied().collect()
+}
+
+/// The state that follows from a measurement and the action in force.
+pub(crate) fn state_of(measured: Measurement, actuator: &Actuator) -> State {
+    let dial = actuator.dial();
+    State {
+        sigma: measured.sigma,
+        scale: dial.scale(measured.sigma),
+        strength: dial.strength(measured.sigma),
+        residual: measured.residual.clamp(0.0, 1.0),
+        bad_step: 0,
+    }
+}
