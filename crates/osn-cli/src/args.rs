@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::failure::Failure;
 
@@ -23,6 +23,10 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Turn runs into one self-contained HTML page.
     Report(ReportArgs),
+    /// Measure the spectra of checkpoints.
+    Inspect(InspectArgs),
+    /// Write a checkpoint with effective weights.
+    Normalize(NormalizeArgs),
     /// Show what data is there and where it came from.
     Data {
         #[command(subcommand)]
@@ -93,6 +97,95 @@ pub(crate) struct ReportArgs {
     /// The page to write; for one run its own report.html is the default.
     #[arg(short, long, value_name = "FILE.html")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Which weights to measure, and as what.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WeightArgs {
+    /// Take the tensors whose name this glob matches, for example '**.query.weight'; repeatable.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) select: Vec<String>,
+    /// What a weight is seen as: matrix, reshaped, bidirectional, operator or
+    /// blocks:axis=0,count=3; operator takes stride=2,padding=1,dilation=1,groups=1,
+    /// boundary=circular.
+    #[arg(long, value_name = "VIEW", default_value = "reshaped")]
+    pub(crate) view: String,
+    /// The size of the input of the operator view, one number a dimension, for example 28,28.
+    #[arg(long, value_name = "H,W", value_delimiter = ',')]
+    pub(crate) input_size: Vec<usize>,
+    /// The axis that a weight's outputs run along; 1 for PyTorch's transposed convolutions.
+    #[arg(long, value_name = "AXIS", default_value_t = 0)]
+    pub(crate) output_axis: usize,
+    /// The relative width that an interval may have.
+    #[arg(long, value_name = "WIDTH", default_value_t = 1e-6, value_parser = tolerance)]
+    pub(crate) tolerance: f64,
+}
+
+/// Which checkpoints to measure, and how to show it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// safetensors, a *.safetensors.index.json with its shards, or what PyTorch saved.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also find the K largest singular values of each weight.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub(crate) top: usize,
+    /// The order of the table.
+    #[arg(long, value_name = "COLUMN", default_value = "sigma")]
+    pub(crate) sort: Column,
+    #[command(flatten)]
+    pub(crate) weights: WeightArgs,
+}
+
+/// A column that the table of `osn inspect` can be sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Column {
+    /// The largest first.
+    Sigma,
+    /// The lowest first.
+    StableRank,
+    /// The largest first.
+    Frobenius,
+    /// As in the file.
+    File,
+}
+
+/// What to write where.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NormalizeArgs {
+    /// The checkpoint to read.
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// The safetensors file to write.
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// The σ to bring weights to.
+    #[arg(long, value_name = "C")]
+    pub(crate) target: f64,
+    /// Bring every weight to the target, or only those above it.
+    #[arg(long, value_name = "MODE", default_value = "normalize")]
+    pub(crate) mode: Mode,
+    #[command(flatten)]
+    pub(crate) weights: WeightArgs,
+}
+
+/// What `osn normalize` does to a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// σ becomes the target.
+    Normalize,
+    /// σ becomes the target where it is above it.
+    Cap,
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(width) if width > 0.0 && width < 1.0 => Ok(width),
+        _ => Err("a width is a number between 0 and 1, for example 1e-6".to_owned()),
+    }
 }
 
 /// Reads the command line; prints help and the version where they are asked for.

@@ -9,9 +9,13 @@ mod args;
 mod data;
 mod display;
 mod failure;
+mod inspect;
 mod interrupt;
+mod normalize;
 mod report;
+mod stdout;
 mod train;
+mod weights;
 
 use std::panic;
 use std::process::ExitCode;
@@ -33,6 +37,8 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
         None => train::run(&TrainArgs::default()),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Normalize(args)) => normalize::run(&args),
         Some(Command::Data { command: None | Some(DataCommand::List) }) => data::list(),
     }
 }

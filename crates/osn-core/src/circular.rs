@@ -4,6 +4,7 @@ use faer::{
     Accum, Mat, Par, Side, c64,
     linalg::matmul::{triangular, triangular::BlockStructure},
 };
+use rayon::prelude::*;
 
 use crate::{
     convolution::{Boundary, Geometry},
@@ -19,7 +20,7 @@ use crate::{
 /// Returns all min(rows, cols) singular values of a circular convolution, largest first.
 ///
 /// At stride 1 the discrete Fourier transform turns A into one matrix for each frequency ω of the
-/// torus n₁×…×n_d (Sedghi, Gupta, Long 2019),
+/// torus of n₁×n₂×… positions (Sedghi, Gupta, Long 2019),
 ///
 /// ```text
 /// K̂(ω)[o, i] = Σ_q K[o, i, q]·exp(2πi·Σ_a ω_a·dilation_a·q_a/n_a)
@@ -103,7 +104,7 @@ pub fn circular_interval<T: Into<f64> + Copy>(
     geometry: &Geometry,
 ) -> Result<Interval, CircularError> {
     let symbol = Symbol::new(kernel, geometry, Torus::once_around(geometry)?)?;
-    Ok(symbol.interval()?)
+    Ok(symbol.largest()?.interval)
 }
 
 /// Why a convolution has no exact circular spectrum.
@@ -147,7 +148,7 @@ impl Torus {
     }
 
     /// How many frequencies of x become one of A x.
-    fn aliases(&self) -> usize {
+    pub(crate) fn aliases(&self) -> usize {
         self.stride.iter().product()
     }
 
@@ -184,7 +185,7 @@ pub(crate) struct Symbol {
     /// The power of two that brings the largest entry into [1, 2), so that nothing overflows.
     scale: f64,
     geometry: Geometry,
-    torus: Torus,
+    pub(crate) torus: Torus,
 }
 
 impl Symbol {
@@ -201,7 +202,7 @@ impl Symbol {
     }
 
     /// Returns M(ω) of one group, `[out/groups, in/groups·aliases]`.
-    fn matrix(&self, group: usize, frequency: [usize; 3]) -> Mat<c64> {
+    pub(crate) fn matrix(&self, group: usize, frequency: [usize; 3]) -> Mat<c64> {
         let (height, inputs) = (self.geometry.out_per_group(), self.geometry.in_per_group());
         let (taps, depth) = (self.geometry.taps(), self.geometry.depth());
         let waves: Vec<Wave> = (0..self.torus.aliases())
@@ -216,13 +217,13 @@ impl Symbol {
     }
 
     /// Returns the frequency of x that is the `alias`-th to become `frequency` of A x.
-    fn alias(&self, frequency: [usize; 3], alias: usize) -> [usize; 3] {
+    pub(crate) fn alias(&self, frequency: [usize; 3], alias: usize) -> [usize; 3] {
         let place = place_in(self.torus.stride, alias);
         let step = |axis: usize| self.torus.size[axis] / self.torus.stride[axis];
         [0, 1, 2].map(|axis| frequency[axis] + place[axis] * step(axis))
     }
 
-    /// Returns exp(2πi·Σ_a ω_a·dilation_a·q_a/n_a)/√aliases for each tap q.
+    /// Returns `exp(2πi·Σ_a ω_a·dilation_a·q_a/n_a)/√aliases` for each tap q.
     fn wave(&self, frequency: [usize; 3]) -> Wave {
         let geometry = &self.geometry;
         let along = [0, 1, 2].map(|axis| -> Vec<c64> {
@@ -249,7 +250,7 @@ struct Wave {
 }
 
 /// Returns exp(2πi·index/size) for `index` < `size`, from an angle of at most π.
-fn root_of_unity(index: usize, size: usize) -> c64 {
+pub(crate) fn root_of_unity(index: usize, size: usize) -> c64 {
     let turns = if 2 * index > size { -((size - index) as f64) } else { index as f64 };
     let (sine, cosine) = (std::f64::consts::TAU * (turns / size as f64)).sin_cos();
     c64::new(cosine, sine)
@@ -264,48 +265,87 @@ const MARGIN: f64 = 1e-7;
 /// three, a sine and cosine from a good library, two complex products, a division.
 const PHASE_ROUNDINGS: f64 = 100.0;
 
-/// The largest singular value of all matrices so far.
-struct Largest {
-    value: f64,
-    lower: f64,
-    upper: f64,
+/// Frequencies that are bounded at a time, on all cores.
+const AT_ONCE: usize = 32;
+
+/// The largest singular value of all M(ω) so far, and where it is.
+pub(crate) struct Largest {
+    pub(crate) interval: Interval,
+    pub(crate) group: usize,
+    pub(crate) frequency: [usize; 3],
+}
+
+impl Largest {
+    fn raise(&mut self, interval: Interval, group: usize, frequency: [usize; 3]) {
+        if interval.value > self.interval.value {
+            (self.group, self.frequency) = (group, frequency);
+        }
+        self.interval = larger_of(self.interval, interval);
+    }
+}
+
+/// Returns the interval of the larger of two numbers.
+pub(crate) fn larger_of(a: Interval, b: Interval) -> Interval {
+    Interval {
+        value: a.value.max(b.value),
+        lower: a.lower.max(b.lower),
+        upper: a.upper.max(b.upper),
+    }
 }
 
 impl Symbol {
     /// Returns the largest singular value on the torus.
-    pub(crate) fn interval(&self) -> Result<Interval, EstimateError> {
+    pub(crate) fn largest(&self) -> Result<Largest, EstimateError> {
+        let interval = Interval::exactly(0.0);
+        let mut largest = Largest { interval, group: 0, frequency: [0; 3] };
         if self.kernel.iter().all(|&entry| entry == 0.0) {
-            return Ok(Interval::exactly(0.0));
+            return Ok(largest);
         }
-        let mut largest = Largest { value: 0.0, lower: 0.0, upper: 0.0 };
         for group in 0..self.geometry.groups {
             self.raise(group, &mut largest)?;
         }
-        let lower = (largest.lower / self.scale).next_down().max(0.0);
-        let upper = (largest.upper / self.scale).next_up();
-        Ok(Interval::around(largest.value / self.scale, lower, upper))
+        let Interval { value, lower, upper } = largest.interval;
+        let lower = (lower / self.scale).next_down().max(0.0);
+        let upper = (upper / self.scale).next_up();
+        largest.interval = Interval::around(value / self.scale, lower, upper);
+        Ok(largest)
     }
 
     /// Makes `largest` one of `group` too.
+    ///
+    /// Its frequencies are tried against the largest value so far, many at a time. Where that is no
+    /// bound, the matrix is decomposed and gives a larger one.
     fn raise(&self, group: usize, largest: &mut Largest) -> Result<(), EstimateError> {
-        let transform_error = self.transform_error(group);
-        for (frobenius, at) in self.by_frobenius_norm(group) {
-            if add_up(frobenius, transform_error) <= largest.upper {
+        let error = self.transform_error(group);
+        for frequencies in self.by_frobenius_norm(group).chunks(AT_ONCE) {
+            if add_up(frequencies[0].0, error) <= largest.interval.upper {
                 break;
             }
-            let slice = Slice::new(self.matrix(group, at), frobenius, transform_error);
-            slice.raise(largest)?;
+            let trial = largest.interval.value;
+            let slice_at = |&(frobenius, at): &(f64, [usize; 3])| Slice {
+                matrix: self.matrix(group, at),
+                frobenius,
+                error,
+            };
+            let bounds: Vec<_> =
+                frequencies.par_iter().map(|entry| slice_at(entry).upper_bound(trial)).collect();
+            for (bound, entry) in bounds.into_iter().zip(frequencies) {
+                let interval = match bound {
+                    Some(upper) => Interval { value: 0.0, lower: 0.0, upper },
+                    None => slice_at(entry).interval(largest.interval.value)?,
+                };
+                largest.raise(interval, group, entry.1);
+            }
         }
         Ok(())
     }
 
     /// Returns the frequencies with an upper bound of ‖M(ω)‖_F as it was computed, the largest first.
     fn by_frobenius_norm(&self, group: usize) -> Vec<(f64, [usize; 3])> {
-        let mut frequencies: Vec<_> = self
-            .torus
-            .half_of_frequencies()
-            .map(|frequency| (frobenius_up(&self.matrix(group, frequency.at)), frequency.at))
-            .collect();
+        let half: Vec<_> = self.torus.half_of_frequencies().collect();
+        let with_norm =
+            |frequency: &Frequency| (frobenius_up(&self.matrix(group, frequency.at)), frequency.at);
+        let mut frequencies: Vec<_> = half.par_iter().map(with_norm).collect();
         frequencies.sort_by(|a, b| b.0.total_cmp(&a.0));
         frequencies
     }
@@ -313,8 +353,8 @@ impl Symbol {
     /// Returns an upper bound of ‖computed M(ω) − M(ω)‖_F for every ω.
     ///
     /// Each entry is a sum over the taps, whose terms carry the roundings of their phase and of the
-    /// sum, in its real and its imaginary part: at most ε·Σ_q|K[o, i, q]|/√aliases, with
-    /// ε = 2·γ(taps + phase). By Cauchy and Schwarz Σ_q|K| ≤ √taps·‖K[o, i]‖, and all aliases and
+    /// sum, in its real and its imaginary part: at most `ε·Σ_q|K[o, i, q]|/√aliases`, with
+    /// ε = 2·γ(taps + phase). By Cauchy and Schwarz `Σ_q|K| ≤ √taps·‖K[o, i]‖`, and all aliases and
     /// entries together give ε·√taps·‖K‖_F.
     fn transform_error(&self, group: usize) -> f64 {
         let length = self.kernel.len() / self.geometry.groups;
@@ -335,31 +375,25 @@ struct Slice {
 }
 
 impl Slice {
-    fn new(matrix: Mat<c64>, frobenius: f64, error: f64) -> Self {
-        Self { matrix, frobenius, error }
+    /// Returns σ(M(ω)) between its bounds, or zero and an upper bound if that is at most `trial`.
+    fn interval(&self, trial: f64) -> Result<Interval, EstimateError> {
+        if self.side() == 1 {
+            return Ok(self.interval_of_frobenius());
+        }
+        if let Some(upper) = self.upper_bound(trial) {
+            return Ok(Interval { value: 0.0, lower: 0.0, upper });
+        }
+        let (value, lower) = self.leading_value()?;
+        let frobenius = add_up(self.frobenius, self.error);
+        Ok(Interval { value, lower, upper: self.upper_bound(value).unwrap_or(frobenius) })
     }
 
-    /// Makes `largest` one of this matrix too.
-    fn raise(&self, largest: &mut Largest) -> Result<(), EstimateError> {
-        if self.side() == 1 {
-            largest.value = largest.value.max(self.frobenius);
-            let slack = multiply_up(gamma(4.0 * (self.inner() + 16.0)), self.frobenius);
-            let lower = subtract_down(subtract_down(self.frobenius, slack), self.error);
-            largest.lower = largest.lower.max(lower);
-            largest.upper = largest.upper.max(add_up(self.frobenius, self.error));
-            return Ok(());
-        }
-        let gram = self.gram();
-        let mut bound = self.upper_bound(&gram, largest.value);
-        if bound.is_none() {
-            let (value, lower) = self.leading_value()?;
-            largest.value = largest.value.max(value);
-            largest.lower = largest.lower.max(lower);
-            bound = self.upper_bound(&gram, value);
-        }
-        let frobenius = add_up(self.frobenius, self.error);
-        largest.upper = largest.upper.max(bound.unwrap_or(frobenius));
-        Ok(())
+    /// A matrix of a single row or column has σ = ‖M‖_F.
+    fn interval_of_frobenius(&self) -> Interval {
+        let rounding = multiply_up(gamma(4.0 * (self.inner() + 16.0)), self.frobenius);
+        let lower = subtract_down(subtract_down(self.frobenius, rounding), self.error);
+        let upper = add_up(self.frobenius, self.error);
+        Interval { value: self.frobenius, lower: lower.max(0.0), upper }
     }
 
     /// The shorter side of the matrix, and so of its Gram matrix.
@@ -372,7 +406,7 @@ impl Slice {
         2.0 * self.matrix.nrows().max(self.matrix.ncols()) as f64
     }
 
-    /// Returns the lower triangle of M Mᴴ or MᴴM, whichever is smaller.
+    /// Returns the lower triangle of `M Mᴴ` or `MᴴM`, whichever is smaller.
     fn gram(&self) -> Mat<c64> {
         let matrix = self.matrix.as_ref();
         let transposed = matrix.nrows() > matrix.ncols();
@@ -405,13 +439,14 @@ impl Slice {
     ///
     /// A complex product rounds each part about as four real ones do, so γ is taken of eight times
     /// the length of a sum, which also covers divisions made as products with a reciprocal.
-    fn upper_bound(&self, gram: &Mat<c64>, trial: f64) -> Option<f64> {
+    fn upper_bound(&self, trial: f64) -> Option<f64> {
         let shift = ((1.0 + MARGIN) * trial).powi(2);
-        let largest_eigenvalue = if lower_triangle_norm_up(gram) <= shift {
+        let gram = self.gram();
+        let largest_eigenvalue = if lower_triangle_norm_up(&gram) <= shift {
             shift
         } else {
             let side = self.side() as f64;
-            is_positive_definite(shift, gram).then_some(())?;
+            is_positive_definite(shift, &gram).then_some(())?;
             let slack = multiply_up(gamma(8.0 * (side + 4.0)), 2.0 * side * shift);
             add_up(shift, slack)
         };
@@ -488,6 +523,6 @@ pub(crate) fn norm_down(x: &[f64]) -> f64 {
     multiply_down(norm(x), subtract_down(1.0, gamma(x.len() as f64 + 16.0)))
 }
 
-fn no_convergence(matrix: &Mat<c64>) -> EstimateError {
+pub(crate) fn no_convergence(matrix: &Mat<c64>) -> EstimateError {
     EstimateError::NoConvergence { rows: matrix.nrows(), cols: matrix.ncols() }
 }

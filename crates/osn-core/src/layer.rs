@@ -120,12 +120,36 @@ pub struct Measurement {
     pub residual: f64,
     /// The stable rank `‖W‖²_F/σ²`, where it was measured.
     pub stable_rank: Option<f64>,
+    /// What the gradients said since the decision before, where a rule asked for it.
+    pub gradient: Option<GradientStatistics>,
+}
+
+/// What the gradients of one layer said over the steps since the decision before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct GradientStatistics {
+    /// The mean of `‖∇W‖_F` over the steps.
+    pub mean_norm: f64,
+    /// Its variance over the steps.
+    pub norm_variance: f64,
+    /// The mean of `‖ΔW‖_F`, by which the optimizer moved the stored weight in a step.
+    pub mean_update: f64,
+    /// The mean of `|⟨G, Ŵ⟩|` with `G = ∂L/∂Ŵ`: how much the loss changes where the effective weight
+    /// grows, `|∂L/∂ ln s|`.
+    pub sensitivity: f64,
+    /// The mean of `⟨G, Ŵ⟩` of a held-out loss, sign and all, where the loop gives one.
+    pub held_out_sensitivity: Option<f64>,
 }
 
 impl Measurement {
     /// A measurement of σ and of its residual alone.
     pub fn new(sigma: f64, residual: f64) -> Self {
         Self { sigma, residual, ..Self::default() }
+    }
+
+    /// Adds what the gradients said.
+    #[must_use]
+    pub fn with_gradient(self, gradient: GradientStatistics) -> Self {
+        Self { gradient: Some(gradient), ..self }
     }
 
     /// Adds the stable rank `‖W‖²_F/σ²`.

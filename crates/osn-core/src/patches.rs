@@ -101,6 +101,29 @@ impl Patches {
         });
     }
 
+    /// Writes the matrix of one group out, `[out/groups·positions, in/groups·positions]`, given that
+    /// group's kernel.
+    ///
+    /// Entries that several taps meet in, as they may around a circle, are summed.
+    pub(crate) fn written_out(&self, kernel: &[f64]) -> Vec<f64> {
+        let positions: usize = self.geometry.output.iter().product();
+        let columns = self.geometry.cols() / self.geometry.groups;
+        let (depth, stride) = (self.geometry.depth(), self.geometry.stride[2]);
+        let mut matrix = vec![0.0; self.geometry.out_per_group() * positions * columns];
+        let lines = 0..positions / self.geometry.output[2];
+        let whole = Band { group: 0, rows: 0..depth, lines, positions: 0..positions };
+        let of_outputs = matrix.chunks_exact_mut(positions * columns);
+        for (kernel, matrix) in kernel.chunks_exact(depth).zip(of_outputs) {
+            self.for_each_run(&whole, |Run { output, input, length }| {
+                let (tap, position) = (output / positions, output % positions);
+                for step in 0..length {
+                    matrix[(position + step) * columns + input + step * stride] += kernel[tap];
+                }
+            });
+        }
+        matrix
+    }
+
     /// Visits what a band copies, as runs from the group's x to the band's numbers.
     fn for_each_run(&self, band: &Band, mut visit: impl FnMut(Run)) {
         let (geometry, line_length) = (&self.geometry, self.geometry.output[2]);
@@ -112,7 +135,9 @@ impl Patches {
             for line in band.lines.clone() {
                 if let Some(input_line) = self.line_seen(tap, line) {
                     let input_start = channel * image + input_line * geometry.input[2];
-                    runs.iter().for_each(|run| visit(run.shifted_by(line_start, input_start)));
+                    for run in runs {
+                        visit(run.shifted_by(line_start, input_start));
+                    }
                 }
                 line_start += line_length;
             }

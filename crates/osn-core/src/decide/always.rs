@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Decision, RuleError,
-    rule::{ParameterDoc, RuleDoc},
+    deciding::{Context, Deciding},
+    rule::{ParameterDoc, RuleDoc, checked},
     text::{Text, Words},
 };
-use crate::{Action, ActionError, number::concise};
+use crate::{Action, Layer, number::concise};
 
 /// Normalizes every layer to one σ from the first forward on, as Miyato et al. 2018 do with target 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,8 +24,10 @@ impl Default for Always {
     }
 }
 
-impl Always {
-    pub(super) const DOC: RuleDoc = RuleDoc {
+impl Deciding for Always {
+    type Memory = ();
+
+    const DOC: RuleDoc = RuleDoc {
         name: "always",
         sentence: "Normalizes every layer to one σ.",
         parameters: &[ParameterDoc {
@@ -34,23 +37,35 @@ impl Always {
         }],
     };
 
-    pub(super) fn read(text: &Text) -> Result<Self, RuleError> {
+    fn read(text: &Text) -> Result<Self, RuleError> {
         Ok(Self { target: text.number("target", Self::default().target)? })
     }
 
-    pub(super) fn write(self, words: &mut Words) {
+    fn write(&self, words: &mut Words) {
         words.number("target", self.target, Self::default().target);
     }
 
-    pub(super) fn validate(self) -> Result<(), ActionError> {
-        self.action().validate()
+    fn validate(&self) -> Result<(), RuleError> {
+        checked(&Self::DOC, self.action())
     }
 
-    pub(super) fn at_attach(self) -> Decision {
+    fn interval(&self) -> Option<u64> {
+        None
+    }
+
+    fn begin(&self, _: &[Layer]) {}
+
+    fn at_attach(&self, _: &Layer) -> Decision {
         let reason = format!("always: normalize to {}", concise(self.target));
         Decision { action: self.action(), reason }
     }
 
+    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
+        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
+    }
+}
+
+impl Always {
     fn action(self) -> Action {
         Action::Normalize { target: self.target }
     }
@@ -58,11 +73,11 @@ impl Always {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tests::layers, *};
 
     #[test]
     fn every_layer_is_normalized_to_the_target() {
-        let decision = Always { target: 2.0 }.at_attach();
+        let decision = Always { target: 2.0 }.at_attach(&layers(1)[0]);
         assert_eq!(decision.action, Action::Normalize { target: 2.0 });
         assert_eq!(decision.reason, "always: normalize to 2");
     }

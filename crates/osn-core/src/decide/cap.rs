@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Decision, RuleError,
-    rule::{ParameterDoc, RuleDoc},
+    deciding::{Context, Deciding},
+    rule::{ParameterDoc, RuleDoc, checked},
     text::{Text, Words},
 };
 use crate::{
-    Action,
+    Action, Layer,
     number::{concise, maybe_infinite},
 };
 
@@ -44,8 +45,11 @@ impl Default for Cap {
     }
 }
 
-impl Cap {
-    pub(super) const DOC: RuleDoc = RuleDoc {
+impl Deciding for Cap {
+    /// The step since which each layer is held; nothing for a layer that is not.
+    type Memory = Vec<Option<u64>>;
+
+    const DOC: RuleDoc = RuleDoc {
         name: "cap",
         sentence: "Holds a layer down while its σ is above a cap, and leaves it alone below.",
         parameters: &[
@@ -73,7 +77,7 @@ impl Cap {
         ],
     };
 
-    pub(super) fn read(text: &Text) -> Result<Self, RuleError> {
+    fn read(text: &Text) -> Result<Self, RuleError> {
         let default = Self::default();
         Ok(Self {
             target: text.number("target", default.target)?,
@@ -84,7 +88,7 @@ impl Cap {
         })
     }
 
-    pub(super) fn write(&self, words: &mut Words) {
+    fn write(&self, words: &mut Words) {
         let default = Self::default();
         words.number("target", self.target, default.target);
         words.number("sharpness", self.sharpness, default.sharpness);
@@ -93,12 +97,11 @@ impl Cap {
         words.whole_number("interval", self.interval, default.interval);
     }
 
-    pub(super) fn validate(&self) -> Result<(), RuleError> {
+    fn validate(&self) -> Result<(), RuleError> {
         let bad = |key, value: String, expected| {
             Err(RuleError::BadValue { rule: Self::DOC.name, key, value, expected })
         };
-        let action = self.action().validate();
-        action.map_err(|source| RuleError::Action { rule: Self::DOC.name, source })?;
+        checked(&Self::DOC, self.action())?;
         if !(0.0..1.0).contains(&self.hysteresis) {
             let expected = "at least 0 and less than 1".to_owned();
             return bad("hysteresis", self.hysteresis.to_string(), expected);
@@ -109,12 +112,29 @@ impl Cap {
         Ok(())
     }
 
-    pub(super) fn at_attach() -> Decision {
+    fn interval(&self) -> Option<u64> {
+        Some(self.interval)
+    }
+
+    fn begin(&self, layers: &[Layer]) -> Self::Memory {
+        vec![None; layers.len()]
+    }
+
+    fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
     }
 
+    fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
+        let layers = memory.iter_mut().zip(context.measurements);
+        layers
+            .map(|(held_since, measured)| self.decide_one(held_since, context.step, measured.sigma))
+            .collect()
+    }
+}
+
+impl Cap {
     /// Decides about one layer of stored `sigma`; `held_since` is the step since which it is held.
-    pub(super) fn decide(&self, held_since: &mut Option<u64>, step: u64, sigma: f64) -> Decision {
+    fn decide_one(&self, held_since: &mut Option<u64>, step: u64, sigma: f64) -> Decision {
         let before = *held_since;
         *held_since = self.next(before, step, sigma);
         Decision {
@@ -182,7 +202,7 @@ mod tests {
         let mut held_since = None;
         let steps = (0..).zip(trajectory);
         steps
-            .map(|(step, sigma)| cap.decide(&mut held_since, step, sigma).action != Action::Off)
+            .map(|(step, sigma)| cap.decide_one(&mut held_since, step, sigma).action != Action::Off)
             .collect()
     }
 
@@ -227,7 +247,7 @@ mod tests {
         let cap = Cap { dwell: 200, ..Cap::default() };
         let held_after = |steps: u64| {
             let mut held_since = Some(50);
-            cap.decide(&mut held_since, 50 + steps, 0.5).action != Action::Off
+            cap.decide_one(&mut held_since, 50 + steps, 0.5).action != Action::Off
         };
         assert_eq!([held_after(199), held_after(200)], [true, false]);
     }
@@ -239,14 +259,17 @@ mod tests {
             assert_eq!(held(cap, [0.5, broken, 0.5]), [false, false, false]);
             assert_eq!(held(cap, [1.5, broken, 1.5]), [true, true, true]);
         }
-        assert_eq!(cap.decide(&mut None, 0, f64::NAN).reason, "σ NaN is not finite: still leave");
+        assert_eq!(
+            cap.decide_one(&mut None, 0, f64::NAN).reason,
+            "σ NaN is not finite: still leave"
+        );
     }
 
     #[test]
     fn every_turn_has_its_reason() {
         let cap = Cap::default();
         let reason = |held_since: Option<u64>, step: u64, sigma: f64| {
-            cap.decide(&mut held_since.clone(), step, sigma).reason
+            cap.decide_one(&mut held_since.clone(), step, sigma).reason
         };
         assert_eq!(reason(None, 0, 1.37), "σ 1.37 above 1.05 = cap 1 + 5 %: hold");
         assert_eq!(reason(None, 0, 1.01), "σ 1.01 not above 1.05 = cap 1 + 5 %: leave");
@@ -264,7 +287,7 @@ mod tests {
     #[test]
     fn the_action_carries_target_and_sharpness() {
         let cap = Cap { target: 3.0, sharpness: 8.0, ..Cap::default() };
-        let decision = cap.decide(&mut None, 0, 4.0);
+        let decision = cap.decide_one(&mut None, 0, 4.0);
         assert_eq!(decision.action, Action::Cap { target: 3.0, sharpness: 8.0 });
     }
 }

@@ -3,6 +3,7 @@
 
 mod always;
 mod cap;
+mod deciding;
 mod never;
 mod rule;
 mod signals;
@@ -16,9 +17,10 @@ pub use self::{
     cap::Cap,
     never::Never,
     rule::{ParameterDoc, Rule, RuleDoc, RuleError},
-    signals::Signals,
+    signals::{Adversarial, Signals},
     r#static::Static,
 };
+use self::{deciding::Context, rule::Memory};
 use crate::{Action, Layer, Measurement};
 
 /// What a layer should come to, and why.
@@ -63,16 +65,6 @@ pub struct Decider {
     decisions: Vec<Decision>,
 }
 
-/// What a rule remembers between decisions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Memory {
-    /// Nothing: the decisions never change.
-    Nothing,
-    /// For `cap`, the step since which each layer is held; nothing for a layer that is not.
-    HeldSince(Vec<Option<u64>>),
-}
-
 impl Decider {
     /// Puts a rule to work on some layers.
     ///
@@ -85,10 +77,7 @@ impl Decider {
     pub fn new(rule: Rule, layers: Vec<Layer>) -> Result<Self, RuleError> {
         rule.validate()?;
         let decisions = layers.iter().map(|layer| rule.at_attach(layer)).collect();
-        let memory = match rule {
-            Rule::Cap(_) => Memory::HeldSince(vec![None; layers.len()]),
-            Rule::Always(_) | Rule::Never(_) | Rule::Static(_) => Memory::Nothing,
-        };
+        let memory = rule.begin(&layers);
         Ok(Self { rule, layers, memory, decisions })
     }
 
@@ -109,10 +98,7 @@ impl Decider {
 
     /// How many optimizer steps lie between two decisions, or nothing if the first one stands.
     pub fn interval(&self) -> Option<u64> {
-        match &self.rule {
-            Rule::Cap(cap) => Some(cap.interval),
-            Rule::Always(_) | Rule::Never(_) | Rule::Static(_) => None,
-        }
+        self.rule.interval()
     }
 
     /// Whether there is something to decide after this many optimizer steps: at 0, which is when
@@ -132,15 +118,12 @@ impl Decider {
         &mut self,
         step: u64,
         measurements: &[Measurement],
-        _signals: &Signals,
+        signals: &Signals,
     ) -> &[Decision] {
-        if let (Rule::Cap(cap), Memory::HeldSince(held_since)) = (&self.rule, &mut self.memory) {
+        if self.needs_measurements() {
             assert_eq!(measurements.len(), self.layers.len(), "one measurement for each layer");
-            self.decisions = held_since
-                .iter_mut()
-                .zip(measurements)
-                .map(|(held_since, measured)| cap.decide(held_since, step, measured.sigma))
-                .collect();
+            let context = Context { step, layers: &self.layers, measurements, signals };
+            self.decisions = self.rule.decide(&mut self.memory, &context);
         }
         &self.decisions
     }

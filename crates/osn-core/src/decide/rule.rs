@@ -6,26 +6,98 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Always, Cap, Decision, Never, Static,
+    deciding::{Context, Deciding},
     text::{Text, Words},
 };
-use crate::{ActionError, GlobError, Layer};
+use crate::{Action, ActionError, GlobError, Layer};
 
-/// How it is decided what is done to each layer.
-///
-/// As text it is a name and parameters, `cap:target=2,dwell=100`; in a file it is an object,
-/// `{"rule": "cap", "target": 2, "dwell": 100}`. What is left out has its default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "rule", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Rule {
-    /// Normalizes every layer.
-    Always(Always),
+/// Lists the rules once; all that is done for each of them follows from it.
+macro_rules! rules {
+    ($($(#[$doc:meta])* $rule:ident,)*) => {
+        /// How it is decided what is done to each layer.
+        ///
+        /// As text it is a name and parameters, `cap:target=2,dwell=100`; in a file it is an object,
+        /// `{"rule": "cap", "target": 2, "dwell": 100}`. What is left out has its default.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "rule", rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Rule { $($(#[$doc])* $rule($rule),)* }
+
+        /// What a rule remembers between decisions.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub(super) enum Memory { $($rule(<$rule as Deciding>::Memory),)* }
+
+        impl Rule {
+            /// What every rule does and can be told, in the order in which they are offered.
+            pub fn catalogue() -> &'static [RuleDoc] {
+                &[$($rule::DOC),*]
+            }
+
+            fn read(doc: &RuleDoc, text: &Text) -> Result<Rule, RuleError> {
+                $(if doc.name == $rule::DOC.name {
+                    return Ok(Rule::$rule($rule::read(text)?));
+                })*
+                Err(unknown(doc.name))
+            }
+
+            /// What the rule does and can be told.
+            pub fn doc(&self) -> RuleDoc {
+                match self { $(Rule::$rule(_) => $rule::DOC,)* }
+            }
+
+            /// Checks that the parameters make sense, wherever they came from.
+            ///
+            /// # Errors
+            ///
+            /// [`RuleError`], naming the parameter and what it should be.
+            pub fn validate(&self) -> Result<(), RuleError> {
+                match self { $(Rule::$rule(rule) => rule.validate(),)* }
+            }
+
+            pub(super) fn interval(&self) -> Option<u64> {
+                match self { $(Rule::$rule(rule) => rule.interval(),)* }
+            }
+
+            pub(super) fn begin(&self, layers: &[Layer]) -> Memory {
+                match self { $(Rule::$rule(rule) => Memory::$rule(rule.begin(layers)),)* }
+            }
+
+            /// The decision about a layer of which nothing is measured yet.
+            pub(super) fn at_attach(&self, layer: &Layer) -> Decision {
+                match self { $(Rule::$rule(rule) => rule.at_attach(layer),)* }
+            }
+
+            /// Decides anew; a memory of another rule, from a file that was tampered with, begins
+            /// afresh.
+            pub(super) fn decide(&self, memory: &mut Memory, context: &Context) -> Vec<Decision> {
+                match (self, memory) {
+                    $((Rule::$rule(rule), Memory::$rule(memory)) => rule.decide(memory, context),)*
+                    (_, memory) => {
+                        *memory = self.begin(context.layers);
+                        self.decide(memory, context)
+                    }
+                }
+            }
+
+            fn words(&self) -> Words {
+                let mut words = Words::default();
+                match self { $(Rule::$rule(rule) => rule.write(&mut words),)* }
+                words
+            }
+        }
+    };
+}
+
+rules! {
     /// Leaves every layer as it is.
-    Never(Never),
+    Never,
+    /// Normalizes every layer.
+    Always,
     /// Gives one action to selected layers.
-    Static(Static),
+    Static,
     /// Holds a layer down while its σ is above a cap.
-    Cap(Cap),
+    Cap,
 }
 
 /// What a rule does and what it can be told.
@@ -128,11 +200,6 @@ pub enum RuleError {
 }
 
 impl Rule {
-    /// What every rule does and can be told, in the order in which they are offered.
-    pub fn catalogue() -> &'static [RuleDoc] {
-        &[Never::DOC, Always::DOC, Static::DOC, Cap::DOC]
-    }
-
     /// Reads a rule from its text: `always`, `always:target=2`, `cap:target=1,hysteresis=0.05`.
     ///
     /// Parameters of `static` that are lists may be repeated: `static:kind=conv,kind=linear`.
@@ -143,32 +210,11 @@ impl Rule {
     pub fn parse(text: &str) -> Result<Rule, RuleError> {
         let (name, parameters) = text.split_once(':').unwrap_or((text, ""));
         let name = name.trim();
-        let doc = Self::catalogue().iter().find(|doc| doc.name == name).ok_or_else(|| {
-            let valid = Self::catalogue().iter().map(|doc| doc.name).collect::<Vec<_>>();
-            RuleError::UnknownRule { name: name.to_owned(), valid: valid.join(", ") }
-        })?;
+        let known = Self::catalogue().iter().find(|doc| doc.name == name);
+        let doc = known.ok_or_else(|| unknown(name))?;
         let rule = Self::read(doc, &Text::new(doc, parameters)?)?;
         rule.validate()?;
         Ok(rule)
-    }
-
-    fn read(doc: &RuleDoc, text: &Text) -> Result<Rule, RuleError> {
-        Ok(match doc.name {
-            "always" => Rule::Always(Always::read(text)?),
-            "static" => Rule::Static(Static::read(text)?),
-            "cap" => Rule::Cap(Cap::read(text)?),
-            _ => Rule::Never(Never {}),
-        })
-    }
-
-    /// What the rule does and can be told.
-    pub fn doc(&self) -> RuleDoc {
-        match self {
-            Rule::Always(_) => Always::DOC,
-            Rule::Never(_) => Never::DOC,
-            Rule::Static(_) => Static::DOC,
-            Rule::Cap(_) => Cap::DOC,
-        }
     }
 
     /// The rule's name, without its parameters.
@@ -196,42 +242,16 @@ impl Rule {
         };
         self.label().chars().map(safe).collect()
     }
+}
 
-    /// Checks that the parameters make sense, wherever they came from.
-    ///
-    /// # Errors
-    ///
-    /// [`RuleError`], naming the parameter and what it should be.
-    pub fn validate(&self) -> Result<(), RuleError> {
-        let action = match self {
-            Rule::Always(always) => always.validate(),
-            Rule::Never(_) => Ok(()),
-            Rule::Static(fixed) => fixed.validate(),
-            Rule::Cap(cap) => return cap.validate(),
-        };
-        action.map_err(|source| RuleError::Action { rule: self.name(), source })
-    }
+fn unknown(name: &str) -> RuleError {
+    let valid = Rule::catalogue().iter().map(|doc| doc.name).collect::<Vec<_>>();
+    RuleError::UnknownRule { name: name.to_owned(), valid: valid.join(", ") }
+}
 
-    /// The decision about a layer of which nothing is measured yet.
-    pub(super) fn at_attach(&self, layer: &Layer) -> Decision {
-        match self {
-            Rule::Always(always) => always.at_attach(),
-            Rule::Never(_) => Never::at_attach(),
-            Rule::Static(fixed) => fixed.at_attach(layer),
-            Rule::Cap(_) => Cap::at_attach(),
-        }
-    }
-
-    fn words(&self) -> Words {
-        let mut words = Words::default();
-        match self {
-            Rule::Always(always) => always.write(&mut words),
-            Rule::Never(_) => {}
-            Rule::Static(fixed) => fixed.write(&mut words),
-            Rule::Cap(cap) => cap.write(&mut words),
-        }
-        words
-    }
+/// Checks the action that a rule asks for.
+pub(super) fn checked(doc: &RuleDoc, action: Action) -> Result<(), RuleError> {
+    action.validate().map_err(|source| RuleError::Action { rule: doc.name, source })
 }
 
 impl fmt::Display for Rule {

@@ -20,6 +20,27 @@ pub struct Signals {
     pub losses: BTreeMap<String, f64>,
     /// Measures of how good the model is, by name, at the steps that have any.
     pub metrics: BTreeMap<String, f64>,
+    /// What the discriminator of adversarial training does, where there is one.
+    pub adversarial: Option<Adversarial>,
+}
+
+/// What a discriminator does to real and generated samples.
+///
+/// Each number is a mean over the samples of the steps since it was last told. None depends on the
+/// loss; the first and the last not on an offset of D either.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Adversarial {
+    /// `s_t = P(D(real) > D(fake)) − P(D(real) < D(fake))` over pairs, in [−1, 1]: 1 is a D that tells
+    /// all of them apart, 0 one that tells none.
+    pub separation: Option<f64>,
+    /// `r_t = E[sign D(real)]` on the samples that D trains on, in [−1, 1] (Karras et al. 2020).
+    pub real_sign: Option<f64>,
+    /// The same on real samples that D does not train on: what falls behind `real_sign` is
+    /// over-fitting.
+    pub held_out_sign: Option<f64>,
+    /// `E‖∇ₓD‖` at generated samples, in D's output a unit of x.
+    pub slope: Option<f64>,
 }
 
 impl Signals {
@@ -32,6 +53,13 @@ impl Signals {
     #[must_use]
     pub fn loss(mut self, name: impl Into<String>, value: f64) -> Self {
         self.losses.insert(name.into(), value);
+        self
+    }
+
+    /// Sets what the discriminator does.
+    #[must_use]
+    pub fn adversarial(mut self, adversarial: Adversarial) -> Self {
+        self.adversarial = Some(adversarial);
         self
     }
 

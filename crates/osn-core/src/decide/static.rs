@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Decision, RuleError,
-    rule::{ParameterDoc, RuleDoc},
+    deciding::{Context, Deciding},
+    rule::{ParameterDoc, RuleDoc, checked},
     text::{Text, Words},
 };
-use crate::{Action, ActionError, Globs, Kind, Layer, Position, Select};
+use crate::{Action, Globs, Kind, Layer, Position, Select};
 
 /// Gives one action to the layers that are selected by what they are, and leaves the others as they are.
 ///
@@ -29,8 +30,10 @@ impl Default for Static {
 
 const ACTIONS: &str = "one of normalize, cap, off";
 
-impl Static {
-    pub(super) const DOC: RuleDoc = RuleDoc {
+impl Deciding for Static {
+    type Memory = ();
+
+    const DOC: RuleDoc = RuleDoc {
         name: "static",
         sentence: "Gives one action to the layers selected by path, kind, network and position.",
         parameters: &[
@@ -60,7 +63,7 @@ impl Static {
         ],
     };
 
-    pub(super) fn read(text: &Text) -> Result<Self, RuleError> {
+    fn read(text: &Text) -> Result<Self, RuleError> {
         let select = Select {
             paths: Globs::new(text.all("path"))?,
             not: Globs::new(text.all("not"))?,
@@ -71,7 +74,7 @@ impl Static {
         Ok(Self { select, action: read_action(text)? })
     }
 
-    pub(super) fn write(&self, words: &mut Words) {
+    fn write(&self, words: &mut Words) {
         words.list("path", self.select.paths.patterns());
         words.list("not", self.select.not.patterns());
         words.list("kind", &self.select.kinds);
@@ -88,11 +91,17 @@ impl Static {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<(), ActionError> {
-        self.action.validate()
+    fn validate(&self) -> Result<(), RuleError> {
+        checked(&Self::DOC, self.action)
     }
 
-    pub(super) fn at_attach(&self, layer: &Layer) -> Decision {
+    fn interval(&self) -> Option<u64> {
+        None
+    }
+
+    fn begin(&self, _: &[Layer]) {}
+
+    fn at_attach(&self, layer: &Layer) -> Decision {
         match self.select.mismatch(layer) {
             Some(why) => Decision { action: Action::Off, reason: format!("not selected: {why}") },
             None => Decision {
@@ -100,6 +109,9 @@ impl Static {
                 reason: format!("selected by {}: {}", self.select, self.action),
             },
         }
+    }
+    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
+        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
     }
 }
 

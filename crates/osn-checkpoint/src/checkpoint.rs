@@ -1,0 +1,197 @@
+//! A checkpoint: recognised by its content, and listed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{CheckpointError, Problem, quoted};
+use crate::index::{Index, IndexError};
+use crate::order::natural;
+use crate::source::{DiskFolder, Folder};
+use crate::tensor::{StoredFile, Tensor};
+use crate::{safetensors, torch};
+
+/// Bytes that tell the format.
+const FIRST_BYTES: usize = 16;
+/// PROTO, with which every pickle since protocol 2 begins.
+const PICKLE_START: u8 = 0x80;
+
+/// The form that a checkpoint's file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// safetensors, one file.
+    Safetensors,
+    /// An index as JSON, and the files that it names.
+    Sharded,
+    /// The zip archive of `torch.save` since PyTorch 1.6, or of `torch.jit.save`.
+    TorchArchive,
+    /// The pickles of `torch.save` before PyTorch 1.6.
+    TorchLegacy,
+}
+
+/// The tensors of a checkpoint, of any format, and what the file says of itself.
+///
+/// Opening reads the description of the tensors alone; [`Tensor::read`] reads elements when they
+/// are asked for.
+///
+/// # Example
+///
+/// ```
+/// use osn_checkpoint::Checkpoint;
+///
+/// # let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/archive.pt");
+/// let checkpoint = Checkpoint::open(fixture)?;
+/// for tensor in checkpoint.tensors().iter().filter(|tensor| tensor.skip_reason().is_none()) {
+///     let mut elements = vec![0.0_f32; tensor.element_count()];
+///     tensor.read(0, &mut elements)?;
+/// }
+/// # Ok::<(), osn_checkpoint::CheckpointError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    format: Format,
+    tensors: Vec<Tensor>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Opens a file on disk; the shards of an index are looked for beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`], with the file and what is wrong with it, for everything that is not a
+    /// whole and honest checkpoint. No error takes long or much memory to find.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let path = path.as_ref();
+        let Some(name) = path.file_name() else {
+            return Err(CheckpointError {
+                file: path.display().to_string(),
+                problem: Problem::Folder,
+            });
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::open_in(&DiskFolder(folder.to_owned()), name)
+    }
+
+    /// Opens the file `name` of a folder, which may be in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::open`].
+    pub fn open_in(folder: &dyn Folder, name: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let file = open_file(folder, name.as_ref())?;
+        let checkpoint = match recognise(&file).map_err(|problem| file.blame(problem))? {
+            Format::Sharded => read_shards(folder, &file)?,
+            format => read_single(&file, format).map_err(|problem| file.blame(problem))?,
+        };
+        checkpoint.check_names().map_err(|problem| file.blame(problem))?;
+        Ok(checkpoint)
+    }
+
+    /// The form that the file has.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// All tensors: those of PyTorch in the order in which they were saved, others by name, with
+    /// numbers in names in the order of numbers.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// What the file says of itself, by key. Files of PyTorch say nothing.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    fn check_names(&self) -> Result<(), Problem> {
+        let mut names = HashSet::with_capacity(self.tensors.len());
+        match self.tensors.iter().find(|tensor| !names.insert(tensor.name())) {
+            Some(tensor) => Err(Problem::DuplicateName { name: quoted(tensor.name()) }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn open_file(folder: &dyn Folder, name: &Path) -> Result<Arc<StoredFile>, CheckpointError> {
+    let path = folder.path(name);
+    match folder.open(name) {
+        Ok(source) => Ok(Arc::new(StoredFile { path, source })),
+        Err(problem) => Err(CheckpointError { file: path, problem }),
+    }
+}
+
+/// Tells the format by the first bytes; the file's name does not matter.
+fn recognise(file: &StoredFile) -> Result<Format, Problem> {
+    let count = usize::try_from(file.source.byte_count()).unwrap_or(FIRST_BYTES);
+    let mut bytes = [0; FIRST_BYTES];
+    let bytes = &mut bytes[..count.min(FIRST_BYTES)];
+    file.source.read_exact_at(0, bytes)?;
+    let first_letter = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    match bytes {
+        [] => Err(Problem::Empty),
+        bytes if safetensors::recognises(bytes) => Ok(Format::Safetensors),
+        bytes if torch::recognises_archive(bytes) => Ok(Format::TorchArchive),
+        bytes if torch::recognises_legacy(bytes) => Ok(Format::TorchLegacy),
+        [PICKLE_START, ..] => Err(Problem::PlainPickle),
+        _ if first_letter == Some(&b'{') => Ok(Format::Sharded),
+        _ => Err(Problem::Unknown),
+    }
+}
+
+fn read_single(file: &Arc<StoredFile>, format: Format) -> Result<Checkpoint, Problem> {
+    let (tensors, metadata) = match format {
+        Format::Safetensors => {
+            let (mut tensors, metadata) = safetensors::read(file)?;
+            sort(&mut tensors);
+            (tensors, metadata)
+        }
+        Format::TorchArchive => (torch::read_archive(file)?, BTreeMap::new()),
+        Format::TorchLegacy => (torch::read_legacy(file)?, BTreeMap::new()),
+        Format::Sharded => return Err(IndexError::Nested.into()),
+    };
+    Ok(Checkpoint { format, tensors, metadata })
+}
+
+fn sort(tensors: &mut [Tensor]) {
+    tensors.sort_by(|left, right| natural(left.name(), right.name()));
+}
+
+fn read_shards(
+    folder: &dyn Folder,
+    index_file: &StoredFile,
+) -> Result<Checkpoint, CheckpointError> {
+    let index = Index::read(index_file.source.as_ref());
+    let index = index.map_err(|problem| index_file.blame(problem))?;
+    let mut tensors = Vec::new();
+    for (shard, names) in index.shards() {
+        let found = read_shard(folder, index_file, shard)?;
+        check_shard(&found, shard, &names).map_err(|error| index_file.blame(error))?;
+        tensors.extend(found);
+    }
+    sort(&mut tensors);
+    Ok(Checkpoint { format: Format::Sharded, tensors, metadata: index.metadata() })
+}
+
+fn read_shard(
+    folder: &dyn Folder,
+    index_file: &StoredFile,
+    shard: &str,
+) -> Result<Vec<Tensor>, CheckpointError> {
+    let source = folder.open(Path::new(shard)).map_err(|problem| {
+        index_file.blame(IndexError::Shard { shard: quoted(shard), problem: Box::new(problem) })
+    })?;
+    let file = Arc::new(StoredFile { path: folder.path(Path::new(shard)), source });
+    let read = recognise(&file).and_then(|format| read_single(&file, format));
+    Ok(read.map_err(|problem| file.blame(problem))?.tensors)
+}
+
+/// Sees that a shard holds what the index says; it may hold more.
+fn check_shard(found: &[Tensor], shard: &str, names: &[&str]) -> Result<(), IndexError> {
+    let found: HashSet<&str> = found.iter().map(Tensor::name).collect();
+    match names.iter().find(|name| !found.contains(**name)) {
+        Some(name) => Err(IndexError::MissingTensor { tensor: quoted(name), shard: quoted(shard) }),
+        None => Ok(()),
+    }
+}

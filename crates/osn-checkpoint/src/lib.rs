@@ -1,0 +1,35 @@
+//! Reads the weights in checkpoint files of any framework as data, measures them, and writes them normalized.
+//!
+//! [`Checkpoint::open`] takes safetensors, an index with its shards, and what PyTorch writes, and
+//! lists their tensors. Nothing in a file is ever executed, no file above 32 MiB can make it allocate
+//! more than its own size, and elements are read when they are asked for, a run at a time.
+
+mod checkpoint;
+mod dtype;
+mod error;
+mod held;
+mod index;
+mod inspect;
+mod measure;
+mod normalize;
+mod order;
+mod pickle;
+mod placement;
+mod safetensors;
+mod source;
+mod tensor;
+mod torch;
+
+pub use checkpoint::{Checkpoint, Format};
+pub use dtype::{Dtype, Real};
+pub use error::{CheckpointError, Problem};
+pub use held::{Held, StoredTriplet, TripletError, Writer, held};
+pub use index::IndexError;
+pub use inspect::{Inspection, Measured, Skipped, Stored, Totals};
+pub use measure::{MeasureError, MeasureParams, Measurement, measure};
+pub use normalize::{NormalizeError, NormalizeParams, Normalized, normalize};
+pub use pickle::PickleError;
+pub use safetensors::SafetensorsError;
+pub use source::{Folder, Source};
+pub use tensor::Tensor;
+pub use torch::TorchError;

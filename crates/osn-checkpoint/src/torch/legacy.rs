@@ -1,0 +1,100 @@
+//! The format of `torch.save` before PyTorch 1.6: pickles one after the other, then the storages.
+//!
+//! The pickles are a magic number, the version of the protocol, what is known of the system, the
+//! saved object, and the keys of the storages. For each key follow the number of elements as 8
+//! little-endian bytes, and the elements.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::TorchError;
+use super::storage::{StorageId, Storages};
+use super::walk;
+use crate::dtype::ByteOrder;
+use crate::error::Problem;
+use crate::pickle::{Limits, Node, Pickle, Value, read as read_pickle};
+use crate::placement::Region;
+use crate::source::Stream;
+use crate::tensor::{StoredFile, Tensor};
+
+/// The magic number as protocol 2 writes it: LONG1, 10 bytes, `0x1950a86a20f9469cfc6c`, STOP.
+const MAGIC: [u8; 13] =
+    [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
+const PROTOCOL_VERSION: i64 = 1001;
+
+/// Whether a file that starts with these bytes is of the older format.
+pub(crate) fn recognises(first_bytes: &[u8]) -> bool {
+    // PROTO and its number come before the magic number.
+    first_bytes.first() == Some(&0x80)
+        && first_bytes.get(2..).is_some_and(|rest| rest.starts_with(&MAGIC))
+}
+
+/// Lists the tensors of a file of the older format.
+pub(crate) fn read(file: &Arc<StoredFile>) -> Result<Vec<Tensor>, Problem> {
+    let source = file.source.as_ref();
+    let mut next = Next { file, at: 2 + MAGIC.len() as u64 };
+    if next.pickle()?.root != Value::Int(PROTOCOL_VERSION) {
+        return Err(TorchError::Legacy { part: "known version of its protocol" }.into());
+    }
+    next.pickle()?;
+    let object = next.pickle()?;
+    let keys = next.pickle()?;
+    let sizes = element_sizes(&object);
+    let mut stream = Stream::new(source, next.at, source.byte_count());
+    let regions = regions(&keys, &sizes, &mut stream)?;
+    // Whatever machine wrote it, the storages are little-endian.
+    let storages = Storages { regions, order: ByteOrder::Little };
+    Ok(walk::tensors(&object, "", file, &storages)?)
+}
+
+/// Pickles one after the other.
+struct Next<'a> {
+    file: &'a StoredFile,
+    at: u64,
+}
+
+impl Next<'_> {
+    fn pickle(&mut self) -> Result<Pickle, TorchError> {
+        let end = self.file.source.byte_count();
+        let limits = Limits::for_file(end);
+        let pickle = read_pickle(self.file.source.as_ref(), self.at, end, limits)?;
+        self.at = pickle.end;
+        Ok(pickle)
+    }
+}
+
+/// The bytes of an element of each storage that the object names.
+fn element_sizes(object: &Pickle) -> HashMap<&str, u64> {
+    let named = object.nodes().iter().filter_map(|node| match node {
+        Node::Persistent(name) => StorageId::read(object, *name),
+        _ => None,
+    });
+    let size = |id: StorageId| id.dtype.and_then(crate::dtype::Dtype::element_bytes).unwrap_or(1);
+    named.map(|id| (id.key, size(id) as u64)).collect()
+}
+
+fn regions(
+    keys: &Pickle,
+    sizes: &HashMap<&str, u64>,
+    stream: &mut Stream,
+) -> Result<HashMap<String, Region>, TorchError> {
+    let missing = TorchError::Legacy { part: "list of its storages" };
+    let keys_in_order = keys.list(keys.root).ok_or(missing)?;
+    let mut regions = HashMap::with_capacity(keys_in_order.len());
+    for &key in keys_in_order {
+        let key = keys.text(key).ok_or(TorchError::Legacy { part: "key for a storage" })?;
+        let size = sizes.get(key).copied();
+        let size = size.ok_or(TorchError::Legacy { part: "type for one of its storages" })?;
+        regions.insert(key.to_owned(), region(size, stream)?);
+    }
+    Ok(regions)
+}
+
+fn region(element_bytes: u64, stream: &mut Stream) -> Result<Region, TorchError> {
+    let cut_short = |_| TorchError::Legacy { part: "end: it is cut short, get it again" };
+    let elements = u64::from_le_bytes(stream.array().map_err(cut_short)?);
+    let byte_count = elements.saturating_mul(element_bytes);
+    let region = Region { start: stream.position(), byte_count };
+    stream.skip(byte_count).map_err(cut_short)?;
+    Ok(region)
+}

@@ -1,0 +1,85 @@
+//! Reads what `torch.save` and `torch.jit.save` write, without running any of it.
+
+mod archive;
+mod legacy;
+mod storage;
+mod walk;
+mod zip;
+
+use crate::error::Problem;
+use crate::pickle::PickleError;
+
+pub(crate) use archive::{read as read_archive, recognises as recognises_archive};
+pub(crate) use legacy::{read as read_legacy, recognises as recognises_legacy};
+
+/// What is wrong with a file of PyTorch.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TorchError {
+    /// The archive's directory is damaged.
+    #[error("its zip archive {problem}; the file may be cut short, get it again")]
+    Archive {
+        /// What is wrong, as the rest of the sentence.
+        problem: &'static str,
+    },
+    /// It is an archive of something else.
+    #[error("is a zip archive without a data.pkl, so torch.save has not written it")]
+    NoPickle,
+    /// A file of the archive is compressed or encrypted, which torch.save never does.
+    #[error("its entry {entry} is compressed or encrypted; save it again with torch.save")]
+    Packed {
+        /// The entry's name.
+        entry: String,
+    },
+    /// A file of the archive lies outside the archive.
+    #[error("its entry {entry} lies outside the file, which may be cut short; get it again")]
+    EntryOutside {
+        /// The entry's name.
+        entry: String,
+    },
+    /// The record of the byte order holds neither `little` nor `big`.
+    #[error("its byteorder is neither little nor big")]
+    ByteOrder,
+    /// The pickle is damaged.
+    #[error(transparent)]
+    Pickle(#[from] PickleError),
+    /// It begins like a file of the older format, and goes on unlike one.
+    #[error("begins like a file of torch.save, but has no {part}")]
+    Legacy {
+        /// What is missing.
+        part: &'static str,
+    },
+    /// A tensor's description is not what PyTorch writes.
+    #[error("tensor {tensor} is described by {problem}")]
+    Description {
+        /// The tensor's name.
+        tensor: String,
+        /// What is wrong, as the rest of the sentence.
+        problem: &'static str,
+    },
+    /// A tensor's storage is missing.
+    #[error("tensor {tensor} is in the storage {storage}, which the file does not have")]
+    MissingStorage {
+        /// The tensor's name.
+        tensor: String,
+        /// The storage's key.
+        storage: String,
+    },
+    /// A tensor reaches outside its storage, or its size overflows.
+    #[error("tensor {tensor} does not fit into its storage of {bytes} bytes")]
+    Outside {
+        /// The tensor's name.
+        tensor: String,
+        /// The size of the storage.
+        bytes: u64,
+    },
+    /// Names or nesting that grow far beyond the file, as only a hostile file has them.
+    #[error("its objects are nested too deeply or refer to each other too often")]
+    Tangled,
+}
+
+impl From<PickleError> for Problem {
+    fn from(error: PickleError) -> Self {
+        TorchError::from(error).into()
+    }
+}

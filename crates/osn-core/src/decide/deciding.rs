@@ -1,0 +1,54 @@
+//! What every rule is to the [`Decider`](super::Decider).
+
+use std::fmt;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Decision, RuleError, Signals,
+    rule::RuleDoc,
+    text::{Text, Words},
+};
+use crate::{Layer, Measurement};
+
+/// What a rule may look at when it decides; layers and measurements are in one order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) step: u64,
+    pub(super) layers: &'a [Layer],
+    pub(super) measurements: &'a [Measurement],
+    pub(super) signals: &'a Signals,
+}
+
+/// One rule: its parameters, how they are written, and what it decides.
+///
+/// A rule is pure. What it remembers is in its memory, which is saved with the run.
+pub(super) trait Deciding: Sized {
+    /// What it remembers between decisions.
+    type Memory: Clone + PartialEq + fmt::Debug + Serialize + DeserializeOwned;
+
+    /// What it does and can be told.
+    const DOC: RuleDoc;
+
+    /// Reads the parameters.
+    fn read(text: &Text) -> Result<Self, RuleError>;
+
+    /// Writes the parameters that are not at their default.
+    fn write(&self, words: &mut Words);
+
+    /// Checks that the parameters make sense.
+    fn validate(&self) -> Result<(), RuleError>;
+
+    /// How many optimizer steps lie between two decisions, or nothing if the first one stands.
+    fn interval(&self) -> Option<u64>;
+
+    /// What it remembers before its first decision.
+    fn begin(&self, layers: &[Layer]) -> Self::Memory;
+
+    /// The decision about a layer of which nothing is measured yet.
+    fn at_attach(&self, layer: &Layer) -> Decision;
+
+    /// Decides about every layer, in their order. Called only where there is an
+    /// [`interval`](Self::interval).
+    fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision>;
+}

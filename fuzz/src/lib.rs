@@ -1,0 +1,53 @@
+//! What every target does with the bytes that it is given.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use osn_checkpoint::{Checkpoint, CheckpointError, held};
+
+/// Elements that are read of one tensor, and the bytes beyond which a claim is a lie.
+const MOST: usize = 1 << 16;
+
+/// Opens the file `name` and uses all that it gives. An error must be one line.
+///
+/// # Errors
+///
+/// What the reader says.
+pub fn exercise(
+    files: &BTreeMap<String, Arc<[u8]>>,
+    name: &str,
+) -> Result<Checkpoint, CheckpointError> {
+    let checkpoint = Checkpoint::open_in(files, name).inspect_err(check_message)?;
+    read_tensors(&checkpoint);
+    for held in held(&checkpoint) {
+        let _ = held.stored();
+    }
+    Ok(checkpoint)
+}
+
+/// The same for a single file.
+///
+/// # Errors
+///
+/// As [`exercise`].
+pub fn exercise_bytes(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
+    exercise(&BTreeMap::from([("file".to_owned(), bytes.into())]), "file")
+}
+
+fn read_tensors(checkpoint: &Checkpoint) {
+    for tensor in checkpoint.tensors().iter().take(64) {
+        let (count, byte_count) = (tensor.element_count(), tensor.byte_count());
+        if tensor.skip_reason().is_none() {
+            let run = count.min(MOST);
+            tensor.read(count - run, &mut vec![0.0_f32; run]).expect("the bytes are there");
+        }
+        if byte_count <= MOST {
+            let _ = tensor.read_bytes(0, &mut vec![0; byte_count]);
+        }
+    }
+}
+
+fn check_message(error: &CheckpointError) {
+    let line = error.to_string();
+    assert!(!line.chars().any(char::is_control) && line.len() < 2000, "{line}");
+}
