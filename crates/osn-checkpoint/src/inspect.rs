@@ -41,7 +41,7 @@ pub struct Measured {
     pub sigma: Interval,
     /// The Frobenius norm of the entries.
     pub frobenius: f64,
-    /// ‖W‖²_F/σ²; none for a convolution as an operator, whose map has more entries.
+    /// `‖W‖²_F/σ²`; none for a convolution as an operator, whose map has more entries.
     pub stable_rank: Option<f64>,
     /// The largest singular values, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -93,6 +93,9 @@ pub struct Totals {
     pub median_stable_rank: Option<f64>,
 }
 
+/// The axis that stored vectors are for and uᵀ W v, or why there is none.
+type Place = Result<(usize, f64), TripletError>;
+
 /// Stored vectors are good where what they see of σ is this close to it.
 const GOOD_SHORTFALL: f64 = 0.01;
 
@@ -126,7 +129,7 @@ impl Inspection {
             let place = held.map(|held| (held, held.place()));
             let params = at_home(params, place.as_ref().and_then(|(_, place)| place.as_ref().ok()));
             match measure(tensor, &params) {
-                Ok(found) => self.list(tensor, found, place, &params),
+                Ok(found) => self.list(tensor, found, place.as_ref(), &params),
                 Err(error) => self.skip(tensor, error.to_string(), error.is_bad_file()),
             }
         }
@@ -155,13 +158,13 @@ impl Inspection {
         &mut self,
         tensor: &Tensor,
         found: Vec<Measurement>,
-        place: Option<(&Held, Result<(usize, f64), TripletError>)>,
+        place: Option<&(&Held, Place)>,
         params: &MeasureParams,
     ) {
         let is_cut = matches!(params.view, View::Blocks { .. });
         let is_matrix = matches!(params.view, View::Matrix | View::Reshaped);
         for (block, found) in found.into_iter().enumerate() {
-            let judged = place.as_ref().filter(|_| is_matrix);
+            let judged = place.filter(|_| is_matrix);
             let stored = judged.map(|(held, place)| judge(held, place, found.sigma));
             self.tensors.push(Measured {
                 file: tensor.file().to_owned(),
@@ -208,7 +211,7 @@ pub(crate) fn at_home(params: &MeasureParams, place: Option<&(usize, f64)>) -> M
 }
 
 /// Holds stored vectors against the weight that they belong to, whose σ lies in `sigma`.
-fn judge(held: &Held, place: &Result<(usize, f64), TripletError>, sigma: Interval) -> Stored {
+fn judge(held: &Held, place: &Place, sigma: Interval) -> Stored {
     let writer = match held.writer {
         Writer::TorchHook => "torch.nn.utils.spectral_norm",
         Writer::TorchParametrization => "torch.nn.utils.parametrizations.spectral_norm",

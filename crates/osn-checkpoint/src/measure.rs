@@ -46,7 +46,7 @@ pub struct Measurement {
     pub sigma: Interval,
     /// The Frobenius norm of the entries.
     pub frobenius: f64,
-    /// ‖A‖²_F/σ², where the map has the entries of the weight and no others.
+    /// `‖A‖²_F/σ²`, where the map has the entries of the weight and no others.
     pub stable_rank: Option<f64>,
     /// The largest singular values, as many as were asked for.
     pub leading: Vec<f64>,
@@ -170,7 +170,7 @@ fn measure_as<T: Real + Default + Into<f64> + Sync>(
     if is_plain && params.leading == 0 && bytes > HELD_BYTES {
         let layout = Layout::new(tensor.shape(), params.output_axis);
         let found = streamed::<T>(tensor, layout, &params.interval, PANEL_ELEMENTS)?;
-        return Ok(vec![measurement(tensor.shape(), found, Vec::new())]);
+        return Ok(vec![measurement(tensor.shape(), &found, Vec::new())]);
     }
     let mut entries = vec![T::default(); tensor.element_count()];
     tensor.read(0, &mut entries)?;
@@ -219,7 +219,7 @@ fn dense<T: Into<f64> + Copy + Sync>(
         0 => Vec::new(),
         count => leading_singular_values(entries, layout, count)?,
     };
-    Ok(measurement(shape, found, leading))
+    Ok(measurement(shape, &found, leading))
 }
 
 /// Nothing but the shape.
@@ -228,8 +228,8 @@ fn bare(shape: &[usize]) -> Measurement {
     Measurement { shape: shape.to_vec(), sigma, frobenius: 0.0, stable_rank: None, leading: vec![] }
 }
 
-fn measurement(shape: &[usize], found: GramEstimate, leading: Vec<f64>) -> Measurement {
-    let GramEstimate { sigma, frobenius, .. } = found;
+fn measurement(shape: &[usize], found: &GramEstimate, leading: Vec<f64>) -> Measurement {
+    let GramEstimate { sigma, frobenius, .. } = *found;
     let stable_rank = Some(stable_rank(frobenius, sigma.value));
     Measurement { sigma, frobenius, stable_rank, leading, ..bare(shape) }
 }
@@ -359,7 +359,7 @@ mod tests {
     /// A file with one tensor of 1 to 5,040 in thousandths, signs mixed.
     fn checkpoint(folder: &std::path::Path, shape: &[usize]) -> Checkpoint {
         let path = folder.join("one.safetensors");
-        let values = (1..=5040_u32).map(|i| (f64::from(i) * 1.7).sin() as f32 * i as f32 / 1000.0);
+        let values = (1..=5040_u16).map(|i| (f32::from(i) * 1.7).sin() * f32::from(i) / 1000.0);
         let data: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
         let view =
             safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.to_vec(), &data);

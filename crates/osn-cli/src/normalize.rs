@@ -25,7 +25,9 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
         NormalizeError::Write { .. } => Failure::failed(error),
         _ => Failure::bad_input(format!("{}: {error}", args.input.display())),
     })?;
-    done.iter().for_each(|weight| eprintln!("{}", line(weight)));
+    for weight in &done {
+        eprintln!("{}", line(weight));
+    }
     eprintln!("wrote {}", args.output.display());
     Ok(ExitCode::SUCCESS)
 }

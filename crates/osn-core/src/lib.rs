@@ -39,8 +39,9 @@ pub use complexity::{
 pub use conv_map::ConvMap;
 pub use convolution::{Boundary, Convolution, Geometry, GeometryError};
 pub use decide::{
-    Adversarial, Always, Cap, Decider, Decision, Never, ParameterDoc, Rule, RuleDoc, RuleError,
-    Signals, Static,
+    Adversarial, Always, Arm, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
+    Gradient, Learned, Never, ParameterDoc, Patience, Random, Rule, RuleDoc, RuleError, Schedule,
+    Signals, Slope, Static, TargetAction, UnknownTargetAction,
 };
 pub use estimate::{Bound, Estimate, EstimateError, stable_rank, start_vector};
 pub use exact::{exact, singular_values};

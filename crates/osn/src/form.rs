@@ -1,5 +1,7 @@
 //! How a held weight is cut into blocks, and which linear maps each block is.
 
+use std::slice;
+
 use osn_core::{Geometry, Layout, View};
 use serde::{Deserialize, Serialize};
 
@@ -25,16 +27,17 @@ pub(crate) struct Cut {
 /// The maps of one block; its σ is their mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Maps {
-    One([Map; 1]),
+    Matrix(Layout),
     /// The two reshapings of a convolution.
-    Mean([Map; 2]),
+    Reshapings([Layout; 2]),
+    Convolution(Geometry),
 }
 
 /// One linear map, with one `u` and one `v`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Map {
-    Dense(Layout),
-    Convolution(Geometry),
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Map<'a> {
+    Matrix(&'a Layout),
+    Convolution(&'a Geometry),
 }
 
 impl Form {
@@ -53,20 +56,20 @@ impl Form {
             return Err(AttachError::NotAMatrix { path: path.to_owned(), shape: shape.to_vec() });
         }
         let whole = Cut { outer: 1, count: 1, inner: shape.iter().product() };
-        let dense = |shape: &[usize]| Maps::one(Map::Dense(Layout::new(shape, axis)));
+        let matrix = |shape: &[usize]| Maps::Matrix(Layout::new(shape, axis));
         let (cut, maps) = match view {
             View::Bidirectional if shape.len() > 2 => (whole, Maps::both(shape, axis)),
             View::Operator(convolution) => {
                 let geometry = convolution
                     .geometry(shape)
                     .map_err(|source| AttachError::Convolution { path: path.to_owned(), source })?;
-                (whole, Maps::one(Map::Convolution(geometry)))
+                (whole, Maps::Convolution(geometry))
             }
             View::Blocks { axis, count } => {
                 let cut = Cut::new(path, shape, *axis, *count)?;
-                (cut, dense(&block_shape(shape, *axis, *count)))
+                (cut, matrix(&block_shape(shape, *axis, *count)))
             }
-            _ => (whole, dense(shape)),
+            _ => (whole, matrix(shape)),
         };
         Ok(Self { cut, maps, gradient })
     }
@@ -98,59 +101,57 @@ impl Cut {
 }
 
 impl Maps {
-    fn one(map: Map) -> Self {
-        Self::One([map])
-    }
-
     /// Rows along the output axis, then along the input axis, which is the first other one.
     fn both(shape: &[usize], output_axis: usize) -> Self {
         let input_axis = usize::from(output_axis == 0);
-        Self::Mean([output_axis, input_axis].map(|axis| Map::Dense(Layout::new(shape, axis))))
+        Self::Reshapings([output_axis, input_axis].map(|axis| Layout::new(shape, axis)))
     }
 
-    pub(crate) fn as_slice(&self) -> &[Map] {
-        match self {
-            Self::One(map) => map,
-            Self::Mean(maps) => maps,
-        }
-    }
-
-    /// The map, where there is one and it is a matrix.
-    pub(crate) fn layouts(&self) -> Option<Vec<Layout>> {
-        let layout = |map: &Map| match map {
-            Map::Dense(layout) => Some(*layout),
-            Map::Convolution(_) => None,
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Map<'_>> {
+        let matrices = self.matrices().unwrap_or_default().iter().map(Map::Matrix);
+        let convolution = match self {
+            Self::Convolution(geometry) => Some(Map::Convolution(geometry)),
+            _ => None,
         };
-        self.as_slice().iter().map(layout).collect()
+        matrices.chain(convolution)
+    }
+
+    /// The maps, where they are matrices.
+    pub(crate) fn matrices(&self) -> Option<&[Layout]> {
+        match self {
+            Self::Matrix(layout) => Some(slice::from_ref(layout)),
+            Self::Reshapings(layouts) => Some(layouts),
+            Self::Convolution(_) => None,
+        }
     }
 
     /// The length of all `u` of a block.
     pub(crate) fn rows(&self) -> usize {
-        self.as_slice().iter().map(Map::rows).sum()
+        self.iter().map(Map::rows).sum()
     }
 
     /// The length of all `v` of a block.
     pub(crate) fn cols(&self) -> usize {
-        self.as_slice().iter().map(Map::cols).sum()
+        self.iter().map(Map::cols).sum()
     }
 
     /// Each map's share of σ and of its gradient.
     pub(crate) fn share(&self) -> f64 {
-        1.0 / self.as_slice().len() as f64
+        1.0 / self.iter().count() as f64
     }
 }
 
-impl Map {
-    pub(crate) fn rows(&self) -> usize {
+impl Map<'_> {
+    pub(crate) fn rows(self) -> usize {
         match self {
-            Self::Dense(layout) => layout.rows,
+            Self::Matrix(layout) => layout.rows,
             Self::Convolution(geometry) => geometry.rows(),
         }
     }
 
-    pub(crate) fn cols(&self) -> usize {
+    pub(crate) fn cols(self) -> usize {
         match self {
-            Self::Dense(layout) => layout.cols(),
+            Self::Matrix(layout) => layout.cols(),
             Self::Convolution(geometry) => geometry.cols(),
         }
     }

@@ -84,7 +84,7 @@ pub(crate) fn refresh<const D: usize>(
     let state = state.without_autodiff();
     #[cfg(feature = "flex")]
     if matches!(weight.device().as_dispatch(), DispatchDevice::Flex(_))
-        && request.maps.layouts().is_some()
+        && request.maps.matrices().is_some()
     {
         let (u, v, state) = Dispatch::refresh(
             weight.into_dispatch(),
@@ -106,12 +106,12 @@ pub(crate) fn composed<const D: usize>(
 ) -> Codes {
     let weight = weight.cast(FloatDType::F32);
     let mut row = 0;
-    let iterations = request.maps.as_slice().iter().map(|map| {
+    let iterations = request.maps.iter().map(|map| {
         let before = u.clone().narrow(0, row, map.rows()).cast(FloatDType::F32).div_scalar(UNIT);
         row += map.rows();
         iterate(&weight, before, map)
     });
-    let all = iterations.reduce(|one, other| one.and(other)).expect("a block has a map");
+    let all = iterations.reduce(Iteration::and).expect("a block has a map");
     let Iteration { u: u_new, v: v_new, sigma, ratio, moved, finite } = all;
     let new_state = next_state(sigma * request.maps.share(), ratio, &moved, &state, request.dial);
     (
@@ -149,7 +149,7 @@ impl Iteration {
 }
 
 /// `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`.
-fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: &Map) -> Iteration {
+fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: Map) -> Iteration {
     let (v, sigma_before) = normalized(apply_transpose(weight, before, map));
     let (u, sigma) = normalized(apply(weight, v.clone(), map));
     let moved = sigma
@@ -162,9 +162,9 @@ fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: &Map) -> 
 }
 
 /// `A x`.
-fn apply<const D: usize>(weight: &Tensor<D>, x: Tensor<1>, map: &Map) -> Tensor<1> {
+fn apply<const D: usize>(weight: &Tensor<D>, x: Tensor<1>, map: Map) -> Tensor<1> {
     match map {
-        Map::Dense(layout) => {
+        Map::Matrix(layout) => {
             as_matrix(weight.clone(), *layout).matmul(x.unsqueeze_dim::<2>(1)).squeeze_dim(1)
         }
         Map::Convolution(geometry) => Tensor::from_dispatch(convolution::apply::<Dispatch>(
@@ -176,9 +176,9 @@ fn apply<const D: usize>(weight: &Tensor<D>, x: Tensor<1>, map: &Map) -> Tensor<
 }
 
 /// `Aᵀ y`.
-fn apply_transpose<const D: usize>(weight: &Tensor<D>, y: Tensor<1>, map: &Map) -> Tensor<1> {
+fn apply_transpose<const D: usize>(weight: &Tensor<D>, y: Tensor<1>, map: Map) -> Tensor<1> {
     match map {
-        Map::Dense(layout) => as_matrix(weight.clone(), *layout)
+        Map::Matrix(layout) => as_matrix(weight.clone(), *layout)
             .transpose()
             .matmul(y.unsqueeze_dim::<2>(1))
             .squeeze_dim(1),
@@ -322,7 +322,7 @@ mod tests {
         let [outer, rows, inner] = weight.dims();
         let layout = Layout { outer, rows, inner };
         let dial = Dial { action, amount: 0.75 };
-        let request = Refresh { maps: Maps::One([Map::Dense(layout)]), dial, step: 9 };
+        let request = Refresh { maps: Maps::Matrix(layout), dial, step: 9 };
         let codes = start(rows, layout.cols(), &weight.device());
         let fast = refresh(weight.clone(), codes.clone(), request);
         [fast, composed(weight.clone(), codes, request)].map(|(u, v, state)| {

@@ -37,7 +37,7 @@ fn measure(
     v: &mut Vec<f64>,
 ) -> Result<Measurement, EstimateError> {
     let (mut sigma, mut residual) = (0.0, 0.0_f64);
-    for map in maps.as_slice() {
+    for map in maps.iter() {
         let estimate = estimate(block, map)?;
         sigma += maps.share() * estimate.sigma;
         residual = residual.max(estimate.residual);
@@ -47,9 +47,9 @@ fn measure(
     Ok(Measurement::new(sigma, residual))
 }
 
-fn estimate(block: &[f32], map: &Map) -> Result<Estimate, EstimateError> {
+fn estimate(block: &[f32], map: Map) -> Result<Estimate, EstimateError> {
     match map {
-        Map::Dense(layout) => {
+        Map::Matrix(layout) => {
             let shape = [layout.outer, layout.rows, layout.inner];
             leading(&DenseMap::from_tensor(block, &shape, 1)?)
         }

@@ -148,7 +148,7 @@ fn the_bidirectional_mean_is_held_at_its_target() {
         let (mut model, mut osn) = plan.attach(bare(shape)).unwrap();
         settle(&mut model, &mut osn);
         let weight = values(model.weight.val());
-        let mean = (reshaped(&weight, &shape, 0) + reshaped(&weight, &shape, 1)) / 2.0;
+        let mean = f64::midpoint(reshaped(&weight, &shape, 0), reshaped(&weight, &shape, 1));
         close(mean, 0.7, 1e-4);
     }
 }
@@ -265,7 +265,7 @@ impl Seen {
     }
 }
 
-fn check_gradient<const D: usize>(shape: [usize; D], axis: usize, view: View, maps: &[Maps]) {
+fn check_gradient<const D: usize>(shape: [usize; D], axis: usize, view: &View, maps: &[Maps]) {
     let model = bare(shape);
     let plan = Plan::new().select("weight").view(view.clone()).output_axis(axis);
     let (model, _) = plan.attach(model).unwrap();
@@ -298,7 +298,7 @@ fn the_gradient_of_every_view_is_that_of_its_function() {
     let shape = [4, 3, 2, 5];
     for axis in [0, 1] {
         let both = [axis, 1 - axis].map(|axis| Seen::Dense(shape.to_vec(), axis));
-        check_gradient(shape, axis, View::Bidirectional, &whole(120, both.into()));
+        check_gradient(shape, axis, &View::Bidirectional, &whole(120, both.into()));
     }
     let convolutions = [
         Convolution::new([5, 6]).stride([2, 1]).groups(2),
@@ -307,7 +307,7 @@ fn the_gradient_of_every_view_is_that_of_its_function() {
     ];
     for convolution in convolutions {
         let seen = Seen::Convolution(convolution.geometry(&shape).unwrap());
-        check_gradient(shape, 0, View::Operator(convolution), &whole(120, vec![seen]));
+        check_gradient(shape, 0, &View::Operator(convolution), &whole(120, vec![seen]));
     }
     // Cut along the first axis, the elements of a block are neighbours; along the second not.
     for (axis, block_shape) in [(0, [2, 6]), (1, [4, 3])] {
@@ -316,7 +316,7 @@ fn the_gradient_of_every_view_is_that_of_its_function() {
             let views = vec![Seen::Dense(block_shape.to_vec(), 1)];
             Maps { elements: (0..24).filter(inside).collect(), views }
         });
-        check_gradient([4, 6], 1, View::Blocks { axis, count: 2 }, &blocks);
+        check_gradient([4, 6], 1, &View::Blocks { axis, count: 2 }, &blocks);
     }
 }
 
@@ -355,7 +355,9 @@ fn the_chosen_norm_is_at_its_target_after_training() {
             }
             _ => vec![written_out([1, 3, 6, 6], |image| conv.forward(image))],
         };
-        sigmas.into_iter().for_each(|sigma| close(sigma, 1.5, 1e-3));
+        for sigma in sigmas {
+            close(sigma, 1.5, 1e-3);
+        }
     }
 }
 

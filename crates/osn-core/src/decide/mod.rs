@@ -2,23 +2,45 @@
 //! the decider's own state.
 
 mod always;
+mod balance;
+mod bandit;
+mod budget;
 mod cap;
 mod deciding;
+mod gradient;
+mod learned;
+mod metric;
 mod never;
+mod patience;
+mod random;
 mod rule;
+mod schedule;
 mod signals;
+mod slope;
 mod r#static;
+mod target_action;
+mod target_control;
 mod text;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     always::Always,
+    balance::Balance,
+    bandit::{Arm, Bandit},
+    budget::{Budget, BudgetWeights},
     cap::Cap,
+    gradient::Gradient,
+    learned::Learned,
     never::Never,
+    patience::Patience,
+    random::Random,
     rule::{ParameterDoc, Rule, RuleDoc, RuleError},
+    schedule::Schedule,
     signals::{Adversarial, Signals},
+    slope::Slope,
     r#static::Static,
+    target_action::{TargetAction, UnknownTargetAction},
 };
 use self::{deciding::Context, rule::Memory};
 use crate::{Action, Layer, Measurement};
@@ -164,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_decider_read_back_midway_goes_on_identically() {
-        for text in ["cap:dwell=50", "always", "never", "static:position=last"] {
+        for text in ["cap:dwell=50", "always", "never", "static:position=last", "budget", "learned"]
+        {
             let mut original = Decider::new(Rule::parse(text).unwrap(), layers(2)).unwrap();
             for step in (0..500).step_by(10) {
                 original.decide(step, &wave(step), &Signals::new());

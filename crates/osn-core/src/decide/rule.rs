@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Always, Cap, Decision, Never, Static,
+    Always, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, Never, Patience, Random,
+    Schedule, Slope, Static,
     deciding::{Context, Deciding},
     text::{Text, Words},
 };
@@ -98,6 +99,24 @@ rules! {
     Static,
     /// Holds a layer down while its σ is above a cap.
     Cap,
+    /// Holds every layer at planned steps.
+    Schedule,
+    /// Holds the discriminator's separation.
+    Balance,
+    /// Holds the discriminator's slope.
+    Slope,
+    /// Holds the ratio of the first layer's gradient to the last one's.
+    Gradient,
+    /// Holds each layer or not by lot.
+    Random,
+    /// Holds the product of all σ within a total.
+    Budget,
+    /// Tries another target when a reported metric stalls.
+    Patience,
+    /// Plays targets against each other.
+    Bandit,
+    /// Learns for each layer how far it is held, from a held-out loss.
+    Learned,
 }
 
 /// What a rule does and what it can be told.
@@ -254,6 +273,28 @@ pub(super) fn checked(doc: &RuleDoc, action: Action) -> Result<(), RuleError> {
     action.validate().map_err(|source| RuleError::Action { rule: doc.name, source })
 }
 
+/// Checks one parameter, of which something must hold.
+pub(super) fn required(
+    doc: &RuleDoc,
+    holds: bool,
+    key: &'static str,
+    value: impl fmt::Display,
+    expected: &str,
+) -> Result<(), RuleError> {
+    let bad_value = || RuleError::BadValue {
+        rule: doc.name,
+        key,
+        value: value.to_string(),
+        expected: expected.to_owned(),
+    };
+    if holds { Ok(()) } else { Err(bad_value()) }
+}
+
+/// Checks the number of optimizer steps between two decisions.
+pub(super) fn required_interval(doc: &RuleDoc, interval: u64) -> Result<(), RuleError> {
+    required(doc, interval > 0, "interval", interval, "at least 1")
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.label())
@@ -301,7 +342,8 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let names = "expected one of never, always, static, cap";
+        let names = "expected one of never, always, static, cap, schedule, balance, \
+                     slope, gradient, random, budget, patience, bandit, learned";
         assert_eq!(message("allways"), format!("unknown rule `allways`: {names}"));
         assert_eq!(message(""), format!("unknown rule ``: {names}"));
         assert_eq!(
@@ -366,6 +408,13 @@ mod tests {
             "static",
             "static:action=off",
             "static:target=1.5",
+            "schedule:on=10,off=5000,period=400,duty=0.25,target=2,end_target=8,from=1,until=9,action=cap,\
+             interval=5",
+            "balance:set_point=0.5,start=2,min=0.7,max=7.4,gain=0.003,proportional=0,action=cap,interval=5",
+            "slope:set_point=3,ceiling=0.8,start=2,min=0.7,max=7.4,gain=0.003,proportional=0.1,action=cap,\
+             interval=5",
+            "gradient:band=1,calibrate=50,start=2,min=0.7,max=7.4,gain=0.003,action=cap,interval=5",
+            "random:target=2,duty=0.25,dwell=50,seed=7,action=cap,interval=5",
             "static:path=blocks.{0,1}.**,path=head.[!,]*,not=**.bias,kind=conv,kind=conv_transpose,\
              network=discriminator,position=second_to_last,position=3,action=cap,target=2,sharpness=4",
         ] {

@@ -47,7 +47,7 @@ impl SpectralOps for Flex {
             return grad;
         }
         let is_f32 = grad.dtype() == DType::F32 && weight.dtype() == DType::F32;
-        if !is_f32 || form.maps.layouts().is_none() {
+        if !is_f32 || form.maps.matrices().is_none() {
             return composed_backward::<Self>(grad, weight, u, v, state, form);
         }
         if read.strength == 0.0 || form.gradient == SigmaGradient::Detached {
@@ -81,7 +81,7 @@ fn backward_in_place(
     let (start, len) = (grad.layout().start_offset(), grad.layout().num_elements());
     let storage = &mut grad.storage_mut::<f32>()[start..start + len];
     let (mut u, mut v, mut scale) = (u, v, state.scale as f32);
-    for layout in form.maps.layouts().unwrap_or_default() {
+    for &layout in form.maps.matrices().unwrap_or_default() {
         let (this_u, this_v);
         ((this_u, u), (this_v, v)) = (u.split_at(layout.rows), v.split_at(layout.cols()));
         kernel::scale_minus_outer(storage, layout, scale, factor as f32, this_u, this_v);
@@ -120,7 +120,7 @@ impl RefreshOps for Flex {
 fn iterate_all(weight: &[f32], u: &[f32], maps: &Maps) -> Step {
     let (mut all_u, mut all_v, mut mean, mut worst) = (Vec::new(), Vec::new(), 0.0, 0.0_f64);
     let mut rest = u;
-    for layout in maps.layouts().expect("refresh composes the maps that are no matrix") {
+    for &layout in maps.matrices().unwrap_or_default() {
         let (this, behind) = rest.split_at(layout.rows);
         rest = behind;
         match power_iteration(weight, this, layout) {

@@ -244,13 +244,13 @@ fn sigma_gradient<B: Backend>(
     let decode = |codes| B::float_mul_scalar(B::int_into_float(codes, dtype), unit.into());
     let (u, v) = (decode(u), decode(v));
     let (mut row, mut column) = (0, 0);
-    let gradients = maps.as_slice().iter().map(|map| {
+    let gradients = maps.iter().map(|map| {
         let (rows, columns) = (row..row + map.rows(), column..column + map.cols());
         (row, column) = (rows.end, columns.end);
         let u = B::float_slice(u.clone(), &[Slice::from(rows)]);
         let v = B::float_slice(v.clone(), &[Slice::from(columns)]);
         let gradient = match map {
-            Map::Dense(layout) => outer::<B>(u, v, *layout),
+            Map::Matrix(layout) => outer::<B>(u, v, *layout),
             Map::Convolution(geometry) => convolution::kernel_gradient::<B>(u, v, geometry),
         };
         let count = gradient.shape().num_elements();
@@ -311,7 +311,7 @@ mod tests {
 
     fn dense(layout: Layout, gradient: SigmaGradient) -> Form {
         let inner = layout.outer * layout.rows * layout.inner;
-        let maps = Maps::One([Map::Dense(layout)]);
+        let maps = Maps::Matrix(layout);
         Form { cut: Cut { outer: 1, count: 1, inner }, maps, gradient }
     }
 

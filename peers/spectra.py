@@ -2,7 +2,7 @@
 
     python3 -m venv .venv && .venv/bin/pip install torch numpy scipy safetensors
     cargo build --release
-    .venv/bin/python peers/inspect.py MODEL.safetensors
+    .venv/bin/python peers/spectra.py MODEL.safetensors
 
 The three take turns, round by round, on the same cores; medians over the rounds. osn is timed as a
 whole process, from its start to its printed JSON, with the file read by it; the others are timed on

@@ -1,0 +1,167 @@
+//! `osn inspect` and `osn normalize` as their user runs them.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use serde_json::Value;
+
+fn osn() -> Command {
+    Command::cargo_bin("osn").unwrap()
+}
+
+fn fixture(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../osn-checkpoint/tests/fixtures");
+    folder.join(name)
+}
+
+/// A safetensors file of one tensor of f32.
+fn write(path: &Path, name: &str, shape: &[usize], values: &[f32]) {
+    let header = serde_json::json!({
+        name: { "dtype": "F32", "shape": shape, "data_offsets": [0, values.len() * 4] }
+    });
+    let header = header.to_string();
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    fs::write(path, bytes).unwrap();
+}
+
+fn inspected(path: &Path) -> Value {
+    let output = osn().args(["inspect", "--json"]).arg(path).output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn json_on_standard_output_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    write(&path, "fc.weight", &[2, 2], &[3.0, 0.0, 0.0, 4.0]);
+    let output = osn().args(["inspect", "--json"]).arg(&path).output().unwrap();
+    assert!(output.stderr.is_empty());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tensor = &report["tensors"][0];
+    assert_eq!((&report["schema"], &tensor["name"]), (&Value::from(1), &Value::from("fc.weight")));
+    let bound = |name: &str| tensor["sigma"][name].as_f64().unwrap();
+    assert!(bound("lower") <= 4.0 && 4.0 <= bound("upper"));
+    assert!((tensor["stable_rank"].as_f64().unwrap() - 25.0 / 16.0).abs() < 1e-5);
+}
+
+#[test]
+fn the_table_names_every_weight_and_says_what_was_left_out() {
+    let table = osn().arg("inspect").arg(fixture("spectral_hook.pt")).assert().success();
+    let text = String::from_utf8(table.get_output().stdout.clone()).unwrap();
+    for part in ["conv.weight_orig", "fc.weight_orig", "skipped", "product of all σ", "are good"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "no colours in a pipe");
+}
+
+#[test]
+fn selecting_and_views_do_what_they_say() {
+    let names = |arguments: &[&str]| -> Vec<(String, String)> {
+        let file = fixture("plain.safetensors");
+        let output = osn().args(["inspect", "--json"]).args(arguments).arg(file).output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let tensors = report["tensors"].as_array().unwrap();
+        tensors.iter().map(|tensor| (text(&tensor["name"]), text(&tensor["view"]))).collect()
+    };
+    let all = names(&[]);
+    assert!(!all.is_empty() && all.iter().all(|(_, view)| view == "reshaped"));
+    assert!(names(&["--select", "no.such.name"]).is_empty());
+    assert_eq!(names(&["--select", &all[0].0]).len(), 1);
+    assert!(names(&["--view", "matrix"]).iter().all(|(_, view)| view == "matrix"));
+}
+
+#[test]
+fn a_normalized_file_is_at_its_target_when_it_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) =
+        (folder.path().join("in.safetensors"), folder.path().join("out.safetensors"));
+    write(&input, "fc.weight", &[2, 3], &[3.0, 1.0, -2.0, 0.5, 4.0, 1.5]);
+    let run = || {
+        let mut command = osn();
+        command.arg("normalize").args([&input, &output]).args(["--target", "0.5"]);
+        command
+    };
+    run().assert().success().stdout("").stderr(predicate::str::contains("σ"));
+    let sigma = inspected(&output)["tensors"][0]["sigma"]["value"].as_f64().unwrap();
+    assert!((sigma / 0.5 - 1.0).abs() < 1e-6, "{sigma}");
+    osn()
+        .arg("normalize")
+        .args([&input, &input])
+        .args(["--target", "1"])
+        .assert()
+        .code(2)
+        .stderr(predicate::str::contains("the input itself"));
+    osn().arg("normalize").args([&input, &output]).args(["--target", "-1"]).assert().code(2);
+}
+
+/// One line on standard error, nothing on standard output, exit code 2.
+fn refused(arguments: &[&Path]) -> String {
+    let output = osn().arg("inspect").args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(text.trim_end().lines().count(), 1, "{text}");
+    assert!(text.starts_with("error: "), "{text}");
+    text
+}
+
+#[test]
+fn what_is_no_checkpoint_is_one_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let file = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        refused(&[&path])
+    };
+    assert!(file(b"").contains("empty"));
+    file(b"not a checkpoint at all");
+    file(&[u8::MAX >> 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
+    file(&[0x80, 2, b'.']);
+    file(b"PK\x03\x04 no archive");
+    let whole = fs::read(fixture("archive.pt")).unwrap();
+    file(&whole[..whole.len() / 2]);
+    let whole = fs::read(fixture("plain.safetensors")).unwrap();
+    file(&whole[..whole.len() - 1]);
+    refused(&[folder.path()]);
+    refused(&[&folder.path().join("missing.pt")]);
+    let index = folder.path().join("model.safetensors.index.json");
+    fs::write(&index, r#"{"weight_map":{"a":"gone.safetensors"}}"#).unwrap();
+    assert!(refused(&[&index]).contains("gone.safetensors"));
+    fs::write(&index, r#"{"weight_map":{"a":"../../etc/passwd"}}"#).unwrap();
+    refused(&[&index]);
+}
+
+#[test]
+fn a_bad_entry_is_named_and_the_rest_is_still_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    write(&path, "fc.weight", &[2, 2], &[1.0, 2.0, f32::INFINITY, 4.0]);
+    let output = osn().args(["inspect", "--json"]).arg(&path).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("fc.weight") && text.contains("entry 2"), "{text}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["skipped"][0]["name"], "fc.weight");
+}
+
+#[test]
+fn bad_views_say_what_would_be_good() {
+    let message = |arguments: &[&str]| {
+        let file = fixture("plain.safetensors");
+        let output = osn().arg("inspect").args(arguments).arg(file).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(message(&["--view", "sideways"]).contains("reshaped"));
+    assert!(message(&["--view", "operator"]).contains("--input-size"));
+    assert!(message(&["--input-size", "8,8"]).contains("operator"));
+    assert!(message(&["--tolerance", "2"]).contains("between 0 and 1"));
+    assert!(message(&["--select", "a.[b"]).contains("glob"));
+}

@@ -1,0 +1,84 @@
+//! How a rule that moves a target applies it.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    RuleError,
+    rule::ParameterDoc,
+    text::{Text, Words},
+};
+use crate::Action;
+
+/// How a target is applied to a layer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetAction {
+    /// The layer is scaled up or down to the target.
+    #[default]
+    Normalize,
+    /// The layer is scaled down to the target where it is larger, by a hard cap, and never up.
+    Cap,
+}
+
+/// A word that names no way to apply a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is no way to apply a target: expected {}", TargetAction::EXPECTED)]
+pub struct UnknownTargetAction {
+    /// The word.
+    pub name: String,
+}
+
+impl TargetAction {
+    pub(super) const DOC: ParameterDoc = ParameterDoc {
+        name: "action",
+        default: "normalize",
+        meaning: "how the target is applied: normalize or cap",
+    };
+
+    const EXPECTED: &'static str = "normalize or cap";
+
+    /// The action with a target.
+    pub fn with_target(self, target: f64) -> Action {
+        match self {
+            TargetAction::Normalize => Action::Normalize { target },
+            TargetAction::Cap => Action::Cap { target, sharpness: f64::INFINITY },
+        }
+    }
+
+    /// The action's name, as in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            TargetAction::Normalize => "normalize",
+            TargetAction::Cap => "cap",
+        }
+    }
+
+    pub(super) fn read(text: &Text) -> Result<Self, RuleError> {
+        let word = text.one(Self::DOC.name).unwrap_or(Self::DOC.default);
+        word.parse().map_err(|_| text.bad_value(Self::DOC.name, word, Self::EXPECTED))
+    }
+
+    pub(super) fn write(self, words: &mut Words) {
+        words.list(Self::DOC.name, (self != Self::default()).then_some(self));
+    }
+}
+
+impl fmt::Display for TargetAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for TargetAction {
+    type Err = UnknownTargetAction;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "normalize" => Ok(TargetAction::Normalize),
+            "cap" => Ok(TargetAction::Cap),
+            name => Err(UnknownTargetAction { name: name.to_owned() }),
+        }
+    }
+}
