@@ -8,6 +8,7 @@ use osn_core::{DenseMap, EstimateError, LinearMap};
 use crate::checkpoint::Checkpoint;
 use crate::dtype::Dtype;
 use crate::error::CheckpointError;
+use crate::measure::read_whole;
 use crate::tensor::Tensor;
 
 /// Who wrote the state of a weight.
@@ -115,16 +116,12 @@ impl Held {
     ///
     /// [`TripletError`], also where the file cannot be read.
     pub fn place(&self) -> Result<(usize, f64), TripletError> {
-        let (shape, count) = (self.weight.shape(), self.weight.element_count());
+        let shape = self.weight.shape();
         let stored = self.stored()?;
         if self.weight.dtype() == Dtype::F64 {
-            let mut entries = vec![0.0_f64; count];
-            self.weight.read(0, &mut entries)?;
-            stored.place_in(&entries, shape)
+            stored.place_in(&read_whole::<f64>(&self.weight)?, shape)
         } else {
-            let mut entries = vec![0.0_f32; count];
-            self.weight.read(0, &mut entries)?;
-            stored.place_in(&entries, shape)
+            stored.place_in(&read_whole::<f32>(&self.weight)?, shape)
         }
     }
 }

@@ -6,6 +6,8 @@ use osn_core::{
     stable_rank,
 };
 
+use rayon::prelude::*;
+
 use crate::dtype::{Dtype, Real};
 use crate::error::CheckpointError;
 use crate::tensor::Tensor;
@@ -13,6 +15,8 @@ use crate::tensor::Tensor;
 /// Tensors of up to this many bytes, as the numbers that they are read as, are read whole; larger
 /// ones in panels of as much.
 const HELD_BYTES: usize = 64 << 20;
+/// Elements that one core reads at a time.
+const READ_ELEMENTS: usize = 1 << 18;
 /// Elements of one panel of a larger tensor.
 const PANEL_ELEMENTS: usize = 4 << 20;
 
@@ -161,7 +165,7 @@ fn check_blocks(shape: &[usize], axis: usize, count: usize) -> Result<(), Measur
     }
 }
 
-fn measure_as<T: Real + Default + Into<f64> + Sync>(
+fn measure_as<T: Real + Default + Into<f64> + Send + Sync>(
     tensor: &Tensor,
     params: &MeasureParams,
 ) -> Result<Vec<Measurement>, MeasureError> {
@@ -172,9 +176,19 @@ fn measure_as<T: Real + Default + Into<f64> + Sync>(
         let found = streamed::<T>(tensor, layout, &params.interval, PANEL_ELEMENTS)?;
         return Ok(vec![measurement(tensor.shape(), &found, Vec::new())]);
     }
+    measure_entries(&read_whole::<T>(tensor)?, tensor.shape(), params)
+}
+
+/// All elements, read by all cores: each whole rows of the outermost axis.
+pub(crate) fn read_whole<T: Real + Default + Send>(
+    tensor: &Tensor,
+) -> Result<Vec<T>, CheckpointError> {
     let mut entries = vec![T::default(); tensor.element_count()];
-    tensor.read(0, &mut entries)?;
-    measure_entries(&entries, tensor.shape(), params)
+    let row: usize = tensor.shape().iter().skip(1).product();
+    let part = READ_ELEMENTS.next_multiple_of(row.max(1));
+    let parts = entries.par_chunks_mut(part).enumerate();
+    parts.try_for_each(|(index, into)| tensor.read(index * part, into))?;
+    Ok(entries)
 }
 
 /// Measures entries that are in memory, of a tensor that [`check`] has found nothing wrong with.

@@ -13,7 +13,9 @@ use crate::dtype::Dtype;
 use crate::error::CheckpointError;
 use crate::held::{Held, held};
 use crate::inspect::{at_home, unwanted};
-use crate::measure::{MeasureError, MeasureParams, Measurement, check, measure_entries};
+use crate::measure::{
+    MeasureError, MeasureParams, Measurement, check, measure_entries, read_whole,
+};
 use crate::tensor::Tensor;
 
 /// Bytes of an unchanged tensor that are copied at a time.
@@ -235,8 +237,7 @@ fn scaled(
     params: &NormalizeParams,
 ) -> Result<(Vec<u8>, Vec<Normalized>), MeasureError> {
     check(tensor, &params.measure)?;
-    let mut entries = vec![0.0_f64; tensor.element_count()];
-    tensor.read(0, &mut entries)?;
+    let entries = read_whole::<f64>(tensor)?;
     let found = measure_entries(&entries, tensor.shape(), &params.measure)?;
     let first = |found: &Measurement| params.action.scale(1.0, found.sigma.value);
     let mut scales: Vec<f64> = found.iter().map(first).collect();

@@ -155,28 +155,74 @@ impl ModuleVisitor for Bits {
     }
 }
 
-#[test]
-fn measuring_alone_changes_no_bit_of_the_training() {
+/// Four steps of tiny networks, without osn or under a rule.
+fn trained(rule: Option<&str>) -> Vec<u32> {
     let config = GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() };
     let device = Device::flex();
-    let trained = |rule| {
-        let mut players = Players::new(&config, 1, rule, 3, &device).unwrap();
-        for step in 0..4 {
-            let noise = |stream, count| {
-                let values = osn_recipes::data::sampler::noise(1, stream, step, count);
-                Tensor::<1>::from_data(values.as_slice(), &device.clone().autodiff())
-            };
-            let latents = |stream| noise(stream, 8 * 64).reshape([8, 64]);
-            let real = noise(2, 8 * 784).reshape([8, 1, 28, 28]);
-            players.train_discriminator(real, latents(0), &osn::Signals::new()).unwrap();
-            players.train_generator(latents(1));
-        }
-        let mut bits = Bits::default();
-        players.discriminator.visit(&mut bits);
-        players.generator.visit(&mut bits);
-        bits.0
-    };
+    let rule = rule.map(|text| osn::Rule::parse(text).unwrap());
+    let mut players = Players::new(&config, 1, rule, 3, &device).unwrap();
+    for step in 0..4 {
+        let noise = |stream, count| {
+            let values = osn_recipes::data::sampler::noise(1, stream, step, count);
+            Tensor::<1>::from_data(values.as_slice(), &device.clone().autodiff())
+        };
+        let latents = |stream| noise(stream, 8 * 64).reshape([8, 64]);
+        let real = noise(2, 8 * 784).reshape([8, 1, 28, 28]);
+        players.train_discriminator(real, latents(0), &osn::Signals::new()).unwrap();
+        players.train_generator(latents(1));
+    }
+    let mut bits = Bits::default();
+    players.discriminator.visit(&mut bits);
+    players.generator.visit(&mut bits);
+    bits.0
+}
+
+#[test]
+fn measuring_alone_changes_no_bit_of_the_training() {
     let plain = trained(None);
-    assert_eq!(plain, trained(Some(osn::Rule::parse("never").unwrap())));
-    assert_ne!(plain, trained(Some(osn::Rule::parse("always").unwrap())));
+    assert_eq!(plain, trained(Some("never")));
+    assert_ne!(plain, trained(Some("always")));
+}
+
+#[test]
+fn measuring_the_slope_and_the_race_changes_no_bit_of_the_training() {
+    // Rules that never come to decide hold every layer at their start, as `always` does.
+    assert_eq!(trained(Some("always")), trained(Some("slope:start=1,interval=1000")));
+    assert_eq!(trained(Some("always")), trained(Some("balance:start=1,interval=1000")));
+}
+
+/// The reasons of the decisions after the start.
+fn reasons(decide: &str, more: &[(&str, &str)]) -> Vec<String> {
+    let out = tempfile::tempdir().unwrap();
+    let request = TrainRequest { decide: Some(decide.into()), ..request(out.path(), more) };
+    let summary = train(&request);
+    let events = read_record(&summary.folder.join("record.jsonl")).unwrap().events;
+    let reason = |event: Event| match event {
+        Event::Decision { step, reason, .. } if step > 0 => Some(reason),
+        _ => None,
+    };
+    events.into_iter().filter_map(reason).collect()
+}
+
+#[test]
+fn the_rules_act_on_what_the_race_tells_them() {
+    let said = |decide: &str, word: &str| {
+        let reasons = reasons(decide, &[("eval_every", "2")]);
+        assert!(!reasons.is_empty(), "{decide} never acts");
+        assert!(reasons.iter().any(|reason| reason.contains(word)), "{decide}: {reasons:?}");
+    };
+    said("balance:interval=1", "separation");
+    said("slope:interval=1", "slope");
+    said("schedule:on=3,interval=1", "step");
+    said("random:dwell=1,interval=1", "lot");
+    said("bandit:interval=1", "frechet");
+    said("patience:interval=1,every=1,patience=1,delta=100", "frechet");
+}
+
+#[test]
+fn a_rule_that_needs_what_is_not_told_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let request = TrainRequest { decide: Some("budget".into()), ..request(out.path(), &[]) };
+    let error = osn_recipes::train(&request, &mut Silent).unwrap_err();
+    assert!(error.is_bad_input() && error.to_string().contains("gradients"), "{error}");
 }

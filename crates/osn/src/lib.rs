@@ -16,9 +16,10 @@ pub use error::{AttachError, StepError};
 pub use ops::SigmaGradient;
 pub use osn::{Change, LayerReport, Osn};
 pub use osn_core::{
-    Action, Always, Boundary, Cap, Convolution, Decision, Dial, GeometryError, GlobError, Globs,
-    Kind, Layer, Layout, Measurement, Never, Position, Rates, Rule, RuleError, Select, Signals,
-    Static, View,
+    Action, Adversarial, Always, Arm, Balance, Bandit, Boundary, Budget, BudgetWeights, Cap,
+    Convolution, Decision, Dial, GeometryError, GlobError, Globs, Gradient, GradientStatistics,
+    Kind, Layer, Layout, Learned, Measurement, Needs, Never, Patience, Position, Random, Rates,
+    Rule, RuleError, Schedule, Select, Signals, Slope, Static, TargetAction, View,
 };
 pub use plan::{Plan, Selector};
 pub use spectral_norm::SpectralNorm;

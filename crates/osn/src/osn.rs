@@ -110,6 +110,13 @@ impl Osn {
         self.step
     }
 
+    /// Whether the next [`step`](Self::step) decides, and so looks at its signals.
+    pub fn decides_next(&self) -> bool {
+        self.decider
+            .interval()
+            .is_some_and(|interval| (self.step + 1).is_multiple_of(interval.max(1)))
+    }
+
     /// The changes decided since this was last called; the first call has every layer's start.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)

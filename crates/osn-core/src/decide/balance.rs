@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decision, RuleError, Signals, TargetAction,
+    Decision, Needs, RuleError, Signals, TargetAction,
     deciding::{Context, Deciding},
     rule::{ParameterDoc, RuleDoc, required, required_interval},
     target_control::{Controlled, Finding, TargetControl},
@@ -140,6 +140,10 @@ impl Deciding for Balance {
 
     fn interval(&self) -> Option<u64> {
         Some(self.interval)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { race: true, ..Needs::default() }
     }
 
     fn begin(&self, _: &[Layer]) -> Controlled {

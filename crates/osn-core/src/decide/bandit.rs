@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decision, RuleError, TargetAction,
+    Decision, Needs, RuleError, TargetAction,
     deciding::{Context, Deciding},
     metric::{self, Report, improvement, in_words},
     rule::{ParameterDoc, RuleDoc, checked, required, required_interval},
@@ -45,7 +45,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bandit {
-    /// The name of the metric. Default: `feature_distance`.
+    /// The name of the metric. Default: `frechet`.
     pub metric: String,
     /// Whether a lower metric is a better one. Default: true.
     pub lower_is_better: bool,
@@ -70,7 +70,7 @@ impl Default for Bandit {
         let mut arms = [0.7, 1.0, 2.0, 4.0].map(Arm::Target).to_vec();
         arms.push(Arm::Off);
         Self {
-            metric: "feature_distance".to_owned(),
+            metric: "frechet".to_owned(),
             lower_is_better: true,
             arms,
             gamma: 0.98,
@@ -140,11 +140,7 @@ impl Deciding for Bandit {
         name: "bandit",
         sentence: "Plays targets against each other by how much a reported metric improves under each.",
         parameters: &[
-            ParameterDoc {
-                name: "metric",
-                default: "feature_distance",
-                meaning: "the name of the metric",
-            },
+            ParameterDoc { name: "metric", default: "frechet", meaning: "the name of the metric" },
             ParameterDoc {
                 name: "lower_is_better",
                 default: "true",
@@ -225,6 +221,10 @@ impl Deciding for Bandit {
 
     fn interval(&self) -> Option<u64> {
         Some(self.interval)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { metric: true, ..Needs::default() }
     }
 
     fn begin(&self, _: &[Layer]) -> Self::Memory {
@@ -348,7 +348,7 @@ mod tests {
     };
     use crate::{Measurement, Rule};
 
-    const NAME: &str = "feature_distance";
+    const NAME: &str = "frechet";
 
     fn decider(bandit: Bandit) -> Decider {
         Decider::new(Rule::Bandit(bandit), layers(2)).unwrap()
@@ -436,10 +436,10 @@ mod tests {
         let said = [100.0, 80.0, 80.0].map(&mut say);
         // Rewards 0.6 and 0.5. N = 0.5 and 1, so n = 1.5 and bounds 0.6 + 2·√(0.5·ln 1.5/0.5) = 1.8735
         // and 0.5 + 2·√(0.5·ln 1.5) = 1.4005.
-        assert_eq!(said[1], "feature_distance 100 → 80 with 1, 20 % better, next in its turn: off");
+        assert_eq!(said[1], "frechet 100 → 80 with 1, 20 % better, next in its turn: off");
         assert_eq!(
             said[2],
-            "feature_distance 80 → 80 with off, 0 % better, best bound 0.6 + 1.274: normalize to 1"
+            "frechet 80 → 80 with off, 0 % better, best bound 0.6 + 1.274: normalize to 1"
         );
     }
 
@@ -483,10 +483,10 @@ mod tests {
             decider.decisions()[0].action,
         );
         let missing = hear(&mut decider, &Signals::new().metric("accuracy", 1.0));
-        assert_eq!(missing.reason, "no feature_distance reported, hold: normalize to 2");
+        assert_eq!(missing.reason, "no frechet reported, hold: normalize to 2");
         for broken in [f64::NAN, f64::NEG_INFINITY] {
             let decision = hear(&mut decider, &Signals::new().metric(NAME, broken));
-            let said = format!("feature_distance {} is not finite, hold", concise(broken));
+            let said = format!("frechet {} is not finite, hold", concise(broken));
             assert!(decision.reason.starts_with(&said), "{}", decision.reason);
             assert_eq!(decision.action, before);
         }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decision, RuleError,
+    Decision, Needs, RuleError,
     deciding::{Context, Deciding},
     rule::{ParameterDoc, RuleDoc, required, required_interval},
     text::{Text, Words},
@@ -237,6 +237,10 @@ impl Deciding for Budget {
 
     fn interval(&self) -> Option<u64> {
         Some(self.interval)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { gradients: true, ..Needs::default() }
     }
 
     fn begin(&self, layers: &[Layer]) -> Self::Memory {

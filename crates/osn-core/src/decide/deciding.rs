@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Decision, RuleError, Signals,
+    Decision, Needs, RuleError, Signals,
     rule::RuleDoc,
     text::{Text, Words},
 };
@@ -41,6 +41,11 @@ pub(super) trait Deciding: Sized {
 
     /// How many optimizer steps lie between two decisions, or nothing if the first one stands.
     fn interval(&self) -> Option<u64>;
+
+    /// What it looks at besides σ.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 
     /// What it remembers before its first decision.
     fn begin(&self, layers: &[Layer]) -> Self::Memory;

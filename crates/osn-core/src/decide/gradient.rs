@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decision, RuleError, TargetAction,
+    Decision, Needs, RuleError, TargetAction,
     deciding::{Context, Deciding},
     rule::{ParameterDoc, RuleDoc, required, required_interval},
     target_control::{Controlled, Finding, TargetControl},
@@ -151,6 +151,10 @@ impl Deciding for Gradient {
 
     fn interval(&self) -> Option<u64> {
         Some(self.interval)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { gradients: true, ..Needs::default() }
     }
 
     fn begin(&self, layers: &[Layer]) -> Self::Memory {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decision, RuleError,
+    Decision, Needs, RuleError,
     deciding::{Context, Deciding},
     rule::{ParameterDoc, RuleDoc, checked, required, required_interval},
     text::{Text, Words},
@@ -130,6 +130,10 @@ impl Deciding for Learned {
 
     fn interval(&self) -> Option<u64> {
         Some(self.interval)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { gradients: true, ..Needs::default() }
     }
 
     fn begin(&self, layers: &[Layer]) -> Self::Memory {

@@ -37,7 +37,7 @@ pub use self::{
     random::Random,
     rule::{ParameterDoc, Rule, RuleDoc, RuleError},
     schedule::Schedule,
-    signals::{Adversarial, Signals},
+    signals::{Adversarial, Needs, Signals},
     slope::Slope,
     r#static::Static,
     target_action::{TargetAction, UnknownTargetAction},

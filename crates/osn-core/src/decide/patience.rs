@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decision, RuleError, TargetAction,
+    Decision, Needs, RuleError, TargetAction,
     deciding::{Context, Deciding},
     metric::{self, Report, improvement, in_words},
     rule::{ParameterDoc, RuleDoc, checked, required, required_interval},
@@ -31,7 +31,7 @@ use crate::{Layer, number::concise};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Patience {
-    /// The name of the metric. Default: `feature_distance`.
+    /// The name of the metric. Default: `frechet`.
     pub metric: String,
     /// Whether a lower metric is a better one. Default: true.
     pub lower_is_better: bool,
@@ -58,7 +58,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            metric: "feature_distance".to_owned(),
+            metric: "frechet".to_owned(),
             lower_is_better: true,
             start: 1.0,
             min: 0.25,
@@ -114,11 +114,7 @@ impl Deciding for Patience {
         sentence: "Tries another target when a reported metric stalls; keeps what helps and undoes \
                    what does not.",
         parameters: &[
-            ParameterDoc {
-                name: "metric",
-                default: "feature_distance",
-                meaning: "the name of the metric",
-            },
+            ParameterDoc { name: "metric", default: "frechet", meaning: "the name of the metric" },
             ParameterDoc {
                 name: "lower_is_better",
                 default: "true",
@@ -207,6 +203,10 @@ impl Deciding for Patience {
 
     fn interval(&self) -> Option<u64> {
         Some(self.interval)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { metric: true, ..Needs::default() }
     }
 
     fn begin(&self, _: &[Layer]) -> Self::Memory {
@@ -353,7 +353,7 @@ mod tests {
     };
     use crate::{Measurement, Rule};
 
-    const NAME: &str = "feature_distance";
+    const NAME: &str = "frechet";
 
     fn decider(patience: Patience) -> Decider {
         Decider::new(Rule::Patience(patience), layers(2)).unwrap()
@@ -474,11 +474,11 @@ mod tests {
         let before = serde_json::to_value(&decider).unwrap()["memory"].clone();
         let (target, reason) = hear(&mut decider, &Signals::new().metric("accuracy", 1.0));
         assert_eq!(target, 1.0);
-        assert_eq!(reason, "no feature_distance reported, hold: normalize to 1");
+        assert_eq!(reason, "no frechet reported, hold: normalize to 1");
         for broken in [f64::NAN, f64::INFINITY] {
             let (target, reason) = hear(&mut decider, &Signals::new().metric(NAME, broken));
             assert_eq!(target, 1.0);
-            let said = format!("feature_distance {} is not finite, hold", concise(broken));
+            let said = format!("frechet {} is not finite, hold", concise(broken));
             assert!(reason.starts_with(&said), "{reason}");
         }
         assert_eq!(serde_json::to_value(&decider).unwrap()["memory"], before);
@@ -492,13 +492,13 @@ mod tests {
         assert_eq!(
             said,
             [
-                "feature_distance 20, report 1 of 2 without gain on 20, hold: normalize to 1",
-                "feature_distance 20, report 2 of 2 without gain on 20, instead of 1 try: normalize to 1.649",
-                "feature_distance 20 → 16 at 1.649, 20 % better, keep: normalize to 1.649",
-                "feature_distance 12 is 25 % better, hold: normalize to 1.649",
-                "feature_distance 12, report 1 of 2 without gain on 12, hold: normalize to 1.649",
-                "feature_distance 12, report 2 of 2 without gain on 12, instead of 1.649 try: normalize to 2.718",
-                "feature_distance 12 → 15 at 2.718, 25 % worse, undo: normalize to 1.649",
+                "frechet 20, report 1 of 2 without gain on 20, hold: normalize to 1",
+                "frechet 20, report 2 of 2 without gain on 20, instead of 1 try: normalize to 1.649",
+                "frechet 20 → 16 at 1.649, 20 % better, keep: normalize to 1.649",
+                "frechet 12 is 25 % better, hold: normalize to 1.649",
+                "frechet 12, report 1 of 2 without gain on 12, hold: normalize to 1.649",
+                "frechet 12, report 2 of 2 without gain on 12, instead of 1.649 try: normalize to 2.718",
+                "frechet 12 → 15 at 2.718, 25 % worse, undo: normalize to 1.649",
             ]
         );
     }

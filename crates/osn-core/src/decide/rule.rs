@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Always, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, Never, Patience, Random,
-    Schedule, Slope, Static,
+    Always, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, Needs, Never, Patience,
+    Random, Schedule, Slope, Static,
     deciding::{Context, Deciding},
     text::{Text, Words},
 };
@@ -54,6 +54,11 @@ macro_rules! rules {
             /// [`RuleError`], naming the parameter and what it should be.
             pub fn validate(&self) -> Result<(), RuleError> {
                 match self { $(Rule::$rule(rule) => rule.validate(),)* }
+            }
+
+            /// What the rule looks at besides σ; without it, it holds where it is and says so.
+            pub fn needs(&self) -> Needs {
+                match self { $(Rule::$rule(rule) => rule.needs(),)* }
             }
 
             pub(super) fn interval(&self) -> Option<u64> {

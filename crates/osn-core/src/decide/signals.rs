@@ -43,6 +43,20 @@ pub struct Adversarial {
     pub slope: Option<f64>,
 }
 
+/// What a rule looks at besides σ, so that a loop need not measure what nobody asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
+pub struct Needs {
+    /// The separation and the signs of [`Adversarial`].
+    pub race: bool,
+    /// The slope of [`Adversarial`].
+    pub slope: bool,
+    /// A metric of [`Signals::metrics`], each time that it is new.
+    pub metric: bool,
+    /// [`GradientStatistics`](crate::GradientStatistics) of each layer.
+    pub gradients: bool,
+}
+
 impl Signals {
     /// No signal at all.
     pub fn new() -> Self {

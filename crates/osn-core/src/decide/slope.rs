@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Adversarial, Decision, RuleError, Signals, TargetAction,
+    Adversarial, Decision, Needs, RuleError, Signals, TargetAction,
     deciding::{Context, Deciding},
     rule::{ParameterDoc, RuleDoc, required, required_interval},
     target_control::{Controlled, Finding, TargetControl},
@@ -152,6 +152,10 @@ impl Deciding for Slope {
 
     fn interval(&self) -> Option<u64> {
         Some(self.interval)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { race: true, slope: true, ..Needs::default() }
     }
 
     fn begin(&self, _: &[Layer]) -> Controlled {

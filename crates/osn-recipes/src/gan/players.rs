@@ -3,9 +3,10 @@
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
-use osn::{AttachError, Osn, Plan, Rule, Signals, StepError};
+use burn::tensor::{Device, Gradients, Tensor};
+use osn::{AttachError, Needs, Osn, Plan, Rule, Signals, StepError};
 
+use super::watch::Watch;
 use super::{Discriminator, GanConfig, Generator};
 use crate::{ema, init};
 
@@ -32,6 +33,7 @@ pub struct Players {
     pub discriminator: Discriminator,
     /// What holds the discriminator; absent where it is trained without.
     pub osn: Option<Osn>,
+    watch: Watch,
     generator_adam: ModuleOptimizer,
     discriminator_adam: ModuleOptimizer,
     learning_rate: f64,
@@ -55,6 +57,7 @@ impl Players {
         let device = device.clone().autodiff();
         let generator = init::xavier(Generator::new(config, channels, &device), seed, 0);
         let discriminator = init::xavier(Discriminator::new(config, channels, &device), seed, 1);
+        let needs = rule.as_ref().map_or(Needs::default(), Rule::needs);
         let (discriminator, osn) = match rule {
             None => (discriminator, None),
             Some(rule) => {
@@ -68,11 +71,17 @@ impl Players {
             generator,
             discriminator,
             osn,
+            watch: Watch::new(needs),
             generator_adam: adam(config),
             discriminator_adam: adam(config),
             learning_rate: config.learning_rate,
             decay: config.ema,
         })
+    }
+
+    /// Whether the next update of the discriminator decides, and so looks at its signals.
+    pub fn decides_next(&self) -> bool {
+        self.osn.as_ref().is_some_and(Osn::decides_next)
     }
 
     /// One update of the discriminator on as many generated images as real ones: the hinge loss
@@ -101,8 +110,14 @@ impl Players {
         let discriminator = self.discriminator.clone();
         self.discriminator =
             self.discriminator_adam.step(self.learning_rate, discriminator, gradients);
+        self.watch.see_logits(&logits);
         if let Some(osn) = &mut self.osn {
-            osn.step(&mut self.discriminator, signals)?;
+            if osn.decides_next() {
+                let signals = signals.clone().adversarial(self.watch.take());
+                osn.step(&mut self.discriminator, &signals)?;
+            } else {
+                osn.step(&mut self.discriminator, signals)?;
+            }
         }
         Ok(Discriminated { loss, logits })
     }
@@ -116,8 +131,17 @@ impl Players {
         // In validation mode the discriminator's weights are constants: nothing is spent on
         // gradients that nobody wants.
         let discriminator = self.discriminator.valid();
-        let loss = discriminator.forward(self.generator.forward(latents)).mean().neg();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
+        let images = self.generator.forward(latents);
+        let (loss, gradients) = if self.watch.wants_slope() {
+            let (loss, gradients, at_images) = backward_in_two(&discriminator, images);
+            self.watch.see_slope(at_images);
+            (loss, gradients)
+        } else {
+            let loss = discriminator.forward(images).mean().neg();
+            let gradients = loss.backward();
+            (loss, gradients)
+        };
+        let gradients = GradientsParams::from_grads(gradients, &self.generator);
         let generator = self.generator.clone();
         self.generator = self.generator_adam.step(self.learning_rate, generator, gradients);
         if let (Some(average), Some(decay)) = (self.average.take(), self.decay) {
@@ -130,6 +154,19 @@ impl Players {
     pub fn judged(&self) -> Generator {
         self.average.clone().unwrap_or_else(|| self.generator.valid())
     }
+}
+
+/// The generator's loss and gradients, by way of the gradient at the images, which it returns too.
+fn backward_in_two(
+    discriminator: &Discriminator,
+    images: Tensor<4>,
+) -> (Tensor<1>, Gradients, Tensor<4>) {
+    let leaf = images.clone().detach().require_grad();
+    let loss = discriminator.forward(leaf.clone()).mean().neg();
+    let at_images = leaf.grad(&loss.backward()).expect("the loss depends on the images");
+    // The derivative of Σ x·g for a constant g is g: the chain goes on as if it had not been cut.
+    let gradients = (images * Tensor::from_inner(at_images.clone())).sum().backward();
+    (loss, gradients, at_images)
 }
 
 fn adam(config: &GanConfig) -> ModuleOptimizer {

@@ -29,6 +29,9 @@ pub(super) fn train(
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
     let rule = crate::rule(request, &DOC)?;
+    if rule.needs().gradients {
+        return Err(RunError::Unwatched { recipe: DOC.name, rule: rule.name() });
+    }
     let device = crate::device(request)?;
     let data = load(request, config)?;
     let source = data.train.source.clone();
@@ -63,6 +66,8 @@ struct Trainer<'a> {
     judge: Judge,
     players: Players,
     signals: Signals,
+    /// Scores that no rule has been told of yet.
+    scores: Metrics,
     /// The plain device, on which samples are made and scored.
     device: Device,
 }
@@ -79,7 +84,17 @@ impl<'a> Trainer<'a> {
         let players = Players::new(config, data.train.channels, Some(rule), seed, &device)
             .map_err(spectral)?;
         let sampler = Sampler::new(seed, data.train.len());
-        Ok(Self { config, seed, data, sampler, judge, players, signals: Signals::new(), device })
+        Ok(Self {
+            config,
+            seed,
+            data,
+            sampler,
+            judge,
+            players,
+            signals: Signals::new(),
+            scores: Metrics::new(),
+            device,
+        })
     }
 
     fn run(&mut self, session: &mut Session, observer: &mut dyn Observer) -> Result<(), RunError> {
@@ -116,9 +131,19 @@ impl<'a> Trainer<'a> {
     fn update_discriminator(&mut self, batch: u64) -> Result<Discriminated, RunError> {
         let real = self.real(batch);
         let latents = self.training_latents(FOR_DISCRIMINATOR, batch);
+        let signals = self.signals();
         self.players
-            .train_discriminator(real, latents, &self.signals)
+            .train_discriminator(real, latents, &signals)
             .map_err(|error| self.step_error(error))
+    }
+
+    /// What the rules are told; a score once, when they decide next.
+    fn signals(&mut self) -> Signals {
+        if !self.players.decides_next() {
+            return Signals::new();
+        }
+        let scores = std::mem::take(&mut self.scores).into_iter();
+        scores.fold(self.signals.clone(), |signals, (name, value)| signals.metric(name, value))
     }
 
     fn train_generator(&mut self, step: u64) -> Tensor<1> {
@@ -162,7 +187,7 @@ impl<'a> Trainer<'a> {
 
     /// Draws samples and scores the generator; the last time against all test images.
     fn evaluate(
-        &self,
+        &mut self,
         step: u64,
         is_last: bool,
         session: &mut Session,
@@ -176,6 +201,7 @@ impl<'a> Trainer<'a> {
         session.samples(step, &self.grid(&samples))?;
         let how = if is_last { Thoroughness::Full } else { Thoroughness::Quick };
         let metrics = self.judge.score(how, |chunk, count| generate(FOR_SCORES, chunk, count))?;
+        self.scores.clone_from(&metrics);
         session.evaluated(step, metrics, self.judge.floor(how), "frechet", observer)
     }
 

@@ -29,6 +29,16 @@ pub enum RunError {
         /// What is wrong with it.
         source: osn::RuleError,
     },
+    /// The rule looks at gradients, which the recipe does not tell.
+    #[error(
+        "rule `{rule}` looks at gradients, which the recipe {recipe} does not tell yet; take another"
+    )]
+    Unwatched {
+        /// The recipe.
+        recipe: &'static str,
+        /// The rule.
+        rule: &'static str,
+    },
     /// A setting was refused.
     #[error(transparent)]
     Setting(#[from] SettingError),
@@ -88,6 +98,7 @@ impl RunError {
         match self {
             Self::UnknownName { .. }
             | Self::Rule { .. }
+            | Self::Unwatched { .. }
             | Self::Setting(_)
             | Self::Config { .. }
             | Self::Data { .. } => true,
