@@ -1,6 +1,7 @@
 //! What is known of every tensor of some checkpoints, as one object.
 
 use osn_core::{Globs, Interval, View, ln_lipschitz_product};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
@@ -96,6 +97,9 @@ pub struct Totals {
 /// The axis that stored vectors are for and uᵀ W v, or why there is none.
 type Place = Result<(usize, f64), TripletError>;
 
+/// Elements of tensors that are measured side by side, in bytes of f32.
+const BATCH_BYTES: usize = 32 << 20;
+
 /// Stored vectors are good where what they see of σ is this close to it.
 const GOOD_SHORTFALL: f64 = 0.01;
 
@@ -106,8 +110,9 @@ impl Default for Inspection {
 }
 
 impl Inspection {
-    /// Measures every tensor of `checkpoint` that `select` matches, one after the other; an empty
-    /// `select` matches all but the state of an optimizer. `before` is called before each.
+    /// Measures every tensor of `checkpoint` that `select` matches; an empty `select` matches all but
+    /// the state of an optimizer. Large tensors are measured one after the other, each by all cores,
+    /// and small ones some at a time. `before` is called before each.
     ///
     /// Nothing is dropped: a tensor that is not measured is listed with the reason. A weight whose
     /// singular vectors the checkpoint holds is seen along the axis that they are for.
@@ -119,18 +124,18 @@ impl Inspection {
         mut before: impl FnMut(&Tensor),
     ) {
         let held = held(checkpoint);
-        for tensor in checkpoint.tensors() {
-            before(tensor);
-            if let Some(reason) = unwanted(tensor.name(), select) {
-                self.skip(tensor, reason.to_owned(), false);
-                continue;
-            }
-            let held = held.iter().find(|held| held.weight.name() == tensor.name());
-            let place = held.map(|held| (held, held.place()));
-            let params = at_home(params, place.as_ref().and_then(|(_, place)| place.as_ref().ok()));
-            match measure(tensor, &params) {
-                Ok(found) => self.list(tensor, found, place.as_ref(), &params),
-                Err(error) => self.skip(tensor, error.to_string(), error.is_bad_file()),
+        for batch in batches(checkpoint.tensors()) {
+            batch.iter().for_each(&mut before);
+            let found: Vec<_> =
+                batch.par_iter().map(|tensor| examine(tensor, &held, select, params)).collect();
+            for (tensor, found) in batch.iter().zip(found) {
+                match found {
+                    Examined::Measured { found, place, output_axis } => {
+                        let params = MeasureParams { output_axis, ..params.clone() };
+                        self.list(tensor, found, place.as_ref(), &params);
+                    }
+                    Examined::Skipped { reason, is_bad } => self.skip(tensor, reason, is_bad),
+                }
             }
         }
     }
@@ -187,6 +192,49 @@ impl Inspection {
         let (file, name) = (tensor.file().to_owned(), tensor.name().to_owned());
         self.skipped.push(Skipped { file, name, reason, is_bad });
     }
+}
+
+/// What came of one tensor.
+enum Examined<'a> {
+    Measured { found: Vec<Measurement>, place: Option<(&'a Held, Place)>, output_axis: usize },
+    Skipped { reason: String, is_bad: bool },
+}
+
+fn examine<'a>(
+    tensor: &Tensor,
+    held: &'a [Held],
+    select: &Globs,
+    params: &MeasureParams,
+) -> Examined<'a> {
+    if let Some(reason) = unwanted(tensor.name(), select) {
+        return Examined::Skipped { reason: reason.to_owned(), is_bad: false };
+    }
+    let held = held.iter().find(|held| held.weight.name() == tensor.name());
+    let place = held.map(|held| (held, held.place()));
+    let params = at_home(params, place.as_ref().and_then(|(_, place)| place.as_ref().ok()));
+    match measure(tensor, &params) {
+        Ok(found) => Examined::Measured { found, place, output_axis: params.output_axis },
+        Err(error) => Examined::Skipped { reason: error.to_string(), is_bad: error.is_bad_file() },
+    }
+}
+
+/// Neighbours that are measured side by side: small ones keep several cores busy only together.
+///
+/// Together they are read into no more memory than a single tensor may be.
+fn batches(tensors: &[Tensor]) -> Vec<&[Tensor]> {
+    let (mut batches, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (index, tensor) in tensors.iter().enumerate() {
+        let more = tensor.element_count().saturating_mul(size_of::<f32>());
+        if index > start && more.saturating_add(bytes) > BATCH_BYTES {
+            batches.push(&tensors[start..index]);
+            (start, bytes) = (index, 0);
+        }
+        bytes = more.saturating_add(bytes);
+    }
+    if start < tensors.len() {
+        batches.push(&tensors[start..]);
+    }
+    batches
 }
 
 /// Why a tensor of this name is not to be measured; `None` where it is.
