@@ -185,10 +185,11 @@ fn totals(inspection: &Inspection) -> String {
     };
     format!(
         "{} weights, {} parameters{rank}\n{mark}\
-         ± relative width of an interval that is certain to hold σ; the widest is {widest:.0e}\n\
-         product of all σ: 10^{:.2}. It bounds the Lipschitz constant of these weights as matrices in\n\
-         one chain with 1-Lipschitz activations. A convolution may amplify up to √(k₁k₂) times more\n\
-         than its reshaped σ (--view operator); residual branches, attention and norms are not covered.",
+         ± relative width of an interval certain to hold σ; the widest is {widest:.0e}\n\
+         product of all σ: 10^{:.2}. It bounds the Lipschitz constant of these weights\n\
+         as matrices in one chain with 1-Lipschitz activations. A convolution may\n\
+         amplify up to √(k₁k₂) times more than its reshaped σ (--view operator);\n\
+         residual branches, attention and norms are not covered.",
         style(totals.count).bold(),
         HumanCount(totals.parameters as u64),
         totals.log10_lipschitz_product,
