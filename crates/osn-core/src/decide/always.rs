@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, RuleError,
     deciding::{Context, Deciding},
-    rule::{ParameterDoc, RuleDoc, checked},
-    text::{Text, Words},
+    rule::{RuleDoc, checked, parameters},
 };
 use crate::{Action, Layer, number::concise};
 
@@ -27,22 +26,9 @@ impl Default for Always {
 impl Deciding for Always {
     type Memory = ();
 
-    const DOC: RuleDoc = RuleDoc {
-        name: "always",
-        sentence: "Normalizes every layer to one σ.",
-        parameters: &[ParameterDoc {
-            name: "target",
-            default: "1",
-            meaning: "the σ of every effective weight",
-        }],
-    };
-
-    fn read(text: &Text) -> Result<Self, RuleError> {
-        Ok(Self { target: text.number("target", Self::default().target)? })
-    }
-
-    fn write(&self, words: &mut Words) {
-        words.number("target", self.target, Self::default().target);
+    parameters! {
+        "always", "Normalizes every layer to one σ.";
+        target = "1", "the σ of every effective weight";
     }
 
     fn validate(&self) -> Result<(), RuleError> {

@@ -5,9 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, Needs, RuleError, Signals, TargetAction,
     deciding::{Context, Deciding},
-    rule::{ParameterDoc, RuleDoc, required, required_interval},
+    rule::{INTERVAL, RuleDoc, parameters, required, required_interval},
     target_control::{Controlled, Finding, TargetControl},
-    text::{Text, Words},
 };
 use crate::{Layer, number::concise};
 
@@ -74,61 +73,16 @@ const LARGEST_ERROR: f64 = 0.5;
 impl Deciding for Balance {
     type Memory = Controlled;
 
-    const DOC: RuleDoc = RuleDoc {
-        name: "balance",
-        sentence: "Holds the discriminator's separation by moving one target of all layers.",
-        parameters: &[
-            ParameterDoc {
-                name: "set_point",
-                default: "0.6",
-                meaning: "the separation that is wanted: 0 tells nothing apart, 1 everything",
-            },
-            ParameterDoc { name: "start", default: "1.5", meaning: "the target at the start" },
-            ParameterDoc { name: "min", default: "0.5", meaning: "the least target" },
-            ParameterDoc { name: "max", default: "8", meaning: "the largest target" },
-            ParameterDoc {
-                name: "gain",
-                default: "0.01",
-                meaning: "how far ln target moves in an optimizer step at an error of 1",
-            },
-            ParameterDoc {
-                name: "proportional",
-                default: "0.5",
-                meaning: "how far ln target is moved for as long as the error is 1",
-            },
-            TargetAction::DOC,
-            ParameterDoc {
-                name: "interval",
-                default: "10",
-                meaning: "optimizer steps between two decisions",
-            },
-        ],
-    };
-
-    fn read(text: &Text) -> Result<Self, RuleError> {
-        let default = Self::default();
-        Ok(Self {
-            set_point: text.number("set_point", default.set_point)?,
-            start: text.number("start", default.start)?,
-            min: text.number("min", default.min)?,
-            max: text.number("max", default.max)?,
-            gain: text.number("gain", default.gain)?,
-            proportional: text.number("proportional", default.proportional)?,
-            action: TargetAction::read(text)?,
-            interval: text.whole_number("interval", default.interval)?,
-        })
-    }
-
-    fn write(&self, words: &mut Words) {
-        let default = Self::default();
-        words.number("set_point", self.set_point, default.set_point);
-        words.number("start", self.start, default.start);
-        words.number("min", self.min, default.min);
-        words.number("max", self.max, default.max);
-        words.number("gain", self.gain, default.gain);
-        words.number("proportional", self.proportional, default.proportional);
-        self.action.write(words);
-        words.whole_number("interval", self.interval, default.interval);
+    parameters! {
+        "balance", "Holds the discriminator's separation by moving one target of all layers.";
+        set_point = "0.6", "the separation that is wanted: 0 tells nothing apart, 1 everything";
+        start = "1.5", "the target at the start";
+        min = "0.5", "the least target";
+        max = "8", "the largest target";
+        gain = "0.01", "how far ln target moves in an optimizer step at an error of 1";
+        proportional = "0.5", "how far ln target is moved for as long as the error is 1";
+        action = "normalize", TargetAction::MEANING;
+        interval = "10", INTERVAL;
     }
 
     fn validate(&self) -> Result<(), RuleError> {

@@ -8,8 +8,8 @@ use super::{
     Decision, Needs, RuleError, TargetAction,
     deciding::{Context, Deciding},
     metric::{self, Report, improvement, in_words},
-    rule::{ParameterDoc, RuleDoc, checked, required, required_interval},
-    text::{Text, Words},
+    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
+    text::Parameter,
 };
 use crate::{
     Action, Layer,
@@ -136,79 +136,24 @@ struct Played {
 impl Deciding for Bandit {
     type Memory = Plays;
 
-    const DOC: RuleDoc = RuleDoc {
-        name: "bandit",
-        sentence: "Plays targets against each other by how much a reported metric improves under each.",
-        parameters: &[
-            ParameterDoc { name: "metric", default: "frechet", meaning: "the name of the metric" },
-            ParameterDoc {
-                name: "lower_is_better",
-                default: "true",
-                meaning: "whether a lower metric is a better one: true or false",
-            },
-            ParameterDoc {
-                name: "arms",
-                default: "0.7/1/2/4/off",
-                meaning: "the targets that are played, or off, with / between them",
-            },
-            ParameterDoc {
-                name: "gamma",
-                default: "0.98",
-                meaning: "what an old play is worth, as a part of the one after it",
-            },
-            ParameterDoc { name: "xi", default: "0.02", meaning: "how much is explored" },
-            ParameterDoc {
-                name: "clip",
-                default: "0.1",
-                meaning: "the improvement in one report that is worth the largest reward",
-            },
-            ParameterDoc {
-                name: "every",
-                default: "1",
-                meaning: "reports for which an arm is kept",
-            },
-            TargetAction::DOC,
-            ParameterDoc {
-                name: "interval",
-                default: "10",
-                meaning: "optimizer steps between two decisions",
-            },
-        ],
-    };
-
-    fn read(text: &Text) -> Result<Self, RuleError> {
-        let default = Self::default();
-        Ok(Self {
-            metric: text.one("metric").map_or(default.metric, str::to_owned),
-            lower_is_better: metric::read_lower_is_better(text)?,
-            arms: read_arms(text)?.unwrap_or(default.arms),
-            gamma: text.number("gamma", default.gamma)?,
-            xi: text.number("xi", default.xi)?,
-            clip: text.number("clip", default.clip)?,
-            every: text.whole_number("every", default.every)?,
-            action: TargetAction::read(text)?,
-            interval: text.whole_number("interval", default.interval)?,
-        })
-    }
-
-    fn write(&self, words: &mut Words) {
-        let default = Self::default();
-        words.list("metric", (self.metric != default.metric).then_some(&self.metric));
-        metric::write_lower_is_better(words, self.lower_is_better);
-        words.list("arms", (self.arms != default.arms).then(|| written(&self.arms)));
-        words.number("gamma", self.gamma, default.gamma);
-        words.number("xi", self.xi, default.xi);
-        words.number("clip", self.clip, default.clip);
-        words.whole_number("every", self.every, default.every);
-        self.action.write(words);
-        words.whole_number("interval", self.interval, default.interval);
+    parameters! {
+        "bandit", "Plays targets against each other by how much a reported metric improves under each.";
+        metric = "frechet", "the name of the metric";
+        lower_is_better = "true", "whether a lower metric is a better one: true or false";
+        arms = "0.7/1/2/4/off", "the targets that are played, or off, with / between them";
+        gamma = "0.98", "what an old play is worth, as a part of the one after it";
+        xi = "0.02", "how much is explored";
+        clip = "0.1", "the improvement in one report that is worth the largest reward";
+        every = "1", "reports for which an arm is kept";
+        action = "normalize", TargetAction::MEANING;
+        interval = "10", INTERVAL;
     }
 
     fn validate(&self) -> Result<(), RuleError> {
         let doc = &Self::DOC;
         metric::check_name(doc, &self.metric)?;
         self.arms.iter().try_for_each(|arm| checked(doc, self.action_of(*arm)))?;
-        required(doc, self.arms.len() > 1, "arms", written(&self.arms), "at least two")?;
+        required(doc, self.arms.len() > 1, "arms", self.arms.word(), "at least two")?;
         let is_discount = self.gamma > 0.0 && self.gamma <= 1.0;
         required(doc, is_discount, "gamma", self.gamma, "more than 0 and at most 1")?;
         let is_usable = self.xi >= 0.0 && self.xi.is_finite();
@@ -250,15 +195,16 @@ impl Deciding for Bandit {
     }
 }
 
-fn read_arms(text: &Text) -> Result<Option<Vec<Arm>>, RuleError> {
-    let Some(value) = text.one("arms") else { return Ok(None) };
-    let arms = value.split('/').map(|arm| arm.trim().parse()).collect::<Result<_, _>>();
-    let expected = "numbers or off, with / between them";
-    arms.map(Some).map_err(|_| text.bad_value("arms", value, expected))
-}
+impl Parameter for Vec<Arm> {
+    const EXPECTED: &'static str = "numbers or off, with / between them";
 
-fn written(arms: &[Arm]) -> String {
-    arms.iter().map(Arm::to_string).collect::<Vec<_>>().join("/")
+    fn parse(word: &str) -> Option<Self> {
+        word.split('/').map(|arm| arm.trim().parse().ok()).collect()
+    }
+
+    fn word(&self) -> String {
+        self.iter().map(Arm::to_string).collect::<Vec<_>>().join("/")
+    }
 }
 
 impl Bandit {

@@ -7,13 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, Needs, RuleError,
     deciding::{Context, Deciding},
-    rule::{ParameterDoc, RuleDoc, required, required_interval},
-    text::{Text, Words},
+    rule::{INTERVAL, RuleDoc, is_target, parameters, required, required_interval},
+    text::plain_parameters,
 };
-use crate::{
-    Action, GradientStatistics, Layer, Measurement,
-    number::{concise, exact},
-};
+use crate::{Action, GradientStatistics, Layer, Measurement, number::concise};
 
 /// Holds the product of all σ within a total `Λ`, and takes the excess where it disturbs least.
 ///
@@ -109,6 +106,10 @@ impl BudgetWeights {
     }
 }
 
+plain_parameters! {
+    BudgetWeights = BudgetWeights::EXPECTED;
+}
+
 impl fmt::Display for BudgetWeights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
@@ -157,65 +158,16 @@ enum Share {
 impl Deciding for Budget {
     type Memory = BudgetMemory;
 
-    const DOC: RuleDoc = RuleDoc {
-        name: "budget",
-        sentence: "Holds the product of all σ within a total, and takes the excess where the loss is \
-                   disturbed least.",
-        parameters: &[
-            ParameterDoc {
-                name: "total",
-                default: "none",
-                meaning: "the largest product of all σ; none takes total_of_start",
-            },
-            ParameterDoc {
-                name: "total_of_start",
-                default: "1",
-                meaning: "the same as a multiple of the product at the first decision",
-            },
-            ParameterDoc {
-                name: "weights",
-                default: "sensitivity",
-                meaning: "which layers are spared: of large sensitivity, of small \
-                          (inverse_sensitivity), or all alike (uniform)",
-            },
-            ParameterDoc {
-                name: "smoothing",
-                default: "0.9",
-                meaning: "the part of the old mean of the sensitivity in the new one",
-            },
-            ParameterDoc {
-                name: "threshold",
-                default: "0.05",
-                meaning: "the change of ln σ below which a layer is left alone",
-            },
-            ParameterDoc {
-                name: "interval",
-                default: "10",
-                meaning: "optimizer steps between two decisions",
-            },
-        ],
-    };
-
-    fn read(text: &Text) -> Result<Self, RuleError> {
-        let default = Self::default();
-        Ok(Self {
-            total: read_total(text)?,
-            total_of_start: text.number("total_of_start", default.total_of_start)?,
-            weights: read_weights(text)?.unwrap_or(default.weights),
-            smoothing: text.number("smoothing", default.smoothing)?,
-            threshold: text.number("threshold", default.threshold)?,
-            interval: text.whole_number("interval", default.interval)?,
-        })
-    }
-
-    fn write(&self, words: &mut Words) {
-        let default = Self::default();
-        words.list("total", self.total.map(exact));
-        words.number("total_of_start", self.total_of_start, default.total_of_start);
-        words.list("weights", (self.weights != default.weights).then_some(self.weights));
-        words.number("smoothing", self.smoothing, default.smoothing);
-        words.number("threshold", self.threshold, default.threshold);
-        words.whole_number("interval", self.interval, default.interval);
+    parameters! {
+        "budget", "Holds the product of all σ within a total, and takes the excess where the loss is \
+                   disturbed least.";
+        total = "none", "the largest product of all σ; none takes total_of_start";
+        total_of_start = "1", "the same as a multiple of the product at the first decision";
+        weights = "sensitivity", "which layers are spared: of large sensitivity, of small \
+                          (inverse_sensitivity), or all alike (uniform)";
+        smoothing = "0.9", "the part of the old mean of the sensitivity in the new one";
+        threshold = "0.05", "the change of ln σ below which a layer is left alone";
+        interval = "10", INTERVAL;
     }
 
     fn validate(&self) -> Result<(), RuleError> {
@@ -230,8 +182,8 @@ impl Deciding for Budget {
         check(is_used, "total_of_start", factor, "nothing, as total is given")?;
         let is_part = (0.0..1.0).contains(&self.smoothing);
         check(is_part, "smoothing", self.smoothing, "at least 0 and less than 1")?;
-        let is_usable = self.threshold >= 0.0 && self.threshold.is_finite();
-        check(is_usable, "threshold", self.threshold, "at least 0")?;
+        let is_target = self.threshold >= 0.0 && self.threshold.is_finite();
+        check(is_target, "threshold", self.threshold, "at least 0")?;
         required_interval(&Self::DOC, self.interval)
     }
 
@@ -255,28 +207,12 @@ impl Deciding for Budget {
         for (layer, measured) in memory.layers.iter_mut().zip(context.measurements) {
             self.learn(layer, measured.gradient);
         }
-        let broken = context.measurements.iter().position(|measured| !is_usable(measured.sigma));
+        let broken = context.measurements.iter().position(|measured| !is_target(measured.sigma));
         match broken {
             Some(index) => stand(memory, context, index),
             None => self.allocate(memory, context.measurements),
         }
     }
-}
-
-fn read_total(text: &Text) -> Result<Option<f64>, RuleError> {
-    match text.one("total") {
-        None | Some("none") => Ok(None),
-        Some(_) => text.number("total", 1.0).map(Some),
-    }
-}
-
-fn read_weights(text: &Text) -> Result<Option<BudgetWeights>, RuleError> {
-    Ok(text.parse_all("weights", BudgetWeights::EXPECTED)?.pop())
-}
-
-/// Whether σ is a size that a weight can be held at.
-fn is_usable(sigma: f64) -> bool {
-    Action::Normalize { target: sigma }.validate().is_ok()
 }
 
 /// Everything as it was, as the product is not known without the layer at `index`.

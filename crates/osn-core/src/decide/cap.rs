@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, RuleError,
     deciding::{Context, Deciding},
-    rule::{ParameterDoc, RuleDoc, checked},
-    text::{Text, Words},
+    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
 };
 use crate::{
     Action, Layer,
@@ -49,67 +48,21 @@ impl Deciding for Cap {
     /// The step since which each layer is held; nothing for a layer that is not.
     type Memory = Vec<Option<u64>>;
 
-    const DOC: RuleDoc = RuleDoc {
-        name: "cap",
-        sentence: "Holds a layer down while its σ is above a cap, and leaves it alone below.",
-        parameters: &[
-            ParameterDoc { name: "target", default: "1", meaning: "the cap on σ" },
-            ParameterDoc {
-                name: "sharpness",
-                default: "inf",
-                meaning: "how sharp the cap's corner is; inf is a hard cap",
-            },
-            ParameterDoc {
-                name: "hysteresis",
-                default: "0.05",
-                meaning: "half the width of the band in which nothing switches, as a part of target",
-            },
-            ParameterDoc {
-                name: "dwell",
-                default: "200",
-                meaning: "optimizer steps for which a layer is held at least",
-            },
-            ParameterDoc {
-                name: "interval",
-                default: "10",
-                meaning: "optimizer steps between two decisions",
-            },
-        ],
-    };
-
-    fn read(text: &Text) -> Result<Self, RuleError> {
-        let default = Self::default();
-        Ok(Self {
-            target: text.number("target", default.target)?,
-            sharpness: text.number("sharpness", default.sharpness)?,
-            hysteresis: text.number("hysteresis", default.hysteresis)?,
-            dwell: text.whole_number("dwell", default.dwell)?,
-            interval: text.whole_number("interval", default.interval)?,
-        })
-    }
-
-    fn write(&self, words: &mut Words) {
-        let default = Self::default();
-        words.number("target", self.target, default.target);
-        words.number("sharpness", self.sharpness, default.sharpness);
-        words.number("hysteresis", self.hysteresis, default.hysteresis);
-        words.whole_number("dwell", self.dwell, default.dwell);
-        words.whole_number("interval", self.interval, default.interval);
+    parameters! {
+        "cap", "Holds a layer down while its σ is above a cap, and leaves it alone below.";
+        target = "1", "the cap on σ";
+        sharpness = "inf", "how sharp the cap's corner is; inf is a hard cap";
+        hysteresis = "0.05", "half the width of the band in which nothing switches, as a part of target";
+        dwell = "200", "optimizer steps for which a layer is held at least";
+        interval = "10", INTERVAL;
     }
 
     fn validate(&self) -> Result<(), RuleError> {
-        let bad = |key, value: String, expected| {
-            Err(RuleError::BadValue { rule: Self::DOC.name, key, value, expected })
-        };
         checked(&Self::DOC, self.action())?;
-        if !(0.0..1.0).contains(&self.hysteresis) {
-            let expected = "at least 0 and less than 1".to_owned();
-            return bad("hysteresis", self.hysteresis.to_string(), expected);
-        }
-        if self.interval == 0 {
-            return bad("interval", "0".to_owned(), "at least 1".to_owned());
-        }
-        Ok(())
+        let is_part = (0.0..1.0).contains(&self.hysteresis);
+        let expected = "at least 0 and less than 1";
+        required(&Self::DOC, is_part, "hysteresis", self.hysteresis, expected)?;
+        required_interval(&Self::DOC, self.interval)
     }
 
     fn interval(&self) -> Option<u64> {

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, Needs, RuleError, TargetAction,
     deciding::{Context, Deciding},
-    rule::{ParameterDoc, RuleDoc, required, required_interval},
+    rule::{INTERVAL, RuleDoc, parameters, required, required_interval},
     target_control::{Controlled, Finding, TargetControl},
-    text::{Text, Words},
 };
 use crate::{Layer, Measurement, number::concise};
 
@@ -84,62 +83,17 @@ impl Deciding for Gradient {
     /// By the name of the network.
     type Memory = BTreeMap<String, Remembered>;
 
-    const DOC: RuleDoc = RuleDoc {
-        name: "gradient",
-        sentence: "Holds the ratio of the first layer's gradient to the last one's near its start, \
-                   by moving one target of a network's layers.",
-        parameters: &[
-            ParameterDoc {
-                name: "band",
-                default: "0.5",
-                meaning: "how far ln of the ratio may be from its start before anything moves",
-            },
-            ParameterDoc {
-                name: "calibrate",
-                default: "100",
-                meaning: "optimizer steps over which the start is measured",
-            },
-            ParameterDoc { name: "start", default: "1", meaning: "the target at the start" },
-            ParameterDoc { name: "min", default: "0.5", meaning: "the least target" },
-            ParameterDoc { name: "max", default: "8", meaning: "the largest target" },
-            ParameterDoc {
-                name: "gain",
-                default: "0.002",
-                meaning: "how far ln target moves in an optimizer step at an error of 1",
-            },
-            TargetAction::DOC,
-            ParameterDoc {
-                name: "interval",
-                default: "10",
-                meaning: "optimizer steps between two decisions",
-            },
-        ],
-    };
-
-    fn read(text: &Text) -> Result<Self, RuleError> {
-        let default = Self::default();
-        Ok(Self {
-            band: text.number("band", default.band)?,
-            calibrate: text.whole_number("calibrate", default.calibrate)?,
-            start: text.number("start", default.start)?,
-            min: text.number("min", default.min)?,
-            max: text.number("max", default.max)?,
-            gain: text.number("gain", default.gain)?,
-            action: TargetAction::read(text)?,
-            interval: text.whole_number("interval", default.interval)?,
-        })
-    }
-
-    fn write(&self, words: &mut Words) {
-        let default = Self::default();
-        words.number("band", self.band, default.band);
-        words.whole_number("calibrate", self.calibrate, default.calibrate);
-        words.number("start", self.start, default.start);
-        words.number("min", self.min, default.min);
-        words.number("max", self.max, default.max);
-        words.number("gain", self.gain, default.gain);
-        self.action.write(words);
-        words.whole_number("interval", self.interval, default.interval);
+    parameters! {
+        "gradient", "Holds the ratio of the first layer's gradient to the last one's near its start, \
+                   by moving one target of a network's layers.";
+        band = "0.5", "how far ln of the ratio may be from its start before anything moves";
+        calibrate = "100", "optimizer steps over which the start is measured";
+        start = "1", "the target at the start";
+        min = "0.5", "the least target";
+        max = "8", "the largest target";
+        gain = "0.002", "how far ln target moves in an optimizer step at an error of 1";
+        action = "normalize", TargetAction::MEANING;
+        interval = "10", INTERVAL;
     }
 
     fn validate(&self) -> Result<(), RuleError> {

@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, Needs, RuleError,
     deciding::{Context, Deciding},
-    rule::{ParameterDoc, RuleDoc, checked, required, required_interval},
-    text::{Text, Words},
+    rule::{INTERVAL, RuleDoc, checked, is_target, parameters, required, required_interval},
 };
 use crate::{Action, Layer, Measurement, number::concise};
 
@@ -73,49 +72,12 @@ impl Gate {
 impl Deciding for Learned {
     type Memory = Vec<Gate>;
 
-    const DOC: RuleDoc = RuleDoc {
-        name: "learned",
-        sentence: "Learns for each layer how far it is held, from a held-out loss.",
-        parameters: &[
-            ParameterDoc {
-                name: "target",
-                default: "1",
-                meaning: "the σ of a weight that is held altogether",
-            },
-            ParameterDoc {
-                name: "start",
-                default: "0.5",
-                meaning: "how far every layer is held at the start, from 0.02 to 0.98",
-            },
-            ParameterDoc {
-                name: "learning_rate",
-                default: "1",
-                meaning: "how fast the gates learn, by unit of the held-out loss",
-            },
-            ParameterDoc {
-                name: "interval",
-                default: "10",
-                meaning: "optimizer steps between two decisions",
-            },
-        ],
-    };
-
-    fn read(text: &Text) -> Result<Self, RuleError> {
-        let default = Self::default();
-        Ok(Self {
-            target: text.number("target", default.target)?,
-            start: text.number("start", default.start)?,
-            learning_rate: text.number("learning_rate", default.learning_rate)?,
-            interval: text.whole_number("interval", default.interval)?,
-        })
-    }
-
-    fn write(&self, words: &mut Words) {
-        let default = Self::default();
-        words.number("target", self.target, default.target);
-        words.number("start", self.start, default.start);
-        words.number("learning_rate", self.learning_rate, default.learning_rate);
-        words.whole_number("interval", self.interval, default.interval);
+    parameters! {
+        "learned", "Learns for each layer how far it is held, from a held-out loss.";
+        target = "1", "the σ of a weight that is held altogether";
+        start = "0.5", "how far every layer is held at the start, from 0.02 to 0.98";
+        learning_rate = "1", "how fast the gates learn, by unit of the held-out loss";
+        interval = "10", INTERVAL;
     }
 
     fn validate(&self) -> Result<(), RuleError> {
@@ -162,7 +124,7 @@ impl Learned {
     fn update(&self, gate: &mut Gate, measured: &Measurement) -> String {
         let sigma = measured.sigma;
         let held_out = measured.gradient.and_then(|gradient| gradient.held_out_sensitivity);
-        if !is_usable(sigma) {
+        if !is_target(sigma) {
             return format!("σ {} cannot be held, still gate {}", concise(sigma), shown(*gate));
         }
         match held_out {
@@ -196,11 +158,6 @@ impl Learned {
         let g = gate.value();
         (g * self.target.ln() + (1.0 - g) * sigma.ln()).exp()
     }
-}
-
-/// Whether σ is a size that a weight can be held at.
-fn is_usable(sigma: f64) -> bool {
-    Action::Normalize { target: sigma }.validate().is_ok()
 }
 
 fn shown(gate: Gate) -> String {

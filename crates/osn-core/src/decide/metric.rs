@@ -3,7 +3,6 @@
 use super::{
     RuleError, Signals,
     rule::{RuleDoc, required},
-    text::{Text, Words},
 };
 use crate::number::concise;
 
@@ -46,18 +45,6 @@ pub(super) fn check_name(doc: &RuleDoc, metric: &str) -> Result<(), RuleError> {
     let is_plain = |character: char| !character.is_whitespace() && !",[]{}".contains(character);
     let holds = !metric.is_empty() && metric.chars().all(is_plain);
     required(doc, holds, "metric", metric, "a name without blanks, commas and brackets")
-}
-
-pub(super) fn read_lower_is_better(text: &Text) -> Result<bool, RuleError> {
-    match text.one("lower_is_better") {
-        None | Some("true") => Ok(true),
-        Some("false") => Ok(false),
-        Some(value) => Err(text.bad_value("lower_is_better", value, "true or false")),
-    }
-}
-
-pub(super) fn write_lower_is_better(words: &mut Words, lower_is_better: bool) {
-    words.list("lower_is_better", (!lower_is_better).then_some(false));
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use super::{
     Decision, Needs, RuleError, TargetAction,
     deciding::{Context, Deciding},
     metric::{self, Report, improvement, in_words},
-    rule::{ParameterDoc, RuleDoc, checked, required, required_interval},
-    text::{Text, Words},
+    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
 };
 use crate::{Layer, number::concise};
 
@@ -109,79 +108,20 @@ struct Trial {
 impl Deciding for Patience {
     type Memory = Search;
 
-    const DOC: RuleDoc = RuleDoc {
-        name: "patience",
-        sentence: "Tries another target when a reported metric stalls; keeps what helps and undoes \
-                   what does not.",
-        parameters: &[
-            ParameterDoc { name: "metric", default: "frechet", meaning: "the name of the metric" },
-            ParameterDoc {
-                name: "lower_is_better",
-                default: "true",
-                meaning: "whether a lower metric is a better one: true or false",
-            },
-            ParameterDoc { name: "start", default: "1", meaning: "the target at the start" },
-            ParameterDoc { name: "min", default: "0.25", meaning: "the least target" },
-            ParameterDoc { name: "max", default: "16", meaning: "the largest target" },
-            ParameterDoc {
-                name: "step",
-                default: "0.35",
-                meaning: "how far the logarithm of the target moves in the first trial",
-            },
-            ParameterDoc {
-                name: "every",
-                default: "3",
-                meaning: "reports whose mean is compared, and that a trial lasts",
-            },
-            ParameterDoc {
-                name: "patience",
-                default: "5",
-                meaning: "reports without a gain after which a trial begins",
-            },
-            ParameterDoc {
-                name: "delta",
-                default: "0.01",
-                meaning: "what counts as a gain, as a part of the metric",
-            },
-            TargetAction::DOC,
-            ParameterDoc {
-                name: "interval",
-                default: "10",
-                meaning: "optimizer steps between two decisions",
-            },
-        ],
-    };
-
-    fn read(text: &Text) -> Result<Self, RuleError> {
-        let default = Self::default();
-        Ok(Self {
-            metric: text.one("metric").map_or(default.metric, str::to_owned),
-            lower_is_better: metric::read_lower_is_better(text)?,
-            start: text.number("start", default.start)?,
-            min: text.number("min", default.min)?,
-            max: text.number("max", default.max)?,
-            step: text.number("step", default.step)?,
-            every: text.whole_number("every", default.every)?,
-            patience: text.whole_number("patience", default.patience)?,
-            delta: text.number("delta", default.delta)?,
-            action: TargetAction::read(text)?,
-            interval: text.whole_number("interval", default.interval)?,
-        })
-    }
-
-    fn write(&self, words: &mut Words) {
-        let default = Self::default();
-        words.list("metric", (self.metric != default.metric).then_some(&self.metric));
-        metric::write_lower_is_better(words, self.lower_is_better);
-        words.number("start", self.start, default.start);
-        words.number("min", self.min, default.min);
-        words.number("max", self.max, default.max);
-        words.number("step", self.step, default.step);
-        words.whole_number("every", self.every, default.every);
-        words.whole_number("patience", self.patience, default.patience);
-        words.number("delta", self.delta, default.delta);
-        self.action.write(words);
-        words.whole_number("interval", self.interval, default.interval);
+    parameters! {
+        "patience", "Tries another target when a reported metric stalls; keeps what helps and undoes \
+                   what does not.";
+        metric = "frechet", "the name of the metric";
+        lower_is_better = "true", "whether a lower metric is a better one: true or false";
+        start = "1", "the target at the start";
+        min = "0.25", "the least target";
+        max = "16", "the largest target";
+        step = "0.35", "how far the logarithm of the target moves in the first trial";
+        every = "3", "reports whose mean is compared, and that a trial lasts";
+        patience = "5", "reports without a gain after which a trial begins";
+        delta = "0.01", "what counts as a gain, as a part of the metric";
+        action = "normalize", TargetAction::MEANING;
+        interval = "10", INTERVAL;
     }
 
     fn validate(&self) -> Result<(), RuleError> {

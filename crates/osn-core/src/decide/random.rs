@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, RuleError, TargetAction,
     deciding::{Context, Deciding},
-    rule::{ParameterDoc, RuleDoc, checked, required, required_interval},
-    text::{Text, Words},
+    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
 };
 use crate::{Action, Layer, number::concise};
 
@@ -52,51 +51,14 @@ impl Default for Random {
 impl Deciding for Random {
     type Memory = ();
 
-    const DOC: RuleDoc = RuleDoc {
-        name: "random",
-        sentence: "Holds each layer for a while or not by lot, as a control arm.",
-        parameters: &[
-            ParameterDoc {
-                name: "target",
-                default: "1",
-                meaning: "the target while a layer is held",
-            },
-            ParameterDoc {
-                name: "duty",
-                default: "0.5",
-                meaning: "the probability that a layer is held in a stretch",
-            },
-            ParameterDoc { name: "dwell", default: "200", meaning: "optimizer steps in a stretch" },
-            ParameterDoc { name: "seed", default: "0", meaning: "the seed of the lots" },
-            TargetAction::DOC,
-            ParameterDoc {
-                name: "interval",
-                default: "10",
-                meaning: "optimizer steps between two decisions",
-            },
-        ],
-    };
-
-    fn read(text: &Text) -> Result<Self, RuleError> {
-        let default = Self::default();
-        Ok(Self {
-            target: text.number("target", default.target)?,
-            duty: text.number("duty", default.duty)?,
-            dwell: text.whole_number("dwell", default.dwell)?,
-            seed: text.whole_number("seed", default.seed)?,
-            action: TargetAction::read(text)?,
-            interval: text.whole_number("interval", default.interval)?,
-        })
-    }
-
-    fn write(&self, words: &mut Words) {
-        let default = Self::default();
-        words.number("target", self.target, default.target);
-        words.number("duty", self.duty, default.duty);
-        words.whole_number("dwell", self.dwell, default.dwell);
-        words.whole_number("seed", self.seed, default.seed);
-        self.action.write(words);
-        words.whole_number("interval", self.interval, default.interval);
+    parameters! {
+        "random", "Holds each layer for a while or not by lot, as a control arm.";
+        target = "1", "the target while a layer is held";
+        duty = "0.5", "the probability that a layer is held in a stretch";
+        dwell = "200", "optimizer steps in a stretch";
+        seed = "0", "the seed of the lots";
+        action = "normalize", TargetAction::MEANING;
+        interval = "10", INTERVAL;
     }
 
     fn validate(&self) -> Result<(), RuleError> {

@@ -160,6 +160,36 @@ impl ParameterDoc {
     }
 }
 
+/// What the parameter `interval` means, which most rules have.
+pub(super) const INTERVAL: &str = "optimizer steps between two decisions";
+
+/// The name, the sentence and the parameters of a rule, each parameter a field of it: how they are
+/// documented, read and written. The word of a default is that of the field's default.
+macro_rules! parameters {
+    ($name:literal, $sentence:literal; $($field:ident = $default:literal, $meaning:expr;)*) => {
+        const DOC: RuleDoc = RuleDoc {
+            name: $name,
+            sentence: $sentence,
+            parameters: &[$($crate::decide::ParameterDoc {
+                name: stringify!($field),
+                default: $default,
+                meaning: $meaning,
+            }),*],
+        };
+
+        fn read(text: &$crate::decide::text::Text) -> Result<Self, RuleError> {
+            let default = Self::default();
+            Ok(Self { $($field: text.value(stringify!($field), $default, default.$field)?),* })
+        }
+
+        fn write(&self, words: &mut $crate::decide::text::Words) {
+            let default = Self::default();
+            $(words.value(stringify!($field), &self.$field, &default.$field);)*
+        }
+    };
+}
+pub(super) use parameters;
+
 /// Why a rule cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -271,6 +301,11 @@ impl Rule {
 fn unknown(name: &str) -> RuleError {
     let valid = Rule::catalogue().iter().map(|doc| doc.name).collect::<Vec<_>>();
     RuleError::UnknownRule { name: name.to_owned(), valid: valid.join(", ") }
+}
+
+/// Whether σ is a size that a weight can be held at.
+pub(super) fn is_target(sigma: f64) -> bool {
+    Action::Normalize { target: sigma }.validate().is_ok()
 }
 
 /// Checks the action that a rule asks for.

@@ -5,13 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, RuleError, TargetAction,
     deciding::{Context, Deciding},
-    rule::{ParameterDoc, RuleDoc, checked, required, required_interval},
-    text::{Text, Words},
+    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
 };
-use crate::{
-    Action, Layer,
-    number::{concise, exact},
-};
+use crate::{Action, Layer, number::concise};
 
 /// Holds every layer at planned optimizer steps, at a planned target.
 ///
@@ -76,96 +72,23 @@ impl Default for Schedule {
     }
 }
 
-/// As the default of `off` is written.
-const NEVER: &str = "never";
-/// As the default of `end_target` is written.
-const SAME: &str = "target";
-
 impl Deciding for Schedule {
     type Memory = ();
 
-    const DOC: RuleDoc = RuleDoc {
-        name: "schedule",
-        sentence: "Holds every layer at planned steps: from or up to one, in intervals, at a target \
-                   that moves.",
-        parameters: &[
-            ParameterDoc {
-                name: "on",
-                default: "0",
-                meaning: "the first optimizer step at which layers are held",
-            },
-            ParameterDoc {
-                name: "off",
-                default: NEVER,
-                meaning: "the first optimizer step at which they are left again",
-            },
-            ParameterDoc {
-                name: "period",
-                default: "0",
-                meaning: "optimizer steps from one beginning to hold to the next; 0 holds all the \
-                          time",
-            },
-            ParameterDoc {
-                name: "duty",
-                default: "0.5",
-                meaning: "the part of a period in which layers are held",
-            },
-            ParameterDoc { name: "target", default: "1", meaning: "the target up to step from" },
-            ParameterDoc {
-                name: "end_target",
-                default: SAME,
-                meaning: "the target from step until on",
-            },
-            ParameterDoc {
-                name: "from",
-                default: "0",
-                meaning: "the optimizer step at which the target begins to move",
-            },
-            ParameterDoc {
-                name: "until",
-                default: "0",
-                meaning: "the optimizer step at which the target is end_target",
-            },
-            TargetAction::DOC,
-            ParameterDoc {
-                name: "interval",
-                default: "10",
-                meaning: "optimizer steps between two decisions",
-            },
-        ],
-    };
-
-    fn read(text: &Text) -> Result<Self, RuleError> {
-        let default = Self::default();
-        let is_given = |key, absent| text.one(key).is_some_and(|word| word != absent);
-        Ok(Self {
-            on: text.whole_number("on", default.on)?,
-            off: is_given("off", NEVER).then(|| text.whole_number("off", 0)).transpose()?,
-            period: text.whole_number("period", default.period)?,
-            duty: text.number("duty", default.duty)?,
-            target: text.number("target", default.target)?,
-            end_target: is_given("end_target", SAME)
-                .then(|| text.number("end_target", 0.0))
-                .transpose()?,
-            from: text.whole_number("from", default.from)?,
-            until: text.whole_number("until", default.until)?,
-            action: TargetAction::read(text)?,
-            interval: text.whole_number("interval", default.interval)?,
-        })
-    }
-
-    fn write(&self, words: &mut Words) {
-        let default = Self::default();
-        words.whole_number("on", self.on, default.on);
-        words.list("off", self.off);
-        words.whole_number("period", self.period, default.period);
-        words.number("duty", self.duty, default.duty);
-        words.number("target", self.target, default.target);
-        words.list("end_target", self.end_target.map(exact));
-        words.whole_number("from", self.from, default.from);
-        words.whole_number("until", self.until, default.until);
-        self.action.write(words);
-        words.whole_number("interval", self.interval, default.interval);
+    parameters! {
+        "schedule", "Holds every layer at planned steps: from or up to one, in intervals, at a target \
+                   that moves.";
+        on = "0", "the first optimizer step at which layers are held";
+        off = "never", "the first optimizer step at which they are left again";
+        period = "0", "optimizer steps from one beginning to hold to the next; 0 holds all the \
+                          time";
+        duty = "0.5", "the part of a period in which layers are held";
+        target = "1", "the target up to step from";
+        end_target = "target", "the target from step until on";
+        from = "0", "the optimizer step at which the target begins to move";
+        until = "0", "the optimizer step at which the target is end_target";
+        action = "normalize", TargetAction::MEANING;
+        interval = "10", INTERVAL;
     }
 
     fn validate(&self) -> Result<(), RuleError> {

@@ -82,11 +82,11 @@ impl Deciding for Static {
         words.list("position", &self.select.positions);
         match self.action {
             Action::Off => words.list("action", ["off"]),
-            Action::Normalize { target } => words.number("target", target, 1.0),
+            Action::Normalize { target } => words.value("target", &target, &1.0),
             Action::Cap { target, sharpness } => {
                 words.list("action", ["cap"]);
-                words.number("target", target, 1.0);
-                words.number("sharpness", sharpness, f64::INFINITY);
+                words.value("target", &target, &1.0);
+                words.value("sharpness", &sharpness, &f64::INFINITY);
             }
         }
     }
@@ -120,10 +120,10 @@ fn read_action(text: &Text) -> Result<Action, RuleError> {
     let name = text.one("action").unwrap_or("normalize");
     let action = match name {
         "off" => Action::Off,
-        "normalize" => Action::Normalize { target: text.number("target", 1.0)? },
+        "normalize" => Action::Normalize { target: text.value("target", "1", 1.0)? },
         "cap" => Action::Cap {
-            target: text.number("target", 1.0)?,
-            sharpness: text.number("sharpness", f64::INFINITY)?,
+            target: text.value("target", "1", 1.0)?,
+            sharpness: text.value("sharpness", "inf", f64::INFINITY)?,
         },
         _ => return Err(text.bad_value("action", name, ACTIONS)),
     };

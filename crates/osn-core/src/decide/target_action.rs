@@ -4,11 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    RuleError,
-    rule::ParameterDoc,
-    text::{Text, Words},
-};
+use super::text::plain_parameters;
 use crate::Action;
 
 /// How a target is applied to a layer.
@@ -31,11 +27,8 @@ pub struct UnknownTargetAction {
 }
 
 impl TargetAction {
-    pub(super) const DOC: ParameterDoc = ParameterDoc {
-        name: "action",
-        default: "normalize",
-        meaning: "how the target is applied: normalize or cap",
-    };
+    /// What the parameter `action` means, in the rules that have it.
+    pub(super) const MEANING: &str = "how the target is applied: normalize or cap";
 
     const EXPECTED: &'static str = "normalize or cap";
 
@@ -54,15 +47,10 @@ impl TargetAction {
             TargetAction::Cap => "cap",
         }
     }
+}
 
-    pub(super) fn read(text: &Text) -> Result<Self, RuleError> {
-        let word = text.one(Self::DOC.name).unwrap_or(Self::DOC.default);
-        word.parse().map_err(|_| text.bad_value(Self::DOC.name, word, Self::EXPECTED))
-    }
-
-    pub(super) fn write(self, words: &mut Words) {
-        words.list(Self::DOC.name, (self != Self::default()).then_some(self));
-    }
+plain_parameters! {
+    TargetAction = TargetAction::EXPECTED;
 }
 
 impl fmt::Display for TargetAction {

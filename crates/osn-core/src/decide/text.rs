@@ -37,12 +37,18 @@ impl<'a> Text<'a> {
         self.all(key).next()
     }
 
-    pub(super) fn number(&self, key: &'static str, default: f64) -> Result<f64, RuleError> {
-        self.parse(key, default, "a number")
-    }
-
-    pub(super) fn whole_number(&self, key: &'static str, default: u64) -> Result<u64, RuleError> {
-        self.parse(key, default, "a whole number")
+    /// The value of a parameter; `default` where there is none, or the word that stands for it.
+    pub(super) fn value<T: Parameter>(
+        &self,
+        key: &'static str,
+        default_word: &str,
+        default: T,
+    ) -> Result<T, RuleError> {
+        match self.one(key) {
+            None => Ok(default),
+            Some(word) if word == default_word => Ok(default),
+            Some(word) => T::parse(word).ok_or_else(|| self.bad_value(key, word, T::EXPECTED)),
+        }
     }
 
     pub(super) fn parse_all<T: FromStr>(
@@ -67,17 +73,65 @@ impl<'a> Text<'a> {
             expected: expected.to_string(),
         }
     }
+}
 
-    fn parse<T: FromStr>(
-        &self,
-        key: &'static str,
-        default: T,
-        expected: &str,
-    ) -> Result<T, RuleError> {
-        match self.one(key) {
-            None => Ok(default),
-            Some(value) => value.parse().map_err(|_| self.bad_value(key, value, expected)),
+/// A type that a parameter of a rule can have.
+pub(super) trait Parameter: PartialEq + Sized {
+    /// What is expected where a word is no such value.
+    const EXPECTED: &'static str;
+
+    fn parse(word: &str) -> Option<Self>;
+
+    /// The word that is read back to the same value.
+    fn word(&self) -> String;
+}
+
+/// Parameters whose word is what `FromStr` reads and `Display` writes.
+macro_rules! plain_parameters {
+    ($($type:ty = $expected:expr;)*) => {$(
+        impl $crate::decide::text::Parameter for $type {
+            const EXPECTED: &'static str = $expected;
+
+            fn parse(word: &str) -> Option<Self> {
+                word.parse().ok()
+            }
+
+            fn word(&self) -> String {
+                self.to_string()
+            }
         }
+    )*};
+}
+pub(super) use plain_parameters;
+
+plain_parameters! {
+    u64 = "a whole number";
+    bool = "true or false";
+    String = "a name";
+}
+
+impl Parameter for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    fn parse(word: &str) -> Option<Self> {
+        word.parse().ok()
+    }
+
+    fn word(&self) -> String {
+        exact(*self)
+    }
+}
+
+/// Nothing is a default, so it is written with the word of the default, or not at all.
+impl<T: Parameter> Parameter for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn parse(word: &str) -> Option<Self> {
+        T::parse(word).map(Some)
+    }
+
+    fn word(&self) -> String {
+        self.as_ref().map(T::word).unwrap_or_default()
     }
 }
 
@@ -112,15 +166,9 @@ impl Words {
         self.0.is_empty()
     }
 
-    pub(super) fn number(&mut self, key: &str, value: f64, default: f64) {
+    pub(super) fn value<T: Parameter>(&mut self, key: &str, value: &T, default: &T) {
         if value != default {
-            self.0.push(format!("{key}={}", exact(value)));
-        }
-    }
-
-    pub(super) fn whole_number(&mut self, key: &str, value: u64, default: u64) {
-        if value != default {
-            self.0.push(format!("{key}={value}"));
+            self.0.push(format!("{key}={}", value.word()));
         }
     }
 
