@@ -1,9 +1,9 @@
 //! What is measured on one weight, seen through a view.
 
 use osn_core::{
-    EstimateError, GeometryError, GramEstimate, GramMatrix, Interval, IntervalParams, Layout, View,
-    bidirectional_interval, leading_singular_values, operator_interval, sigma_interval,
-    stable_rank,
+    DenseMap, EstimateError, GeometryError, GramEstimate, GramMatrix, Interval, IntervalParams,
+    Layout, View, bidirectional_interval, leading_singular_values, operator_interval,
+    sigma_interval, stable_rank,
 };
 
 use rayon::prelude::*;
@@ -200,15 +200,15 @@ pub(crate) fn measure_entries<T: Into<f64> + Copy + Sync>(
     let axis = params.output_axis;
     match &params.view {
         View::Bidirectional if shape.len() > 2 => {
-            let input_axis = usize::from(axis == 0);
-            let sigma = bidirectional_interval(entries, shape, axis, input_axis, &params.interval)?;
-            let frobenius = frobenius(entries);
+            let sigma = bidirectional_interval(entries, shape, axis, &params.interval)?;
+            let frobenius = DenseMap::from_tensor(entries, shape, axis)?.frobenius_norm();
             let stable_rank = Some(stable_rank(frobenius, sigma.value));
             Ok(vec![Measurement { sigma, frobenius, stable_rank, ..bare(shape) }])
         }
         View::Operator(convolution) => {
             let sigma = operator_interval(entries, &convolution.geometry(shape)?)?;
-            Ok(vec![Measurement { sigma, frobenius: frobenius(entries), ..bare(shape) }])
+            let frobenius = DenseMap::from_tensor(entries, shape, axis)?.frobenius_norm();
+            Ok(vec![Measurement { sigma, frobenius, ..bare(shape) }])
         }
         View::Blocks { axis: cut, count } => {
             let mut block_shape = shape.to_vec();
@@ -259,15 +259,6 @@ fn block_of<T: Copy>(
     let run = shape[axis] / count * shape[axis + 1..].iter().product::<usize>();
     let runs = entries.chunks_exact(run).skip(block).step_by(count);
     runs.flatten().copied().collect()
-}
-
-fn frobenius<T: Into<f64> + Copy>(entries: &[T]) -> f64 {
-    let largest = entries.iter().map(|&x| x.into().abs()).fold(0.0, f64::max);
-    if largest == 0.0 {
-        return 0.0;
-    }
-    let sum: f64 = entries.iter().map(|&x| (x.into() / largest).powi(2)).sum();
-    largest * sum.sqrt()
 }
 
 /// σ of a tensor that is read twice in panels: for its largest magnitude, then for its Gram matrix.

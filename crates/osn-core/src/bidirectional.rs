@@ -3,51 +3,16 @@
 use crate::{
     estimate::EstimateError,
     interval::Interval,
-    operator::{DenseMap, Layout},
+    operator::Layout,
     rounding::add_up,
     sigma_interval::{IntervalParams, sigma_interval},
 };
 
-/// Sees a weight as `[out, in·k…]` and as `[in, out·k…]`, the same memory twice.
-///
-/// [`View::Bidirectional`](crate::View::Bidirectional) takes the mean of both σ (Lin, Sekar, Fanti
-/// 2021), and ∂σ/∂W is the mean of their u vᵀ, each in its own layout. For a matrix `[out, in]` one
-/// map is the transpose of the other, so the mean is the σ of the matrix itself.
-///
-/// # Errors
-///
-/// As [`DenseMap::from_tensor`].
-///
-/// # Panics
-///
-/// If `entries` does not fill `shape`, or an axis is not one of it.
-///
-/// # Example
-///
-/// ```
-/// use osn_core::{both_reshapings, exact};
-///
-/// // One output, two inputs, two taps: [(3, 0), (4, 0)] is a row of length 5, or two of rank one.
-/// let [by_output, by_input] = both_reshapings(&[3.0_f32, 0.0, 4.0, 0.0], &[1, 2, 2], 0, 1)?;
-/// let mean = (exact(&by_output)?.sigma + exact(&by_input)?.sigma) / 2.0;
-/// assert!((mean - 5.0).abs() < 1e-14);
-/// # Ok::<(), osn_core::EstimateError>(())
-/// ```
-pub fn both_reshapings<'a, T: Into<f64> + Copy>(
-    entries: &'a [T],
-    shape: &[usize],
-    output_axis: usize,
-    input_axis: usize,
-) -> Result<[DenseMap<'a, T>; 2], EstimateError> {
-    Ok([
-        DenseMap::from_tensor(entries, shape, output_axis)?,
-        DenseMap::from_tensor(entries, shape, input_axis)?,
-    ])
-}
-
 /// Returns the mean of the σ of both reshapings, with certain bounds.
 ///
-/// Both ends are the mean of those of [`sigma_interval`], rounded outwards.
+/// The reshapings are [`Layout::reshapings`], whose u vᵀ have ∂σ/∂W as their mean; for a matrix one is
+/// the transpose of the other, so the mean is the σ of the matrix itself. Both ends are the mean of
+/// those of [`sigma_interval`], rounded outwards.
 ///
 /// # Errors
 ///
@@ -55,16 +20,28 @@ pub fn both_reshapings<'a, T: Into<f64> + Copy>(
 ///
 /// # Panics
 ///
-/// As [`sigma_interval`], or if an axis is not one of `shape`.
+/// As [`sigma_interval`] and [`Layout::reshapings`].
+///
+/// # Example
+///
+/// ```
+/// use osn_core::{IntervalParams, bidirectional_interval};
+///
+/// // One output, two inputs, two taps: [(3, 0), (4, 0)] is a row of length 5, or two of rank one.
+/// let kernel = [3.0_f32, 0.0, 4.0, 0.0];
+/// let interval = bidirectional_interval(&kernel, &[1, 2, 2], 0, &IntervalParams::default())?;
+/// assert!(interval.contains(5.0));
+/// # Ok::<(), osn_core::EstimateError>(())
+/// ```
 pub fn bidirectional_interval<T: Into<f64> + Copy + Sync>(
     entries: &[T],
     shape: &[usize],
     output_axis: usize,
-    input_axis: usize,
     params: &IntervalParams,
 ) -> Result<Interval, EstimateError> {
-    let along = |axis| sigma_interval(entries, Layout::new(shape, axis), params);
-    let (by_output, by_input) = (along(output_axis)?.sigma, along(input_axis)?.sigma);
+    let [by_output, by_input] = Layout::reshapings(shape, output_axis);
+    let by_output = sigma_interval(entries, by_output, params)?.sigma;
+    let by_input = sigma_interval(entries, by_input, params)?.sigma;
     // Halved before they are added, so that the largest numbers do not overflow.
     let value = by_output.value / 2.0 + by_input.value / 2.0;
     let lower = (by_output.lower / 2.0).next_down() + (by_input.lower / 2.0).next_down();

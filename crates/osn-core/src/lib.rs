@@ -30,7 +30,7 @@ mod view;
 
 pub use action::{Action, ActionError, SIGMA_FLOOR};
 pub use actuator::{Actuator, Dial, Rates, RatesError};
-pub use bidirectional::{bidirectional_interval, both_reshapings};
+pub use bidirectional::bidirectional_interval;
 pub use circular::{CircularError, circular_interval, circular_singular_values};
 pub use complexity::{
     LayerNorms, PacBayesSetting, fraction_within_margin, ln_lipschitz_product, ln_margin_bound,

@@ -189,6 +189,17 @@ impl Layout {
         }
     }
 
+    /// Both reshapings of a kernel, the same memory seen two ways: rows along the output axis, then
+    /// along the input axis, which is the first other one (Lin, Sekar, Fanti 2021).
+    ///
+    /// # Panics
+    ///
+    /// If `output_axis` is not an axis of `shape`, or the only one.
+    pub fn reshapings(shape: &[usize], output_axis: usize) -> [Self; 2] {
+        let input_axis = usize::from(output_axis == 0);
+        [output_axis, input_axis].map(|axis| Self::new(shape, axis))
+    }
+
     /// Columns of A, the length of v.
     pub fn cols(self) -> usize {
         self.outer * self.inner

@@ -58,7 +58,9 @@ impl Form {
         let whole = Cut { outer: 1, count: 1, inner: shape.iter().product() };
         let matrix = |shape: &[usize]| Maps::Matrix(Layout::new(shape, axis));
         let (cut, maps) = match view {
-            View::Bidirectional if shape.len() > 2 => (whole, Maps::both(shape, axis)),
+            View::Bidirectional if shape.len() > 2 => {
+                (whole, Maps::Reshapings(Layout::reshapings(shape, axis)))
+            }
             View::Operator(convolution) => {
                 let geometry = convolution
                     .geometry(shape)
@@ -101,12 +103,6 @@ impl Cut {
 }
 
 impl Maps {
-    /// Rows along the output axis, then along the input axis, which is the first other one.
-    fn both(shape: &[usize], output_axis: usize) -> Self {
-        let input_axis = usize::from(output_axis == 0);
-        Self::Reshapings([output_axis, input_axis].map(|axis| Layout::new(shape, axis)))
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = Map<'_>> {
         let matrices = self.matrices().unwrap_or_default().iter().map(Map::Matrix);
         let convolution = match self {

@@ -112,9 +112,7 @@ impl Osn {
 
     /// Whether the next [`step`](Self::step) decides, and so looks at its signals.
     pub fn decides_next(&self) -> bool {
-        self.decider
-            .interval()
-            .is_some_and(|interval| (self.step + 1).is_multiple_of(interval.max(1)))
+        self.decider.is_due(self.step + 1)
     }
 
     /// The changes decided since this was last called; the first call has every layer's start.

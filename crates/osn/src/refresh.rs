@@ -6,7 +6,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 #[cfg(feature = "flex")]
 use burn::backend::{Backend, DispatchDevice, backend_extension};
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
-use osn_core::{Action, Dial, Layout, SIGMA_FLOOR};
+use osn_core::{Action, Dial, Geometry, Layout, SIGMA_FLOOR};
 
 use crate::code::{BAD_STEP, LOG, LOG_OF_ZERO, STATE_LEN, UNIT};
 use crate::form::{Form, Map, Maps};
@@ -148,10 +148,36 @@ impl Iteration {
     }
 }
 
-/// `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`.
+/// One power iteration of one map.
 fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: Map) -> Iteration {
-    let (v, sigma_before) = normalized(apply_transpose(weight, before, map));
-    let (u, sigma) = normalized(apply(weight, v.clone(), map));
+    match map {
+        Map::Matrix(layout) => {
+            let matrix = as_matrix(weight.clone(), *layout);
+            let product = |matrix: Tensor<2>, x: Tensor<1>| {
+                matrix.matmul(x.unsqueeze_dim::<2>(1)).squeeze_dim(1)
+            };
+            let transpose = |y| product(matrix.clone().transpose(), y);
+            iterate_by(before, transpose, |x| product(matrix.clone(), x))
+        }
+        Map::Convolution(geometry) => {
+            let kernel = weight.clone().into_dispatch();
+            let product = |product: fn(_, _, &Geometry) -> _, x: Tensor<1>| {
+                Tensor::from_dispatch(product(kernel.clone(), x.into_dispatch(), geometry))
+            };
+            let transpose = |y| product(convolution::apply_transpose::<Dispatch>, y);
+            iterate_by(before, transpose, |x| product(convolution::apply::<Dispatch>, x))
+        }
+    }
+}
+
+/// `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`.
+fn iterate_by(
+    before: Tensor<1>,
+    apply_transpose: impl Fn(Tensor<1>) -> Tensor<1>,
+    apply: impl Fn(Tensor<1>) -> Tensor<1>,
+) -> Iteration {
+    let (v, sigma_before) = normalized(apply_transpose(before));
+    let (u, sigma) = normalized(apply(v.clone()));
     let moved = sigma
         .clone()
         .greater_elem(SIGMA_FLOOR)
@@ -159,37 +185,6 @@ fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: Map) -> I
     let finite = sigma.clone().is_finite().bool_and(sigma_before.clone().is_finite());
     let ratio = (sigma_before / sigma.clone().clamp_min(SIGMA_FLOOR)).clamp(0.0, 1.0);
     Iteration { u, v, sigma, ratio, moved, finite }
-}
-
-/// `A x`.
-fn apply<const D: usize>(weight: &Tensor<D>, x: Tensor<1>, map: Map) -> Tensor<1> {
-    match map {
-        Map::Matrix(layout) => {
-            as_matrix(weight.clone(), *layout).matmul(x.unsqueeze_dim::<2>(1)).squeeze_dim(1)
-        }
-        Map::Convolution(geometry) => Tensor::from_dispatch(convolution::apply::<Dispatch>(
-            weight.clone().into_dispatch(),
-            x.into_dispatch(),
-            geometry,
-        )),
-    }
-}
-
-/// `Aᵀ y`.
-fn apply_transpose<const D: usize>(weight: &Tensor<D>, y: Tensor<1>, map: Map) -> Tensor<1> {
-    match map {
-        Map::Matrix(layout) => as_matrix(weight.clone(), *layout)
-            .transpose()
-            .matmul(y.unsqueeze_dim::<2>(1))
-            .squeeze_dim(1),
-        Map::Convolution(geometry) => {
-            Tensor::from_dispatch(convolution::apply_transpose::<Dispatch>(
-                weight.clone().into_dispatch(),
-                y.into_dispatch(),
-                geometry,
-            ))
-        }
-    }
 }
 
 /// `A` as `[rows, columns]`.

@@ -112,12 +112,11 @@ impl Players {
             self.discriminator_adam.step(self.learning_rate, discriminator, gradients);
         self.watch.see_logits(&logits);
         if let Some(osn) = &mut self.osn {
+            let mut signals = signals.clone();
             if osn.decides_next() {
-                let signals = signals.clone().adversarial(self.watch.take());
-                osn.step(&mut self.discriminator, &signals)?;
-            } else {
-                osn.step(&mut self.discriminator, signals)?;
+                signals = signals.adversarial(self.watch.take());
             }
+            osn.step(&mut self.discriminator, &signals)?;
         }
         Ok(Discriminated { loss, logits })
     }

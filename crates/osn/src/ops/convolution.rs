@@ -104,10 +104,9 @@ fn with_zeros<B: Backend>(
     let zeros = |length: usize| {
         let mut shape = image.shape();
         shape[axis] = length;
-        B::float_zeros(shape, &image.device(), image.dtype().into())
+        (length > 0).then(|| B::float_zeros(shape, &image.device(), image.dtype().into()))
     };
-    let parts = [(before, zeros(before)), (after, zeros(after))];
-    let [front, back] = parts.map(|(length, zeros)| (length > 0).then_some(zeros));
+    let (front, back) = (zeros(before), zeros(after));
     B::float_cat(front.into_iter().chain([image]).chain(back).collect(), axis)
 }
 
