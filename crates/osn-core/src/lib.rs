@@ -39,7 +39,7 @@ pub use complexity::{
 pub use conv_map::ConvMap;
 pub use convolution::{Boundary, Convolution, Geometry, GeometryError};
 pub use decide::{
-    Adversarial, Always, Arm, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
+    Adversarial, Always, Arm, Auto, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
     Gradient, Learned, Needs, Never, ParameterDoc, Patience, Random, Rule, RuleDoc, RuleError,
     Schedule, Signals, Slope, Static, TargetAction, UnknownTargetAction,
 };

@@ -2,6 +2,7 @@
 //! the decider's own state.
 
 mod always;
+mod auto;
 mod balance;
 mod bandit;
 mod budget;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     always::Always,
+    auto::Auto,
     balance::Balance,
     bandit::{Arm, Bandit},
     budget::{Budget, BudgetWeights},

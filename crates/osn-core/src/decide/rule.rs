@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Always, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, Needs, Never, Patience,
-    Random, Schedule, Slope, Static,
+    Always, Auto, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, Needs, Never,
+    Patience, Random, Schedule, Slope, Static,
     deciding::{Context, Deciding},
     text::{Text, Words},
 };
@@ -96,6 +96,8 @@ macro_rules! rules {
 }
 
 rules! {
+    /// Chooses for itself.
+    Auto,
     /// Leaves every layer as it is.
     Never,
     /// Normalizes every layer.

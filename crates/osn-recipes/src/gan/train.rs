@@ -3,8 +3,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use osn::{Change, LayerReport, Rule, Signals, StepError};
 
-use super::players::{Discriminated, Players, WATCHED, halves};
+use super::players::{Discriminated, Players, WATCHED};
 use super::{DOC, GanConfig};
+use crate::adversarial::halves;
 use crate::data::sampler::{Sampler, noise};
 use crate::data::{self, Dataset};
 use crate::judge::{Judge, Thoroughness};
