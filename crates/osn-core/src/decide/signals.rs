@@ -55,6 +55,17 @@ pub struct Needs {
     pub metric: bool,
     /// [`GradientStatistics`](crate::GradientStatistics) of each layer.
     pub gradients: bool,
+    /// The sensitivity of a loss that is not trained on, of the same.
+    pub held_out: bool,
+    /// `σ₂/σ₁` of each layer: its weight is copied to the host at each decision.
+    pub second: bool,
+}
+
+impl Needs {
+    /// Whether any gradient must be observed.
+    pub fn any_gradient(&self) -> bool {
+        self.gradients || self.held_out
+    }
 }
 
 impl Signals {
