@@ -1,6 +1,7 @@
 //! The controller: one refresh a step, decisions when they are due, a report when it is asked for.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::ops::Range;
 
 use burn::module::Module;
@@ -42,9 +43,12 @@ pub struct Osn {
     reading: Reading,
     observed: Vec<Observed>,
     step_size: Option<StepSize>,
-    /// What the rule looked at when it last decided; for reports alone.
+    /// What is measured beyond what the rule looks at.
     #[serde(skip)]
-    looked_at: Vec<Measurement>,
+    also: Needs,
+    /// What was measured at the last read-back; for reports alone.
+    #[serde(skip)]
+    measured: Vec<Measurement>,
     step: u64,
     changes: Vec<Change>,
 }
@@ -92,9 +96,9 @@ pub struct LayerReport {
     pub stable_rank: f64,
     /// `Δ ln σ` an optimizer step between the last two read-backs, where there were two.
     pub drift: Option<f64>,
-    /// `σ₂/σ₁` when the rule last decided, where it asked for it.
+    /// `σ₂/σ₁` at the last read-back, where it was asked for.
     pub second: Option<f64>,
-    /// What gradients had said when the rule last decided, where it asked for it.
+    /// What gradients had said up to the last read-back, where it was asked for.
     pub gradient: Option<GradientStatistics>,
     /// What is in force: the action and how far it is turned up.
     pub dial: Dial,
@@ -112,23 +116,34 @@ impl Osn {
         decider: Decider,
         actuators: Vec<Actuator>,
         rates: Rates,
-        keep_step_size: Option<u64>,
         sigmas: Vec<f64>,
     ) -> Self {
         let mut osn = Self {
             observed: vec![Observed::default(); watched.len()],
-            step_size: keep_step_size.map(|steps| StepSize::new(steps, sigmas.len())),
+            step_size: None,
             reading: Reading::first(sigmas),
             watched,
             decider,
             actuators,
             rates,
-            looked_at: Vec::new(),
+            also: Needs::default(),
+            measured: Vec::new(),
             step: 0,
             changes: Vec::new(),
         };
         osn.note_changes(&vec![None; osn.actuators.len()]);
         osn
+    }
+
+    /// See [`Plan::measure`](crate::Plan::measure).
+    pub(crate) fn measuring(self, also: Needs) -> Self {
+        Self { also, ..self }
+    }
+
+    /// See [`Plan::keep_step_size`](crate::Plan::keep_step_size).
+    pub(crate) fn keeping_step_size(self, steps: Option<NonZeroU64>) -> Self {
+        let count = self.actuators.len();
+        Self { step_size: steps.map(|steps| StepSize::new(steps.get(), count)), ..self }
     }
 
     /// The held layers, in the order of the module tree; a weight in blocks is a layer for each.
@@ -207,9 +222,9 @@ impl Osn {
         Ok(())
     }
 
-    /// What the rule looks at besides σ.
+    /// What the rule looks at besides σ, and what [`Plan::measure`](crate::Plan::measure) adds.
     pub fn needs(&self) -> Needs {
-        self.decider.rule().needs()
+        self.decider.rule().needs().or(self.also)
     }
 
     /// Call once after each optimizer step: one power iteration a layer, the next scale, and,
@@ -232,7 +247,8 @@ impl Osn {
             self.check(&states)?;
             self.restart_lost(&held, &mut states, &mut codes)?;
             self.reading.take(self.step, states.iter().map(|state| state.sigma).collect());
-            self.decide(&held, &states, &norms, signals)?;
+            self.measured = self.measurements(&held, &states, &norms)?;
+            self.decide(signals);
         }
         self.write(model, codes);
         Ok(())
@@ -275,8 +291,8 @@ impl Osn {
                 residual: state.residual,
                 stable_rank: stable_rank(norm, state.sigma),
                 drift: self.reading.drifts[index],
-                second: self.looked_at.get(index).and_then(|looked_at| looked_at.second),
-                gradient: self.looked_at.get(index).and_then(|looked_at| looked_at.gradient),
+                second: self.measured.get(index).and_then(|measured| measured.second),
+                gradient: self.measured.get(index).and_then(|measured| measured.gradient),
                 dial,
                 scale: state.scale,
                 strength: state.strength,
@@ -296,7 +312,7 @@ impl Osn {
             let names = |osn: &Osn| osn.layers().map(Layer::name).collect::<Vec<_>>().join(", ");
             return Err(StepError::OtherPlan { saved: names(&saved), expected: names(self) });
         }
-        *self = saved;
+        *self = Self { also: self.also, ..saved };
         Ok(())
     }
 
@@ -396,23 +412,11 @@ impl Osn {
         Ok((states, codes))
     }
 
-    fn decide(
-        &mut self,
-        held: &[Held],
-        states: &[State],
-        norms: &[f64],
-        signals: &Signals,
-    ) -> Result<(), StepError> {
-        if self.decider.interval().is_none() {
-            return Ok(());
-        }
-        let measurements = self.measurements(held, states, norms)?;
+    fn decide(&mut self, signals: &Signals) {
         let before: Vec<_> =
             self.decider.decisions().iter().map(|decision| Some(decision.action)).collect();
-        self.decider.decide(self.step, &measurements, signals);
-        self.looked_at = measurements;
+        self.decider.decide(self.step, &self.measured, signals);
         self.note_changes(&before);
-        Ok(())
     }
 
     /// All that the rule may look at; what was observed of gradients starts anew.

@@ -44,6 +44,7 @@ pub struct Plan {
     network: String,
     gradient: SigmaGradient,
     keep_step_size: Option<NonZeroU64>,
+    also: Needs,
 }
 
 /// Names layers: by a path glob, or by all that a [`Select`] can ask for.
@@ -102,6 +103,7 @@ impl Plan {
             network: String::from("model"),
             gradient: SigmaGradient::Full,
             keep_step_size: None,
+            also: Needs::default(),
         }
     }
 
@@ -176,6 +178,14 @@ impl Plan {
         self
     }
 
+    /// Measures these too, for [`Osn::report`], whether or not the rule looks at them. Default: only
+    /// what the rule looks at.
+    #[must_use]
+    pub fn measure(mut self, needs: Needs) -> Self {
+        self.also = needs;
+        self
+    }
+
     /// Attaches the plan: measures every selected weight, takes the first decisions and puts them
     /// in force at once, so that the first forward already sees the chosen size.
     ///
@@ -188,8 +198,8 @@ impl Plan {
     pub fn attach<M: Module>(self, model: M) -> Result<(M, Osn), AttachError> {
         self.rates.validate()?;
         let chosen = self.choose(&discover::parameters(&model))?;
-        let needs = self.rule.needs();
-        let starts = measure(&model, &chosen, needs)?;
+        let needs = self.rule.needs().or(self.also);
+        let starts = self::measure(&model, &chosen, needs)?;
         let layers = chosen.iter().flat_map(|chosen| chosen.watched.layers.clone()).collect();
         let mut decider = Decider::new(self.rule, layers)?;
         let measurements: Vec<_> =
@@ -200,8 +210,8 @@ impl Plan {
         let model = put_on(model, &chosen, &starts, &actuators, needs);
         let watched = chosen.into_iter().map(|chosen| chosen.watched).collect();
         let sigmas = measurements.iter().map(|measured| measured.sigma).collect();
-        let keep = self.keep_step_size.map(NonZeroU64::get);
-        Ok((model, Osn::new(watched, decider, actuators, self.rates, keep, sigmas)))
+        let osn = Osn::new(watched, decider, actuators, self.rates, sigmas).measuring(self.also);
+        Ok((model, osn.keeping_step_size(self.keep_step_size)))
     }
 
     /// The parameters to hold, in the order of the module tree.

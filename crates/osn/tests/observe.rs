@@ -10,7 +10,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Gradients, Tensor};
-use osn::{GradientStatistics, Osn, Plan, Rule, Select, SigmaGradient, Signals, View};
+use osn::{GradientStatistics, Needs, Osn, Plan, Rule, SigmaGradient, Signals, View};
 
 /// Three layers without biases: the loss is a quadratic function of the scale of each, so a central
 /// difference of any width is its derivative. In a plain chain all of these would be the same.
@@ -23,9 +23,8 @@ struct Net {
 
 impl Net {
     fn new() -> Self {
-        let layer = |inputs, outputs| {
-            LinearConfig::new(inputs, outputs).with_bias(false).init(&device())
-        };
+        let layer =
+            |inputs, outputs| LinearConfig::new(inputs, outputs).with_bias(false).init(&device());
         Self { first: layer(6, 6), second: layer(6, 6), last: layer(6, 3) }
     }
 
@@ -91,7 +90,8 @@ fn by_differences(model: &Net, x: &Tensor<2>) -> [f64; 3] {
 }
 
 fn close(ours: f64, theirs: f64, tolerance: f64) {
-    assert!((ours - theirs).abs() <= tolerance * theirs.abs(), "{ours} against {theirs}");
+    let bound = tolerance * theirs.abs().max(0.1);
+    assert!((ours - theirs).abs() <= bound, "{ours} against {theirs}");
 }
 
 #[test]
@@ -323,9 +323,9 @@ fn no_walk_record_or_optimizer_meets_the_probe() {
 #[test]
 fn the_probe_goes_where_the_weight_goes() {
     let x = input();
-    let moves: [fn(Net) -> Net; 5] = [
-        |model| model,
-        |model| model.clone().to_device(&device()),
+    let moves: [fn(Net) -> Net; 4] = [
+        |model| model.clone(),
+        |model| model.fork(&device()),
         |model| model.fork(&device()),
         |model| model.valid().train(),
         |model| {
@@ -334,14 +334,13 @@ fn the_probe_goes_where_the_weight_goes() {
         },
     ];
     for (index, moved) in moves.into_iter().enumerate() {
-        eprintln!("{index}");
         let (model, mut osn) = held("gradient:interval=1");
         let mut model = moved(model);
         osn.observe(&model, &gradients_of(&model, &x)).unwrap();
         let expected = by_differences(&model, &x);
         osn.step(&mut model, &Signals::new()).unwrap();
         for (told, expected) in statistics(&osn, &model).iter().zip(expected) {
-            assert!((told.sensitivity - expected.abs()).abs() < 1e-3 * expected.abs(), "{index}");
+            assert!((told.sensitivity - expected.abs()).abs() < 1e-4, "{index}: {told:?}");
         }
     }
 }
@@ -381,7 +380,41 @@ fn a_saved_osn_goes_on_with_the_sums_it_had() {
 }
 
 #[test]
-fn drift_is_the_slope_of_ln_sigma_and_second_the_ratio_of_an_svd() {
+fn the_ratio_of_the_two_largest_singular_values_is_that_of_an_svd() {
+    let asked = Plan::new().select("**.weight").measure(Needs { second: true, ..Needs::default() });
+    let two_blocks = asked.clone().select("second.weight").view(View::Blocks { axis: 1, count: 2 });
+    for plan in [asked, two_blocks] {
+        let rule = Rule::parse("cap:interval=1").unwrap();
+        let (mut model, mut osn) = plan.decide(rule).attach(Net::new()).unwrap();
+        osn.step(&mut model, &Signals::new()).unwrap();
+        for told in osn.report(&model).unwrap() {
+            let weight = model.weights()[told.layer.index].base().inner();
+            let part = told.layer.block.map_or(weight.clone(), |b| weight.chunk(2, 1)[b].clone());
+            let shape = part.dims();
+            let part = values(part);
+            let map = osn_core::DenseMap::from_tensor(&part, &shape, 1).unwrap();
+            let exact = osn_core::singular_values(&map).unwrap();
+            close(told.second.unwrap(), exact[1] / exact[0], 1e-6);
+        }
+    }
+}
+
+#[test]
+fn what_is_asked_for_beside_the_rule_is_measured_where_none_asks() {
+    let needs = Needs { gradients: true, ..Needs::default() };
+    let rule = Rule::parse("never").unwrap();
+    let plan = Plan::new().select("**.weight").decide(rule).measure(needs);
+    let (mut model, mut osn) = plan.attach(Net::new()).unwrap();
+    for _ in 0..50 {
+        osn.observe(&model, &gradients_of(&model, &input())).unwrap();
+        osn.step(&mut model, &Signals::new()).unwrap();
+    }
+    assert!(statistics(&osn, &model).iter().all(|told| told.sensitivity > 0.0));
+    assert_eq!(osn.take_changes().len(), 3, "and nothing is decided but at the start");
+}
+
+#[test]
+fn the_drift_is_the_slope_of_ln_sigma() {
     let (mut model, mut osn) = held("cap:target=0.3,interval=5");
     let mut sgd = SgdConfig::new().init();
     let sigmas = |osn: &Osn, model: &Net| -> Vec<f64> {
@@ -408,9 +441,8 @@ fn drift_is_the_slope_of_ln_sigma_and_second_the_ratio_of_an_svd() {
 /// Trains on a task in which there is something to gain, and returns what was decided.
 fn decided(rule: &str, steps: usize) -> Vec<osn::Change> {
     let rule = Rule::parse(rule).unwrap();
-    let select = Select::default();
-    let (mut model, mut osn) =
-        Plan::new().select(select).decide(rule).attach(Net::new()).unwrap();
+    let plan = Plan::new().select("**.weight").decide(rule);
+    let (mut model, mut osn) = plan.attach(Net::new()).unwrap();
     osn.take_changes();
     let mut adam = AdamConfig::new().init();
     for _ in 0..steps {

@@ -62,6 +62,19 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// What either of two looks at.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            race: self.race || other.race,
+            slope: self.slope || other.slope,
+            metric: self.metric || other.metric,
+            gradients: self.gradients || other.gradients,
+            held_out: self.held_out || other.held_out,
+            second: self.second || other.second,
+        }
+    }
+
     /// Whether any gradient must be observed.
     pub fn any_gradient(&self) -> bool {
         self.gradients || self.held_out
