@@ -326,7 +326,6 @@ fn the_probe_goes_where_the_weight_goes() {
     let moves: [fn(Net) -> Net; 4] = [
         |model| model.clone(),
         |model| model.fork(&device()),
-        |model| model.fork(&device()),
         |model| model.valid().train(),
         |model| {
             let bytes = model.clone().into_record().into_bytes().unwrap();
