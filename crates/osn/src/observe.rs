@@ -49,7 +49,7 @@ impl Observed {
 
     /// The sums that are there, each a row for [`statistics`](Self::statistics).
     pub(crate) fn rows(&self) -> Vec<Tensor<1>> {
-        self.sums().into_iter().filter_map(Sum::on_device).collect()
+        self.sums().into_iter().filter_map(|sum| sum.total.clone()).collect()
     }
 
     /// What `rows` of the host say about each of `count` blocks, or nothing where nothing was observed.
@@ -92,17 +92,10 @@ impl Observed {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "SavedSum", into = "SavedSum")]
 struct Sum {
-    total: Total,
+    total: Option<Tensor<1>>,
+    /// The total as a file had it, until something is added: which device it belongs on is not known.
+    saved: Vec<f32>,
     count: u64,
-}
-
-#[derive(Clone, Debug, Default)]
-enum Total {
-    #[default]
-    Nothing,
-    OnDevice(Tensor<1>),
-    /// Read from a file, and not added to yet: which device it belongs on is not known.
-    OnHost(Vec<f32>),
 }
 
 /// A [`Sum`] in a file.
@@ -114,19 +107,13 @@ struct SavedSum {
 
 impl From<SavedSum> for Sum {
     fn from(saved: SavedSum) -> Self {
-        let is_empty = saved.total.is_empty();
-        let total = if is_empty { Total::Nothing } else { Total::OnHost(saved.total) };
-        Self { total, count: saved.count }
+        Self { total: None, saved: saved.total, count: saved.count }
     }
 }
 
 impl From<Sum> for SavedSum {
     fn from(sum: Sum) -> Self {
-        let total = match sum.total {
-            Total::Nothing => Vec::new(),
-            Total::OnDevice(total) => total.into_data().iter().collect(),
-            Total::OnHost(total) => total,
-        };
+        let total = sum.total.map_or(sum.saved, |total| total.into_data().iter().collect());
         Self { total, count: sum.count }
     }
 }
@@ -134,34 +121,28 @@ impl From<Sum> for SavedSum {
 impl Sum {
     fn add(&mut self, value: Tensor<1>) {
         self.count += 1;
-        self.total = Total::OnDevice(match std::mem::take(&mut self.total) {
-            Total::Nothing => value,
-            Total::OnDevice(total) => total + value,
-            Total::OnHost(total) => on_device(total, &value.device()) + value,
+        let so_far = self.total.take().or_else(|| self.restore(&value.device()));
+        self.total = Some(match so_far {
+            Some(total) => total + value,
+            None => value,
         });
     }
 
-    fn on_device(&self) -> Option<Tensor<1>> {
-        match &self.total {
-            Total::OnDevice(total) => Some(total.clone()),
-            Total::Nothing | Total::OnHost(_) => None,
-        }
+    fn restore(&mut self, device: &Device) -> Option<Tensor<1>> {
+        let saved = std::mem::take(&mut self.saved);
+        let shape = [saved.len()];
+        (!saved.is_empty()).then(|| Tensor::from_data(TensorData::new(saved, shape), device))
     }
 
     /// The mean; takes the next row where the sum is on the device.
     fn mean(&self, rows: &mut impl Iterator<Item = Vec<f32>>) -> Option<Vec<f64>> {
-        let total = match &self.total {
-            Total::Nothing => None,
-            Total::OnDevice(_) => rows.next(),
-            Total::OnHost(total) => Some(total.clone()),
+        let is_saved = !self.saved.is_empty();
+        let total = match self.total {
+            Some(_) => rows.next(),
+            None => is_saved.then(|| self.saved.clone()),
         }?;
         Some(total.into_iter().map(|total| f64::from(total) / self.count as f64).collect())
     }
-}
-
-fn on_device(values: Vec<f32>, device: &Device) -> Tensor<1> {
-    let shape = [values.len()];
-    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 /// `‖·‖_F` of each block of `[outer, count, inner]`, in f32; by the largest entry first, so that no

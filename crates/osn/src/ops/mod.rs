@@ -435,4 +435,24 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_kernel_and_the_composed_sensitivity_are_the_scaled_inner_product() {
+        let shape = [3, 64, 40];
+        let form = dense(Layout { outer: 3, rows: 64, inner: 40 }, SigmaGradient::Full);
+        let state = State { sigma: 2.5, scale: 0.4, strength: 1.0, residual: 0.0, bad_step: 0 };
+        let (grad, weight) = (wave(3 * 64 * 40, 0.3), wave(3 * 64 * 40, 0.31));
+        let products = grad.iter().zip(&weight).map(|(g, w)| f64::from(*g) * f64::from(*w));
+        let expected = 0.4 * products.sum::<f64>();
+        let (grad, weight) = (floats(&grad, &shape), floats(&weight, &shape));
+        let state = codes(&state.encode());
+        let fast =
+            <Flex as SpectralOps>::sensitivity(grad.clone(), weight.clone(), state.clone(), form);
+        let slow = composed_sensitivity::<Flex>(grad, weight, state, form.cut);
+        for along in [fast, slow] {
+            assert_eq!(along.shape(), Shape::new([1]));
+            let ours = f64::from(along.storage::<f32>()[0]);
+            assert!((ours / expected - 1.0).abs() < 1e-4, "{ours} {expected}");
+        }
+    }
 }
