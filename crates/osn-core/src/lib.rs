@@ -40,8 +40,8 @@ pub use conv_map::ConvMap;
 pub use convolution::{Boundary, Convolution, Geometry, GeometryError};
 pub use decide::{
     Adversarial, Always, Arm, Auto, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
-    Gradient, Learned, Needs, Never, ParameterDoc, Patience, Random, Rule, RuleDoc, RuleError,
-    Schedule, Signals, Slope, Static, TargetAction, UnknownTargetAction,
+    Gradient, Learned, LrOverSigma, Needs, Never, ParameterDoc, Patience, Random, Rule, RuleDoc,
+    RuleError, Schedule, Signals, Slope, Static, TargetAction, UnknownTargetAction,
 };
 pub use estimate::{Bound, Estimate, EstimateError, stable_rank, start_vector};
 pub use exact::{exact, singular_values};

@@ -10,6 +10,7 @@ mod cap;
 mod deciding;
 mod gradient;
 mod learned;
+mod lr_over_sigma;
 mod metric;
 mod never;
 mod patience;
@@ -34,6 +35,7 @@ pub use self::{
     cap::Cap,
     gradient::Gradient,
     learned::Learned,
+    lr_over_sigma::LrOverSigma,
     never::Never,
     patience::Patience,
     random::Random,

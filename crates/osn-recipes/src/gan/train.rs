@@ -30,7 +30,7 @@ pub(super) fn train(
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
     let rule = crate::rule(request, &DOC)?;
-    if rule.needs().gradients {
+    if rule.needs().any_gradient() {
         return Err(RunError::Unwatched { recipe: DOC.name, rule: rule.name() });
     }
     let device = crate::device(request)?;
