@@ -77,21 +77,4 @@ mod tests {
             assert!(actions.eq(never.decisions().iter().map(|decision| decision.action)));
         }
     }
-
-    #[test]
-    fn it_asks_for_all_that_any_rule_asks_for() {
-        let needs = Observe::default().needs();
-        for doc in Rule::catalogue() {
-            let mut rules = crate::Rules::from(Rule::parse(doc.name).unwrap());
-            rules = rules
-                .entries()
-                .iter()
-                .cloned()
-                .chain(
-                    crate::Rules::from(Rule::Observe(Observe::default())).entries().iter().cloned(),
-                )
-                .collect();
-            assert_eq!(rules.needs(), needs, "{}", doc.name);
-        }
-    }
 }

@@ -348,3 +348,252 @@ fn of_type(key: &str, value: &Value, expected: &'static str) -> Misread {
     let problem = RulesFileProblem::Type { key: key.to_owned(), found, expected };
     Misread { at: value.span().start, problem }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, Position};
+    use proptest::prelude::*;
+
+    fn message(text: &str) -> String {
+        Rules::from_toml(text).unwrap_err().to_string()
+    }
+
+    /// A value of a parameter that is not its default, as TOML.
+    fn other_value(name: &str, default: &str) -> String {
+        let value = match (name, default) {
+            ("action", _) => "\"cap\"",
+            ("arms", _) => "[0.5, \"off\", 3]",
+            ("weights", _) => "\"uniform\"",
+            ("metric", _) => "\"loss\"",
+            ("total_by", _) => "{ rule = \"slope\", ceiling = 0.8 }",
+            ("sharpness", _) => "8",
+            (_, "true") => "false",
+            ("off", _) => "7_000",
+            ("until", _) => "0x10",
+            ("max", _) => "20",
+            ("end_target", _) | (_, "none") => "2.5",
+            (_, whole) if whole.parse::<u64>().is_ok() && whole != "1" && whole != "0" => "7",
+            ("on" | "period" | "from" | "seed" | "every", _) => "3",
+            ("proportional", "0") => "0.25",
+            _ => "0.75",
+        };
+        value.to_owned()
+    }
+
+    /// Parameters without which another one makes no sense.
+    fn companions(rule: &str, name: &str) -> &'static str {
+        match (rule, name) {
+            ("static", "sharpness") => "action = \"cap\"",
+            ("schedule", "duty") => "period = 40",
+            ("schedule", "from") => "end_target = 4\nuntil = 9",
+            ("schedule", "until") => "end_target = 4",
+            ("schedule", "end_target") => "until = 9",
+            _ => "",
+        }
+    }
+
+    #[test]
+    fn every_documented_parameter_is_read_from_a_file_and_arrives() {
+        for doc in Rule::catalogue() {
+            for parameter in doc.parameters.iter().filter(|it| !it.may_repeat()) {
+                let (name, value) =
+                    (parameter.name, other_value(parameter.name, parameter.default));
+                let companion = companions(doc.name, name);
+                let text =
+                    format!("[[rule]]\nrule = \"{}\"\n{companion}\n{name} = {value}", doc.name);
+                let rules =
+                    Rules::from_toml(&text).unwrap_or_else(|error| panic!("{text}\n{error}"));
+                let label = rules.label();
+                assert!(label.contains(&format!("{name}=")), "{label} lost {name} of\n{text}");
+                assert_eq!(Rules::from(Rule::parse(&label).unwrap()), rules);
+                let json = serde_json::to_string(&rules).unwrap();
+                assert_eq!(serde_json::from_str::<Rules>(&json).unwrap(), rules);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_documented_defaults_is_the_defaults() {
+        for doc in Rule::catalogue() {
+            let mut text = format!("[[rule]]\nrule = \"{}\"\n", doc.name);
+            let is_plain = |name: &str| !(doc.name == "static" && name == "sharpness");
+            for it in doc.parameters.iter().filter(|it| !it.may_repeat() && is_plain(it.name)) {
+                text += &format!("{} = \"{}\"\n", it.name, it.default);
+            }
+            let expected = Rules::from(Rule::parse(doc.name).unwrap());
+            assert_eq!(Rules::from_toml(&text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_selection_is_read_with_lists_or_without_brackets() {
+        let text = r#"
+            [[rule]]
+            rule = "static"
+            action = "off"
+            [rule.select]
+            paths = ["blocks.{0,1}.**", "head.*"]
+            not = "**.bias"
+            kinds = ["conv", "linear"]
+            networks = "discriminator"
+            positions = ["second_to_last", 3]
+        "#;
+        let rules = Rules::from_toml(text).unwrap();
+        let expected = Select {
+            paths: Globs::new(["blocks.{0,1}.**", "head.*"]).unwrap(),
+            not: Globs::new(["**.bias"]).unwrap(),
+            kinds: vec![Kind::Conv, Kind::Linear],
+            networks: vec!["discriminator".to_owned()],
+            positions: vec![Position::SecondToLast, Position::Nth(3)],
+        };
+        assert_eq!(rules.entries()[0].select, expected);
+        assert_eq!(rules.entries()[0].rule, Rule::parse("static:action=off").unwrap());
+    }
+
+    #[test]
+    fn each_error_names_its_line_and_what_would_be_valid() {
+        let cases = [
+            ("[[rule]]\nrule = \"cap\"\ntarget = \n", "line 3: bad TOML: "),
+            ("[[rule]\n", "line 1: bad TOML: "),
+            (
+                "[[rule]]\nrule = \"cap\"\n\n[[rule]]\nrule = \"capp\"",
+                "line 5: unknown rule `capp`: expected one of never",
+            ),
+            ("[[rule]]\ntarget = 2", "line 1: no `rule`: expected the rule's name, one of never"),
+            ("[[rule]]\nrule = 3", "line 2: `rule` is a number, expected the rule's name in"),
+            (
+                "[[rule]]\nrule = \"cap\"\ndwell = 3\ntaget = 2",
+                "line 4: rule `cap` has no parameter `taget`: expected one of target, of_start",
+            ),
+            (
+                "[[rule]]\nrule = \"static\"\nkind = \"conv\"",
+                "line 3: rule `static` has no parameter `kind`: expected one of action, target, sharpness",
+            ),
+            (
+                "[[rule]]\nrule = \"never\"\ntarget = 1",
+                "line 3: rule `never` has no parameter `target`: expected none",
+            ),
+            (
+                "[[rule]]\nrule = \"cap\"\n\n# big\ntarget = \"big\"",
+                "line 5: rule `cap`: target is `big`, expected a number",
+            ),
+            (
+                "[[rule]]\nrule = \"cap\"\ndwell = 2.5",
+                "line 3: rule `cap`: dwell is `2.5`, expected a whole number",
+            ),
+            (
+                "[[rule]]\nrule = \"cap\"\ndwell = 1979-05-27",
+                "line 3: `dwell` is a date or time, expected a number or a word",
+            ),
+            (
+                "[[rule]]\nrule = \"cap\"\ninterval = 0",
+                "line 3: rule `cap`: interval is `0`, expected at least 1",
+            ),
+            (
+                "[[rule]]\nrule = \"patience\"\nstart = 1\nmin = -1",
+                "line 4: rule `patience`: target -1 must be",
+            ),
+            (
+                "[[rule]]\nrule = \"schedule\"\nperiod = 4\nend_target = 2",
+                "line 4: rule `schedule`: until is `0`, expected greater than from",
+            ),
+            (
+                "[[rule]]\nrule = \"bandit\"\narms = [\n 1, [2]]",
+                "line 4: `arms` is a list, expected a number or a word",
+            ),
+            (
+                "[[rule]]\nrule = \"budget\"\ntotal_by = {\n rule = \"balance\",\n set_pont = 1 }",
+                "line 5: rule `balance` has no parameter `set_pont`: expected one of set_point",
+            ),
+            (
+                "[[rule]]\nrule = \"budget\"\ntotal_by = { rule = \"balance\", interval = 5 }",
+                "line 3: rule `balance`: interval is `5`, expected nothing, as the budget has its own",
+            ),
+            (
+                "[[rule]]\nrule = \"budget\"\ntotal_by = { rule = \"cap\" }",
+                "line 3: rule `budget`: total_by is `[cap]`, expected balance or slope",
+            ),
+            (
+                "[[rule]]\nrule = \"cap\"\nselect = \"conv\"",
+                "line 3: `select` is a word, expected a table",
+            ),
+            (
+                "[[rule]]\nrule = \"cap\"\nselect = { kind = \"conv\" }",
+                "line 3: unknown key `kind`: expected one of paths, not, kinds, networks, positions",
+            ),
+            (
+                "[[rule]]\nrule = \"cap\"\nselect = { kinds = [\n\"conv\",\n\"con\"] }",
+                "line 5: `con` is no kind of layer: expected one of linear",
+            ),
+            (
+                "[[rule]]\nrule = \"cap\"\nselect.positions = [-1]",
+                "line 3: `-1` is no position: expected first",
+            ),
+            (
+                "[[rule]]\nrule = \"cap\"\nselect.paths = [\"a\",\n\"b.[c\"]",
+                "line 4: bad glob `b.[c`: ",
+            ),
+            (
+                "[[rule]]\nrule = \"cap\"\nselect.paths = [[1]]",
+                "line 3: `paths` is a list, expected a list of words",
+            ),
+            ("\n\nrules = 1", "line 3: unknown key `rules`: expected [[rule]]"),
+            (
+                "[rule]\nrule = \"cap\"",
+                "line 1: `rule` is a table, expected a table under the heading [[rule]]",
+            ),
+            (
+                "rule = [1]",
+                "line 1: `rule` is a number, expected a table under the heading [[rule]]",
+            ),
+            ("rule = []", "line 1: no `rule`: expected at least one [[rule]]"),
+            ("", "line 1: no `rule`: expected at least one [[rule]]"),
+        ];
+        for (text, expected) in cases {
+            let message = message(text);
+            assert!(message.starts_with(expected), "of\n{text}\n{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_huge_or_deep_file_is_refused_or_read_and_never_panics() {
+        let deep = |open: &str, close: &str| {
+            format!(
+                "[[rule]]\nrule = \"cap\"\ntarget = {}1{}",
+                open.repeat(50_000),
+                close.repeat(50_000)
+            )
+        };
+        assert!(message(&deep("[", "]")).starts_with("line 3: bad TOML: "));
+        assert!(message(&deep("{a=", "}")).starts_with("line 3: bad TOML: "));
+        let dotted = format!("[[rule]]\nrule = \"cap\"\n{}b = 1", "a.".repeat(50_000));
+        assert!(message(&dotted).contains("bad TOML: recursion limit"));
+        let nested = "[budget:total_by=".repeat(50_000);
+        assert!(
+            Rules::from_toml(&format!("[[rule]]\nrule='budget'\ntotal_by='{nested}'")).is_err()
+        );
+        let glob = format!("[[rule]]\nrule = \"cap\"\nselect.paths = \"{}\"", "{a".repeat(400));
+        assert!(message(&glob).starts_with("line 3: bad glob "));
+        let many = "[[rule]]\nrule = \"cap\"\nselect.positions = [1]\n".repeat(20_000);
+        assert_eq!(Rules::from_toml(&many).unwrap().entries().len(), 20_000);
+        let digits = format!("[[rule]]\nrule = \"cap\"\ndwell = {}", "9".repeat(100_000));
+        assert!(message(&digits).ends_with("expected a whole number"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(\\[\\[rule\\]\\]|rule|select|paths|cap|budget|total_by| = |\"|[\\[\\]{}.,'#0-9a\n-])*") {
+            let _ = Rules::from_toml(&text);
+        }
+
+        #[test]
+        fn a_file_cut_short_is_refused_or_read_and_never_panics(end in 0_usize..200) {
+            let whole = "[[rule]]\nrule = \"budget\"\ntotal_by = { rule = \"balance\", gain = 1e-3 }\n\
+                         [[rule]]\nrule = \"cap\"\nselect = { paths = [\"ä.**\"], positions = [1] }\n";
+            let end = (0..=end.min(whole.len())).rev().find(|end| whole.is_char_boundary(*end));
+            let _ = Rules::from_toml(&whole[..end.unwrap_or(0)]);
+        }
+    }
+}
