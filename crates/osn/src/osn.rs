@@ -232,8 +232,10 @@ impl Osn {
     }
 
     fn is_due(&self) -> bool {
-        let interval = self.decider.interval().unwrap_or(READ_EVERY);
-        self.step.is_multiple_of(interval.max(1))
+        if self.decider.needs_measurements() {
+            return self.decider.is_due(self.step);
+        }
+        self.step.is_multiple_of(READ_EVERY)
     }
 
     fn check(&self, states: &[State]) -> Result<(), StepError> {
@@ -279,7 +281,7 @@ impl Osn {
     }
 
     fn decide(&mut self, states: &[State], norms: &[f64], signals: &Signals) {
-        if self.decider.interval().is_none() {
+        if !self.decider.needs_measurements() {
             return;
         }
         let measurements: Vec<_> =

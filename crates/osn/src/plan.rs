@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use burn::module::Module;
 use osn_core::{
-    Actuator, Always, Decider, GlobError, Globs, Layer, Rates, Rule, Select, Signals, View,
+    Actuator, Always, Decider, GlobError, Globs, Layer, Rates, Rule, Rules, Select, Signals, View,
 };
 
 use crate::discover::{self, Found};
@@ -36,7 +36,7 @@ use crate::start::{Start, cold_start, state_of};
 #[derive(Clone, Debug)]
 pub struct Plan {
     selections: Vec<Selection>,
-    rule: Rule,
+    rules: Rules,
     rates: Rates,
     network: String,
     gradient: SigmaGradient,
@@ -93,7 +93,7 @@ impl Plan {
     pub fn new() -> Self {
         Self {
             selections: Vec::new(),
-            rule: Rule::Always(Always::default()),
+            rules: Rules::from(Rule::Always(Always::default())),
             rates: Rates::default(),
             network: String::from("model"),
             gradient: SigmaGradient::Full,
@@ -130,10 +130,11 @@ impl Plan {
         self
     }
 
-    /// Sets the rule that decides. Default: always, target 1.
+    /// Sets what decides: one [`Rule`] for every layer, or [`Rules`], each for some. Default:
+    /// always, target 1.
     #[must_use]
-    pub fn decide(mut self, rule: Rule) -> Self {
-        self.rule = rule;
+    pub fn decide(mut self, rules: impl Into<Rules>) -> Self {
+        self.rules = rules.into();
         self
     }
 
@@ -172,7 +173,7 @@ impl Plan {
         let chosen = self.choose(&discover::parameters(&model))?;
         let starts = measure(&model, &chosen)?;
         let layers = chosen.iter().flat_map(|chosen| chosen.watched.layers.clone()).collect();
-        let mut decider = Decider::new(self.rule, layers)?;
+        let mut decider = Decider::new(self.rules, layers)?;
         let measurements: Vec<_> =
             starts.iter().flat_map(|start| start.blocks.iter().copied()).collect();
         decider.decide(0, &measurements, &Signals::new());

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Gradients, Tensor};
-use osn::{AttachError, Needs, Osn, Plan, Rule, Signals, StepError};
+use osn::{AttachError, Needs, Osn, Plan, Rules, Signals, StepError};
 
 use super::watch::Watch;
 use super::{Discriminator, GanConfig, Generator};
@@ -42,26 +42,26 @@ pub struct Players {
 
 impl Players {
     /// New networks with the initial weights of `seed`, on the autodiff device of `device`; a
-    /// discriminator held as `rule` decides, or plain without one.
+    /// discriminator held as `rules` decide, or plain without any.
     ///
     /// # Errors
     ///
-    /// A rule that cannot be attached.
+    /// Rules that cannot be attached.
     pub fn new(
         config: &GanConfig,
         channels: usize,
-        rule: Option<Rule>,
+        rules: Option<Rules>,
         seed: u64,
         device: &Device,
     ) -> Result<Self, AttachError> {
         let device = device.clone().autodiff();
         let generator = init::xavier(Generator::new(config, channels, &device), seed, 0);
         let discriminator = init::xavier(Discriminator::new(config, channels, &device), seed, 1);
-        let needs = rule.as_ref().map_or(Needs::default(), Rule::needs);
-        let (discriminator, osn) = match rule {
+        let needs = rules.as_ref().map_or(Needs::default(), Rules::needs);
+        let (discriminator, osn) = match rules {
             None => (discriminator, None),
-            Some(rule) => {
-                let plan = Plan::new().network(WATCHED).select("**.weight").decide(rule);
+            Some(rules) => {
+                let plan = Plan::new().network(WATCHED).select("**.weight").decide(rules);
                 let (discriminator, osn) = plan.attach(discriminator)?;
                 (discriminator, Some(osn))
             }

@@ -1,12 +1,13 @@
 //! The training loop.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use osn::{Change, LayerReport, Rule, Signals, StepError};
+use osn::{AttachError, Change, LayerReport, Rules, Signals, StepError};
 
 use super::players::{Discriminated, Players, WATCHED, halves};
 use super::{DOC, GanConfig};
 use crate::data::sampler::{Sampler, noise};
 use crate::data::{self, Dataset};
+use crate::decide::Decide;
 use crate::judge::{Judge, Thoroughness};
 use crate::run::{
     ImageGrid, Metrics, NonFinite, Observer, RunError, RunSummary, Session, TrainRequest,
@@ -28,16 +29,22 @@ pub(super) fn train(
     config: &GanConfig,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
-    let rule = crate::rule(request, &DOC)?;
-    if rule.needs().gradients {
-        return Err(RunError::Unwatched { recipe: DOC.name, rule: rule.name() });
-    }
+    let decide = crate::decide(request, &DOC)?;
+    check_watched(&decide.rules)?;
     let device = crate::device(request)?;
     let data = load(request, config)?;
     let source = data.train.source.clone();
-    let mut trainer = Trainer::new(config, data, rule.clone(), request.seed, device)?;
-    Session::start(request, &DOC, &rule, config, config.steps, &source)?
+    let mut trainer = Trainer::new(config, data, &decide, request.seed, device)?;
+    Session::start(request, &DOC, &decide, config, config.steps, &source)?
         .run(observer, |session, observer| trainer.run(session, observer))
+}
+
+/// Refuses a rule that looks at what nobody tells it.
+fn check_watched(rules: &Rules) -> Result<(), RunError> {
+    let blind = rules.entries().iter().find(|entry| entry.rule.needs().gradients);
+    blind.map_or(Ok(()), |entry| {
+        Err(RunError::Unwatched { recipe: DOC.name, rule: entry.rule.name() })
+    })
 }
 
 /// The images, at the size of the networks.
@@ -76,13 +83,14 @@ impl<'a> Trainer<'a> {
     fn new(
         config: &'a GanConfig,
         data: Dataset,
-        rule: Rule,
+        decide: &Decide,
         seed: u64,
         device: Device,
     ) -> Result<Self, RunError> {
         let judge = Judge::new(&data, config.eval_images, config.final_images, &device)?;
-        let players = Players::new(config, data.train.channels, Some(rule), seed, &device)
-            .map_err(spectral)?;
+        let rules = Some(decide.rules.clone());
+        let players = Players::new(config, data.train.channels, rules, seed, &device)
+            .map_err(|error| attach_error(error, &decide.name))?;
         let sampler = Sampler::new(seed, data.train.len());
         Ok(Self {
             config,
@@ -255,6 +263,14 @@ fn race(logits: Tensor<2>) -> Metrics {
 
 fn scalar(loss: Tensor<1>) -> f64 {
     loss.into_data().iter::<f64>().next().unwrap_or(f64::NAN)
+}
+
+/// Rules that do not go with the networks are a mistake in what was asked for.
+fn attach_error(error: AttachError, decide: &str) -> RunError {
+    match error {
+        AttachError::Rule(source) => RunError::Rule { text: decide.to_owned(), source },
+        error => spectral(error),
+    }
 }
 
 fn spectral(source: impl std::error::Error + Send + Sync + 'static) -> RunError {

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 
 use super::{FolderError, RecordError, SettingError};
 
@@ -28,6 +30,22 @@ pub enum RunError {
         text: String,
         /// What is wrong with it.
         source: osn::RuleError,
+    },
+    /// A rules file cannot be opened.
+    #[error("cannot read the rules in {}: {source}", .path.display())]
+    RulesUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A rules file makes no sense.
+    #[error("{}, {source}", .path.display())]
+    RulesFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with which line.
+        source: osn_core::RulesFileError,
     },
     /// The rule looks at gradients, which the recipe does not tell.
     #[error(
@@ -98,6 +116,8 @@ impl RunError {
         match self {
             Self::UnknownName { .. }
             | Self::Rule { .. }
+            | Self::RulesUnreadable { .. }
+            | Self::RulesFile { .. }
             | Self::Unwatched { .. }
             | Self::Setting(_)
             | Self::Config { .. }
