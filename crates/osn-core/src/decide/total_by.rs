@@ -187,9 +187,11 @@ mod tests {
             last = decide(&mut decider, step, &separated(0.0));
         }
         assert!(last.iter().all(|decision| decision.action == Action::Off));
-        let said =
-            "separation 0, 0.5 below 0.6: target stays at 2, the mean σ; ln ∏σ 2.079 against";
-        assert!(last[0].reason.contains("the mean σ; ln ∏σ 2.079 against ln Λ 2.079"), "{said}");
+        assert_eq!(
+            last[0].reason,
+            "separation 0, wanted 0.6: target stays at 2, the mean σ; \
+             ln ∏σ 2.079 against ln Λ 2.079, nothing to take: off"
+        );
         // Nothing has wound up: one decision of 10 steps at an error of 0.3 takes 3·0.03.
         let total: f64 = effective(&decide(&mut decider, 100_000, &separated(0.9))).iter().sum();
         assert!(near(total, 8_f64.ln() - 3.0 * 0.03), "{total}");
