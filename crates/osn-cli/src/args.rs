@@ -249,8 +249,12 @@ fn bad_usage(error: &clap::Error) -> String {
     format!("{text}{commands}\nsee 'osn --help'")
 }
 
+/// The commands there are, or those of the command that the program was started with.
 fn commands() -> Vec<String> {
-    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+    let cli = Cli::command();
+    let first = std::env::args().nth(1).unwrap_or_default();
+    let parent = cli.find_subcommand(&first).unwrap_or(&cli);
+    parent.get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -73,13 +73,13 @@ fn describe(doc: &RuleDoc) -> String {
 /// Text in lines of at most [`WIDTH`] columns, the first behind `lead` and the others below it.
 fn paragraph(lead: &str, text: &str) -> String {
     let room = WIDTH - lead.chars().count();
-    let mut lines = vec![String::new()];
+    let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
-        let line = lines.len() - 1;
-        let (used, length) = (lines[line].chars().count(), word.chars().count());
-        match used {
-            0 => lines[line].push_str(word),
-            used if used + 1 + length <= room => lines[line] += &format!(" {word}"),
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
             _ => lines.push(word.to_owned()),
         }
     }

@@ -137,7 +137,7 @@ fn a_wrong_file_names_its_line() {
     );
     refuses(&["decide", "check", "missing.toml"], &["cannot read the rules in missing.toml"]);
     refuses(&["train", "--decide", "missing.toml"], &["cannot read the rules in missing.toml"]);
-    refuses(&["decide", "chek", "a"], &["'chek'"]);
+    refuses(&["decide", "chek", "a"], &["'chek'", "valid: list, check"]);
 }
 
 #[test]

@@ -215,7 +215,7 @@ mod tests {
         decider.decide(0, &measured(&[8.0, 2.0, 2.0]), &Signals::new());
         assert_eq!(actions(&decider), [Action::Off; 3]);
         decider.decide(10, &measured(&[8.0, 4.0, 4.0]), &Signals::new());
-        let held: Vec<_> = actions(&decider).iter().map(|action| action.target()).collect();
+        let held: Vec<_> = actions(&decider).iter().map(Action::target).collect();
         assert_eq!(held[0], None);
         assert!(held[1..].iter().all(|it| it.is_some_and(|it| (it - 2.0).abs() < 1e-12)));
         // The last of three is last, though it is the second of the rule's own.

@@ -416,11 +416,12 @@ mod tests {
     #[test]
     fn a_file_of_documented_defaults_is_the_defaults() {
         for doc in Rule::catalogue() {
-            let mut text = format!("[[rule]]\nrule = \"{}\"\n", doc.name);
+            // Sharpness is a parameter of caps only.
             let is_plain = |name: &str| !(doc.name == "static" && name == "sharpness");
-            for it in doc.parameters.iter().filter(|it| !it.may_repeat() && is_plain(it.name)) {
-                text += &format!("{} = \"{}\"\n", it.name, it.default);
-            }
+            let parameters = doc.parameters.iter();
+            let plain = parameters.filter(|it| !it.may_repeat() && is_plain(it.name));
+            let lines = plain.map(|it| format!("{} = \"{}\"\n", it.name, it.default));
+            let text = format!("[[rule]]\nrule = \"{}\"\n", doc.name) + &lines.collect::<String>();
             let expected = Rules::from(Rule::parse(doc.name).unwrap());
             assert_eq!(Rules::from_toml(&text), Ok(expected), "{text}");
         }
@@ -451,93 +452,20 @@ mod tests {
         assert_eq!(rules.entries()[0].rule, Rule::parse("static:action=off").unwrap());
     }
 
+    /// Texts, and how their errors begin.
+    fn assert_refused(cases: &[(&str, &str)]) {
+        for (text, expected) in cases {
+            let message = message(text);
+            assert!(message.starts_with(expected), "of\n{text}\n{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
     #[test]
-    fn each_error_names_its_line_and_what_would_be_valid() {
-        let cases = [
+    fn an_error_of_the_file_names_its_line_and_what_would_be_valid() {
+        assert_refused(&[
             ("[[rule]]\nrule = \"cap\"\ntarget = \n", "line 3: bad TOML: "),
             ("[[rule]\n", "line 1: bad TOML: "),
-            (
-                "[[rule]]\nrule = \"cap\"\n\n[[rule]]\nrule = \"capp\"",
-                "line 5: unknown rule `capp`: expected one of never",
-            ),
-            ("[[rule]]\ntarget = 2", "line 1: no `rule`: expected the rule's name, one of never"),
-            ("[[rule]]\nrule = 3", "line 2: `rule` is a number, expected the rule's name in"),
-            (
-                "[[rule]]\nrule = \"cap\"\ndwell = 3\ntaget = 2",
-                "line 4: rule `cap` has no parameter `taget`: expected one of target, of_start",
-            ),
-            (
-                "[[rule]]\nrule = \"static\"\nkind = \"conv\"",
-                "line 3: rule `static` has no parameter `kind`: expected one of action, target, sharpness",
-            ),
-            (
-                "[[rule]]\nrule = \"never\"\ntarget = 1",
-                "line 3: rule `never` has no parameter `target`: expected none",
-            ),
-            (
-                "[[rule]]\nrule = \"cap\"\n\n# big\ntarget = \"big\"",
-                "line 5: rule `cap`: target is `big`, expected a number",
-            ),
-            (
-                "[[rule]]\nrule = \"cap\"\ndwell = 2.5",
-                "line 3: rule `cap`: dwell is `2.5`, expected a whole number",
-            ),
-            (
-                "[[rule]]\nrule = \"cap\"\ndwell = 1979-05-27",
-                "line 3: `dwell` is a date or time, expected a number or a word",
-            ),
-            (
-                "[[rule]]\nrule = \"cap\"\ninterval = 0",
-                "line 3: rule `cap`: interval is `0`, expected at least 1",
-            ),
-            (
-                "[[rule]]\nrule = \"patience\"\nstart = 1\nmin = -1",
-                "line 4: rule `patience`: target -1 must be",
-            ),
-            (
-                "[[rule]]\nrule = \"schedule\"\nperiod = 4\nend_target = 2",
-                "line 4: rule `schedule`: until is `0`, expected greater than from",
-            ),
-            (
-                "[[rule]]\nrule = \"bandit\"\narms = [\n 1, [2]]",
-                "line 4: `arms` is a list, expected a number or a word",
-            ),
-            (
-                "[[rule]]\nrule = \"budget\"\ntotal_by = {\n rule = \"balance\",\n set_pont = 1 }",
-                "line 5: rule `balance` has no parameter `set_pont`: expected one of set_point",
-            ),
-            (
-                "[[rule]]\nrule = \"budget\"\ntotal_by = { rule = \"balance\", interval = 5 }",
-                "line 3: rule `balance`: interval is `5`, expected nothing, as the budget has its own",
-            ),
-            (
-                "[[rule]]\nrule = \"budget\"\ntotal_by = { rule = \"cap\" }",
-                "line 3: rule `budget`: total_by is `[cap]`, expected balance or slope",
-            ),
-            (
-                "[[rule]]\nrule = \"cap\"\nselect = \"conv\"",
-                "line 3: `select` is a word, expected a table",
-            ),
-            (
-                "[[rule]]\nrule = \"cap\"\nselect = { kind = \"conv\" }",
-                "line 3: unknown key `kind`: expected one of paths, not, kinds, networks, positions",
-            ),
-            (
-                "[[rule]]\nrule = \"cap\"\nselect = { kinds = [\n\"conv\",\n\"con\"] }",
-                "line 5: `con` is no kind of layer: expected one of linear",
-            ),
-            (
-                "[[rule]]\nrule = \"cap\"\nselect.positions = [-1]",
-                "line 3: `-1` is no position: expected first",
-            ),
-            (
-                "[[rule]]\nrule = \"cap\"\nselect.paths = [\"a\",\n\"b.[c\"]",
-                "line 4: bad glob `b.[c`: ",
-            ),
-            (
-                "[[rule]]\nrule = \"cap\"\nselect.paths = [[1]]",
-                "line 3: `paths` is a list, expected a list of words",
-            ),
             ("\n\nrules = 1", "line 3: unknown key `rules`: expected [[rule]]"),
             (
                 "[rule]\nrule = \"cap\"",
@@ -549,12 +477,101 @@ mod tests {
             ),
             ("rule = []", "line 1: no `rule`: expected at least one [[rule]]"),
             ("", "line 1: no `rule`: expected at least one [[rule]]"),
-        ];
-        for (text, expected) in cases {
-            let message = message(text);
-            assert!(message.starts_with(expected), "of\n{text}\n{message}");
-            assert_eq!(message.lines().count(), 1, "{message}");
+            (
+                "[[rule]]\nrule = \"cap\"\n\n[[rule]]\nrule = \"capp\"",
+                "line 5: unknown rule `capp`: expected one of never",
+            ),
+            ("[[rule]]\ntarget = 2", "line 1: no `rule`: expected the rule's name, one of never"),
+            ("[[rule]]\nrule = 3", "line 2: `rule` is a number, expected the rule's name in"),
+        ]);
+    }
+
+    /// Lines under a `[[rule]]` of this name, and how their error begins.
+    fn assert_parameters_refused(rule: &str, cases: &[(&str, &str)]) {
+        for (lines, expected) in cases {
+            let text = format!("[[rule]]\nrule = \"{rule}\"\n{lines}");
+            assert_refused(&[(&text, expected)]);
         }
+    }
+
+    #[test]
+    fn an_error_of_a_parameter_names_its_line_and_what_would_be_valid() {
+        assert_parameters_refused(
+            "cap",
+            &[
+                (
+                    "dwell = 3\ntaget = 2",
+                    "line 4: rule `cap` has no parameter `taget`: expected one of target, of_start",
+                ),
+                (
+                    "\n# big\ntarget = \"big\"",
+                    "line 5: rule `cap`: target is `big`, expected a number",
+                ),
+                ("dwell = 2.5", "line 3: rule `cap`: dwell is `2.5`, expected a whole number"),
+                (
+                    "dwell = 1979-05-27",
+                    "line 3: `dwell` is a date or time, expected a number or a word",
+                ),
+                ("interval = 0", "line 3: rule `cap`: interval is `0`, expected at least 1"),
+            ],
+        );
+        let no_kind = "line 3: rule `static` has no parameter `kind`: expected one of action, target, sharpness";
+        assert_parameters_refused("static", &[("kind = \"conv\"", no_kind)]);
+        let none = "line 3: rule `never` has no parameter `target`: expected none";
+        assert_parameters_refused("never", &[("target = 1", none)]);
+        let nested = "line 4: `arms` is a list, expected a number or a word";
+        assert_parameters_refused("bandit", &[("arms = [\n 1, [2]]", nested)]);
+    }
+
+    #[test]
+    fn an_error_that_names_no_parameter_is_at_the_one_to_blame() {
+        let target = "line 4: rule `patience`: target -1 must be";
+        assert_parameters_refused("patience", &[("start = 1\nmin = -1", target)]);
+        let until = "line 4: rule `schedule`: until is `0`, expected greater than from";
+        assert_parameters_refused("schedule", &[("period = 4\nend_target = 2", until)]);
+    }
+
+    #[test]
+    fn an_error_of_a_rule_in_a_rule_names_its_own_line() {
+        assert_parameters_refused(
+            "budget",
+            &[
+                (
+                    "total_by = {\n rule = \"balance\",\n set_pont = 1 }",
+                    "line 5: rule `balance` has no parameter `set_pont`: expected one of set_point",
+                ),
+                (
+                    "total_by = { rule = \"balance\", interval = 5 }",
+                    "line 3: rule `balance`: interval is `5`, expected nothing, as the budget has its own",
+                ),
+                (
+                    "total_by = { rule = \"cap\" }",
+                    "line 3: rule `budget`: total_by is `[cap]`, expected balance or slope",
+                ),
+                ("[rule.total_by]\nset_point = 0.5", "line 3: no `rule`: expected the rule's name"),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_error_of_a_selection_names_its_line_and_what_would_be_valid() {
+        assert_parameters_refused(
+            "cap",
+            &[
+                ("select = \"conv\"", "line 3: `select` is a word, expected a table"),
+                (
+                    "select = { kind = \"conv\" }",
+                    "line 3: unknown key `kind`: expected one of paths, not, kinds, networks, positions",
+                ),
+                (
+                    "select = { kinds = [\n\"conv\",\n\"con\"] }",
+                    "line 5: `con` is no kind of layer: expected one of linear",
+                ),
+                ("select.positions = [-1]", "line 3: `-1` is no position: expected first"),
+                ("select.paths = [\"a\",\n\"b.[c\"]", "line 4: bad glob `b.[c`: "),
+                ("select.paths = [[1]]", "line 3: `paths` is a list, expected a list of words"),
+            ],
+        );
     }
 
     #[test]
