@@ -27,10 +27,31 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Write a checkpoint with effective weights.
     Normalize(NormalizeArgs),
+    /// Explain the rules, or check a file of them.
+    Decide {
+        #[command(subcommand)]
+        command: Option<DecideCommand>,
+    },
     /// Show what data is there and where it came from.
     Data {
         #[command(subcommand)]
         command: Option<DataCommand>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DecideCommand {
+    /// Say what every rule does, with its parameters and their defaults.
+    List {
+        /// Print one JSON object instead.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how a rules file is understood, or which line is wrong.
+    Check {
+        /// The rules file, in TOML.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
     },
 }
 
@@ -46,8 +67,9 @@ pub(crate) struct TrainArgs {
     /// What to train.
     #[arg(value_name = "RECIPE", default_value = DEFAULT_RECIPE)]
     pub(crate) recipe: String,
-    /// The rule that decides how each layer is held, for example always:target=2.
-    #[arg(long, value_name = "RULE")]
+    /// What decides how each layer is held: a rule (see `osn decide list`), for example
+    /// always:target=2, or a file of rules.
+    #[arg(long, value_name = "RULE|FILE")]
     pub(crate) decide: Option<String>,
     /// The size of the run.
     #[arg(long, value_name = "NAME")]
@@ -227,8 +249,12 @@ fn bad_usage(error: &clap::Error) -> String {
     format!("{text}{commands}\nsee 'osn --help'")
 }
 
+/// The commands there are, or those of the command that the program was started with.
 fn commands() -> Vec<String> {
-    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+    let cli = Cli::command();
+    let first = std::env::args().nth(1).unwrap_or_default();
+    let parent = cli.find_subcommand(&first).unwrap_or(&cli);
+    parent.get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

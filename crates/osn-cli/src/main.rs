@@ -7,6 +7,7 @@
 
 mod args;
 mod data;
+mod decide;
 mod display;
 mod failure;
 mod inspect;
@@ -20,7 +21,7 @@ mod weights;
 use std::panic;
 use std::process::ExitCode;
 
-use args::{Command, DataCommand, TrainArgs};
+use args::{Command, DataCommand, DecideCommand, TrainArgs};
 use failure::{FAILED, Failure};
 
 fn main() -> ExitCode {
@@ -39,6 +40,11 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Normalize(args)) => normalize::run(&args),
+        Some(Command::Decide { command: None }) => decide::list(false),
+        Some(Command::Decide { command: Some(DecideCommand::List { json }) }) => decide::list(json),
+        Some(Command::Decide { command: Some(DecideCommand::Check { file }) }) => {
+            decide::check(&file)
+        }
         Some(Command::Data { command: None | Some(DataCommand::List) }) => data::list(),
     }
 }

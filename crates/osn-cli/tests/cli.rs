@@ -69,7 +69,7 @@ fn the_version_is_that_of_the_package() {
 
 #[test]
 fn bad_usage_is_one_line() {
-    refuses(&["foo"], &["'foo'", "train, report, inspect, normalize, data"]);
+    refuses(&["foo"], &["'foo'", "train, report, inspect, normalize, decide, data"]);
     refuses(&["train", "--sed", "1"], &["'--sed'", "'--seed'"]);
     refuses(&["train", "--seed", "-1"], &["'-1'", "--seed"]);
     refuses(&["train", "--set", "steps"], &["KEY=VALUE", "steps=500"]);
@@ -83,6 +83,75 @@ fn unknown_names_list_the_valid_ones() {
     refuses(&["train", "--device", "abacus"], &["'abacus'", "flex"]);
     refuses(&["train", "--decide", "perhaps"], &["perhaps", "never", "always"]);
     refuses(&["train", "--data", "no-such-data"], &["no-such-data", "fashion-mnist"]);
+}
+
+/// The rules file that a newcomer finds first.
+fn example() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/rules.toml").to_owned()
+}
+
+#[test]
+fn the_list_of_rules_is_data_that_fits_a_terminal() {
+    let output =
+        osn(&["decide", "list"]).assert().success().stderr(contains("--decide rules.toml"));
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for name in ["never", "observe", "cap", "budget", "learned"] {
+        assert!(text.lines().any(|line| line == name), "{name} is missing in {text}");
+    }
+    assert!(text.contains("    of_start    none  the cap as a multiple"), "{text}");
+    osn(&["decide"]).assert().success().stdout(diff(text));
+}
+
+#[test]
+fn the_list_of_rules_as_json_has_every_default() {
+    let output = osn(&["decide", "list", "--json"]).assert().success().stderr("");
+    let list: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let rules = list["rules"].as_array().unwrap();
+    let cap = rules.iter().find(|rule| rule["name"] == "cap").unwrap();
+    assert_eq!(cap["parameters"][0]["name"], "target");
+    assert_eq!(cap["parameters"][0]["default"], "1");
+}
+
+#[test]
+fn a_checked_file_is_said_in_one_line_a_rule() {
+    let expected = "rule 1: balance for everything\n\
+                    rule 2: cap:of_start=1.5 for position last\n\
+                    rule 3: never for position first\n";
+    osn(&["decide", "check", &example()]).assert().success().stdout(diff(expected));
+}
+
+#[test]
+fn a_wrong_file_names_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.toml");
+    fs::write(&file, "# mine\n[[rule]]\nrule = \"cap\"\ntaget = 2\n").unwrap();
+    let path = file.to_str().unwrap();
+    let parts = ["wrong.toml, line 4: rule `cap` has no parameter `taget`", "target, of_start"];
+    refuses(&["decide", "check", path], &parts);
+    refuses(&["train", "--decide", path], &parts);
+    fs::write(&file, "[[rule]]\nrule = \"cap\"\nselect.positions = [40]\n").unwrap();
+    refuses(
+        &["train", "--decide", path],
+        &["rule 1, cap, decides no layer: position 40 holds for"],
+    );
+    refuses(&["decide", "check", "missing.toml"], &["cannot read the rules in missing.toml"]);
+    refuses(&["train", "--decide", "missing.toml"], &["cannot read the rules in missing.toml"]);
+    refuses(&["decide", "chek", "a"], &["'chek'", "valid: list, check"]);
+}
+
+#[test]
+fn a_run_under_a_file_is_named_after_it_and_holds_its_rules() {
+    let (_out, folder) = short_run(&["--decide", &example(), "--seed", "5"]);
+    assert_eq!(folder.file_name().unwrap(), "gan-rules-s5");
+    let description = run_json(&folder);
+    assert_eq!(description["decide"], "rules");
+    assert_eq!(description["rules"][1]["rule"]["of_start"], 1.5);
+    assert_eq!(description["rules"][2]["select"]["positions"][0], "first");
+    let record = fs::read_to_string(folder.join("record.jsonl")).unwrap();
+    for reason in ["rule 1: ", "rule 2: ", "rule 3: never: measured only"] {
+        assert!(record.contains(&format!("\"reason\":\"{reason}")), "{reason}");
+    }
 }
 
 #[test]

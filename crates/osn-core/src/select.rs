@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{ErrorKind, GlobBuilder, GlobMatcher, GlobSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{Kind, Layer};
@@ -163,6 +163,9 @@ pub struct Globs {
     matchers: Vec<GlobMatcher>,
 }
 
+/// A longer glob is a mistake, or meant to take up all memory.
+const LONGEST_GLOB: usize = 1_000;
+
 /// Why a glob cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -173,11 +176,17 @@ pub enum GlobError {
         /// The glob as it was written.
         glob: String,
         /// What is wrong with it.
-        problem: globset::ErrorKind,
+        problem: ErrorKind,
     },
     /// The glob is empty, which matches no path.
     #[error("empty glob: write ** to match every path")]
     Empty,
+    /// The glob is longer than any path.
+    #[error("a glob of {length} characters is too long: at most {LONGEST_GLOB}")]
+    TooLong {
+        /// Its length in characters.
+        length: usize,
+    },
     /// The glob holds a comma outside braces, which no path does.
     #[error("bad glob `{glob}`: a path holds no comma; write {{a,b}} or several globs")]
     Comma {
@@ -244,17 +253,31 @@ impl From<Globs> for Vec<String> {
 
 /// Globs know path separators, so dots become slashes, here and in the paths that are matched.
 fn compile(glob: &str) -> Result<GlobMatcher, GlobError> {
-    if glob.is_empty() {
+    let length = glob.chars().count();
+    if length == 0 {
         return Err(GlobError::Empty);
+    }
+    if length > LONGEST_GLOB {
+        return Err(GlobError::TooLong { length });
     }
     if split_outside_brackets(glob).len() > 1 {
         return Err(GlobError::Comma { glob: glob.to_owned() });
     }
     let slashed = glob.replace('.', "/");
     let built = GlobBuilder::new(&slashed).literal_separator(true).backslash_escape(true).build();
-    built
+    // Where the expression behind a glob is too large or too deep, a matcher panics and a set says so.
+    let checked = built.and_then(|glob| GlobSet::new([&glob]).map(|_| glob));
+    checked
         .map(|glob| glob.compile_matcher())
-        .map_err(|error| GlobError::Syntax { glob: glob.to_owned(), problem: error.kind().clone() })
+        .map_err(|error| GlobError::Syntax { glob: glob.to_owned(), problem: in_a_line(&error) })
+}
+
+/// What is wrong with a glob, without the drawing that comes with an expression's error.
+fn in_a_line(error: &globset::Error) -> ErrorKind {
+    match error.kind() {
+        ErrorKind::Regex(_) => ErrorKind::Regex("it is too deep or too large".to_owned()),
+        kind => kind.clone(),
+    }
 }
 
 /// Splits text at its commas, except those between braces or square brackets.
@@ -318,6 +341,10 @@ mod tests {
         assert!(message("{a,b").starts_with("bad glob `{a,b`: "));
         assert!(message("a,b").starts_with("bad glob `a,b`: a path holds no comma"));
         assert!(message("").starts_with("empty glob"));
+        assert!(message(&"a".repeat(1_001)).starts_with("a glob of 1001 characters is too long"));
+        // Deeper than the regular expression behind it may be.
+        let deep = message(&("{a".repeat(300) + &"}".repeat(300)));
+        assert!(deep.ends_with("}`: it is too deep or too large"), "{deep}");
         let from_file = serde_json::from_str::<Select>(r#"{"paths":["x.[a"]}"#).unwrap_err();
         assert!(from_file.to_string().contains("bad glob `x.[a`"), "{from_file}");
         assert!(serde_json::from_str::<Select>(r#"{"path":["x"]}"#).is_err());

@@ -16,7 +16,7 @@ fn main() {
 
 fn players(arm: &str) -> (Players, GanConfig) {
     let config = GanConfig::quick();
-    let rule = (arm != "without").then(|| Rule::parse(arm).expect("a rule"));
+    let rule = (arm != "without").then(|| Rule::parse(arm).expect("a rule").into());
     let players = Players::new(&config, 1, rule, 0, &Device::flex()).expect("finite weights");
     (players, config)
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Gradients, Tensor};
 use osn::{Adversarial, Needs};
 
 /// Sums, over the updates since a rule last decided, of what it looks at.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Watch {
     needs: Needs,
     /// The separation and the mean sign of D(real), `[2]`.
@@ -14,6 +14,8 @@ pub struct Watch {
     slope: Sum,
     /// The mean square distance of two real samples, `[1]`.
     square_distance: Sum,
+    /// The mean sign of D at real samples that it does not train on, `[1]`.
+    held_out_sign: Sum,
 }
 
 #[derive(Debug, Default)]
@@ -25,7 +27,7 @@ struct Sum {
 impl Watch {
     /// Sums what is needed and nothing else.
     pub fn new(needs: Needs) -> Self {
-        Self { needs, race: Sum::default(), slope: Sum::default(), square_distance: Sum::default() }
+        Self { needs, ..Self::default() }
     }
 
     /// Real samples, the first axis the batch, of at least 2.
@@ -40,6 +42,12 @@ impl Watch {
         if self.needs.race {
             self.race.add(race(logits.clone().without_autodiff()));
         }
+    }
+
+    /// Logits as [`see_logits`](Self::see_logits) gets them, with real samples that D does not train on.
+    pub fn see_held_out(&mut self, logits: &Tensor<2>) {
+        let [real, _] = halves(logits.clone().without_autodiff());
+        self.held_out_sign.add(real.sign().mean());
     }
 
     /// The generator's loss `−E[D(G(z))]`, `[1]`, and its gradients; on the way the slope at the
@@ -65,9 +73,14 @@ impl Watch {
     pub fn take(&mut self) -> Adversarial {
         let race = self.race.take_mean();
         let at = |index: usize| race.as_ref().map(|race| race[index]);
-        let slope = self.slope.take_mean().map(|slope| slope[0]);
-        let spread = self.square_distance.take_mean().map(|mean| mean[0].sqrt());
-        Adversarial { separation: at(0), real_sign: at(1), slope, spread, ..Adversarial::default() }
+        let first = |sum: &mut Sum| sum.take_mean().map(|mean| mean[0]);
+        Adversarial {
+            separation: at(0),
+            real_sign: at(1),
+            held_out_sign: first(&mut self.held_out_sign),
+            slope: first(&mut self.slope),
+            spread: first(&mut self.square_distance).map(f64::sqrt),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod adversarial;
 pub mod data;
+pub mod decide;
 pub mod ema;
 pub mod features;
 pub mod gan;
@@ -11,8 +12,8 @@ pub mod metrics;
 pub mod run;
 
 use burn::tensor::Device;
-use osn::Rule;
 
+use crate::decide::Decide;
 use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
 
 /// The recipes, the default first.
@@ -52,10 +53,9 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunS
     (recipe.run)(request, observer)
 }
 
-/// The rule that was asked for, else the recipe's default.
-fn rule(request: &TrainRequest, doc: &RecipeDoc) -> Result<Rule, RunError> {
-    let text = request.decide.as_deref().unwrap_or(doc.decides[0]);
-    Rule::parse(text).map_err(|source| RunError::Rule { text: text.to_owned(), source })
+/// What was asked to decide, else the recipe's default.
+fn decide(request: &TrainRequest, doc: &RecipeDoc) -> Result<Decide, RunError> {
+    Decide::named(request.decide.as_deref().unwrap_or(doc.decides[0]))
 }
 
 /// The device that was asked for, else the default.

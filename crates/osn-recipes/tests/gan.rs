@@ -159,8 +159,8 @@ impl ModuleVisitor for Bits {
 fn trained(rule: Option<&str>) -> Vec<u32> {
     let config = GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() };
     let device = Device::flex();
-    let rule = rule.map(|text| osn::Rule::parse(text).unwrap());
-    let mut players = Players::new(&config, 1, rule, 3, &device).unwrap();
+    let rules = rule.map(|text| osn::Rule::parse(text).unwrap().into());
+    let mut players = Players::new(&config, 1, rules, 3, &device).unwrap();
     for step in 0..4 {
         let noise = |stream, count| {
             let values = osn_recipes::data::sampler::noise(1, stream, step, count);
@@ -220,9 +220,37 @@ fn the_rules_act_on_what_the_race_tells_them() {
 }
 
 #[test]
-fn a_rule_that_needs_what_is_not_told_is_refused() {
+fn rules_in_a_file_act_each_on_its_layers_and_name_the_run() {
     let out = tempfile::tempdir().unwrap();
-    let request = TrainRequest { decide: Some("budget".into()), ..request(out.path(), &[]) };
+    let file = out.path().join("my rules.toml");
+    let text = "[[rule]]\nrule = \"balance\"\ninterval = 1\n\
+                [[rule]]\nrule = \"always\"\ntarget = 3\nselect.positions = \"last\"\n";
+    std::fs::write(&file, text).unwrap();
+    let decide = Some(file.to_str().unwrap().to_owned());
+    let summary = train(&TrainRequest { decide, ..request(out.path(), &[]) });
+    let name = summary.folder.file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with("gan-my_rules-s"), "{name}");
+    let last = summary.layers.last().unwrap();
+    assert_eq!((last.target, last.n_decisions), (Some(3.0), 0));
+    assert!(summary.layers[0].n_decisions > 0, "balance never acts");
+    let description = std::fs::read_to_string(summary.folder.join("run.json")).unwrap();
+    let description: serde_json::Value = serde_json::from_str(&description).unwrap();
+    assert_eq!(description["decide"], "my rules");
+    let rules: osn_core::Rules = serde_json::from_value(description["rules"].clone()).unwrap();
+    assert_eq!(Ok(rules), osn_core::Rules::from_toml(text));
+}
+
+#[test]
+fn a_rule_without_a_layer_in_the_network_is_bad_input() {
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("rules.toml");
+    std::fs::write(&file, "[[rule]]\nrule = \"cap\"\nselect.kinds = \"attention\"").unwrap();
+    let decide = Some(file.to_str().unwrap().to_owned());
+    let request = TrainRequest { decide, ..request(out.path(), &[]) };
     let error = osn_recipes::train(&request, &mut Silent).unwrap_err();
-    assert!(error.is_bad_input() && error.to_string().contains("gradients"), "{error}");
+    let message = error.to_string();
+    assert!(
+        error.is_bad_input() && message.contains("kind attention holds for none of"),
+        "{message}"
+    );
 }

@@ -224,7 +224,7 @@ impl Osn {
 
     /// What the rule looks at besides σ, and what [`Plan::measure`](crate::Plan::measure) adds.
     pub fn needs(&self) -> Needs {
-        self.decider.rule().needs().or(self.also)
+        self.decider.rules().needs().or(self.also)
     }
 
     /// Call once after each optimizer step: one power iteration a layer, the next scale, and,
@@ -366,8 +366,10 @@ impl Osn {
     }
 
     fn is_due(&self) -> bool {
-        let interval = self.decider.interval().unwrap_or(READ_EVERY);
-        self.step.is_multiple_of(interval.max(1))
+        if self.decider.needs_measurements() {
+            return self.decider.is_due(self.step);
+        }
+        self.step.is_multiple_of(READ_EVERY)
     }
 
     fn check(&self, states: &[State]) -> Result<(), StepError> {
@@ -413,6 +415,9 @@ impl Osn {
     }
 
     fn decide(&mut self, signals: &Signals) {
+        if !self.decider.needs_measurements() {
+            return;
+        }
         let before: Vec<_> =
             self.decider.decisions().iter().map(|decision| Some(decision.action)).collect();
         self.decider.decide(self.step, &self.measured, signals);

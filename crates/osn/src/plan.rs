@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 
 use burn::module::Module;
 use osn_core::{
-    Actuator, Always, Decider, EstimateError, GlobError, Globs, Layer, Needs, Rates, Rule, Select,
-    Signals, View,
+    Actuator, Always, Decider, EstimateError, GlobError, Globs, Layer, Needs, Rates, Rule, Rules,
+    Select, Signals, View,
 };
 
 use crate::discover::{self, Found};
@@ -39,7 +39,7 @@ use crate::start::{Start, cold_start, second_of_blocks, state_of};
 #[derive(Clone, Debug)]
 pub struct Plan {
     selections: Vec<Selection>,
-    rule: Rule,
+    rules: Rules,
     rates: Rates,
     network: String,
     gradient: SigmaGradient,
@@ -98,7 +98,7 @@ impl Plan {
     pub fn new() -> Self {
         Self {
             selections: Vec::new(),
-            rule: Rule::Always(Always::default()),
+            rules: Rules::from(Rule::Always(Always::default())),
             rates: Rates::default(),
             network: String::from("model"),
             gradient: SigmaGradient::Full,
@@ -137,10 +137,11 @@ impl Plan {
         self
     }
 
-    /// Sets the rule that decides. Default: always, target 1.
+    /// Sets what decides: one [`Rule`] for every layer, or [`Rules`], each for some. Default:
+    /// always, target 1.
     #[must_use]
-    pub fn decide(mut self, rule: Rule) -> Self {
-        self.rule = rule;
+    pub fn decide(mut self, rules: impl Into<Rules>) -> Self {
+        self.rules = rules.into();
         self
     }
 
@@ -198,10 +199,10 @@ impl Plan {
     pub fn attach<M: Module>(self, model: M) -> Result<(M, Osn), AttachError> {
         self.rates.validate()?;
         let chosen = self.choose(&discover::parameters(&model))?;
-        let needs = self.rule.needs().or(self.also);
+        let needs = self.rules.needs().or(self.also);
         let starts = self::measure(&model, &chosen, needs)?;
         let layers = chosen.iter().flat_map(|chosen| chosen.watched.layers.clone()).collect();
-        let mut decider = Decider::new(self.rule, layers)?;
+        let mut decider = Decider::new(self.rules, layers)?;
         let measurements: Vec<_> =
             starts.iter().flat_map(|start| start.blocks.iter().copied()).collect();
         decider.decide(0, &measurements, &Signals::new());

@@ -25,6 +25,7 @@ pub struct Auto {
     pub slope: f64,
     pub gain: f64,
     pub both: f64,
+    pub mid: f64,
     pub floor: f64,
     pub hurry: f64,
     pub calm: f64,
@@ -46,6 +47,7 @@ impl Default for Auto {
             slope: 2.4,
             gain: 0.01,
             both: 0.0,
+            mid: 0.85,
             floor: 0.5,
             hurry: 0.0,
             calm: 0.0,
@@ -81,6 +83,7 @@ impl Deciding for Auto {
         slope = "2.4", "x";
         gain = "0.01", "x";
         both = "0", "x";
+        mid = "0.85", "x";
         floor = "0.5", "x";
         hurry = "0", "x";
         calm = "0", "x";
@@ -149,7 +152,8 @@ impl Auto {
         let slope = smooth(memory.slope, slope.max(1e-9).ln());
         (memory.separation, memory.slope) = (Some(separation), Some(slope));
         let error = (slope - self.slope.ln()).clamp(-1.0, 1.0);
-        let error = if self.both > 0.0 { error } else { error.max(0.0) };
+        let doubt = ((self.mid - separation) / (self.mid - self.low)).clamp(0.0, 1.0);
+        let error = if error > 0.0 { error } else { error * self.both * doubt };
         let mut change = -self.gain * error;
         if separation < self.low {
             let steep =

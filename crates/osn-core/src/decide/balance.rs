@@ -117,12 +117,12 @@ impl Deciding for Balance {
 }
 
 impl Balance {
-    fn control(&self) -> TargetControl {
+    pub(super) fn control(&self) -> TargetControl {
         let Self { action, start, min, max, gain, proportional, .. } = *self;
         TargetControl { action, start, min, max, gain, proportional }
     }
 
-    fn find(&self, signals: &Signals) -> Finding {
+    pub(super) fn find(&self, signals: &Signals) -> Finding {
         match signals.adversarial.and_then(|told| told.separation) {
             None => Finding::unknown("no separation told"),
             Some(separation) if !separation.is_finite() => {

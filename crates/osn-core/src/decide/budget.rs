@@ -5,10 +5,11 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decision, Needs, RuleError,
+    Decision, Needs, RuleError, TotalBy,
     deciding::{Context, Deciding},
     rule::{INTERVAL, RuleDoc, is_target, parameters, required, required_interval},
-    text::plain_parameters,
+    target_control::Controlled,
+    text::{Parameter, plain_parameters},
 };
 use crate::{Action, GradientStatistics, Layer, Measurement, number::concise};
 
@@ -27,6 +28,10 @@ use crate::{Action, GradientStatistics, Layer, Measurement, number::concise};
 /// is left. A layer that is held stays held down to half the threshold. The rest get a hard cap at
 /// `c_l`, so at each decision the product of the effective σ is exactly `min(Λ, ∏σ_l)`, and no weight
 /// is enlarged.
+///
+/// With [`total_by`](Budget::total_by) another rule moves the total: its target `c` is the mean that the
+/// layers share, `ln Λ = n·ln c` over the `n` layers that the budget decides, at most their `Σ ln σ_l`,
+/// above which nothing is held. So one rule says how much is held, and the other which layers pay.
 ///
 /// The weights come from an exponential mean of the sensitivity `|⟨G, Ŵ⟩| = |∂L/∂ ln s|` over the
 /// decisions, relative to the mean over the layers. Relative sensitivities below 0.1 count as 0.1, so
@@ -47,6 +52,9 @@ pub struct Budget {
     pub total: Option<f64>,
     /// The total as a multiple of the product of σ at the first decision, greater than 0. Default: 1.
     pub total_of_start: f64,
+    /// The rule that moves the total, in place of both. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_by: Option<TotalBy>,
     /// What a layer's weight follows. Default: its sensitivity.
     pub weights: BudgetWeights,
     /// The part of the old mean in the new mean of the sensitivity, in `[0, 1)`. Default: 0.9.
@@ -62,6 +70,7 @@ impl Default for Budget {
         Self {
             total: None,
             total_of_start: 1.0,
+            total_by: None,
             weights: BudgetWeights::Sensitivity,
             smoothing: 0.9,
             threshold: 0.05,
@@ -132,6 +141,8 @@ const LEAST_SENSITIVITY: f64 = 0.1;
 pub(super) struct BudgetMemory {
     /// `Σ ln σ` at the first decision at which all of them were known.
     log_start: Option<f64>,
+    /// Where the rule that moves the total is, if there is one.
+    total: Option<Controlled>,
     layers: Vec<LayerMemory>,
 }
 
@@ -163,6 +174,7 @@ impl Deciding for Budget {
                    disturbed least.";
         total = "none", "the largest product of all σ; none takes total_of_start";
         total_of_start = "1", "the same as a multiple of the product at the first decision";
+        total_by = "none", TotalBy::MEANING;
         weights = "sensitivity", "which layers are spared: of large sensitivity, of small \
                           (inverse_sensitivity), or all alike (uniform)";
         smoothing = "0.9", "the part of the old mean of the sensitivity in the new one";
@@ -180,6 +192,7 @@ impl Deciding for Budget {
         check(is_size(factor), "total_of_start", factor, "a positive number")?;
         let is_used = self.total.is_none() || factor == Self::default().total_of_start;
         check(is_used, "total_of_start", factor, "nothing, as total is given")?;
+        self.validate_total_by()?;
         let is_part = (0.0..1.0).contains(&self.smoothing);
         check(is_part, "smoothing", self.smoothing, "at least 0 and less than 1")?;
         let is_target = self.threshold >= 0.0 && self.threshold.is_finite();
@@ -192,11 +205,16 @@ impl Deciding for Budget {
     }
 
     fn needs(&self) -> Needs {
-        Needs { gradients: true, ..Needs::default() }
+        let needs = self.total_by.map_or(Needs::default(), |rule| rule.needs());
+        Needs { gradients: true, ..needs }
     }
 
     fn begin(&self, layers: &[Layer]) -> Self::Memory {
-        BudgetMemory { log_start: None, layers: vec![LayerMemory::default(); layers.len()] }
+        BudgetMemory {
+            log_start: None,
+            total: self.total_by.map(|rule| rule.begin()),
+            layers: vec![LayerMemory::default(); layers.len()],
+        }
     }
 
     fn at_attach(&self, _: &Layer) -> Decision {
@@ -207,11 +225,16 @@ impl Deciding for Budget {
         for (layer, measured) in memory.layers.iter_mut().zip(context.measurements) {
             self.learn(layer, measured.gradient);
         }
+        let steered = self.steer(memory, context);
         let broken = context.measurements.iter().position(|measured| !is_target(measured.sigma));
-        match broken {
+        let mut decisions = match broken {
             Some(index) => stand(memory, context, index),
             None => self.allocate(memory, context.measurements),
+        };
+        for decision in &mut decisions {
+            decision.reason.insert_str(0, &steered);
         }
+        decisions
     }
 }
 
@@ -234,6 +257,25 @@ fn action(target: Option<f64>) -> Action {
 }
 
 impl Budget {
+    fn validate_total_by(&self) -> Result<(), RuleError> {
+        let Some(rule) = self.total_by else { return Ok(()) };
+        let is_alone =
+            self.total.is_none() && self.total_of_start == Self::default().total_of_start;
+        let expected = "nothing, as the total is given";
+        required(&Self::DOC, is_alone, "total_by", rule.word(), expected)?;
+        rule.validate()
+    }
+
+    /// Lets the other rule move the total, where there is one, and returns what it did.
+    fn steer(&self, memory: &mut BudgetMemory, context: &Context) -> String {
+        let (Some(rule), Some(total)) = (self.total_by, &mut memory.total) else {
+            return String::new();
+        };
+        let mean = log_product(context.measurements) / context.measurements.len() as f64;
+        let mean = Some(mean.exp()).filter(|mean| is_target(*mean));
+        rule.steer(total, context.step, context.signals, mean) + "; "
+    }
+
     /// Takes a new sensitivity into the mean; a missing or broken one leaves the mean as it is.
     fn learn(&self, layer: &mut LayerMemory, gradient: Option<GradientStatistics>) {
         let measured = gradient.map(|gradient| gradient.sensitivity);
@@ -245,8 +287,8 @@ impl Budget {
 
     /// Shares the excess among the layers, all of whose σ are usable.
     fn allocate(&self, memory: &mut BudgetMemory, measurements: &[Measurement]) -> Vec<Decision> {
-        let log_product: f64 = measurements.iter().map(|measured| measured.sigma.ln()).sum();
-        let log_total = self.log_total(*memory.log_start.get_or_insert(log_product));
+        let log_product = log_product(measurements);
+        let log_total = self.log_total(memory, log_product);
         let weights = self.weights_of(&memory.layers);
         let least: Vec<f64> = memory.layers.iter().map(|layer| self.least_share(layer)).collect();
         let shares = share_out(log_product - log_total, &weights, &least);
@@ -261,8 +303,13 @@ impl Budget {
         decisions
     }
 
-    fn log_total(&self, log_start: f64) -> f64 {
-        self.total.map_or(log_start + self.total_of_start.ln(), f64::ln)
+    fn log_total(&self, memory: &mut BudgetMemory, log_product: f64) -> f64 {
+        let log_start = *memory.log_start.get_or_insert(log_product);
+        match (memory.total, self.total) {
+            (Some(steered), _) => memory.layers.len() as f64 * steered.target().ln(),
+            (None, Some(total)) => total.ln(),
+            (None, None) => log_start + self.total_of_start.ln(),
+        }
     }
 
     /// A layer that is held is let go later than one that is free is caught, so it does not chatter.
@@ -279,6 +326,11 @@ impl Budget {
         };
         layers.iter().map(|layer| self.weights.weight(relative(layer))).collect()
     }
+}
+
+/// `Σ ln σ`.
+fn log_product(measurements: &[Measurement]) -> f64 {
+    measurements.iter().map(|measured| measured.sigma.ln()).sum()
 }
 
 /// Splits `excess` in proportion to `1/w` among the layers that get at least their `least` share.

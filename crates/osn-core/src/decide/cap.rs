@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, RuleError,
     deciding::{Context, Deciding},
-    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
+    rule::{INTERVAL, RuleDoc, checked, is_target, parameters, required, required_interval},
 };
 use crate::{
     Action, Layer,
@@ -19,6 +19,10 @@ use crate::{
 /// urgent, letting go is not. So a layer switches at most twice in `dwell` steps, and a σ that only
 /// trembles inside the band never switches it. A σ that is not finite switches nothing.
 ///
+/// With `of_start`, each layer has a cap of its own: `c = of_start·σ₀`, with σ₀ its σ at the first decision
+/// at which it is a size that a weight can be held at. It is left alone until then. So no size has to be
+/// known beforehand, and a layer is held once it has grown by that factor.
+///
 /// σ is that of the stored weight. The hard cap is `W·min(1, c/σ)` of SNGP (Liu et al. 2020); a finite
 /// sharpness gives the soft cap of [`Action::Cap`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,6 +30,10 @@ use crate::{
 pub struct Cap {
     /// The largest σ `c` of an effective weight, greater than 0. Default: 1.
     pub target: f64,
+    /// The same as a multiple of the layer's own σ at the start, greater than 0, in place of `target`;
+    /// 1 to 2 are usual. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_start: Option<f64>,
     /// How sharp the cap's corner is, greater than 0. Default: infinite, a hard cap.
     #[serde(with = "maybe_infinite")]
     pub sharpness: f64,
@@ -40,17 +48,34 @@ pub struct Cap {
 
 impl Default for Cap {
     fn default() -> Self {
-        Self { target: 1.0, sharpness: f64::INFINITY, hysteresis: 0.05, dwell: 200, interval: 10 }
+        Self {
+            target: 1.0,
+            of_start: None,
+            sharpness: f64::INFINITY,
+            hysteresis: 0.05,
+            dwell: 200,
+            interval: 10,
+        }
     }
 }
 
+/// What is remembered of one layer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Capped {
+    /// The step since which it is held; nothing for a layer that is not.
+    held_since: Option<u64>,
+    /// Its σ at the start, where the cap is a multiple of it.
+    start: Option<f64>,
+}
+
 impl Deciding for Cap {
-    /// The step since which each layer is held; nothing for a layer that is not.
-    type Memory = Vec<Option<u64>>;
+    type Memory = Vec<Capped>;
 
     parameters! {
         "cap", "Holds a layer down while its σ is above a cap, and leaves it alone below.";
         target = "1", "the cap on σ";
+        of_start = "none", "the cap as a multiple of the layer's σ at the start, in place of target";
         sharpness = "inf", "how sharp the cap's corner is; inf is a hard cap";
         hysteresis = "0.05", "half the width of the band in which nothing switches, as a part of target";
         dwell = "200", "optimizer steps for which a layer is held at least";
@@ -59,6 +84,7 @@ impl Deciding for Cap {
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action())?;
+        self.validate_start()?;
         let is_part = (0.0..1.0).contains(&self.hysteresis);
         let expected = "at least 0 and less than 1";
         required(&Self::DOC, is_part, "hysteresis", self.hysteresis, expected)?;
@@ -70,7 +96,7 @@ impl Deciding for Cap {
     }
 
     fn begin(&self, layers: &[Layer]) -> Self::Memory {
-        vec![None; layers.len()]
+        vec![Capped::default(); layers.len()]
     }
 
     fn at_attach(&self, _: &Layer) -> Decision {
@@ -80,12 +106,39 @@ impl Deciding for Cap {
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
         let layers = memory.iter_mut().zip(context.measurements);
         layers
-            .map(|(held_since, measured)| self.decide_one(held_since, context.step, measured.sigma))
+            .map(|(layer, measured)| self.decide_layer(layer, context.step, measured.sigma))
             .collect()
     }
 }
 
 impl Cap {
+    fn validate_start(&self) -> Result<(), RuleError> {
+        let Some(of_start) = self.of_start else { return Ok(()) };
+        let is_factor = of_start > 0.0 && of_start.is_finite();
+        required(&Self::DOC, is_factor, "of_start", of_start, "a positive number")?;
+        let is_alone = self.target == Self::default().target;
+        required(&Self::DOC, is_alone, "target", self.target, "nothing, as of_start is given")
+    }
+
+    /// Decides about one layer by a cap of its own, once its σ at the start is known.
+    fn decide_layer(&self, layer: &mut Capped, step: u64, sigma: f64) -> Decision {
+        let Some(of_start) = self.of_start else {
+            return self.decide_one(&mut layer.held_since, step, sigma);
+        };
+        layer.start = layer.start.or_else(|| Some(sigma).filter(|it| is_target(of_start * it)));
+        let (factor, size) = (concise(of_start), concise(sigma));
+        let Some(start) = layer.start else {
+            let reason = format!("σ {size} is no start for a cap of {factor} times it: leave");
+            return Decision { action: Action::Off, reason };
+        };
+        let own = Cap { target: of_start * start, ..*self };
+        let Decision { action, reason } = own.decide_one(&mut layer.held_since, step, sigma);
+        Decision {
+            action,
+            reason: format!("cap {factor} of σ {} at the start, {reason}", concise(start)),
+        }
+    }
+
     /// Decides about one layer of stored `sigma`; `held_since` is the step since which it is held.
     fn decide_one(&self, held_since: &mut Option<u64>, step: u64, sigma: f64) -> Decision {
         let before = *held_since;
@@ -148,7 +201,11 @@ impl Cap {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Decider, Signals, tests::layers},
+        *,
+    };
+    use crate::{Measurement, Rule};
 
     /// Decides along a trajectory, one step apart, and says at which steps the layer is held.
     fn held(cap: Cap, trajectory: impl IntoIterator<Item = f64>) -> Vec<bool> {
@@ -235,6 +292,58 @@ mod tests {
             reason(Some(20), 260, 0.9),
             "σ 0.9 below 0.95 = cap 1 − 5 %, held for 240 steps: leave"
         );
+    }
+
+    fn decider(text: &str) -> Decider {
+        Decider::new(Rule::parse(text).unwrap(), layers(2)).unwrap()
+    }
+
+    fn actions(decider: &mut Decider, step: u64, sigmas: [f64; 2]) -> [Action; 2] {
+        let measurements = sigmas.map(|sigma| Measurement::new(sigma, 0.0));
+        let decisions = decider.decide(step, &measurements, &Signals::new());
+        [decisions[0].action, decisions[1].action]
+    }
+
+    #[test]
+    fn a_cap_of_the_start_is_each_layers_own_and_stays() {
+        let mut decider = decider("cap:of_start=1.5,dwell=0");
+        let cap = |target| Action::Cap { target, sharpness: f64::INFINITY };
+        assert_eq!(actions(&mut decider, 0, [2.0, 0.5]), [Action::Off; 2]);
+        // Caps of 3 and 0.75, caught 5 % above.
+        assert_eq!(actions(&mut decider, 10, [3.1, 0.7]), [Action::Off; 2]);
+        assert_eq!(actions(&mut decider, 20, [3.2, 0.8]), [cap(3.0), cap(0.75)]);
+        let reason = "cap 1.5 of σ 2 at the start, σ 3.2 above 3.15 = cap 3 + 5 %: hold";
+        assert_eq!(decider.decisions()[0].reason, reason);
+        assert_eq!(actions(&mut decider, 30, [2.8, 0.8]), [Action::Off, cap(0.75)]);
+    }
+
+    #[test]
+    fn the_start_waits_for_a_sigma_that_is_one() {
+        let mut decider = decider("cap:of_start=2");
+        for (step, broken) in [(0, f64::NAN), (10, f64::INFINITY), (20, 0.0), (30, -1.0)] {
+            assert_eq!(actions(&mut decider, step, [broken, 1.0])[0], Action::Off);
+            assert!(
+                decider.decisions()[0]
+                    .reason
+                    .ends_with("is no start for a cap of 2 times it: leave")
+            );
+        }
+        actions(&mut decider, 40, [4.0, 1.0]);
+        let held = actions(&mut decider, 50, [9.0, 9.0]).map(|action| action.target());
+        assert_eq!(held, [Some(8.0), Some(2.0)]);
+    }
+
+    #[test]
+    fn a_cap_is_given_in_one_way() {
+        let message = |text: &str| Rule::parse(text).unwrap_err().to_string();
+        assert_eq!(
+            message("cap:target=2,of_start=1.5"),
+            "rule `cap`: target is `2`, expected nothing, as of_start is given"
+        );
+        for broken in ["0", "-1", "nan", "inf"] {
+            assert!(message(&format!("cap:of_start={broken}")).ends_with("a positive number"));
+        }
+        assert_eq!(Rule::parse("cap:of_start=1.5").unwrap().label(), "cap:of_start=1.5");
     }
 
     #[test]

@@ -198,7 +198,7 @@ mod tests {
         decider.decide(0, &[measured(sigma, None)], &Signals::new());
         for step in 1..5000 {
             let held_out = target(&decider).ln() - best.ln();
-            decider.decide(step, &[measured(sigma, Some(held_out))], &Signals::new());
+            decider.decide(10 * step, &[measured(sigma, Some(held_out))], &Signals::new());
         }
         target(&decider)
     }
@@ -242,7 +242,7 @@ mod tests {
         assert!((target(&decider) - 2.0).abs() < 1e-12);
         let first = target(&decider);
         for step in 1..1000 {
-            decider.decide(step, &[measured(4.0 + step as f64, None)], &Signals::new());
+            decider.decide(10 * step, &[measured(4.0 + step as f64, None)], &Signals::new());
         }
         assert_eq!(target(&decider), first);
         let reason = &decider.decisions()[0].reason;
@@ -254,7 +254,7 @@ mod tests {
         let mut decider = decider(Learned::default());
         let mut push = |held_out: f64, times: u64| {
             for step in 0..times {
-                decider.decide(step, &[measured(4.0, Some(held_out))], &Signals::new());
+                decider.decide(10 * step, &[measured(4.0, Some(held_out))], &Signals::new());
             }
             target(&decider)
         };

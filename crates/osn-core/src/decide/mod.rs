@@ -13,9 +13,12 @@ mod learned;
 mod lr_over_sigma;
 mod metric;
 mod never;
+mod observe;
 mod patience;
 mod random;
 mod rule;
+mod rules;
+mod rules_file;
 mod schedule;
 mod signals;
 mod slope;
@@ -23,6 +26,9 @@ mod r#static;
 mod target_action;
 mod target_control;
 mod text;
+mod total_by;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,14 +43,18 @@ pub use self::{
     learned::Learned,
     lr_over_sigma::LrOverSigma,
     never::Never,
+    observe::Observe,
     patience::Patience,
     random::Random,
-    rule::{ParameterDoc, Rule, RuleDoc, RuleError},
+    rule::{ParameterDoc, Rule, RuleDoc, RuleError, slug},
+    rules::{Rules, ScopedRule},
+    rules_file::{RulesFileError, RulesFileProblem},
     schedule::Schedule,
     signals::{Adversarial, Needs, Signals},
     slope::Slope,
     r#static::Static,
     target_action::{TargetAction, UnknownTargetAction},
+    total_by::TotalBy,
 };
 use self::{deciding::Context, rule::Memory};
 use crate::{Action, Layer, Measurement};
@@ -58,10 +68,12 @@ pub struct Decision {
     pub reason: String,
 }
 
-/// One rule at work on the layers of a model, with all that it remembers.
+/// Rules at work on the layers of a model, with all that they remember.
 ///
-/// The same rule, layers, steps, measurements and signals give the same decisions on every machine.
-/// Written to a file and read back in the middle of a run, it goes on as if nothing had happened.
+/// Each rule has its own memory and decides at its own interval; which rule decides a layer says
+/// [`Rules`]. The same rules, layers, steps, measurements and signals give the same decisions on every
+/// machine. Written to a file and read back in the middle of a run, it goes on as if nothing had
+/// happened.
 ///
 /// ```
 /// use osn_core::{Action, Decider, Kind, Layer, Measurement, Rule, Signals};
@@ -85,31 +97,51 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decider {
-    rule: Rule,
+    rules: Rules,
     layers: Vec<Layer>,
-    memory: Memory,
+    /// One for each rule.
+    parts: Vec<Part>,
     decisions: Vec<Decision>,
 }
 
+/// One rule's part: its layers, what it remembers, and what it has not heard yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    /// Where its layers are among all of them.
+    places: Vec<usize>,
+    layers: Vec<Layer>,
+    memory: Memory,
+    /// The metrics that were told since its last decision, of each the latest.
+    unheard: BTreeMap<String, f64>,
+}
+
 impl Decider {
-    /// Puts a rule to work on some layers.
+    /// Puts rules to work on some layers.
     ///
     /// The decisions of a rule that needs no measurement stand from here on; those of another are
     /// [`Action::Off`] until the first call of [`decide`](Self::decide).
     ///
     /// # Errors
     ///
-    /// [`RuleError`] if the rule's parameters make no sense.
-    pub fn new(rule: Rule, layers: Vec<Layer>) -> Result<Self, RuleError> {
-        rule.validate()?;
-        let decisions = layers.iter().map(|layer| rule.at_attach(layer)).collect();
-        let memory = rule.begin(&layers);
-        Ok(Self { rule, layers, memory, decisions })
+    /// [`RuleError`] if a rule's parameters make no sense, or if it decides none of the layers.
+    pub fn new(rules: impl Into<Rules>, layers: Vec<Layer>) -> Result<Self, RuleError> {
+        let rules = rules.into();
+        rules.validate()?;
+        let owners = rules.owners(&layers);
+        rules.check_owners(&layers, &owners)?;
+        let part = |(owner, entry): (usize, &ScopedRule)| Part::new(owner, entry, &layers, &owners);
+        let parts: Vec<Part> = rules.entries().iter().enumerate().map(part).collect();
+        let nobody = Decision { action: Action::Off, reason: "no rule selects it".to_owned() };
+        let decisions = vec![nobody; layers.len()];
+        let mut decider = Self { rules, layers, parts, decisions };
+        decider.decide_at_attach();
+        Ok(decider)
     }
 
-    /// The rule at work.
-    pub fn rule(&self) -> &Rule {
-        &self.rule
+    /// The rules at work.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The layers it decides about, in the order of the decisions.
@@ -119,27 +151,24 @@ impl Decider {
 
     /// Whether [`decide`](Self::decide) looks at measurements, so that they must be read back.
     pub fn needs_measurements(&self) -> bool {
-        self.interval().is_some()
+        self.rules.entries().iter().any(|entry| entry.rule.interval().is_some())
     }
 
-    /// How many optimizer steps lie between two decisions, or nothing if the first one stands.
-    pub fn interval(&self) -> Option<u64> {
-        self.rule.interval()
-    }
-
-    /// Whether there is something to decide after this many optimizer steps: at 0, which is when
-    /// osn is attached, and then every [`interval`](Self::interval).
+    /// Whether any rule has something to decide after this many optimizer steps: at 0, which is when
+    /// osn is attached, and then each at its own interval.
     pub fn is_due(&self, step: u64) -> bool {
-        self.interval().map_or(step == 0, |interval| step.is_multiple_of(interval))
+        step == 0 || self.rules.entries().iter().any(|entry| is_due(&entry.rule, step))
     }
 
-    /// Decides anew about every layer; `measurements` are in the order of the layers.
+    /// Lets the rules that are due at this step decide anew about their layers; the decisions of the
+    /// others stand. `measurements` are in the order of the layers.
     ///
-    /// It decides whenever it is called; [`is_due`](Self::is_due) says when to call it.
+    /// A metric among the signals is kept for the rules that are not due, until they are; of several
+    /// values of one name a rule hears the latest. All other signals are those of this call.
     ///
     /// # Panics
     ///
-    /// If the rule needs measurements and there is not one for each layer.
+    /// If a rule needs measurements and there is not one for each layer.
     pub fn decide(
         &mut self,
         step: u64,
@@ -148,8 +177,9 @@ impl Decider {
     ) -> &[Decision] {
         if self.needs_measurements() {
             assert_eq!(measurements.len(), self.layers.len(), "one measurement for each layer");
-            let context = Context { step, layers: &self.layers, measurements, signals };
-            self.decisions = self.rule.decide(&mut self.memory, &context);
+            for owner in 0..self.parts.len() {
+                self.decide_part(owner, step, measurements, signals);
+            }
         }
         &self.decisions
     }
@@ -158,6 +188,75 @@ impl Decider {
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
     }
+
+    fn decide_at_attach(&mut self) {
+        for owner in 0..self.parts.len() {
+            let rule = &self.rules.entries()[owner].rule;
+            let layers = self.parts[owner].layers.iter();
+            let decisions = layers.map(|layer| rule.at_attach(layer)).collect();
+            self.put(owner, decisions);
+        }
+    }
+
+    fn decide_part(
+        &mut self,
+        owner: usize,
+        step: u64,
+        measurements: &[Measurement],
+        signals: &Signals,
+    ) {
+        let rule = &self.rules.entries()[owner].rule;
+        let part = &mut self.parts[owner];
+        if rule.interval().is_some() {
+            part.unheard.extend(signals.metrics.clone());
+        }
+        if is_due(rule, step) {
+            let decisions = part.decide(rule, step, measurements, signals);
+            self.put(owner, decisions);
+        }
+    }
+
+    /// Makes a rule's decisions the ones that stand. Where there are several rules, each says which
+    /// it is.
+    fn put(&mut self, owner: usize, decisions: Vec<Decision>) {
+        let is_alone = self.parts.len() == 1;
+        for (&place, mut decision) in self.parts[owner].places.iter().zip(decisions) {
+            if !is_alone {
+                decision.reason = format!("rule {}: {}", owner + 1, decision.reason);
+            }
+            self.decisions[place] = decision;
+        }
+    }
+}
+
+impl Part {
+    /// The part of the rule at place `owner`, which decides the layers that `owners` give it.
+    fn new(owner: usize, entry: &ScopedRule, layers: &[Layer], owners: &[Option<usize>]) -> Self {
+        let is_own = |place: &usize| owners[*place] == Some(owner);
+        let places: Vec<usize> = (0..layers.len()).filter(is_own).collect();
+        let layers: Vec<Layer> = places.iter().map(|&place| layers[place].clone()).collect();
+        let memory = entry.rule.begin(&layers);
+        Self { places, layers, memory, unheard: BTreeMap::new() }
+    }
+
+    fn decide(
+        &mut self,
+        rule: &Rule,
+        step: u64,
+        measurements: &[Measurement],
+        signals: &Signals,
+    ) -> Vec<Decision> {
+        let measurements: Vec<_> = self.places.iter().map(|&place| measurements[place]).collect();
+        let metrics = std::mem::take(&mut self.unheard);
+        let signals = Signals { metrics, ..signals.clone() };
+        let (layers, measurements, signals) = (&self.layers[..], &measurements[..], &signals);
+        rule.decide(&mut self.memory, &Context { step, layers, measurements, signals })
+    }
+}
+
+/// Whether a rule decides at this step; one without an interval has decided for good.
+fn is_due(rule: &Rule, step: u64) -> bool {
+    rule.interval().is_some_and(|interval| step.is_multiple_of(interval))
 }
 
 #[cfg(test)]
@@ -221,14 +320,11 @@ mod tests {
     fn only_rules_that_measure_are_called_again() {
         let decider = |text: &str| Decider::new(Rule::parse(text).unwrap(), layers(2)).unwrap();
         for text in ["always", "never", "static"] {
-            assert_eq!(
-                (decider(text).interval(), decider(text).needs_measurements()),
-                (None, false)
-            );
+            assert!(!decider(text).needs_measurements());
             assert!(decider(text).is_due(0) && !decider(text).is_due(10));
         }
         let cap = decider("cap:interval=25");
-        assert_eq!((cap.interval(), cap.needs_measurements()), (Some(25), true));
+        assert!(cap.needs_measurements());
         assert!(cap.is_due(0) && cap.is_due(50) && !cap.is_due(60));
     }
 

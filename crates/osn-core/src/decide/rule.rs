@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Always, Auto, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, LrOverSigma, Needs,
-    Never, Patience, Random, Schedule, Slope, Static,
+    Never, Observe, Patience, Random, Schedule, Slope, Static,
     deciding::{Context, Deciding},
     text::{Text, Words},
 };
@@ -35,7 +35,7 @@ macro_rules! rules {
                 &[$($rule::DOC),*]
             }
 
-            fn read(doc: &RuleDoc, text: &Text) -> Result<Rule, RuleError> {
+            pub(super) fn read(doc: &RuleDoc, text: &Text) -> Result<Rule, RuleError> {
                 $(if doc.name == $rule::DOC.name {
                     return Ok(Rule::$rule($rule::read(text)?));
                 })*
@@ -100,6 +100,8 @@ rules! {
     Auto,
     /// Leaves every layer as it is.
     Never,
+    /// Leaves every layer as it is and asks for every signal.
+    Observe,
     /// Normalizes every layer.
     Always,
     /// Gives one action to selected layers.
@@ -255,6 +257,30 @@ pub enum RuleError {
     /// A path glob cannot be used.
     #[error(transparent)]
     Glob(#[from] GlobError),
+    /// There is no rule at all.
+    #[error("no rule: write at least one")]
+    NoRule,
+    /// One of several rules has no layer to decide about.
+    #[error("rule {number}, {rule}, decides no layer: {why}")]
+    Idle {
+        /// Its place among the rules, from 1.
+        number: usize,
+        /// The rule.
+        rule: String,
+        /// Why not, with the layers there are.
+        why: String,
+    },
+}
+
+impl RuleError {
+    /// The parameter that the error is about, where it is about one.
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            RuleError::UnknownParameter { key, .. } => Some(key),
+            RuleError::Repeated { key, .. } | RuleError::BadValue { key, .. } => Some(key),
+            _ => None,
+        }
+    }
 }
 
 impl Rule {
@@ -268,11 +294,20 @@ impl Rule {
     pub fn parse(text: &str) -> Result<Rule, RuleError> {
         let (name, parameters) = text.split_once(':').unwrap_or((text, ""));
         let name = name.trim();
-        let known = Self::catalogue().iter().find(|doc| doc.name == name);
-        let doc = known.ok_or_else(|| unknown(name))?;
+        let doc = Self::documented(name)?;
         let rule = Self::read(doc, &Text::new(doc, parameters)?)?;
         rule.validate()?;
         Ok(rule)
+    }
+
+    /// What the rule of this name does and can be told.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError::UnknownRule`], with the names there are.
+    pub fn documented(name: &str) -> Result<&'static RuleDoc, RuleError> {
+        let known = Self::catalogue().iter().find(|doc| doc.name == name);
+        known.ok_or_else(|| unknown(name))
     }
 
     /// The rule's name, without its parameters.
@@ -292,14 +327,20 @@ impl Rule {
     /// Characters other than letters, digits and `. _ = -` become `_`, so two rules that differ only
     /// in their globs can share one.
     pub fn slug(&self) -> String {
-        let safe = |character: char| match character {
-            ':' | ',' => '-',
-            '.' | '_' | '=' | '-' => character,
-            _ if character.is_ascii_alphanumeric() => character,
-            _ => '_',
-        };
-        self.label().chars().map(safe).collect()
+        slug(&self.label())
     }
+}
+
+/// A text with nothing in it that a file name should not have: `:` and `,` become `-`, and characters
+/// other than letters, digits and `. _ = -` become `_`.
+pub fn slug(text: &str) -> String {
+    let safe = |character: char| match character {
+        ':' | ',' => '-',
+        '.' | '_' | '=' | '-' => character,
+        _ if character.is_ascii_alphanumeric() => character,
+        _ => '_',
+    };
+    text.chars().map(safe).collect()
 }
 
 fn unknown(name: &str) -> RuleError {
@@ -360,7 +401,14 @@ mod tests {
         assert_eq!(Rule::parse("always:target=2"), Ok(Rule::Always(Always { target: 2.0 })));
         assert_eq!(Rule::parse("never"), Ok(Rule::Never(Never {})));
         assert_eq!(Rule::parse("static"), Ok(Rule::Static(Static::default())));
-        let cap = Cap { target: 1.5, sharpness: 8.0, hysteresis: 0.1, dwell: 50, interval: 5 };
+        let cap = Cap {
+            target: 1.5,
+            sharpness: 8.0,
+            hysteresis: 0.1,
+            dwell: 50,
+            interval: 5,
+            ..Cap::default()
+        };
         let text = " cap : target = 1.5, sharpness=8, hysteresis=0.1, dwell=50, interval=5 ";
         assert_eq!(Rule::parse(text), Ok(Rule::Cap(cap)));
     }
@@ -386,14 +434,14 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let names = "expected one of never, always, static, cap, schedule, balance, \
+        let names = "expected one of auto, never, observe, always, static, cap, schedule, balance, \
                      slope, gradient, random, budget, patience, bandit, learned, lr_over_sigma";
         assert_eq!(message("allways"), format!("unknown rule `allways`: {names}"));
         assert_eq!(message(""), format!("unknown rule ``: {names}"));
         assert_eq!(
             message("cap:taget=1"),
-            "rule `cap` has no parameter `taget`: expected one of target, sharpness, hysteresis, \
-             dwell, interval"
+            "rule `cap` has no parameter `taget`: expected one of target, of_start, sharpness, \
+             hysteresis, dwell, interval"
         );
         assert_eq!(
             message("never:target=1"),
@@ -521,7 +569,9 @@ mod tests {
             interval in 1..u64::MAX,
         ) {
             let target = log_target.exp();
-            let rule = Rule::Cap(Cap { target, sharpness, hysteresis, dwell, interval });
+            let rule = Rule::Cap(Cap {
+                target, sharpness, hysteresis, dwell, interval, ..Cap::default()
+            });
             prop_assert_eq!(Rule::parse(&rule.label()), Ok(rule.clone()));
             let file = serde_json::to_string(&rule).unwrap();
             prop_assert_eq!(serde_json::from_str::<Rule>(&file).unwrap(), rule);

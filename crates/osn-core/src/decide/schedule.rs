@@ -197,7 +197,9 @@ mod tests {
     use crate::Measurement;
 
     fn decision(text: &str, step: u64) -> Decision {
-        let mut decider = Decider::new(Rule::parse(text).unwrap(), layers(2)).unwrap();
+        let Ok(Rule::Schedule(rule)) = Rule::parse(text) else { panic!("{text} is no schedule") };
+        let rule = Rule::Schedule(Schedule { interval: 1, ..rule });
+        let mut decider = Decider::new(rule, layers(2)).unwrap();
         let decisions = decider.decide(step, &[Measurement::default(); 2], &Signals::new());
         assert_eq!(decisions[0], decisions[1]);
         decisions[0].clone()

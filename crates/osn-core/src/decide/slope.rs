@@ -123,12 +123,12 @@ impl Deciding for Slope {
 }
 
 impl Slope {
-    fn control(&self) -> TargetControl {
+    pub(super) fn control(&self) -> TargetControl {
         let Self { action, start, min, max, gain, proportional, .. } = *self;
         TargetControl { action, start, min, max, gain, proportional }
     }
 
-    fn find(&self, signals: &Signals) -> Finding {
+    pub(super) fn find(&self, signals: &Signals) -> Finding {
         let Adversarial { slope, separation, .. } = signals.adversarial.unwrap_or_default();
         match (slope, separation) {
             (None, _) => Finding::unknown("no slope told"),

@@ -12,6 +12,10 @@ use crate::{Action, Globs, Kind, Layer, Position, Select};
 
 /// Gives one action to the layers that are selected by what they are, and leaves the others as they are.
 ///
+/// Its selection is its own because a rule in text has no other place for one. In a file of
+/// [`Rules`](super::Rules) every rule has a selection, so `static` is written there without these
+/// parameters.
+///
 /// Gogianu et al. 2021 normalize a single layer of a Q-network this way, the second to last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -108,14 +112,21 @@ impl Deciding for Static {
     fn at_attach(&self, layer: &Layer) -> Decision {
         match self.select.mismatch(layer) {
             Some(why) => Decision { action: Action::Off, reason: format!("not selected: {why}") },
-            None => Decision {
-                action: self.action,
-                reason: format!("selected by {}: {}", self.select, self.action),
-            },
+            None => Decision { action: self.action, reason: self.reason() },
         }
     }
+
     fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
         context.layers.iter().map(|layer| self.at_attach(layer)).collect()
+    }
+}
+
+impl Static {
+    fn reason(&self) -> String {
+        if self.select == Select::default() {
+            return format!("static: {}", self.action);
+        }
+        format!("selected by {}: {}", self.select, self.action)
     }
 }
 
@@ -207,6 +218,7 @@ mod tests {
         );
         assert_eq!(first.action, Action::Off);
         assert_eq!(first.reason, "not selected: position 0 (from 0) of 3 is not second_to_last");
+        assert_eq!(decisions("static:action=off")[0].reason, "static: off");
     }
 
     #[test]

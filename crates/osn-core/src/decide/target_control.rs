@@ -43,6 +43,20 @@ pub(super) struct Controlled {
     step: u64,
 }
 
+/// The largest target that makes a difference.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) sigma: f64,
+    pub(super) name: &'static str,
+}
+
+impl Controlled {
+    /// The target that stands.
+    pub(super) fn target(&self) -> f64 {
+        self.target
+    }
+}
+
 /// What was found out about the error, and in which words.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Finding {
@@ -90,20 +104,32 @@ impl TargetControl {
         finding: Finding,
         measurements: &[Measurement],
     ) -> Decision {
+        let reason = self.steer(memory, step, finding, self.limit(measurements));
+        Decision { action: self.action.with_target(memory.target), reason }
+    }
+
+    /// The same for a target that is applied elsewhere, up to a limit.
+    pub(super) fn steer(
+        &self,
+        memory: &mut Controlled,
+        step: u64,
+        finding: Finding,
+        limit: Option<Limit>,
+    ) -> String {
         let elapsed = step.saturating_sub(memory.step);
         memory.step = step;
-        let reason = match finding {
+        match finding {
             Finding::Error { error, measured } => {
                 let from = memory.target;
-                let upper = self.upper(measurements);
+                let upper = limit.map_or(self.max, |limit| limit.sigma.clamp(self.min, self.max));
                 self.move_target(memory, elapsed, error, upper);
+                let upper = Limit { sigma: upper, name: limit.map_or("", |limit| limit.name) };
                 format!("{measured}: {}", self.movement(from, memory.target, error, upper))
             }
             Finding::Unknown { why } => {
                 format!("{why}: target stays at {}", concise(memory.target))
             }
-        };
-        Decision { action: self.action.with_target(memory.target), reason }
+        }
     }
 
     fn move_target(&self, memory: &mut Controlled, elapsed: u64, error: f64, upper: f64) {
@@ -114,22 +140,19 @@ impl TargetControl {
         memory.target = wanted.clamp(self.min, upper);
     }
 
-    /// The largest target that makes a difference.
-    fn upper(&self, measurements: &[Measurement]) -> f64 {
+    fn limit(&self, measurements: &[Measurement]) -> Option<Limit> {
         let sigmas = measurements.iter().map(|measured| measured.sigma);
         let largest = sigmas.filter(|sigma| sigma.is_finite()).reduce(f64::max);
-        match (self.action, largest) {
-            (TargetAction::Cap, Some(largest)) => largest.clamp(self.min, self.max),
-            _ => self.max,
-        }
+        let largest = largest.filter(|_| self.action == TargetAction::Cap);
+        largest.map(|sigma| Limit { sigma, name: "the largest σ" })
     }
 
-    fn movement(&self, from: f64, to: f64, error: f64, upper: f64) -> String {
+    fn movement(&self, from: f64, to: f64, error: f64, upper: Limit) -> String {
         let limit = match error {
-            error if error > 0.0 && to == self.min => ", the least allowed",
-            error if error < 0.0 && to == self.max => ", the most allowed",
-            error if error < 0.0 && to == upper => ", the largest σ",
-            _ => "",
+            error if error > 0.0 && to == self.min => ", the least allowed".to_owned(),
+            error if error < 0.0 && to == self.max => ", the most allowed".to_owned(),
+            error if error < 0.0 && to == upper.sigma => format!(", {}", upper.name),
+            _ => String::new(),
         };
         let (before, after) = (concise(from), concise(to));
         let moved = if before == after {
@@ -137,7 +160,7 @@ impl TargetControl {
         } else {
             format!("target {before} to {after}")
         };
-        moved + limit
+        moved + &limit
     }
 }
 

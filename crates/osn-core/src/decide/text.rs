@@ -29,6 +29,11 @@ impl<'a> Text<'a> {
         Ok(Self { rule: doc.name, pairs })
     }
 
+    /// Parameters that were found to be the rule's, each once.
+    pub(super) fn of_pairs(doc: &RuleDoc, pairs: Vec<(&'static str, &'a str)>) -> Self {
+        Self { rule: doc.name, pairs }
+    }
+
     pub(super) fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
         self.pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| *value)
     }
@@ -143,12 +148,17 @@ fn read_pair<'a>(
     let (key, value) = part.split_once('=').ok_or_else(not_a_pair)?;
     let key = key.trim();
     let known = doc.parameters.iter().find(|parameter| parameter.name == key);
-    let parameter = known.ok_or_else(|| unknown_parameter(doc, key))?;
+    let parameter = known.ok_or_else(|| unknown_parameter(doc, key, doc.parameters.iter()))?;
     Ok((parameter, value.trim()))
 }
 
-fn unknown_parameter(doc: &RuleDoc, key: &str) -> RuleError {
-    let names: Vec<_> = doc.parameters.iter().map(|parameter| parameter.name).collect();
+/// The error about a parameter that is none of those that can be written here.
+pub(super) fn unknown_parameter(
+    doc: &RuleDoc,
+    key: &str,
+    valid: impl Iterator<Item = &'static ParameterDoc>,
+) -> RuleError {
+    let names: Vec<_> = valid.map(|parameter| parameter.name).collect();
     let valid = if names.is_empty() {
         "none, as it takes no parameters".to_owned()
     } else {

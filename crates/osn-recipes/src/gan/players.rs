@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
-use osn::{AttachError, Needs, Osn, Plan, Rule, Signals, StepError};
+use burn::tensor::{Device, Gradients, Tensor};
+use osn::{AttachError, Needs, Osn, Plan, Rules, Signals, StepError};
 
 use super::{Discriminator, GanConfig, Generator};
 use crate::adversarial::{Watch, halves};
@@ -42,26 +42,26 @@ pub struct Players {
 
 impl Players {
     /// New networks with the initial weights of `seed`, on the autodiff device of `device`; a
-    /// discriminator held as `rule` decides, or plain without one.
+    /// discriminator held as `rules` decide, or plain without any.
     ///
     /// # Errors
     ///
-    /// A rule that cannot be attached.
+    /// Rules that cannot be attached.
     pub fn new(
         config: &GanConfig,
         channels: usize,
-        rule: Option<Rule>,
+        rules: Option<Rules>,
         seed: u64,
         device: &Device,
     ) -> Result<Self, AttachError> {
         let device = device.clone().autodiff();
         let generator = init::xavier(Generator::new(config, channels, &device), seed, 0);
         let discriminator = init::xavier(Discriminator::new(config, channels, &device), seed, 1);
-        let needs = rule.as_ref().map_or(Needs::default(), Rule::needs);
-        let (discriminator, osn) = match rule {
+        let needs = rules.as_ref().map_or(Needs::default(), Rules::needs);
+        let (discriminator, osn) = match rules {
             None => (discriminator, None),
-            Some(rule) => {
-                let plan = Plan::new().network(WATCHED).select("**.weight").decide(rule);
+            Some(rules) => {
+                let plan = Plan::new().network(WATCHED).select("**.weight").decide(rules);
                 let (discriminator, osn) = plan.attach(discriminator)?;
                 (discriminator, Some(osn))
             }
@@ -102,24 +102,72 @@ impl Players {
         latents: Tensor<2>,
         signals: &Signals,
     ) -> Result<Discriminated, StepError> {
-        let fake = self.generator.forward(latents).detach();
         self.watch.see_real(&real);
+        let (logits, loss) = self.discriminate(real, latents);
+        self.watch.see_logits(&logits);
+        self.update_discriminator(loss.backward(), signals)?;
+        Ok(Discriminated { loss, logits })
+    }
+
+    /// One step of the optimizer, then one of osn, where there is one.
+    fn update_discriminator(
+        &mut self,
+        gradients: Gradients,
+        signals: &Signals,
+    ) -> Result<(), StepError> {
+        let discriminator = self.discriminator.clone();
+        let (adam, rate) = (&mut self.discriminator_adam, self.learning_rate);
+        let Some(osn) = &mut self.osn else {
+            let gradients = GradientsParams::from_grads(gradients, &discriminator);
+            self.discriminator = adam.step(rate, discriminator, gradients);
+            return Ok(());
+        };
+        osn.observe(&discriminator, &gradients)?;
+        let gradients = GradientsParams::from_grads(gradients, &discriminator);
+        self.discriminator = osn.optimize(adam, rate, discriminator, gradients);
+        let mut signals = signals.clone();
+        if osn.decides_next() {
+            signals = signals.adversarial(self.watch.take());
+        }
+        osn.step(&mut self.discriminator, &signals)
+    }
+
+    /// Whether the next decision looks at images that the discriminator does not train on.
+    pub fn wants_held_out(&self) -> bool {
+        self.osn.as_ref().is_some_and(|osn| osn.decides_next() && osn.needs().held_out)
+    }
+
+    /// Tells the rules what the discriminator makes of images that it does not train on; nothing is
+    /// trained.
+    ///
+    /// # Shapes
+    ///
+    /// As [`train_discriminator`](Self::train_discriminator).
+    ///
+    /// # Errors
+    ///
+    /// A model that is not the attached one.
+    pub fn look_at_held_out(
+        &mut self,
+        real: Tensor<4>,
+        latents: Tensor<2>,
+    ) -> Result<(), StepError> {
+        let (logits, loss) = self.discriminate(real, latents);
+        self.watch.see_held_out(&logits);
+        let gradients = loss.backward();
+        match &mut self.osn {
+            Some(osn) => osn.observe_held_out(&self.discriminator, &gradients),
+            None => Ok(()),
+        }
+    }
+
+    /// Logits of the real images, then of as many generated ones, `[2·batch, 1]`, and the hinge loss.
+    fn discriminate(&self, real: Tensor<4>, latents: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
+        let fake = self.generator.forward(latents).detach();
         let logits = self.discriminator.forward(Tensor::cat(vec![real, fake], 0));
         let [real, fake] = halves(logits.clone());
         let loss = relu(real.neg() + 1.0).mean() + relu(fake + 1.0).mean();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.discriminator);
-        let discriminator = self.discriminator.clone();
-        self.discriminator =
-            self.discriminator_adam.step(self.learning_rate, discriminator, gradients);
-        self.watch.see_logits(&logits);
-        if let Some(osn) = &mut self.osn {
-            let mut signals = signals.clone();
-            if osn.decides_next() {
-                signals = signals.adversarial(self.watch.take());
-            }
-            osn.step(&mut self.discriminator, &signals)?;
-        }
-        Ok(Discriminated { loss, logits })
+        (logits, loss)
     }
 
     /// One update of the generator: its loss is `−E[D(G(z))]` (Miyato et al. 2018, hinge version).

@@ -1,13 +1,14 @@
 //! The training loop.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use osn::{Change, LayerReport, Rule, Signals, StepError};
+use osn::{AttachError, Change, LayerReport, Signals, StepError};
 
 use super::players::{Discriminated, Players, WATCHED};
 use super::{DOC, GanConfig};
 use crate::adversarial::halves;
 use crate::data::sampler::{Sampler, noise};
 use crate::data::{self, Dataset};
+use crate::decide::Decide;
 use crate::judge::{Judge, Thoroughness};
 use crate::run::{
     ImageGrid, Metrics, NonFinite, Observer, RunError, RunSummary, Session, TrainRequest,
@@ -18,6 +19,10 @@ const FOR_DISCRIMINATOR: u64 = 1;
 const FOR_GENERATOR: u64 = 2;
 const FOR_SCORES: u64 = 3;
 const FOR_SAMPLES: u64 = 4;
+const FOR_HELD_OUT: u64 = 5;
+
+/// Of so many training images one is held out, whatever the rule, so that rules compare.
+const HELD_OUT_OF: usize = 20;
 
 /// Generated images in a sample grid, and in each of its rows.
 const SAMPLES: usize = 64;
@@ -29,15 +34,12 @@ pub(super) fn train(
     config: &GanConfig,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
-    let rule = crate::rule(request, &DOC)?;
-    if rule.needs().any_gradient() {
-        return Err(RunError::Unwatched { recipe: DOC.name, rule: rule.name() });
-    }
+    let decide = crate::decide(request, &DOC)?;
     let device = crate::device(request)?;
     let data = load(request, config)?;
     let source = data.train.source.clone();
-    let mut trainer = Trainer::new(config, data, rule.clone(), request.seed, device)?;
-    Session::start(request, &DOC, &rule, config, config.steps, &source)?
+    let mut trainer = Trainer::new(config, data, &decide, request.seed, device)?;
+    Session::start(request, &DOC, &decide, config, config.steps, &source)?
         .run(observer, |session, observer| trainer.run(session, observer))
 }
 
@@ -63,7 +65,11 @@ struct Trainer<'a> {
     config: &'a GanConfig,
     seed: u64,
     data: Dataset,
+    /// Which images D trains on, and which it only shows rules what it makes of.
+    trained_on: Vec<usize>,
+    held_out: Vec<usize>,
     sampler: Sampler,
+    held_out_sampler: Sampler,
     judge: Judge,
     players: Players,
     signals: Signals,
@@ -77,19 +83,26 @@ impl<'a> Trainer<'a> {
     fn new(
         config: &'a GanConfig,
         data: Dataset,
-        rule: Rule,
+        decide: &Decide,
         seed: u64,
         device: Device,
     ) -> Result<Self, RunError> {
         let judge = Judge::new(&data, config.eval_images, config.final_images, &device)?;
-        let players = Players::new(config, data.train.channels, Some(rule), seed, &device)
-            .map_err(spectral)?;
-        let sampler = Sampler::new(seed, data.train.len());
+        let rules = Some(decide.rules.clone());
+        let players = Players::new(config, data.train.channels, rules, seed, &device)
+            .map_err(|error| attach_error(error, &decide.name))?;
+        let (held_out, trained_on): (Vec<usize>, Vec<usize>) =
+            (0..data.train.len()).partition(|index| index % HELD_OUT_OF == HELD_OUT_OF - 1);
+        let sampler = Sampler::new(seed, trained_on.len());
+        let held_out_sampler = Sampler::new(seed, held_out.len().max(1));
         Ok(Self {
             config,
             seed,
             data,
+            trained_on,
+            held_out,
             sampler,
+            held_out_sampler,
             judge,
             players,
             signals: Signals::new(),
@@ -130,6 +143,9 @@ impl<'a> Trainer<'a> {
     }
 
     fn update_discriminator(&mut self, batch: u64) -> Result<Discriminated, RunError> {
+        if self.players.wants_held_out() && !self.held_out.is_empty() {
+            self.look_at_held_out(batch).map_err(|error| self.step_error(error))?;
+        }
         let real = self.real(batch);
         let latents = self.training_latents(FOR_DISCRIMINATOR, batch);
         let signals = self.signals();
@@ -151,11 +167,24 @@ impl<'a> Trainer<'a> {
         self.players.train_generator(self.training_latents(FOR_GENERATOR, step))
     }
 
+    fn look_at_held_out(&mut self, batch: u64) -> Result<(), StepError> {
+        let size = self.config.batch_size.min(self.held_out.len());
+        let places = self.held_out_sampler.batch_indices(batch, size);
+        let real =
+            self.images(&places.iter().map(|&place| self.held_out[place]).collect::<Vec<_>>());
+        let latents = self.latents(FOR_HELD_OUT, batch, size, &self.device.clone().autodiff());
+        self.players.look_at_held_out(real, latents)
+    }
+
     fn real(&mut self, batch: u64) -> Tensor<4> {
-        let indices = self.sampler.batch_indices(batch, self.config.batch_size);
+        let places = self.sampler.batch_indices(batch, self.config.batch_size);
+        self.images(&places.iter().map(|&place| self.trained_on[place]).collect::<Vec<_>>())
+    }
+
+    fn images(&self, indices: &[usize]) -> Tensor<4> {
         let (size, channels) = (self.config.image_size, self.data.train.channels);
         let shape = [indices.len(), channels, size, size];
-        let images = TensorData::new(self.data.train.batch(&indices), shape);
+        let images = TensorData::new(self.data.train.batch(indices), shape);
         Tensor::from_data(images, &self.device.clone().autodiff())
     }
 
@@ -256,6 +285,14 @@ fn race(logits: Tensor<2>) -> Metrics {
 
 fn scalar(loss: Tensor<1>) -> f64 {
     loss.into_data().iter::<f64>().next().unwrap_or(f64::NAN)
+}
+
+/// Rules that do not go with the networks are a mistake in what was asked for.
+fn attach_error(error: AttachError, decide: &str) -> RunError {
+    match error {
+        AttachError::Rule(source) => RunError::Rule { text: decide.to_owned(), source },
+        error => spectral(error),
+    }
 }
 
 fn spectral(source: impl std::error::Error + Send + Sync + 'static) -> RunError {

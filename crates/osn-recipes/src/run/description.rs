@@ -22,8 +22,11 @@ pub struct RunDescription {
     pub recipe: String,
     /// The preset that the config started from.
     pub preset: String,
-    /// The name of the rule that decided.
+    /// What decided: the text of a rule, or the name of a file of rules.
     pub decide: String,
+    /// The rules themselves with all their parameters; absent in older files.
+    #[serde(default)]
+    pub rules: Value,
     /// The seed of everything random.
     pub seed: u64,
     /// Where the training images came from.

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 
 use super::{FolderError, RecordError, SettingError};
 
@@ -29,15 +31,21 @@ pub enum RunError {
         /// What is wrong with it.
         source: osn::RuleError,
     },
-    /// The rule looks at gradients, which the recipe does not tell.
-    #[error(
-        "rule `{rule}` looks at gradients, which the recipe {recipe} does not tell yet; take another"
-    )]
-    Unwatched {
-        /// The recipe.
-        recipe: &'static str,
-        /// The rule.
-        rule: &'static str,
+    /// A rules file cannot be opened.
+    #[error("cannot read the rules in {}: {source}", .path.display())]
+    RulesUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A rules file makes no sense.
+    #[error("{}, {source}", .path.display())]
+    RulesFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with which line.
+        source: osn_core::RulesFileError,
     },
     /// A setting was refused.
     #[error(transparent)]
@@ -98,7 +106,8 @@ impl RunError {
         match self {
             Self::UnknownName { .. }
             | Self::Rule { .. }
-            | Self::Unwatched { .. }
+            | Self::RulesUnreadable { .. }
+            | Self::RulesFile { .. }
             | Self::Setting(_)
             | Self::Config { .. }
             | Self::Data { .. } => true,

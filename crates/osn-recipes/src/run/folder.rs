@@ -237,6 +237,7 @@ mod tests {
             recipe: "gan".into(),
             preset: "quick".into(),
             decide: "always".into(),
+            rules: serde_json::json!([{"select": {}, "rule": {"rule": "always", "target": 1.0}}]),
             seed: u64::MAX,
             data: "fashion-mnist".into(),
             device: "flex".into(),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use osn::{Change, LayerReport, Rule};
+use osn::{Change, LayerReport};
+use osn_core::slug;
 use serde::Serialize;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     NonFinite, Observer, Progress, RecipeDoc, RecordWriter, RunDescription, RunError, RunFolder,
     RunStart, RunStatus, RunSummary, SCHEMA, Totals, TrainRequest, Versions, unix_secs,
 };
+use crate::decide::Decide;
 
 /// The exact version of Burn that the workspace pins.
 const BURN_VERSION: &str = "0.22.1";
@@ -36,15 +38,14 @@ impl Session {
     pub fn start(
         request: &TrainRequest,
         doc: &RecipeDoc,
-        rule: &Rule,
+        decide: &Decide,
         config: &impl Serialize,
         steps: u64,
         data: &str,
     ) -> Result<Self, RunError> {
-        let decide = rule.slug();
-        let name = format!("{}-{decide}-s{}", doc.name, request.seed);
+        let name = format!("{}-{}-s{}", doc.name, slug(&decide.name), request.seed);
         let folder = RunFolder::create(&request.out, &name)?;
-        let description = describe(request, doc, rule, config, data);
+        let description = describe(request, doc, decide, config, data);
         folder.describe(&description)?;
         let record = folder.start_record()?;
         let totals = Totals::default();
@@ -219,7 +220,7 @@ fn check_losses(step: u64, losses: &[(&'static str, f64)]) -> Result<(), RunErro
 fn describe(
     request: &TrainRequest,
     doc: &RecipeDoc,
-    rule: &Rule,
+    decide: &Decide,
     config: &impl Serialize,
     data: &str,
 ) -> RunDescription {
@@ -227,7 +228,8 @@ fn describe(
         schema: SCHEMA,
         recipe: doc.name.to_owned(),
         preset: request.preset.clone().unwrap_or_else(|| doc.presets[0].to_owned()),
-        decide: rule.label(),
+        decide: decide.name.clone(),
+        rules: serde_json::to_value(&decide.rules).unwrap_or_default(),
         seed: request.seed,
         data: data.to_owned(),
         device: request.device.clone().unwrap_or_else(|| crate::DEVICES[0].to_owned()),

@@ -1,0 +1,116 @@
+//! `osn decide`: which rules there are, and whether a file of them is right.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use osn_core::{ParameterDoc, Rule, RuleDoc, ScopedRule};
+use osn_recipes::decide::Decide;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::stdout;
+
+/// The columns that a line may take.
+const WIDTH: usize = 80;
+const INDENT: &str = "    ";
+
+/// Prints what every rule does and can be told.
+pub(crate) fn list(json: bool) -> Result<ExitCode, Failure> {
+    let rules = Rule::catalogue();
+    if json {
+        stdout::print(&format!("{:#}\n", as_json(rules)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    stdout::print(&rules.iter().map(describe).collect::<Vec<_>>().join("\n"))?;
+    eprintln!("\nTake one with: osn train --decide cap:target=2,dwell=100");
+    eprintln!("Several, each for some layers, are a file: osn train --decide rules.toml");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says how a rules file is understood, one line a rule.
+pub(crate) fn check(path: &Path) -> Result<ExitCode, Failure> {
+    let rules = Decide::in_file(path)?.rules;
+    let lines = rules.entries().iter().zip(1..).map(|(entry, number)| understood(number, entry));
+    stdout::print(&lines.collect::<String>())?;
+    eprintln!("A layer is decided by the last rule that selects it.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn understood(number: usize, entry: &ScopedRule) -> String {
+    let ScopedRule { select, rule } = entry;
+    format!("rule {number}: {rule} for {select}\n")
+}
+
+fn as_json(rules: &[RuleDoc]) -> Value {
+    let parameter = |it: &ParameterDoc| {
+        json!({
+            "name": it.name,
+            "default": it.default,
+            "meaning": it.meaning,
+            "may_repeat": it.may_repeat(),
+        })
+    };
+    let rule = |doc: &RuleDoc| {
+        let parameters: Vec<_> = doc.parameters.iter().map(parameter).collect();
+        json!({ "name": doc.name, "sentence": doc.sentence, "parameters": parameters })
+    };
+    json!({ "schema": 1, "rules": rules.iter().map(rule).collect::<Vec<_>>() })
+}
+
+/// The rule's name and sentence, then a line for each parameter: its name, its default, its meaning.
+fn describe(doc: &RuleDoc) -> String {
+    let width = |column: fn(&ParameterDoc) -> &str| {
+        doc.parameters.iter().map(|it| column(it).chars().count()).max().unwrap_or_default()
+    };
+    let (name, default) = (width(|it| it.name), width(|it| it.default));
+    let row = |it: &ParameterDoc| {
+        paragraph(&format!("{INDENT}{:name$}  {:default$}  ", it.name, it.default), it.meaning)
+    };
+    let parameters: String = doc.parameters.iter().map(row).collect();
+    format!("{}\n{}{parameters}", doc.name, paragraph("  ", doc.sentence))
+}
+
+/// Text in lines of at most [`WIDTH`] columns, the first behind `lead` and the others below it.
+fn paragraph(lead: &str, text: &str) -> String {
+    let room = WIDTH - lead.chars().count();
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    let indent = format!("\n{:1$}", "", lead.chars().count());
+    format!("{lead}{}\n", lines.join(&indent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paragraph_hangs_under_its_first_line_and_keeps_its_words() {
+        let text = "word ".repeat(40);
+        let written = paragraph("    name  ", &text);
+        assert!(written.lines().all(|line| line.chars().count() <= WIDTH));
+        assert!(written.lines().skip(1).all(|line| line.starts_with("          word")));
+        assert_eq!(written.split_whitespace().count(), 41);
+        assert_eq!(paragraph("a ", "b"), "a b\n");
+    }
+
+    #[test]
+    fn every_rule_fits_and_says_all_of_its_parameters() {
+        for doc in Rule::catalogue() {
+            let text = describe(doc);
+            assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+            let said = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            for it in doc.parameters {
+                let row = format!("{} {} {}", it.name, it.default, it.meaning);
+                assert!(said.contains(&row), "{row} is missing in {text}");
+            }
+        }
+    }
+}

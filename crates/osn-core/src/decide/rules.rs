@@ -1,0 +1,322 @@
+//! Several rules, each for some of the layers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Needs, Rule, RuleError, rule::slug};
+use crate::{Layer, Select};
+
+/// How it is decided what is done to each layer of a model: rules in order, each with the layers that it
+/// is for.
+///
+/// A layer is decided by the *last* rule whose [`select`](ScopedRule::select) holds it, so a general
+/// rule comes first and its exceptions after it. A layer that none selects is left as it is. Each rule
+/// sees only the layers that it decides, so the product of a budget is over these; what a layer says of
+/// its position is about the whole network all the same.
+///
+/// One [`Rule`] is turned into rules with `into()`: it is for every layer. A file of them is read by
+/// [`from_toml`](Rules::from_toml).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rules {
+    entries: Vec<ScopedRule>,
+}
+
+/// A rule, and which layers it is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopedRule {
+    /// Which layers.
+    pub select: Select,
+    /// What decides about them.
+    pub rule: Rule,
+}
+
+impl Rules {
+    /// The rules in their order.
+    pub fn entries(&self) -> &[ScopedRule] {
+        &self.entries
+    }
+
+    /// Checks that there is a rule and that the parameters of each make sense.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError`], naming the rule and the parameter.
+    pub fn validate(&self) -> Result<(), RuleError> {
+        if self.entries.is_empty() {
+            return Err(RuleError::NoRule);
+        }
+        self.entries.iter().try_for_each(|entry| entry.rule.validate())
+    }
+
+    /// What any of the rules looks at besides σ.
+    pub fn needs(&self) -> Needs {
+        let needs = self.entries.iter().map(|entry| entry.rule.needs());
+        needs.fold(Needs::default(), Needs::or)
+    }
+
+    /// The rules as one line, for people: `cap:target=2 for position last; budget`.
+    ///
+    /// [`Rule::parse`] reads it back where it is a single rule for every layer.
+    pub fn label(&self) -> String {
+        self.entries.iter().map(ScopedRule::to_string).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The label with nothing in it that a file name should not have.
+    pub fn slug(&self) -> String {
+        slug(&self.label())
+    }
+
+    /// The rule that decides each layer, by its place: the last one that selects it.
+    pub(super) fn owners(&self, layers: &[Layer]) -> Vec<Option<usize>> {
+        let owner =
+            |layer: &Layer| self.entries.iter().rposition(|entry| entry.select.matches(layer));
+        layers.iter().map(owner).collect()
+    }
+
+    /// Refuses a rule that owns none of the layers: it is a mistake, and nothing else would show it.
+    pub(super) fn check_owners(
+        &self,
+        layers: &[Layer],
+        owners: &[Option<usize>],
+    ) -> Result<(), RuleError> {
+        let is_idle = |place: &usize| !owners.contains(&Some(*place));
+        let idle = (0..self.entries.len()).find(is_idle).filter(|_| !layers.is_empty());
+        idle.map_or(Ok(()), |place| Err(self.idle(place, layers)))
+    }
+
+    fn idle(&self, place: usize, layers: &[Layer]) -> RuleError {
+        let entry = &self.entries[place];
+        let selected: Vec<_> = layers.iter().filter(|layer| entry.select.matches(layer)).collect();
+        let why = if selected.is_empty() {
+            let available = names(layers);
+            format!("{} holds for none of {available}; change its select", entry.select)
+        } else {
+            let taken = names(selected);
+            format!("later rules decide {taken}; put it behind them, or change their select")
+        };
+        RuleError::Idle { number: place + 1, rule: entry.rule.label(), why }
+    }
+}
+
+fn names<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> String {
+    layers.into_iter().map(Layer::name).collect::<Vec<_>>().join(", ")
+}
+
+impl From<Rule> for Rules {
+    fn from(rule: Rule) -> Self {
+        Self::from_iter([ScopedRule { select: Select::default(), rule }])
+    }
+}
+
+impl FromIterator<ScopedRule> for Rules {
+    fn from_iter<T: IntoIterator<Item = ScopedRule>>(entries: T) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+}
+
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label())
+    }
+}
+
+impl fmt::Display for ScopedRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rule.label())?;
+        if self.select == Select::default() { Ok(()) } else { write!(f, " for {}", self.select) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Balance, Decider, Observe, Signals, tests::layers},
+        *,
+    };
+    use crate::{Action, Measurement, Position};
+
+    fn rule(text: &str) -> Rule {
+        Rule::parse(text).unwrap()
+    }
+
+    fn at(position: Position, text: &str) -> ScopedRule {
+        let select = Select { positions: vec![position], ..Select::default() };
+        ScopedRule { select, rule: rule(text) }
+    }
+
+    fn everywhere(text: &str) -> ScopedRule {
+        ScopedRule { select: Select::default(), rule: rule(text) }
+    }
+
+    fn decider(entries: impl IntoIterator<Item = ScopedRule>, count: usize) -> Decider {
+        Decider::new(Rules::from_iter(entries), layers(count)).unwrap()
+    }
+
+    fn measured(sigmas: &[f64]) -> Vec<Measurement> {
+        sigmas.iter().map(|&sigma| Measurement::new(sigma, 0.0)).collect()
+    }
+
+    fn actions(decider: &Decider) -> Vec<Action> {
+        decider.decisions().iter().map(|decision| decision.action).collect()
+    }
+
+    fn cap(target: f64) -> Action {
+        Action::Cap { target, sharpness: f64::INFINITY }
+    }
+
+    #[test]
+    fn the_last_rule_that_selects_a_layer_decides_it_and_says_which_it_is() {
+        let entries = [
+            everywhere("always:target=3"),
+            at(Position::Last, "cap:target=2"),
+            at(Position::First, "never"),
+        ];
+        let mut decider = decider(entries, 3);
+        decider.decide(0, &measured(&[5.0; 3]), &Signals::new());
+        let middle = Action::Normalize { target: 3.0 };
+        assert_eq!(actions(&decider), [Action::Off, middle, cap(2.0)]);
+        let reasons: Vec<_> = decider.decisions().iter().map(|it| it.reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "rule 3: never: measured only",
+                "rule 1: always: normalize to 3",
+                "rule 2: σ 5 above 2.1 = cap 2 + 5 %: hold"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_layer_that_none_selects_is_left_and_says_so() {
+        let decider = decider([at(Position::Last, "always")], 2);
+        assert_eq!(decider.decisions()[0].action, Action::Off);
+        assert_eq!(decider.decisions()[0].reason, "no rule selects it");
+        assert_eq!(decider.decisions()[1].reason, "always: normalize to 1");
+    }
+
+    #[test]
+    fn a_rule_sees_only_its_own_layers_at_their_places_in_the_network() {
+        // Of σ 8, 2 and 2 the budget has the last two, which are exactly within their total.
+        let entries = [everywhere("budget:total=4"), at(Position::First, "never")];
+        let mut decider = decider(entries, 3);
+        decider.decide(0, &measured(&[8.0, 2.0, 2.0]), &Signals::new());
+        assert_eq!(actions(&decider), [Action::Off; 3]);
+        decider.decide(10, &measured(&[8.0, 4.0, 4.0]), &Signals::new());
+        let held: Vec<_> = actions(&decider).iter().map(Action::target).collect();
+        assert_eq!(held[0], None);
+        assert!(held[1..].iter().all(|it| it.is_some_and(|it| (it - 2.0).abs() < 1e-12)));
+        // The last of three is last, though it is the second of the rule's own.
+        let last = ScopedRule { rule: rule("static:position=2"), ..everywhere("never") };
+        let decider = self::decider([last, at(Position::First, "never")], 3);
+        assert_eq!(actions(&decider)[1..], [Action::Off, Action::Normalize { target: 1.0 }]);
+    }
+
+    #[test]
+    fn each_rule_decides_at_its_own_interval_and_the_others_decisions_stand() {
+        let entries =
+            [everywhere("cap:interval=20,dwell=0"), at(Position::Last, "cap:interval=30,dwell=0")];
+        let mut decider = decider(entries, 2);
+        let mut held = |step: u64, sigma: f64| {
+            assert_eq!(decider.is_due(step), [0, 20, 30, 60].contains(&step), "{step}");
+            decider.decide(step, &measured(&[sigma; 2]), &Signals::new());
+            actions(&decider).iter().map(|action| *action != Action::Off).collect::<Vec<_>>()
+        };
+        assert_eq!(held(0, 5.0), [true, true]);
+        assert_eq!(held(10, 0.1), [true, true]);
+        assert_eq!(held(20, 0.1), [false, true]);
+        assert_eq!(held(30, 0.1), [false, false]);
+        assert_eq!(held(60, 5.0), [true, true]);
+    }
+
+    #[test]
+    fn a_metric_waits_for_the_rule_that_was_not_due() {
+        let entries = [
+            everywhere("observe:interval=10"),
+            at(Position::Last, "patience:metric=loss,every=1,patience=1,interval=30"),
+        ];
+        let mut decider = decider(entries, 2);
+        let mut told = |step: u64, metric: Option<f64>| {
+            let signals =
+                metric.map_or(Signals::new(), |value| Signals::new().metric("loss", value));
+            decider.decide(step, &measured(&[1.0; 2]), &signals)[1].reason.clone()
+        };
+        assert_eq!(told(0, None), "rule 2: no loss reported, hold: normalize to 1");
+        told(10, Some(9.0));
+        told(20, Some(5.0));
+        assert!(told(30, None).starts_with("rule 2: loss 5, report 1 of 1 without gain on 5"));
+        assert_eq!(told(60, None), "rule 2: no loss reported, hold: normalize to 1.419");
+    }
+
+    #[test]
+    fn a_decider_read_back_between_two_intervals_goes_on_identically() {
+        let entries = [
+            everywhere("cap:interval=20"),
+            at(Position::Last, "patience:every=1,patience=1,interval=30"),
+        ];
+        let mut original = decider(entries, 3);
+        let signals = |step: u64| Signals::new().metric("frechet", (step as f64).sin());
+        let sigmas = |step: u64| measured(&[1.0 + (step as f64 / 70.0).sin(), 1.0, 2.0]);
+        original.decide(0, &sigmas(0), &signals(0));
+        original.decide(10, &sigmas(10), &signals(10));
+        let file = serde_json::to_string(&original).unwrap();
+        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        for step in (20..2_000).step_by(10) {
+            let told = if step == 30 { Signals::new() } else { signals(step) };
+            let expected = original.decide(step, &sigmas(step), &told);
+            assert_eq!(copy.decide(step, &sigmas(step), &told), expected);
+        }
+        assert_eq!(copy, original);
+    }
+
+    #[test]
+    fn a_rule_without_a_layer_is_refused_with_what_there_is() {
+        let message = |entries: Vec<ScopedRule>| {
+            Decider::new(Rules::from_iter(entries), layers(2)).unwrap_err().to_string()
+        };
+        assert_eq!(
+            message(vec![everywhere("never"), at(Position::Nth(7), "cap")]),
+            "rule 2, cap, decides no layer: position 7 holds for none of blocks.0.weight, \
+             blocks.1.weight; change its select"
+        );
+        assert_eq!(
+            message(vec![at(Position::First, "cap:target=2"), everywhere("never")]),
+            "rule 1, cap:target=2, decides no layer: later rules decide blocks.0.weight; put it \
+             behind them, or change their select"
+        );
+        assert_eq!(message(Vec::new()), "no rule: write at least one");
+        assert!(message(vec![everywhere("never"), everywhere("cap")]).starts_with("rule 1, never"));
+    }
+
+    #[test]
+    fn a_rule_without_sense_is_refused_wherever_it_stands() {
+        let balance = Balance { set_point: 2.0, ..Balance::default() };
+        let bad = ScopedRule { rule: Rule::Balance(balance), ..everywhere("never") };
+        let rules = Rules::from_iter([everywhere("never"), bad]);
+        assert!(matches!(rules.validate(), Err(RuleError::BadValue { key: "set_point", .. })));
+    }
+
+    #[test]
+    fn what_any_rule_needs_is_needed() {
+        let needs =
+            |texts: &[&str]| texts.iter().map(|text| everywhere(text)).collect::<Rules>().needs();
+        let expected = Needs { race: true, metric: true, ..Needs::default() };
+        assert_eq!(needs(&["balance", "cap", "patience"]), expected);
+        let both = Needs { slope: true, race: true, gradients: true, ..Needs::default() };
+        assert_eq!(needs(&["never", "slope", "budget"]), both);
+        for doc in Rule::catalogue() {
+            assert_eq!(needs(&[doc.name, "observe"]), Rule::Observe(Observe::default()).needs());
+        }
+    }
+
+    #[test]
+    fn a_label_names_rules_and_layers_and_a_slug_is_a_file_name() {
+        let rules = Rules::from_iter([everywhere("budget"), at(Position::Last, "cap:target=2")]);
+        assert_eq!(rules.to_string(), "budget; cap:target=2 for position last");
+        assert_eq!(rules.slug(), "budget__cap-target=2_for_position_last");
+        assert_eq!(Rules::from(rule("cap:target=2")).label(), "cap:target=2");
+        assert_eq!(Rules::from(rule("cap:target=2")).slug(), "cap-target=2");
+    }
+}

@@ -1,0 +1,73 @@
+//! What decides in a run: a rule by its name, or the rules in a file.
+
+use std::fs;
+use std::path::Path;
+
+use osn_core::{Rule, Rules};
+
+use crate::run::RunError;
+
+/// Rules, and what a run under them is called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decide {
+    /// What decides.
+    pub rules: Rules,
+    /// The text of the rule, or the name of the file without its extension.
+    pub name: String,
+}
+
+impl Decide {
+    /// Finds what a word names: a rule with its parameters, or else a file, which ends in `.toml` or is
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`], with what is wrong and what would be valid.
+    pub fn named(word: &str) -> Result<Self, RunError> {
+        let path = Path::new(word);
+        let is_toml = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("toml"));
+        match Rule::parse(word) {
+            Ok(rule) => Ok(Self { name: rule.label(), rules: Rules::from(rule) }),
+            Err(_) if is_toml || path.is_file() => Self::in_file(path),
+            Err(source) => Err(RunError::Rule { text: word.to_owned(), source }),
+        }
+    }
+
+    /// Reads a rules file.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`], with the line that is wrong.
+    pub fn in_file(path: &Path) -> Result<Self, RunError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| RunError::RulesUnreadable { path: path.to_owned(), source })?;
+        let rules = Rules::from_toml(&text)
+            .map_err(|source| RunError::RulesFile { path: path.to_owned(), source })?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { rules, name })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_a_rule_before_it_is_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cap");
+        fs::write(&file, "[[rule]]\nrule = \"never\"").unwrap();
+        let by_path = Decide::named(file.to_str().unwrap()).unwrap();
+        assert_eq!((by_path.name.as_str(), by_path.rules.label().as_str()), ("cap", "never"));
+        assert_eq!(Decide::named("cap:target=2").unwrap().name, "cap:target=2");
+        assert_eq!(Decide::named("cap").unwrap().rules.label(), "cap");
+    }
+
+    #[test]
+    fn what_is_neither_is_an_unknown_rule_and_a_missing_file_is_missing() {
+        let message = |word: &str| Decide::named(word).unwrap_err().to_string();
+        assert!(message("perhaps").starts_with("unknown rule `perhaps`: expected one of never"));
+        assert!(message("no/such.toml").starts_with("cannot read the rules in no/such.toml: "));
+        assert!(Decide::named("no/such.toml").unwrap_err().is_bad_input());
+    }
+}
