@@ -181,6 +181,7 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
 fn measuring_alone_changes_no_bit_of_the_training() {
     let plain = trained(None);
     assert_eq!(plain, trained(Some("never")));
+    assert_eq!(plain, trained(Some("observe:interval=1")));
     assert_ne!(plain, trained(Some("always")));
 }
 
