@@ -1,6 +1,6 @@
 //! What a switch does to a training with Adam, with and without `Plan::keep_step_size`.
 //!
-//! `cargo run --release --workspace --example switch --features osn/flex` prints a table: the loss before
+//! `cargo run --release -p osn --example switch --features flex` prints a table: the loss before
 //! the switch, the largest mean loss of ten steps after it, and the loss 1,000 steps later.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
@@ -10,11 +10,11 @@ use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Tensor};
-use osn::{Plan, Rates, Rule, Signals};
+use osn::{Plan, Rule, Signals};
 
 const SWITCH: usize = 1000;
 const STEPS: usize = 2000;
-const SEEDS: u64 = 10;
+const SEEDS: u64 = 5;
 
 /// A regression network whose layers have σ of about 4.
 #[derive(Module, Debug)]
@@ -58,12 +58,11 @@ fn loss(model: &Net, device: &Device) -> Tensor<1> {
 }
 
 /// The losses of one training.
-fn train(rule: &str, amount_per_step: f64, keep: Option<u64>, rate: f64, seed: u64) -> Vec<f64> {
+fn train(rule: &str, keep: Option<u64>, rate: f64, seed: u64) -> Vec<f64> {
     let device = Device::flex().autodiff();
     device.seed(seed);
-    let rates = Rates { amount_per_step, ..Rates::default() };
     let rule = Rule::parse(rule).expect("a rule");
-    let plan = Plan::new().select("**.weight").decide(rule).rates(rates);
+    let plan = Plan::new().select("**.weight").decide(rule);
     let plan = match keep.and_then(NonZeroU64::new) {
         Some(steps) => plan.keep_step_size(steps),
         None => plan,
@@ -82,11 +81,11 @@ fn train(rule: &str, amount_per_step: f64, keep: Option<u64>, rate: f64, seed: u
 }
 
 /// Before the switch, the worst of after it, and at the end: means over the seeds.
-fn summary(rule: &str, amount_per_step: f64, keep: Option<u64>, rate: f64) -> [f64; 3] {
+fn summary(rule: &str, keep: Option<u64>, rate: f64) -> [f64; 3] {
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     let mut sums = [0.0; 3];
     for seed in 0..SEEDS {
-        let losses = train(rule, amount_per_step, keep, rate, seed);
+        let losses = train(rule, keep, rate, seed);
         let after = losses[SWITCH..SWITCH + 500].chunks(10).map(mean);
         let found = [
             mean(&losses[SWITCH - 100..SWITCH]),
@@ -101,15 +100,16 @@ fn summary(rule: &str, amount_per_step: f64, keep: Option<u64>, rate: f64) -> [f
 }
 
 fn main() {
-    println!("switch  amount/step  learning rate  kept for  before  worst after  at the end");
-    for (name, rule) in [("off", "schedule:off=1000"), ("on", "schedule:on=1000")] {
-        for amount_per_step in [0.01, 1.0] {
-            for rate in [0.001, 0.003, 0.01] {
+    println!("switch  target  learning rate  kept for  before  worst after  at the end");
+    for switch in ["off", "on"] {
+        for target in [1, 2] {
+            for rate in [0.001, 0.003, 0.01, 0.03] {
                 for keep in [None, Some(100), Some(1000)] {
-                    let [before, worst, end] = summary(rule, amount_per_step, keep, rate);
-                    let kept = keep.map_or("-".to_owned(), |steps| steps.to_string());
+                    let rule = format!("schedule:target={target},{switch}={SWITCH}");
+                    let [before, worst, end] = summary(&rule, keep, rate);
+                    let kept = keep.map_or("-".to_owned(), |steps: u64| steps.to_string());
                     println!(
-                        "{name:6}  {amount_per_step:11}  {rate:13}  {kept:>8}  {before:6.3}  \
+                        "{switch:6}  {target:6}  {rate:13}  {kept:>8}  {before:6.3}  \
                          {worst:11.3}  {end:10.3}"
                     );
                 }

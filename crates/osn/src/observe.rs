@@ -145,12 +145,18 @@ impl Sum {
     }
 }
 
-/// `‖·‖_F` of each block of `[outer, count, inner]`, in f32; by the largest entry first, so that no
-/// square overflows.
-pub(crate) fn block_norms(tensor: Tensor<3>) -> Tensor<1> {
+/// `‖·‖_F` of each block of `[outer, count, inner]`, in f32.
+fn block_norms(tensor: Tensor<3>) -> Tensor<1> {
+    let (largest, relative) = scaled_block_norms(tensor);
+    largest * relative
+}
+
+/// The largest entry of each block of `[outer, count, inner]`, and `‖·‖_F` relative to it: so no square
+/// overflows. In f32.
+pub(crate) fn scaled_block_norms(tensor: Tensor<3>) -> (Tensor<1>, Tensor<1>) {
     let count = tensor.dims()[1];
     let tensor = tensor.cast(FloatDType::F32);
     let largest = tensor.clone().abs().max_dim(0).max_dim(2).clamp_min(SIGMA_FLOOR);
-    let scaled = (tensor / largest.clone()).square().sum_dim(0).sum_dim(2).sqrt();
-    (scaled * largest).reshape([count])
+    let relative = (tensor / largest.clone()).square().sum_dim(0).sum_dim(2).sqrt();
+    (largest.reshape([count]), relative.reshape([count]))
 }

@@ -16,7 +16,7 @@ use crate::code::{LOG, LOG_OF_ZERO, STATE_LEN, State};
 use crate::discover::to_host;
 use crate::error::StepError;
 use crate::form::{Cut, Form};
-use crate::observe::{Observed, block_norms};
+use crate::observe::{Observed, scaled_block_norms};
 use crate::optimize::StepSize;
 use crate::reading::Reading;
 use crate::refresh::{Codes, refresh_blocks};
@@ -529,10 +529,10 @@ fn decode_norm(code: i32) -> f64 {
 
 /// `ln ‖W‖_F` of each block of `[outer, count, inner]` as a code, computed where the weight is.
 fn ln_frobenius_codes(weight: Tensor<3>) -> Tensor<1, Int> {
-    let norms = block_norms(weight);
-    let is_zero = norms.clone().lower_elem(SIGMA_FLOOR);
-    let code = (norms.clamp_min(SIGMA_FLOOR).log() * LOG).round().int();
-    let code = code.cast(burn::tensor::IntDType::I32);
+    let (largest, relative) = scaled_block_norms(weight);
+    let is_zero = relative.clone().lower_equal_elem(0.0);
+    let ln = relative.clamp_min(SIGMA_FLOOR).log() + largest.log();
+    let code = (ln * LOG).round().int().cast(burn::tensor::IntDType::I32);
     code.clone().mask_where(is_zero, code.full_like(LOG_OF_ZERO))
 }
 
