@@ -42,7 +42,7 @@ pub use decide::{
     Adversarial, Always, Arm, Auto, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
     Gradient, Learned, LrOverSigma, Needs, Never, Observe, ParameterDoc, Patience, Random, Rule,
     RuleDoc, RuleError, Rules, RulesFileError, RulesFileProblem, Schedule, ScopedRule, Signals,
-    Slope, Static, TargetAction, TotalBy, UnknownTargetAction, slug,
+    Slope, Static, TargetAction, Task, TotalBy, UnknownTargetAction, slug,
 };
 pub use estimate::{Bound, Estimate, EstimateError, stable_rank, start_vector};
 pub use exact::{exact, singular_values};

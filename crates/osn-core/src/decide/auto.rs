@@ -1,92 +1,128 @@
 //! The rule `auto`.
 
+use std::{fmt, str::FromStr};
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Adversarial, Decision, Needs, RuleError,
+    Cap, Decision, Needs, RuleError, Static,
+    adversarial_control::{AdversarialControl, Race},
+    cap::Capped,
     deciding::{Context, Deciding},
     rule::{INTERVAL, RuleDoc, parameters, required_interval},
+    text::plain_parameters,
 };
-use crate::{Layer, number::concise};
+use crate::{Action, Kind, Layer, Position, Select};
 
-/// Experimental.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// Decides as fits the kind of task, with nothing that must be set.
+///
+/// | task | what it does | where that comes from |
+/// |---|---|---|
+/// | `gan`, `translate` | holds a discriminator by what the race between the two networks shows | the pilot grid; `DESIGN.md` has its results, `translate` was not part of it |
+/// | `control` | normalizes the second to last layer of a Q-network to 1 | Gogianu et al. 2021 |
+/// | `classify` | caps each layer at 3 times its σ at the start | a safety net; nothing in it is tuned |
+/// | `transformer` | caps the projections of attention at 2 times their σ at the start | the attention logits are what grows (Zhai et al. 2023) |
+///
+/// # The race
+///
+/// With `σ_l(0)` the σ of layer `l` at the start, each layer gets the target `c_l = f·σ_l(0)`; the
+/// factor `f` starts at 1.5. With `s` the separation and `g` the slope at generated samples
+/// ([`Adversarial`](super::Adversarial)), both exponential means over the decisions, and `Δ` the
+/// optimizer steps since the decision before:
+///
+/// ```text
+/// d = −0.01·clamp(ln(g/2.4), ±1)                        a steep discriminator is held tighter
+/// s < 0.35:  d ← max(d, 0.1·(0.35 − s))                 one that tells nothing apart is let go
+/// s > 0.85:  d ← min(d, 0)                              one that is certain is not let go,
+///            and where g > 0.5, min(d, −0.13·(s − 0.85)) and is held tighter while it is not flat
+/// ln f ← clamp(ln f + Δ·d, ln 0.2, ln 8)
+/// ```
+///
+/// In a fully connected discriminator every layer is normalized to its target, up or down. In one
+/// with convolutions it is capped there and never scaled up: on images scaling up lost to leaving
+/// alone, on points it won (`DESIGN.md` has both). A decision changes when `f` has moved by 2 %.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auto {
-    pub kappa: f64,
-    pub width: f64,
-    pub low: f64,
-    pub high: f64,
-    pub up: f64,
-    pub down: f64,
-    pub keep: f64,
-    pub min: f64,
-    pub max: f64,
-    pub slope: f64,
-    pub gain: f64,
-    pub both: f64,
-    pub mid: f64,
-    pub floor: f64,
-    pub hurry: f64,
-    pub calm: f64,
+    /// The kind of task. Default: gan.
+    pub task: Task,
+    /// Optimizer steps between two decisions, at least 1. Default: 10.
     pub interval: u64,
 }
 
 impl Default for Auto {
     fn default() -> Self {
-        Self {
-            kappa: 1.5,
-            width: 0.0,
-            low: 0.35,
-            high: 0.85,
-            up: 0.1,
-            down: 0.02,
-            keep: 0.8,
-            min: 0.2,
-            max: 8.0,
-            slope: 2.4,
-            gain: 0.01,
-            both: 0.0,
-            mid: 0.85,
-            floor: 0.5,
-            hurry: 0.0,
-            calm: 0.0,
-            interval: 10,
+        Self { task: Task::Gan, interval: 10 }
+    }
+}
+
+/// What is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// A discriminator of a generative adversarial network.
+    Gan,
+    /// A discriminator that judges translated images.
+    Translate,
+    /// A Q-network.
+    Control,
+    /// A classifier.
+    Classify,
+    /// A transformer.
+    Transformer,
+}
+
+impl Task {
+    const ALL: [Task; 5] =
+        [Self::Gan, Self::Translate, Self::Control, Self::Classify, Self::Transformer];
+    const EXPECTED: &str = "one of gan, translate, control, classify, transformer";
+
+    /// The name, as in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Gan => "gan",
+            Task::Translate => "translate",
+            Task::Control => "control",
+            Task::Classify => "classify",
+            Task::Transformer => "transformer",
         }
     }
 }
 
+plain_parameters! {
+    Task = Task::EXPECTED;
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Task {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|task| task.name() == text).ok_or(())
+    }
+}
+
+/// What the rule remembers: what the part of it that fits the task remembers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AutoMemory {
-    start: Vec<f64>,
-    offset: f64,
-    separation: Option<f64>,
-    slope: Option<f64>,
-    step: u64,
+#[serde(rename_all = "snake_case")]
+pub(super) enum AutoMemory {
+    Race(Race),
+    Fixed,
+    Capped(Vec<Capped>),
 }
 
 impl Deciding for Auto {
     type Memory = AutoMemory;
 
     parameters! {
-        "auto", "Experimental.";
-        kappa = "1.5", "x";
-        width = "0", "x";
-        low = "0.35", "x";
-        high = "0.85", "x";
-        up = "0.1", "x";
-        down = "0.02", "x";
-        keep = "0.8", "x";
-        min = "0.2", "x";
-        max = "8", "x";
-        slope = "2.4", "x";
-        gain = "0.01", "x";
-        both = "0", "x";
-        mid = "0.85", "x";
-        floor = "0.5", "x";
-        hurry = "0", "x";
-        calm = "0", "x";
+        "auto", "Decides as fits the task, with nothing to set: in a GAN by how far the \
+                 discriminator is ahead and how steep it is.";
+        task = "gan", "what is trained: gan, translate, control, classify or transformer";
         interval = "10", INTERVAL;
     }
 
@@ -99,81 +135,126 @@ impl Deciding for Auto {
     }
 
     fn needs(&self) -> Needs {
-        Needs { race: true, slope: true, ..Needs::default() }
+        match self.task {
+            Task::Gan | Task::Translate => AdversarialControl::NEEDS,
+            Task::Control | Task::Classify | Task::Transformer => Needs::default(),
+        }
     }
 
     fn begin(&self, layers: &[Layer]) -> AutoMemory {
-        AutoMemory {
-            start: vec![1.0; layers.len()],
-            offset: self.kappa.ln(),
-            separation: None,
-            slope: None,
-            step: 0,
+        match self.task {
+            Task::Gan | Task::Translate => AutoMemory::Race(AdversarialControl.begin(layers)),
+            Task::Control => AutoMemory::Fixed,
+            Task::Classify => AutoMemory::Capped(self.cap(3.0).begin(layers)),
+            Task::Transformer => AutoMemory::Capped(self.cap(2.0).begin(layers)),
         }
     }
 
-    fn at_attach(&self, _: &Layer) -> Decision {
-        Decision { action: crate::Action::Off, reason: "not measured yet: leave".to_owned() }
+    fn at_attach(&self, layer: &Layer) -> Decision {
+        match self.task {
+            Task::Control => second_to_last().at_attach(layer),
+            _ => Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() },
+        }
     }
 
     fn decide(&self, memory: &mut AutoMemory, context: &Context) -> Vec<Decision> {
-        if context.step == 0 {
-            memory.start = context.measurements.iter().map(|it| it.sigma.max(1e-3)).collect();
+        match (self.task, memory) {
+            (Task::Gan | Task::Translate, AutoMemory::Race(race)) => {
+                AdversarialControl.decide(race, context)
+            }
+            (Task::Control, AutoMemory::Fixed) => second_to_last().decide(&mut (), context),
+            (Task::Classify, AutoMemory::Capped(capped)) => self.cap(3.0).decide(capped, context),
+            (Task::Transformer, AutoMemory::Capped(capped)) => {
+                let decisions = self.cap(2.0).decide(capped, context);
+                context.layers.iter().zip(decisions).map(of_attention).collect()
+            }
+            // The memory of another task, from a file that was tampered with, begins afresh.
+            (_, memory) => {
+                *memory = self.begin(context.layers);
+                self.decide(memory, context)
+            }
         }
-        let seen = context.signals.adversarial.unwrap_or_default();
-        let elapsed = context.step - memory.step;
-        memory.step = context.step;
-        let reason = self.move_offset(memory, &seen, elapsed as f64, context.step);
-        let decide = |(start, measured): (&f64, &crate::Measurement)| {
-            let upper = start * memory.offset.exp();
-            let target = measured.sigma.clamp(upper * (-self.width).exp(), upper);
-            Decision { action: crate::Action::Normalize { target }, reason: reason.clone() }
-        };
-        memory.start.iter().zip(context.measurements).map(decide).collect()
     }
 }
 
 impl Auto {
-    fn move_offset(
-        &self,
-        memory: &mut AutoMemory,
-        seen: &Adversarial,
-        elapsed: f64,
-        step: u64,
-    ) -> String {
-        let usable = |value: Option<f64>| value.filter(|it| it.is_finite());
-        let (Some(separation), Some(slope)) = (usable(seen.separation), usable(seen.slope)) else {
-            return "nothing told".to_owned();
-        };
-        let smooth = |old: Option<f64>, new: f64| {
-            old.map_or(new, |old| old * self.keep + new * (1.0 - self.keep))
-        };
-        let separation = smooth(memory.separation, separation);
-        let slope = smooth(memory.slope, slope.max(1e-9).ln());
-        (memory.separation, memory.slope) = (Some(separation), Some(slope));
-        let error = (slope - self.slope.ln()).clamp(-1.0, 1.0);
-        let doubt = ((self.mid - separation) / (self.mid - self.low)).clamp(0.0, 1.0);
-        let error = if error > 0.0 { error } else { error * self.both * doubt };
-        let mut change = -self.gain * error;
-        if separation < self.low {
-            let steep =
-                if self.calm > 0.0 { (slope - self.slope.ln()).clamp(0.0, 1.0) } else { 0.0 };
-            change = change.max(self.up * (self.low - separation) * (1.0 - steep));
-        }
-        if separation > self.high {
-            change = change.min(0.0);
-            if slope > self.floor.ln() {
-                change = change.min(-self.down * (separation - self.high) / (1.0 - self.high));
-            }
-        }
-        let hurry = 1.0 + self.hurry * (-(step as f64) / 200.0).exp();
-        memory.offset =
-            (memory.offset + change * hurry * elapsed).clamp(self.min.ln(), self.max.ln());
-        format!(
-            "separation {}, slope {}: factor {}",
-            concise(separation),
-            concise(slope.exp()),
-            concise(memory.offset.exp())
-        )
+    fn cap(self, of_start: f64) -> Cap {
+        Cap { of_start: Some(of_start), interval: self.interval, ..Cap::default() }
+    }
+}
+
+/// Gogianu et al. 2021: one hidden layer, and never the last.
+fn second_to_last() -> Static {
+    let select = Select { positions: vec![Position::SecondToLast], ..Select::default() };
+    Static { select, action: Action::Normalize { target: 1.0 } }
+}
+
+fn of_attention((layer, decision): (&Layer, Decision)) -> Decision {
+    if layer.kind == Kind::Attention {
+        return decision;
+    }
+    let reason = format!("kind {} is not attention: leave", layer.kind);
+    Decision { action: Action::Off, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Decider, Rule, Signals, tests::layers},
+        *,
+    };
+    use crate::Measurement;
+
+    fn decide(text: &str, layers: Vec<Layer>, sigmas: [f64; 3]) -> Vec<Decision> {
+        let mut decider = Decider::new(Rule::parse(text).unwrap(), layers).unwrap();
+        let start = [1.0; 3].map(|sigma| Measurement::new(sigma, 1e-3));
+        decider.decide(0, &start, &Signals::new());
+        let measured = sigmas.map(|sigma| Measurement::new(sigma, 1e-3));
+        decider.decide(10, &measured, &Signals::new()).to_vec()
+    }
+
+    #[test]
+    fn control_normalizes_the_second_to_last_layer_alone() {
+        let decisions = decide("auto:task=control", layers(3), [5.0; 3]);
+        let actions: Vec<Action> = decisions.into_iter().map(|it| it.action).collect();
+        assert_eq!(actions, [Action::Off, Action::Normalize { target: 1.0 }, Action::Off]);
+    }
+
+    #[test]
+    fn classify_holds_what_has_grown_to_more_than_three_times() {
+        let decisions = decide("auto:task=classify", layers(3), [2.0, 2.9, 3.5]);
+        let held: Vec<Option<f64>> = decisions.iter().map(|it| it.action.target()).collect();
+        assert_eq!(held, [None, None, Some(3.0)]);
+    }
+
+    #[test]
+    fn transformer_holds_attention_alone() {
+        let mut layers = layers(3);
+        layers[1].kind = Kind::Attention;
+        let decisions = decide("auto:task=transformer", layers, [5.0; 3]);
+        let held: Vec<Option<f64>> = decisions.iter().map(|it| it.action.target()).collect();
+        assert_eq!(held, [None, Some(2.0), None]);
+        assert!(
+            decisions[0].reason.ends_with("is not attention: leave"),
+            "{}",
+            decisions[0].reason
+        );
+    }
+
+    #[test]
+    fn a_memory_of_another_task_begins_afresh() {
+        let layers = layers(3);
+        let mut memory = Auto { task: Task::Control, ..Auto::default() }.begin(&layers);
+        let measurements = [Measurement::new(1.0, 0.0); 3];
+        let signals = Signals::new();
+        let context =
+            Context { step: 0, layers: &layers, measurements: &measurements, signals: &signals };
+        assert_eq!(Auto::default().decide(&mut memory, &context).len(), 3);
+    }
+
+    #[test]
+    fn an_unknown_task_lists_the_known_ones() {
+        let message = Rule::parse("auto:task=chess").unwrap_err().to_string();
+        assert!(message.contains("expected one of gan, translate, control"), "{message}");
     }
 }

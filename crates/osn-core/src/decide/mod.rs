@@ -1,6 +1,7 @@
 //! Decides, for each layer, what should be done to it: a pure function of measurements, signals and
 //! the decider's own state.
 
+mod adversarial_control;
 mod always;
 mod auto;
 mod balance;
@@ -34,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     always::Always,
-    auto::Auto,
+    auto::{Auto, Task},
     balance::Balance,
     bandit::{Arm, Bandit},
     budget::{Budget, BudgetWeights},

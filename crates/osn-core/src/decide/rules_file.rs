@@ -363,6 +363,7 @@ mod tests {
     fn other_value(name: &str, default: &str) -> String {
         let value = match (name, default) {
             ("action", _) => "\"cap\"",
+            ("task", _) => "\"control\"",
             ("arms", _) => "[0.5, \"off\", 3]",
             ("weights", _) => "\"uniform\"",
             ("metric", _) => "\"loss\"",
@@ -479,9 +480,9 @@ mod tests {
             ("", "line 1: no `rule`: expected at least one [[rule]]"),
             (
                 "[[rule]]\nrule = \"cap\"\n\n[[rule]]\nrule = \"capp\"",
-                "line 5: unknown rule `capp`: expected one of never",
+                "line 5: unknown rule `capp`: expected one of auto",
             ),
-            ("[[rule]]\ntarget = 2", "line 1: no `rule`: expected the rule's name, one of never"),
+            ("[[rule]]\ntarget = 2", "line 1: no `rule`: expected the rule's name, one of auto"),
             ("[[rule]]\nrule = 3", "line 2: `rule` is a number, expected the rule's name in"),
         ]);
     }

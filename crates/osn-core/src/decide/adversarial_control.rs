@@ -1,0 +1,277 @@
+//! What `auto` does with a discriminator.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Adversarial, Decision, Needs, deciding::Context, rule::is_target};
+use crate::{Action, Kind, Layer, Measurement, number::concise};
+
+// Found on the pilot grid, on seeds other than those that it reports.
+/// The factor on each layer's σ at the start, before anything is known.
+const START: f64 = 1.5;
+const LEAST: f64 = 0.2;
+const MOST: f64 = 8.0;
+/// The slope that is wanted, and how fast the factor's logarithm follows a slope that is e times it.
+const SLOPE: f64 = 2.4;
+const SLOPE_GAIN: f64 = 0.01;
+/// A discriminator of a separation below this is held too tightly, and let go at this rate.
+const TOO_LOW: f64 = 0.35;
+const LET_GO: f64 = 0.1;
+/// One above this is ahead; it is held tighter at this rate, unless it is flatter than this already.
+const TOO_HIGH: f64 = 0.85;
+const TIGHTEN: f64 = 0.13;
+const FLAT: f64 = 0.5;
+/// The part of the old mean in the new one, of the separation and of the slope.
+const SMOOTHING: f64 = 0.8;
+/// How far the factor's logarithm moves before the decision changes.
+const STEP: f64 = 0.02;
+
+/// Holds every layer at one factor of its σ at the start; the factor follows the race. The equations
+/// are in the documentation of [`Auto`](super::Auto).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AdversarialControl;
+
+/// What is remembered of the race.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Race {
+    /// Each layer's σ at the start, once it was a size that a weight can be held at.
+    starts: Vec<Option<f64>>,
+    /// The factor.
+    factor: f64,
+    /// The factor that the decisions have.
+    decided: f64,
+    separation: Option<f64>,
+    log_slope: Option<f64>,
+    /// The optimizer step of the decision before.
+    step: u64,
+    reason: String,
+}
+
+impl AdversarialControl {
+    pub(super) const NEEDS: Needs = Needs {
+        race: true,
+        slope: true,
+        metric: false,
+        gradients: false,
+        held_out: false,
+        second: false,
+    };
+
+    pub(super) fn begin(self, layers: &[Layer]) -> Race {
+        Race {
+            starts: vec![None; layers.len()],
+            factor: START,
+            decided: START,
+            separation: None,
+            log_slope: None,
+            step: 0,
+            reason: format!("{START} times its σ at the start, until the race shows more"),
+        }
+    }
+
+    pub(super) fn decide(self, race: &mut Race, context: &Context) -> Vec<Decision> {
+        let Context { step, layers, measurements, signals } = *context;
+        race.see_starts(measurements);
+        let elapsed = step.saturating_sub(race.step);
+        race.step = step;
+        if let Some((separation, slope)) = race.hear(signals.adversarial.unwrap_or_default()) {
+            race.follow(separation, slope, elapsed as f64);
+        }
+        race.decisions(layers)
+    }
+}
+
+impl Race {
+    fn see_starts(&mut self, measurements: &[Measurement]) {
+        for (start, measured) in self.starts.iter_mut().zip(measurements) {
+            // The least and the largest factor must lead to targets that a weight can be held at.
+            let is_start = is_target(measured.sigma * LEAST) && is_target(measured.sigma * MOST);
+            *start = start.or(is_start.then_some(measured.sigma));
+        }
+    }
+
+    /// The means of separation and slope, if both were told.
+    fn hear(&mut self, told: Adversarial) -> Option<(f64, f64)> {
+        let separation = told.separation.filter(|it| it.is_finite())?;
+        let slope = told.slope.filter(|it| it.is_finite() && *it >= 0.0)?;
+        let separation = smoothed(&mut self.separation, separation);
+        // A slope of 0 counts as a very small one, so that the mean finds its way back.
+        let log_slope = smoothed(&mut self.log_slope, slope.max(1e-6).ln());
+        Some((separation, log_slope.exp()))
+    }
+
+    fn follow(&mut self, separation: f64, slope: f64, elapsed: f64) {
+        let rate = rate(separation, slope);
+        self.factor = (self.factor * (elapsed * rate).exp()).clamp(LEAST, MOST);
+        let is_at_limit = self.factor != self.decided && [LEAST, MOST].contains(&self.factor);
+        if (self.factor / self.decided).ln().abs() < STEP && !is_at_limit {
+            return;
+        }
+        let (from, to) = (concise(self.decided), concise(self.factor));
+        self.decided = self.factor;
+        self.reason =
+            format!("{}: factor on σ at the start {from} to {to}", why(separation, slope));
+    }
+
+    fn decisions(&self, layers: &[Layer]) -> Vec<Decision> {
+        let is_convolution = |layer: &Layer| matches!(layer.kind, Kind::Conv | Kind::ConvTranspose);
+        let never_up = layers.iter().any(is_convolution);
+        let decide = |start: &Option<f64>| match start {
+            None => {
+                Decision { action: Action::Off, reason: "no σ to start from: leave".to_owned() }
+            }
+            Some(start) => {
+                let target = start * self.decided;
+                let cap = Action::Cap { target, sharpness: f64::INFINITY };
+                let action = if never_up { cap } else { Action::Normalize { target } };
+                Decision { action, reason: self.reason.clone() }
+            }
+        };
+        self.starts.iter().map(decide).collect()
+    }
+}
+
+fn smoothed(mean: &mut Option<f64>, value: f64) -> f64 {
+    let next = mean.map_or(value, |old| old * SMOOTHING + value * (1.0 - SMOOTHING));
+    *mean = Some(next);
+    next
+}
+
+/// How fast the factor's logarithm is to move, in an optimizer step.
+fn rate(separation: f64, slope: f64) -> f64 {
+    let by_slope = -SLOPE_GAIN * (slope / SLOPE).ln().clamp(-1.0, 1.0);
+    if separation < TOO_LOW {
+        by_slope.max(LET_GO * (TOO_LOW - separation))
+    } else if separation <= TOO_HIGH {
+        by_slope
+    } else if slope > FLAT {
+        by_slope.min(-TIGHTEN * (separation - TOO_HIGH))
+    } else {
+        by_slope.min(0.0)
+    }
+}
+
+fn why(separation: f64, slope: f64) -> String {
+    let (told, steepness) = (concise(separation), concise(slope));
+    if separation < TOO_LOW {
+        format!("separation {told} below {TOO_LOW}, D tells too little apart (slope {steepness})")
+    } else if separation > TOO_HIGH {
+        format!("separation {told} above {TOO_HIGH}, D is too certain (slope {steepness})")
+    } else {
+        format!("slope {steepness}, wanted {SLOPE} (separation {told})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Decider, Rule, Signals, tests::layers},
+        *,
+    };
+
+    fn told(separation: f64, slope: f64) -> Signals {
+        let (separation, slope) = (Some(separation), Some(slope));
+        Signals::new().adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+    }
+
+    /// `auto` on layers of these σ at the start, of which the first is a convolution or not.
+    fn decider(sigmas: &[f64], first: Kind) -> Decider {
+        let mut layers = layers(sigmas.len());
+        layers.iter_mut().for_each(|layer| layer.kind = Kind::Linear);
+        layers[0].kind = first;
+        let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
+        decide(&mut decider, 0, sigmas, &Signals::new());
+        decider
+    }
+
+    fn decide(decider: &mut Decider, step: u64, sigmas: &[f64], signals: &Signals) -> Vec<f64> {
+        let measured: Vec<_> = sigmas.iter().map(|&it| Measurement::new(it, 1e-3)).collect();
+        let decisions = decider.decide(step, &measured, signals);
+        decisions.iter().map(|decision| decision.action.target().unwrap_or(f64::NAN)).collect()
+    }
+
+    /// The factor after the same was told for some decisions.
+    fn factor_after(decisions: u64, separation: f64, slope: f64) -> f64 {
+        let mut decider = decider(&[2.0], Kind::Linear);
+        let told = told(separation, slope);
+        let targets = (1..=decisions).map(|it| decide(&mut decider, 10 * it, &[2.0], &told)[0]);
+        targets.last().unwrap() / 2.0
+    }
+
+    #[test]
+    fn every_layer_starts_from_its_own_size() {
+        let mut decider = decider(&[2.0, 0.5], Kind::Linear);
+        assert_eq!(decide(&mut decider, 10, &[9.0, 9.0], &Signals::new()), [3.0, 0.75]);
+        let actions = decider.decisions().iter().map(|it| it.action);
+        assert!(actions.clone().all(|it| matches!(it, Action::Normalize { .. })));
+    }
+
+    #[test]
+    fn with_a_convolution_nothing_is_scaled_up() {
+        let decider = decider(&[2.0, 0.5], Kind::Conv);
+        let caps = decider.decisions().iter().map(|it| it.action.scale(1.0, 0.1));
+        assert!(caps.clone().all(|scale| scale == 1.0));
+        assert_eq!(decider.decisions()[0].action.scale(1.0, 6.0), 0.5);
+    }
+
+    #[test]
+    fn over_fitting_and_over_constrained_go_opposite_ways() {
+        assert!(factor_after(5, 0.99, 2.4) < 1.4, "a certain one is held tighter");
+        assert!(factor_after(5, 0.05, 2.4) > 2.0, "one that tells nothing apart is let go");
+        assert_eq!(factor_after(5, 0.6, 2.4), START, "one that is well is left as it is");
+    }
+
+    #[test]
+    fn a_steep_one_is_held_tighter_and_a_flat_one_let_go() {
+        assert!(factor_after(5, 0.6, 24.0) < 1.0);
+        assert!(factor_after(5, 0.6, 0.24) > 2.0);
+    }
+
+    #[test]
+    fn one_that_is_certain_and_flat_is_neither_let_go_nor_held_tighter() {
+        assert_eq!(factor_after(50, 0.99, 0.1), START);
+    }
+
+    #[test]
+    fn it_does_not_run_away_and_comes_back_at_once() {
+        for (separation, slope, back) in [(0.0, 2.4, 24.0), (0.6, 1e9, 0.01)] {
+            let mut decider = decider(&[1.0], Kind::Linear);
+            for step in (10..50_000).step_by(10) {
+                decide(&mut decider, step, &[1.0], &told(separation, slope));
+            }
+            let limit = decider.decisions()[0].action.target().unwrap();
+            assert!(limit == LEAST || limit == MOST, "{limit}");
+            // The means need a few decisions to turn, and then it leaves the limit.
+            for step in (50_000..50_400).step_by(10) {
+                decide(&mut decider, step, &[1.0], &told(0.6, back));
+            }
+            assert_ne!(decider.decisions()[0].action.target().unwrap(), limit);
+        }
+    }
+
+    #[test]
+    fn a_decision_changes_in_steps_and_says_why() {
+        let mut decider = decider(&[2.0], Kind::Linear);
+        // 2.4·e^0.05: the factor moves by 0.5 % a decision, and the decision at each 2 %.
+        let slope = SLOPE * 0.05_f64.exp();
+        let targets: Vec<f64> =
+            (1..=5).map(|it| decide(&mut decider, 10 * it, &[2.0], &told(0.6, slope))[0]).collect();
+        assert_eq!(targets[..3], [3.0; 3]);
+        assert!((targets[4] / 3.0).ln() < -STEP, "{targets:?}");
+        let reason = &decider.decisions()[0].reason;
+        assert!(reason.starts_with("slope 2.523, wanted 2.4 (separation 0.6): factor"), "{reason}");
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_moves_nothing() {
+        for signals in
+            [Signals::new(), told(f64::NAN, 1.0), told(0.1, f64::INFINITY), told(0.1, -1.0)]
+        {
+            let mut decider = decider(&[2.0], Kind::Linear);
+            assert_eq!(decide(&mut decider, 500, &[2.0], &signals), [3.0]);
+        }
+        let mut broken = decider(&[0.0], Kind::Linear);
+        assert_eq!(broken.decisions()[0].action, Action::Off);
+        assert_eq!(decide(&mut broken, 10, &[2.0], &Signals::new()), [3.0], "once it has a size");
+    }
+}
