@@ -27,10 +27,6 @@ const STEP: f64 = 0.02;
 
 /// Holds every layer at one factor of its σ at the start; the factor follows the race. The equations
 /// are in the documentation of [`Auto`](super::Auto).
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AdversarialControl;
-
-/// What is remembered of the race.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Race {
@@ -47,7 +43,7 @@ pub(super) struct Race {
     reason: String,
 }
 
-impl AdversarialControl {
+impl Race {
     pub(super) const NEEDS: Needs = Needs {
         race: true,
         slope: true,
@@ -57,8 +53,8 @@ impl AdversarialControl {
         second: false,
     };
 
-    pub(super) fn begin(self, layers: &[Layer]) -> Race {
-        Race {
+    pub(super) fn begin(layers: &[Layer]) -> Self {
+        Self {
             starts: vec![None; layers.len()],
             factor: START,
             decided: START,
@@ -69,19 +65,17 @@ impl AdversarialControl {
         }
     }
 
-    pub(super) fn decide(self, race: &mut Race, context: &Context) -> Vec<Decision> {
+    pub(super) fn decide(&mut self, context: &Context) -> Vec<Decision> {
         let Context { step, layers, measurements, signals } = *context;
-        race.see_starts(measurements);
-        let elapsed = step.saturating_sub(race.step);
-        race.step = step;
-        if let Some((separation, slope)) = race.hear(signals.adversarial.unwrap_or_default()) {
-            race.follow(separation, slope, elapsed as f64);
+        self.see_starts(measurements);
+        let elapsed = step.saturating_sub(self.step);
+        self.step = step;
+        if let Some((separation, slope)) = self.hear(signals.adversarial.unwrap_or_default()) {
+            self.follow(separation, slope, elapsed as f64);
         }
-        race.decisions(layers)
+        self.decisions(layers)
     }
-}
 
-impl Race {
     fn see_starts(&mut self, measurements: &[Measurement]) {
         for (start, measured) in self.starts.iter_mut().zip(measurements) {
             // The least and the largest factor must lead to targets that a weight can be held at.
@@ -177,7 +171,9 @@ mod tests {
     /// `auto` on layers of these σ at the start, of which the first is a convolution or not.
     fn decider(sigmas: &[f64], first: Kind) -> Decider {
         let mut layers = layers(sigmas.len());
-        layers.iter_mut().for_each(|layer| layer.kind = Kind::Linear);
+        for layer in &mut layers {
+            layer.kind = Kind::Linear;
+        }
         layers[0].kind = first;
         let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
         decide(&mut decider, 0, sigmas, &Signals::new());

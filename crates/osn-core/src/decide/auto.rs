@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Cap, Decision, Needs, RuleError, Static,
-    adversarial_control::{AdversarialControl, Race},
+    adversarial_control::Race,
     cap::Capped,
     deciding::{Context, Deciding},
     rule::{INTERVAL, RuleDoc, parameters, required_interval},
@@ -136,14 +136,14 @@ impl Deciding for Auto {
 
     fn needs(&self) -> Needs {
         match self.task {
-            Task::Gan | Task::Translate => AdversarialControl::NEEDS,
+            Task::Gan | Task::Translate => Race::NEEDS,
             Task::Control | Task::Classify | Task::Transformer => Needs::default(),
         }
     }
 
     fn begin(&self, layers: &[Layer]) -> AutoMemory {
         match self.task {
-            Task::Gan | Task::Translate => AutoMemory::Race(AdversarialControl.begin(layers)),
+            Task::Gan | Task::Translate => AutoMemory::Race(Race::begin(layers)),
             Task::Control => AutoMemory::Fixed,
             Task::Classify => AutoMemory::Capped(self.cap(3.0).begin(layers)),
             Task::Transformer => AutoMemory::Capped(self.cap(2.0).begin(layers)),
@@ -159,9 +159,7 @@ impl Deciding for Auto {
 
     fn decide(&self, memory: &mut AutoMemory, context: &Context) -> Vec<Decision> {
         match (self.task, memory) {
-            (Task::Gan | Task::Translate, AutoMemory::Race(race)) => {
-                AdversarialControl.decide(race, context)
-            }
+            (Task::Gan | Task::Translate, AutoMemory::Race(race)) => race.decide(context),
             (Task::Control, AutoMemory::Fixed) => second_to_last().decide(&mut (), context),
             (Task::Classify, AutoMemory::Capped(capped)) => self.cap(3.0).decide(capped, context),
             (Task::Transformer, AutoMemory::Capped(capped)) => {

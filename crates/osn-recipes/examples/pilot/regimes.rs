@@ -128,8 +128,8 @@ fn images() -> Vec<Regime> {
     const SMALL: [(&str, &str); 7] = [
         ("g_channels", "16"),
         ("d_channels", "8"),
-        ("steps", "1500"),
-        ("eval_every", "250"),
+        ("steps", "1000"),
+        ("eval_every", "200"),
         ("eval_images", "500"),
         ("final_images", "500"),
         ("ema", "null"),
@@ -142,10 +142,6 @@ fn images() -> Vec<Regime> {
     vec![
         image("images/plain", "the recipe gan, smaller", &[]),
         image("images/hot", "learning rate x 7", &[("learning_rate", "0.002")]),
-        image(
-            "images/momentum",
-            "Adam's beta1 0.9, five D steps for each of G, 500 steps",
-            &[("beta_1", "0.9"), ("n_dis", "5"), ("steps", "500"), ("eval_every", "100")],
-        ),
+        image("images/narrow", "4 channels in D's first layer", &[("d_channels", "4")]),
     ]
 }
