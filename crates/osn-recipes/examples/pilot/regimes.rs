@@ -128,8 +128,8 @@ fn images() -> Vec<Regime> {
     const SMALL: [(&str, &str); 7] = [
         ("g_channels", "16"),
         ("d_channels", "8"),
-        ("steps", "1000"),
-        ("eval_every", "200"),
+        ("steps", "600"),
+        ("eval_every", "150"),
         ("eval_images", "500"),
         ("final_images", "500"),
         ("ema", "null"),
@@ -142,6 +142,5 @@ fn images() -> Vec<Regime> {
     vec![
         image("images/plain", "the recipe gan, smaller", &[]),
         image("images/hot", "learning rate x 7", &[("learning_rate", "0.002")]),
-        image("images/narrow", "4 channels in D's first layer", &[("d_channels", "4")]),
     ]
 }
