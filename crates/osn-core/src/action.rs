@@ -22,6 +22,10 @@ pub const SIGMA_FLOOR: f64 = f32::MIN_POSITIVE as f64;
 /// | `Normalize` | `(c/σ)^a` | `a` |
 /// | `Cap`, soft | `exp(−a·softplus(τ·ln(σ/c))/τ)` | `a·sigmoid(τ·ln(σ/c))` |
 /// | `Cap`, hard (`τ = ∞`) | `min(1, c/σ)^a` | `a` if `σ > c`, else 0 |
+/// | `ScaleUpdate` | 1 | 0 |
+///
+/// `ScaleUpdate` leaves the weight alone and multiplies the optimizer's update of it by
+/// [`update_factor`](Action::update_factor), which is 1 for all others.
 ///
 /// With `G = ∂L/∂Ŵ`, the strength is what the gradient of the stored weight needs:
 /// `∂L/∂W = s·G − (γ/σ)·⟨G, Ŵ⟩·∂σ/∂W`.
@@ -48,6 +52,14 @@ pub enum Action {
         /// How sharp the corner at `σ = c` is (`τ`), greater than 0; infinite is a hard cap.
         #[serde(default = "hard", with = "maybe_infinite")]
         sharpness: f64,
+    },
+    /// Leaves the weight as it is, and multiplies the optimizer's update of it by `(c/σ)^a`.
+    ///
+    /// Normalizing `W` divides both the function and its step by σ; this divides the step alone, to
+    /// tell the two apart (Gogianu et al. 2021).
+    ScaleUpdate {
+        /// The σ `c` at which the update is left as it is, greater than 0, dimensionless.
+        target: f64,
     },
 }
 
@@ -85,7 +97,7 @@ impl Action {
             return 1.0;
         }
         match *self {
-            Action::Off => 1.0,
+            Action::Off | Action::ScaleUpdate { .. } => 1.0,
             Action::Normalize { target } => (target / sigma).powf(amount),
             Action::Cap { target, sharpness: f64::INFINITY } => {
                 (target / sigma).min(1.0).powf(amount)
@@ -105,7 +117,7 @@ impl Action {
             return 0.0;
         }
         match *self {
-            Action::Off => 0.0,
+            Action::Off | Action::ScaleUpdate { .. } => 0.0,
             Action::Normalize { .. } => amount,
             Action::Cap { target, sharpness: f64::INFINITY } => {
                 if sigma > target {
@@ -120,12 +132,22 @@ impl Action {
         }
     }
 
-    /// Returns the action's name: `off`, `normalize` or `cap`.
+    /// The factor on the optimizer's update of a weight of this `sigma` at this `amount`: `(c/σ)^a` for
+    /// [`Action::ScaleUpdate`], 1 for all others and where σ is not usable.
+    pub fn update_factor(&self, amount: f64, sigma: f64) -> f64 {
+        match *self {
+            Action::ScaleUpdate { target } if is_usable(sigma) => (target / sigma).powf(amount),
+            _ => 1.0,
+        }
+    }
+
+    /// Returns the action's name: `off`, `normalize`, `cap` or `scale_update`.
     pub fn name(&self) -> &'static str {
         match self {
             Action::Off => "off",
             Action::Normalize { .. } => "normalize",
             Action::Cap { .. } => "cap",
+            Action::ScaleUpdate { .. } => "scale_update",
         }
     }
 
@@ -133,7 +155,9 @@ impl Action {
     pub fn target(&self) -> Option<f64> {
         match *self {
             Action::Off => None,
-            Action::Normalize { target } | Action::Cap { target, .. } => Some(target),
+            Action::Normalize { target }
+            | Action::Cap { target, .. }
+            | Action::ScaleUpdate { target } => Some(target),
         }
     }
 
@@ -162,6 +186,7 @@ impl Action {
             Action::Off => Action::Off,
             Action::Normalize { .. } => Action::Normalize { target },
             Action::Cap { sharpness, .. } => Action::Cap { target, sharpness },
+            Action::ScaleUpdate { .. } => Action::ScaleUpdate { target },
         }
     }
 }
@@ -177,6 +202,7 @@ impl fmt::Display for Action {
             Action::Cap { target, sharpness } => {
                 write!(f, "soft cap at {} (sharpness {})", concise(target), concise(sharpness))
             }
+            Action::ScaleUpdate { target } => write!(f, "updates times {}/σ", concise(target)),
         }
     }
 }
@@ -211,6 +237,7 @@ mod tests {
         prop_oneof![
             Just(Action::Off),
             target.clone().prop_map(|target| Action::Normalize { target }),
+            target.clone().prop_map(|target| Action::ScaleUpdate { target }),
             (target, sharpness).prop_map(|(target, sharpness)| Action::Cap { target, sharpness }),
         ]
     }
@@ -226,6 +253,18 @@ mod tests {
         assert_eq!((HARD_CAP.scale(1.0, 0.5), HARD_CAP.strength(1.0, 0.5)), (1.0, 0.0));
         assert_eq!((HARD_CAP.scale(1.0, 2.0), HARD_CAP.strength(1.0, 2.0)), (1.0, 0.0));
         assert_eq!((Action::Off.scale(1.0, 8.0), Action::Off.strength(1.0, 8.0)), (1.0, 0.0));
+    }
+
+    #[test]
+    fn scaling_the_update_leaves_the_weight_and_its_gradient() {
+        let action = Action::ScaleUpdate { target: 2.0 };
+        assert_eq!((action.scale(1.0, 8.0), action.strength(1.0, 8.0)), (1.0, 0.0));
+        assert_eq!((action.update_factor(1.0, 8.0), action.update_factor(0.5, 8.0)), (0.25, 0.5));
+        assert_eq!((action.update_factor(1.0, 0.5), action.update_factor(0.0, 8.0)), (4.0, 1.0));
+        for sigma in [0.0, SIGMA_FLOOR, f64::NAN, f64::INFINITY] {
+            assert_eq!(action.update_factor(1.0, sigma), 1.0);
+        }
+        assert_eq!(HARD_CAP.update_factor(1.0, 8.0), 1.0);
     }
 
     #[test]
@@ -286,6 +325,7 @@ mod tests {
         assert_eq!(Action::Normalize { target: 1.0 }.to_string(), "normalize to 1");
         assert_eq!(HARD_CAP.to_string(), "hard cap at 2");
         assert_eq!(soft.to_string(), "soft cap at 2 (sharpness 8)");
+        assert_eq!(Action::ScaleUpdate { target: 1.0 }.to_string(), "updates times 1/σ");
     }
 
     #[test]
@@ -294,6 +334,8 @@ mod tests {
         assert_eq!(written(Action::Off), r#""off""#);
         assert_eq!(written(Action::Normalize { target: 1.5 }), r#"{"normalize":{"target":1.5}}"#);
         assert_eq!(written(HARD_CAP), r#"{"cap":{"target":2.0,"sharpness":"inf"}}"#);
+        let updates = Action::ScaleUpdate { target: 1.0 };
+        assert_eq!(written(updates), r#"{"scale_update":{"target":1.0}}"#);
         let short: Action = serde_json::from_str(r#"{"cap":{"target":2}}"#).unwrap();
         assert_eq!(short, HARD_CAP);
         assert!(serde_json::from_str::<Action>(r#"{"cap":{"target":2,"sharpness":"x"}}"#).is_err());

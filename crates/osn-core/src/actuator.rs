@@ -76,6 +76,11 @@ impl Dial {
     pub fn strength(&self, sigma: f64) -> f64 {
         self.action.strength(self.amount, sigma)
     }
+
+    /// The factor on the update of a weight of this `sigma`; see [`Action::update_factor`].
+    pub fn update_factor(&self, sigma: f64) -> f64 {
+        self.action.update_factor(self.amount, sigma)
+    }
 }
 
 /// Moves one layer's dial towards the wanted action at bounded rates, so that a switch never jumps.

@@ -120,11 +120,17 @@ pub struct Measurement {
     pub residual: f64,
     /// The stable rank `‖W‖²_F/σ²`, where it was measured.
     pub stable_rank: Option<f64>,
+    /// `Δ ln σ` for each optimizer step since the measurement before, where there was one.
+    pub drift: Option<f64>,
+    /// `σ₂/σ₁` of the stored weight, in [0, 1], where a rule asked for it; 1 is a repeated σ.
+    pub second: Option<f64>,
     /// What the gradients said since the decision before, where a rule asked for it.
     pub gradient: Option<GradientStatistics>,
 }
 
 /// What the gradients of one layer said over the steps since the decision before.
+///
+/// A number of which nothing was observed is NaN: no gradient reached the layer, or the loop told none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct GradientStatistics {
     /// The mean of `‖∇W‖_F` over the steps.
@@ -156,6 +162,18 @@ impl Measurement {
     #[must_use]
     pub fn with_stable_rank(self, stable_rank: f64) -> Self {
         Self { stable_rank: Some(stable_rank), ..self }
+    }
+
+    /// Adds `Δ ln σ` a step, where a measurement before allows for it.
+    #[must_use]
+    pub fn with_drift(self, drift: Option<f64>) -> Self {
+        Self { drift, ..self }
+    }
+
+    /// Adds `σ₂/σ₁`, where it was asked for.
+    #[must_use]
+    pub fn with_second(self, second: Option<f64>) -> Self {
+        Self { second, ..self }
     }
 }
 

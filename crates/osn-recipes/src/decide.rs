@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn what_is_neither_is_an_unknown_rule_and_a_missing_file_is_missing() {
         let message = |word: &str| Decide::named(word).unwrap_err().to_string();
-        assert!(message("perhaps").starts_with("unknown rule `perhaps`: expected one of never"));
+        assert!(message("perhaps").starts_with("unknown rule `perhaps`: expected one of "));
         assert!(message("no/such.toml").starts_with("cannot read the rules in no/such.toml: "));
         assert!(Decide::named("no/such.toml").unwrap_err().is_bad_input());
     }

@@ -1,5 +1,6 @@
 //! Trains one experiment from one config and writes one run record.
 
+pub mod adversarial;
 pub mod data;
 pub mod decide;
 pub mod ema;

@@ -4,9 +4,13 @@ mod code;
 mod discover;
 mod error;
 mod form;
+mod observe;
 mod ops;
+mod optimize;
 mod osn;
 mod plan;
+mod probe;
+mod reading;
 mod refresh;
 mod spectral_norm;
 mod start;
@@ -18,9 +22,9 @@ pub use osn::{Change, LayerReport, Osn};
 pub use osn_core::{
     Action, Adversarial, Always, Arm, Balance, Bandit, Boundary, Budget, BudgetWeights, Cap,
     Convolution, Decision, Dial, GeometryError, GlobError, Globs, Gradient, GradientStatistics,
-    Kind, Layer, Layout, Learned, Measurement, Needs, Never, Observe, Patience, Position, Random,
-    Rates, Rule, RuleError, Rules, RulesFileError, Schedule, ScopedRule, Select, Signals, Slope,
-    Static, TargetAction, TotalBy, View,
+    Kind, Layer, Layout, Learned, LrOverSigma, Measurement, Needs, Never, Observe, Patience,
+    Position, Random, Rates, Rule, RuleError, Rules, RulesFileError, Schedule, ScopedRule, Select,
+    Signals, Slope, Static, TargetAction, TotalBy, View,
 };
 pub use plan::{Plan, Selector};
 pub use spectral_norm::SpectralNorm;

@@ -1,20 +1,27 @@
 //! The controller: one refresh a step, decisions when they are due, a report when it is asked for.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::tensor::{Int, Tensor};
-use osn_core::{Action, Actuator, Decider, Dial, Layer, Measurement, Rates, Signals, stable_rank};
+use burn::tensor::{Element, Gradients, Int, Tensor, kind::Numeric};
+use osn_core::{
+    Action, Actuator, Decider, Dial, EstimateError, GradientStatistics, Layer, Measurement, Needs,
+    Rates, SIGMA_FLOOR, Signals, stable_rank,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::code::{LOG, LOG_OF_ZERO, STATE_LEN, State};
 use crate::discover::to_host;
 use crate::error::StepError;
-use crate::form::Form;
+use crate::form::{Cut, Form};
+use crate::observe::{Observed, block_norms};
+use crate::optimize::StepSize;
+use crate::reading::Reading;
 use crate::refresh::{Codes, refresh_blocks};
-use crate::spectral_norm::{self, Held, encode, host_codes};
-use crate::start::{cold_start, state_of};
+use crate::spectral_norm::{self, Gradient, Held, encode};
+use crate::start::{cold_start, second_of_blocks, state_of};
 
 /// How often σ and the health of the weights come back to the host where no rule asks for it.
 const READ_EVERY: u64 = 50;
@@ -33,6 +40,15 @@ pub struct Osn {
     decider: Decider,
     actuators: Vec<Actuator>,
     rates: Rates,
+    reading: Reading,
+    observed: Vec<Observed>,
+    step_size: Option<StepSize>,
+    /// What is measured beyond what the rule looks at.
+    #[serde(skip)]
+    also: Needs,
+    /// What was measured at the last read-back; for reports alone.
+    #[serde(skip)]
+    measured: Vec<Measurement>,
     step: u64,
     changes: Vec<Change>,
 }
@@ -78,6 +94,12 @@ pub struct LayerReport {
     pub residual: f64,
     /// `‖W‖²_F/σ²`, between 1 and the rank; 0 for a zero weight.
     pub stable_rank: f64,
+    /// `Δ ln σ` an optimizer step between the last two read-backs, where there were two.
+    pub drift: Option<f64>,
+    /// `σ₂/σ₁` at the last read-back, where it was asked for.
+    pub second: Option<f64>,
+    /// What gradients had said up to the last read-back, where it was asked for.
+    pub gradient: Option<GradientStatistics>,
     /// What is in force: the action and how far it is turned up.
     pub dial: Dial,
     /// The factor `s` of the effective weight.
@@ -94,15 +116,51 @@ impl Osn {
         decider: Decider,
         actuators: Vec<Actuator>,
         rates: Rates,
+        sigmas: Vec<f64>,
     ) -> Self {
-        let mut osn = Self { watched, decider, actuators, rates, step: 0, changes: Vec::new() };
+        let mut osn = Self {
+            observed: vec![Observed::default(); watched.len()],
+            step_size: None,
+            reading: Reading::first(sigmas),
+            watched,
+            decider,
+            actuators,
+            rates,
+            also: Needs::default(),
+            measured: Vec::new(),
+            step: 0,
+            changes: Vec::new(),
+        };
         osn.note_changes(&vec![None; osn.actuators.len()]);
         osn
+    }
+
+    /// See [`Plan::measure`](crate::Plan::measure).
+    pub(crate) fn measuring(self, also: Needs) -> Self {
+        Self { also, ..self }
+    }
+
+    /// See [`Plan::keep_step_size`](crate::Plan::keep_step_size).
+    pub(crate) fn keeping_step_size(self, steps: Option<NonZeroU64>) -> Self {
+        let count = self.actuators.len();
+        Self { step_size: steps.map(|steps| StepSize::new(steps.get(), count)), ..self }
     }
 
     /// The held layers, in the order of the module tree; a weight in blocks is a layer for each.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.watched.iter().flat_map(|watched| &watched.layers)
+    }
+
+    /// The path of each held weight, and how many layers it is.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.watched.iter().map(|watched| (watched.path(), watched.layers.len()))
+    }
+
+    /// `ln` of the factor on a layer's update.
+    pub(crate) fn log_factor(&self, layer: usize) -> f64 {
+        let dial = self.actuators[layer].dial();
+        let kept = self.step_size.as_ref().map_or(0.0, |step_size| step_size.log(layer));
+        dial.update_factor(self.reading.sigmas[layer]).ln() + kept
     }
 
     /// Optimizer steps taken since the attachment.
@@ -120,6 +178,55 @@ impl Osn {
         std::mem::take(&mut self.changes)
     }
 
+    /// Tells the rules what the gradients of a step say. Call it between the backward and the optimizer's
+    /// step, with what `loss.backward()` returned, where [`needs`](Self::needs)`.gradients` is set;
+    /// elsewhere it returns at once.
+    ///
+    /// For each layer it adds `‖∇W‖`, its square and `|⟨G, Ŵ⟩|` to sums on the layer's device, and the
+    /// next [`step`](Self::step) adds `‖ΔW‖`. They come to the host when the rule decides, and start
+    /// anew. Until the next `step` it holds on to the weights of before.
+    ///
+    /// # Errors
+    ///
+    /// A model that is not the attached one.
+    pub fn observe<M: Module>(
+        &mut self,
+        model: &M,
+        gradients: &Gradients,
+    ) -> Result<(), StepError> {
+        if self.needs().gradients {
+            let told = self.look_up(model, gradients)?;
+            self.observed.iter_mut().zip(told).for_each(|(observed, told)| observed.add(told));
+        }
+        Ok(())
+    }
+
+    /// Tells the rules what the gradients of a loss on held-out data say, where
+    /// [`needs`](Self::needs)`.held_out` is set: `⟨G, Ŵ⟩`, sign and all. The optimizer must not see
+    /// these gradients. Call it before or after a step, as often as there is such a loss; the rule gets
+    /// the mean.
+    ///
+    /// # Errors
+    ///
+    /// A model that is not the attached one.
+    pub fn observe_held_out<M: Module>(
+        &mut self,
+        model: &M,
+        gradients: &Gradients,
+    ) -> Result<(), StepError> {
+        if self.needs().held_out {
+            let told = self.look_up(model, gradients)?;
+            let pairs = self.observed.iter_mut().zip(told);
+            pairs.for_each(|(observed, told)| observed.add_held_out(told));
+        }
+        Ok(())
+    }
+
+    /// What the rule looks at besides σ, and what [`Plan::measure`](crate::Plan::measure) adds.
+    pub fn needs(&self) -> Needs {
+        self.decider.rules().needs().or(self.also)
+    }
+
     /// Call once after each optimizer step: one power iteration a layer, the next scale, and,
     /// when a rule is due, its decision. Nothing is read back to the host unless one is due.
     ///
@@ -132,12 +239,16 @@ impl Osn {
     pub fn step<M: Module>(&mut self, model: &mut M, signals: &Signals) -> Result<(), StepError> {
         let held = self.read(model)?;
         self.step += 1;
+        let observed = self.observed.iter_mut().zip(&held);
+        observed.for_each(|(observed, held)| observed.add_update(&held.weight));
         let mut codes = self.refresh(held.clone());
         if self.is_due() {
             let (mut states, norms) = read_states_and_norms(&held, &codes);
             self.check(&states)?;
             self.restart_lost(&held, &mut states, &mut codes)?;
-            self.decide(&states, &norms, signals);
+            self.reading.take(self.step, states.iter().map(|state| state.sigma).collect());
+            self.measured = self.measurements(&held, &states, &norms)?;
+            self.decide(signals);
         }
         self.write(model, codes);
         Ok(())
@@ -170,14 +281,19 @@ impl Osn {
         let (states, norms) = read_states_and_norms(&held, &codes);
         self.check(&states)?;
         let decisions = self.decider.decisions();
-        let rows = self.layers().zip(&self.actuators).zip(decisions).zip(states.iter().zip(norms));
+        let dials = self.actuators.iter().map(Actuator::dial);
+        let rows = self.layers().zip(dials).zip(decisions).zip(states.iter().zip(norms));
         Ok(rows
-            .map(|(((layer, actuator), decision), (state, norm))| LayerReport {
+            .enumerate()
+            .map(|(index, (((layer, dial), decision), (state, norm)))| LayerReport {
                 layer: layer.clone(),
                 sigma: state.sigma,
                 residual: state.residual,
                 stable_rank: stable_rank(norm, state.sigma),
-                dial: actuator.dial(),
+                drift: self.reading.drifts[index],
+                second: self.measured.get(index).and_then(|measured| measured.second),
+                gradient: self.measured.get(index).and_then(|measured| measured.gradient),
+                dial,
                 scale: state.scale,
                 strength: state.strength,
                 reason: decision.reason.clone(),
@@ -196,18 +312,32 @@ impl Osn {
             let names = |osn: &Osn| osn.layers().map(Layer::name).collect::<Vec<_>>().join(", ");
             return Err(StepError::OtherPlan { saved: names(&saved), expected: names(self) });
         }
-        *self = saved;
+        *self = Self { also: self.also, ..saved };
         Ok(())
     }
 
     fn read<M: Module>(&self, model: &M) -> Result<Vec<Held>, StepError> {
-        let paths: Vec<_> =
-            self.watched.iter().map(|w| (w.path().to_owned(), w.form.cut)).collect();
-        spectral_norm::read(model, &paths)
-            .into_iter()
-            .zip(&paths)
-            .map(|(held, (path, _))| held.ok_or(StepError::NotAttached { path: path.clone() }))
-            .collect()
+        self.all_found(spectral_norm::read(model, &self.paths()))
+    }
+
+    fn look_up<M: Module>(
+        &self,
+        model: &M,
+        gradients: &Gradients,
+    ) -> Result<Vec<Gradient>, StepError> {
+        self.all_found(spectral_norm::gradients(model, &self.paths(), gradients))
+    }
+
+    fn paths(&self) -> Vec<(String, Cut)> {
+        self.watched.iter().map(|watched| (watched.path().to_owned(), watched.form.cut)).collect()
+    }
+
+    /// What was found of each weight, if all were.
+    fn all_found<T>(&self, found: Vec<Option<T>>) -> Result<Vec<T>, StepError> {
+        let missing =
+            |watched: &Watched| StepError::NotAttached { path: watched.path().to_owned() };
+        let pairs = found.into_iter().zip(&self.watched);
+        pairs.map(|(found, watched)| found.ok_or_else(|| missing(watched))).collect()
     }
 
     fn write<M: Module>(&self, model: &mut M, codes: Vec<Codes>) {
@@ -219,9 +349,13 @@ impl Osn {
     fn refresh(&mut self, held: Vec<Held>) -> Vec<Codes> {
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
         let wanted = self.decider.decisions().iter().map(|decision| decision.action);
+        let before: Vec<Dial> = self.actuators.iter().map(Actuator::dial).collect();
         let moved = self.actuators.iter_mut().zip(wanted);
         let dials: Vec<Dial> =
             moved.map(|(actuator, wanted)| actuator.step(wanted, &self.rates)).collect();
+        if let Some(step_size) = &mut self.step_size {
+            step_size.follow(&before, &dials, &self.reading.sigmas);
+        }
         let ranges = ranges(&self.watched);
         let weights = self.watched.iter().zip(ranges).zip(held);
         weights
@@ -270,8 +404,8 @@ impl Osn {
     fn start(&self, index: usize, held: &Held) -> Result<(Vec<State>, Codes), StepError> {
         let weight = to_host(held.weight.clone());
         let watched = &self.watched[index];
-        let start = cold_start(&weight, &watched.form)
-            .map_err(|source| StepError::Estimate { path: watched.path().to_owned(), source })?;
+        let start =
+            cold_start(&weight, &watched.form).map_err(|source| cannot_measure(watched, source))?;
         let range = ranges(&self.watched)[index].clone();
         let blocks = start.blocks.iter().zip(&self.actuators[range]);
         let states: Vec<State> =
@@ -280,16 +414,57 @@ impl Osn {
         Ok((states, codes))
     }
 
-    fn decide(&mut self, states: &[State], norms: &[f64], signals: &Signals) {
-        if !self.decider.needs_measurements() {
-            return;
-        }
-        let measurements: Vec<_> =
-            states.iter().zip(norms).map(|(state, norm)| measurement(state, *norm)).collect();
+    fn decide(&mut self, signals: &Signals) {
         let before: Vec<_> =
             self.decider.decisions().iter().map(|decision| Some(decision.action)).collect();
-        self.decider.decide(self.step, &measurements, signals);
+        self.decider.decide(self.step, &self.measured, signals);
         self.note_changes(&before);
+    }
+
+    /// All that the rule may look at; what was observed of gradients starts anew.
+    fn measurements(
+        &mut self,
+        held: &[Held],
+        states: &[State],
+        norms: &[f64],
+    ) -> Result<Vec<Measurement>, StepError> {
+        let seconds = self.seconds(held)?;
+        let gradients = self.take_statistics();
+        let extra = self.reading.drifts.iter().zip(seconds).zip(gradients);
+        let rows = states.iter().zip(norms).zip(extra);
+        Ok(rows
+            .map(|((state, norm), ((drift, second), gradient))| {
+                let measured = measurement(state, *norm).with_drift(*drift).with_second(second);
+                gradient.into_iter().fold(measured, Measurement::with_gradient)
+            })
+            .collect())
+    }
+
+    /// `σ₂/σ₁` of each layer, on the host, where the rule asks for it.
+    fn seconds(&self, held: &[Held]) -> Result<Vec<Option<f64>>, StepError> {
+        if !self.needs().second {
+            return Ok(vec![None; self.actuators.len()]);
+        }
+        let mut seconds = Vec::new();
+        for (watched, held) in self.watched.iter().zip(held) {
+            let weight = to_host(held.weight.clone());
+            let estimate = second_of_blocks(&weight, &watched.form);
+            seconds.extend(estimate.map_err(|source| cannot_measure(watched, source))?);
+        }
+        Ok(seconds)
+    }
+
+    /// What gradients said about each layer since this was last called.
+    fn take_statistics(&mut self) -> Vec<Option<GradientStatistics>> {
+        let rows = self.observed.iter().flat_map(Observed::rows).collect();
+        let mut rows = to_host_by_device::<_, f32>(rows).into_iter();
+        let observed = self.observed.iter_mut().zip(&self.watched);
+        let statistics = observed.flat_map(|(observed, watched)| {
+            let statistics = observed.statistics(watched.layers.len(), &mut rows);
+            observed.reset();
+            statistics
+        });
+        statistics.collect()
     }
 
     fn note_changes(&mut self, before: &[Option<Action>]) {
@@ -320,6 +495,10 @@ fn ranges(watched: &[Watched]) -> Vec<Range<usize>> {
     watched.iter().map(range).collect()
 }
 
+fn cannot_measure(watched: &Watched, source: EstimateError) -> StepError {
+    StepError::Estimate { path: watched.path().to_owned(), source }
+}
+
 fn measurement(state: &State, norm: f64) -> Measurement {
     Measurement::new(state.sigma, state.residual).with_stable_rank(stable_rank(norm, state.sigma))
 }
@@ -330,7 +509,7 @@ fn read_states_and_norms(held: &[Held], codes: &[Codes]) -> (Vec<State>, Vec<f64
         let norms = ln_frobenius_codes(held.weight.clone());
         Tensor::cat(vec![state.clone().without_autodiff(), norms], 0)
     };
-    let rows = to_host_by_device(held.iter().zip(codes).map(with_norms).collect());
+    let rows = to_host_by_device::<_, i32>(held.iter().zip(codes).map(with_norms).collect());
     let blocks = rows.iter().flat_map(|row| {
         let (states, norms) = row.split_at(row.len() / (STATE_LEN + 1) * STATE_LEN);
         states
@@ -347,29 +526,27 @@ fn decode_norm(code: i32) -> f64 {
 
 /// `ln ‖W‖_F` of each block of `[outer, count, inner]` as a code, computed where the weight is.
 fn ln_frobenius_codes(weight: Tensor<3>) -> Tensor<1, Int> {
-    let count = weight.dims()[1];
-    let weight = weight.cast(burn::tensor::FloatDType::F32);
-    let largest = weight.clone().abs().max_dim(0).max_dim(2).clamp_min(osn_core::SIGMA_FLOOR);
-    let sum = (weight / largest.clone()).square().sum_dim(0).sum_dim(2);
-    let is_zero = sum.clone().lower_equal_elem(0.0);
-    let ln = sum.clamp_min(osn_core::SIGMA_FLOOR).log() * 0.5 + largest.log();
-    let code = (ln * LOG).round().int().cast(burn::tensor::IntDType::I32);
-    code.clone().mask_where(is_zero, code.full_like(LOG_OF_ZERO)).reshape([count])
+    let norms = block_norms(weight);
+    let is_zero = norms.clone().lower_elem(SIGMA_FLOOR);
+    let code = (norms.clamp_min(SIGMA_FLOOR).log() * LOG).round().int();
+    let code = code.cast(burn::tensor::IntDType::I32);
+    code.clone().mask_where(is_zero, code.full_like(LOG_OF_ZERO))
 }
 
-/// Copies rows of codes to the host: those of one device joined into one tensor first.
-fn to_host_by_device(rows: Vec<Tensor<1, Int>>) -> Vec<Vec<i32>> {
-    let mut by_device: BTreeMap<String, Vec<(usize, Tensor<1, Int>)>> = BTreeMap::new();
-    let mut host = vec![Vec::new(); rows.len()];
+/// Copies rows to the host: those of one device joined into one tensor first.
+fn to_host_by_device<K: Numeric, E: Element>(rows: Vec<Tensor<1, K>>) -> Vec<Vec<E>> {
+    let mut by_device: BTreeMap<String, Vec<(usize, Tensor<1, K>)>> = BTreeMap::new();
+    let mut host: Vec<Vec<E>> = rows.iter().map(|_| Vec::new()).collect();
     for (index, row) in rows.into_iter().enumerate() {
         by_device.entry(format!("{:?}", row.device())).or_default().push((index, row));
     }
     for rows in by_device.into_values() {
         let (indices, rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         let lengths: Vec<usize> = rows.iter().map(|row| row.dims()[0]).collect();
-        let mut codes = host_codes(Tensor::cat(rows, 0)).into_iter();
+        let data = Tensor::cat(rows, 0).into_data();
+        let mut values = data.iter::<E>();
         for (index, length) in indices.into_iter().zip(lengths) {
-            host[index] = codes.by_ref().take(length).collect();
+            host[index] = values.by_ref().take(length).collect();
         }
     }
     host

@@ -1,10 +1,12 @@
 //! What to hold, and how it is decided.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 
 use burn::module::Module;
 use osn_core::{
-    Actuator, Always, Decider, GlobError, Globs, Layer, Rates, Rule, Rules, Select, Signals, View,
+    Actuator, Always, Decider, EstimateError, GlobError, Globs, Layer, Needs, Rates, Rule, Rules,
+    Select, Signals, View,
 };
 
 use crate::discover::{self, Found};
@@ -12,8 +14,9 @@ use crate::error::AttachError;
 use crate::form::Form;
 use crate::ops::SigmaGradient;
 use crate::osn::{Osn, Watched};
+use crate::probe::Probe;
 use crate::spectral_norm::{self, SpectralNorm, encode};
-use crate::start::{Start, cold_start, state_of};
+use crate::start::{Start, cold_start, second_of_blocks, state_of};
 
 /// What to hold in a model, and how that is decided; [`Plan::attach`] puts it to work.
 ///
@@ -40,6 +43,8 @@ pub struct Plan {
     rates: Rates,
     network: String,
     gradient: SigmaGradient,
+    keep_step_size: Option<NonZeroU64>,
+    also: Needs,
 }
 
 /// Names layers: by a path glob, or by all that a [`Select`] can ask for.
@@ -97,6 +102,8 @@ impl Plan {
             rates: Rates::default(),
             network: String::from("model"),
             gradient: SigmaGradient::Full,
+            keep_step_size: None,
+            also: Needs::default(),
         }
     }
 
@@ -159,6 +166,27 @@ impl Plan {
         self
     }
 
+    /// Keeps the size of an optimizer's step where a decision changes a layer's scale. Default: it
+    /// changes with the scale.
+    ///
+    /// Where a decision moves the scale from `s₀` to `s₁`, the learning rate of the layer is multiplied
+    /// by `s₀/s₁`, and goes back to what it was with a time constant of `steps`. A step of the effective
+    /// weight under an optimizer that normalizes its gradients, such as Adam, then has the size that it
+    /// had before. Only [`Osn::optimize`] applies it.
+    #[must_use]
+    pub fn keep_step_size(mut self, steps: NonZeroU64) -> Self {
+        self.keep_step_size = Some(steps);
+        self
+    }
+
+    /// Measures these too, for [`Osn::report`], whether or not the rule looks at them. Default: only
+    /// what the rule looks at.
+    #[must_use]
+    pub fn measure(mut self, needs: Needs) -> Self {
+        self.also = needs;
+        self
+    }
+
     /// Attaches the plan: measures every selected weight, takes the first decisions and puts them
     /// in force at once, so that the first forward already sees the chosen size.
     ///
@@ -171,7 +199,8 @@ impl Plan {
     pub fn attach<M: Module>(self, model: M) -> Result<(M, Osn), AttachError> {
         self.rates.validate()?;
         let chosen = self.choose(&discover::parameters(&model))?;
-        let starts = measure(&model, &chosen)?;
+        let needs = self.rules.needs().or(self.also);
+        let starts = self::measure(&model, &chosen, needs)?;
         let layers = chosen.iter().flat_map(|chosen| chosen.watched.layers.clone()).collect();
         let mut decider = Decider::new(self.rules, layers)?;
         let measurements: Vec<_> =
@@ -179,9 +208,11 @@ impl Plan {
         decider.decide(0, &measurements, &Signals::new());
         let actuators: Vec<_> =
             decider.decisions().iter().map(|decision| Actuator::new(decision.action)).collect();
-        let model = put_on(model, &chosen, &starts, &actuators);
+        let model = put_on(model, &chosen, &starts, &actuators, needs);
         let watched = chosen.into_iter().map(|chosen| chosen.watched).collect();
-        Ok((model, Osn::new(watched, decider, actuators, self.rates)))
+        let sigmas = measurements.iter().map(|measured| measured.sigma).collect();
+        let osn = Osn::new(watched, decider, actuators, self.rates, sigmas).measuring(self.also);
+        Ok((model, osn.keeping_step_size(self.keep_step_size)))
     }
 
     /// The parameters to hold, in the order of the module tree.
@@ -275,14 +306,20 @@ fn nothing_selected(select: &Select, layers: &[Layer]) -> AttachError {
 }
 
 /// A Golub-Kahan start for every chosen weight, on the host, in f64.
-fn measure<M: Module>(model: &M, chosen: &[Chosen]) -> Result<Vec<Start>, AttachError> {
+fn measure<M: Module>(
+    model: &M,
+    chosen: &[Chosen],
+    needs: Needs,
+) -> Result<Vec<Start>, AttachError> {
     let paths: Vec<_> = chosen.iter().map(|chosen| chosen.watched.path().to_owned()).collect();
     let weights = discover::host_weights(model, &paths);
     chosen
         .iter()
         .zip(weights)
         .map(|(chosen, weight)| {
-            cold_start(&weight, &chosen.watched.form).map_err(|source| AttachError::Estimate {
+            let start = cold_start(&weight, &chosen.watched.form)
+                .and_then(|start| with_seconds(start, &weight, &chosen.watched.form, needs));
+            start.map_err(|source| AttachError::Estimate {
                 path: chosen.watched.path().to_owned(),
                 source,
             })
@@ -290,7 +327,28 @@ fn measure<M: Module>(model: &M, chosen: &[Chosen]) -> Result<Vec<Start>, Attach
         .collect()
 }
 
-fn put_on<M: Module>(model: M, chosen: &[Chosen], starts: &[Start], actuators: &[Actuator]) -> M {
+/// Adds `σ₂/σ₁` where the rule asks for it.
+fn with_seconds(
+    mut start: Start,
+    weight: &[f32],
+    form: &Form,
+    needs: Needs,
+) -> Result<Start, EstimateError> {
+    if needs.second {
+        for (block, second) in start.blocks.iter_mut().zip(second_of_blocks(weight, form)?) {
+            *block = block.with_second(second);
+        }
+    }
+    Ok(start)
+}
+
+fn put_on<M: Module>(
+    model: M,
+    chosen: &[Chosen],
+    starts: &[Start],
+    actuators: &[Actuator],
+    needs: Needs,
+) -> M {
     let mut prepared = HashMap::new();
     let mut actuators = actuators.iter();
     for (Chosen { watched, device }, start) in chosen.iter().zip(starts) {
@@ -298,7 +356,9 @@ fn put_on<M: Module>(model: M, chosen: &[Chosen], starts: &[Start], actuators: &
         let states: Vec<_> =
             blocks.map(|(measured, actuator)| state_of(*measured, actuator)).collect();
         let codes = encode(&start.u, &start.v, &states, device);
-        prepared.insert(watched.path().to_owned(), SpectralNorm::new(codes, watched.form));
+        let count = watched.layers.len();
+        let probe = if needs.any_gradient() { Probe::new(count, device) } else { Probe::none() };
+        prepared.insert(watched.path().to_owned(), SpectralNorm::new(codes, probe, watched.form));
     }
     spectral_norm::attach(model, prepared)
 }

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use burn::module::{
     Module, ModuleMapper, ModuleVisitor, Param, Reparameterization, Reparameterizer,
 };
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 
 use crate::code::{STATE_LEN, State, decode_unit, encode_unit};
 use crate::form::{Cut, Form};
 use crate::ops::effective_weight;
+use crate::probe::{self, Probe};
 use crate::refresh::Codes;
 
 /// The state of one held weight: `u`, `v` and what the last refresh measured, for each block of it
@@ -24,6 +25,7 @@ pub struct SpectralNorm {
     u: Param<Tensor<1, Int>>,
     v: Param<Tensor<1, Int>>,
     state: Param<Tensor<1, Int>>,
+    probe: Probe,
     #[module(skip)]
     form: Form,
 }
@@ -32,17 +34,19 @@ impl Reparameterization for SpectralNorm {
     const NAME: &'static str = "spectral_norm";
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        effective_weight(base, self.u.val(), self.v.val(), self.state.val(), self.form)
+        let probe = self.probe.leaf_for(&base);
+        effective_weight(base, self.u.val(), self.v.val(), self.state.val(), probe, self.form)
     }
 }
 
 impl SpectralNorm {
-    pub(crate) fn new(codes: Codes, form: Form) -> Self {
+    pub(crate) fn new(codes: Codes, probe: Probe, form: Form) -> Self {
         let (u, v, state) = codes;
         Self {
             u: Param::initialized(burn::module::ParamId::new(), u),
             v: Param::initialized(burn::module::ParamId::new(), v),
             state: Param::initialized(burn::module::ParamId::new(), state),
+            probe,
             form,
         }
     }
@@ -177,6 +181,63 @@ impl ModuleVisitor for Reader {
         if self.walk.in_spectral_norm() {
             let count = param.lazy_shape().num_elements();
             self.codes.insert(self.walk.path(), param.val().without_autodiff().reshape([count]));
+        }
+    }
+
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.walk.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.walk.exit();
+    }
+}
+
+/// What one backward says about a held weight.
+#[derive(Debug)]
+pub(crate) struct Gradient {
+    /// The stored weight, `[outer, count, inner]`.
+    pub(crate) weight: Tensor<3>,
+    /// `∂L/∂W` in the same shape, where the weight is trained and the loss depends on it.
+    pub(crate) at_weight: Option<Tensor<3>>,
+    /// `⟨G, Ŵ⟩` of each block, where it was asked for and the loss depends on the weight.
+    pub(crate) along: Option<Tensor<1>>,
+}
+
+/// Looks up the held weights of `model` in `gradients`, in the order of `paths`; `None` where the model
+/// has no such weight.
+pub(crate) fn gradients<M: Module>(
+    model: &M,
+    paths: &[(String, Cut)],
+    gradients: &Gradients,
+) -> Vec<Option<Gradient>> {
+    let cuts = paths.iter().cloned().collect();
+    let mut lookup = Lookup { walk: Walk::default(), cuts, gradients, found: HashMap::new() };
+    probe::show(model, &mut lookup);
+    paths.iter().map(|(path, _)| lookup.found.remove(path)).collect()
+}
+
+struct Lookup<'a> {
+    walk: Walk,
+    cuts: HashMap<String, Cut>,
+    gradients: &'a Gradients,
+    found: HashMap<String, Gradient>,
+}
+
+impl ModuleVisitor for Lookup<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.walk.path();
+        if let Some(cut) = self.cuts.get(&path) {
+            let base = param.base();
+            let at_weight = base.grad(self.gradients).map(|grad| grad.reshape(cut.shape()));
+            let weight = base.without_autodiff().reshape(cut.shape());
+            self.found.insert(path, Gradient { weight, at_weight, along: None });
+        } else if let Some(path) = path.strip_suffix(&code_path("", probe::NAME))
+            && let Some(found) = self.found.get_mut(path)
+        {
+            // The probe has one axis; its rank is only not known here.
+            let along = param.base().grad(self.gradients);
+            found.along = along.map(|along| along.reshape([found.weight.dims()[1]]));
         }
     }
 

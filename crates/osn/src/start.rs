@@ -2,7 +2,7 @@
 
 use osn_core::{
     Actuator, ConvMap, DenseMap, Estimate, EstimateError, GolubKahanParams, LinearMap, Measurement,
-    golub_kahan, start_vector,
+    golub_kahan, leading_singular_values, stable_rank, start_vector,
 };
 
 use crate::code::State;
@@ -44,7 +44,28 @@ fn measure(
         u.extend(estimate.u);
         v.extend(estimate.v);
     }
-    Ok(Measurement::new(sigma, residual))
+    let squares: f64 = block.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    Ok(Measurement::new(sigma, residual).with_stable_rank(stable_rank(squares.sqrt(), sigma)))
+}
+
+/// `σ₂/σ₁` of each block: of its maps the mean σ₂ to the mean σ₁, so 0 for a zero weight. Nothing where
+/// a block is a convolution's own map, which has no matrix.
+pub(crate) fn second_of_blocks(
+    weight: &[f32],
+    form: &Form,
+) -> Result<Vec<Option<f64>>, EstimateError> {
+    let Some(layouts) = form.maps.matrices() else { return Ok(vec![None; form.cut.count]) };
+    let ratio = |block: usize| {
+        let block = block_of(weight, form.cut, block);
+        let (mut first, mut second) = (0.0, 0.0);
+        for layout in layouts {
+            let values = leading_singular_values(&block, *layout, 2)?;
+            first += values[0];
+            second += values.get(1).unwrap_or(&0.0);
+        }
+        Ok(Some(if first > 0.0 { second / first } else { 0.0 }))
+    };
+    (0..form.cut.count).map(ratio).collect()
 }
 
 fn estimate(block: &[f32], map: Map) -> Result<Estimate, EstimateError> {

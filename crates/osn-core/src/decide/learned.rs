@@ -95,7 +95,7 @@ impl Deciding for Learned {
     }
 
     fn needs(&self) -> Needs {
-        Needs { gradients: true, ..Needs::default() }
+        Needs { held_out: true, ..Needs::default() }
     }
 
     fn begin(&self, layers: &[Layer]) -> Self::Memory {

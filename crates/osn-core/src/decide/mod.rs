@@ -2,6 +2,7 @@
 //! the decider's own state.
 
 mod always;
+mod auto;
 mod balance;
 mod bandit;
 mod budget;
@@ -9,6 +10,7 @@ mod cap;
 mod deciding;
 mod gradient;
 mod learned;
+mod lr_over_sigma;
 mod metric;
 mod never;
 mod observe;
@@ -32,12 +34,14 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     always::Always,
+    auto::Auto,
     balance::Balance,
     bandit::{Arm, Bandit},
     budget::{Budget, BudgetWeights},
     cap::Cap,
     gradient::Gradient,
     learned::Learned,
+    lr_over_sigma::LrOverSigma,
     never::Never,
     observe::Observe,
     patience::Patience,

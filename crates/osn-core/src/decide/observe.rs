@@ -43,7 +43,15 @@ impl Deciding for Observe {
     }
 
     fn needs(&self) -> Needs {
-        Needs { race: true, slope: true, metric: true, gradients: true }
+        // Every field by its name, so that a new one cannot be forgotten.
+        Needs {
+            race: true,
+            slope: true,
+            metric: true,
+            gradients: true,
+            held_out: true,
+            second: true,
+        }
     }
 
     fn begin(&self, _: &[Layer]) {}

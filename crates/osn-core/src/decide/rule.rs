@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Always, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, Needs, Never, Observe,
-    Patience, Random, Schedule, Slope, Static,
+    Always, Auto, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, LrOverSigma, Needs,
+    Never, Observe, Patience, Random, Schedule, Slope, Static,
     deciding::{Context, Deciding},
     text::{Text, Words},
 };
@@ -96,6 +96,8 @@ macro_rules! rules {
 }
 
 rules! {
+    /// Chooses for itself.
+    Auto,
     /// Leaves every layer as it is.
     Never,
     /// Leaves every layer as it is and asks for every signal.
@@ -124,6 +126,8 @@ rules! {
     Bandit,
     /// Learns for each layer how far it is held, from a held-out loss.
     Learned,
+    /// Scales the updates of every layer by its σ, and the layers not at all.
+    LrOverSigma,
 }
 
 /// What a rule does and what it can be told.
@@ -430,8 +434,8 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let names = "expected one of never, observe, always, static, cap, schedule, balance, \
-                     slope, gradient, random, budget, patience, bandit, learned";
+        let names = "expected one of auto, never, observe, always, static, cap, schedule, balance, \
+                     slope, gradient, random, budget, patience, bandit, learned, lr_over_sigma";
         assert_eq!(message("allways"), format!("unknown rule `allways`: {names}"));
         assert_eq!(message(""), format!("unknown rule ``: {names}"));
         assert_eq!(

@@ -54,7 +54,7 @@ impl Rules {
     /// What any of the rules looks at besides σ.
     pub fn needs(&self) -> Needs {
         let needs = self.entries.iter().map(|entry| entry.rule.needs());
-        needs.fold(Needs::default(), union)
+        needs.fold(Needs::default(), Needs::or)
     }
 
     /// The rules as one line, for people: `cap:target=2 for position last; budget`.
@@ -103,16 +103,6 @@ impl Rules {
 
 fn names<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> String {
     layers.into_iter().map(Layer::name).collect::<Vec<_>>().join(", ")
-}
-
-/// What either asks for. Every field is named, so that a new one cannot be forgotten.
-fn union(one: Needs, other: Needs) -> Needs {
-    Needs {
-        race: one.race || other.race,
-        slope: one.slope || other.slope,
-        metric: one.metric || other.metric,
-        gradients: one.gradients || other.gradients,
-    }
 }
 
 impl From<Rule> for Rules {

@@ -41,6 +41,9 @@ pub struct Adversarial {
     pub held_out_sign: Option<f64>,
     /// `E‖∇ₓD‖` at generated samples, in D's output a unit of x.
     pub slope: Option<f64>,
+    /// The root mean square distance of two real samples, in units of x: what a slope is to be
+    /// compared with.
+    pub spread: Option<f64>,
 }
 
 /// What a rule looks at besides σ, so that a loop need not measure what nobody asks for.
@@ -55,6 +58,30 @@ pub struct Needs {
     pub metric: bool,
     /// [`GradientStatistics`](crate::GradientStatistics) of each layer.
     pub gradients: bool,
+    /// The sensitivity of a loss that is not trained on, of the same.
+    pub held_out: bool,
+    /// `σ₂/σ₁` of each layer: its weight is copied to the host at each decision.
+    pub second: bool,
+}
+
+impl Needs {
+    /// What either of two looks at.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            race: self.race || other.race,
+            slope: self.slope || other.slope,
+            metric: self.metric || other.metric,
+            gradients: self.gradients || other.gradients,
+            held_out: self.held_out || other.held_out,
+            second: self.second || other.second,
+        }
+    }
+
+    /// Whether any gradient must be observed.
+    pub fn any_gradient(&self) -> bool {
+        self.gradients || self.held_out
+    }
 }
 
 impl Signals {

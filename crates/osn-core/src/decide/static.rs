@@ -32,7 +32,7 @@ impl Default for Static {
     }
 }
 
-const ACTIONS: &str = "one of normalize, cap, off";
+const ACTIONS: &str = "one of normalize, cap, scale_update, off";
 
 impl Deciding for Static {
     type Memory = ();
@@ -52,12 +52,12 @@ impl Deciding for Static {
             ParameterDoc {
                 name: "action",
                 default: "normalize",
-                meaning: "what the selected layers get: normalize, cap or off",
+                meaning: "what the selected layers get: normalize, cap, scale_update or off",
             },
             ParameterDoc {
                 name: "target",
                 default: "1",
-                meaning: "the σ to normalize to or cap at",
+                meaning: "the σ to normalize to, to cap at, or at which updates stay as they are",
             },
             ParameterDoc {
                 name: "sharpness",
@@ -91,6 +91,10 @@ impl Deciding for Static {
                 words.list("action", ["cap"]);
                 words.value("target", &target, &1.0);
                 words.value("sharpness", &sharpness, &f64::INFINITY);
+            }
+            Action::ScaleUpdate { target } => {
+                words.list("action", ["scale_update"]);
+                words.value("target", &target, &1.0);
             }
         }
     }
@@ -136,11 +140,12 @@ fn read_action(text: &Text) -> Result<Action, RuleError> {
             target: text.value("target", "1", 1.0)?,
             sharpness: text.value("sharpness", "inf", f64::INFINITY)?,
         },
+        "scale_update" => Action::ScaleUpdate { target: text.value("target", "1", 1.0)? },
         _ => return Err(text.bad_value("action", name, ACTIONS)),
     };
     let unused: &[&str] = match action {
         Action::Off => &["target", "sharpness"],
-        Action::Normalize { .. } => &["sharpness"],
+        Action::Normalize { .. } | Action::ScaleUpdate { .. } => &["sharpness"],
         Action::Cap { .. } => &[],
     };
     match unused.iter().find_map(|key| Some((key, text.one(key)?))) {
@@ -229,7 +234,7 @@ mod tests {
         );
         assert_eq!(
             message("static:action=clip"),
-            "rule `static`: action is `clip`, expected one of normalize, cap, off"
+            "rule `static`: action is `clip`, expected one of normalize, cap, scale_update, off"
         );
     }
 }

@@ -5,7 +5,6 @@ mod config;
 mod model;
 mod players;
 mod train;
-mod watch;
 
 pub use config::GanConfig;
 pub use model::{Discriminator, Generator};

@@ -3,11 +3,11 @@
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::{Device, Tensor};
 use osn::{AttachError, Needs, Osn, Plan, Rules, Signals, StepError};
 
-use super::watch::Watch;
 use super::{Discriminator, GanConfig, Generator};
+use crate::adversarial::{Watch, halves};
 use crate::{ema, init};
 
 /// The name of the network that is watched.
@@ -103,6 +103,7 @@ impl Players {
         signals: &Signals,
     ) -> Result<Discriminated, StepError> {
         let fake = self.generator.forward(latents).detach();
+        self.watch.see_real(&real);
         let logits = self.discriminator.forward(Tensor::cat(vec![real, fake], 0));
         let [real, fake] = halves(logits.clone());
         let loss = relu(real.neg() + 1.0).mean() + relu(fake + 1.0).mean();
@@ -131,15 +132,8 @@ impl Players {
         // gradients that nobody wants.
         let discriminator = self.discriminator.valid();
         let images = self.generator.forward(latents);
-        let (loss, gradients) = if self.watch.wants_slope() {
-            let (loss, gradients, at_images) = backward_in_two(&discriminator, images);
-            self.watch.see_slope(at_images);
-            (loss, gradients)
-        } else {
-            let loss = discriminator.forward(images).mean().neg();
-            let gradients = loss.backward();
-            (loss, gradients)
-        };
+        let (loss, gradients) =
+            self.watch.generator_loss(images, |images| discriminator.forward(images));
         let gradients = GradientsParams::from_grads(gradients, &self.generator);
         let generator = self.generator.clone();
         self.generator = self.generator_adam.step(self.learning_rate, generator, gradients);
@@ -155,29 +149,10 @@ impl Players {
     }
 }
 
-/// The generator's loss and gradients, by way of the gradient at the images, which it returns too.
-fn backward_in_two(
-    discriminator: &Discriminator,
-    images: Tensor<4>,
-) -> (Tensor<1>, Gradients, Tensor<4>) {
-    let leaf = images.clone().detach().require_grad();
-    let loss = discriminator.forward(leaf.clone()).mean().neg();
-    let at_images = leaf.grad(&loss.backward()).expect("the loss depends on the images");
-    // The derivative of Σ x·g for a constant g is g: the chain goes on as if it had not been cut.
-    let gradients = (images * Tensor::from_inner(at_images.clone())).sum().backward();
-    (loss, gradients, at_images)
-}
-
 fn adam(config: &GanConfig) -> ModuleOptimizer {
     AdamConfig::new()
         .with_beta_1(config.beta_1)
         .with_beta_2(config.beta_2)
         .with_epsilon(config.epsilon)
         .init()
-}
-
-/// Logits of the real and of the generated images.
-pub(super) fn halves(logits: Tensor<2>) -> [Tensor<2>; 2] {
-    let half = logits.dims()[0] / 2;
-    [logits.clone().narrow(0, 0, half), logits.narrow(0, half, half)]
 }

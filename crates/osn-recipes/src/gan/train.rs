@@ -3,8 +3,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use osn::{AttachError, Change, LayerReport, Rules, Signals, StepError};
 
-use super::players::{Discriminated, Players, WATCHED, halves};
+use super::players::{Discriminated, Players, WATCHED};
 use super::{DOC, GanConfig};
+use crate::adversarial::halves;
 use crate::data::sampler::{Sampler, noise};
 use crate::data::{self, Dataset};
 use crate::decide::Decide;
@@ -41,7 +42,7 @@ pub(super) fn train(
 
 /// Refuses a rule that looks at what nobody tells it.
 fn check_watched(rules: &Rules) -> Result<(), RunError> {
-    let blind = rules.entries().iter().find(|entry| entry.rule.needs().gradients);
+    let blind = rules.entries().iter().find(|entry| entry.rule.needs().any_gradient());
     blind.map_or(Ok(()), |entry| {
         Err(RunError::Unwatched { recipe: DOC.name, rule: entry.rule.name() })
     })

@@ -7,7 +7,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, FloatDType, TensorData};
 use osn_core::{Dial, Layout, SIGMA_FLOOR};
 
-use super::{SigmaGradient, SpectralOps, composed_backward, composed_forward, kernel};
+use super::{
+    SigmaGradient, SpectralOps, composed_backward, composed_forward, composed_sensitivity, kernel,
+};
 use crate::code::{State, decode_unit, encode_unit};
 use crate::form::{Form, Maps};
 use crate::refresh::{Refresh, RefreshOps};
@@ -32,6 +34,23 @@ impl SpectralOps for Flex {
             return Self::float_mul_scalar(weight, read.scale.into());
         }
         composed_forward::<Self>(weight, state, form.cut)
+    }
+
+    fn sensitivity(
+        grad: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        state: IntTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self> {
+        let is_f32 = grad.dtype() == DType::F32 && weight.dtype() == DType::F32;
+        if !is_f32 || form.cut.count > 1 {
+            return composed_sensitivity::<Self>(grad, weight, state, form.cut);
+        }
+        let (grad, weight) = (grad.to_contiguous(), weight.to_contiguous());
+        let along =
+            read_state(&state).scale * kernel::inner_product(values(&grad), values(&weight));
+        #[expect(clippy::cast_possible_truncation, reason = "gradients are f32")]
+        FlexTensor::from_data(TensorData::new(vec![along as f32], [1]))
     }
 
     fn effective_weight_backward(

@@ -59,6 +59,29 @@ pub(crate) trait SpectralOps: Backend {
         composed_forward::<Self>(weight, state, form.cut)
     }
 
+    /// The same with a `probe`, `[count]`, of which only the gradient is used: `⟨G, Ŵ⟩` of each block.
+    fn probed_weight(
+        weight: FloatTensor<Self>,
+        u: IntTensor<Self>,
+        v: IntTensor<Self>,
+        state: IntTensor<Self>,
+        probe: FloatTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self> {
+        let _ = probe;
+        Self::effective_weight(weight, u, v, state, form)
+    }
+
+    /// `⟨G, Ŵ⟩` of each block, `[count]`.
+    fn sensitivity(
+        grad: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        state: IntTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self> {
+        composed_sensitivity::<Self>(grad, weight, state, form.cut)
+    }
+
     /// `∂L/∂W` from `G = ∂L/∂Ŵ`, of a weight that is one block.
     fn effective_weight_backward(
         grad: FloatTensor<Self>,
@@ -88,6 +111,26 @@ impl<B: SpectralOps, C: CheckpointStrategy> SpectralOps for Autodiff<B, C> {
         let effective =
             B::effective_weight(weight.clone(), u.clone(), v.clone(), state.clone(), form);
         match EffectiveWeight.prepare::<C>([parent]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                prep.finish(Saved::<B> { weight, u, v, state, form }, effective)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(effective),
+        }
+    }
+
+    fn probed_weight(
+        weight: FloatTensor<Self>,
+        u: IntTensor<Self>,
+        v: IntTensor<Self>,
+        state: IntTensor<Self>,
+        probe: FloatTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self> {
+        let parents = [weight.node(), probe.node()];
+        let weight = weight.into_primitive();
+        let effective =
+            B::effective_weight(weight.clone(), u.clone(), v.clone(), state.clone(), form);
+        match ProbedWeight.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 prep.finish(Saved::<B> { weight, u, v, state, form }, effective)
             }
@@ -128,21 +171,48 @@ impl<B: SpectralOps> Backward<B, 1> for EffectiveWeight {
     }
 }
 
+/// The same with two parents, `W` and the probe.
+#[derive(Debug)]
+struct ProbedWeight;
+
+impl<B: SpectralOps> Backward<B, 2> for ProbedWeight {
+    type State = Saved<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let Saved { weight, u, v, state, form } = ops.state;
+        let grad = grads.consume::<B>(&ops.node);
+        let [parent, probe] = ops.parents;
+        if let Some(node) = probe {
+            let along = B::sensitivity(grad.clone(), weight.clone(), state.clone(), form);
+            grads.register::<B>(node.id, along);
+        }
+        if let Some(node) = parent {
+            let grad = backward_of_blocks::<B>(grad, weight, u, v, state, form);
+            grads.register::<B>(node.id, grad);
+        }
+    }
+}
+
 /// The effective weight of one layer; a pure function of its arguments.
 pub(crate) fn effective_weight<const D: usize>(
     weight: Tensor<D>,
     u: Tensor<1, Int>,
     v: Tensor<1, Int>,
     state: Tensor<1, Int>,
+    probe: Option<Tensor<1>>,
     form: Form,
 ) -> Tensor<D> {
-    Tensor::from_dispatch(Dispatch::effective_weight(
-        weight.into_dispatch(),
-        u.into_dispatch(),
-        v.into_dispatch(),
-        state.into_dispatch(),
-        form,
-    ))
+    let weight = weight.into_dispatch();
+    let [u, v, state] = [u, v, state].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(match probe {
+        None => Dispatch::effective_weight(weight, u, v, state, form),
+        Some(probe) => Dispatch::probed_weight(weight, u, v, state, probe.into_dispatch(), form),
+    })
 }
 
 fn composed_forward<B: Backend>(
@@ -151,11 +221,29 @@ fn composed_forward<B: Backend>(
     cut: Cut,
 ) -> FloatTensor<B> {
     let (dtype, shape) = (weight.dtype(), weight.shape());
-    let states = B::int_reshape(state, Shape::new([cut.count, STATE_LEN]));
-    let ln_scale = entry::<B>(states, LN_SCALE, LOG, Shape::new([1, cut.count, 1]));
-    let scale = B::float_cast(B::float_exp(ln_scale), dtype.into());
+    let scale = B::float_cast(scales::<B>(state, cut), dtype.into());
     let scaled = B::float_mul(B::float_reshape(weight, Shape::new(cut.shape())), scale);
     B::float_reshape(scaled, shape)
+}
+
+/// `s` of each block, `[1, count, 1]`.
+fn scales<B: Backend>(state: IntTensor<B>, cut: Cut) -> FloatTensor<B> {
+    let states = B::int_reshape(state, Shape::new([cut.count, STATE_LEN]));
+    B::float_exp(entry::<B>(states, LN_SCALE, LOG, Shape::new([1, cut.count, 1])))
+}
+
+fn composed_sensitivity<B: Backend>(
+    grad: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    state: IntTensor<B>,
+    cut: Cut,
+) -> FloatTensor<B> {
+    let compute = estimator_dtype(grad.dtype().into());
+    let blocks = |tensor| B::float_reshape(B::float_cast(tensor, compute), Shape::new(cut.shape()));
+    let products = B::float_mul(blocks(grad), blocks(weight));
+    let sums = B::float_sum_dim(B::float_sum_dim(products, 2), 0);
+    let along = B::float_mul(sums, B::float_cast(scales::<B>(state, cut), compute));
+    B::float_reshape(along, Shape::new([cut.count]))
 }
 
 /// The backward of each block by itself, put together again.
@@ -345,6 +433,26 @@ mod tests {
                     assert!((fast - slow).abs() < 1e-4 * slow.abs().max(0.1), "{fast} {slow}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_kernel_and_the_composed_sensitivity_are_the_scaled_inner_product() {
+        let shape = [3, 64, 40];
+        let form = dense(Layout { outer: 3, rows: 64, inner: 40 }, SigmaGradient::Full);
+        let state = State { sigma: 2.5, scale: 0.4, strength: 1.0, residual: 0.0, bad_step: 0 };
+        let (grad, weight) = (wave(3 * 64 * 40, 0.3), wave(3 * 64 * 40, 0.31));
+        let products = grad.iter().zip(&weight).map(|(g, w)| f64::from(*g) * f64::from(*w));
+        let expected = 0.4 * products.sum::<f64>();
+        let (grad, weight) = (floats(&grad, &shape), floats(&weight, &shape));
+        let state = codes(&state.encode());
+        let fast =
+            <Flex as SpectralOps>::sensitivity(grad.clone(), weight.clone(), state.clone(), form);
+        let slow = composed_sensitivity::<Flex>(grad, weight, state, form.cut);
+        for along in [fast, slow] {
+            assert_eq!(along.shape(), Shape::new([1]));
+            let ours = f64::from(along.storage::<f32>()[0]);
+            assert!((ours / expected - 1.0).abs() < 1e-4, "{ours} {expected}");
         }
     }
 }

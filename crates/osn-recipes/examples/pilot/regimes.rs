@@ -1,0 +1,151 @@
+//! The tasks, and for each the regimes: what favours one way of holding D or another.
+
+use crate::vectors::{Change, Data, VectorGan};
+
+/// One setting in which all arms are compared.
+#[derive(Clone)]
+pub(crate) struct Regime {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) trains: Trains,
+}
+
+#[derive(Clone)]
+pub(crate) enum Trains {
+    /// Fully connected networks on points or small images.
+    Vectors(VectorGan),
+    /// The recipe `gan`, with these settings.
+    Images(Vec<(&'static str, &'static str)>),
+}
+
+impl Regime {
+    pub(crate) fn is_chosen(&self, parts: &[String]) -> bool {
+        parts.is_empty() || parts.iter().any(|part| self.name.contains(part.as_str()))
+    }
+}
+
+pub(crate) fn all() -> Vec<Regime> {
+    [plane("ring", Data::Ring), plane("grid", Data::Grid), digits(), images()].concat()
+}
+
+fn vectors(name: &'static str, about: &'static str, gan: VectorGan) -> Regime {
+    Regime { name, about, trains: Trains::Vectors(gan) }
+}
+
+fn plane(task: &'static str, data: Data) -> Vec<Regime> {
+    let base = VectorGan { data, ..VectorGan::default() };
+    let name = |ring, grid| if task == "ring" { ring } else { grid };
+    vec![
+        vectors(name("ring/plain", "grid/plain"), "nothing special", base.clone()),
+        vectors(
+            name("ring/hot", "grid/hot"),
+            "learning rate x 5",
+            VectorGan { learning_rate: 5e-3, ..base.clone() },
+        ),
+        vectors(
+            name("ring/momentum", "grid/momentum"),
+            "Adam's beta1 0.9, five D steps for each of G",
+            VectorGan { beta_1: 0.9, n_dis: 5, ..base.clone() },
+        ),
+        vectors(
+            name("ring/deep", "grid/deep"),
+            "six hidden layers in D",
+            VectorGan { depth: 6, ..base.clone() },
+        ),
+        vectors(
+            name("ring/narrow", "grid/narrow"),
+            "8 units in each layer of D",
+            VectorGan { width: 8, ..base.clone() },
+        ),
+        vectors(
+            name("ring/few", "grid/few"),
+            "60 points, two D steps for each of G",
+            VectorGan { count: 60, n_dis: 2, ..base.clone() },
+        ),
+        vectors(
+            name("ring/slow", "grid/slow"),
+            "learning rate / 5",
+            VectorGan { learning_rate: 2e-4, ..base.clone() },
+        ),
+        vectors(
+            name("ring/jump", "grid/jump"),
+            "learning rate x 5 from half-way on",
+            VectorGan { change: Some(Change::LearningRate(5.0)), ..base.clone() },
+        ),
+        vectors(
+            name("ring/cut", "grid/cut"),
+            "60 points from half-way on",
+            VectorGan { change: Some(Change::Count(60)), ..base },
+        ),
+    ]
+}
+
+fn digits() -> Vec<Regime> {
+    let base = VectorGan {
+        data: Data::Digits,
+        width: 128,
+        generator_width: 128,
+        latents: 16,
+        ..VectorGan::default()
+    };
+    vec![
+        vectors("digits/plain", "nothing special", base.clone()),
+        vectors(
+            "digits/hot",
+            "learning rate x 5",
+            VectorGan { learning_rate: 5e-3, ..base.clone() },
+        ),
+        vectors(
+            "digits/momentum",
+            "Adam's beta1 0.9, five D steps for each of G",
+            VectorGan { beta_1: 0.9, n_dis: 5, ..base.clone() },
+        ),
+        vectors("digits/deep", "six hidden layers in D", VectorGan { depth: 6, ..base.clone() }),
+        vectors(
+            "digits/narrow",
+            "8 units in each layer of D",
+            VectorGan { width: 8, ..base.clone() },
+        ),
+        vectors(
+            "digits/few",
+            "100 images, two D steps for each of G",
+            VectorGan { count: 100, n_dis: 2, ..base.clone() },
+        ),
+        vectors(
+            "digits/slow",
+            "learning rate / 5",
+            VectorGan { learning_rate: 2e-4, ..base.clone() },
+        ),
+        vectors(
+            "digits/jump",
+            "learning rate x 5 from half-way on",
+            VectorGan { change: Some(Change::LearningRate(5.0)), ..base },
+        ),
+    ]
+}
+
+fn images() -> Vec<Regime> {
+    const SMALL: [(&str, &str); 7] = [
+        ("g_channels", "16"),
+        ("d_channels", "8"),
+        ("steps", "1500"),
+        ("eval_every", "250"),
+        ("eval_images", "500"),
+        ("final_images", "500"),
+        ("ema", "null"),
+    ];
+    let image = |name, about, settings: &[(&'static str, &'static str)]| Regime {
+        name,
+        about,
+        trains: Trains::Images(SMALL.iter().chain(settings).copied().collect()),
+    };
+    vec![
+        image("images/plain", "the recipe gan, smaller", &[]),
+        image("images/hot", "learning rate x 7", &[("learning_rate", "0.002")]),
+        image(
+            "images/momentum",
+            "Adam's beta1 0.9, five D steps for each of G, 500 steps",
+            &[("beta_1", "0.9"), ("n_dis", "5"), ("steps", "500"), ("eval_every", "100")],
+        ),
+    ]
+}

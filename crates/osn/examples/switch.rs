@@ -1,0 +1,119 @@
+//! What a switch does to a training with Adam, with and without `Plan::keep_step_size`.
+//!
+//! `cargo run --release --workspace --example switch --features osn/flex` prints a table: the loss before
+//! the switch, the largest mean loss of ten steps after it, and the loss 1,000 steps later.
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+
+use std::num::NonZeroU64;
+
+use burn::module::{Module, Param};
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::{AdamConfig, GradientsParams};
+use burn::tensor::{Device, Distribution, Tensor};
+use osn::{Plan, Rates, Rule, Signals};
+
+const SWITCH: usize = 1000;
+const STEPS: usize = 2000;
+const SEEDS: u64 = 10;
+
+/// A regression network whose layers have σ of about 4.
+#[derive(Module, Debug)]
+struct Net {
+    first: Linear,
+    second: Linear,
+    third: Linear,
+    last: Linear,
+}
+
+impl Net {
+    fn new(device: &Device) -> Self {
+        let layer = |inputs, outputs| {
+            let mut layer: Linear = LinearConfig::new(inputs, outputs).init(device);
+            let normal = Distribution::Normal(0.0, 2.0 / f64::from(32_u8).sqrt());
+            layer.weight = Param::from_tensor(Tensor::random([inputs, outputs], normal, device));
+            layer
+        };
+        Self {
+            first: layer(8, 32),
+            second: layer(32, 32),
+            third: layer(32, 32),
+            last: layer(32, 1),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let x = self.first.forward(x).tanh();
+        let x = self.second.forward(x).tanh();
+        self.last.forward(self.third.forward(x).tanh())
+    }
+}
+
+/// The mean squared error on a batch of a smooth function of eight numbers, with a little noise.
+fn loss(model: &Net, device: &Device) -> Tensor<1> {
+    let x = Tensor::<2>::random([64, 8], Distribution::Normal(0.0, 1.0), device);
+    let part = |index| x.clone().narrow(1, index, 1);
+    let truth = part(0) * part(1) + part(2).tanh() * 2.0 - part(3).square() * 0.5;
+    let noise = Tensor::random([64, 1], Distribution::Normal(0.0, 0.1), device);
+    (model.forward(x) - truth - noise).square().mean()
+}
+
+/// The losses of one training.
+fn train(rule: &str, amount_per_step: f64, keep: Option<u64>, rate: f64, seed: u64) -> Vec<f64> {
+    let device = Device::flex().autodiff();
+    device.seed(seed);
+    let rates = Rates { amount_per_step, ..Rates::default() };
+    let rule = Rule::parse(rule).expect("a rule");
+    let plan = Plan::new().select("**.weight").decide(rule).rates(rates);
+    let plan = match keep.and_then(NonZeroU64::new) {
+        Some(steps) => plan.keep_step_size(steps),
+        None => plan,
+    };
+    let (mut model, mut osn) = plan.attach(Net::new(&device)).expect("weights to hold");
+    let mut adam = AdamConfig::new().with_epsilon(1e-8).init();
+    let mut losses = Vec::with_capacity(STEPS);
+    for _ in 0..STEPS {
+        let loss = loss(&model, &device);
+        losses.push(loss.clone().into_data().iter::<f64>().next().expect("a loss"));
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = osn.optimize(&mut adam, rate, model, gradients);
+        osn.step(&mut model, &Signals::new()).expect("finite weights");
+    }
+    losses
+}
+
+/// Before the switch, the worst of after it, and at the end: means over the seeds.
+fn summary(rule: &str, amount_per_step: f64, keep: Option<u64>, rate: f64) -> [f64; 3] {
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let mut sums = [0.0; 3];
+    for seed in 0..SEEDS {
+        let losses = train(rule, amount_per_step, keep, rate, seed);
+        let after = losses[SWITCH..SWITCH + 500].chunks(10).map(mean);
+        let found = [
+            mean(&losses[SWITCH - 100..SWITCH]),
+            after.fold(0.0, f64::max),
+            mean(&losses[STEPS - 100..]),
+        ];
+        for (sum, found) in sums.iter_mut().zip(found) {
+            *sum += found / SEEDS as f64;
+        }
+    }
+    sums
+}
+
+fn main() {
+    println!("switch  amount/step  learning rate  kept for  before  worst after  at the end");
+    for (name, rule) in [("off", "schedule:off=1000"), ("on", "schedule:on=1000")] {
+        for amount_per_step in [0.01, 1.0] {
+            for rate in [0.001, 0.003, 0.01] {
+                for keep in [None, Some(100), Some(1000)] {
+                    let [before, worst, end] = summary(rule, amount_per_step, keep, rate);
+                    let kept = keep.map_or("-".to_owned(), |steps| steps.to_string());
+                    println!(
+                        "{name:6}  {amount_per_step:11}  {rate:13}  {kept:>8}  {before:6.3}  \
+                         {worst:11.3}  {end:10.3}"
+                    );
+                }
+            }
+        }
+    }
+}
