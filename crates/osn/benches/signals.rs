@@ -15,7 +15,7 @@ use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Distribution, Tensor};
 use osn::{Needs, Osn, Plan, Rule, Signals};
 
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 8;
 const STEPS: u64 = 10;
 
 /// A discriminator of 28×28 images, as the recipe `gan` has one.
