@@ -173,6 +173,9 @@ impl Plan {
     /// by `s₀/s₁`, and goes back to what it was with a time constant of `steps`. A step of the effective
     /// weight under an optimizer that normalizes its gradients, such as Adam, then has the size that it
     /// had before. Only [`Osn::optimize`] applies it.
+    ///
+    /// It takes away most of the spike of the loss where the learning rate is near what the network can
+    /// bear, and slows learning after the switch where it is not.
     #[must_use]
     pub fn keep_step_size(mut self, steps: NonZeroU64) -> Self {
         self.keep_step_size = Some(steps);

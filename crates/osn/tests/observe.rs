@@ -201,6 +201,8 @@ fn each_block_has_numbers_of_its_own() {
     let x = input();
     let gradients = gradients_of(&model, &x);
     osn.observe(&model, &gradients).unwrap();
+    // Once more, three times as large: the mean is twice the first, the deviation the first.
+    osn.observe(&model, &(model.loss(&x) * 3.0).backward()).unwrap();
     let gradient = model.second.weight.base().grad(&gradients).unwrap();
     let plain = model.valid().materialize();
     let scaled = |block: usize, factor: f64| {
@@ -214,8 +216,10 @@ fn each_block_has_numbers_of_its_own() {
     osn.step(&mut model, &Signals::new()).unwrap();
     let told = statistics(&osn, &model);
     for (block, half) in gradient.chunk(2, 1).into_iter().enumerate() {
-        close(told[block].mean_norm, norm(&values(half)), 1e-5);
-        close(told[block].sensitivity, expected[block], 1e-3);
+        let norm = norm(&values(half));
+        close(told[block].mean_norm, 2.0 * norm, 1e-5);
+        assert!((told[block].norm_variance / norm.powi(2) - 1.0).abs() < 1e-4, "{told:?}");
+        close(told[block].sensitivity, 2.0 * expected[block], 1e-3);
     }
 }
 
