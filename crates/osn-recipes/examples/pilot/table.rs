@@ -28,7 +28,7 @@ pub(crate) fn markdown(results: &Results, parts: &[String], seeds: (u64, u64)) -
     let arms: BTreeSet<&String> = medians.values().flat_map(BTreeMap::keys).collect();
     let mut rows: Vec<Row> = arms.into_iter().map(|arm| row(&medians, arm)).collect();
     rows.sort_by(|a, b| a.mean.total_cmp(&b.mean));
-    let names = medians.keys().map(|name| format!(" {name} |")).collect::<String>();
+    let names = medians.keys().map(String::as_str).collect::<Vec<_>>().join(" | ");
     let rule = "---|".repeat(medians.len() + 4);
     let lines: String = rows.iter().map(line).collect();
     let best = |arms: &BTreeMap<String, f64>| {
