@@ -221,7 +221,7 @@ fn the_rules_act_on_what_the_race_tells_them() {
     said("budget:interval=1,total_of_start=0.5", "share");
     said("gradient:interval=1,calibrate=2,band=0", "gradient");
     said("learned:interval=1", "held-out");
-    said("auto", "separation");
+    said("auto:interval=1", "separation");
 }
 
 #[test]
