@@ -70,10 +70,12 @@ impl Race {
         self.see_starts(measurements);
         let elapsed = step.saturating_sub(self.step);
         self.step = step;
+        let never_up = layers.iter().any(is_convolution);
         if let Some((separation, slope)) = self.hear(signals.adversarial.unwrap_or_default()) {
-            self.follow(separation, slope, elapsed as f64);
+            let most = if never_up { self.largest_growth(measurements) } else { MOST };
+            self.follow(separation, slope, elapsed as f64, most);
         }
-        self.decisions(layers)
+        self.decisions(never_up)
     }
 
     fn see_starts(&mut self, measurements: &[Measurement]) {
@@ -94,9 +96,17 @@ impl Race {
         Some((separation, log_slope.exp()))
     }
 
-    fn follow(&mut self, separation: f64, slope: f64, elapsed: f64) {
+    /// The factor from which on a cap holds no layer: letting go further would only be a way to wind
+    /// up.
+    fn largest_growth(&self, measurements: &[Measurement]) -> f64 {
+        let growth = |(start, now): (&Option<f64>, &Measurement)| Some(now.sigma / (*start)?);
+        let growths = self.starts.iter().zip(measurements).filter_map(growth);
+        growths.filter(|it| it.is_finite()).fold(START, f64::max).min(MOST)
+    }
+
+    fn follow(&mut self, separation: f64, slope: f64, elapsed: f64, most: f64) {
         let rate = rate(separation, slope);
-        self.factor = (self.factor * (elapsed * rate).exp()).clamp(LEAST, MOST);
+        self.factor = (self.factor * (elapsed * rate).exp()).clamp(LEAST, most);
         let is_at_limit = self.factor != self.decided && [LEAST, MOST].contains(&self.factor);
         if (self.factor / self.decided).ln().abs() < STEP && !is_at_limit {
             return;
@@ -107,9 +117,7 @@ impl Race {
             format!("{}: factor on σ at the start {from} to {to}", why(separation, slope));
     }
 
-    fn decisions(&self, layers: &[Layer]) -> Vec<Decision> {
-        let is_convolution = |layer: &Layer| matches!(layer.kind, Kind::Conv | Kind::ConvTranspose);
-        let never_up = layers.iter().any(is_convolution);
+    fn decisions(&self, never_up: bool) -> Vec<Decision> {
         let decide = |start: &Option<f64>| match start {
             None => {
                 Decision { action: Action::Off, reason: "no σ to start from: leave".to_owned() }
@@ -123,6 +131,10 @@ impl Race {
         };
         self.starts.iter().map(decide).collect()
     }
+}
+
+fn is_convolution(layer: &Layer) -> bool {
+    matches!(layer.kind, Kind::Conv | Kind::ConvTranspose)
 }
 
 fn smoothed(mean: &mut Option<f64>, value: f64) -> f64 {
@@ -208,6 +220,21 @@ mod tests {
         let caps = decider.decisions().iter().map(|it| it.action.scale(1.0, 0.1));
         assert!(caps.clone().all(|scale| scale == 1.0));
         assert_eq!(decider.decisions()[0].action.scale(1.0, 6.0), 0.5);
+    }
+
+    #[test]
+    fn a_cap_that_holds_nothing_does_not_wind_up() {
+        let mut decider = decider(&[2.0, 0.5], Kind::Conv);
+        for step in (10..5_000).step_by(10) {
+            decide(&mut decider, step, &[4.0, 0.6], &told(0.1, 0.1));
+        }
+        // The first layer has grown to twice its start; no cap above that would hold anything.
+        let target = decider.decisions()[0].action.target().unwrap();
+        assert!((3.9..=4.0).contains(&target), "{target}");
+        for step in (5_000..5_200).step_by(10) {
+            decide(&mut decider, step, &[4.0, 0.6], &told(1.0, 2.4));
+        }
+        assert!(decider.decisions()[0].action.scale(1.0, 4.0) < 0.9);
     }
 
     #[test]

@@ -40,7 +40,8 @@ use crate::{Action, Kind, Layer, Position, Select};
 ///
 /// In a fully connected discriminator every layer is normalized to its target, up or down. In one
 /// with convolutions it is capped there and never scaled up: on images scaling up lost to leaving
-/// alone, on points it won (`DESIGN.md` has both). A decision changes when `f` has moved by 2 %.
+/// alone, on points it won (`DESIGN.md` has both). There `f` stays at most the largest growth
+/// `σ_l/σ_l(0)`, or 1.5, since a cap above every σ holds nothing. A decision changes when `f` has moved by 2 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auto {
