@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::Task;
 use crate::run::{RunError, TrainRequest, apply_settings};
 
+/// Data was named where the environment makes them.
+#[derive(Debug, thiserror::Error)]
+#[error("control takes none; choose with --set environment=cartpole, acrobot or mountain_car")]
+struct NoData;
+
 /// Hyper-parameters of `control`. One step is one update of the Q-network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ControlConfig {
@@ -106,8 +111,7 @@ impl ControlConfig {
             }
         };
         if let Some(name) = &request.data {
-            // The environments are the data; `--set environment` chooses among them.
-            return Err(RunError::unknown_name("data", name, &[]));
+            return Err(RunError::Data { name: name.clone(), source: Box::new(NoData) });
         }
         let config = apply_settings(&preset, &request.settings)?;
         config.check()?;
