@@ -126,7 +126,7 @@ fn the_same_seed_gives_the_same_record_in_every_environment() {
 fn a_finished_run_leaves_a_complete_folder_with_the_second_to_last_layer_held() {
     let out = tempfile::tempdir().unwrap();
     let run = train(&request(out.path(), &[]));
-    assert_eq!(run.folder.file_name().unwrap(), "control-auto-s7");
+    assert_eq!(run.folder.file_name().unwrap(), "control-auto-task=control-s7");
     let description = RunFolder::open(&run.folder).unwrap().description().unwrap();
     assert_eq!(
         (description.status, description.data.as_str()),
@@ -185,7 +185,7 @@ fn reasons(decide: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_rules_act_on_returns_and_on_gradients() {
+fn the_rules_act_on_returns() {
     let said = |decide: &str, word: &str| {
         let reasons = reasons(decide);
         assert!(!reasons.is_empty(), "{decide} never acts");
@@ -196,7 +196,6 @@ fn the_rules_act_on_returns_and_on_gradients() {
         "patience:metric=return,lower_is_better=false,interval=1,every=1,patience=1,delta=100",
         "return",
     );
-    said("budget:interval=1", "sensitiv");
     said("random:dwell=1,interval=1", "lot");
 }
 
@@ -266,6 +265,16 @@ fn measuring_alone_changes_no_bit_of_the_training() {
 }
 
 #[test]
+fn gradients_reach_the_rules_that_ask_for_them() {
+    let seen = |decide| {
+        let learner = trained(Some(decide));
+        let report = learner.osn.as_ref().unwrap().report(&learner.network).unwrap();
+        report.iter().filter(|layer| layer.gradient.is_some_and(|it| it.mean_norm > 0.0)).count()
+    };
+    assert_eq!((seen("observe:interval=1"), seen("auto:task=control")), (3, 0));
+}
+
+#[test]
 fn the_target_has_the_effective_weights_as_its_own_and_stays_while_the_network_learns() {
     let mut learner = trained(Some("always"));
     let device = Device::flex();
@@ -314,7 +323,7 @@ fn a_memory_of_episodes_cut_off_still_expects_more() {
 
 #[test]
 fn a_short_training_beats_chance() {
-    let config = ControlConfig { hidden_sizes: vec![32, 32], ..ControlConfig::quick() };
+    let config = ControlConfig { hidden_sizes: vec![64, 64], ..ControlConfig::quick() };
     let device = Device::flex();
     let mut learner = Learner::new(&config, Some(rules("auto:task=control")), 1, &device).unwrap();
     let mut player = osn_recipes::control::Player::new(Task::Cartpole, 1, 0);
@@ -325,9 +334,9 @@ fn a_short_training_beats_chance() {
         returns.iter().sum::<f64>() / 20.0
     };
     let chance = player.recent_return().unwrap();
-    for step in 1..=1_000 {
+    for step in 1..=2_000 {
         let batch = replay.batch(1, 2, step, 64, &device);
-        learner.update(batch, 1e-3, &osn::Signals::new()).unwrap();
+        learner.update(batch, 3e-3, &osn::Signals::new()).unwrap();
         if step % 100 == 0 {
             learner.copy_to_target();
         }
