@@ -79,7 +79,11 @@ impl Replay {
 
 impl Batch {
     /// The transitions on a device.
-    #[expect(clippy::cast_possible_truncation, reason = "rewards are small numbers")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "rewards and actions are small numbers"
+    )]
     pub fn new(transitions: &[&Transition], device: &Device) -> Self {
         let column = |value: fn(&Transition) -> f32| {
             let values: Vec<f32> = transitions.iter().map(|it| value(it)).collect();
@@ -110,6 +114,8 @@ pub(super) fn rows<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn transition(number: u8) -> Transition {
@@ -143,7 +149,7 @@ mod tests {
             assert_eq!(next[2 * index], rewards[index] + 0.5);
             assert_eq!(goes_on[index] == 0.0, rewards[index] == 4.0);
         }
-        let drawn: std::collections::BTreeSet<u32> = rewards.iter().map(|&it| it as u32).collect();
+        let drawn: BTreeSet<u32> = rewards.iter().map(|it| it.to_bits()).collect();
         assert_eq!(drawn.len(), 8, "64 draws of 8 miss one with a chance of 2 in 1,000");
     }
 }
