@@ -212,10 +212,10 @@ fn batch(step: u64, device: &Device) -> Batch {
     let observation = |stream| noise(1, stream, step, 4);
     let transition = |index: u64| Transition {
         observation: observation(2 * index),
-        action: usize::from(index % 2 == 0),
+        action: usize::from(index.is_multiple_of(2)),
         reward: index as f64,
         next: observation(2 * index + 1),
-        terminated: index % 3 == 0,
+        terminated: index.is_multiple_of(3),
     };
     let transitions: Vec<Transition> = (0..8).map(transition).collect();
     Batch::new(&transitions.iter().collect::<Vec<_>>(), device)
