@@ -53,6 +53,21 @@ pub(crate) enum DecideCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say what stood for each layer of a run at a step, and why.
+    Why {
+        /// The run's folder.
+        #[arg(value_name = "RUN")]
+        run: PathBuf,
+        /// The step; the last one where it is left out.
+        #[arg(value_name = "STEP")]
+        step: Option<u64>,
+    },
+    /// Print the rule `random` that holds layers as much as a run did, as its control arm.
+    Like {
+        /// The run's folder.
+        #[arg(value_name = "RUN")]
+        run: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

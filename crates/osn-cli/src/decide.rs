@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use osn_core::{ParameterDoc, Rule, RuleDoc, ScopedRule};
 use osn_recipes::decide::Decide;
+use osn_recipes::run::{History, Turn, read_record};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -34,6 +35,40 @@ pub(crate) fn check(path: &Path) -> Result<ExitCode, Failure> {
     stdout::print(&lines.collect::<String>())?;
     eprintln!("A layer is decided by the last rule that selects it.");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints for each layer what stood at a step, since when, and why.
+pub(crate) fn why(run: &Path, step: Option<u64>) -> Result<ExitCode, Failure> {
+    let history = history(run)?;
+    let step = step.unwrap_or(history.steps());
+    let line = |(network, path, turn): (&str, &str, &Turn)| {
+        let Turn { step, to, reason } = turn;
+        format!("{network} {path}: {to} since step {step}, as {reason}\n")
+    };
+    stdout::print(&history.at(step).map(line).collect::<String>())?;
+    if step > history.steps() {
+        eprintln!("The run has {} steps; this is how it ended.", history.steps());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the text of `random` with the duty cycle and the dwell of a run.
+pub(crate) fn like(run: &Path) -> Result<ExitCode, Failure> {
+    let history = history(run)?;
+    let (Some(duty), Some(dwell)) = (history.duty(), history.dwell()) else {
+        let message = format!("{}: no decision in its record; take another run", run.display());
+        return Err(Failure::bad_input(message));
+    };
+    // Whole steps, and at least one, as the rule wants them.
+    let dwell = dwell.round().max(1.0);
+    stdout::print(&format!("random:duty={duty:.3},dwell={dwell}\n"))?;
+    eprintln!("Its target is 1 unless you add one: random:target=2,…");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn history(run: &Path) -> Result<History, Failure> {
+    let record = read_record(&run.join("record.jsonl")).map_err(Failure::bad_input)?;
+    Ok(History::of(&record.events))
 }
 
 fn understood(number: usize, entry: &ScopedRule) -> String {

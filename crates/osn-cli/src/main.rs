@@ -33,6 +33,16 @@ fn run() -> ExitCode {
     args::parse().and_then(execute).unwrap_or_else(|failure| failure.show())
 }
 
+fn explain(command: Option<DecideCommand>) -> Result<ExitCode, Failure> {
+    match command {
+        None => decide::list(false),
+        Some(DecideCommand::List { json }) => decide::list(json),
+        Some(DecideCommand::Check { file }) => decide::check(&file),
+        Some(DecideCommand::Why { run, step }) => decide::why(&run, step),
+        Some(DecideCommand::Like { run }) => decide::like(&run),
+    }
+}
+
 fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
     match command {
         None => train::run(&TrainArgs::default()),
@@ -40,11 +50,7 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Normalize(args)) => normalize::run(&args),
-        Some(Command::Decide { command: None }) => decide::list(false),
-        Some(Command::Decide { command: Some(DecideCommand::List { json }) }) => decide::list(json),
-        Some(Command::Decide { command: Some(DecideCommand::Check { file }) }) => {
-            decide::check(&file)
-        }
+        Some(Command::Decide { command }) => explain(command),
         Some(Command::Data { command: None | Some(DataCommand::List) }) => data::list(),
     }
 }

@@ -257,3 +257,24 @@ fn wait_for_the_record(out: &Path) -> PathBuf {
     }
     panic!("no record after two minutes");
 }
+
+#[test]
+fn a_run_says_what_stood_at_a_step_and_what_random_is_like_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let decision = |step: u64, to: &str| {
+        format!(
+            "{{\"event\":\"decision\",\"step\":{step},\"network\":\"discriminator\",\"path\":\"w\",\
+             \"from\":\"off\",\"to\":\"{to}\",\"reason\":\"σ {step}\"}}\n"
+        )
+    };
+    let record = [decision(0, "off"), decision(30, "hard cap at 1"), decision(120, "off")].concat();
+    std::fs::write(folder.path().join("record.jsonl"), record).unwrap();
+    let run = folder.path().to_str().unwrap();
+    osn(&["decide", "why", run, "60"])
+        .assert()
+        .success()
+        .stdout("discriminator w: hard cap at 1 since step 30, as σ 30\n");
+    // Held for 90 of 120 steps, in stretches of 30 and 90.
+    osn(&["decide", "like", run]).assert().success().stdout("random:duty=0.750,dwell=60\n");
+    refuses(&["decide", "why", "nowhere"], &["nowhere", "record.jsonl"]);
+}

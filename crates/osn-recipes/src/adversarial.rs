@@ -12,8 +12,6 @@ pub struct Watch {
     race: Sum,
     /// The mean slope at generated samples, `[1]`.
     slope: Sum,
-    /// The mean square distance of two real samples, `[1]`.
-    square_distance: Sum,
     /// The mean sign of D at real samples that it does not train on, `[1]`.
     held_out_sign: Sum,
 }
@@ -28,13 +26,6 @@ impl Watch {
     /// Sums what is needed and nothing else.
     pub fn new(needs: Needs) -> Self {
         Self { needs, ..Self::default() }
-    }
-
-    /// Real samples, the first axis the batch, of at least 2.
-    pub fn see_real<const D: usize>(&mut self, samples: &Tensor<D>) {
-        if self.needs.slope {
-            self.square_distance.add(square_distance(samples.clone().without_autodiff()));
-        }
     }
 
     /// Logits of real samples, then of as many generated ones, `[2·batch, 1]`.
@@ -79,7 +70,6 @@ impl Watch {
             real_sign: at(1),
             held_out_sign: first(&mut self.held_out_sign),
             slope: first(&mut self.slope),
-            spread: first(&mut self.square_distance).map(f64::sqrt),
         }
     }
 }
@@ -125,11 +115,6 @@ fn race(logits: Tensor<2>) -> Tensor<1> {
     let [real, fake] = halves(logits);
     let separation = (real.clone() - fake.transpose()).sign().mean();
     Tensor::cat(vec![separation, real.sign().mean()], 0)
-}
-
-/// `E‖x − x′‖²` over pairs of different samples, which is twice the sum of their variances.
-fn square_distance<const D: usize>(samples: Tensor<D>) -> Tensor<1> {
-    samples.flatten::<2>(1, D - 1).var(0).sum() * 2.0
 }
 
 /// `E‖∇ₓD‖`: the loss is a mean, so each sample's gradient is that of D divided by the batch.

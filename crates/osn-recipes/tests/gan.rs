@@ -126,7 +126,7 @@ fn numbers_gone_bad_end_the_run_by_name() {
     assert!(matches!(what, NonFinite::Loss(_) | NonFinite::Layer(_)));
     assert!(*step <= 3, "{error}");
     assert!(!error.is_bad_input());
-    let folder = RunFolder::open(&out.path().join("gan-always-s7")).unwrap();
+    let folder = RunFolder::open(&out.path().join("gan-auto-s7")).unwrap();
     let description = folder.description().unwrap();
     assert_eq!(description.status, RunStatus::Failed);
     assert_eq!(description.error, Some(error.to_string()));
@@ -218,6 +218,10 @@ fn the_rules_act_on_what_the_race_tells_them() {
     said("random:dwell=1,interval=1", "lot");
     said("bandit:interval=1", "frechet");
     said("patience:interval=1,every=1,patience=1,delta=100", "frechet");
+    said("budget:interval=1,total_of_start=0.5", "share");
+    said("gradient:interval=1,calibrate=2,band=0", "gradient");
+    said("learned:interval=1", "held-out");
+    said("auto:interval=1", "separation");
 }
 
 #[test]

@@ -16,9 +16,9 @@ const SLOPE_GAIN: f64 = 0.01;
 /// A discriminator of a separation below this is held too tightly, and let go at this rate.
 const TOO_LOW: f64 = 0.35;
 const LET_GO: f64 = 0.1;
-/// One above this is ahead; it is held tighter at this rate, unless it is flatter than this already.
-const TOO_HIGH: f64 = 0.85;
-const TIGHTEN: f64 = 0.13;
+/// One above this is certain; it is held tighter at this rate, unless it is flatter than this already.
+const TOO_HIGH: f64 = 0.95;
+const TIGHTEN: f64 = 0.2;
 const FLAT: f64 = 0.5;
 /// The part of the old mean in the new one, of the separation and of the slope.
 const SMOOTHING: f64 = 0.8;

@@ -33,8 +33,8 @@ use crate::{Action, Kind, Layer, Position, Select};
 /// ```text
 /// d = −0.01·clamp(ln(g/2.4), ±1)                        a steep discriminator is held tighter
 /// s < 0.35:  d ← max(d, 0.1·(0.35 − s))                 one that tells nothing apart is let go
-/// s > 0.85:  d ← min(d, 0)                              one that is certain is not let go,
-///            and where g > 0.5, min(d, −0.13·(s − 0.85)) and is held tighter while it is not flat
+/// s > 0.95:  d ← min(d, 0)                              one that is certain is not let go,
+///            and where g > 0.5, min(d, −0.2·(s − 0.95))  and is held tighter while it is not flat
 /// ln f ← clamp(ln f + Δ·d, ln 0.2, ln 8)
 /// ```
 ///

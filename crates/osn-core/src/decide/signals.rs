@@ -41,9 +41,6 @@ pub struct Adversarial {
     pub held_out_sign: Option<f64>,
     /// `E‖∇ₓD‖` at generated samples, in D's output a unit of x.
     pub slope: Option<f64>,
-    /// The root mean square distance of two real samples, in units of x: what a slope is to be
-    /// compared with.
-    pub spread: Option<f64>,
 }
 
 /// What a rule looks at besides σ, so that a loop need not measure what nobody asks for.

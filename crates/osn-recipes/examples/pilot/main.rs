@@ -2,11 +2,14 @@
 //! another, on which the rule `auto` was found and is judged.
 //!
 //! ```text
-//! cargo run --release -p osn-recipes --example pilot -- run --task ring --seeds 1-5 --out pilot.jsonl
+//! cargo run --release -p osn-recipes --example pilot -- run --regimes ring --seeds 1-5 --out pilot.jsonl
 //! cargo run --release -p osn-recipes --example pilot -- table pilot.jsonl
 //! ```
 //!
 //! A run that the file has already is not done again, so a grid can be stopped and goes on.
+
+#![expect(clippy::print_stdout, reason = "this program prints its table")]
+#![expect(clippy::print_stderr, reason = "this program reports its progress")]
 
 mod energy;
 mod images;
@@ -96,17 +99,17 @@ fn seeds(text: &str) -> Result<(u64, u64), String> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     match Command::parse().action {
-        Action::Run(run) => train_grid(&run),
+        Action::Run(run) => train_grid(&run)?,
         Action::Table { file, regimes, seeds } => {
-            table::print(&Results::read(&file)?, &regimes, seeds)
+            print!("{}", table::markdown(&Results::read(&file)?, &regimes, seeds));
         }
         Action::Regimes => {
-            regimes::all()
-                .iter()
-                .for_each(|regime| println!("{:24} {}", regime.name, regime.about));
-            Ok(())
+            for regime in regimes::all() {
+                println!("{:18} {}", regime.name, regime.about);
+            }
         }
     }
+    Ok(())
 }
 
 fn train_grid(run: &Run) -> Result<(), Box<dyn Error>> {

@@ -52,7 +52,6 @@ impl Trace {
         self.put("separation", seen.separation);
         self.put("real_sign", seen.real_sign);
         self.put("slope", seen.slope);
-        self.put("spread", seen.spread);
     }
 
     pub(crate) fn target(&mut self, target: f64) {

@@ -1,45 +1,49 @@
-//! How far each arm is from the best static one.
+//! How far each arm is from the best static one, as a table in Markdown.
 
-use std::collections::BTreeMap;
-use std::error::Error;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::STATIC_ARMS;
 use crate::results::Results;
 
-/// The median score of each arm in each regime.
+/// Scores by regime and arm: medians over the seeds.
 type Medians = BTreeMap<String, BTreeMap<String, f64>>;
 
-/// Prints for each arm and regime the ratio of its median score to the best static arm's, the
-/// geometric mean and the worst over the regimes, and the worst regret: the gap as a part of the
-/// spread of the static arms.
-pub(crate) fn print(
-    results: &Results,
-    parts: &[String],
-    seeds: (u64, u64),
-) -> Result<(), Box<dyn Error>> {
-    let medians = medians(results, parts, seeds);
-    let regimes: Vec<&String> = medians.keys().collect();
-    print!("{:78}", "arm");
-    regimes.iter().for_each(|regime| print!(" {:>9.9}", regime.replace('/', " ")));
-    println!(" {:>7} {:>7} {:>7}", "mean", "worst", "regret");
-    let mut rows: Vec<(f64, String)> =
-        arms(&medians).into_iter().filter_map(|arm| row(&medians, &arm)).collect();
-    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    rows.iter().for_each(|(_, row)| println!("{row}"));
-    print!("{:78}", "best static score");
-    medians.values().for_each(|arms| print!(" {:>9.3}", best(arms)));
-    println!();
-    print!("{:78}", "its arm");
-    medians.values().for_each(|arms| print!(" {:>9}", short(&best_arm(arms))));
-    println!();
-    Ok(())
+/// One arm beside the best static one of each regime.
+struct Row {
+    arm: String,
+    /// Its score over the best static one's, regime by regime; nothing where it did not run.
+    ratios: Vec<Option<f64>>,
+    /// The geometric mean of the ratios, and the largest.
+    mean: f64,
+    worst: f64,
+    /// The largest gap to the best static arm, as a part of the spread of the static arms.
+    regret: f64,
 }
 
-fn short(arm: &str) -> String {
-    arm.replace("always:target=", "a")
-        .replace("static:position=", "")
-        .replace("target=", "")
-        .replace("always", "a1")
+/// A row for each arm, the best mean first, and the best static arm of each regime.
+///
+/// Only regimes whose name contains one of `parts`, and seeds from the first to the last.
+pub(crate) fn markdown(results: &Results, parts: &[String], seeds: (u64, u64)) -> String {
+    let medians = medians(results, parts, seeds);
+    let arms: BTreeSet<&String> = medians.values().flat_map(BTreeMap::keys).collect();
+    let mut rows: Vec<Row> = arms.into_iter().map(|arm| row(&medians, arm)).collect();
+    rows.sort_by(|a, b| a.mean.total_cmp(&b.mean));
+    let names = medians.keys().map(String::as_str).collect::<Vec<_>>().join(" | ");
+    let rule = "---|".repeat(medians.len() + 4);
+    let lines: String = rows.iter().map(line).collect();
+    let best = |arms: &BTreeMap<String, f64>| {
+        best(arms).map_or(String::from(" – |"), |(arm, score)| format!(" {arm}: {score:.3} |"))
+    };
+    let best: String = medians.values().map(best).collect();
+    format!("| arm | {names} | mean | worst | regret |\n|{rule}\n{lines}| *best* |{best} | | |\n")
+}
+
+fn line(row: &Row) -> String {
+    let ratio =
+        |ratio: &Option<f64>| ratio.map_or(String::from(" – |"), |it| format!(" {it:.2} |"));
+    let ratios: String = row.ratios.iter().map(ratio).collect();
+    let Row { arm, mean, worst, regret, .. } = row;
+    format!("| `{arm}` |{ratios} {mean:.2} | {worst:.2} | {regret:.2} |\n")
 }
 
 fn medians(results: &Results, parts: &[String], (first, last): (u64, u64)) -> Medians {
@@ -51,68 +55,39 @@ fn medians(results: &Results, parts: &[String], (first, last): (u64, u64)) -> Me
             arms.entry(key.arm.clone()).or_default().push(outcome.score);
         }
     }
-    let median_of = |arms: BTreeMap<String, Vec<f64>>| {
+    let of_regime = |arms: BTreeMap<String, Vec<f64>>| {
         arms.into_iter().map(|(arm, scores)| (arm, median(scores))).collect()
     };
-    scores.into_iter().map(|(regime, arms)| (regime, median_of(arms))).collect()
+    scores.into_iter().map(|(regime, arms)| (regime, of_regime(arms))).collect()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 {
-        values[middle]
-    } else {
-        f64::midpoint(values[middle - 1], values[middle])
-    }
+    let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+    f64::midpoint(low, high)
 }
 
-fn arms(medians: &Medians) -> Vec<String> {
-    let all: std::collections::BTreeSet<String> =
-        medians.values().flat_map(|arms| arms.keys().cloned()).collect();
-    all.into_iter().collect()
+fn row(medians: &Medians, arm: &str) -> Row {
+    let ratio = |arms: &BTreeMap<String, f64>| Some(arms.get(arm)? / best(arms)?.1);
+    let ratios: Vec<Option<f64>> = medians.values().map(ratio).collect();
+    let known: Vec<f64> = ratios.iter().copied().flatten().collect();
+    let mean = (known.iter().map(|it| it.ln()).sum::<f64>() / known.len() as f64).exp();
+    let worst = known.iter().copied().fold(f64::NAN, f64::max);
+    let regrets = medians.values().filter_map(|arms| regret(arms, arm));
+    Row { arm: arm.to_owned(), mean, worst, regret: regrets.fold(f64::NAN, f64::max), ratios }
 }
 
-fn static_scores(arms: &BTreeMap<String, f64>) -> impl Iterator<Item = (&String, f64)> {
-    let is_static = |arm: &&String| STATIC_ARMS.contains(&arm.as_str());
-    arms.keys().filter(is_static).map(|arm| (arm, arms[arm]))
+fn regret(arms: &BTreeMap<String, f64>, arm: &str) -> Option<f64> {
+    let best = best(arms)?.1;
+    let worst = static_scores(arms).map(|(_, score)| score).fold(best, f64::max);
+    Some((arms.get(arm)? - best) / (worst - best))
 }
 
-fn best(arms: &BTreeMap<String, f64>) -> f64 {
-    static_scores(arms)
-        .map(|(_, score)| score)
-        .filter(|it| it.is_finite())
-        .fold(f64::INFINITY, f64::min)
+fn best(arms: &BTreeMap<String, f64>) -> Option<(&str, f64)> {
+    static_scores(arms).min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-fn best_arm(arms: &BTreeMap<String, f64>) -> String {
-    static_scores(arms)
-        .min_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(arm, _)| arm.clone())
-        .unwrap_or_default()
-}
-
-fn worst(arms: &BTreeMap<String, f64>) -> f64 {
-    static_scores(arms).map(|(_, score)| score).filter(|it| it.is_finite()).fold(0.0, f64::max)
-}
-
-/// One arm's row, with what rows are sorted by.
-fn row(medians: &Medians, arm: &str) -> Option<(f64, String)> {
-    let mut text = format!("{arm:78.78}");
-    let (mut logs, mut regrets) = (Vec::new(), Vec::new());
-    for arms in medians.values() {
-        match arms.get(arm) {
-            Some(score) => {
-                let ratio = score / best(arms);
-                logs.push(ratio.ln());
-                regrets.push((score - best(arms)) / (worst(arms) - best(arms)));
-                text += &format!(" {ratio:>9.2}");
-            }
-            None => text += &format!(" {:>9}", "-"),
-        }
-    }
-    let mean = (logs.iter().sum::<f64>() / logs.len() as f64).exp();
-    let largest = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    text += &format!(" {mean:>7.2} {:>7.2} {:>7.2}", largest(&logs).exp(), largest(&regrets));
-    Some((mean, text))
+fn static_scores(arms: &BTreeMap<String, f64>) -> impl Iterator<Item = (&str, f64)> {
+    let is_static = |(arm, _): &(&String, &f64)| STATIC_ARMS.contains(&arm.as_str());
+    arms.iter().filter(is_static).map(|(arm, score)| (arm.as_str(), *score))
 }

@@ -184,7 +184,6 @@ impl<'a> Gan<'a> {
         let indices = self.sampler.batch_indices(update, self.config.batch);
         let real = self.tensor(self.train.batch(&indices), self.train.size);
         let fake = self.generate(1, update, self.config.batch).detach();
-        self.watch.see_real(&real);
         let logits = self.discriminator.discriminate(Tensor::cat(vec![real, fake], 0));
         let [real, fake] = halves(logits.clone());
         let loss = relu(real.neg() + 1.0).mean() + relu(fake + 1.0).mean();

@@ -17,7 +17,7 @@ pub const DOC: RecipeDoc = RecipeDoc {
     name: "gan",
     about: "unconditional image generation, hinge loss, SN-GAN style",
     presets: &["quick", "standard"],
-    decides: &["always", "cap", "never", "static"],
+    decides: &["auto", "always", "cap", "never", "static"],
 };
 
 /// Trains the recipe as asked.

@@ -102,7 +102,6 @@ impl Players {
         latents: Tensor<2>,
         signals: &Signals,
     ) -> Result<Discriminated, StepError> {
-        self.watch.see_real(&real);
         let (logits, loss) = self.discriminate(real, latents);
         self.watch.see_logits(&logits);
         self.update_discriminator(loss.backward(), signals)?;

@@ -8,6 +8,7 @@
 mod description;
 mod error;
 mod folder;
+mod history;
 mod observer;
 mod record;
 mod request;
@@ -20,6 +21,7 @@ pub use description::{
 };
 pub use error::{NonFinite, RunError};
 pub use folder::{FolderError, RunFolder};
+pub use history::{History, Turn};
 pub use observer::{DecisionNote, Evaluation, LayerStatus, Observer, Progress, RunStart, Silent};
 pub use record::{Event, Metrics, Record, RecordError, RecordWriter, parse_record, read_record};
 pub use request::{RecipeDoc, RunSummary, TrainRequest};
