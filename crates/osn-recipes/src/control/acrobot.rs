@@ -123,6 +123,14 @@ mod tests {
     }
 
     #[test]
+    fn a_straight_acrobot_is_up_from_a_third_of_a_turn_on() {
+        // Its tip is −2·cos θ₁ above the fixed point, which is 1 at 120 degrees.
+        let is_up =
+            |degrees: f64| Acrobot::starting_at([degrees.to_radians(), 0.0, 0.0, 0.0]).is_up();
+        assert_eq!([119.0, 121.0, 239.0, 241.0].map(is_up), [false, true, true, false]);
+    }
+
+    #[test]
     fn without_torque_hanging_still_stays_so() {
         let mut acrobot = Acrobot::starting_at([0.0; 4]);
         (0..50).for_each(|_| _ = acrobot.step(1));

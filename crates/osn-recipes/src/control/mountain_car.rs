@@ -71,6 +71,12 @@ mod tests {
     }
 
     #[test]
+    fn the_goal_is_half_way_up_the_positive_side() {
+        let ends = |x: f64| MountainCar::starting_at([x, 0.05]).step(2).terminated;
+        assert_eq!([0.44, 0.46].map(ends), [false, true]);
+    }
+
+    #[test]
     fn the_wall_stops_the_car() {
         let mut car = MountainCar::starting_at([-1.19, -0.05]);
         car.step(0);
