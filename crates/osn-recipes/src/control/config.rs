@@ -65,7 +65,7 @@ pub struct ControlConfig {
 }
 
 impl ControlConfig {
-    /// One to two minutes on two cores.
+    /// Two to three minutes on two cores.
     pub fn quick() -> Self {
         Self {
             environment: Task::Cartpole,
