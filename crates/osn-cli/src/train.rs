@@ -109,6 +109,11 @@ fn scores(summary: &RunSummary) -> String {
     if summary.metrics.is_empty() {
         return String::new();
     }
+    // Returns have no real data to be compared with.
+    if summary.floor.is_empty() {
+        let row = |(name, value): (&String, &f64)| format!("  {name:13}{:>9}\n", short(*value));
+        return summary.metrics.iter().map(row).collect();
+    }
     let row = |(name, value): (&String, &f64)| {
         let floor = summary.floor.get(name).map_or_else(|| "–".to_owned(), |floor| short(*floor));
         format!("  {name:12}{:>10}  {floor:>18}\n", short(*value))

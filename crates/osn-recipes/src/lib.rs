@@ -1,6 +1,7 @@
 //! Trains one experiment from one config and writes one run record.
 
 pub mod adversarial;
+pub mod control;
 pub mod data;
 pub mod decide;
 pub mod ema;
@@ -17,7 +18,8 @@ use crate::decide::Decide;
 use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
 
 /// The recipes, the default first.
-const RECIPES: &[Recipe] = &[Recipe { doc: gan::DOC, run: gan::run }];
+const RECIPES: &[Recipe] =
+    &[Recipe { doc: gan::DOC, run: gan::run }, Recipe { doc: control::DOC, run: control::run }];
 
 /// The devices that this build can train on, the default first.
 pub const DEVICES: &[&str] = &[

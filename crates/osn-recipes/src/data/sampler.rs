@@ -9,6 +9,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 const PERMUTATION: u64 = 0x7065_726d; // "perm"
 const NOISE: u64 = 0x6e6f_6973; // "nois"
+const UNIFORM: u64 = 0x756e_6966; // "unif"
 
 /// Draws batches that visit every image once an epoch, in an order of its own for each epoch.
 ///
@@ -78,6 +79,23 @@ pub fn noise(seed: u64, stream: u64, step: u64, count: usize) -> Vec<f32> {
     }
     values.truncate(count);
     values
+}
+
+/// Numbers uniform in [0, 1) for one use at one step; `stream` and `step` as in [`noise`].
+pub fn uniforms<const N: usize>(seed: u64, stream: u64, step: u64) -> [f64; N] {
+    let mut generator = generator(UNIFORM, seed, stream, step);
+    std::array::from_fn(|_| uniform(&mut generator))
+}
+
+/// Places in `0..bound` for one use at one step, drawn without bias and with repetition.
+///
+/// # Panics
+///
+/// If `bound` is zero.
+pub fn indices(seed: u64, stream: u64, step: u64, bound: usize, count: usize) -> Vec<usize> {
+    assert!(bound > 0, "cannot draw from nothing");
+    let mut generator = generator(UNIFORM, seed, stream, step);
+    (0..count).map(|_| below(&mut generator, bound)).collect()
 }
 
 fn generator(purpose: u64, seed: u64, stream: u64, nonce: u64) -> ChaCha8Rng {

@@ -1,0 +1,217 @@
+//! Every hyper-parameter of the recipe, with where it comes from.
+
+use serde::{Deserialize, Serialize};
+
+use super::Task;
+use crate::run::{RunError, TrainRequest, apply_settings};
+
+/// Data was named where the environment makes them.
+#[derive(Debug, thiserror::Error)]
+#[error("control takes none; choose with --set environment=cartpole, acrobot or mountain_car")]
+struct NoData;
+
+/// Hyper-parameters of `control`. One step is one update of the Q-network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ControlConfig {
+    /// What to act in: `cartpole`, `acrobot` or `mountain_car`.
+    pub environment: Task,
+    /// Units of each hidden layer, from the observation on. Mnih et al. 2015 end in one of 512 behind
+    /// convolutions; two of 128 are plenty for six numbers.
+    pub hidden_sizes: Vec<usize>,
+    /// Updates of the Q-network.
+    pub steps: u64,
+    /// Actions between two updates (Mnih et al. 2015: 4). Fresh experience is cheap here, and corrects
+    /// values that have run away.
+    pub actions_per_step: u64,
+    /// Random actions before the first update, to fill the memory.
+    pub random_actions: u64,
+    /// Transitions remembered; the oldest give way (Mnih et al. 2015: 1,000,000 on Atari).
+    pub memory: usize,
+    /// Transitions in a batch (Mnih et al. 2015: 32).
+    pub batch_size: usize,
+    /// What a reward one action later is worth, γ (Mnih et al. 2015: 0.99).
+    pub discount: f64,
+    /// Updates between two copies to the target network (Mnih et al. 2015: 10,000 on Atari).
+    pub target_every: u64,
+    /// Learning rate at the first update; it falls linearly.
+    pub learning_rate: f64,
+    /// Part of the learning rate that is left at the last update; 1 keeps it.
+    pub learning_rate_end: f64,
+    /// Adam's β₁ (Kingma and Ba 2015: 0.9).
+    pub beta_1: f32,
+    /// Adam's β₂ (Kingma and Ba 2015: 0.999).
+    pub beta_2: f32,
+    /// Adam's ε (Kingma and Ba 2015: 1e-8; Rainbow, Hessel et al. 2018: 1.5e-4). Gogianu et al. 2021 vary
+    /// it from 1e-4 to 1e-2 beside the learning rate.
+    pub epsilon: f32,
+    /// Where the Huber loss turns from a parabola to lines. Mnih et al. 2015 clip the error at 1, with
+    /// rewards clipped to 1 too; here values are near 100, and with 1 the rare transition that ends an
+    /// episode weighs too little against the many that do not (see `README.md`).
+    pub huber_delta: f32,
+    /// Part of actions that are random, at the first update (Mnih et al. 2015: 1).
+    pub explore_start: f64,
+    /// The same from `explore_steps` on (Mnih et al. 2015: 0.1).
+    pub explore_end: f64,
+    /// Updates over which the part of random actions falls linearly.
+    pub explore_steps: u64,
+    /// Steps between two log lines and two read-backs of σ.
+    pub log_every: u64,
+    /// Steps between two evaluations of the greedy policy.
+    pub eval_every: u64,
+    /// Episodes of an evaluation while training.
+    pub eval_episodes: usize,
+    /// Episodes of the evaluation at the end.
+    pub final_episodes: usize,
+}
+
+impl ControlConfig {
+    /// Two to three minutes on two cores.
+    pub fn quick() -> Self {
+        Self {
+            environment: Task::Cartpole,
+            hidden_sizes: vec![128, 128],
+            steps: 40_000,
+            actions_per_step: 8,
+            random_actions: 5_000,
+            memory: 50_000,
+            batch_size: 64,
+            discount: 0.99,
+            target_every: 100,
+            learning_rate: 1e-3,
+            learning_rate_end: 0.0,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            huber_delta: 100.0,
+            explore_start: 1.0,
+            explore_end: 0.05,
+            explore_steps: 10_000,
+            log_every: 100,
+            eval_every: 2_000,
+            eval_episodes: 20,
+            final_episodes: 100,
+        }
+    }
+
+    /// Four times the updates of a wider network: the setting for comparisons.
+    pub fn standard() -> Self {
+        Self {
+            hidden_sizes: vec![256, 256],
+            steps: 160_000,
+            memory: 200_000,
+            explore_steps: 40_000,
+            eval_every: 8_000,
+            ..Self::quick()
+        }
+    }
+
+    /// The preset that was asked for, with the settings that were asked for.
+    pub(super) fn resolve(request: &TrainRequest) -> Result<Self, RunError> {
+        let preset = match request.preset.as_deref() {
+            None | Some("quick") => Self::quick(),
+            Some("standard") => Self::standard(),
+            Some(name) => {
+                return Err(RunError::unknown_name("preset", name, super::DOC.presets));
+            }
+        };
+        if let Some(name) = &request.data {
+            return Err(RunError::Data { name: name.clone(), source: Box::new(NoData) });
+        }
+        let config = apply_settings(&preset, &request.settings)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The learning rate of the update `step`, counted from 1.
+    pub(super) fn learning_rate_at(&self, step: u64) -> f64 {
+        let left = between(1.0, self.learning_rate_end, step - 1, self.steps);
+        self.learning_rate * left
+    }
+
+    /// The part of random actions before the update `step`, counted from 1.
+    pub(super) fn exploration_at(&self, step: u64) -> f64 {
+        between(self.explore_start, self.explore_end, step - 1, self.explore_steps)
+    }
+
+    fn check(&self) -> Result<(), RunError> {
+        let positive = [
+            ("steps", self.steps),
+            ("actions_per_step", self.actions_per_step),
+            ("random_actions", self.random_actions),
+            ("memory", self.memory as u64),
+            ("target_every", self.target_every),
+            ("log_every", self.log_every),
+            ("eval_every", self.eval_every),
+            ("eval_episodes", self.eval_episodes as u64),
+            ("final_episodes", self.final_episodes as u64),
+        ];
+        for (key, value) in positive {
+            ensure(key, value >= 1, || format!("must be at least 1, not {value}"))?;
+        }
+        ensure("batch_size", self.batch_size >= 2, || {
+            format!("must be at least 2, not {}", self.batch_size)
+        })?;
+        ensure("hidden_sizes", !self.hidden_sizes.contains(&0), || {
+            format!("must be at least 1 each, not {:?}", self.hidden_sizes)
+        })?;
+        self.check_rates()
+    }
+
+    fn check_rates(&self) -> Result<(), RunError> {
+        for (key, value) in
+            [("learning_rate", self.learning_rate), ("huber_delta", f64::from(self.huber_delta))]
+        {
+            ensure(key, value.is_finite() && value > 0.0, || {
+                format!("must be above 0, not {value}")
+            })?;
+        }
+        for (key, value) in [("beta_1", self.beta_1), ("beta_2", self.beta_2)] {
+            ensure(key, (0.0..1.0).contains(&value), || {
+                format!("must be from 0 to below 1, not {value}")
+            })?;
+        }
+        let parts = [
+            ("discount", self.discount),
+            ("learning_rate_end", self.learning_rate_end),
+            ("explore_start", self.explore_start),
+            ("explore_end", self.explore_end),
+        ];
+        for (key, value) in parts {
+            ensure(key, (0.0..=1.0).contains(&value), || {
+                format!("must be from 0 to 1, not {value}")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// On the line from `first` at 0 to `last` at `count`, and `last` from there on.
+fn between(first: f64, last: f64, index: u64, count: u64) -> f64 {
+    let part = if index < count { index as f64 / count as f64 } else { 1.0 };
+    first + (last - first) * part
+}
+
+fn ensure(key: &str, holds: bool, problem: impl Fn() -> String) -> Result<(), RunError> {
+    if holds { Ok(()) } else { Err(RunError::Config { key: key.to_owned(), problem: problem() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exploration_falls_to_its_end_and_stays_and_the_learning_rate_falls_to_the_last_update() {
+        let config = ControlConfig {
+            steps: 100,
+            learning_rate: 2.0,
+            learning_rate_end: 0.5,
+            explore_start: 1.0,
+            explore_end: 0.2,
+            explore_steps: 10,
+            ..ControlConfig::quick()
+        };
+        let explored = [1, 6, 11, 100].map(|step| config.exploration_at(step));
+        assert_eq!(explored, [1.0, 0.6, 0.2, 0.2]);
+        assert_eq!([1, 51].map(|step| config.learning_rate_at(step)), [2.0, 1.5]);
+    }
+}

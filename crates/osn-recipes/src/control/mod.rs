@@ -1,0 +1,43 @@
+//! Deep Q-learning on small control tasks: a double DQN (Mnih et al. 2015; van Hasselt et al. 2016)
+//! whose Q-network osn watches.
+
+mod acrobot;
+mod cart_pole;
+mod config;
+mod environment;
+mod learner;
+mod model;
+mod mountain_car;
+mod play;
+mod replay;
+mod train;
+
+pub use acrobot::Acrobot;
+pub use cart_pole::CartPole;
+pub use config::ControlConfig;
+pub use environment::{Environment, Outcome, Task};
+pub use learner::{Learned, Learner};
+pub use model::QNetwork;
+pub use mountain_car::MountainCar;
+pub use play::{Player, returns};
+pub use replay::{Batch, Replay, Transition};
+
+use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
+
+/// What `--help` says of this recipe.
+pub const DOC: RecipeDoc = RecipeDoc {
+    name: "control",
+    about: "deep Q-learning on CartPole, Acrobot and MountainCar",
+    presets: &["quick", "standard"],
+    decides: &["auto:task=control", "static", "lr_over_sigma", "cap", "always", "never"],
+};
+
+/// Trains the recipe as asked.
+///
+/// # Errors
+///
+/// [`RunError`]: bad input before the start, or what ended the run.
+pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
+    let config = ControlConfig::resolve(request)?;
+    train::train(request, &config, observer)
+}
