@@ -206,12 +206,12 @@ mod tests {
             learning_rate: 2.0,
             learning_rate_end: 0.5,
             explore_start: 1.0,
-            explore_end: 0.2,
+            explore_end: 0.25,
             explore_steps: 10,
             ..ControlConfig::quick()
         };
         let explored = [1, 6, 11, 100].map(|step| config.exploration_at(step));
-        assert_eq!(explored, [1.0, 0.6, 0.2, 0.2]);
+        assert_eq!(explored, [1.0, 0.625, 0.25, 0.25]);
         assert_eq!([1, 51].map(|step| config.learning_rate_at(step)), [2.0, 1.5]);
     }
 }
