@@ -152,25 +152,34 @@ fn score_name(name: &str) -> (String, Option<bool>) {
         "recall" => ("Recall", Some(false)),
         "density" => ("Density", Some(false)),
         "coverage" => ("Coverage", Some(false)),
+        "return" => ("Return", Some(false)),
+        "recent_return" => ("Return while learning", Some(false)),
+        "worst_return" => ("Worst return", Some(false)),
+        "area" => ("Area under the returns", Some(false)),
         other => (other, None),
     };
     (label.to_owned(), less_is_better)
 }
 
 fn scores_table(run: &RunRecord) -> Markup {
+    // A return has no floor, and nothing is drawn that could be compared with real data.
+    let has_floor = !run.floor.is_empty();
     html! {
         @if !run.scores.is_empty() {
             div.scores {
                 h2 { "Scores" }
                 table {
-                    thead { tr { th { "Score" } th.n { "Final" } th.n { "Mean over the run" } th.n { "Real against real" } } }
+                    thead { tr {
+                        th { "Score" } th.n { "Final" } th.n { "Mean over the run" }
+                        @if has_floor { th.n { "Real against real" } }
+                    } }
                     tbody { @for series in &run.scores { (score_row(run, series)) } }
                 }
-                p.note {
+                @if has_floor { p.note {
                     "The last column is what real images score against other real images: the mark to "
                     "compare with. Distances are taken in the features of this project's own small "
                     "network and do not compare with anyone else's."
-                }
+                } }
             }
         }
     }
@@ -184,7 +193,9 @@ fn score_row(run: &RunRecord, series: &Series) -> Markup {
             td { (label) (arrow) }
             td.n { b { (short(series.last())) } }
             td.n { (short(series.mean_over_steps())) }
-            td.n { (run.floor.get(&series.name).map_or("–".into(), |floor| short(*floor))) }
+            @if !run.floor.is_empty() {
+                td.n { (run.floor.get(&series.name).map_or("–".into(), |floor| short(*floor))) }
+            }
         }
     }
 }
@@ -196,7 +207,7 @@ fn score_curves(run: &RunRecord) -> Markup {
         @if has_curve {
             section {
                 h2 { "Scores over the steps" }
-                p.note { "Dashed: real against real." }
+                @if !run.floor.is_empty() { p.note { "Dashed: real against real." } }
                 div.grid { @for series in &run.scores { (score_curve(run, series)) } }
             }
         }
@@ -453,6 +464,15 @@ mod tests {
         let row = page.split("<td>Fréchet distance ↓</td>").nth(1).unwrap();
         let row = row.split("</tr>").next().unwrap();
         assert!(row.contains("41.50") && row.contains("1.250"), "{row}");
+    }
+
+    #[test]
+    fn scores_without_a_floor_are_not_compared_with_real_data() {
+        let record = r#"{"event":"eval","step":5,"metrics":{"return":41.5},"wall_secs":1}"#;
+        let run = RunRecord::read(r#"{"recipe":"control"}"#, record, Vec::new()).unwrap();
+        let page = page(&[run]);
+        assert!(page.contains("<td>Return ↑</td>"));
+        assert!(!page.to_lowercase().contains("real against real"));
     }
 
     #[test]
