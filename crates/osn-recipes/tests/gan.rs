@@ -221,7 +221,14 @@ fn the_rules_act_on_what_the_race_tells_them() {
     said("budget:interval=1,total_of_start=0.5", "share");
     said("gradient:interval=1,calibrate=2,band=0", "gradient");
     said("learned:interval=1", "held-out");
-    said("auto:interval=1", "separation");
+}
+
+#[test]
+fn auto_holds_a_discriminator_that_is_certain() {
+    // Eight updates for each of the generator's: it tells all samples apart in a few steps.
+    let ahead = [("n_dis", "8"), ("learning_rate", "0.005"), ("steps", "12"), ("eval_every", "12")];
+    let reasons = reasons("auto:interval=1", &ahead);
+    assert!(reasons.iter().any(|reason| reason.contains("D is too certain")), "{reasons:?}");
 }
 
 #[test]
