@@ -186,6 +186,22 @@ fn measuring_alone_changes_no_bit_of_the_training() {
 }
 
 #[test]
+fn a_run_that_measures_everything_has_the_losses_and_scores_of_one_that_measures_nothing() {
+    let seen = |decide: &str| {
+        let out = tempfile::tempdir().unwrap();
+        let request = TrainRequest { decide: Some(decide.into()), ..request(out.path(), &[]) };
+        let is_result = |event: &&str| {
+            event.contains(r#""event":"step""#) || event.contains(r#""event":"eval""#)
+        };
+        let record = timeless(&train(&request).folder);
+        record.lines().filter(is_result).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let plain = seen("never");
+    assert!(plain.len() >= 8, "{plain:?}");
+    assert_eq!(plain, seen("observe:interval=1"));
+}
+
+#[test]
 fn measuring_the_slope_and_the_race_changes_no_bit_of_the_training() {
     // Rules that never come to decide hold every layer at their start, as `always` does.
     assert_eq!(trained(Some("always")), trained(Some("slope:start=1,interval=1000")));

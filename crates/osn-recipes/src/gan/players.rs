@@ -102,7 +102,8 @@ impl Players {
         latents: Tensor<2>,
         signals: &Signals,
     ) -> Result<Discriminated, StepError> {
-        let (logits, loss) = self.discriminate(real, latents);
+        let fake = self.generator.forward(latents).detach();
+        let (logits, loss) = self.discriminate(real, fake);
         self.watch.see_logits(&logits);
         self.update_discriminator(loss.backward(), signals)?;
         Ok(Discriminated { loss, logits })
@@ -141,7 +142,7 @@ impl Players {
     ///
     /// # Shapes
     ///
-    /// As [`train_discriminator`](Self::train_discriminator).
+    /// As [`train_discriminator`](Self::train_discriminator); `latents` on the plain device.
     ///
     /// # Errors
     ///
@@ -151,7 +152,9 @@ impl Players {
         real: Tensor<4>,
         latents: Tensor<2>,
     ) -> Result<(), StepError> {
-        let (logits, loss) = self.discriminate(real, latents);
+        // In validation mode: a look must not move the running values of batch normalization.
+        let fake = Tensor::from_inner(self.generator.valid().forward(latents));
+        let (logits, loss) = self.discriminate(real, fake);
         self.watch.see_held_out(&logits);
         let gradients = loss.backward();
         match &mut self.osn {
@@ -161,8 +164,7 @@ impl Players {
     }
 
     /// Logits of the real images, then of as many generated ones, `[2·batch, 1]`, and the hinge loss.
-    fn discriminate(&self, real: Tensor<4>, latents: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
-        let fake = self.generator.forward(latents).detach();
+    fn discriminate(&self, real: Tensor<4>, fake: Tensor<4>) -> (Tensor<2>, Tensor<1>) {
         let logits = self.discriminator.forward(Tensor::cat(vec![real, fake], 0));
         let [real, fake] = halves(logits.clone());
         let loss = relu(real.neg() + 1.0).mean() + relu(fake + 1.0).mean();

@@ -172,7 +172,7 @@ impl<'a> Trainer<'a> {
         let places = self.held_out_sampler.batch_indices(batch, size);
         let real =
             self.images(&places.iter().map(|&place| self.held_out[place]).collect::<Vec<_>>());
-        let latents = self.latents(FOR_HELD_OUT, batch, size, &self.device.clone().autodiff());
+        let latents = self.latents(FOR_HELD_OUT, batch, size, &self.device);
         self.players.look_at_held_out(real, latents)
     }
 
