@@ -3,9 +3,11 @@
 //! `cargo bench --workspace --bench step` runs it.
 
 use burn::tensor::{Device, Tensor};
-use osn::{Rule, Signals};
+use osn_recipes::adversarial::{Discriminated, Players};
 use osn_recipes::data::sampler::noise;
-use osn_recipes::gan::{GanConfig, Players};
+use osn_recipes::decide::Decide;
+use osn_recipes::gan::{self, Discriminator, GanConfig, Generator};
+use osn_recipes::run::{RunError, Told};
 
 /// How the discriminator is trained: without osn, measured only, always normalized.
 const ARMS: [&str; 3] = ["without", "never", "always"];
@@ -14,11 +16,23 @@ fn main() {
     divan::main();
 }
 
-fn players(arm: &str) -> (Players, GanConfig) {
+type Gan = Players<Generator, Discriminator>;
+
+fn players(arm: &str) -> (Gan, GanConfig) {
     let config = GanConfig::quick();
-    let rule = (arm != "without").then(|| Rule::parse(arm).expect("a rule").into());
-    let players = Players::new(&config, 1, rule, 0, &Device::flex()).expect("finite weights");
-    (players, config)
+    let decide = (arm != "without").then(|| Decide::named(arm).expect("a rule"));
+    let players = gan::players(&config, 1, decide.as_ref(), 0, &Device::flex());
+    (players.expect("finite weights"), config)
+}
+
+fn train_discriminator(
+    players: &mut Gan,
+    real: &Tensor<4>,
+    latents: &Tensor<2>,
+) -> Result<Discriminated, RunError> {
+    let fake = players.generator.network.forward(latents.clone()).detach();
+    let images = Tensor::cat(vec![real.clone(), fake], 0);
+    players.train_discriminator(|network| network.forward(images), &mut Told::default())
 }
 
 fn tensor<const D: usize>(stream: u64, shape: [usize; D]) -> Tensor<D> {
@@ -31,9 +45,7 @@ fn tensor<const D: usize>(stream: u64, shape: [usize; D]) -> Tensor<D> {
 fn discriminator_step(bencher: divan::Bencher, arm: &str) {
     let (mut players, config) = players(arm);
     let (real, latents) = batch(&config);
-    bencher.bench_local(|| {
-        players.train_discriminator(real.clone(), latents.clone(), &Signals::new())
-    });
+    bencher.bench_local(|| train_discriminator(&mut players, &real, &latents));
 }
 
 #[divan::bench(args = ARMS, sample_count = 30)]
@@ -41,12 +53,13 @@ fn gan_step(bencher: divan::Bencher, arm: &str) {
     let (mut players, config) = players(arm);
     let (real, latents) = batch(&config);
     bencher.bench_local(|| {
-        let outcome = players.train_discriminator(real.clone(), latents.clone(), &Signals::new());
-        (outcome, players.train_generator(latents.clone()))
+        let outcome = train_discriminator(&mut players, &real, &latents);
+        let images = players.generator.network.forward(latents.clone());
+        (outcome, players.train_generator(images, Discriminator::forward, |_| None))
     });
 }
 
 fn batch(config: &GanConfig) -> (Tensor<4>, Tensor<2>) {
-    let (count, size) = (config.batch_size, config.image_size);
+    let (count, size) = (config.training.batch_size, config.image_size);
     (tensor(0, [count, 1, size, size]), tensor(1, [count, config.latent_size]))
 }

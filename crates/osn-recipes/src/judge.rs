@@ -6,7 +6,7 @@ use crate::data::Dataset;
 use crate::data::sampler::permutation;
 use crate::features::FeatureNet;
 use crate::metrics::{Features, Scores, score};
-use crate::run::{Metrics, RunError};
+use crate::run::{Metrics, RunError, Thoroughness};
 
 /// Images generated and embedded at once.
 const CHUNK: usize = 500;
@@ -26,15 +26,6 @@ pub struct Judge {
 struct Reference {
     real: Features,
     floor: Metrics,
-}
-
-/// How thoroughly to score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thoroughness {
-    /// On a fixed choice of the test images.
-    Quick,
-    /// On all of them, unless the config says fewer.
-    Full,
 }
 
 impl Judge {

@@ -1,14 +1,17 @@
 //! Trains one experiment from one config and writes one run record.
 
 pub mod adversarial;
+pub mod batch;
 pub mod control;
 pub mod data;
 pub mod decide;
 pub mod ema;
 pub mod features;
 pub mod gan;
+pub mod held;
 pub mod init;
 pub mod judge;
+pub mod layers;
 pub mod metrics;
 pub mod run;
 

@@ -3,18 +3,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+mod runs;
+
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use osn_recipes::control::{
     Acrobot, Batch, CartPole, ControlConfig, Environment, Learner, MountainCar, Replay, Task,
     Transition, returns,
 };
 use osn_recipes::data::sampler::noise;
+use osn_recipes::decide::Decide;
 use osn_recipes::run::{
-    Event, NonFinite, RunError, RunFolder, RunStatus, RunSummary, Silent, TrainRequest, read_record,
+    Event, NonFinite, RunError, RunFolder, RunStatus, Silent, Told, TrainRequest,
 };
+use runs::{bits, events, refused, timeless, train};
 
 /// One episode as Gymnasium 1.4.0 played it.
 #[derive(serde::Deserialize)]
@@ -82,33 +86,7 @@ const TINY: [(&str, &str); 7] = [
 ];
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
-    let settings = TINY.iter().chain(more).map(|(key, value)| ((*key).into(), (*value).into()));
-    TrainRequest {
-        recipe: "control".into(),
-        seed: 7,
-        settings: settings.collect(),
-        out: out.to_owned(),
-        ..TrainRequest::default()
-    }
-}
-
-fn train(request: &TrainRequest) -> RunSummary {
-    osn_recipes::train(request, &mut Silent).unwrap()
-}
-
-fn events(run: &RunSummary) -> Vec<Event> {
-    read_record(&run.folder.join("record.jsonl")).unwrap().events
-}
-
-/// The record without what the clock says.
-fn timeless(run: &RunSummary) -> String {
-    let text = std::fs::read_to_string(run.folder.join("record.jsonl")).unwrap();
-    let timeless = |line: &str| {
-        let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
-        event.as_object_mut().unwrap().remove("wall_secs");
-        event.to_string() + "\n"
-    };
-    text.lines().map(timeless).collect()
+    runs::request("control", &TINY, more, out)
 }
 
 #[test]
@@ -149,17 +127,12 @@ fn a_finished_run_leaves_a_complete_folder_with_the_second_to_last_layer_held() 
 #[test]
 fn what_cannot_be_asked_for_is_bad_input() {
     let out = tempfile::tempdir().unwrap();
-    let error = |request: &TrainRequest| {
-        let error = osn_recipes::train(request, &mut Silent).unwrap_err();
-        assert!(error.is_bad_input(), "{error}");
-        error.to_string()
-    };
-    let message = error(&request(out.path(), &[("environment", "pong")]));
+    let message = refused(&request(out.path(), &[("environment", "pong")]));
     assert!(message.contains("environment expects") && message.contains("pong"), "{message}");
-    let message = error(&request(out.path(), &[("memory", "0")]));
+    let message = refused(&request(out.path(), &[("memory", "0")]));
     assert!(message.starts_with("memory must be at least 1"), "{message}");
     let data = Some("fashion-mnist".to_owned());
-    let message = error(&TrainRequest { data, ..request(out.path(), &[]) });
+    let message = refused(&TrainRequest { data, ..request(out.path(), &[]) });
     assert!(message.contains("--set environment"), "{message}");
 }
 
@@ -176,12 +149,8 @@ fn numbers_gone_bad_end_the_run_by_name() {
 fn reasons(decide: &str) -> Vec<String> {
     let out = tempfile::tempdir().unwrap();
     let decide = Some(decide.to_owned());
-    let run = train(&TrainRequest { decide, ..request(out.path(), &[("eval_every", "2")]) });
-    let reason = |event: Event| match event {
-        Event::Decision { step, reason, .. } if step > 0 => Some(reason),
-        _ => None,
-    };
-    events(&run).into_iter().filter_map(reason).collect()
+    let request = TrainRequest { decide, ..request(out.path(), &[("eval_every", "2")]) };
+    runs::reasons(&train(&request))
 }
 
 #[test]
@@ -199,8 +168,8 @@ fn the_rules_act_on_returns() {
     said("random:dwell=1,interval=1", "lot");
 }
 
-fn rules(text: &str) -> osn::Rules {
-    osn::Rule::parse(text).unwrap().into()
+fn decide(text: &str) -> Decide {
+    Decide::named(text).unwrap()
 }
 
 fn small() -> ControlConfig {
@@ -222,11 +191,11 @@ fn batch(step: u64, device: &Device) -> Batch {
 }
 
 /// A learner after four updates, with its target of the second.
-fn trained(decide: Option<&str>) -> Learner {
+fn trained(rule: Option<&str>) -> Learner {
     let device = Device::flex();
-    let mut learner = Learner::new(&small(), decide.map(rules), 3, &device).unwrap();
+    let mut learner = Learner::new(&small(), rule.map(decide).as_ref(), 3, &device).unwrap();
     for step in 0..4 {
-        learner.update(batch(step, &device), 1e-2, &osn::Signals::new()).unwrap();
+        learner.update(batch(step, &device), 1e-2, &mut Told::default()).unwrap();
         if step == 1 {
             learner.copy_to_target();
         }
@@ -238,25 +207,9 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter().collect()
 }
 
-/// All float parameters, as bits.
-#[derive(Default)]
-struct Bits(Vec<u32>);
-
-impl ModuleVisitor for Bits {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.extend(values(param.base()).into_iter().map(f32::to_bits));
-    }
-}
-
-fn bits<M: Module>(model: &M) -> Vec<u32> {
-    let mut bits = Bits::default();
-    model.visit(&mut bits);
-    bits.0
-}
-
 #[test]
 fn measuring_alone_changes_no_bit_of_the_training() {
-    let trained = |decide| bits(&trained(decide).network);
+    let trained = |decide| bits(&trained(decide).held.network);
     let plain = trained(None);
     assert_eq!(plain, trained(Some("never")));
     assert_eq!(plain, trained(Some("observe:interval=1")));
@@ -268,7 +221,7 @@ fn measuring_alone_changes_no_bit_of_the_training() {
 fn gradients_reach_the_rules_that_ask_for_them() {
     let seen = |decide| {
         let learner = trained(Some(decide));
-        let report = learner.osn.as_ref().unwrap().report(&learner.network).unwrap();
+        let report = learner.held.osn.as_ref().unwrap().report(&learner.held.network).unwrap();
         report.iter().filter(|layer| layer.gradient.is_some_and(|it| it.mean_norm > 0.0)).count()
     };
     assert_eq!((seen("observe:interval=1"), seen("auto:task=control")), (3, 0));
@@ -281,14 +234,14 @@ fn the_target_has_the_effective_weights_as_its_own_and_stays_while_the_network_l
     let next = batch(9, &device).next;
     let judged = |learner: &Learner| values(learner.target.forward(next.clone()));
     let before = judged(&learner);
-    learner.update(batch(4, &device), 1e-2, &osn::Signals::new()).unwrap();
+    learner.update(batch(4, &device), 1e-2, &mut Told::default()).unwrap();
     assert_eq!(before, judged(&learner));
 
     learner.copy_to_target();
-    let now = values(learner.network.valid().forward(next.clone()));
+    let now = values(learner.held.network.valid().forward(next.clone()));
     let gap = now.iter().zip(judged(&learner)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(before != judged(&learner) && gap < 1e-5, "{gap}");
-    assert_ne!(bits(&learner.target), bits(&learner.network), "the stored weights are larger");
+    assert_ne!(bits(&learner.target), bits(&learner.held.network), "the stored weights are larger");
     let of_target = learner.target.num_params();
     assert_eq!(of_target, (4 + 1) * 8 + (8 + 1) * 8 + (8 + 1) * 2, "no trace of osn");
 }
@@ -297,7 +250,7 @@ fn the_target_has_the_effective_weights_as_its_own_and_stays_while_the_network_l
 fn targets_are_those_of_a_double_dqn() {
     let learner = trained(Some("always"));
     let batch = batch(5, &Device::flex());
-    let by_network = values(learner.network.valid().forward(batch.next.clone()));
+    let by_network = values(learner.held.network.valid().forward(batch.next.clone()));
     let by_target = values(learner.target.forward(batch.next.clone()));
     let ours = values(learner.targets(&batch));
     let mut disagreements = 0;
@@ -325,18 +278,19 @@ fn a_memory_of_episodes_cut_off_still_expects_more() {
 fn a_short_training_beats_chance() {
     let config = ControlConfig { hidden_sizes: vec![64, 64], ..ControlConfig::quick() };
     let device = Device::flex();
-    let mut learner = Learner::new(&config, Some(rules("auto:task=control")), 1, &device).unwrap();
+    let mut learner =
+        Learner::new(&config, Some(&decide("auto:task=control")), 1, &device).unwrap();
     let mut player = osn_recipes::control::Player::new(Task::Cartpole, 1, 0);
     let mut replay = Replay::new(2_000);
     (0..2_000).for_each(|_| replay.push(player.act(1.0, |_| 0)));
     let score = |learner: &Learner| {
-        let returns = returns(&learner.network.valid(), Task::Cartpole, [1, 9], 20, &device);
+        let returns = returns(&learner.held.network.valid(), Task::Cartpole, [1, 9], 20, &device);
         returns.iter().sum::<f64>() / 20.0
     };
     let chance = player.recent_return().unwrap();
     for step in 1..=2_000 {
         let batch = replay.batch(1, 2, step, 64, &device);
-        learner.update(batch, 3e-3, &osn::Signals::new()).unwrap();
+        learner.update(batch, 3e-3, &mut Told::default()).unwrap();
         if step % 100 == 0 {
             learner.copy_to_target();
         }

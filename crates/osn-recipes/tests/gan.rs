@@ -2,16 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+mod runs;
+
 use std::cell::Cell;
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use osn_recipes::gan::{GanConfig, Players};
+use osn_recipes::decide::Decide;
+use osn_recipes::gan::{self, Discriminator, GanConfig};
 use osn_recipes::run::{
     DecisionNote, Evaluation, Event, NonFinite, Observer, Progress, RunError, RunFolder, RunStart,
-    RunStatus, RunSummary, Silent, TrainRequest, read_record,
+    RunStatus, RunSummary, Silent, Told, TrainRequest,
 };
+use runs::{bits, events, picture, refused, timeless, train};
 
 const TINY: [(&str, &str); 8] = [
     ("steps", "6"),
@@ -25,29 +28,7 @@ const TINY: [(&str, &str); 8] = [
 ];
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
-    let settings = TINY.iter().chain(more).map(|(key, value)| ((*key).into(), (*value).into()));
-    TrainRequest {
-        recipe: "gan".into(),
-        seed: 7,
-        settings: settings.collect(),
-        out: out.to_owned(),
-        ..TrainRequest::default()
-    }
-}
-
-fn train(request: &TrainRequest) -> RunSummary {
-    osn_recipes::train(request, &mut Silent).unwrap()
-}
-
-/// The record without what the clock says.
-fn timeless(folder: &Path) -> String {
-    let text = std::fs::read_to_string(folder.join("record.jsonl")).unwrap();
-    let timeless = |line: &str| {
-        let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
-        event.as_object_mut().unwrap().remove("wall_secs");
-        event.to_string() + "\n"
-    };
-    text.lines().map(timeless).collect()
+    runs::request("gan", &TINY, more, out)
 }
 
 #[test]
@@ -56,13 +37,11 @@ fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
     let request = request(out.path(), &[("ema", "0.9"), ("n_dis", "2")]);
     let (first, second) = (train(&request), train(&request));
     assert_ne!(first.folder, second.folder, "no run is written over");
-    assert_eq!(timeless(&first.folder), timeless(&second.folder));
-    let picture =
-        |run: &RunSummary| std::fs::read(run.folder.join("samples/step-000006.png")).unwrap();
-    assert_eq!(picture(&first), picture(&second));
+    assert_eq!(timeless(&first), timeless(&second));
+    assert_eq!(picture(&first, 6), picture(&second, 6));
 
     let other = train(&TrainRequest { seed: 8, ..request });
-    assert_ne!(timeless(&first.folder), timeless(&other.folder));
+    assert_ne!(timeless(&first), timeless(&other));
 }
 
 #[test]
@@ -76,7 +55,7 @@ fn a_finished_run_leaves_a_complete_folder() {
     assert_eq!(description.status, RunStatus::Finished);
     assert_eq!(description.config["steps"], 6);
 
-    let events = read_record(&summary.folder.join("record.jsonl")).unwrap().events;
+    let events = events(&summary);
     let count = |wanted: fn(&&Event) -> bool| events.iter().filter(wanted).count();
     assert_eq!(count(|event| matches!(event, Event::Step { .. })), 6);
     assert_eq!(count(|event| matches!(event, Event::Layer { .. })), 6 * 4);
@@ -113,7 +92,7 @@ fn a_stopped_run_is_complete_up_to_there() {
     let mut observer = StopsAfter(Cell::new(0), 4);
     let summary = osn_recipes::train(&request(out.path(), &[]), &mut observer).unwrap();
     assert_eq!((summary.status, summary.steps), (RunStatus::Stopped, 4));
-    let events = read_record(&summary.folder.join("record.jsonl")).unwrap().events;
+    let events = events(&summary);
     assert!(matches!(events.last(), Some(Event::Eval { step: 4, .. })));
 }
 
@@ -145,22 +124,12 @@ fn a_folder_of_colour_images_trains() {
     assert_eq!(train(&request).steps, 6);
 }
 
-/// All float parameters, as bits.
-#[derive(Default)]
-struct Bits(Vec<u32>);
-
-impl ModuleVisitor for Bits {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.extend(param.base().into_data().iter::<f32>().map(f32::to_bits));
-    }
-}
-
 /// Four steps of tiny networks, without osn or under a rule.
 fn trained(rule: Option<&str>) -> Vec<u32> {
     let config = GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() };
     let device = Device::flex();
-    let rules = rule.map(|text| osn::Rule::parse(text).unwrap().into());
-    let mut players = Players::new(&config, 1, rules, 3, &device).unwrap();
+    let decide = rule.map(|text| Decide::named(text).unwrap());
+    let mut players = gan::players(&config, 1, decide.as_ref(), 3, &device).unwrap();
     for step in 0..4 {
         let noise = |stream, count| {
             let values = osn_recipes::data::sampler::noise(1, stream, step, count);
@@ -168,13 +137,16 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
         };
         let latents = |stream| noise(stream, 8 * 64).reshape([8, 64]);
         let real = noise(2, 8 * 784).reshape([8, 1, 28, 28]);
-        players.train_discriminator(real, latents(0), &osn::Signals::new()).unwrap();
-        players.train_generator(latents(1));
+        let fake = players.generator.network.forward(latents(0)).detach();
+        let images = Tensor::cat(vec![real, fake], 0);
+        let judge = |network: &Discriminator| network.forward(images);
+        players.train_discriminator(judge, &mut Told::default()).unwrap();
+        let images = players.generator.network.forward(latents(1));
+        players.train_generator(images, Discriminator::forward, |_| None).unwrap();
     }
-    let mut bits = Bits::default();
-    players.discriminator.visit(&mut bits);
-    players.generator.visit(&mut bits);
-    bits.0
+    let mut all = bits(&players.discriminator.network);
+    all.extend(bits(&players.generator.network));
+    all
 }
 
 #[test]
@@ -193,7 +165,7 @@ fn a_run_that_measures_everything_has_the_losses_and_scores_of_one_that_measures
         let is_result = |event: &&str| {
             event.contains(r#""event":"step""#) || event.contains(r#""event":"eval""#)
         };
-        let record = timeless(&train(&request).folder);
+        let record = timeless(&train(&request));
         record.lines().filter(is_result).map(str::to_owned).collect::<Vec<_>>()
     };
     let plain = seen("never");
@@ -212,13 +184,7 @@ fn measuring_the_slope_and_the_race_changes_no_bit_of_the_training() {
 fn reasons(decide: &str, more: &[(&str, &str)]) -> Vec<String> {
     let out = tempfile::tempdir().unwrap();
     let request = TrainRequest { decide: Some(decide.into()), ..request(out.path(), more) };
-    let summary = train(&request);
-    let events = read_record(&summary.folder.join("record.jsonl")).unwrap().events;
-    let reason = |event: Event| match event {
-        Event::Decision { step, reason, .. } if step > 0 => Some(reason),
-        _ => None,
-    };
-    events.into_iter().filter_map(reason).collect()
+    runs::reasons(&train(&request))
 }
 
 #[test]
@@ -275,10 +241,6 @@ fn a_rule_without_a_layer_in_the_network_is_bad_input() {
     std::fs::write(&file, "[[rule]]\nrule = \"cap\"\nselect.kinds = \"attention\"").unwrap();
     let decide = Some(file.to_str().unwrap().to_owned());
     let request = TrainRequest { decide, ..request(out.path(), &[]) };
-    let error = osn_recipes::train(&request, &mut Silent).unwrap_err();
-    let message = error.to_string();
-    assert!(
-        error.is_bad_input() && message.contains("kind attention holds for none of"),
-        "{message}"
-    );
+    let message = refused(&request);
+    assert!(message.contains("kind attention holds for none of"), "{message}");
 }

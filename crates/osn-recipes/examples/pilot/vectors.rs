@@ -9,7 +9,7 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Tensor, TensorData};
 use osn::{Osn, Plan, Rule, Signals};
-use osn_recipes::adversarial::{Watch, halves};
+use osn_recipes::adversarial::{Objective, Watch, halves};
 use osn_recipes::data::sampler::{Sampler, noise};
 use osn_recipes::init;
 
@@ -186,7 +186,7 @@ impl<'a> Gan<'a> {
         let fake = self.generate(1, update, self.config.batch).detach();
         let logits = self.discriminator.discriminate(Tensor::cat(vec![real, fake], 0));
         let [real, fake] = halves(logits.clone());
-        let loss = relu(real.neg() + 1.0).mean() + relu(fake + 1.0).mean();
+        let loss = Objective::Hinge.of_discriminator(real, fake);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.discriminator);
         let discriminator = self.discriminator.clone();
         self.discriminator = self.adam[0].step(self.learning_rate, discriminator, gradients);
@@ -207,8 +207,12 @@ impl<'a> Gan<'a> {
     fn train_generator(&mut self, step: u64) {
         let discriminator = self.discriminator.valid();
         let samples = self.generate(2, step, self.config.batch);
-        let (_, gradients) =
-            self.watch.generator_loss(samples, |samples| discriminator.discriminate(samples));
+        let (_, gradients) = self.watch.generator_loss(
+            Objective::Hinge,
+            samples,
+            |samples| discriminator.discriminate(samples),
+            None,
+        );
         let gradients = GradientsParams::from_grads(gradients, &self.generator);
         self.generator = self.adam[1].step(self.learning_rate, self.generator.clone(), gradients);
     }

@@ -3,12 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use crate::run::{RunError, TrainRequest, apply_settings};
-
-/// Data was named where the environment makes them.
-#[derive(Debug, thiserror::Error)]
-#[error("control takes none; choose with --set environment=cartpole, acrobot or mountain_car")]
-struct NoData;
+use crate::run::{Config, Pace, RunError, above_zero, at_least, below_one, ensure, parts};
 
 /// Hyper-parameters of `control`. One step is one update of the Q-network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,21 +100,9 @@ impl ControlConfig {
         }
     }
 
-    /// The preset that was asked for, with the settings that were asked for.
-    pub(super) fn resolve(request: &TrainRequest) -> Result<Self, RunError> {
-        let preset = match request.preset.as_deref() {
-            None | Some("quick") => Self::quick(),
-            Some("standard") => Self::standard(),
-            Some(name) => {
-                return Err(RunError::unknown_name("preset", name, super::DOC.presets));
-            }
-        };
-        if let Some(name) = &request.data {
-            return Err(RunError::Data { name: name.clone(), source: Box::new(NoData) });
-        }
-        let config = apply_settings(&preset, &request.settings)?;
-        config.check()?;
-        Ok(config)
+    /// How often to look and to score.
+    pub(super) fn pace(&self) -> Pace {
+        Pace { log_every: self.log_every, eval_every: self.eval_every }
     }
 
     /// The learning rate of the update `step`, counted from 1.
@@ -132,56 +115,43 @@ impl ControlConfig {
     pub(super) fn exploration_at(&self, step: u64) -> f64 {
         between(self.explore_start, self.explore_end, step - 1, self.explore_steps)
     }
+}
+
+impl Config for ControlConfig {
+    fn presets() -> Vec<Self> {
+        vec![Self::quick(), Self::standard()]
+    }
 
     fn check(&self) -> Result<(), RunError> {
-        let positive = [
-            ("steps", self.steps),
-            ("actions_per_step", self.actions_per_step),
-            ("random_actions", self.random_actions),
-            ("memory", self.memory as u64),
-            ("target_every", self.target_every),
-            ("log_every", self.log_every),
-            ("eval_every", self.eval_every),
-            ("eval_episodes", self.eval_episodes as u64),
-            ("final_episodes", self.final_episodes as u64),
-        ];
-        for (key, value) in positive {
-            ensure(key, value >= 1, || format!("must be at least 1, not {value}"))?;
-        }
-        ensure("batch_size", self.batch_size >= 2, || {
-            format!("must be at least 2, not {}", self.batch_size)
-        })?;
+        at_least(
+            1,
+            &[
+                ("steps", self.steps),
+                ("actions_per_step", self.actions_per_step),
+                ("random_actions", self.random_actions),
+                ("memory", self.memory as u64),
+                ("target_every", self.target_every),
+                ("log_every", self.log_every),
+                ("eval_every", self.eval_every),
+                ("eval_episodes", self.eval_episodes as u64),
+                ("final_episodes", self.final_episodes as u64),
+            ],
+        )?;
+        at_least(2, &[("batch_size", self.batch_size as u64)])?;
         ensure("hidden_sizes", !self.hidden_sizes.contains(&0), || {
             format!("must be at least 1 each, not {:?}", self.hidden_sizes)
         })?;
-        self.check_rates()
-    }
-
-    fn check_rates(&self) -> Result<(), RunError> {
-        for (key, value) in
-            [("learning_rate", self.learning_rate), ("huber_delta", f64::from(self.huber_delta))]
-        {
-            ensure(key, value.is_finite() && value > 0.0, || {
-                format!("must be above 0, not {value}")
-            })?;
-        }
-        for (key, value) in [("beta_1", self.beta_1), ("beta_2", self.beta_2)] {
-            ensure(key, (0.0..1.0).contains(&value), || {
-                format!("must be from 0 to below 1, not {value}")
-            })?;
-        }
-        let parts = [
+        above_zero(&[
+            ("learning_rate", self.learning_rate),
+            ("huber_delta", f64::from(self.huber_delta)),
+        ])?;
+        below_one(&[("beta_1", f64::from(self.beta_1)), ("beta_2", f64::from(self.beta_2))])?;
+        parts(&[
             ("discount", self.discount),
             ("learning_rate_end", self.learning_rate_end),
             ("explore_start", self.explore_start),
             ("explore_end", self.explore_end),
-        ];
-        for (key, value) in parts {
-            ensure(key, (0.0..=1.0).contains(&value), || {
-                format!("must be from 0 to 1, not {value}")
-            })?;
-        }
-        Ok(())
+        ])
     }
 }
 
@@ -189,10 +159,6 @@ impl ControlConfig {
 fn between(first: f64, last: f64, index: u64, count: u64) -> f64 {
     let part = if index < count { index as f64 / count as f64 } else { 1.0 };
     first + (last - first) * part
-}
-
-fn ensure(key: &str, holds: bool, problem: impl Fn() -> String) -> Result<(), RunError> {
-    if holds { Ok(()) } else { Err(RunError::Config { key: key.to_owned(), problem: problem() }) }
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ pub use mountain_car::MountainCar;
 pub use play::{Player, returns};
 pub use replay::{Batch, Replay, Transition};
 
-use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
+use self::train::Trainer;
+use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
 
 /// What `--help` says of this recipe.
 pub const DOC: RecipeDoc = RecipeDoc {
@@ -32,12 +33,26 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto:task=control", "static", "lr_over_sigma", "cap", "always", "never"],
 };
 
+/// Data was named where the environment makes them.
+#[derive(Debug, thiserror::Error)]
+#[error("control takes none; choose with --set environment=cartpole, acrobot or mountain_car")]
+struct NoData;
+
 /// Trains the recipe as asked.
 ///
 /// # Errors
 ///
 /// [`RunError`]: bad input before the start, or what ended the run.
 pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
-    let config = ControlConfig::resolve(request)?;
-    train::train(request, &config, observer)
+    if let Some(name) = &request.data {
+        return Err(RunError::Data { name: name.clone(), source: Box::new(NoData) });
+    }
+    let config = ControlConfig::resolve(request, &DOC)?;
+    let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
+    let mut trainer = Trainer::new(&config, &decide, request.seed, device)?;
+    Session::start(request, &DOC, &decide, &config, config.steps, config.environment.name())?.train(
+        &mut trainer,
+        config.pace(),
+        observer,
+    )
 }

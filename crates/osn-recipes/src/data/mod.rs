@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::run::{RunError, TrainRequest};
+
 pub mod fashion_mnist;
 pub mod folder;
 pub mod idx;
@@ -159,6 +161,26 @@ pub fn load(spec: Option<&str>, size: usize) -> Result<Dataset, DataError> {
         Some(FULL) => fashion_mnist::full(),
         Some(name) => load_folder(name, size),
     }
+}
+
+/// The images that a recipe asked for, in the middle of squares of `size` pixels.
+///
+/// # Errors
+///
+/// [`RunError::Data`] as [`load`]; [`RunError::Config`] where the images are larger than `size`.
+pub fn for_recipe(request: &TrainRequest, size: usize) -> Result<Dataset, RunError> {
+    let mut data = load(request.data.as_deref(), size).map_err(|source| RunError::Data {
+        name: request.data.clone().unwrap_or_else(|| EMBEDDED.to_owned()),
+        source: Box::new(source),
+    })?;
+    let largest = data.train.height.max(data.train.width);
+    if largest > size {
+        let problem = format!("must be at least {largest}, the size of the images, not {size}");
+        return Err(RunError::Config { key: "image_size".to_owned(), problem });
+    }
+    data.train = data.train.padded(size);
+    data.test = data.test.padded(size);
+    Ok(data)
 }
 
 fn load_folder(name: &str, size: usize) -> Result<Dataset, DataError> {

@@ -1,10 +1,9 @@
 //! Passes whole sets of images through the feature network, a batch at a time.
 
-use std::ops::Range;
-
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::{CLASS_COUNT, FEATURE_COUNT, FeatureNet, as_judged};
+use crate::batch;
 use crate::data::ImageSet;
 use crate::metrics::{Features, MetricError};
 
@@ -77,13 +76,10 @@ impl FeatureNet {
 
 fn batches(images: &ImageSet, device: &Device) -> impl Iterator<Item = Tensor<4>> {
     let ranges = (0..images.len()).step_by(BATCH_SIZE);
-    ranges.map(move |start| batch(images, start..images.len().min(start + BATCH_SIZE), device))
-}
-
-fn batch(images: &ImageSet, range: Range<usize>, device: &Device) -> Tensor<4> {
-    let shape = [range.len(), images.channels, images.height, images.width];
-    let indices: Vec<usize> = range.collect();
-    Tensor::from_data(TensorData::new(images.batch(&indices), shape), device)
+    ranges.map(move |start| {
+        let indices: Vec<usize> = (start..images.len().min(start + BATCH_SIZE)).collect();
+        batch::images(images, &indices, device)
+    })
 }
 
 fn numbers(tensor: Tensor<2>) -> Vec<f32> {

@@ -2,15 +2,16 @@
 //! batch normalization in the discriminator, whose every weight osn watches.
 
 mod config;
+mod game;
 mod model;
-mod players;
-mod train;
 
 pub use config::GanConfig;
+pub use game::players;
 pub use model::{Discriminator, Generator};
-pub use players::{Discriminated, Players};
 
-use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
+use crate::adversarial::Trainer;
+use crate::data;
+use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
 
 /// What `--help` says of this recipe.
 pub const DOC: RecipeDoc = RecipeDoc {
@@ -26,6 +27,17 @@ pub const DOC: RecipeDoc = RecipeDoc {
 ///
 /// [`RunError`]: bad input before the start, or what ended the run.
 pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
-    let config = GanConfig::resolve(request)?;
-    train::train(request, &config, observer)
+    let config = GanConfig::resolve(request, &DOC)?;
+    let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
+    let data = data::for_recipe(request, config.image_size)?;
+    let (source, channels) = (data.train.source.clone(), data.train.channels);
+    let players = players(&config, channels, Some(&decide), request.seed, &device)?;
+    let game = game::Images::new(&config, data, request.seed, &device)?;
+    let (training, steps) = (&config.training, config.training.steps);
+    let mut trainer = Trainer::new(game, training, players, request.seed, device);
+    Session::start(request, &DOC, &decide, &config, steps, &source)?.train(
+        &mut trainer,
+        training.pace(),
+        observer,
+    )
 }

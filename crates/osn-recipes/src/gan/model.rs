@@ -1,12 +1,13 @@
 //! The two networks.
 
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::nn::{BatchNorm, Linear, LinearConfig};
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Tensor};
 
 use super::GanConfig;
+use crate::layers::{batch_norm, doubling, halving, keeping};
 
 /// Latent vectors to images: a linear layer to a quarter of the size, batch normalization and ReLU,
 /// and two transposed convolutions that double the size, with the same between them and tanh at the
@@ -28,10 +29,10 @@ impl Generator {
         let start = 2 * c * start_size * start_size;
         Self {
             project: LinearConfig::new(config.latent_size, start).init(device),
-            norm1: norm(2 * c, config, device),
-            up1: up([2 * c, c], device),
-            norm2: norm(c, config, device),
-            up2: up([c, channels], device),
+            norm1: batch_norm(2 * c, &config.training, device),
+            up1: doubling([2 * c, c], device),
+            norm2: batch_norm(c, &config.training, device),
+            up2: doubling([c, channels], device),
             start_size,
         }
     }
@@ -69,9 +70,9 @@ impl Discriminator {
     pub fn new(config: &GanConfig, channels: usize, device: &Device) -> Self {
         let (c, end_size) = (config.d_channels, config.image_size / 4);
         Self {
-            down1: down([channels, c], device),
-            down2: down([c, 2 * c], device),
-            keep: same([2 * c, 4 * c], device),
+            down1: halving([channels, c], device),
+            down2: halving([c, 2 * c], device),
+            keep: keeping([2 * c, 4 * c], device),
             logit: LinearConfig::new(4 * c * end_size * end_size, 1).init(device),
             leaky_slope: config.leaky_slope,
         }
@@ -89,31 +90,4 @@ impl Discriminator {
         let x = activate(self.keep.forward(x));
         self.logit.forward(x.flatten(1, 3))
     }
-}
-
-/// 4×4, stride 2: half the size.
-fn down(channels: [usize; 2], device: &Device) -> Conv2d {
-    let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
-    Conv2dConfig::new(channels, [4, 4]).with_stride([2, 2]).with_padding(padding).init(device)
-}
-
-/// 3×3, stride 1: the same size.
-fn same(channels: [usize; 2], device: &Device) -> Conv2d {
-    let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
-    Conv2dConfig::new(channels, [3, 3]).with_padding(padding).init(device)
-}
-
-/// 4×4, stride 2: twice the size.
-fn up(channels: [usize; 2], device: &Device) -> ConvTranspose2d {
-    ConvTranspose2dConfig::new(channels, [4, 4])
-        .with_stride([2, 2])
-        .with_padding([1, 1])
-        .init(device)
-}
-
-fn norm(features: usize, config: &GanConfig, device: &Device) -> BatchNorm {
-    BatchNormConfig::new(features)
-        .with_momentum(config.batch_norm_momentum)
-        .with_epsilon(config.batch_norm_epsilon)
-        .init(device)
 }

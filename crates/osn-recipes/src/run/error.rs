@@ -119,6 +119,15 @@ impl RunError {
         }
     }
 
+    /// The same at a step of the run: what trains may count updates, of which a step can have several.
+    #[must_use]
+    pub fn at_step(self, step: u64) -> Self {
+        match self {
+            Self::NonFinite { what, value, .. } => Self::NonFinite { what, value, step },
+            error => error,
+        }
+    }
+
     /// An [`RunError::UnknownName`] of a name that is none of `valid`.
     pub fn unknown_name(kind: &'static str, name: &str, valid: &[&str]) -> Self {
         let valid = valid.iter().map(|name| (*name).to_owned()).collect();

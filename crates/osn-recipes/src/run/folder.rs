@@ -266,8 +266,8 @@ mod tests {
         }
     }
 
-    fn grid() -> ImageGrid<'static> {
-        ImageGrid { values: &[0.0; 8], count: 2, channels: 1, height: 2, width: 2, columns: 2 }
+    fn grid() -> ImageGrid {
+        ImageGrid { values: vec![0.0; 8], count: 2, channels: 1, height: 2, width: 2, columns: 2 }
     }
 
     #[test]

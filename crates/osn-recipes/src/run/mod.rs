@@ -1,10 +1,11 @@
 //! What every recipe shares around its training loop: what was asked for, the run's folder and
-//! record, and the trait through which a run is watched. Nothing here knows Burn.
+//! record, and the trait through which a run is watched.
 //!
-//! A recipe takes a [`TrainRequest`], applies its settings with [`apply_settings`], creates a
-//! [`RunFolder`], appends [`Event`]s to its [`RecordWriter`], tells an [`Observer`] how it goes, and
-//! returns a [`RunSummary`].
+//! A recipe takes a [`TrainRequest`], resolves its [`Config`], starts a [`Session`] and hands it a
+//! [`Training`]; the session steps it, appends [`Event`]s to the record, tells an [`Observer`] how it
+//! goes, and returns a [`RunSummary`].
 
+mod config;
 mod description;
 mod error;
 mod folder;
@@ -15,7 +16,10 @@ mod request;
 mod samples;
 mod session;
 mod settings;
+mod told;
+mod training;
 
+pub use config::{Config, above_zero, at_least, below_one, ensure, parts, zero_or_more};
 pub use description::{
     LayerSummary, Machine, RunDescription, RunStatus, SCHEMA, Totals, Versions, unix_secs,
 };
@@ -28,3 +32,5 @@ pub use request::{RecipeDoc, RunSummary, TrainRequest};
 pub use samples::{ImageGrid, SampleError};
 pub use session::Session;
 pub use settings::{SettingError, apply_settings};
+pub use told::Told;
+pub use training::{Look, Pace, Scored, Thoroughness, Training};

@@ -1,5 +1,6 @@
 //! Laying out generated images as one picture that a person can look at.
 
+use burn::tensor::Tensor;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 
 /// The gap between two images, in pixels of the written picture.
@@ -55,10 +56,10 @@ pub enum SampleError {
 ///
 /// `values`: `[count, channels, height, width]`, row-major, each in [−1, 1]; 1 or 3 channels. Values
 /// outside are clamped, and NaN is drawn black.
-#[derive(Clone, Copy, Debug)]
-pub struct ImageGrid<'a> {
+#[derive(Clone, Debug)]
+pub struct ImageGrid {
     /// The pixels.
-    pub values: &'a [f32],
+    pub values: Vec<f32>,
     /// How many images.
     pub count: usize,
     /// 1 for grey, 3 for red, green and blue.
@@ -71,7 +72,14 @@ pub struct ImageGrid<'a> {
     pub columns: usize,
 }
 
-impl ImageGrid<'_> {
+impl ImageGrid {
+    /// The images `[count, channels, height, width]`, in so many columns.
+    pub fn of(images: Tensor<4>, columns: usize) -> Self {
+        let [count, channels, height, width] = images.dims();
+        let values = images.into_data().iter().collect();
+        Self { values, count, channels, height, width, columns }
+    }
+
     /// Draws the grid as the bytes of a PNG file.
     ///
     /// # Errors
@@ -102,7 +110,7 @@ impl ImageGrid<'_> {
     }
 
     fn check(&self) -> Result<(), SampleError> {
-        let Self { count, channels, height, width, columns, .. } = *self;
+        let &Self { count, channels, height, width, columns, .. } = self;
         if channels != 1 && channels != 3 {
             return Err(SampleError::Channels { channels });
         }
@@ -178,8 +186,14 @@ mod tests {
     fn images_lie_row_by_row_with_gaps_between() {
         // Three grey images of 1×2 pixels, two in a row.
         let values = [-1.0, 1.0, 0.0, -1.0, 1.0, 1.0];
-        let grid =
-            ImageGrid { values: &values, count: 3, channels: 1, height: 1, width: 2, columns: 2 };
+        let grid = ImageGrid {
+            values: values.to_vec(),
+            count: 3,
+            channels: 1,
+            height: 1,
+            width: 2,
+            columns: 2,
+        };
         let picture = decode(&grid.to_png().unwrap());
         assert_eq!((picture.width(), picture.height()), (4 + 2 + 4, 2 + 2 + 2));
         let DynamicImage::ImageLuma8(grey) = picture else { panic!("not grey") };
@@ -193,8 +207,14 @@ mod tests {
     #[test]
     fn colours_keep_their_channels() {
         let values = [1.0, -1.0, 0.0];
-        let grid =
-            ImageGrid { values: &values, count: 1, channels: 3, height: 1, width: 1, columns: 8 };
+        let grid = ImageGrid {
+            values: values.to_vec(),
+            count: 1,
+            channels: 3,
+            height: 1,
+            width: 1,
+            columns: 8,
+        };
         let picture = decode(&grid.to_png().unwrap()).to_rgb8();
         assert_eq!(picture.get_pixel(0, 0).0, [255, 0, 128]);
     }
@@ -206,14 +226,20 @@ mod tests {
 
     #[test]
     fn numbers_that_do_not_fit_are_errors() {
-        let grid =
-            ImageGrid { values: &[0.0; 5], count: 1, channels: 1, height: 2, width: 2, columns: 1 };
+        let grid = ImageGrid {
+            values: vec![0.0; 5],
+            count: 1,
+            channels: 1,
+            height: 2,
+            width: 2,
+            columns: 1,
+        };
         assert!(matches!(grid.to_png(), Err(SampleError::WrongLength { n_values: 5, .. })));
-        let two = ImageGrid { channels: 2, ..grid };
+        let two = ImageGrid { channels: 2, ..grid.clone() };
         assert!(matches!(two.to_png(), Err(SampleError::Channels { channels: 2 })));
-        let none = ImageGrid { values: &[], count: 0, ..grid };
+        let none = ImageGrid { values: vec![], count: 0, ..grid.clone() };
         assert!(matches!(none.to_png(), Err(SampleError::Size { count: 0, .. })));
-        let no_columns = ImageGrid { values: &[0.0; 4], columns: 0, ..grid };
+        let no_columns = ImageGrid { values: vec![0.0; 4], columns: 0, ..grid.clone() };
         assert!(matches!(no_columns.to_png(), Err(SampleError::Size { columns: 0, .. })));
     }
 }

@@ -8,9 +8,9 @@ use osn_core::slug;
 use serde::Serialize;
 
 use super::{
-    DecisionNote, Evaluation, Event, ImageGrid, LayerStatus, LayerSummary, Machine, Metrics,
-    NonFinite, Observer, Progress, RecipeDoc, RecordWriter, RunDescription, RunError, RunFolder,
-    RunStart, RunStatus, RunSummary, SCHEMA, Totals, TrainRequest, Versions, unix_secs,
+    DecisionNote, Evaluation, Event, LayerStatus, LayerSummary, Look, Machine, NonFinite, Observer,
+    Progress, RecipeDoc, RecordWriter, RunDescription, RunError, RunFolder, RunStart, RunStatus,
+    RunSummary, SCHEMA, Scored, Totals, TrainRequest, Versions, unix_secs,
 };
 use crate::decide::Decide;
 
@@ -26,7 +26,8 @@ pub struct Session {
     started: Instant,
     steps: u64,
     totals: Totals,
-    n_decisions: BTreeMap<String, u64>,
+    /// By network and path.
+    n_decisions: BTreeMap<(String, String), u64>,
 }
 
 impl Session {
@@ -59,7 +60,7 @@ impl Session {
     /// # Errors
     ///
     /// What `body` failed with, or the system's refusal to write.
-    pub fn run(
+    pub(super) fn run(
         mut self,
         observer: &mut dyn Observer,
         body: impl FnOnce(&mut Self, &mut dyn Observer) -> Result<(), RunError>,
@@ -78,26 +79,27 @@ impl Session {
         Ok(summary)
     }
 
+    /// How many steps there will be.
+    pub(super) fn steps(&self) -> u64 {
+        self.steps
+    }
+
     /// Notes that a step is done.
-    pub fn step_done(&mut self, step: u64) {
+    pub(super) fn step_done(&mut self, step: u64) {
         self.totals.steps = step;
     }
 
-    /// Records the losses, signals and layers of a step and shows them.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::NonFinite`] for the first loss that is not a finite number.
-    pub fn log(
+    /// Records the losses, signals and layers of a step and shows them; the first loss that is not a
+    /// finite number ends the run.
+    pub(super) fn log(
         &mut self,
         step: u64,
-        losses: &[(&'static str, f64)],
-        signals: Metrics,
-        layers: &[LayerReport],
+        look: &Look,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
+        let Look { losses, signals, layers } = look;
         let named = losses.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        let wall_secs = self.wall_secs();
+        let (signals, wall_secs) = (signals.clone(), self.wall_secs());
         self.record.append(&Event::Step { step, losses: named, signals, wall_secs })?;
         check_losses(step, losses)?;
         for layer in layers {
@@ -110,11 +112,7 @@ impl Session {
     }
 
     /// Records changed decisions and shows them.
-    ///
-    /// # Errors
-    ///
-    /// Where the record cannot be written.
-    pub fn decided(
+    pub(super) fn decided(
         &mut self,
         changes: Vec<Change>,
         observer: &mut dyn Observer,
@@ -124,7 +122,8 @@ impl Session {
             let to = change.to.to_string();
             let Change { step, network, name: path, reason, .. } = change;
             // The start is a choice, not a change.
-            *self.n_decisions.entry(path.clone()).or_default() += u64::from(step > 0);
+            let layer = (network.clone(), path.clone());
+            *self.n_decisions.entry(layer).or_default() += u64::from(step > 0);
             observer.decided(&DecisionNote {
                 step,
                 path: &path,
@@ -137,40 +136,29 @@ impl Session {
         Ok(())
     }
 
-    /// Records scores and shows them.
-    ///
-    /// # Errors
-    ///
-    /// Where the record cannot be written.
-    pub fn evaluated(
+    /// Draws the samples, records the scores and shows them.
+    pub(super) fn scored(
         &mut self,
         step: u64,
-        metrics: Metrics,
-        floor: &Metrics,
-        headline: &str,
+        scored: Scored,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
+        let Scored { metrics, floor, headline, samples } = scored;
+        if let Some(grid) = samples {
+            self.folder.write_samples(step, &grid)?;
+        }
         let wall_secs = self.wall_secs();
-        observer.evaluated(&Evaluation { step, metrics: &metrics, floor, headline });
+        observer.evaluated(&Evaluation { step, metrics: &metrics, floor: &floor, headline });
         self.totals.metrics.clone_from(&metrics);
-        self.totals.floor.clone_from(floor);
-        self.record.append(&Event::Eval { step, metrics, floor: floor.clone(), wall_secs })?;
+        self.totals.floor.clone_from(&floor);
+        self.record.append(&Event::Eval { step, metrics, floor, wall_secs })?;
         Ok(self.record.flush()?)
-    }
-
-    /// Draws a sample grid.
-    ///
-    /// # Errors
-    ///
-    /// Where the picture cannot be written.
-    pub fn samples(&self, step: u64, grid: &ImageGrid) -> Result<(), RunError> {
-        self.folder.write_samples(step, grid)?;
-        Ok(())
     }
 
     fn summarize_layers(&mut self, layers: &[LayerReport]) {
         let n_decisions = |layer: &LayerReport| {
-            self.n_decisions.get(&layer.layer.name()).copied().unwrap_or_default()
+            let layer = (layer.layer.network.clone(), layer.layer.name());
+            self.n_decisions.get(&layer).copied().unwrap_or_default()
         };
         self.totals.layers =
             layers.iter().map(|layer| layer_summary(layer, n_decisions(layer))).collect();

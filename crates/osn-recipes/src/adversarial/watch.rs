@@ -4,6 +4,8 @@
 use burn::tensor::{Gradients, Tensor};
 use osn::{Adversarial, Needs};
 
+use super::Objective;
+
 /// Sums, over the updates since a rule last decided, of what it looks at.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -28,35 +30,45 @@ impl Watch {
         Self { needs, ..Self::default() }
     }
 
-    /// Logits of real samples, then of as many generated ones, `[2·batch, 1]`.
+    /// Logits of real samples, then of as many generated ones, `[2·batch, places]`; a sample with several
+    /// counts with their mean.
     pub fn see_logits(&mut self, logits: &Tensor<2>) {
         if self.needs.race {
-            self.race.add(race(logits.clone().without_autodiff()));
+            self.race.add(race(logits.clone().without_autodiff().mean_dim(1)));
         }
     }
 
     /// Logits as [`see_logits`](Self::see_logits) gets them, with real samples that D does not train on.
     pub fn see_held_out(&mut self, logits: &Tensor<2>) {
-        let [real, _] = halves(logits.clone().without_autodiff());
+        let [real, _] = halves(logits.clone().without_autodiff().mean_dim(1));
         self.held_out_sign.add(real.sign().mean());
     }
 
-    /// The generator's loss `−E[D(G(z))]`, `[1]`, and its gradients; on the way the slope at the
-    /// generated `samples`, where it is needed.
+    /// The generator's loss under an objective, `[1]`, and the gradients of its sum with a loss `beside`
+    /// it; on the way the slope at the generated `samples`, where it is needed.
     pub fn generator_loss<const D: usize>(
         &mut self,
+        objective: Objective,
         samples: Tensor<D>,
         discriminate: impl Fn(Tensor<D>) -> Tensor<2>,
+        beside: Option<Tensor<1>>,
     ) -> (Tensor<1>, Gradients) {
-        let loss = |samples| discriminate(samples).mean().neg();
-        if self.needs.slope {
-            let (loss, gradients, at_samples) = backward_in_two(loss, samples);
-            self.slope.add(slope(at_samples));
-            (loss, gradients)
-        } else {
-            let loss = loss(samples);
-            let gradients = loss.backward();
-            (loss, gradients)
+        let mean = |samples| discriminate(samples).mean();
+        match objective {
+            // The loss is −E[D], so its gradient at the samples is the slope.
+            Objective::Hinge if self.needs.slope => {
+                let (loss, pulled, at_samples) = pulled(|samples| mean(samples).neg(), samples);
+                self.slope.add(slope(at_samples));
+                (loss, sum(pulled, beside).backward())
+            }
+            objective => {
+                if self.needs.slope {
+                    self.slope.add(slope(pulled(mean, samples.clone()).2));
+                }
+                let loss = objective.of_generator(discriminate(samples));
+                let gradients = sum(loss.clone(), beside).backward();
+                (loss, gradients)
+            }
         }
     }
 
@@ -97,17 +109,24 @@ pub fn halves(logits: Tensor<2>) -> [Tensor<2>; 2] {
     [logits.clone().narrow(0, 0, half), logits.narrow(0, half, half)]
 }
 
-/// A loss and its gradients, by way of the gradient at the samples, which it returns too.
-fn backward_in_two<const D: usize>(
+/// A loss, a number whose gradients are those of the loss, and the gradient at the samples.
+fn pulled<const D: usize>(
     loss: impl Fn(Tensor<D>) -> Tensor<1>,
     samples: Tensor<D>,
-) -> (Tensor<1>, Gradients, Tensor<D>) {
+) -> (Tensor<1>, Tensor<1>, Tensor<D>) {
     let leaf = samples.clone().detach().require_grad();
     let loss = loss(leaf.clone());
     let at_samples = leaf.grad(&loss.backward()).expect("the loss depends on the samples");
     // The derivative of Σ x·g for a constant g is g: the chain goes on as if it had not been cut.
-    let gradients = (samples * Tensor::from_inner(at_samples.clone())).sum().backward();
-    (loss, gradients, at_samples)
+    let pulled = (samples * Tensor::from_inner(at_samples.clone())).sum();
+    (loss, pulled, at_samples)
+}
+
+fn sum(loss: Tensor<1>, beside: Option<Tensor<1>>) -> Tensor<1> {
+    match beside {
+        None => loss,
+        Some(beside) => loss + beside,
+    }
 }
 
 /// `P(D(real) > D(fake)) − P(D(real) < D(fake))` over all pairs, and `E[sign D(real)]`.
@@ -151,7 +170,29 @@ mod tests {
         // D(x) = 2·Σx has slope 2·√4 everywhere.
         let discriminate = |images: Tensor<4>| images.flatten::<2>(1, 3).sum_dim(1) * 2.0;
         let mut watch = Watch::new(Needs { slope: true, ..Needs::default() });
-        watch.generator_loss(images, discriminate);
-        assert!((watch.take().slope.unwrap() - 4.0).abs() < 1e-6);
+        for objective in [Objective::Hinge, Objective::LeastSquares] {
+            watch.generator_loss(objective, images.clone(), discriminate, None);
+            assert!((watch.take().slope.unwrap() - 4.0).abs() < 1e-6, "{objective:?}");
+        }
+    }
+
+    #[test]
+    fn watching_the_slope_changes_no_gradient() {
+        let device = Device::flex().autodiff();
+        let weight = Tensor::<2>::from_data([[0.5f32, -1.0, 2.0, 0.25]], &device).require_grad();
+        let gradient = |objective, needs| {
+            let samples = (weight.clone() * 3.0).reshape([2, 2]);
+            let discriminate = |samples: Tensor<2>| samples.square().sum_dim(1);
+            let beside = Some(samples.clone().abs().mean());
+            let (_, gradients) =
+                Watch::new(needs).generator_loss(objective, samples, discriminate, beside);
+            weight.grad(&gradients).unwrap().into_data().iter().collect::<Vec<f32>>()
+        };
+        for objective in [Objective::Hinge, Objective::LeastSquares] {
+            let plain = gradient(objective, Needs::default());
+            let watched = gradient(objective, Needs { slope: true, ..Needs::default() });
+            assert_eq!(plain, watched, "{objective:?}");
+            assert!(plain.iter().all(|value| value.abs() > 0.1));
+        }
     }
 }

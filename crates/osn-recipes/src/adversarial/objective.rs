@@ -1,0 +1,59 @@
+//! What generator and discriminator minimize.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+use serde::{Deserialize, Serialize};
+
+/// The losses of both players, as functions of logits that are above 0 where an image looks real.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// D: `E[max(0, 1 − D(x))] + E[max(0, 1 + D(G))]`; G: `−E[D(G)]` (Lim and Ye 2017; Miyato et al.
+    /// 2018).
+    Hinge,
+    /// D: `½E[(D(x) − 1)²] + ½E[(D(G) + 1)²]`; G: `½E[(D(G) − 1)²]` (Mao et al. 2017, with classes coded
+    /// ±1, so that 0 is the boundary here too).
+    LeastSquares,
+}
+
+impl Objective {
+    /// The discriminator's loss, `[1]`.
+    pub fn of_discriminator(self, real: Tensor<2>, fake: Tensor<2>) -> Tensor<1> {
+        match self {
+            Self::Hinge => relu(real.neg() + 1.0).mean() + relu(fake + 1.0).mean(),
+            Self::LeastSquares => {
+                ((real - 1.0).square().mean() + (fake + 1.0).square().mean()) * 0.5
+            }
+        }
+    }
+
+    /// The generator's loss, `[1]`.
+    pub fn of_generator(self, fake: Tensor<2>) -> Tensor<1> {
+        match self {
+            Self::Hinge => fake.mean().neg(),
+            Self::LeastSquares => (fake - 1.0).square().mean() * 0.5,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn the_losses_are_those_of_the_papers() {
+        let logits =
+            |values: [f32; 2]| Tensor::<1>::from_data(values, &Device::flex()).reshape([2, 1]);
+        let losses = |objective: Objective| {
+            let of_both = objective.of_discriminator(logits([3.0, 0.5]), logits([-2.0, 1.0]));
+            [of_both, objective.of_generator(logits([-2.0, 1.0]))]
+                .map(|loss| loss.into_scalar::<f32>())
+        };
+        // (0 + 0.5)/2 + (0 + 2)/2, −(−2 + 1)/2.
+        assert_eq!(losses(Objective::Hinge), [1.25, 0.5]);
+        // ½(4 + 0.25)/2 + ½(1 + 4)/2, ½(9 + 0)/2.
+        assert_eq!(losses(Objective::LeastSquares), [2.3125, 2.25]);
+    }
+}

@@ -1,0 +1,151 @@
+//! The two networks: one update of each.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use osn::{Needs, Osn, Signals};
+
+use super::{Objective, Settings, Watch, halves};
+use crate::decide::Decide;
+use crate::ema;
+use crate::held::{Held, adam};
+use crate::run::{RunError, Told};
+
+/// What an update of the discriminator leaves to look at.
+#[derive(Clone, Debug)]
+pub struct Discriminated {
+    /// The loss, `[1]`.
+    pub loss: Tensor<1>,
+    /// Logits of the real images, then of the generated ones, `[2·batch, places]`.
+    pub logits: Tensor<2>,
+}
+
+/// What an update of the generator leaves to look at.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// The adversarial loss, `[1]`.
+    pub loss: Tensor<1>,
+    /// The second loss, `[1]`, and its name.
+    pub second: Option<(&'static str, Tensor<1>)>,
+}
+
+/// Generator and discriminator in training.
+#[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
+pub struct Players<G, D> {
+    /// Makes images.
+    pub generator: Held<G>,
+    /// The average of the generator, where the settings ask for one.
+    pub average: Option<G>,
+    /// Tells real images from made ones.
+    pub discriminator: Held<D>,
+    watch: Watch,
+    /// What the rules were told when the discriminator's last decided.
+    signals: Signals,
+    objective: Objective,
+    learning_rate: f64,
+    decay: Option<f64>,
+}
+
+impl<G: Module, D: Module> Players<G, D> {
+    /// Two networks, the discriminator held as `decide` says, the generator too where that is asked for;
+    /// both plain without anything that decides.
+    ///
+    /// # Errors
+    ///
+    /// As [`Held::new`].
+    pub fn new(
+        generator: G,
+        discriminator: D,
+        settings: &Settings,
+        decide: Option<&Decide>,
+        holds_generator: bool,
+    ) -> Result<Self, RunError> {
+        let adam = || adam(settings.beta_1, settings.beta_2, settings.epsilon);
+        let of_generator = decide.filter(|_| holds_generator);
+        let average = settings.ema.map(|_| generator.valid());
+        let discriminator = Held::new(discriminator, "discriminator", decide, adam())?;
+        Ok(Self {
+            average,
+            generator: Held::new(generator, "generator", of_generator, adam())?,
+            watch: Watch::new(discriminator.osn.as_ref().map_or(Needs::default(), Osn::needs)),
+            discriminator,
+            signals: Signals::new(),
+            objective: settings.objective,
+            learning_rate: settings.learning_rate,
+            decay: settings.ema,
+        })
+    }
+
+    /// One update of the discriminator, then one refresh of osn.
+    ///
+    /// `judge` returns the logits of the real images, then of as many generated ones. Both kinds go
+    /// through in one batch: without batch normalization that changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NonFinite`] for a weight that is not finite.
+    pub fn train_discriminator(
+        &mut self,
+        judge: impl FnOnce(&D) -> Tensor<2>,
+        told: &mut Told,
+    ) -> Result<Discriminated, RunError> {
+        let (logits, loss) = self.discriminate(judge);
+        self.watch.see_logits(&logits);
+        if self.discriminator.decides_next() {
+            self.signals = told.signals().adversarial(self.watch.take());
+        }
+        self.discriminator.descend(loss.backward(), self.learning_rate, &self.signals)?;
+        Ok(Discriminated { loss, logits })
+    }
+
+    /// Tells the rules what the discriminator makes of images that it does not train on; nothing is
+    /// trained. `judge` as for [`train_discriminator`](Self::train_discriminator).
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Spectral`] if the discriminator is no longer the attached one.
+    pub fn look_at_held_out(
+        &mut self,
+        judge: impl FnOnce(&D) -> Tensor<2>,
+    ) -> Result<(), RunError> {
+        let (logits, loss) = self.discriminate(judge);
+        self.watch.see_held_out(&logits);
+        self.discriminator.see_held_out(&loss.backward())
+    }
+
+    fn discriminate(&self, judge: impl FnOnce(&D) -> Tensor<2>) -> (Tensor<2>, Tensor<1>) {
+        let logits = judge(&self.discriminator.network);
+        let [real, fake] = halves(logits.clone());
+        (logits, self.objective.of_discriminator(real, fake))
+    }
+
+    /// One update of the generator, which made `images`; `judge` returns their logits, and `second_loss`
+    /// what else it is to minimize.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NonFinite`] for a weight that is not finite, where the generator is held.
+    pub fn train_generator(
+        &mut self,
+        images: Tensor<4>,
+        judge: impl Fn(&D, Tensor<4>) -> Tensor<2>,
+        second_loss: impl FnOnce(&Tensor<4>) -> Option<(&'static str, Tensor<1>)>,
+    ) -> Result<Generated, RunError> {
+        // In validation mode the discriminator's weights are constants: nothing is spent on
+        // gradients that nobody wants.
+        let discriminator = self.discriminator.network.valid();
+        let second = second_loss(&images);
+        let beside = second.as_ref().map(|(_, loss)| loss.clone());
+        let judge = |images| judge(&discriminator, images);
+        let (loss, gradients) = self.watch.generator_loss(self.objective, images, judge, beside);
+        self.generator.descend(gradients, self.learning_rate, &self.signals)?;
+        if let (Some(average), Some(decay)) = (self.average.take(), self.decay) {
+            self.average = Some(ema::update(average, &self.generator.network, decay));
+        }
+        Ok(Generated { loss, second })
+    }
+
+    /// The generator that is judged, in validation mode.
+    pub fn judged(&self) -> G {
+        self.average.clone().unwrap_or_else(|| self.generator.network.valid())
+    }
+}

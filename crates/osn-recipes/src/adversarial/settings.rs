@@ -1,0 +1,113 @@
+//! The hyper-parameters that every adversarial recipe has.
+
+use serde::{Deserialize, Serialize};
+
+use super::Objective;
+use crate::run::{Pace, RunError, above_zero, at_least, below_one};
+
+/// How generator and discriminator are trained. One step is one update of the generator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// What both minimize: `hinge` or `least_squares`.
+    pub objective: Objective,
+    /// Images of each kind in a batch. SN-GAN takes 64; on a few cores small batches reach a given
+    /// distance in less time.
+    pub batch_size: usize,
+    /// Updates of the generator.
+    pub steps: u64,
+    /// Updates of the discriminator for each of the generator (SN-GAN, setting B: 1).
+    pub n_dis: u64,
+    /// Learning rate of both (SN-GAN: 1e-4 to 1e-3; setting C has 2e-4).
+    pub learning_rate: f64,
+    /// Adam's β₁ (SN-GAN, setting C: 0.5).
+    pub beta_1: f32,
+    /// Adam's β₂ (SN-GAN, setting C: 0.999).
+    pub beta_2: f32,
+    /// Adam's ε (Kingma and Ba 2015: 1e-8; Burn's own default is 1e-5).
+    pub epsilon: f32,
+    /// Momentum of batch normalization's running values, in Burn's convention (PyTorch: 0.1).
+    pub batch_norm_momentum: f64,
+    /// ε of batch normalization (PyTorch: 1e-5).
+    pub batch_norm_epsilon: f64,
+    /// Decay of the average of the generator that is judged; `null` judges the generator itself.
+    pub ema: Option<f64>,
+    /// Steps between two log lines and two read-backs of σ.
+    pub log_every: u64,
+    /// Steps between two scorings, which also draw samples.
+    pub eval_every: u64,
+    /// Generated images scored while training, against as many test images.
+    pub eval_images: usize,
+    /// Generated images scored at the end, against as many test images; all where there are fewer.
+    pub final_images: usize,
+}
+
+impl Settings {
+    /// Batches and rates for a few minutes on two cores.
+    pub fn quick() -> Self {
+        Self {
+            objective: Objective::Hinge,
+            batch_size: 16,
+            steps: 5_000,
+            n_dis: 1,
+            learning_rate: 3e-4,
+            beta_1: 0.5,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            batch_norm_momentum: 0.1,
+            batch_norm_epsilon: 1e-5,
+            ema: Some(0.995),
+            log_every: 10,
+            eval_every: 1_000,
+            eval_images: 2_000,
+            final_images: 10_000,
+        }
+    }
+
+    /// Larger batches and more of them.
+    pub fn standard() -> Self {
+        Self {
+            batch_size: 32,
+            steps: 10_000,
+            learning_rate: 2e-4,
+            ema: Some(0.999),
+            eval_every: 2_000,
+            ..Self::quick()
+        }
+    }
+
+    /// How often to look and to score.
+    pub fn pace(&self) -> Pace {
+        Pace { log_every: self.log_every, eval_every: self.eval_every }
+    }
+
+    /// Whether the values go together.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Config`] for the first value that cannot be.
+    pub fn check(&self) -> Result<(), RunError> {
+        at_least(
+            1,
+            &[
+                ("steps", self.steps),
+                ("n_dis", self.n_dis),
+                ("log_every", self.log_every),
+                ("eval_every", self.eval_every),
+            ],
+        )?;
+        at_least(2, &[("batch_size", self.batch_size as u64)])?;
+        at_least(
+            100,
+            &[("eval_images", self.eval_images as u64), ("final_images", self.final_images as u64)],
+        )?;
+        above_zero(&[
+            ("learning_rate", self.learning_rate),
+            ("batch_norm_epsilon", self.batch_norm_epsilon),
+        ])?;
+        below_one(&[
+            ("beta_1", f64::from(self.beta_1)),
+            ("beta_2", f64::from(self.beta_2)),
+            ("ema", self.ema.unwrap_or(0.5)),
+        ])
+    }
+}

@@ -1,0 +1,188 @@
+//! The training loop of every [`Game`].
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use osn::Change;
+
+use super::{Discriminated, Draw, Game, Generated, Players, Settings, halves};
+use crate::data::sampler::Sampler;
+use crate::run::{Look, Metrics, RunError, Scored, Thoroughness, Told, Training};
+
+/// What tells the noise of different uses apart.
+const FOR_DISCRIMINATOR: u64 = 1;
+const FOR_GENERATOR: u64 = 2;
+const FOR_HELD_OUT: u64 = 5;
+
+/// Of so many training images one is held out, whatever the rule, so that rules compare.
+const HELD_OUT_OF: usize = 20;
+
+/// Everything that a run changes and draws from.
+#[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
+pub struct Trainer<'a, T: Game> {
+    game: T,
+    settings: &'a Settings,
+    players: Players<T::Generator, T::Discriminator>,
+    /// Which images the players train on, and which D only shows rules what it makes of.
+    trained_on: Vec<usize>,
+    held_out: Vec<usize>,
+    sampler: Sampler,
+    held_out_sampler: Sampler,
+    /// The images of the discriminator's last update.
+    last_batch: Vec<usize>,
+    told: Told,
+    /// The plain device.
+    device: Device,
+}
+
+impl<'a, T: Game> Trainer<'a, T> {
+    /// A trainer of `players` on the plain `device`.
+    pub fn new(
+        game: T,
+        settings: &'a Settings,
+        players: Players<T::Generator, T::Discriminator>,
+        seed: u64,
+        device: Device,
+    ) -> Self {
+        let (held_out, trained_on): (Vec<usize>, Vec<usize>) =
+            (0..game.image_count()).partition(|index| index % HELD_OUT_OF == HELD_OUT_OF - 1);
+        Self {
+            game,
+            settings,
+            players,
+            sampler: Sampler::new(seed, trained_on.len()),
+            held_out_sampler: Sampler::new(seed, held_out.len().max(1)),
+            trained_on,
+            held_out,
+            last_batch: Vec::new(),
+            told: Told::default(),
+            device,
+        }
+    }
+
+    /// `n_dis` updates, each on images and noise of its own; the last one's outcome.
+    fn train_discriminator(&mut self, step: u64) -> Result<Discriminated, RunError> {
+        let first = (step - 1) * self.settings.n_dis;
+        let mut outcome = self.update_discriminator(first)?;
+        for batch in first + 1..first + self.settings.n_dis {
+            outcome = self.update_discriminator(batch)?;
+        }
+        Ok(outcome)
+    }
+
+    fn update_discriminator(&mut self, batch: u64) -> Result<Discriminated, RunError> {
+        if self.players.discriminator.wants_held_out() && !self.held_out.is_empty() {
+            self.look_at_held_out(batch)?;
+        }
+        let places = self.sampler.batch_indices(batch, self.settings.batch_size);
+        self.last_batch = places.iter().map(|&place| self.trained_on[place]).collect();
+        let device = self.device.clone().autodiff();
+        let condition = self.game.condition(&self.last_batch, &device);
+        let draw = Draw { stream: FOR_DISCRIMINATOR, step: batch, device: &device };
+        let generator = &self.players.generator.network;
+        let fake = self.game.generate(generator, &condition, draw).detach();
+        let images = Tensor::cat(vec![self.game.real(&self.last_batch, &device), fake], 0);
+        let judge = |network: &_| self.game.judge(network, images, &condition);
+        self.players.train_discriminator(judge, &mut self.told)
+    }
+
+    fn look_at_held_out(&mut self, batch: u64) -> Result<(), RunError> {
+        let size = self.settings.batch_size.min(self.held_out.len());
+        let places = self.held_out_sampler.batch_indices(batch, size);
+        let indices: Vec<usize> = places.iter().map(|&place| self.held_out[place]).collect();
+        let device = self.device.clone().autodiff();
+        let draw = Draw { stream: FOR_HELD_OUT, step: batch, device: &self.device };
+        // In validation mode: a look must not move the running values of batch normalization.
+        let generator = self.players.generator.network.valid();
+        let on_plain = self.game.condition(&indices, &self.device);
+        let fake = Tensor::from_inner(self.game.generate(&generator, &on_plain, draw));
+        let images = Tensor::cat(vec![self.game.real(&indices, &device), fake], 0);
+        let condition = self.game.condition(&indices, &device);
+        self.players.look_at_held_out(|network| self.game.judge(network, images, &condition))
+    }
+
+    /// One update, on the condition of the discriminator's last.
+    fn train_generator(&mut self, step: u64) -> Result<Generated, RunError> {
+        let device = self.device.clone().autodiff();
+        let (game, indices) = (&self.game, &self.last_batch);
+        let condition = game.condition(indices, &device);
+        let draw = Draw { stream: FOR_GENERATOR, step, device: &device };
+        let images = game.generate(&self.players.generator.network, &condition, draw);
+        self.players.train_generator(
+            images,
+            |network, images| game.judge(network, images, &condition),
+            |images| game.second_loss(images, indices),
+        )
+    }
+}
+
+impl<T: Game> Training for Trainer<'_, T> {
+    type Outcome = (Discriminated, Generated);
+
+    fn step(&mut self, step: u64) -> Result<Self::Outcome, RunError> {
+        Ok((self.train_discriminator(step)?, self.train_generator(step)?))
+    }
+
+    fn changes(&mut self) -> Vec<Change> {
+        let mut changes = self.players.discriminator.changes();
+        changes.append(&mut self.players.generator.changes());
+        changes
+    }
+
+    fn look(&mut self, _: u64, (judged, made): Self::Outcome) -> Result<Look, RunError> {
+        let mut losses =
+            vec![("discriminator", scalar(judged.loss)), ("generator", scalar(made.loss))];
+        losses.extend(made.second.map(|(name, loss)| (name, scalar(loss))));
+        self.told.losses(&losses);
+        let mut layers = self.players.discriminator.layers()?;
+        layers.append(&mut self.players.generator.layers()?);
+        Ok(Look { losses, signals: race(judged.logits), layers })
+    }
+
+    fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError> {
+        let scored = self.game.score(&self.players.judged(), thoroughness)?;
+        self.told.scores(&scored.metrics);
+        Ok(scored)
+    }
+}
+
+/// How the race stands: the separation P(D(real) > D(fake)) − P(D(real) < D(fake)) over all pairs,
+/// which is free of the discriminator's scale and offset, and the mean logits. An image with several
+/// logits counts with their mean.
+fn race(logits: Tensor<2>) -> Metrics {
+    let [real, fake] =
+        halves(logits.mean_dim(1)).map(|half| half.into_data().iter().collect::<Vec<f64>>());
+    let order = |real: f64, fake: f64| f64::from(real > fake) - f64::from(real < fake);
+    let separation: f64 =
+        real.iter().map(|&r| fake.iter().map(|&f| order(r, f)).sum::<f64>()).sum();
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    Metrics::from([
+        ("separation".to_owned(), separation / (real.len() * fake.len()) as f64),
+        ("logit_real".to_owned(), mean(&real)),
+        ("logit_fake".to_owned(), mean(&fake)),
+    ])
+}
+
+fn scalar(loss: Tensor<1>) -> f64 {
+    loss.into_data().iter::<f64>().next().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separation_counts_pairs() {
+        let logits = Tensor::<2>::from_data([[3.0f32], [1.0], [2.0], [0.0]], &Device::flex());
+        // Of the pairs (3,2), (3,0), (1,2), (1,0) three are in order: (3 − 1)/4.
+        let race = race(logits);
+        assert_eq!(race["separation"], 0.5);
+        assert_eq!(race["logit_real"], 2.0);
+    }
+
+    #[test]
+    fn an_image_with_several_logits_counts_with_their_mean() {
+        let logits = Tensor::<2>::from_data([[3.0f32, -1.0], [1.0, 2.0]], &Device::flex());
+        let race = race(logits);
+        assert_eq!([race["separation"], race["logit_real"]], [-1.0, 1.0]);
+    }
+}

@@ -1,0 +1,22 @@
+//! Images and labels as tensors.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::data::ImageSet;
+
+/// The images of these indices, `[indices, channels, height, width]`, in [−1, 1].
+///
+/// # Panics
+///
+/// If an index is not below the number of images.
+pub fn images(set: &ImageSet, indices: &[usize], device: &Device) -> Tensor<4> {
+    let shape = [indices.len(), set.channels, set.height, set.width];
+    Tensor::from_data(TensorData::new(set.batch(indices), shape), device)
+}
+
+/// Classes as a tensor, `[labels]`.
+pub fn classes(labels: &[u8], device: &Device) -> Tensor<1, Int> {
+    let labels: Vec<i64> = labels.iter().copied().map(i64::from).collect();
+    let count = labels.len();
+    Tensor::from_data(TensorData::new(labels, [count]), device)
+}

@@ -1,0 +1,153 @@
+//! A network in training: its weights, its optimizer and the osn that holds it.
+
+use burn::module::Module;
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::Gradients;
+use osn::{AttachError, Change, LayerReport, Osn, Plan, Signals, StepError};
+
+use crate::decide::Decide;
+use crate::run::{NonFinite, RunError, Told};
+
+/// A network in training.
+#[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
+pub struct Held<M> {
+    /// The network, held by `osn`.
+    pub network: M,
+    /// What holds it; absent where it is trained without.
+    pub osn: Option<Osn>,
+    name: &'static str,
+    adam: ModuleOptimizer,
+}
+
+impl<M: Module> Held<M> {
+    /// A network whose every weight is held as `decide` says, under the `name` that records call it by;
+    /// or a plain one, without anything that decides.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Rule`] for rules that do not go with the network, [`RunError::Spectral`] for weights
+    /// that cannot be held.
+    pub fn new(
+        network: M,
+        name: &'static str,
+        decide: Option<&Decide>,
+        adam: ModuleOptimizer,
+    ) -> Result<Self, RunError> {
+        let Some(decide) = decide else {
+            return Ok(Self { network, osn: None, name, adam });
+        };
+        let plan = Plan::new().network(name).select("**.weight").decide(decide.rules.clone());
+        let (network, osn) =
+            plan.attach(network).map_err(|error| attach_error(name, decide, error))?;
+        Ok(Self { network, osn: Some(osn), name, adam })
+    }
+
+    /// Whether the next update decides, and so looks at its signals.
+    pub fn decides_next(&self) -> bool {
+        self.osn.as_ref().is_some_and(Osn::decides_next)
+    }
+
+    /// Whether the next decision looks at data that the network does not train on.
+    pub fn wants_held_out(&self) -> bool {
+        self.osn.as_ref().is_some_and(|osn| osn.decides_next() && osn.needs().held_out)
+    }
+
+    /// One step of the optimizer, then one of osn, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NonFinite`] for a weight that is not finite.
+    pub fn descend(
+        &mut self,
+        gradients: Gradients,
+        learning_rate: f64,
+        signals: &Signals,
+    ) -> Result<(), RunError> {
+        let name = self.name;
+        self.step(gradients, learning_rate, signals).map_err(|error| step_error(name, error))
+    }
+
+    /// [`descend`](Self::descend), where the rules are told what they have not been told yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`descend`](Self::descend).
+    pub fn learn(
+        &mut self,
+        gradients: Gradients,
+        learning_rate: f64,
+        told: &mut Told,
+    ) -> Result<(), RunError> {
+        let signals = if self.decides_next() { told.signals() } else { Signals::new() };
+        self.descend(gradients, learning_rate, &signals)
+    }
+
+    fn step(
+        &mut self,
+        gradients: Gradients,
+        learning_rate: f64,
+        signals: &Signals,
+    ) -> Result<(), StepError> {
+        let network = self.network.clone();
+        let Some(osn) = &mut self.osn else {
+            let gradients = GradientsParams::from_grads(gradients, &network);
+            self.network = self.adam.step(learning_rate, network, gradients);
+            return Ok(());
+        };
+        osn.observe(&network, &gradients)?;
+        let gradients = GradientsParams::from_grads(gradients, &network);
+        self.network = osn.optimize(&mut self.adam, learning_rate, network, gradients);
+        osn.step(&mut self.network, signals)
+    }
+
+    /// Tells the rules the gradients of a loss on data that the network does not train on.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Spectral`] if the network is no longer the attached one.
+    pub fn see_held_out(&mut self, gradients: &Gradients) -> Result<(), RunError> {
+        let Some(osn) = &mut self.osn else { return Ok(()) };
+        osn.observe_held_out(&self.network, gradients).map_err(|error| step_error(self.name, error))
+    }
+
+    /// What was decided since this was last asked.
+    pub fn changes(&mut self) -> Vec<Change> {
+        self.osn.as_mut().map_or_else(Vec::new, Osn::take_changes)
+    }
+
+    /// How each layer stands.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NonFinite`] for a weight that is not finite.
+    pub fn layers(&self) -> Result<Vec<LayerReport>, RunError> {
+        let Some(osn) = &self.osn else { return Ok(Vec::new()) };
+        osn.report(&self.network).map_err(|error| step_error(self.name, error))
+    }
+}
+
+/// The optimizer of every recipe (Kingma and Ba 2015).
+pub fn adam(beta_1: f32, beta_2: f32, epsilon: f32) -> ModuleOptimizer {
+    AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon).init()
+}
+
+/// Rules that do not go with a network are a mistake in what was asked for.
+fn attach_error(network: &str, decide: &Decide, error: AttachError) -> RunError {
+    match error {
+        AttachError::Rule(source) => RunError::Rule { text: decide.name.clone(), source },
+        error => spectral(network, error),
+    }
+}
+
+fn step_error(network: &str, error: StepError) -> RunError {
+    match error {
+        StepError::NotFinite { path, step } => {
+            RunError::NonFinite { what: NonFinite::Layer(path), value: f64::NAN, step }
+        }
+        error => spectral(network, error),
+    }
+}
+
+fn spectral(network: &str, source: impl std::error::Error + Send + Sync + 'static) -> RunError {
+    RunError::Spectral { network: network.to_owned(), source: Box::new(source) }
+}

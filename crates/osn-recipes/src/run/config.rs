@@ -1,0 +1,102 @@
+//! A recipe's config: found by the preset's name, changed by settings, checked.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{RecipeDoc, RunError, TrainRequest, apply_settings};
+
+/// Every hyper-parameter of a recipe.
+pub trait Config: Serialize + DeserializeOwned + Clone {
+    /// The presets, in the order of [`RecipeDoc::presets`].
+    fn presets() -> Vec<Self>;
+
+    /// Whether the values go together.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Config`] for the first value that cannot be.
+    fn check(&self) -> Result<(), RunError>;
+
+    /// The preset that was asked for, with the settings that were asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]: an unknown preset, an unknown or bad setting.
+    fn resolve(request: &TrainRequest, doc: &RecipeDoc) -> Result<Self, RunError> {
+        let name = request.preset.as_deref().unwrap_or(doc.presets[0]);
+        let named = doc.presets.iter().zip(Self::presets()).find(|(preset, _)| **preset == name);
+        let Some((_, preset)) = named else {
+            return Err(RunError::unknown_name("preset", name, doc.presets));
+        };
+        let config = apply_settings(&preset, &request.settings)?;
+        config.check()?;
+        Ok(config)
+    }
+}
+
+/// Fails with the sentence "KEY must be …" unless the value is as it must be.
+///
+/// # Errors
+///
+/// [`RunError::Config`].
+pub fn ensure(key: &str, holds: bool, problem: impl Fn() -> String) -> Result<(), RunError> {
+    if holds { Ok(()) } else { Err(RunError::Config { key: key.to_owned(), problem: problem() }) }
+}
+
+/// Counts that must be `least` or more.
+///
+/// # Errors
+///
+/// [`RunError::Config`] for the first that is not.
+pub fn at_least(least: u64, counts: &[(&str, u64)]) -> Result<(), RunError> {
+    counts.iter().try_for_each(|(key, count)| {
+        ensure(key, *count >= least, || format!("must be at least {least}, not {count}"))
+    })
+}
+
+/// Numbers that must be positive and finite, such as learning rates.
+///
+/// # Errors
+///
+/// [`RunError::Config`] for the first that is not.
+pub fn above_zero(numbers: &[(&str, f64)]) -> Result<(), RunError> {
+    numbers.iter().try_for_each(|(key, number)| {
+        let holds = number.is_finite() && *number > 0.0;
+        ensure(key, holds, || format!("must be above 0, not {number}"))
+    })
+}
+
+/// Weights that must be finite and not negative.
+///
+/// # Errors
+///
+/// [`RunError::Config`] for the first that is not.
+pub fn zero_or_more(numbers: &[(&str, f64)]) -> Result<(), RunError> {
+    numbers.iter().try_for_each(|(key, number)| {
+        let holds = number.is_finite() && *number >= 0.0;
+        ensure(key, holds, || format!("must be 0 or more, not {number}"))
+    })
+}
+
+/// Decays and momenta, which must lie in [0, 1).
+///
+/// # Errors
+///
+/// [`RunError::Config`] for the first that does not.
+pub fn below_one(numbers: &[(&str, f64)]) -> Result<(), RunError> {
+    numbers.iter().try_for_each(|(key, number)| {
+        let holds = (0.0..1.0).contains(number);
+        ensure(key, holds, || format!("must be from 0 to below 1, not {number}"))
+    })
+}
+
+/// Parts of a whole, which must lie in [0, 1].
+///
+/// # Errors
+///
+/// [`RunError::Config`] for the first that does not.
+pub fn parts(numbers: &[(&str, f64)]) -> Result<(), RunError> {
+    numbers.iter().try_for_each(|(key, number)| {
+        ensure(key, (0.0..=1.0).contains(number), || format!("must be from 0 to 1, not {number}"))
+    })
+}

@@ -1,0 +1,121 @@
+//! The loop that every recipe runs in: step, record, look, score.
+
+use osn::{Change, LayerReport};
+
+use super::{ImageGrid, Metrics, Observer, RunError, RunSummary, Session};
+
+/// What a recipe trains: the session calls it, step by step.
+pub trait Training {
+    /// What a step leaves to look at.
+    type Outcome;
+
+    /// One step, counted from 1.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NonFinite`] for a weight that is not finite.
+    fn step(&mut self, step: u64) -> Result<Self::Outcome, RunError>;
+
+    /// What was decided since this was last asked.
+    fn changes(&mut self) -> Vec<Change>;
+
+    /// Reads back the step's losses and signals and how the layers stand.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    fn look(&mut self, step: u64, outcome: Self::Outcome) -> Result<Look, RunError>;
+
+    /// Scores what was learned.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Score`] if it cannot be scored.
+    fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError>;
+}
+
+/// A logged step.
+#[derive(Debug)]
+pub struct Look {
+    /// Each loss by its name; the first bad number ends the run.
+    pub losses: Vec<(&'static str, f64)>,
+    /// What else is worth a curve.
+    pub signals: Metrics,
+    /// How each layer stands.
+    pub layers: Vec<LayerReport>,
+}
+
+/// A scored step.
+#[derive(Debug)]
+pub struct Scored {
+    /// Each score by its name.
+    pub metrics: Metrics,
+    /// The same scores of real data, where there are.
+    pub floor: Metrics,
+    /// The score to show first.
+    pub headline: &'static str,
+    /// What was made, for people.
+    pub samples: Option<ImageGrid>,
+}
+
+/// How thoroughly to score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thoroughness {
+    /// On a part, while training.
+    Quick,
+    /// On everything, at the end.
+    Full,
+}
+
+/// How often to look and to score.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Steps between two looks.
+    pub log_every: u64,
+    /// Steps between two scorings.
+    pub eval_every: u64,
+}
+
+impl Session {
+    /// Trains between the observer's first and last call, and completes the folder whatever comes of
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// What the training failed with, or the system's refusal to write.
+    pub fn train(
+        self,
+        training: &mut impl Training,
+        pace: Pace,
+        observer: &mut dyn Observer,
+    ) -> Result<RunSummary, RunError> {
+        self.run(observer, |session, observer| session.go(training, pace, observer))
+    }
+
+    fn go(
+        &mut self,
+        training: &mut impl Training,
+        pace: Pace,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        self.decided(training.changes(), observer)?;
+        for step in 1..=self.steps() {
+            let outcome = training.step(step).map_err(|error| error.at_step(step))?;
+            self.step_done(step);
+            self.decided(training.changes(), observer)?;
+            if step.is_multiple_of(pace.log_every) {
+                let look = training.look(step, outcome).map_err(|error| error.at_step(step))?;
+                self.log(step, &look, observer)?;
+            }
+            let is_last = step == self.steps() || observer.should_stop();
+            if is_last || step.is_multiple_of(pace.eval_every) {
+                let how = if is_last { Thoroughness::Full } else { Thoroughness::Quick };
+                self.scored(step, training.score(how)?, observer)?;
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

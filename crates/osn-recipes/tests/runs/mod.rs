@@ -1,0 +1,82 @@
+//! Small runs, and what they leave: shared by the tests of the recipes.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+#![allow(dead_code, reason = "no test file needs all of it")]
+
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use osn_recipes::run::{Event, RunSummary, Silent, TrainRequest, read_record};
+
+/// A run of a recipe with seed 7, with settings that make it small and then more of them.
+pub(crate) fn request(
+    recipe: &str,
+    small: &[(&str, &str)],
+    more: &[(&str, &str)],
+    out: &Path,
+) -> TrainRequest {
+    let settings = small.iter().chain(more).map(|(key, value)| ((*key).into(), (*value).into()));
+    TrainRequest {
+        recipe: recipe.into(),
+        seed: 7,
+        settings: settings.collect(),
+        out: out.to_owned(),
+        ..TrainRequest::default()
+    }
+}
+
+pub(crate) fn train(request: &TrainRequest) -> RunSummary {
+    osn_recipes::train(request, &mut Silent).unwrap()
+}
+
+pub(crate) fn events(run: &RunSummary) -> Vec<Event> {
+    read_record(&run.folder.join("record.jsonl")).unwrap().events
+}
+
+/// The record without what the clock says.
+pub(crate) fn timeless(run: &RunSummary) -> String {
+    let text = std::fs::read_to_string(run.folder.join("record.jsonl")).unwrap();
+    let timeless = |line: &str| {
+        let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
+        event.as_object_mut().unwrap().remove("wall_secs");
+        event.to_string() + "\n"
+    };
+    text.lines().map(timeless).collect()
+}
+
+/// The reasons of the decisions after the start.
+pub(crate) fn reasons(run: &RunSummary) -> Vec<String> {
+    let reason = |event: Event| match event {
+        Event::Decision { step, reason, .. } if step > 0 => Some(reason),
+        _ => None,
+    };
+    events(run).into_iter().filter_map(reason).collect()
+}
+
+/// The message of a run that is refused for what was asked.
+pub(crate) fn refused(request: &TrainRequest) -> String {
+    let error = osn_recipes::train(request, &mut Silent).unwrap_err();
+    assert!(error.is_bad_input(), "{error}");
+    error.to_string()
+}
+
+/// The picture of a step, as the bytes of its file.
+pub(crate) fn picture(run: &RunSummary, step: u64) -> Vec<u8> {
+    std::fs::read(run.folder.join(format!("samples/step-{step:06}.png"))).unwrap()
+}
+
+/// All float parameters, as bits.
+pub(crate) fn bits<M: Module>(model: &M) -> Vec<u32> {
+    let mut bits = Bits(Vec::new());
+    model.visit(&mut bits);
+    bits.0
+}
+
+struct Bits(Vec<u32>);
+
+impl ModuleVisitor for Bits {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.extend(param.base().into_data().iter::<f32>().map(f32::to_bits));
+    }
+}
