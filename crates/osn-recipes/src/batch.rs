@@ -1,8 +1,9 @@
-//! Images and labels as tensors.
+//! Images and labels as tensors, and back.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::data::ImageSet;
+use crate::run::ImageGrid;
 
 /// The images of these indices, `[indices, channels, height, width]`, in [−1, 1].
 ///
@@ -19,4 +20,11 @@ pub fn classes(labels: &[u8], device: &Device) -> Tensor<1, Int> {
     let labels: Vec<i64> = labels.iter().copied().map(i64::from).collect();
     let count = labels.len();
     Tensor::from_data(TensorData::new(labels, [count]), device)
+}
+
+/// Images `[count, channels, height, width]`, to be shown in so many columns.
+pub fn grid(images: Tensor<4>, columns: usize) -> ImageGrid {
+    let [count, channels, height, width] = images.dims();
+    let values = images.into_data().iter().collect();
+    ImageGrid { values, count, channels, height, width, columns }
 }

@@ -2,29 +2,47 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::data::Dataset;
 use crate::data::sampler::permutation;
+use crate::data::{Dataset, ImageSet};
 use crate::features::FeatureNet;
-use crate::metrics::{Features, Scores, score};
+use crate::metrics::{Features, MetricError, Scores, agreement, frechet_by_class, score};
 use crate::run::{Metrics, RunError, Thoroughness};
 
 /// Images generated and embedded at once.
 const CHUNK: usize = 500;
 
+/// What is scored beside the distances between all generated and all real images, where images have
+/// classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Classes {
+    /// Nothing.
+    Ignored,
+    /// `label_accuracy`: the share of generated images that the frozen network takes for the class that
+    /// they were to be.
+    Recognized,
+    /// That, and the Fréchet distance within each class: `intra_frechet` is the mean over classes
+    /// (Miyato and Koyama 2018, section 4.1), `intra_frechet_0` that of class 0, and so on.
+    Compared,
+}
+
 /// The frozen network and what generated images are compared with.
 #[derive(Debug)]
 pub struct Judge {
     network: FeatureNet,
+    classes: Classes,
     /// A fixed choice of test images, for the scorings while training.
     quick: Reference,
     /// More of them, all by default, for the last scoring.
     full: Reference,
 }
 
-/// Features of test images, and the scores that as many training images get against them.
+/// Some test images, and the scores that as many training images get against them.
 #[derive(Debug)]
 struct Reference {
+    /// Their places among the test images.
+    indices: Vec<usize>,
     real: Features,
+    labels: Option<Vec<u8>>,
     floor: Metrics,
 }
 
@@ -40,20 +58,17 @@ impl Judge {
     /// [`RunError::Score`] if the network does not load or there are too few images.
     pub fn new(
         data: &Dataset,
+        classes: Classes,
         quick_count: usize,
         full_count: usize,
         device: &Device,
     ) -> Result<Self, RunError> {
         let network = FeatureNet::pretrained(device).map_err(score_error)?;
         let count = full_count.min(data.train.len()).min(data.test.len());
-        let [real, other] = [(&data.test, 0), (&data.train, 1)].map(|(images, nonce)| {
-            let order = permutation(0, nonce, images.len());
-            network.embed(&images.select(&order[..count]))
-        });
-        let (real, other) = (real.map_err(score_error)?, other.map_err(score_error)?);
-        let quick: Vec<usize> = (0..count.min(quick_count)).collect();
-        let quick = Reference::new(real.select(&quick), &other.select(&quick))?;
-        Ok(Self { network, quick, full: Reference::new(real, &other)? })
+        let reference =
+            |count: usize| Reference::new(data, &network, classes, count).map_err(score_error);
+        let (quick, full) = (reference(count.min(quick_count))?, reference(count)?);
+        Ok(Self { network, classes, quick, full })
     }
 
     /// Scores of training images against test images.
@@ -61,8 +76,8 @@ impl Judge {
         &self.reference(thoroughness).floor
     }
 
-    /// Scores as many images as are compared with; `generate(chunk, count)` makes them, chunk by
-    /// chunk from 0.
+    /// Scores as many images as are compared with; `generate(chunk, indices)` makes them, one for each
+    /// of these test images, chunk by chunk from 0.
     ///
     /// # Errors
     ///
@@ -70,14 +85,15 @@ impl Judge {
     pub fn score(
         &self,
         thoroughness: Thoroughness,
-        generate: impl Fn(u64, usize) -> Tensor<4>,
+        mut generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
     ) -> Result<Metrics, RunError> {
         let reference = self.reference(thoroughness);
-        let count = reference.real.count();
-        let firsts = (0..count).step_by(CHUNK).enumerate();
-        let batches = firsts.map(|(chunk, first)| generate(chunk as u64, CHUNK.min(count - first)));
+        let chunks = (0..).zip(reference.indices.chunks(CHUNK));
+        let batches = chunks.map(|(chunk, indices)| generate(chunk, indices));
         let fake = self.network.embed_batches(batches).map_err(score_error)?;
-        Ok(metrics(&score(&reference.real, &fake).map_err(score_error)?))
+        reference
+            .compare(&self.network, self.classes, &fake, reference.labels.as_deref())
+            .map_err(score_error)
     }
 
     fn reference(&self, thoroughness: Thoroughness) -> &Reference {
@@ -89,9 +105,55 @@ impl Judge {
 }
 
 impl Reference {
-    fn new(real: Features, other: &Features) -> Result<Self, RunError> {
-        let floor = metrics(&score(&real, other).map_err(score_error)?);
-        Ok(Self { real, floor })
+    fn new(
+        data: &Dataset,
+        network: &FeatureNet,
+        classes: Classes,
+        count: usize,
+    ) -> Result<Self, MetricError> {
+        let chosen = |images: &ImageSet, nonce| {
+            permutation(0, nonce, images.len()).into_iter().take(count).collect::<Vec<usize>>()
+        };
+        let indices = chosen(&data.test, 0);
+        let others = data.train.select(&chosen(&data.train, 1));
+        let mut reference = Self {
+            real: network.embed(&data.test.select(&indices))?,
+            labels: data.test.batch_labels(&indices),
+            indices,
+            floor: Metrics::new(),
+        };
+        let embedded = network.embed(&others)?;
+        reference.floor =
+            reference.compare(network, classes, &embedded, others.labels.as_deref())?;
+        // The network was trained on training images: what it makes of test images is the fair floor.
+        if let Some(accuracy) = reference.floor.get_mut("label_accuracy") {
+            let labels = reference.labels.as_deref().unwrap_or_default();
+            *accuracy = agreement(&network.classes_of(&reference.real), labels);
+        }
+        Ok(reference)
+    }
+
+    fn compare(
+        &self,
+        network: &FeatureNet,
+        classes: Classes,
+        fake: &Features,
+        meant: Option<&[u8]>,
+    ) -> Result<Metrics, MetricError> {
+        let mut metrics = metrics(&score(&self.real, fake)?);
+        let (Some(labels), Some(meant)) = (&self.labels, meant) else { return Ok(metrics) };
+        if classes != Classes::Ignored {
+            let accuracy = agreement(&network.classes_of(fake), meant);
+            metrics.insert("label_accuracy".to_owned(), accuracy);
+        }
+        if classes == Classes::Compared {
+            let distances = frechet_by_class([&self.real, fake], [labels, meant])?;
+            let mean = distances.values().sum::<f64>() / distances.len() as f64;
+            metrics.insert("intra_frechet".to_owned(), mean);
+            let named = |(class, distance)| (format!("intra_frechet_{class}"), distance);
+            metrics.extend(distances.into_iter().map(named));
+        }
+        Ok(metrics)
     }
 }
 

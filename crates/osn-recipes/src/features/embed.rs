@@ -1,6 +1,6 @@
 //! Passes whole sets of images through the feature network, a batch at a time.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{CLASS_COUNT, FEATURE_COUNT, FeatureNet, as_judged};
 use crate::batch;
@@ -55,12 +55,23 @@ impl FeatureNet {
     /// - each batch: `[batch, channels, height, width]`, in [-1, 1]; any size and colour, see
     ///   [`as_judged`]
     pub fn classify_batches(&self, batches: impl IntoIterator<Item = Tensor<4>>) -> Vec<u8> {
-        let mut classes = Vec::new();
-        for batch in batches {
-            let logits = numbers(self.logits(as_judged(batch.without_autodiff())));
-            classes.extend(logits.chunks_exact(CLASS_COUNT).map(position_of_largest));
-        }
-        classes
+        batches
+            .into_iter()
+            .flat_map(|batch| classes(self.logits(as_judged(batch.without_autodiff()))))
+            .collect()
+    }
+
+    /// Says which class the network takes images for, by their features.
+    #[expect(clippy::cast_possible_truncation, reason = "features are computed in f32")]
+    pub fn classes_of(&self, features: &Features) -> Vec<u8> {
+        let values: Vec<f32> = features.values().iter().map(|value| *value as f32).collect();
+        let shape = [features.count(), features.dim()];
+        classes(
+            self.classify_features(Tensor::from_data(
+                TensorData::new(values, shape),
+                &self.device(),
+            )),
+        )
     }
 
     /// Computes the share of images, 0 to 1, whose class the network gets right.
@@ -84,6 +95,10 @@ fn batches(images: &ImageSet, device: &Device) -> impl Iterator<Item = Tensor<4>
 
 fn numbers(tensor: Tensor<2>) -> Vec<f32> {
     tensor.into_data().iter().collect()
+}
+
+fn classes(logits: Tensor<2>) -> Vec<u8> {
+    numbers(logits).chunks_exact(CLASS_COUNT).map(position_of_largest).collect()
 }
 
 fn position_of_largest(logits: &[f32]) -> u8 {

@@ -194,7 +194,12 @@ impl FeatureNet {
     ///
     /// When the images have another shape.
     pub fn logits(&self, images: Tensor<4>) -> Tensor<2> {
-        self.head.forward(self.features(images))
+        self.classify_features(self.features(images))
+    }
+
+    /// The logits `[batch, 10]` of features `[batch, 64]`.
+    pub(super) fn classify_features(&self, features: Tensor<2>) -> Tensor<2> {
+        self.head.forward(features)
     }
 
     /// The device that holds the weights.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::adversarial::Settings;
-use crate::run::{Config, RunError, at_least, ensure};
+use crate::run::{Config, RunError, at_least, check_image_size};
 
 /// Hyper-parameters of `gan`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,11 +60,4 @@ impl Config for GanConfig {
         check_image_size(self.image_size)?;
         self.training.check()
     }
-}
-
-/// Two halvings must come out even.
-pub(crate) fn check_image_size(size: usize) -> Result<(), RunError> {
-    ensure("image_size", size >= 8 && size.is_multiple_of(4), || {
-        format!("must be a multiple of 4 from 8 up, not {size}")
-    })
 }

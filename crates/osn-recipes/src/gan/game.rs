@@ -7,7 +7,7 @@ use crate::adversarial::{Draw, Game, Players};
 use crate::data::Dataset;
 use crate::data::sampler::noise;
 use crate::decide::Decide;
-use crate::judge::Judge;
+use crate::judge::{Classes, Judge};
 use crate::run::{ImageGrid, RunError, Scored, Thoroughness};
 use crate::{batch, init};
 
@@ -38,7 +38,8 @@ impl<'a> Images<'a> {
         device: &Device,
     ) -> Result<Self, RunError> {
         let training = &config.training;
-        let judge = Judge::new(&data, training.eval_images, training.final_images, device)?;
+        let (quick, full) = (training.eval_images, training.final_images);
+        let judge = Judge::new(&data, Classes::Ignored, quick, full, device)?;
         Ok(Self { config, seed, data, judge, device: device.clone() })
     }
 
@@ -51,7 +52,7 @@ impl<'a> Images<'a> {
     fn samples(&self, generator: &Generator) -> ImageGrid {
         let draw = Draw { stream: FOR_SAMPLES, step: 0, device: &self.device };
         let images = self.generate(generator, &SAMPLES, draw);
-        ImageGrid::of(images, SAMPLE_COLUMNS)
+        batch::grid(images, SAMPLE_COLUMNS)
     }
 }
 
@@ -82,9 +83,9 @@ impl Game for Images<'_> {
     }
 
     fn score(&self, generator: &Generator, how: Thoroughness) -> Result<Scored, RunError> {
-        let metrics = self.judge.score(how, |chunk, count| {
+        let metrics = self.judge.score(how, |chunk, indices| {
             let draw = Draw { stream: FOR_SCORES, step: chunk, device: &self.device };
-            self.generate(generator, &count, draw)
+            self.generate(generator, &indices.len(), draw)
         })?;
         Ok(Scored {
             metrics,

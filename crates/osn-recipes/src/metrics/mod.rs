@@ -8,11 +8,13 @@
 
 use crate::data::sampler::permutation;
 
+mod classes;
 mod frechet;
 mod kernel;
 mod neighbours;
 mod products;
 
+pub use classes::{agreement, frechet_by_class};
 pub use frechet::frechet_distance;
 pub use kernel::{KernelDistance, kernel_distance};
 pub use neighbours::{Neighbourhood, neighbourhood};

@@ -100,3 +100,14 @@ pub fn parts(numbers: &[(&str, f64)]) -> Result<(), RunError> {
         ensure(key, (0.0..=1.0).contains(number), || format!("must be from 0 to 1, not {number}"))
     })
 }
+
+/// Sides of images that are halved twice and doubled again.
+///
+/// # Errors
+///
+/// [`RunError::Config`].
+pub fn check_image_size(size: usize) -> Result<(), RunError> {
+    ensure("image_size", size >= 8 && size.is_multiple_of(4), || {
+        format!("must be a multiple of 4 from 8 up, not {size}")
+    })
+}

@@ -19,7 +19,9 @@ mod settings;
 mod told;
 mod training;
 
-pub use config::{Config, above_zero, at_least, below_one, ensure, parts, zero_or_more};
+pub use config::{
+    Config, above_zero, at_least, below_one, check_image_size, ensure, parts, zero_or_more,
+};
 pub use description::{
     LayerSummary, Machine, RunDescription, RunStatus, SCHEMA, Totals, Versions, unix_secs,
 };

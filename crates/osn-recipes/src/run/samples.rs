@@ -1,6 +1,5 @@
 //! Laying out generated images as one picture that a person can look at.
 
-use burn::tensor::Tensor;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 
 /// The gap between two images, in pixels of the written picture.
@@ -73,13 +72,6 @@ pub struct ImageGrid {
 }
 
 impl ImageGrid {
-    /// The images `[count, channels, height, width]`, in so many columns.
-    pub fn of(images: Tensor<4>, columns: usize) -> Self {
-        let [count, channels, height, width] = images.dims();
-        let values = images.into_data().iter().collect();
-        Self { values, count, channels, height, width, columns }
-    }
-
     /// Draws the grid as the bytes of a PNG file.
     ///
     /// # Errors

@@ -1,0 +1,46 @@
+//! Class-conditional image generation: a projection discriminator (Miyato and Koyama 2018), whose
+//! every weight osn watches, the embedding of the classes too, and a generator whose batch
+//! normalization knows the class.
+
+mod conditional_norm;
+mod config;
+mod game;
+mod model;
+
+pub use conditional_norm::ConditionalBatchNorm;
+pub use config::CganConfig;
+pub use game::players;
+pub use model::{Discriminator, Generator};
+
+use crate::adversarial::Trainer;
+use crate::data;
+use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
+
+/// What `--help` says of this recipe.
+pub const DOC: RecipeDoc = RecipeDoc {
+    name: "cgan",
+    about: "image generation by class, projection discriminator",
+    presets: &["quick", "standard"],
+    decides: &["auto", "always", "cap", "never", "static"],
+};
+
+/// Trains the recipe as asked.
+///
+/// # Errors
+///
+/// [`RunError`]: bad input before the start, or what ended the run.
+pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
+    let config = CganConfig::resolve(request, &DOC)?;
+    let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
+    let data = data::for_recipe(request, config.image_size)?;
+    let game = game::LabelledImages::new(&config, data, request.seed, &device)?;
+    let source = game.source().to_owned();
+    let players = players(&config, game.shape(), Some(&decide), request.seed, &device)?;
+    let (training, steps) = (&config.training, config.training.steps);
+    let mut trainer = Trainer::new(game, training, players, request.seed, device);
+    Session::start(request, &DOC, &decide, &config, steps, &source)?.train(
+        &mut trainer,
+        training.pace(),
+        observer,
+    )
+}

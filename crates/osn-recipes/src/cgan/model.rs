@@ -1,0 +1,108 @@
+//! The two networks.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
+use burn::tensor::activation::{leaky_relu, relu, tanh};
+use burn::tensor::{Device, Int, Tensor};
+
+use super::{CganConfig, ConditionalBatchNorm};
+use crate::layers::{doubling, halving, keeping};
+
+/// Latent vectors and classes to images: as the generator of `gan`, where batch normalization knows
+/// the class.
+#[derive(Module, Debug)]
+pub struct Generator {
+    project: Linear,
+    norm1: ConditionalBatchNorm,
+    up1: ConvTranspose2d,
+    norm2: ConditionalBatchNorm,
+    up2: ConvTranspose2d,
+    start_size: usize,
+}
+
+impl Generator {
+    /// A generator of images with `channels` channels, of `classes` classes.
+    pub fn new(config: &CganConfig, channels: usize, classes: usize, device: &Device) -> Self {
+        let (c, start_size) = (config.g_channels, config.image_size / 4);
+        let start = 2 * c * start_size * start_size;
+        let norm =
+            |features| ConditionalBatchNorm::new(features, classes, &config.training, device);
+        Self {
+            project: LinearConfig::new(config.latent_size, start).init(device),
+            norm1: norm(2 * c),
+            up1: doubling([2 * c, c], device),
+            norm2: norm(c),
+            up2: doubling([c, channels], device),
+            start_size,
+        }
+    }
+
+    /// Generates images.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, latent_size]`, `[batch]` → `[batch, channels, size, size]` in [−1, 1].
+    pub fn forward(&self, latents: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<4> {
+        let [batch, _] = latents.dims();
+        let x = self.project.forward(latents);
+        let [_, features] = x.dims();
+        let channels = features / (self.start_size * self.start_size);
+        let x = x.reshape([batch, channels, self.start_size, self.start_size]);
+        let x = relu(self.norm1.forward(x, classes.clone()));
+        let x = relu(self.norm2.forward(self.up1.forward(x), classes));
+        tanh(self.up2.forward(x))
+    }
+}
+
+/// Images and classes to logits by projection: with the features `φ(x)`, summed over places, and the
+/// embedding `v_y` of the class,
+///
+/// ```text
+/// D(x, y) = v_yᵀφ(x) + ψ(φ(x)),  ψ linear        (Miyato and Koyama 2018, equation 3)
+/// ```
+#[derive(Module, Debug)]
+pub struct Discriminator {
+    down1: Conv2d,
+    down2: Conv2d,
+    keep: Conv2d,
+    logit: Linear,
+    class: Embedding,
+    leaky_slope: f64,
+}
+
+impl Discriminator {
+    /// A discriminator of images with `channels` channels, of `classes` classes.
+    pub fn new(config: &CganConfig, channels: usize, classes: usize, device: &Device) -> Self {
+        let c = config.d_channels;
+        Self {
+            down1: halving([channels, c], device),
+            down2: halving([c, 2 * c], device),
+            keep: keeping([2 * c, 4 * c], device),
+            logit: LinearConfig::new(4 * c, 1).init(device),
+            class: EmbeddingConfig::new(classes, 4 * c).init(device),
+            leaky_slope: config.leaky_slope,
+        }
+    }
+
+    /// How real each image looks for its class: above 0 is real.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, channels, size, size]`, `[batch]` → `[batch, 1]`.
+    pub fn forward(&self, images: Tensor<4>, classes: Tensor<1, Int>) -> Tensor<2> {
+        let features = self.features(images);
+        let [batch, size] = features.dims();
+        let of_class = self.class.forward(classes.reshape([batch, 1])).reshape([batch, size]);
+        self.logit.forward(features.clone()) + (of_class * features).sum_dim(1)
+    }
+
+    /// φ, `[batch, 4·d_channels]`.
+    fn features(&self, images: Tensor<4>) -> Tensor<2> {
+        let activate = |x| leaky_relu(x, self.leaky_slope);
+        let x = activate(self.down1.forward(images));
+        let x = activate(self.down2.forward(x));
+        let x = activate(self.keep.forward(x));
+        x.flatten::<3>(2, 3).sum_dim(2).squeeze_dim(2)
+    }
+}

@@ -1,0 +1,154 @@
+//! The `cgan` recipe, small enough for a test: a few steps of tiny networks on real images.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+mod runs;
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use osn_recipes::batch;
+use osn_recipes::cgan::{self, CganConfig, Discriminator, Generator};
+use osn_recipes::data::sampler::noise;
+use osn_recipes::decide::Decide;
+use osn_recipes::init;
+use osn_recipes::run::{Told, TrainRequest};
+use runs::{bits, picture, refused, timeless, train};
+
+const TINY: [(&str, &str); 8] = [
+    ("steps", "6"),
+    ("log_every", "1"),
+    ("eval_every", "3"),
+    ("batch_size", "8"),
+    ("g_channels", "4"),
+    ("d_channels", "4"),
+    ("eval_images", "100"),
+    ("final_images", "200"),
+];
+
+fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
+    runs::request("cgan", &TINY, more, out)
+}
+
+#[test]
+fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
+    let out = tempfile::tempdir().unwrap();
+    let request = request(out.path(), &[]);
+    let (first, second) = (train(&request), train(&request));
+    assert_eq!(timeless(&first), timeless(&second));
+    assert_eq!(picture(&first, 6), picture(&second, 6));
+    let other = train(&TrainRequest { seed: 8, ..request });
+    assert_ne!(timeless(&first), timeless(&other));
+}
+
+#[test]
+fn every_weight_of_the_discriminator_is_held_the_embedding_of_classes_too() {
+    let out = tempfile::tempdir().unwrap();
+    let decide = Some("always:target=2".to_owned());
+    let run = train(&TrainRequest { decide, ..request(out.path(), &[]) });
+    let held: Vec<_> = run.layers.iter().map(|layer| (layer.path.as_str(), layer.target)).collect();
+    let names = ["down1.weight", "down2.weight", "keep.weight", "logit.weight", "class.weight"];
+    assert_eq!(held, names.map(|name| (name, Some(2.0))));
+    for layer in &run.layers {
+        assert!((layer.sigma * layer.scale - 2.0).abs() < 1e-3, "{layer:?}");
+    }
+}
+
+#[test]
+fn a_run_is_judged_as_a_whole_by_class_and_by_label() {
+    let out = tempfile::tempdir().unwrap();
+    let run = train(&request(out.path(), &[]));
+    let classes = (0..10).map(|class| run.metrics[&format!("intra_frechet_{class}")]);
+    let mean = classes.sum::<f64>() / 10.0;
+    assert!((run.metrics["intra_frechet"] - mean).abs() < 1e-9 * mean);
+    assert!(run.metrics["intra_frechet"] > 3.0 * run.floor["intra_frechet"]);
+    // After six steps an image of a class is one by chance; real ones are recognized.
+    assert!(run.metrics["label_accuracy"] < 0.4, "{}", run.metrics["label_accuracy"]);
+    assert!(run.floor["label_accuracy"] > 0.85, "{}", run.floor["label_accuracy"]);
+    let picture = image::load_from_memory(&picture(&run, 6)).unwrap();
+    assert_eq!(picture.width(), picture.height(), "ten images of each of ten classes");
+}
+
+#[test]
+fn images_without_classes_are_bad_input() {
+    let (images, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for index in 0..100_u8 {
+        let path = images.path().join(format!("{index:04}.png"));
+        image::GrayImage::from_pixel(28, 28, image::Luma([index])).save(path).unwrap();
+    }
+    let data = Some(images.path().to_str().unwrap().to_owned());
+    let message = refused(&TrainRequest { data, ..request(out.path(), &[]) });
+    assert!(message.contains("have no classes"), "{message}");
+}
+
+fn small() -> CganConfig {
+    CganConfig { g_channels: 4, d_channels: 4, ..CganConfig::quick() }
+}
+
+fn tensor<const D: usize>(stream: u64, step: u64, shape: [usize; D]) -> Tensor<D> {
+    let values = noise(1, stream, step, shape.iter().product());
+    Tensor::<1>::from_data(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
+}
+
+fn classes(labels: [u8; 4]) -> Tensor<1, Int> {
+    batch::classes(&labels, &Device::flex().autodiff())
+}
+
+fn values(tensor: Tensor<2>) -> Vec<f32> {
+    tensor.into_data().iter().collect()
+}
+
+#[test]
+fn the_discriminator_is_a_linear_layer_and_a_projection_on_the_class() {
+    let network = Discriminator::new(&small(), 1, 10, &Device::flex().autodiff());
+    let network = init::xavier(network, 3, 1);
+    let images = tensor(0, 0, [4, 1, 28, 28]);
+    let of = |labels| values(network.forward(images.clone(), classes(labels)));
+    let (as_1, as_2) = (of([1; 4]), of([2; 4]));
+    assert!(as_1.iter().zip(&as_2).all(|(one, two)| (one - two).abs() > 1e-4), "{as_1:?}");
+    let mixed = of([1, 2, 1, 2]);
+    let expected = [as_1[0], as_2[1], as_1[2], as_2[3]];
+    assert!(mixed.iter().zip(expected).all(|(ours, it)| (ours - it).abs() < 1e-5), "{mixed:?}");
+}
+
+#[test]
+fn before_training_the_class_changes_no_image() {
+    let network = Generator::new(&small(), 1, 10, &Device::flex().autodiff());
+    let latents = tensor(1, 0, [4, 64]);
+    let of = |labels| {
+        let images: Tensor<4> = network.valid().forward(latents.clone(), classes(labels));
+        images.into_data().iter().collect::<Vec<f32>>()
+    };
+    assert_eq!(of([0, 1, 2, 3]), of([9; 4]));
+}
+
+/// Four steps, without osn or under a rule.
+fn trained(rule: Option<&str>) -> Vec<u32> {
+    let decide = rule.map(|text| Decide::named(text).unwrap());
+    let mut players =
+        cgan::players(&small(), [1, 10], decide.as_ref(), 3, &Device::flex()).unwrap();
+    for step in 0..4 {
+        let labels = classes([0, 3, 3, 9]);
+        let latents = |stream| tensor(stream, step, [4, 64]);
+        let fake = players.generator.network.forward(latents(0), labels.clone()).detach();
+        let images = Tensor::cat(vec![tensor(2, step, [4, 1, 28, 28]), fake], 0);
+        let twice = labels.clone().repeat_dim(0, 2);
+        let judge = |network: &Discriminator| network.forward(images, twice);
+        players.train_discriminator(judge, &mut Told::default()).unwrap();
+        let images = players.generator.network.forward(latents(1), labels.clone());
+        let judge = |network: &Discriminator, images| network.forward(images, labels.clone());
+        players.train_generator(images, judge, |_| None).unwrap();
+    }
+    let mut all = bits(&players.discriminator.network);
+    all.extend(bits(&players.generator.network));
+    all
+}
+
+#[test]
+fn measuring_alone_changes_no_bit_of_the_training() {
+    let plain = trained(None);
+    assert_eq!(plain, trained(Some("never")));
+    assert_eq!(plain, trained(Some("observe:interval=1")));
+    assert_ne!(plain, trained(Some("always")));
+}
