@@ -74,6 +74,32 @@ pub(crate) enum DecideCommand {
 pub(crate) enum DataCommand {
     /// List the data sets that have a name.
     List,
+    /// Make data for osn from what others publish.
+    Import(ImportArgs),
+}
+
+/// What to import, from where, to where.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// What is published.
+    #[arg(value_name = "WHAT")]
+    pub(crate) what: Importable,
+    /// The folder of the unpacked npm package, which holds black and color.
+    #[arg(value_name = "DIR")]
+    pub(crate) package: PathBuf,
+    /// The folder to write the pairs to.
+    #[arg(long, value_name = "OUT", default_value = osn_recipes::data::openmoji::FOLDER)]
+    pub(crate) out: PathBuf,
+    /// The width and height of the pictures in pixels.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(8..=256))]
+    pub(crate) size: u32,
+}
+
+/// What `osn data import` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Importable {
+    /// Emoji as line art and in colour.
+    Openmoji,
 }
 
 /// What to train. Names are checked by the recipe, which knows them.

@@ -1,19 +1,28 @@
-//! `osn data`: what data is there and where it came from.
+//! `osn data`: what data is there and where it came from, and what else can be made.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use osn_recipes::data::{self, DataEntry};
+use indicatif::{ProgressBar, ProgressStyle};
+use osn_recipes::data::openmoji::{self, ImportError, Imported};
+use osn_recipes::data::{self, DataEntry, pairs};
 
+use crate::args::{ImportArgs, Importable};
 use crate::failure::Failure;
 use crate::stdout;
 
+const TICK: Duration = Duration::from_millis(250);
+const BAR: &str = "{spinner} {bar:24} {pos}/{len} emoji  {eta} left";
+
 /// Prints the data sets that have a name.
 pub(crate) fn list() -> Result<ExitCode, Failure> {
-    let entries = data::list();
+    let entries = [data::list(), pairs::list()].concat();
     let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
     let text: String = entries.iter().map(|entry| describe(entry, width)).collect();
     stdout::print(&text)?;
     eprintln!("Also any folder of PNG or JPEG images, or of IDX files: osn train --data DIR");
+    eprintln!("Pairs are any folder with pictures of the same names in DIR/input and DIR/target");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -22,4 +31,46 @@ fn describe(entry: &DataEntry, width: usize) -> String {
     let here = if entry.present { "here   " } else { "missing" };
     let indent = " ".repeat(width);
     format!("{name:width$}  {here}  {what}\n{indent}           {licence}; {origin}\n")
+}
+
+/// Makes data from what others publish, and says what came of it.
+pub(crate) fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
+    let imported = match args.what {
+        Importable::Openmoji => openmoji(args)?,
+    };
+    tell(&imported, &args.out);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn openmoji(args: &ImportArgs) -> Result<Imported, Failure> {
+    let bar = bar();
+    let imported = openmoji::import(&args.package, &args.out, args.size, |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    imported.map_err(|error| match error {
+        ImportError::Write { .. } => Failure::failed(error),
+        _ => Failure::bad_input(error),
+    })
+}
+
+/// Seen on a terminal only.
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template(BAR);
+    let bar = ProgressBar::new(0);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
+fn tell(imported: &Imported, out: &Path) {
+    let Imported { train, test, blank } = imported;
+    let out = out.display();
+    eprintln!("wrote {out}: {train} pairs to train, {test} to test");
+    if !blank.is_empty() {
+        eprintln!("left out, as one side is blank: {}", blank.join(", "));
+    }
+    eprintln!("licence, also of what is made of them: {}", openmoji::LICENCE);
+    eprintln!("next: osn train translate --data {out}");
 }

@@ -52,5 +52,6 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
         Some(Command::Normalize(args)) => normalize::run(&args),
         Some(Command::Decide { command }) => explain(command),
         Some(Command::Data { command: None | Some(DataCommand::List) }) => data::list(),
+        Some(Command::Data { command: Some(DataCommand::Import(args)) }) => data::import(&args),
     }
 }

@@ -12,6 +12,9 @@ use super::{DataError, Dataset, ImageSet};
 /// Where Debian's package `dataset-fashion-mnist` puts the full set.
 pub const FULL_SET_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
 
+/// The licence of the images.
+pub const LICENCE: &str = "MIT (Zalando SE)";
+
 /// The names of the ten classes, in the order of their labels.
 pub const CLASS_NAMES: [&str; 10] = [
     "T-shirt/top",

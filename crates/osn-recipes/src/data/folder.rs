@@ -41,7 +41,7 @@ const GREY_TOLERANCE: u8 = 8;
 /// If `size` is zero.
 pub fn load(folder: &Path, size: usize) -> Result<Dataset, DataError> {
     assert!(size > 0, "images need at least one pixel");
-    let paths = find_images(folder, (MAX_RESIZED_BYTES / (3 * size * size)).min(MAX_FILES))?;
+    let paths = find_images(folder, size)?;
     if paths.len() < TEST_EVERY {
         return Err(DataError::TooFew {
             folder: folder.to_owned(),
@@ -62,23 +62,37 @@ fn decode_all(paths: &[PathBuf], size: usize) -> Result<Vec<RgbImage>, DataError
 fn split(folder: &Path, size: usize, images: &[RgbImage], grey: bool) -> Dataset {
     let is_test = |&(index, _): &(usize, &RgbImage)| index % TEST_EVERY == TEST_EVERY - 1;
     let (test, train): (Vec<_>, Vec<_>) = images.iter().enumerate().partition(is_test);
-    let image_set = |part: Vec<(usize, &RgbImage)>, what: &str| ImageSet {
-        channels: if grey { 1 } else { 3 },
-        height: size,
-        width: size,
-        pixels: part.iter().flat_map(|(_, image)| planes(image, grey)).collect(),
-        labels: None,
-        source: format!("{}: {what} image of every {TEST_EVERY} by path", folder.display()),
+    let part = |part: Vec<(usize, &RgbImage)>, what: &str| {
+        let source = format!("{}: {what} image of every {TEST_EVERY} by path", folder.display());
+        image_set(part.into_iter().map(|(_, image)| image), grey, size, source)
     };
     Dataset {
         name: folder.display().to_string(),
-        train: image_set(train, "all but the last"),
-        test: image_set(test, "the last"),
+        train: part(train, "all but the last"),
+        test: part(test, "the last"),
     }
 }
 
-/// The paths of all images below a folder, sorted.
-fn find_images(folder: &Path, limit: usize) -> Result<Vec<PathBuf>, DataError> {
+/// Images of `size`×`size` as one set without classes.
+pub(super) fn image_set<'a>(
+    images: impl Iterator<Item = &'a RgbImage>,
+    grey: bool,
+    size: usize,
+    source: String,
+) -> ImageSet {
+    ImageSet {
+        channels: if grey { 1 } else { 3 },
+        height: size,
+        width: size,
+        pixels: images.flat_map(|image| planes(image, grey)).collect(),
+        labels: None,
+        source,
+    }
+}
+
+/// The paths of all images below a folder, sorted; no more than memory holds at `size`×`size`.
+pub(super) fn find_images(folder: &Path, size: usize) -> Result<Vec<PathBuf>, DataError> {
+    let limit = (MAX_RESIZED_BYTES / (3 * size * size)).min(MAX_FILES);
     let mut walk = Walk { root: folder, limit, visited: HashSet::new(), images: Vec::new() };
     walk.enter(folder, 0)?;
     walk.images.sort();
@@ -144,9 +158,17 @@ fn is_image_name(path: &Path) -> bool {
 }
 
 fn decode(path: &Path, size: usize) -> Result<RgbImage, DataError> {
-    let image = read_upright(path)
-        .map_err(|problem| DataError::Image { path: path.to_owned(), problem })?;
-    Ok(square(&on_white(&middle_square(&image)), size))
+    Ok(fit(&read_image(path)?, size))
+}
+
+/// Reads an image of any size, turned as its EXIF data says.
+pub(super) fn read_image(path: &Path) -> Result<DynamicImage, DataError> {
+    read_upright(path).map_err(|problem| DataError::Image { path: path.to_owned(), problem })
+}
+
+/// The middle square of an image on white, resized to `size`×`size`.
+pub(super) fn fit(image: &DynamicImage, size: usize) -> RgbImage {
+    square(&on_white(&middle_square(image)), size)
 }
 
 fn read_upright(path: &Path) -> Result<DynamicImage, ImageError> {
@@ -187,7 +209,8 @@ fn square(image: &RgbImage, size: usize) -> RgbImage {
     imageops::resize(image, side, side, FilterType::Lanczos3)
 }
 
-fn has_colour(image: &RgbImage) -> bool {
+/// Whether an image is more than shades of grey.
+pub(super) fn has_colour(image: &RgbImage) -> bool {
     image.pixels().any(|pixel| {
         let [red, green, blue] = pixel.0;
         let spread = red.max(green).max(blue) - red.min(green).min(blue);

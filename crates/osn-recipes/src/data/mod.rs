@@ -7,7 +7,12 @@ use crate::run::{RunError, TrainRequest};
 pub mod fashion_mnist;
 pub mod folder;
 pub mod idx;
+pub mod openmoji;
+mod pair_folder;
+pub mod pairs;
 pub mod sampler;
+mod sobel;
+mod svg;
 
 /// The name of the data that is compiled in, which is also the default.
 pub const EMBEDDED: &str = "fashion-mnist-10k";
@@ -139,6 +144,47 @@ pub enum DataError {
         /// What the decoder says.
         problem: image::ImageError,
     },
+    /// The name is neither known pairs nor a folder.
+    #[error(
+        "no pairs or folder are called \"{name}\": use {} or the path of a folder that holds input and target",
+        pairs::EDGES
+    )]
+    UnknownPairs {
+        /// What was asked for.
+        name: String,
+    },
+    /// A folder of pairs lacks one of its folders.
+    #[error(
+        "there is no folder {}: pairs lie in input and target under the same names, or so in train and in test",
+        folder.display()
+    )]
+    NoSide {
+        /// The folder that is not there.
+        folder: PathBuf,
+    },
+    /// An image of a pair has no partner.
+    #[error("{} has no partner: add {}, or remove it", path.display(), partner.display())]
+    Unpaired {
+        /// The image.
+        path: PathBuf,
+        /// Where its partner was looked for.
+        partner: PathBuf,
+    },
+    /// The two images of a pair differ in size.
+    #[error(
+        "{} is {}x{}, but {} is {}x{}: a pair needs one size",
+        input.display(), input_size.0, input_size.1, target.display(), target_size.0, target_size.1
+    )]
+    PairSize {
+        /// The image that is given.
+        input: PathBuf,
+        /// Its width and height.
+        input_size: (u32, u32),
+        /// The image that is wanted.
+        target: PathBuf,
+        /// Its width and height.
+        target_size: (u32, u32),
+    },
 }
 
 /// Loads a data set by name or folder.
@@ -196,7 +242,7 @@ fn load_folder(name: &str, size: usize) -> Result<Dataset, DataError> {
 
 /// Lists the data sets that have a name, and whether each is there.
 pub fn list() -> Vec<DataEntry> {
-    let licence = "MIT (Zalando SE)";
+    let licence = fashion_mnist::LICENCE;
     let full = Path::new(fashion_mnist::FULL_SET_FOLDER);
     vec![
         DataEntry {

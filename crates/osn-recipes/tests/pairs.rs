@@ -1,0 +1,206 @@
+//! The pairs of `osn_recipes::data::pairs`: what is built in, and folders of pairs.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
+
+use std::fs;
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+use osn_recipes::data::pairs::{self, PairSplit, Pairs};
+use osn_recipes::data::{self, DataError, folder};
+use tempfile::TempDir;
+
+// --- What is built in ------------------------------------------------------------------------
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+#[test]
+fn the_default_inputs_are_the_edges_that_scipy_finds() {
+    // CRC-32 of min(255, ⌊√(gx² + gy²) / 4 + ½⌋), gx and gy by `scipy.ndimage.sobel` with
+    // `mode="constant"` in float64.
+    let pairs = pairs::load(None, 32).unwrap();
+    assert_eq!(crc32(&pairs.train.inputs.pixels), 0x661f_0463);
+    assert_eq!(crc32(&pairs.test.inputs.pixels), 0x59f8_a9dd);
+}
+
+#[test]
+fn the_default_targets_are_the_images_with_their_labels() {
+    let pairs = pairs::load(Some("fashion-mnist-edges"), 32).unwrap();
+    assert_eq!(pairs, pairs::load(None, 28).unwrap());
+    let images = data::load(None, 28).unwrap();
+    for (split, set) in [(&pairs.train, &images.train), (&pairs.test, &images.test)] {
+        assert_eq!(&split.targets, set);
+        assert_eq!((split.len(), split.inputs.len()), (10_000, 10_000));
+        assert_eq!((split.inputs.height, split.inputs.width, split.inputs.channels), (28, 28, 1));
+        assert_eq!(split.inputs.labels, split.targets.labels);
+    }
+}
+
+#[test]
+fn padding_and_selecting_keep_both_sides_together() {
+    let test = pairs::load(None, 28).unwrap().test;
+    let some = test.select(&[7, 3]).padded(32);
+    assert_eq!(some.len(), 2);
+    let alone = test.inputs.select(&[7, 3]).padded(32);
+    assert_eq!(some.inputs, alone);
+    assert_eq!(some.targets, test.targets.select(&[7, 3]).padded(32));
+}
+
+#[test]
+fn the_list_says_what_can_be_loaded() {
+    for entry in pairs::list() {
+        assert_eq!(pairs::load(Some(&entry.name), 32).is_ok(), entry.present, "{}", entry.name);
+    }
+}
+
+// --- Folders of pairs ------------------------------------------------------------------------
+
+/// A picture of one colour, so that its value tells which one it is.
+fn save(folder: &Path, name: &str, size: (u32, u32), colour: [u8; 3]) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    RgbImage::from_pixel(size.0, size.1, Rgb(colour)).save(path).unwrap();
+}
+
+/// A grey input of `value` and a coloured target whose red is `value`.
+fn save_pair(folder: &Path, name: &str, value: u8) {
+    save(folder, &format!("input/{name}"), (8, 8), [value; 3]);
+    save(folder, &format!("target/{name}"), (8, 8), [value, 255, 0]);
+}
+
+fn load(folder: &Path, size: usize) -> Result<Pairs, DataError> {
+    pairs::load(folder.to_str(), size)
+}
+
+/// Seven pairs with the values 0, 10, … 60 in the order of their names.
+fn seven_pairs() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for index in 0..7 {
+        save_pair(folder.path(), &format!("{index}.png"), index * 10);
+    }
+    folder
+}
+
+/// The first value of each image.
+fn first_values(set: &data::ImageSet) -> Vec<u8> {
+    set.pixels.chunks(set.image_len()).map(|image| image[0]).collect()
+}
+
+#[test]
+fn the_same_name_is_a_pair_and_every_sixth_is_for_testing() {
+    let folder = seven_pairs();
+    save_pair(folder.path(), "deep/a.png", 70);
+    fs::write(folder.path().join("input/notes.txt"), "not an image").unwrap();
+    let Pairs { train, test, .. } = load(folder.path(), 4).unwrap();
+    for split in [(&train.inputs), (&train.targets)] {
+        assert_eq!(first_values(split), [0, 10, 20, 30, 40, 60, 70], "{}", split.source);
+    }
+    assert_eq!(first_values(&test.inputs), [50]);
+    assert_eq!(first_values(&test.targets), [50]);
+    assert_eq!((train.inputs.height, train.inputs.width, train.inputs.labels), (4, 4, None));
+}
+
+#[test]
+fn each_side_has_its_own_channels_in_train_and_test_alike() {
+    let folder = seven_pairs();
+    let Pairs { train, test, .. } = load(folder.path(), 8).unwrap();
+    let channels = |split: &PairSplit| (split.inputs.channels, split.targets.channels);
+    assert_eq!((channels(&train), channels(&test)), ((1, 3), (1, 3)));
+    // One input of the test pairs gets colour, and so do all inputs.
+    save(folder.path(), "input/5.png", (8, 8), [50, 200, 0]);
+    let Pairs { train, test, .. } = load(folder.path(), 8).unwrap();
+    assert_eq!((channels(&train), channels(&test)), ((3, 3), (3, 3)));
+}
+
+#[test]
+fn folders_for_train_and_test_are_taken_as_they_are() {
+    let folder = TempDir::new().unwrap();
+    for (part, values) in [("train", &[1, 2][..]), ("test", &[3])] {
+        for &value in values {
+            save_pair(&folder.path().join(part), &format!("{value}.png"), value);
+        }
+    }
+    let Pairs { train, test, name } = load(folder.path(), 8).unwrap();
+    assert_eq!(first_values(&train.inputs), [1, 2]);
+    assert_eq!(first_values(&test.targets), [3]);
+    assert_eq!(Some(&name[..]), folder.path().to_str());
+}
+
+/// The error of a folder, which must be one line that holds all of `parts`.
+fn refuses(folder: &Path, parts: &[&str]) {
+    let message = load(folder, 8).unwrap_err().to_string();
+    assert!(!message.contains('\n'), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "'{part}' is missing in: {message}");
+    }
+}
+
+#[test]
+fn an_image_without_a_partner_is_named_on_either_side() {
+    for (side, other) in [("input", "target"), ("target", "input")] {
+        let folder = seven_pairs();
+        save(folder.path(), &format!("{side}/alone.png"), (8, 8), [0; 3]);
+        refuses(folder.path(), &[&format!("{side}/alone.png has"), &format!("{other}/alone.png")]);
+    }
+}
+
+#[test]
+fn a_pair_of_two_sizes_is_named_with_both() {
+    let folder = seven_pairs();
+    save(folder.path(), "target/3.png", (8, 9), [0; 3]);
+    refuses(folder.path(), &["input/3.png is 8x8", "target/3.png is 8x9"]);
+}
+
+#[test]
+fn a_damaged_or_huge_image_is_named() {
+    let folder = seven_pairs();
+    let path = folder.path().join("target/4.png");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    refuses(folder.path(), &["target/4.png cannot be decoded"]);
+    // Width and height in the PNG header, then its checksum.
+    let mut huge = whole;
+    huge[16..24].copy_from_slice(&[0, 0, 0x7f, 0xff, 0, 0, 0x7f, 0xff]);
+    let checksum = crc32(&huge[12..29]).to_be_bytes();
+    huge[29..33].copy_from_slice(&checksum);
+    fs::write(&path, huge).unwrap();
+    refuses(folder.path(), &["target/4.png", "limit"]);
+}
+
+#[test]
+fn a_folder_without_its_sides_says_which_is_missing() {
+    let folder = TempDir::new().unwrap();
+    refuses(folder.path(), &["no folder", "input", "target"]);
+    fs::create_dir_all(folder.path().join("input")).unwrap();
+    refuses(folder.path(), &[folder.path().join("target").to_str().unwrap()]);
+    save_pair(&folder.path().join("train"), "a.png", 0);
+    refuses(folder.path(), &[folder.path().join("test/input").to_str().unwrap()]);
+}
+
+#[test]
+fn too_few_pairs_are_counted() {
+    let folder = seven_pairs();
+    for side in ["input", "target"] {
+        fs::remove_file(folder.path().join(side).join("0.png")).unwrap();
+        fs::remove_file(folder.path().join(side).join("1.png")).unwrap();
+    }
+    let problem = load(folder.path(), 8).unwrap_err();
+    assert!(matches!(problem, DataError::TooFew { found: 5, needed: folder::TEST_EVERY, .. }));
+    let empty = TempDir::new().unwrap();
+    for part in ["train/input", "train/target", "test/input", "test/target"] {
+        fs::create_dir_all(empty.path().join(part)).unwrap();
+    }
+    refuses(empty.path(), &["train/input holds 0"]);
+}
+
+#[test]
+fn an_unknown_name_lists_what_is_known() {
+    let message = pairs::load(Some("fashion-edges"), 32).unwrap_err().to_string();
+    for part in ["\"fashion-edges\"", "fashion-mnist-edges", "input and target"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
