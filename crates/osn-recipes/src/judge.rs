@@ -21,7 +21,7 @@ pub enum Classes {
     /// they were to be.
     Recognized,
     /// That, and the Fréchet distance within each class: `intra_frechet` is the mean over classes
-    /// (Miyato and Koyama 2018, section 4.1), `intra_frechet_0` that of class 0, and so on.
+    /// (Miyato and Koyama 2018, section 4.1), `intra_frechet/0` that of class 0, and so on.
     Compared,
 }
 
@@ -150,7 +150,7 @@ impl Reference {
             let distances = frechet_by_class([&self.real, fake], [labels, meant])?;
             let mean = distances.values().sum::<f64>() / distances.len() as f64;
             metrics.insert("intra_frechet".to_owned(), mean);
-            let named = |(class, distance)| (format!("intra_frechet_{class}"), distance);
+            let named = |(class, distance)| (format!("intra_frechet/{class}"), distance);
             metrics.extend(distances.into_iter().map(named));
         }
         Ok(metrics)

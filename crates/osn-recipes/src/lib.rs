@@ -15,6 +15,7 @@ pub mod judge;
 pub mod layers;
 pub mod metrics;
 pub mod run;
+pub mod translate;
 
 use burn::tensor::Device;
 
@@ -25,6 +26,7 @@ use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
 const RECIPES: &[Recipe] = &[
     Recipe { doc: gan::DOC, run: gan::run },
     Recipe { doc: cgan::DOC, run: cgan::run },
+    Recipe { doc: translate::DOC, run: translate::run },
     Recipe { doc: control::DOC, run: control::run },
 ];
 

@@ -59,7 +59,7 @@ fn every_weight_of_the_discriminator_is_held_the_embedding_of_classes_too() {
 fn a_run_is_judged_as_a_whole_by_class_and_by_label() {
     let out = tempfile::tempdir().unwrap();
     let run = train(&request(out.path(), &[]));
-    let classes = (0..10).map(|class| run.metrics[&format!("intra_frechet_{class}")]);
+    let classes = (0..10).map(|class| run.metrics[&format!("intra_frechet/{class}")]);
     let mean = classes.sum::<f64>() / 10.0;
     assert!((run.metrics["intra_frechet"] - mean).abs() < 1e-9 * mean);
     assert!(run.metrics["intra_frechet"] > 3.0 * run.floor["intra_frechet"]);

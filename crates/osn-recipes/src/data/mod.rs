@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::run::{RunError, TrainRequest};
+use crate::run::{RunError, TrainRequest, ensure};
 
 pub mod fashion_mnist;
 pub mod folder;
@@ -215,18 +215,24 @@ pub fn load(spec: Option<&str>, size: usize) -> Result<Dataset, DataError> {
 ///
 /// [`RunError::Data`] as [`load`]; [`RunError::Config`] where the images are larger than `size`.
 pub fn for_recipe(request: &TrainRequest, size: usize) -> Result<Dataset, RunError> {
-    let mut data = load(request.data.as_deref(), size).map_err(|source| RunError::Data {
-        name: request.data.clone().unwrap_or_else(|| EMBEDDED.to_owned()),
-        source: Box::new(source),
-    })?;
-    let largest = data.train.height.max(data.train.width);
-    if largest > size {
-        let problem = format!("must be at least {largest}, the size of the images, not {size}");
-        return Err(RunError::Config { key: "image_size".to_owned(), problem });
-    }
+    let data = load(request.data.as_deref(), size);
+    let mut data = data.map_err(|error| unusable(request, EMBEDDED, error))?;
+    must_fit(&data.train, size)?;
     data.train = data.train.padded(size);
     data.test = data.test.padded(size);
     Ok(data)
+}
+
+fn unusable(request: &TrainRequest, default: &str, source: DataError) -> RunError {
+    let name = request.data.clone().unwrap_or_else(|| default.to_owned());
+    RunError::Data { name, source: Box::new(source) }
+}
+
+fn must_fit(images: &ImageSet, size: usize) -> Result<(), RunError> {
+    let largest = images.height.max(images.width);
+    ensure("image_size", largest <= size, || {
+        format!("must be at least {largest}, the size of the images, not {size}")
+    })
 }
 
 fn load_folder(name: &str, size: usize) -> Result<Dataset, DataError> {

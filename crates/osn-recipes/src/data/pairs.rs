@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{DataEntry, DataError, ImageSet, fashion_mnist, openmoji, pair_folder, sobel};
+use super::{
+    DataEntry, DataError, ImageSet, fashion_mnist, must_fit, openmoji, pair_folder, sobel, unusable,
+};
+use crate::run::{RunError, TrainRequest};
 
 /// The name of the pairs that are built in, which are also the default.
 pub const EDGES: &str = "fashion-mnist-edges";
@@ -67,6 +70,20 @@ pub fn load(spec: Option<&str>, size: usize) -> Result<Pairs, DataError> {
         Some(name) if Path::new(name).is_dir() => pair_folder::load(Path::new(name), size),
         Some(name) => Err(DataError::UnknownPairs { name: name.to_owned() }),
     }
+}
+
+/// The pairs that a recipe asked for, in the middle of squares of `size` pixels.
+///
+/// # Errors
+///
+/// [`RunError::Data`] as [`load`]; [`RunError::Config`] where the images are larger than `size`.
+pub fn for_recipe(request: &TrainRequest, size: usize) -> Result<Pairs, RunError> {
+    let pairs = load(request.data.as_deref(), size);
+    let mut pairs = pairs.map_err(|error| unusable(request, EDGES, error))?;
+    must_fit(&pairs.train.targets, size)?;
+    pairs.train = pairs.train.padded(size);
+    pairs.test = pairs.test.padded(size);
+    Ok(pairs)
 }
 
 fn edges() -> Result<Pairs, DataError> {

@@ -1,0 +1,45 @@
+//! Image-to-image translation from pairs in the style of pix2pix (Isola et al. 2017): a U-Net
+//! generator and a discriminator of patches, whose every weight osn watches; the generator's too, if
+//! wanted.
+
+mod config;
+mod game;
+mod model;
+
+pub use config::TranslateConfig;
+pub use game::players;
+pub use model::{PatchDiscriminator, UNet};
+
+use crate::adversarial::Trainer;
+use crate::data::pairs;
+use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
+
+/// What `--help` says of this recipe.
+pub const DOC: RecipeDoc = RecipeDoc {
+    name: "translate",
+    about: "image-to-image translation from pairs, U-Net and patch discriminator",
+    presets: &["quick", "standard"],
+    decides: &["auto:task=translate", "always", "cap", "never", "static"],
+};
+
+/// Trains the recipe as asked.
+///
+/// # Errors
+///
+/// [`RunError`]: bad input before the start, or what ended the run.
+pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
+    let config = TranslateConfig::resolve(request, &DOC)?;
+    let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
+    let pairs = pairs::for_recipe(request, config.image_size)?;
+    let source = pairs.train.targets.source.clone();
+    let channels = [pairs.train.inputs.channels, pairs.train.targets.channels];
+    let players = players(&config, channels, Some(&decide), request.seed, &device)?;
+    let game = game::Pairs::new(&config, pairs, &device)?;
+    let (training, steps) = (&config.training, config.training.steps);
+    let mut trainer = Trainer::new(game, training, players, request.seed, device);
+    Session::start(request, &DOC, &decide, &config, steps, &source)?.train(
+        &mut trainer,
+        training.pace(),
+        observer,
+    )
+}

@@ -1,0 +1,151 @@
+//! The `translate` recipe, small enough for a test: a few steps of tiny networks on real pairs.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+mod runs;
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use osn_recipes::data::sampler::noise;
+use osn_recipes::decide::Decide;
+use osn_recipes::run::{Event, Told, TrainRequest};
+use osn_recipes::translate::{self, PatchDiscriminator, TranslateConfig};
+use runs::{bits, events, picture, reasons, refused, timeless, train};
+
+const TINY: [(&str, &str); 8] = [
+    ("steps", "6"),
+    ("log_every", "1"),
+    ("eval_every", "3"),
+    ("batch_size", "8"),
+    ("g_channels", "4"),
+    ("d_channels", "4"),
+    ("eval_images", "100"),
+    ("final_images", "200"),
+];
+
+fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
+    runs::request("translate", &TINY, more, out)
+}
+
+#[test]
+fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
+    let out = tempfile::tempdir().unwrap();
+    let request = request(out.path(), &[("objective", "least_squares")]);
+    let (first, second) = (train(&request), train(&request));
+    assert_eq!(timeless(&first), timeless(&second));
+    assert_eq!(picture(&first, 6), picture(&second, 6));
+    let other = train(&TrainRequest { seed: 8, ..request });
+    assert_ne!(timeless(&first), timeless(&other));
+}
+
+#[test]
+fn a_run_is_judged_by_l1_by_distance_and_by_label() {
+    let out = tempfile::tempdir().unwrap();
+    let run = train(&request(out.path(), &[]));
+    assert_eq!(run.folder.file_name().unwrap(), "translate-auto-task=translate-s7");
+    assert!((0.05..0.6).contains(&run.metrics["l1"]), "{}", run.metrics["l1"]);
+    assert!(run.metrics["frechet"] > 3.0 * run.floor["frechet"]);
+    assert!((0.0..=1.0).contains(&run.metrics["label_accuracy"]));
+    let losses = events(&run).into_iter().find_map(|event| match event {
+        Event::Step { losses, .. } => Some(losses),
+        _ => None,
+    });
+    let names: Vec<String> = losses.unwrap().into_keys().collect();
+    assert_eq!(names, ["discriminator", "generator", "l1"]);
+    let picture = image::load_from_memory(&picture(&run, 6)).unwrap();
+    assert!(picture.width() > picture.height(), "nine images in each of eight rows");
+}
+
+#[test]
+fn the_generator_is_held_by_choice() {
+    let out = tempfile::tempdir().unwrap();
+    let held = |hold: &str| {
+        let decide = Some("always".to_owned());
+        let request = request(out.path(), &[("hold_generator", hold)]);
+        let run = train(&TrainRequest { decide, ..request });
+        let of = |name| run.layers.iter().filter(|layer| layer.network == name).count();
+        (of("discriminator"), of("generator"))
+    };
+    assert_eq!((held("false"), held("true")), ((3, 0), (3, 6)));
+}
+
+#[test]
+fn rules_act_on_both_networks_and_on_what_the_race_tells_them() {
+    let out = tempfile::tempdir().unwrap();
+    let decide = Some("balance:interval=1".to_owned());
+    let run = train(&TrainRequest { decide, ..request(out.path(), &[("hold_generator", "true")]) });
+    let reasons = reasons(&run);
+    assert!(reasons.iter().any(|reason| reason.contains("separation")), "{reasons:?}");
+    let acts = |name| run.layers.iter().any(|it| it.network == name && it.n_decisions > 0);
+    assert!(acts("discriminator") && acts("generator"));
+}
+
+#[test]
+fn any_folder_of_pairs_trains_and_sides_may_differ_in_colour() {
+    let (pairs, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for side in ["input", "target"] {
+        std::fs::create_dir(pairs.path().join(side)).unwrap();
+    }
+    for index in 0..1_200_u32 {
+        let shade = u8::try_from(index % 251).unwrap();
+        let path = |side| pairs.path().join(format!("{side}/{index:04}.png"));
+        image::GrayImage::from_pixel(20, 20, image::Luma([shade])).save(path("input")).unwrap();
+        let colour = image::Rgb([shade, 255 - shade, 90]);
+        image::RgbImage::from_pixel(20, 20, colour).save(path("target")).unwrap();
+    }
+    let mut request = request(out.path(), &[("image_size", "16")]);
+    request.data = Some(pairs.path().to_str().unwrap().to_owned());
+    let run = train(&request);
+    assert!(run.metrics.contains_key("l1") && !run.metrics.contains_key("label_accuracy"));
+    let picture = image::load_from_memory(&picture(&run, 6)).unwrap();
+    assert!(picture.color().has_color());
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_bad_input() {
+    let out = tempfile::tempdir().unwrap();
+    let message = refused(&request(out.path(), &[("objective", "wasserstein")]));
+    assert!(message.contains("hinge") && message.contains("least_squares"), "{message}");
+    let message = refused(&request(out.path(), &[("l1_weight", "-1")]));
+    assert!(message.starts_with("l1_weight must be 0 or more"), "{message}");
+    let data = Some("no-such-pairs".to_owned());
+    let message = refused(&TrainRequest { data, ..request(out.path(), &[]) });
+    assert!(message.contains("no-such-pairs"), "{message}");
+}
+
+/// Four steps, without osn or under a rule.
+fn trained(rule: Option<&str>) -> Vec<u32> {
+    let config = TranslateConfig { g_channels: 4, d_channels: 4, ..TranslateConfig::quick() };
+    let decide = rule.map(|text| Decide::named(text).unwrap());
+    let mut players =
+        translate::players(&config, [1, 1], decide.as_ref(), 3, &Device::flex()).unwrap();
+    for step in 0..4 {
+        let images = |stream| {
+            let values = noise(1, stream, step, 4 * 28 * 28);
+            let device = Device::flex().autodiff();
+            Tensor::<1>::from_data(values.as_slice(), &device).reshape([4, 1, 28, 28])
+        };
+        let (input, truth): (Tensor<4>, Tensor<4>) = (images(0), images(1));
+        let fake = players.generator.network.forward(input.clone()).detach();
+        let both = Tensor::cat(vec![truth.clone(), fake], 0);
+        let twice = input.clone().repeat_dim(0, 2);
+        let judge = |network: &PatchDiscriminator| network.forward(twice, both);
+        players.train_discriminator(judge, &mut Told::default()).unwrap();
+        let made = players.generator.network.forward(input.clone());
+        let judge = |network: &PatchDiscriminator, made| network.forward(input.clone(), made);
+        let l1 = |made: &Tensor<4>| Some(("l1", (made.clone() - truth.clone()).abs().mean()));
+        players.train_generator(made, judge, l1).unwrap();
+    }
+    let mut all = bits(&players.discriminator.network);
+    all.extend(bits(&players.generator.network));
+    all
+}
+
+#[test]
+fn measuring_alone_changes_no_bit_of_the_training() {
+    let plain = trained(None);
+    assert_eq!(plain, trained(Some("never")));
+    assert_eq!(plain, trained(Some("observe:interval=1")));
+    assert_ne!(plain, trained(Some("always")));
+}
