@@ -1,9 +1,9 @@
 //! Per-head normalization: each head of a transformer block has a σ, a decision and a scale of its own.
 //!
-//! A query projection `[d, d]` is one matrix to Burn, but `h` matrices `[d, d/h]` to the attention: head
-//! `i` scores two positions by `⟨Q_i x, K_i y⟩/√(d/h)`, at most `σ(Q_i)·σ(K_i)/√(d/h)` times their
-//! lengths. σReparam (Zhai et al. 2023) bounds attention by dividing whole weights by σ, times a learned
-//! scale; here the steepest head is held, and the others are left what they are.
+//! A query projection `[d, d]` is one matrix to Burn, but `h` matrices `[d, d/h]` to the attention. Head
+//! `i` scores two positions by `⟨Q_i x, K_i y⟩/√(d/h)`: at most its steepness `σ(Q_i)·σ(K_i)/√(d/h)`
+//! times the lengths of `x` and `y`. σReparam (Zhai et al. 2023) divides whole weights by their σ, times
+//! a learned scale; here each head is held when it itself grows above a cap, and no other with it.
 //!
 //! `cargo run -p osn --example attention_heads`
 
@@ -20,7 +20,7 @@ use burn::nn::transformer::{PositionWiseFeedForward, PositionWiseFeedForwardConf
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use osn::{LayerReport, Osn, Plan, Rule, Signals, View};
+use osn::{Cap, LayerReport, Osn, Plan, Rule, Signals, View};
 
 /// What is read: this library's page, byte by byte.
 const TEXT: &[u8] = include_bytes!("../README.md");
@@ -28,7 +28,9 @@ const LENGTH: usize = 48;
 const BATCH: usize = 16;
 const WIDTH: usize = 32;
 const HEADS: usize = 4;
-const STEPS: usize = 300;
+const HEAD_WIDTH: f64 = (WIDTH / HEADS) as f64;
+const CAP: f64 = 1.2;
+const STEPS: usize = 400;
 
 /// A transformer of one block that says which byte comes next.
 #[derive(Module, Debug)]
@@ -80,11 +82,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let plan = Plan::new()
         .select("attention.{query,key,value}.weight")
         .view(View::Blocks { axis: 1, count: HEADS })
-        .decide(Rule::parse("cap:of_start=1.2")?);
+        .decide(Rule::Cap(Cap { target: CAP, ..Cap::default() }));
     let (model, osn) = plan.attach(Transformer::new(&device))?;
-    let start = osn.report(&model)?;
+    show("at the start", &osn.report(&model)?);
     let (model, osn) = fit(model, osn)?;
-    show(&start, &osn.report(&model)?);
+    let layers = osn.report(&model)?;
+    show(&format!("after {STEPS} steps"), &layers);
+    for layer in layers {
+        assert!(layer.effective_sigma() < CAP * 1.05, "{} is above the cap", layer.layer.name());
+    }
     Ok(())
 }
 
@@ -101,7 +107,7 @@ fn fit(mut model: Transformer, mut osn: Osn) -> Result<(Transformer, Osn), Box<d
             println!("step {step:3}   {bits:.2} bits a byte");
         }
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        model = adam.step(0.01, model, gradients);
+        model = adam.step(0.003, model, gradients);
         osn.step(&mut model, &Signals::new())?;
     }
     Ok((model, osn))
@@ -110,7 +116,6 @@ fn fit(mut model: Transformer, mut osn: Osn) -> Result<(Transformer, Osn), Box<d
 /// Pieces of the text, and the same pieces one byte on, both `[BATCH, LENGTH]`.
 fn batch(step: usize, device: &Device) -> (Tensor<2, Int>, Tensor<2, Int>) {
     let pieces = |offset: usize| {
-        // A stride that shares no factor with the text's length would do as well.
         let starts = (0..BATCH).map(|row| (step * BATCH + row) * 1009 % (TEXT.len() - LENGTH - 1));
         let bytes = starts.flat_map(|start| &TEXT[start + offset..][..LENGTH]);
         let values: Vec<i32> = bytes.map(|&byte| i32::from(byte)).collect();
@@ -119,16 +124,21 @@ fn batch(step: usize, device: &Device) -> (Tensor<2, Int>, Tensor<2, Int>) {
     (pieces(0), pieces(1))
 }
 
-fn show(start: &[LayerReport], end: &[LayerReport]) {
-    println!("\nhead                        σ at the start   stored   in force");
-    for (start, end) in start.iter().zip(end) {
-        println!(
-            "{:25}   {:14.3}   {:6.3}   {:8.3}   {}",
-            end.layer.name(),
-            start.sigma,
-            end.sigma,
-            end.effective_sigma(),
-            if end.dial.amount > 0.0 { "held" } else { "" },
-        );
+/// A row for each head: σ of its query and key, and how steep its scores can be.
+fn show(when: &str, layers: &[LayerReport]) {
+    println!(
+        "\n{when}\n        query σ           key σ             value σ           score steepness"
+    );
+    println!("head    stored  in force  stored  in force  stored  in force  stored  in force");
+    for head in 0..HEADS {
+        // The layers come weight by weight, each with its heads in order.
+        let [query, key, value] = [0, 1, 2].map(|weight| &layers[weight * HEADS + head]);
+        let stored = query.sigma * key.sigma / HEAD_WIDTH.sqrt();
+        let in_force = query.effective_sigma() * key.effective_sigma() / HEAD_WIDTH.sqrt();
+        print!("{head:4}");
+        for layer in [query, key, value] {
+            print!("    {:6.2}  {:8.2}", layer.sigma, layer.effective_sigma());
+        }
+        println!("    {stored:6.2}  {in_force:8.2}");
     }
 }

@@ -80,11 +80,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn trained(train: &Digits) -> Result<(Classifier, Osn), Box<dyn Error>> {
     let device = train.images.device();
-    let plan = Plan::new().select("**.weight").decide(Rule::parse("always:target=2")?);
+    let plan = Plan::new().select("**.weight").decide(Rule::parse("always:target=1")?);
     let (mut model, mut osn) = plan.attach(Classifier::new(&device))?;
     let mut adam = AdamConfig::new().init();
     let cross_entropy = CrossEntropyLossConfig::new().init(&device);
-    for step in 0..300 {
+    for step in 0..600 {
         let batch = train.batch(step);
         let loss = cross_entropy.forward(model.forward(batch.images), batch.labels);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
@@ -105,12 +105,12 @@ fn destination() -> (PathBuf, bool) {
 
 fn show_tensors(file: &Path) -> Result<(), Box<dyn Error>> {
     let bytes = fs::read(file)?;
-    let mut names = Vec::new();
-    for (name, tensor) in SafeTensors::deserialize(&bytes)?.tensors() {
+    let mut tensors = SafeTensors::deserialize(&bytes)?.tensors();
+    tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (name, tensor) in &tensors {
         println!("  {name:13}   {:?}", tensor.shape());
-        names.push(name);
     }
-    names.sort();
+    let names: Vec<_> = tensors.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["hidden.bias", "hidden.weight", "output.bias", "output.weight"]);
     Ok(())
 }

@@ -50,6 +50,6 @@ fn every_example_ends_well_within_a_minute() {
 fn the_page_lists_every_example() {
     let page = include_str!("../README.md");
     for example in examples() {
-        assert!(page.contains(&format!("(examples/{example}.rs)")), "README.md lacks {example}");
+        assert!(page.contains(&format!("`examples/{example}.rs`")), "README.md lacks {example}");
     }
 }
