@@ -79,7 +79,8 @@ impl Selector {
     }
 }
 
-/// A float parameter of a model, and whether a plan holds it; from [`Plan::explain`].
+/// A float parameter or running statistic of a model, and whether a plan holds it; from
+/// [`Plan::explain`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     /// Where it is in its module, dot-separated, such as `blocks.0.conv.weight`.
@@ -203,8 +204,8 @@ impl Plan {
         self
     }
 
-    /// Says of every float parameter of `model`, in the order of the module tree, whether this plan holds
-    /// it, and if not, why. Measures and changes nothing.
+    /// Says of every float parameter of `model`, in the order of the module tree, whether
+    /// [`attach`](Self::attach) would hold it, and if not, why. Measures and changes nothing.
     ///
     /// # Errors
     ///

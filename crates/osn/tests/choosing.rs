@@ -62,6 +62,8 @@ fn every_parameter_that_is_left_out_has_its_reason() {
         ("conv.bias", "rank 1 has no spectrum"),
         ("norm.gamma", "rank 1 has no spectrum"),
         ("norm.beta", "rank 1 has no spectrum"),
+        ("norm.running_mean", "rank 1 has no spectrum"),
+        ("norm.running_var", "rank 1 has no spectrum"),
         ("head.weight", "path head.weight is excluded by head.*; path head.weight is not conv.*"),
         ("head.bias", "rank 1 has no spectrum"),
     ];
