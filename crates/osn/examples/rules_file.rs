@@ -49,7 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(path) => fs::read_to_string(path)?,
         None => RULES.to_owned(),
     };
-    let rules = Rules::from_toml(&text)?;
+    // As one line for people: `main` would show the error's fields.
+    let rules = Rules::from_toml(&text).map_err(|error| error.to_string())?;
     for (index, entry) in rules.entries().iter().enumerate() {
         println!("rule {}: {entry}", index + 1);
     }
