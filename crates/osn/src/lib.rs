@@ -26,6 +26,6 @@ pub use osn_core::{
     Position, Random, Rates, Rule, RuleError, Rules, RulesFileError, Schedule, ScopedRule, Select,
     Signals, Slope, Static, TargetAction, Task, TotalBy, View,
 };
-pub use plan::{Plan, Selector};
+pub use plan::{Choice, Plan, Selector};
 pub use spectral_norm::SpectralNorm;
 pub use view::AsConvolution;

@@ -110,6 +110,13 @@ pub struct LayerReport {
     pub reason: String,
 }
 
+impl LayerReport {
+    /// σ of the effective weight, `s·σ`: what the layer computes with.
+    pub fn effective_sigma(&self) -> f64 {
+        self.scale * self.sigma
+    }
+}
+
 impl Osn {
     pub(crate) fn new(
         watched: Vec<Watched>,

@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 
 use burn::module::Module;
 use osn_core::{
-    Actuator, Always, Decider, EstimateError, GlobError, Globs, Layer, Needs, Rates, Rule, Rules,
-    Select, Signals, View,
+    Actuator, Always, Decider, EstimateError, GlobError, Globs, Kind, Layer, Needs, Rates, Rule,
+    Rules, Select, Signals, View,
 };
 
 use crate::discover::{self, Found};
@@ -77,6 +77,20 @@ impl Selector {
             Self::Select(select) => Ok(select.clone()),
         }
     }
+}
+
+/// A float parameter or running statistic of a model, and whether a plan holds it; from
+/// [`Plan::explain`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// Where it is in its module, dot-separated, such as `blocks.0.conv.weight`.
+    pub path: String,
+    /// What it does there.
+    pub kind: Kind,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Why the plan does not hold it, in words; `None` where it does.
+    pub left_out: Option<String>,
 }
 
 /// Some layers, and how their weights are seen.
@@ -190,6 +204,32 @@ impl Plan {
         self
     }
 
+    /// Says of every float parameter of `model`, in the order of the module tree, whether
+    /// [`attach`](Self::attach) would hold it, and if not, why. Measures and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// A glob that is malformed.
+    pub fn explain<M: Module>(&self, model: &M) -> Result<Vec<Choice>, AttachError> {
+        let selects = self.selections.iter().map(|selection| selection.selector.compile());
+        let selects = selects.collect::<Result<Vec<_>, _>>()?;
+        let found = discover::parameters(model);
+        let mut layers = layers(&candidates(&found), &self.network).into_iter();
+        let choice = |found: &Found| {
+            let layer = if has_spectrum(found) { layers.next() } else { None };
+            Choice {
+                path: found.path.clone(),
+                kind: found.kind,
+                shape: found.shape.clone(),
+                left_out: match layer {
+                    Some(layer) => mismatch(&selects, &layer),
+                    None => Some(format!("rank {} has no spectrum", found.shape.len())),
+                },
+            }
+        };
+        Ok(found.iter().map(choice).collect())
+    }
+
     /// Attaches the plan: measures every selected weight, takes the first decisions and puts them
     /// in force at once, so that the first forward already sees the chosen size.
     ///
@@ -220,7 +260,7 @@ impl Plan {
 
     /// The parameters to hold, in the order of the module tree.
     fn choose(&self, found: &[Found]) -> Result<Vec<Chosen>, AttachError> {
-        let candidates: Vec<&Found> = found.iter().filter(|found| found.shape.len() >= 2).collect();
+        let candidates = candidates(found);
         let layers = layers(&candidates, &self.network);
         let mut by_index: HashMap<usize, &Selection> = HashMap::new();
         for selection in &self.selections {
@@ -244,6 +284,22 @@ impl Plan {
             })
             .collect()
     }
+}
+
+/// Whether it is a linear map: biases and the scales of norms are none.
+fn has_spectrum(found: &Found) -> bool {
+    found.shape.len() >= 2
+}
+
+fn candidates(found: &[Found]) -> Vec<&Found> {
+    found.iter().filter(|found| has_spectrum(found)).collect()
+}
+
+/// Why none of the selections has this layer; `None` if one has it.
+fn mismatch(selects: &[Select], layer: &Layer) -> Option<String> {
+    let reasons: Vec<String> =
+        selects.iter().map(|select| select.mismatch(layer)).collect::<Option<_>>()?;
+    Some(if reasons.is_empty() { "nothing is selected".to_owned() } else { reasons.join("; ") })
 }
 
 /// A parameter that will be held.

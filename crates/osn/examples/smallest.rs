@@ -1,0 +1,58 @@
+//! The smallest use: a model of your own, three lines of osn, and σ before and after.
+//!
+//! The network learns the sine, while no layer may stretch anything more than twice.
+//!
+//! `cargo run -p osn --example smallest`
+
+#![expect(clippy::print_stdout, reason = "an example shows its result")]
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::{AdamConfig, GradientsParams};
+use burn::tensor::{Device, Distribution, Tensor};
+use osn::{Plan, Rule, Signals};
+
+#[derive(Module, Debug)]
+struct Net {
+    hidden: Linear,
+    output: Linear,
+}
+
+impl Net {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.output.forward(self.hidden.forward(x).tanh())
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let device = Device::flex().autodiff();
+    device.seed(1);
+    let hidden = LinearConfig::new(1, 32).init(&device);
+    let model = Net { hidden, output: LinearConfig::new(32, 1).init(&device) };
+    let mut adam = AdamConfig::new().init();
+
+    let plan = Plan::new().select("**.weight").decide(Rule::parse("cap:target=2")?); // what
+    let (mut model, mut osn) = plan.attach(model)?; // held from here on
+    let before = osn.report(&model)?;
+    for step in 0..1500 {
+        let x = Tensor::<2>::random([64, 1], Distribution::Uniform(-3.0, 3.0), &device);
+        let loss = (model.forward(x.clone()) - x.sin()).square().mean();
+        if step % 500 == 0 {
+            println!("step {step:4}   loss {:.4}", loss.clone().into_scalar::<f32>());
+        }
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = adam.step(0.01, model, gradients);
+        osn.step(&mut model, &Signals::new())?; // after the optimizer, once
+    }
+
+    println!("\nweight           σ before   σ stored   σ in force   why");
+    for (before, after) in before.iter().zip(osn.report(&model)?) {
+        let (stored, in_force) = (after.sigma, after.effective_sigma());
+        println!(
+            "{:14}   {:8.3}   {stored:8.3}   {in_force:10.3}   {}",
+            after.layer.path, before.sigma, after.reason
+        );
+        assert!(in_force < 2.1, "the cap holds, but for its band of 5 %");
+    }
+    Ok(())
+}
