@@ -109,16 +109,17 @@ fn scores(summary: &RunSummary) -> String {
     if summary.metrics.is_empty() {
         return String::new();
     }
+    let width = 2 + summary.metrics.keys().map(String::len).max().unwrap_or_default();
     // Returns have no real data to be compared with.
     if summary.floor.is_empty() {
-        let row = |(name, value): (&String, &f64)| format!("  {name:13}{:>9}\n", short(*value));
+        let row = |(name, value): (&String, &f64)| format!("  {name:width$}{:>9}\n", short(*value));
         return summary.metrics.iter().map(row).collect();
     }
     let row = |(name, value): (&String, &f64)| {
         let floor = summary.floor.get(name).map_or_else(|| "–".to_owned(), |floor| short(*floor));
-        format!("  {name:12}{:>10}  {floor:>18}\n", short(*value))
+        format!("  {name:width$}{:>10}  {floor:>18}\n", short(*value))
     };
-    let title = format!("  {:12}{:>10}  {:>18}\n", "", "generated", "real against real");
+    let title = format!("  {:width$}{:>10}  {:>18}\n", "", "generated", "real against real");
     summary.metrics.iter().map(row).fold(title, |table, row| table + &row)
 }
 

@@ -55,11 +55,12 @@ fn losses(progress: &Progress) -> String {
     named.collect::<Vec<_>>().join("  ")
 }
 
-/// Every score, the headline first and with its floor in brackets.
+/// Every score but those of a single class (`intra_frechet/3`), the headline first and with its floor
+/// in brackets.
 fn scores(evaluation: &Evaluation) -> String {
     let Evaluation { metrics, floor, headline, .. } = evaluation;
     let floor = floor.get(*headline).map_or_else(String::new, |f| format!(" (real {})", short(*f)));
-    let others = metrics.iter().filter(|(name, _)| name != headline);
+    let others = metrics.iter().filter(|(name, _)| name != headline && !name.contains('/'));
     let others = others.map(|(name, value)| format!("{name} {}", short(*value)));
     headline_score(evaluation)
         .map(|first| first + &floor)

@@ -137,7 +137,7 @@ fn queue(run: &Run, done: &HashSet<Key>) -> VecDeque<Job> {
     let mut queue = VecDeque::new();
     for seed in run.seeds.0..=run.seeds.1 {
         for regime in regimes::all().into_iter().filter(|regime| regime.is_chosen(&run.regimes)) {
-            let key = |arm: &String| Key { regime: regime.name.to_owned(), arm: arm.clone(), seed };
+            let key = |arm: &String| Key { regime: regime.name.clone(), arm: arm.clone(), seed };
             let missing = arms.iter().map(key).filter(|key| !done.contains(key));
             queue.extend(missing.map(|key| (regime.clone(), key)));
         }

@@ -5,7 +5,7 @@ use crate::vectors::{Change, Data, VectorGan};
 /// One setting in which all arms are compared.
 #[derive(Clone)]
 pub(crate) struct Regime {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) about: &'static str,
     pub(crate) trains: Trains,
 }
@@ -28,52 +28,36 @@ pub(crate) fn all() -> Vec<Regime> {
     [plane("ring", Data::Ring), plane("grid", Data::Grid), digits(), images()].concat()
 }
 
-fn vectors(name: &'static str, about: &'static str, gan: VectorGan) -> Regime {
-    Regime { name, about, trains: Trains::Vectors(gan) }
+fn vectors(name: &str, about: &'static str, gan: VectorGan) -> Regime {
+    Regime { name: name.to_owned(), about, trains: Trains::Vectors(gan) }
 }
 
-fn plane(task: &'static str, data: Data) -> Vec<Regime> {
+fn plane(task: &str, data: Data) -> Vec<Regime> {
     let base = VectorGan { data, ..VectorGan::default() };
-    let name = |ring, grid| if task == "ring" { ring } else { grid };
+    let vectors = |name, about, gan| vectors(&format!("{task}/{name}"), about, gan);
     vec![
-        vectors(name("ring/plain", "grid/plain"), "nothing special", base.clone()),
+        vectors("plain", "nothing special", base.clone()),
+        vectors("hot", "learning rate x 5", VectorGan { learning_rate: 5e-3, ..base.clone() }),
         vectors(
-            name("ring/hot", "grid/hot"),
-            "learning rate x 5",
-            VectorGan { learning_rate: 5e-3, ..base.clone() },
-        ),
-        vectors(
-            name("ring/momentum", "grid/momentum"),
+            "momentum",
             "Adam's beta1 0.9, five D steps for each of G",
             VectorGan { beta_1: 0.9, n_dis: 5, ..base.clone() },
         ),
+        vectors("deep", "six hidden layers in D", VectorGan { depth: 6, ..base.clone() }),
+        vectors("narrow", "8 units in each layer of D", VectorGan { width: 8, ..base.clone() }),
         vectors(
-            name("ring/deep", "grid/deep"),
-            "six hidden layers in D",
-            VectorGan { depth: 6, ..base.clone() },
-        ),
-        vectors(
-            name("ring/narrow", "grid/narrow"),
-            "8 units in each layer of D",
-            VectorGan { width: 8, ..base.clone() },
-        ),
-        vectors(
-            name("ring/few", "grid/few"),
+            "few",
             "60 points, two D steps for each of G",
             VectorGan { count: 60, n_dis: 2, ..base.clone() },
         ),
+        vectors("slow", "learning rate / 5", VectorGan { learning_rate: 2e-4, ..base.clone() }),
         vectors(
-            name("ring/slow", "grid/slow"),
-            "learning rate / 5",
-            VectorGan { learning_rate: 2e-4, ..base.clone() },
-        ),
-        vectors(
-            name("ring/jump", "grid/jump"),
+            "jump",
             "learning rate x 5 from half-way on",
             VectorGan { change: Some(Change::LearningRate(5.0)), ..base.clone() },
         ),
         vectors(
-            name("ring/cut", "grid/cut"),
+            "cut",
             "60 points from half-way on",
             VectorGan { change: Some(Change::Count(60)), ..base },
         ),
@@ -134,8 +118,8 @@ fn images() -> Vec<Regime> {
         ("final_images", "500"),
         ("ema", "null"),
     ];
-    let image = |name, about, settings: &[(&'static str, &'static str)]| Regime {
-        name,
+    let image = |name: &str, about, settings: &[(&'static str, &'static str)]| Regime {
+        name: name.to_owned(),
         about,
         trains: Trains::Images(SMALL.iter().chain(settings).copied().collect()),
     };

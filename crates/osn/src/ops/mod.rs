@@ -8,6 +8,7 @@ mod kernel;
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use burn::backend::Cube;
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -152,6 +153,17 @@ struct Saved<B: Backend> {
     form: Form,
 }
 
+impl<B: SpectralOps> Saved<B> {
+    /// Passes the gradient at `Ŵ` on to `W`, where that is trained.
+    fn pass_on(self, grad: FloatTensor<B>, parent: Option<NodeId>, grads: &mut Gradients) {
+        let Saved { weight, u, v, state, form } = self;
+        if let Some(id) = parent {
+            let grad = backward_of_blocks::<B>(grad, weight, u, v, state, form);
+            grads.register::<B>(id, grad);
+        }
+    }
+}
+
 impl<B: SpectralOps> Backward<B, 1> for EffectiveWeight {
     type State = Saved<B>;
 
@@ -161,13 +173,9 @@ impl<B: SpectralOps> Backward<B, 1> for EffectiveWeight {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let Saved { weight, u, v, state, form } = ops.state;
         let grad = grads.consume::<B>(&ops.node);
         let [parent] = ops.parents;
-        if let Some(node) = parent {
-            let grad = backward_of_blocks::<B>(grad, weight, u, v, state, form);
-            grads.register::<B>(node.id, grad);
-        }
+        ops.state.pass_on(grad, parent.map(|node| node.id), grads);
     }
 }
 
@@ -184,17 +192,15 @@ impl<B: SpectralOps> Backward<B, 2> for ProbedWeight {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let Saved { weight, u, v, state, form } = ops.state;
+        let saved = ops.state;
         let grad = grads.consume::<B>(&ops.node);
         let [parent, probe] = ops.parents;
         if let Some(node) = probe {
-            let along = B::sensitivity(grad.clone(), weight.clone(), state.clone(), form);
+            let (weight, state) = (saved.weight.clone(), saved.state.clone());
+            let along = B::sensitivity(grad.clone(), weight, state, saved.form);
             grads.register::<B>(node.id, along);
         }
-        if let Some(node) = parent {
-            let grad = backward_of_blocks::<B>(grad, weight, u, v, state, form);
-            grads.register::<B>(node.id, grad);
-        }
+        saved.pass_on(grad, parent.map(|node| node.id), grads);
     }
 }
 
