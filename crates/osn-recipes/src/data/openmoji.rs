@@ -114,7 +114,8 @@ struct Emoji {
 /// Emoji that are the same but for skin tone or sex are all for training or all for testing, and so
 /// are those with the same line art: a man and a person may differ in nothing but their name. (The
 /// empty frame that all flags share joins nothing.) A hash of the first name in such a group
-/// decides, so the split is the same every time. An emoji with a blank side is left out.
+/// decides, so the split of a package at a size is always the same. An emoji with a blank side is
+/// left out.
 ///
 /// The folder appears under its name when it is complete.
 ///
