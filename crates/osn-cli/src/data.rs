@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use osn_recipes::data::openmoji::{self, ImportError, Imported};
@@ -12,7 +11,6 @@ use crate::args::{ImportArgs, Importable};
 use crate::failure::Failure;
 use crate::stdout;
 
-const TICK: Duration = Duration::from_millis(250);
 const BAR: &str = "{spinner} {bar:24} {pos}/{len} emoji  {eta} left";
 
 /// Prints the data sets that have a name.
@@ -60,7 +58,6 @@ fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template(BAR);
     let bar = ProgressBar::new(0);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(TICK);
     bar
 }
 

@@ -171,9 +171,68 @@ fn a_refused_run_leaves_no_folder() {
 #[test]
 fn data_lists_what_is_there_on_standard_output() {
     for arguments in [&["data"][..], &["data", "list"]] {
-        let lists = contains("fashion-mnist-10k").and(contains("MIT"));
+        let lists = contains("fashion-mnist-10k")
+            .and(contains("MIT"))
+            .and(contains("fashion-mnist-edges"))
+            .and(contains("osn data import openmoji DIR"));
         osn(arguments).assert().success().stdout(lists).stderr(contains("--data DIR"));
     }
+}
+
+/// A package of two emoji, one of them blank.
+fn emoji_package(folder: &Path) {
+    let picture = |shape: &str| {
+        format!("<svg viewBox=\"0 0 9 9\" xmlns=\"http://www.w3.org/2000/svg\">{shape}</svg>")
+    };
+    for side in ["black/svg", "color/svg"] {
+        let side = folder.join(side);
+        fs::create_dir_all(&side).unwrap();
+        fs::write(side.join("1F600.svg"), picture("<circle cx=\"4\" cy=\"4\" r=\"3\"/>")).unwrap();
+        fs::write(side.join("2B1C.svg"), picture("")).unwrap();
+    }
+}
+
+#[test]
+fn imported_emoji_are_counted_with_their_licence_and_the_next_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("package");
+    emoji_package(&package);
+    let out = folder.path().join("pairs");
+    let arguments =
+        ["data", "import", "openmoji", package.to_str().unwrap(), "--size", "16", "--out"];
+    let arguments = [&arguments[..], &[out.to_str().unwrap()]].concat();
+    osn(&arguments).assert().success().stdout("").stderr(
+        contains("1 pairs to train, 0 to test")
+            .or(contains("0 pairs to train, 1 to test"))
+            .and(contains("blank: 2B1C"))
+            .and(contains("CC BY-SA 4.0"))
+            .and(contains(format!("osn train translate --data {}", out.display()))),
+    );
+    let picture = fs::read_dir(&out).unwrap().filter_map(|part| {
+        let path = part.unwrap().path().join("target/1F600.png");
+        fs::read(path).ok()
+    });
+    // The width in the header of the PNG.
+    assert_eq!(picture.map(|png| png[19]).collect::<Vec<_>>(), [16]);
+    refuses(&arguments, &["pairs is there already"]);
+}
+
+#[test]
+fn an_import_that_cannot_be_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    refuses(&["data", "import", "twemoji", path], &["'twemoji'", "openmoji"]);
+    refuses(&["data", "import", "openmoji"], &["<DIR>"]);
+    refuses(&["data", "import", "openmoji", path], &["has no black/svg", "npm package openmoji"]);
+    refuses(&["data", "import", "openmoji", path, "--size", "4"], &["--size", "8..=256"]);
+    emoji_package(folder.path());
+    fs::write(folder.path().join("color/svg/1F600.svg"), "<svg").unwrap();
+    let out = folder.path().join("pairs");
+    refuses(
+        &["data", "import", "openmoji", path, "--out", out.to_str().unwrap()],
+        &["color/svg/1F600.svg", "no XML"],
+    );
+    assert!(!out.exists());
 }
 
 #[test]

@@ -27,9 +27,12 @@ const LICENCE_FILE: &str = "LICENCE.txt";
 /// The largest file of the package has 35 kB.
 const MAX_SVG_BYTES: u64 = 1 << 20;
 const MAX_PAIRS: usize = 100_000;
-/// The code points of the five skin tones, and the one that asks for an emoji in colour, which a
-/// skin tone takes the place of.
-const VARIATIONS: [&str; 6] = ["1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF", "FE0F"];
+/// So many emoji share no drawing but the frame of the flags, which says nothing of their colours.
+const MAX_SHARING: usize = 100;
+/// The code points that only vary an emoji: five skin tones, the signs of woman and man, what joins
+/// them to it, and what asks for colour and gives way to a skin tone.
+const VARIATIONS: [&str; 9] =
+    ["1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF", "2640", "2642", "200D", "FE0F"];
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,10 +111,11 @@ struct Emoji {
 ///
 /// `progress` is told how many emoji are drawn, and of how many; from several threads.
 ///
-/// Emoji that are the same but for skin tones are all for training or all for testing, and so are
-/// those with the same line art: a man and a person may differ in nothing else than their name.
-/// A hash of the first name in such a group decides, so the split is the same every time. An emoji
-/// with a blank side is left out.
+/// Emoji that are the same but for skin tone or sex are all for training or all for testing, and so
+/// are those with the same line art: a man and a person may differ in nothing but their name. (The
+/// empty frame that all flags share joins nothing.) A hash of the first name in such a group
+/// decides, so the split of a package at a size is always the same. An emoji with a blank side is
+/// left out.
 ///
 /// The folder appears under its name when it is complete.
 ///
@@ -245,10 +249,20 @@ impl Emoji {
 /// Whether each emoji is for testing; they come sorted by name.
 fn choose_tests(emoji: &[Emoji]) -> Vec<bool> {
     let mut groups = Groups::new(emoji.len());
-    groups.join_equal(emoji.iter().map(Emoji::base));
-    groups.join_equal(emoji.iter().map(|emoji| emoji.line_art.as_raw()));
+    groups.join_equal(emoji.iter().map(|emoji| Some(emoji.base())));
+    groups.join_equal(drawings(emoji));
     let firsts = (0..emoji.len()).map(|index| &emoji[groups.first(index)]);
     firsts.map(|first| hash(&first.base()).is_multiple_of(TEST_ONE_IN)).collect()
+}
+
+/// The line art of each emoji, unless it says nothing about it.
+fn drawings(emoji: &[Emoji]) -> impl Iterator<Item = Option<&Vec<u8>>> {
+    let mut sharing = HashMap::new();
+    for emoji in emoji {
+        *sharing.entry(emoji.line_art.as_raw()).or_insert(0) += 1;
+    }
+    let drawings = emoji.iter().map(|emoji| emoji.line_art.as_raw());
+    drawings.map(move |drawing| (sharing[drawing] <= MAX_SHARING).then_some(drawing))
 }
 
 /// Which of some things must stay together.
@@ -270,11 +284,11 @@ impl Groups {
         index
     }
 
-    /// Joins the groups of all things that have the same key.
-    fn join_equal<K: Hash + Eq>(&mut self, keys: impl Iterator<Item = K>) {
+    /// Joins the groups of all things that have the same key; what has none joins nothing.
+    fn join_equal<K: Hash + Eq>(&mut self, keys: impl Iterator<Item = Option<K>>) {
         let mut seen = HashMap::new();
         for (index, key) in keys.enumerate() {
-            let other = *seen.entry(key).or_insert(index);
+            let other = key.map_or(index, |key| *seen.entry(key).or_insert(index));
             let (one, two) = (self.first(index), self.first(other));
             self.earlier[one.max(two)] = one.min(two);
         }
@@ -332,8 +346,9 @@ mod tests {
     #[test]
     fn groups_grow_through_any_key() {
         let mut groups = Groups::new(6);
-        groups.join_equal(["a", "b", "c", "b", "d", "a"].into_iter());
-        groups.join_equal([1, 2, 3, 4, 3, 2].into_iter());
+        groups.join_equal(["a", "b", "c", "b", "d", "a"].map(Some).into_iter());
+        groups.join_equal([1, 2, 3, 4, 3, 2].map(Some).into_iter());
+        groups.join_equal([Some(7), None, None, Some(8), None, None].into_iter());
         let firsts: Vec<_> = (0..6).map(|index| groups.first(index)).collect();
         assert_eq!(firsts, [0, 0, 2, 0, 2, 0]);
     }

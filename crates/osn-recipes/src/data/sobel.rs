@@ -5,17 +5,12 @@ use super::ImageSet;
 /// A step from black to white along one axis has this gradient: four times the pixel's 255.
 const STEP: f64 = 4.0;
 
-/// The Sobel gradient magnitude of each plane of each image.
+/// The Sobel gradient magnitude of each plane of each image, by the formula in
+/// [`load`](super::pairs::load) of the pairs.
 ///
-/// ```text
-/// gₓ[y, x] = Σᵢ wᵢ (I[y+i, x+1] − I[y+i, x−1])    i ∈ {−1, 0, 1}, w = (1, 2, 1)
-/// gᵧ[y, x] = Σᵢ wᵢ (I[y+1, x+i] − I[y−1, x+i])
-/// E[y, x]  = min(255, round(√(gₓ² + gᵧ²) / 4))
-/// ```
-///
-/// `I` is black outside the image, as [`ImageSet::padded`] makes it. The division makes a straight
-/// edge from black to white exactly white; only corners can pass it (by a factor of at most
-/// `√20/4 ≈ 1.12`) and are cut off. Sizes, channels and labels stay as they are.
+/// `I` is black outside the image, as [`ImageSet::padded`] makes it. Only corners can pass white,
+/// by a factor of at most `√20/4 ≈ 1.12`, and are cut off. Sizes, channels and labels stay as they
+/// are.
 pub(super) fn edges(images: &ImageSet) -> ImageSet {
     let (height, width) = (images.height, images.width);
     let planes = images.pixels.chunks_exact(height * width);

@@ -13,6 +13,10 @@ const SHAPES: [&str; 14] = [
 /// No element lies in more of the others: what walks the tree does so by recursion.
 const MAX_DEPTH: usize = 64;
 
+/// Shapes reach no further than so many times the picture's size: the renderer's fixed-point numbers
+/// end somewhere, and it panics there.
+const MAX_REACH: f32 = 100.0;
+
 /// Why an SVG picture is not drawn.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,6 +48,9 @@ pub enum SvgError {
     /// The elements lie too deep inside each other.
     #[error("holds elements more than {MAX_DEPTH} deep inside each other")]
     TooDeep,
+    /// A shape reaches far outside of the picture.
+    #[error("draws more than {MAX_REACH} times its own size away")]
+    TooFar,
 }
 
 /// Draws a picture of plain shapes on white, as large as fits into `size`×`size` and in its middle.
@@ -55,6 +62,7 @@ pub(super) fn draw(bytes: &[u8], size: u32) -> Result<RgbImage, SvgError> {
     let document = roxmltree::Document::parse(std::str::from_utf8(bytes)?)?;
     refuse_all_but_shapes(&document)?;
     let tree = Tree::from_xmltree(&document, &Options::default())?;
+    refuse_far_shapes(&tree)?;
     let mut canvas = Pixmap::new(size, size).expect("a canvas has at least one pixel");
     canvas.fill(Color::WHITE);
     resvg::render(&tree, into_the_middle(&tree, size), &mut canvas.as_mut());
@@ -72,6 +80,15 @@ fn refuse_all_but_shapes(document: &roxmltree::Document) -> Result<(), SvgError>
         }
     }
     Ok(())
+}
+
+fn refuse_far_shapes(tree: &Tree) -> Result<(), SvgError> {
+    let bounds = tree.root().abs_stroke_bounding_box();
+    let limit = MAX_REACH * tree.size().width().max(tree.size().height());
+    let edges = [bounds.left(), bounds.top(), bounds.right(), bounds.bottom()];
+    // A NaN is within nothing.
+    let is_near = edges.iter().all(|edge| edge.abs() <= limit);
+    if is_near { Ok(()) } else { Err(SvgError::TooFar) }
 }
 
 fn into_the_middle(tree: &Tree, size: u32) -> Transform {
