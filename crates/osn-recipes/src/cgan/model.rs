@@ -55,12 +55,15 @@ impl Generator {
     }
 }
 
-/// Images and classes to logits by projection: with the features `φ(x)`, summed over places, and the
-/// embedding `v_y` of the class,
+/// Images and classes to logits by projection: with the features `φ(x)` and the embedding `v_y` of the
+/// class,
 ///
 /// ```text
 /// D(x, y) = v_yᵀφ(x) + ψ(φ(x)),  ψ linear        (Miyato and Koyama 2018, equation 3)
 /// ```
+///
+/// φ is what the convolutions of `gan` see at each place. In the paper it is summed over places, behind
+/// ten and more convolutions; a place sees 18 of 28 pixels here, and their sum no longer knows a shape.
 #[derive(Module, Debug)]
 pub struct Discriminator {
     down1: Conv2d,
@@ -74,13 +77,14 @@ pub struct Discriminator {
 impl Discriminator {
     /// A discriminator of images with `channels` channels, of `classes` classes.
     pub fn new(config: &CganConfig, channels: usize, classes: usize, device: &Device) -> Self {
-        let c = config.d_channels;
+        let (c, end_size) = (config.d_channels, config.image_size / 4);
+        let size = 4 * c * end_size * end_size;
         Self {
             down1: halving([channels, c], device),
             down2: halving([c, 2 * c], device),
             keep: keeping([2 * c, 4 * c], device),
-            logit: LinearConfig::new(4 * c, 1).init(device),
-            class: EmbeddingConfig::new(classes, 4 * c).init(device),
+            logit: LinearConfig::new(size, 1).init(device),
+            class: EmbeddingConfig::new(classes, size).init(device),
             leaky_slope: config.leaky_slope,
         }
     }
@@ -97,12 +101,12 @@ impl Discriminator {
         self.logit.forward(features.clone()) + (of_class * features).sum_dim(1)
     }
 
-    /// φ, `[batch, 4·d_channels]`.
+    /// φ, `[batch, 4·d_channels·(size/4)²]`.
     fn features(&self, images: Tensor<4>) -> Tensor<2> {
         let activate = |x| leaky_relu(x, self.leaky_slope);
         let x = activate(self.down1.forward(images));
         let x = activate(self.down2.forward(x));
         let x = activate(self.keep.forward(x));
-        x.flatten::<3>(2, 3).sum_dim(2).squeeze_dim(2)
+        x.flatten(1, 3)
     }
 }
