@@ -111,7 +111,9 @@ fn scores(summary: &RunSummary) -> String {
     }
     // Returns have no real data to be compared with.
     if summary.floor.is_empty() {
-        let row = |(name, value): (&String, &f64)| format!("  {name:13}{:>9}\n", short(*value));
+        let width = summary.metrics.keys().map(String::len).max().unwrap_or_default();
+        let row =
+            |(name, value): (&String, &f64)| format!("  {name:width$}{:>10}\n", short(*value));
         return summary.metrics.iter().map(row).collect();
     }
     let row = |(name, value): (&String, &f64)| {

@@ -2,6 +2,7 @@
 
 pub mod adversarial;
 pub mod batch;
+pub mod classify;
 pub mod control;
 pub mod data;
 pub mod decide;
@@ -21,8 +22,11 @@ use crate::decide::Decide;
 use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
 
 /// The recipes, the default first.
-const RECIPES: &[Recipe] =
-    &[Recipe { doc: gan::DOC, run: gan::run }, Recipe { doc: control::DOC, run: control::run }];
+const RECIPES: &[Recipe] = &[
+    Recipe { doc: gan::DOC, run: gan::run },
+    Recipe { doc: control::DOC, run: control::run },
+    Recipe { doc: classify::DOC, run: classify::run },
+];
 
 /// The devices that this build can train on, the default first.
 pub const DEVICES: &[&str] = &[
