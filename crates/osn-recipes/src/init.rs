@@ -75,13 +75,13 @@ impl ModuleMapper for Uniform {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         self.stream += 1;
-        let [name, layer] =
-            self.within.last().map_or(["", ""], |it| it.each_ref().map(|s| s.as_str()));
-        if D < 2 && name != "bias" {
+        let is_bias = self.within.last().is_some_and(|[name, _]| name == "bias");
+        if D < 2 && !is_bias {
             return param;
         }
         if D >= 2 {
-            self.fan_in = fan_in(param.lazy_shape().as_slice(), layer == "Struct:Linear");
+            let is_linear = self.within.last().is_some_and(|[_, layer]| layer == "Struct:Linear");
+            self.fan_in = fan_in(param.lazy_shape().as_slice(), is_linear);
         }
         let (bound, draws) = ((self.fan_in as f64).sqrt().recip(), [self.seed, self.stream]);
         param.map(|old| leaf(&old, even(bound, draws, old.shape().num_elements())))

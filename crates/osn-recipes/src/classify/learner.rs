@@ -75,7 +75,7 @@ impl<N: Classifier> Learner<N> {
         images: Tensor<4>,
         classes: Tensor<1, Int>,
     ) -> Result<(), RunError> {
-        // As when it is scored: normalized by the running values, which are shared with the clone.
+        // As when it is scored: normalized by the running values, which stay where they are.
         let network = self.held.network.clone().map(&mut WithoutTraining);
         let loss = cross_entropy(network.logits(images), classes);
         self.held.see_held_out(&loss.backward())

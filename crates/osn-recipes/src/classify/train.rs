@@ -98,8 +98,8 @@ impl<'a, N: Classifier> Trainer<'a, N> {
             Thoroughness::Full => self.config.final_images,
         };
         let count = count.min(self.examples.test.len());
-        let of_train = self.examples.trained_on.iter().copied().take(count).collect();
-        [(0..count).collect(), of_train]
+        let test: Vec<usize> = (0..self.examples.test.len()).collect();
+        [spread(&test, count), spread(&self.examples.trained_on, count)]
     }
 
     /// What the network makes of images, after `change`.
@@ -210,6 +210,12 @@ impl<N: Classifier> Training for Trainer<'_, N> {
     }
 }
 
+/// Up to `count` of them, evenly: data may be sorted by class.
+fn spread(indices: &[usize], count: usize) -> Vec<usize> {
+    let count = count.min(indices.len());
+    (0..count).map(|place| indices[place * indices.len() / count]).collect()
+}
+
 /// What the labels of these images are, `[indices]`; all images have some.
 fn classes(set: &ImageSet, indices: &[usize], device: &Device) -> Tensor<1, Int> {
     batch::classes(&set.batch_labels(indices).unwrap_or_default(), device)
@@ -217,4 +223,16 @@ fn classes(set: &ImageSet, indices: &[usize], device: &Device) -> Tensor<1, Int>
 
 fn score_error(source: impl std::error::Error + Send + Sync + 'static) -> RunError {
     RunError::Score { source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_scored_is_spread_over_all() {
+        assert_eq!(spread(&[10, 11, 12, 13, 14, 15], 3), [10, 12, 14]);
+        assert_eq!(spread(&[10, 11], 5), [10, 11]);
+        assert_eq!(spread(&[], 5), [0_usize; 0]);
+    }
 }
