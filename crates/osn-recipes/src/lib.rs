@@ -3,6 +3,7 @@
 pub mod adversarial;
 pub mod batch;
 pub mod cgan;
+pub mod classify;
 pub mod control;
 pub mod data;
 pub mod decide;
@@ -28,6 +29,7 @@ const RECIPES: &[Recipe] = &[
     Recipe { doc: cgan::DOC, run: cgan::run },
     Recipe { doc: translate::DOC, run: translate::run },
     Recipe { doc: control::DOC, run: control::run },
+    Recipe { doc: classify::DOC, run: classify::run },
 ];
 
 /// The devices that this build can train on, the default first.

@@ -79,11 +79,11 @@ pub enum FeatureError {
 /// look alike.
 #[derive(Module, Debug)]
 pub struct FeatureNet {
-    edges: Conv2d,
-    parts: Conv2d,
-    shapes: Conv2d,
-    hidden: Linear,
-    head: Linear,
+    pub(crate) edges: Conv2d,
+    pub(crate) parts: Conv2d,
+    pub(crate) shapes: Conv2d,
+    pub(crate) hidden: Linear,
+    pub(crate) head: Linear,
     halve: MaxPool2d,
 }
 

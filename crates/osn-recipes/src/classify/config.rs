@@ -1,0 +1,194 @@
+//! Every hyper-parameter of the recipe, with where it comes from.
+
+use std::f64::consts::PI;
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::{
+    Config, Pace, RunError, above_zero, at_least, below_one, ensure, parts, zero_or_more,
+};
+
+/// What is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// [`ResNet`](super::ResNet).
+    Resnet,
+    /// [`Mlp`](super::Mlp).
+    Mlp,
+    /// [`FeatureNet`](crate::features::FeatureNet), the network behind the feature distances.
+    Features,
+}
+
+/// Hyper-parameters of `classify`. One step is one update of the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassifyConfig {
+    /// What is trained: `resnet`, `mlp` or `features`.
+    pub network: Architecture,
+    /// Units of each hidden layer of the `mlp` (Zhang et al. 2017: one or three of 512).
+    pub hidden_sizes: Vec<usize>,
+    /// Channels of each stage of the `resnet` (He et al. 2016, on CIFAR-10: 16, 32, 64).
+    pub stage_channels: Vec<usize>,
+    /// Residual blocks in each stage of the `resnet` (He et al. 2016: 3 and more).
+    pub stage_blocks: usize,
+    /// Whether batch normalization follows each convolution of the `resnet` (He et al. 2016: yes). It
+    /// undoes any scale of a weight, so with it osn does not bound the function (see `README.md`).
+    pub batch_norm: bool,
+    /// Momentum of batch normalization's running values, in Burn's convention (PyTorch: 0.1).
+    pub batch_norm_momentum: f64,
+    /// ε of batch normalization (PyTorch: 1e-5).
+    pub batch_norm_epsilon: f64,
+    /// Part of the training labels that are replaced by a class drawn at random, which may be the
+    /// right one (Zhang et al. 2017).
+    pub label_noise: f64,
+    /// How many training images are used, drawn by the seed; `null` takes all. A few are learned by
+    /// heart, which makes gaps visible.
+    pub train_images: Option<usize>,
+    /// Chance that an image is seen mirrored: clothes have no left and right.
+    pub mirror_chance: f64,
+    /// Updates of the network.
+    pub steps: u64,
+    /// Images in a batch (He et al. 2016, on CIFAR-10: 128).
+    pub batch_size: usize,
+    /// Learning rate at the first update (Kingma and Ba 2015: 1e-3); it falls to 0 along half a cosine
+    /// (Loshchilov and Hutter 2017, without restarts).
+    pub learning_rate: f64,
+    /// Adam's β₁ (Kingma and Ba 2015: 0.9).
+    pub beta_1: f32,
+    /// Adam's β₂ (Kingma and Ba 2015: 0.999).
+    pub beta_2: f32,
+    /// Adam's ε (Kingma and Ba 2015: 1e-8; Burn's own default is 1e-5).
+    pub epsilon: f32,
+    /// How far FGSM moves each pixel, where black is −1 and white is 1 (Goodfellow et al. 2015: 0.25 of
+    /// a range of 1 on MNIST, which is 0.5 here). 0.1 is a twentieth of the range.
+    pub fgsm_epsilon: f64,
+    /// Steps between two log lines and two read-backs of σ.
+    pub log_every: u64,
+    /// Steps between two scorings, which also draw samples.
+    pub eval_every: u64,
+    /// Test images scored while training, and as many training images.
+    pub eval_images: usize,
+    /// Test images scored at the end, and as many training images; all where there are fewer.
+    pub final_images: usize,
+}
+
+impl ClassifyConfig {
+    /// A little over three minutes of one core.
+    pub fn quick() -> Self {
+        Self {
+            network: Architecture::Resnet,
+            hidden_sizes: vec![256, 256],
+            stage_channels: vec![16, 32, 64],
+            stage_blocks: 1,
+            batch_norm: true,
+            batch_norm_momentum: 0.1,
+            batch_norm_epsilon: 1e-5,
+            label_noise: 0.0,
+            train_images: None,
+            mirror_chance: 0.0,
+            steps: 1_500,
+            batch_size: 64,
+            learning_rate: 1e-3,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            fgsm_epsilon: 0.1,
+            log_every: 10,
+            eval_every: 300,
+            eval_images: 1_000,
+            final_images: 10_000,
+        }
+    }
+
+    /// A wider and deeper network for longer, with mirrored images: about forty minutes of one core.
+    pub fn standard() -> Self {
+        Self {
+            hidden_sizes: vec![512, 512, 512],
+            stage_channels: vec![32, 64, 128],
+            stage_blocks: 2,
+            mirror_chance: 0.5,
+            steps: 4_000,
+            eval_every: 1_000,
+            ..Self::quick()
+        }
+    }
+
+    /// What made the feature network: six epochs of the whole Fashion-MNIST.
+    pub fn features() -> Self {
+        Self {
+            network: Architecture::Features,
+            mirror_chance: 0.5,
+            steps: 5_625,
+            eval_every: 1_000,
+            ..Self::quick()
+        }
+    }
+
+    /// How often to look and to score.
+    pub(super) fn pace(&self) -> Pace {
+        Pace { log_every: self.log_every, eval_every: self.eval_every }
+    }
+
+    /// The learning rate of the update `step`, counted from 1.
+    pub(super) fn learning_rate_at(&self, step: u64) -> f64 {
+        let progress = (step - 1) as f64 / self.steps as f64;
+        self.learning_rate * f64::midpoint(1.0, (PI * progress).cos())
+    }
+}
+
+impl Config for ClassifyConfig {
+    fn presets() -> Vec<Self> {
+        vec![Self::quick(), Self::standard(), Self::features()]
+    }
+
+    fn check(&self) -> Result<(), RunError> {
+        at_least(
+            1,
+            &[
+                ("stage_blocks", self.stage_blocks as u64),
+                ("steps", self.steps),
+                ("log_every", self.log_every),
+                ("eval_every", self.eval_every),
+                ("eval_images", self.eval_images as u64),
+                ("final_images", self.final_images as u64),
+            ],
+        )?;
+        at_least(2, &[("batch_size", self.batch_size as u64)])?;
+        at_least(20, &[("train_images", self.train_images.unwrap_or(20) as u64)])?;
+        check_sizes("hidden_sizes", &self.hidden_sizes)?;
+        check_sizes("stage_channels", &self.stage_channels)?;
+        ensure("stage_channels", !self.stage_channels.is_empty(), || {
+            "must name at least one stage, such as 16,32".to_owned()
+        })?;
+        parts(&[("label_noise", self.label_noise), ("mirror_chance", self.mirror_chance)])?;
+        above_zero(&[
+            ("learning_rate", self.learning_rate),
+            ("batch_norm_epsilon", self.batch_norm_epsilon),
+        ])?;
+        zero_or_more(&[("epsilon", f64::from(self.epsilon)), ("fgsm_epsilon", self.fgsm_epsilon)])?;
+        below_one(&[
+            ("batch_norm_momentum", self.batch_norm_momentum),
+            ("beta_1", f64::from(self.beta_1)),
+            ("beta_2", f64::from(self.beta_2)),
+        ])
+    }
+}
+
+fn check_sizes(key: &str, sizes: &[usize]) -> Result<(), RunError> {
+    ensure(key, !sizes.contains(&0), || format!("must be at least 1 each, not {sizes:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_learning_rate_falls_to_nothing_along_half_a_cosine() {
+        let config = ClassifyConfig { steps: 100, learning_rate: 2.0, ..ClassifyConfig::quick() };
+        let rates = [1, 26, 51, 76, 101].map(|step| config.learning_rate_at(step));
+        let root = 0.5_f64.sqrt();
+        for (rate, expected) in rates.iter().zip([2.0, 1.0 + root, 1.0, 1.0 - root, 0.0]) {
+            assert!((rate - expected).abs() < 1e-12, "{rates:?}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Images with the labels that a network is told, which may be wrong.
+
+use super::{ClassifyConfig, Sizes};
+use crate::data::sampler::{permutation, uniforms};
+use crate::data::{Dataset, EMBEDDED, ImageSet};
+use crate::run::RunError;
+
+/// What tells these draws apart from others.
+const FOR_CHOICE: u64 = 1 << 40;
+const FOR_LABELS: u64 = 1;
+
+/// Of so many training images one is held out, whatever the rule, so that rules compare.
+const HELD_OUT_OF: usize = 20;
+
+/// The data has no classes to learn.
+#[derive(Debug, thiserror::Error)]
+#[error("classify needs labelled images; use {EMBEDDED} or a folder with the four IDX files")]
+struct NoLabels;
+
+/// What a network learns from and is judged by.
+#[derive(Clone, Debug)]
+pub struct Examples {
+    /// The training images, with the labels that the network is told.
+    pub train: ImageSet,
+    /// The test images, with their own labels.
+    pub test: ImageSet,
+    /// Which of the training images the network trains on.
+    pub trained_on: Vec<usize>,
+    /// Those that it only shows rules what it makes of: one in twenty.
+    pub held_out: Vec<usize>,
+    /// What a network for them must fit.
+    pub sizes: Sizes,
+}
+
+impl Examples {
+    /// The images that the config asks for, a stated part of their labels randomised.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Data`] for images without labels.
+    pub fn new(data: Dataset, config: &ClassifyConfig, seed: u64) -> Result<Self, RunError> {
+        let n_classes = n_classes(&data)?;
+        let mut train = chosen(data.train, config.train_images, seed);
+        train.labels =
+            train.labels.map(|labels| randomized(&labels, config.label_noise, n_classes, seed));
+        let (held_out, trained_on): (Vec<usize>, Vec<usize>) =
+            (0..train.len()).partition(|index| index % HELD_OUT_OF == HELD_OUT_OF - 1);
+        let sizes = Sizes { channels: train.channels, side: train.height, n_classes };
+        Ok(Self { train, test: data.test, trained_on, held_out, sizes })
+    }
+
+    /// The lengths of the images that the network trains on.
+    pub fn inputs(&self) -> Inputs {
+        let length = |&index: &usize| {
+            let values = self.train.batch(&[index]);
+            values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>()
+        };
+        let squares: Vec<f64> = self.trained_on.iter().map(length).collect();
+        Inputs {
+            frobenius: squares.iter().sum::<f64>().sqrt(),
+            radius: squares.iter().copied().fold(0.0, f64::max).sqrt(),
+            count: squares.len(),
+        }
+    }
+}
+
+/// What bounds of the generalisation error need to know of the training images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Inputs {
+    /// ‖X‖_F of the images as rows.
+    pub frobenius: f64,
+    /// The length of the longest.
+    pub radius: f64,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// One more than the largest label of either set.
+fn n_classes(data: &Dataset) -> Result<usize, RunError> {
+    let largest = |set: &ImageSet| set.labels.as_ref()?.iter().max().copied();
+    match (largest(&data.train), largest(&data.test)) {
+        (Some(of_train), Some(of_test)) => Ok(usize::from(of_train.max(of_test)) + 1),
+        _ => Err(RunError::Data { name: data.name.clone(), source: Box::new(NoLabels) }),
+    }
+}
+
+/// So many of the images, drawn without repetition, or all of them in their own order.
+fn chosen(images: ImageSet, count: Option<usize>, seed: u64) -> ImageSet {
+    let Some(count) = count.filter(|&count| count < images.len()) else { return images };
+    images.select(&permutation(seed, FOR_CHOICE, images.len())[..count])
+}
+
+/// The labels, each replaced with chance `share` by one of the classes drawn evenly, which may be the
+/// right one (Zhang et al. 2017).
+///
+/// With one seed, what is replaced at a small share is replaced by the same at a larger one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number below the number of classes, which are bytes"
+)]
+pub fn randomized(labels: &[u8], share: f64, n_classes: usize, seed: u64) -> Vec<u8> {
+    let told = |(place, &label): (u64, &u8)| {
+        let [chance, class] = uniforms(seed, FOR_LABELS, place);
+        if chance < share { (class * n_classes as f64) as u8 } else { label }
+    };
+    (0..).zip(labels).map(told).collect()
+}

@@ -1,0 +1,101 @@
+//! The network, its optimizer and its osn: one update.
+
+use burn::module::{Flag, ModuleMapper, Param};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor};
+
+use super::{Classifier, ClassifyConfig, Sizes};
+use crate::decide::Decide;
+use crate::held::{Held, adam};
+use crate::run::{RunError, Told};
+
+/// What an update leaves to look at.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    /// The cross-entropy, `[1]`.
+    pub loss: Tensor<1>,
+    /// How strongly each class was meant, `[batch, n_classes]`.
+    pub logits: Tensor<2>,
+    /// Which class was right, `[batch]`.
+    pub classes: Tensor<1, Int>,
+}
+
+/// A classifier in training.
+#[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
+pub struct Learner<N> {
+    /// Images to logits, held by its osn.
+    pub held: Held<N>,
+}
+
+impl<N: Classifier> Learner<N> {
+    /// A new network with the initial weights of `seed`, on the autodiff device of `device`; held as
+    /// `decide` says, or plain without.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Config`] for a network that cannot take the images, and as [`Held::new`].
+    pub fn new(
+        config: &ClassifyConfig,
+        sizes: Sizes,
+        decide: Option<&Decide>,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, RunError> {
+        let network = N::build(config, sizes, seed, &device.clone().autodiff())?;
+        let adam = adam(config.beta_1, config.beta_2, config.epsilon);
+        Ok(Self { held: Held::new(network, "classifier", decide, adam)? })
+    }
+
+    /// One update on a batch of the autodiff device, then one refresh of osn.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NonFinite`] for a weight that is not finite.
+    pub fn update(
+        &mut self,
+        images: Tensor<4>,
+        classes: Tensor<1, Int>,
+        learning_rate: f64,
+        told: &mut Told,
+    ) -> Result<Learned, RunError> {
+        let logits = self.held.network.logits(images);
+        let loss = cross_entropy(logits.clone(), classes.clone());
+        self.held.learn(loss.backward(), learning_rate, told)?;
+        Ok(Learned { loss, logits, classes })
+    }
+
+    /// Tells the rules the gradients of the loss on images that the network does not train on. Nothing
+    /// is trained, and no running value of batch normalization moves.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Spectral`] if the network is no longer the attached one.
+    pub fn look_at_held_out(
+        &mut self,
+        images: Tensor<4>,
+        classes: Tensor<1, Int>,
+    ) -> Result<(), RunError> {
+        // As when it is scored: normalized by the running values, which stay where they are.
+        let network = self.held.network.clone().map(&mut WithoutTraining);
+        let loss = cross_entropy(network.logits(images), classes);
+        self.held.see_held_out(&loss.backward())
+    }
+}
+
+/// Switches off what layers do only in training; their weights keep their gradients.
+struct WithoutTraining;
+
+impl ModuleMapper for WithoutTraining {
+    fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
+        flag.with_value(false)
+    }
+}
+
+/// The mean of `−ln softmax(logits)[class]`, `[1]`.
+///
+/// # Shapes
+///
+/// `logits`: `[batch, n_classes]`; `classes`: `[batch]`.
+pub fn cross_entropy(logits: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<1> {
+    log_softmax(logits, 1).gather(1, classes.unsqueeze_dim(1)).mean().neg()
+}

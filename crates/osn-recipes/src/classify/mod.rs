@@ -1,0 +1,78 @@
+//! Classification with clean or randomised labels: a small residual network, a perceptron, or the
+//! network behind the feature distances, whose every weight osn watches.
+
+mod config;
+mod examples;
+mod learner;
+mod model;
+mod norms;
+mod scores;
+mod train;
+
+pub use config::{Architecture, ClassifyConfig};
+pub use examples::{Examples, Inputs, randomized};
+pub use learner::{Learned, Learner, cross_entropy};
+pub use model::{Classifier, Mlp, ResNet, Sizes};
+pub use norms::{MapNorms, NormError, Stage, ln_lipschitz, plain_chain};
+pub use scores::{Judged, fgsm, median};
+
+use self::train::Trainer;
+use crate::data;
+use crate::features::{FeatureNet, IMAGE_SIZE};
+use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
+
+/// What `--help` says of this recipe.
+pub const DOC: RecipeDoc = RecipeDoc {
+    name: "classify",
+    about: "classification with clean or randomised labels, small ResNet or MLP",
+    presets: &["quick", "standard", "features"],
+    decides: &["auto:task=classify", "cap", "always", "never", "learned"],
+};
+
+/// Trains the recipe as asked.
+///
+/// # Errors
+///
+/// [`RunError`]: bad input before the start, or what ended the run.
+pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
+    let config = ClassifyConfig::resolve(request, &DOC)?;
+    match config.network {
+        Architecture::Resnet => Ok(train::<ResNet>(request, &config, observer)?.0),
+        Architecture::Mlp => Ok(train::<Mlp>(request, &config, observer)?.0),
+        Architecture::Features => Ok(train::<FeatureNet>(request, &config, observer)?.0),
+    }
+}
+
+/// Trains the network behind the feature distances, whatever `network` says, and returns it with
+/// ordinary weights on the plain device.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn train_features(
+    request: &TrainRequest,
+    observer: &mut dyn Observer,
+) -> Result<(RunSummary, FeatureNet), RunError> {
+    let config = ClassifyConfig::resolve(request, &DOC)?;
+    let config = ClassifyConfig { network: Architecture::Features, ..config };
+    train(request, &config, observer)
+}
+
+fn train<N: Classifier>(
+    request: &TrainRequest,
+    config: &ClassifyConfig,
+    observer: &mut dyn Observer,
+) -> Result<(RunSummary, N), RunError> {
+    let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
+    let data = data::for_recipe(request, IMAGE_SIZE)?;
+    let examples = Examples::new(data, config, request.seed)?;
+    let source = examples.train.source.clone();
+    let learner = Learner::<N>::new(config, examples.sizes, Some(&decide), request.seed, &device)?;
+    let mut trainer = Trainer::new(config, examples, learner, request.seed, device);
+    let summary = Session::start(request, &DOC, &decide, config, config.steps, &source)?.train(
+        &mut trainer,
+        config.pace(),
+        observer,
+    )?;
+    Ok((summary, trainer.into_network().valid().materialize()))
+}

@@ -1,0 +1,238 @@
+//! The training loop.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use osn::Change;
+
+use super::norms::complexities;
+use super::{Classifier, ClassifyConfig, Examples, Inputs, Judged, Learned, Learner, fgsm, median};
+use crate::batch;
+use crate::data::ImageSet;
+use crate::data::sampler::{Sampler, uniforms};
+use crate::run::{ImageGrid, Look, Metrics, RunError, Scored, Thoroughness, Told, Training};
+
+/// What tells these draws apart from others.
+const FOR_MIRRORS: u64 = 2;
+
+/// Images judged at once.
+const CHUNK: usize = 250;
+
+/// Mistakes in a sample grid, and in each of its rows.
+const SAMPLES: usize = 64;
+const SAMPLE_COLUMNS: usize = 8;
+
+/// The network's logits have become infinite or no numbers, though its weights are finite.
+#[derive(Debug, thiserror::Error)]
+#[error("the logits of an image are not finite; lower learning_rate or hold the weights")]
+struct NotFinite;
+
+/// Everything that a run changes and draws from.
+pub(super) struct Trainer<'a, N> {
+    config: &'a ClassifyConfig,
+    seed: u64,
+    examples: Examples,
+    inputs: Inputs,
+    learner: Learner<N>,
+    sampler: Sampler,
+    held_out_sampler: Sampler,
+    told: Told,
+    /// The plain device, on which the network is judged.
+    device: Device,
+}
+
+impl<'a, N: Classifier> Trainer<'a, N> {
+    pub(super) fn new(
+        config: &'a ClassifyConfig,
+        examples: Examples,
+        learner: Learner<N>,
+        seed: u64,
+        device: Device,
+    ) -> Self {
+        Self {
+            config,
+            seed,
+            inputs: examples.inputs(),
+            learner,
+            sampler: Sampler::new(seed, examples.trained_on.len()),
+            held_out_sampler: Sampler::new(seed, examples.held_out.len().max(1)),
+            examples,
+            told: Told::default(),
+            device,
+        }
+    }
+
+    /// The network in training.
+    pub(super) fn into_network(self) -> N {
+        self.learner.held.network
+    }
+
+    fn look_at_held_out(&mut self, step: u64) -> Result<(), RunError> {
+        let held_out = &self.examples.held_out;
+        let size = self.config.batch_size.min(held_out.len());
+        let places = self.held_out_sampler.batch_indices(step - 1, size);
+        let indices: Vec<usize> = places.iter().map(|&place| held_out[place]).collect();
+        let device = self.device.clone().autodiff();
+        let images = batch::images(&self.examples.train, &indices, &device);
+        let classes = classes(&self.examples.train, &indices, &device);
+        self.learner.look_at_held_out(images, classes)
+    }
+
+    /// The images of these indices, some of them mirrored.
+    fn images(&self, indices: &[usize], step: u64, device: &Device) -> Tensor<4> {
+        let set = &self.examples.train;
+        let mut values = set.batch(indices);
+        let first = (step - 1) * indices.len() as u64;
+        for (place, image) in (first..).zip(values.chunks_exact_mut(set.image_len())) {
+            let [chance] = uniforms(self.seed, FOR_MIRRORS, place);
+            if chance < self.config.mirror_chance {
+                image.chunks_exact_mut(set.width).for_each(<[f32]>::reverse);
+            }
+        }
+        let shape = [indices.len(), set.channels, set.height, set.width];
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
+    /// The test images that are scored, and as many of those that the network trains on.
+    fn scored(&self, thoroughness: Thoroughness) -> [Vec<usize>; 2] {
+        let count = match thoroughness {
+            Thoroughness::Quick => self.config.eval_images,
+            Thoroughness::Full => self.config.final_images,
+        };
+        let count = count.min(self.examples.test.len());
+        let test: Vec<usize> = (0..self.examples.test.len()).collect();
+        [spread(&test, count), spread(&self.examples.trained_on, count)]
+    }
+
+    /// What the network makes of images, after `change`.
+    fn judge(
+        &self,
+        network: &N,
+        set: &ImageSet,
+        indices: &[usize],
+        change: impl Fn(Tensor<4>, Tensor<1, Int>) -> Tensor<4>,
+    ) -> Result<Judged, RunError> {
+        let mut logits = Vec::with_capacity(indices.len() * self.examples.sizes.n_classes);
+        for chunk in indices.chunks(CHUNK) {
+            let images = batch::images(set, chunk, &self.device);
+            let images = change(images, classes(set, chunk, &self.device));
+            logits.extend(network.logits(images).into_data().iter::<f64>());
+        }
+        if logits.iter().all(|logit| logit.is_finite()) {
+            Ok(Judged { logits, labels: set.batch_labels(indices).unwrap_or_default() })
+        } else {
+            Err(score_error(NotFinite))
+        }
+    }
+
+    fn metrics(
+        &self,
+        network: &N,
+        test: &Judged,
+        train: &Judged,
+        moved: &Judged,
+    ) -> Result<Metrics, RunError> {
+        let stages = network.stages(self.examples.sizes.side).map_err(score_error)?;
+        let margin = median(train.margins());
+        let mut metrics = complexities(&stages, self.inputs, margin);
+        let (accuracy, train_accuracy) = (test.accuracy(), train.accuracy());
+        let scores = [
+            ("accuracy", accuracy),
+            ("train_accuracy", train_accuracy),
+            ("gap", train_accuracy - accuracy),
+            ("test_loss", test.cross_entropy()),
+            ("ece", test.calibration_error()),
+            ("fgsm_accuracy", moved.accuracy()),
+            ("margin", margin),
+        ];
+        metrics.extend(scores.map(|(name, value)| (name.to_owned(), value)));
+        Ok(metrics)
+    }
+
+    /// The test images that it is wrong about with the most confidence; no picture where there are
+    /// none.
+    fn mistakes(&self, judged: &Judged) -> Option<ImageGrid> {
+        let worst = judged.surest_mistakes(SAMPLES);
+        let images = || batch::images(&self.examples.test, &worst, &self.device);
+        (!worst.is_empty()).then(|| batch::grid(images(), SAMPLE_COLUMNS))
+    }
+}
+
+impl<N: Classifier> Training for Trainer<'_, N> {
+    type Outcome = Learned;
+
+    fn step(&mut self, step: u64) -> Result<Learned, RunError> {
+        if self.learner.held.wants_held_out() && !self.examples.held_out.is_empty() {
+            self.look_at_held_out(step)?;
+        }
+        let places = self.sampler.batch_indices(step - 1, self.config.batch_size);
+        let indices: Vec<usize> =
+            places.iter().map(|&place| self.examples.trained_on[place]).collect();
+        let device = self.device.clone().autodiff();
+        let images = self.images(&indices, step, &device);
+        let classes = classes(&self.examples.train, &indices, &device);
+        let rate = self.config.learning_rate_at(step);
+        self.learner.update(images, classes, rate, &mut self.told)
+    }
+
+    fn changes(&mut self) -> Vec<Change> {
+        self.learner.held.changes()
+    }
+
+    fn look(&mut self, step: u64, learned: Learned) -> Result<Look, RunError> {
+        let loss = learned.loss.into_data().iter::<f64>().next().unwrap_or(f64::NAN);
+        let batch = Judged {
+            logits: learned.logits.into_data().iter().collect(),
+            labels: learned.classes.into_data().iter().collect(),
+        };
+        let losses = vec![("cross_entropy", loss)];
+        self.told.losses(&losses);
+        let signals = Metrics::from([
+            ("batch_accuracy".to_owned(), batch.accuracy()),
+            ("learning_rate".to_owned(), self.config.learning_rate_at(step)),
+        ]);
+        Ok(Look { losses, signals, layers: self.learner.held.layers()? })
+    }
+
+    /// Judges the test images, as they are and after an attack, and as many training images with the
+    /// labels that the network was told.
+    fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError> {
+        let network = self.learner.held.network.valid().materialize();
+        let [of_test, of_train] = self.scored(thoroughness);
+        let Examples { train, test, .. } = &self.examples;
+        let as_it_is = |images: Tensor<4>, _| images;
+        let attacked = |images, classes| fgsm(&network, images, classes, self.config.fgsm_epsilon);
+        let on_train = self.judge(&network, train, &of_train, as_it_is)?;
+        let on_test = self.judge(&network, test, &of_test, as_it_is)?;
+        let on_moved = self.judge(&network, test, &of_test, attacked)?;
+        let metrics = self.metrics(&network, &on_test, &on_train, &on_moved)?;
+        let samples = self.mistakes(&on_test);
+        self.told.scores(&metrics);
+        Ok(Scored { metrics, floor: Metrics::new(), headline: "accuracy", samples })
+    }
+}
+
+/// Up to `count` of them, evenly: data may be sorted by class.
+fn spread(indices: &[usize], count: usize) -> Vec<usize> {
+    let count = count.min(indices.len());
+    (0..count).map(|place| indices[place * indices.len() / count]).collect()
+}
+
+/// What the labels of these images are, `[indices]`; all images have some.
+fn classes(set: &ImageSet, indices: &[usize], device: &Device) -> Tensor<1, Int> {
+    batch::classes(&set.batch_labels(indices).unwrap_or_default(), device)
+}
+
+fn score_error(source: impl std::error::Error + Send + Sync + 'static) -> RunError {
+    RunError::Score { source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_scored_is_spread_over_all() {
+        assert_eq!(spread(&[10, 11, 12, 13, 14, 15], 3), [10, 12, 14]);
+        assert_eq!(spread(&[10, 11], 5), [10, 11]);
+        assert_eq!(spread(&[], 5), [0_usize; 0]);
+    }
+}
