@@ -9,26 +9,16 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use osn_recipes::batch;
-use osn_recipes::cgan::{self, CganConfig, Discriminator, Generator};
+use osn_recipes::cgan::{self, Discriminator, Generator};
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
+use osn_recipes::gan::GanConfig;
 use osn_recipes::init;
 use osn_recipes::run::{Told, TrainRequest};
 use runs::{bits, picture, refused, timeless, train};
 
-const TINY: [(&str, &str); 8] = [
-    ("steps", "6"),
-    ("log_every", "1"),
-    ("eval_every", "3"),
-    ("batch_size", "8"),
-    ("g_channels", "4"),
-    ("d_channels", "4"),
-    ("eval_images", "100"),
-    ("final_images", "200"),
-];
-
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
-    runs::request("cgan", &TINY, more, out)
+    runs::request("cgan", &runs::TINY_IMAGES, more, out)
 }
 
 #[test]
@@ -82,8 +72,8 @@ fn images_without_classes_are_bad_input() {
     assert!(message.contains("have no classes"), "{message}");
 }
 
-fn small() -> CganConfig {
-    CganConfig { g_channels: 4, d_channels: 4, ..CganConfig::quick() }
+fn small() -> GanConfig {
+    GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() }
 }
 
 fn tensor<const D: usize>(stream: u64, step: u64, shape: [usize; D]) -> Tensor<D> {
@@ -117,7 +107,7 @@ fn before_training_the_class_changes_no_image() {
     let network = Generator::new(&small(), 1, 10, &Device::flex().autodiff());
     let latents = tensor(1, 0, [4, 64]);
     let of = |labels| {
-        let images: Tensor<4> = network.valid().forward(latents.clone(), classes(labels));
+        let images: Tensor<4> = network.valid().forward(latents.clone(), &classes(labels));
         images.into_data().iter().collect::<Vec<f32>>()
     };
     assert_eq!(of([0, 1, 2, 3]), of([9; 4]));
@@ -131,12 +121,12 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
     for step in 0..4 {
         let labels = classes([0, 3, 3, 9]);
         let latents = |stream| tensor(stream, step, [4, 64]);
-        let fake = players.generator.network.forward(latents(0), labels.clone()).detach();
+        let fake = players.generator.network.forward(latents(0), &labels).detach();
         let images = Tensor::cat(vec![tensor(2, step, [4, 1, 28, 28]), fake], 0);
         let twice = labels.clone().repeat_dim(0, 2);
         let judge = |network: &Discriminator| network.forward(images, twice);
         players.train_discriminator(judge, &mut Told::default()).unwrap();
-        let images = players.generator.network.forward(latents(1), labels.clone());
+        let images = players.generator.network.forward(latents(1), &labels);
         let judge = |network: &Discriminator, images| network.forward(images, labels.clone());
         players.train_generator(images, judge, |_| None).unwrap();
     }

@@ -16,19 +16,8 @@ use osn_recipes::run::{
 };
 use runs::{bits, events, picture, refused, timeless, train};
 
-const TINY: [(&str, &str); 8] = [
-    ("steps", "6"),
-    ("log_every", "1"),
-    ("eval_every", "3"),
-    ("batch_size", "8"),
-    ("g_channels", "4"),
-    ("d_channels", "4"),
-    ("eval_images", "100"),
-    ("final_images", "200"),
-];
-
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
-    runs::request("gan", &TINY, more, out)
+    runs::request("gan", &runs::TINY_IMAGES, more, out)
 }
 
 #[test]

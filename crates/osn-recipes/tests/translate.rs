@@ -13,19 +13,8 @@ use osn_recipes::run::{Event, Told, TrainRequest};
 use osn_recipes::translate::{self, PatchDiscriminator, TranslateConfig};
 use runs::{bits, events, picture, reasons, refused, timeless, train};
 
-const TINY: [(&str, &str); 8] = [
-    ("steps", "6"),
-    ("log_every", "1"),
-    ("eval_every", "3"),
-    ("batch_size", "8"),
-    ("g_channels", "4"),
-    ("d_channels", "4"),
-    ("eval_images", "100"),
-    ("final_images", "200"),
-];
-
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
-    runs::request("translate", &TINY, more, out)
+    runs::request("translate", &runs::TINY_IMAGES, more, out)
 }
 
 #[test]

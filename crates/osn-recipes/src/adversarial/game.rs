@@ -1,8 +1,9 @@
 //! What makes one adversarial recipe different from the others.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::data::sampler::noise;
 use crate::run::{RunError, Scored, Thoroughness};
 
 /// Which random numbers, and where they are needed.
@@ -14,6 +15,14 @@ pub struct Draw<'a> {
     pub step: u64,
     /// Where.
     pub device: &'a Device,
+}
+
+impl Draw<'_> {
+    /// Standard normal numbers, `shape`.
+    pub fn noise(self, seed: u64, shape: [usize; 2]) -> Tensor<2> {
+        let values = noise(seed, self.stream, self.step, shape.iter().product());
+        Tensor::from_data(TensorData::new(values, shape), self.device)
+    }
 }
 
 /// Two networks, the data they play about, and how the generator is scored.

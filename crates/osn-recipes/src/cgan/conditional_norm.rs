@@ -35,7 +35,7 @@ impl ConditionalBatchNorm {
     /// # Shapes
     ///
     /// `x`: `[batch, features, height, width]`; `classes`: `[batch]`.
-    pub fn forward(&self, x: Tensor<4>, classes: Tensor<1, Int>) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, classes: &Tensor<1, Int>) -> Tensor<4> {
         let [batch, features, ..] = x.dims();
         let of_each = |all: &Param<Tensor<1>>| {
             let rows = all.val().reshape([-1, features.cast_signed()]);
@@ -62,7 +62,7 @@ mod tests {
         let x = TensorData::new(vec![-1.0f32, 1.0, -1.0, 1.0], [4, 1, 1, 1]);
         let classes = Tensor::from_data([0, 0, 1, 1], &device);
         let y: Vec<f32> =
-            norm.forward(Tensor::from_data(x, &device), classes).into_data().iter().collect();
+            norm.forward(Tensor::from_data(x, &device), &classes).into_data().iter().collect();
         let expected = [-1.0, 1.0, 90.0, 110.0];
         assert!(y.iter().zip(expected).all(|(y, it)| (y - it).abs() < 1e-3), "{y:?}");
     }

@@ -1,12 +1,12 @@
 //! What the players play about: images, their classes and noise.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 
-use super::{CganConfig, Discriminator, Generator};
+use super::{Discriminator, Generator};
 use crate::adversarial::{Draw, Game, Players};
 use crate::data::Dataset;
-use crate::data::sampler::noise;
 use crate::decide::Decide;
+use crate::gan::GanConfig;
 use crate::judge::{Classes, Judge};
 use crate::run::{ImageGrid, RunError, Scored, Thoroughness};
 use crate::{batch, init};
@@ -25,7 +25,7 @@ struct NoClasses;
 
 /// The data, the sizes and the judge of one run.
 pub(super) struct LabelledImages<'a> {
-    config: &'a CganConfig,
+    config: &'a GanConfig,
     seed: u64,
     data: Dataset,
     /// One class for each training image and for each test image.
@@ -39,7 +39,7 @@ pub(super) struct LabelledImages<'a> {
 impl<'a> LabelledImages<'a> {
     /// Embeds the test images.
     pub(super) fn new(
-        config: &'a CganConfig,
+        config: &'a GanConfig,
         data: Dataset,
         seed: u64,
         device: &Device,
@@ -67,9 +67,7 @@ impl<'a> LabelledImages<'a> {
     }
 
     fn latents(&self, count: usize, draw: Draw) -> Tensor<2> {
-        let size = self.config.latent_size;
-        let values = noise(self.seed, draw.stream, draw.step, count * size);
-        Tensor::from_data(TensorData::new(values, [count, size]), draw.device)
+        draw.noise(self.seed, [count, self.config.latent_size])
     }
 
     /// One row for each class; a column has the same latent vector in all of them.
@@ -79,7 +77,7 @@ impl<'a> LabelledImages<'a> {
         let latents = self.latents(SAMPLE_COLUMNS, draw).repeat_dim(0, classes);
         let last = u8::try_from(classes - 1).unwrap_or(u8::MAX);
         let labels: Vec<u8> = (0..=last).flat_map(|class| [class; SAMPLE_COLUMNS]).collect();
-        let images = generator.forward(latents, batch::classes(&labels, &self.device));
+        let images = generator.forward(latents, &batch::classes(&labels, &self.device));
         batch::grid(images, SAMPLE_COLUMNS)
     }
 }
@@ -105,7 +103,7 @@ impl Game for LabelledImages<'_> {
 
     fn generate(&self, generator: &Generator, classes: &Tensor<1, Int>, draw: Draw) -> Tensor<4> {
         let [count] = classes.dims();
-        generator.forward(self.latents(count, draw), classes.clone())
+        generator.forward(self.latents(count, draw), classes)
     }
 
     fn judge(
@@ -140,7 +138,7 @@ impl Game for LabelledImages<'_> {
 ///
 /// As [`Players::new`].
 pub fn players(
-    config: &CganConfig,
+    config: &GanConfig,
     [channels, classes]: [usize; 2],
     decide: Option<&Decide>,
     seed: u64,

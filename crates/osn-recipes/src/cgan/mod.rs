@@ -1,19 +1,18 @@
 //! Class-conditional image generation: a projection discriminator (Miyato and Koyama 2018), whose
 //! every weight osn watches, the embedding of the classes too, and a generator whose batch
-//! normalization knows the class.
+//! normalization knows the class. The hyper-parameters are those of `gan`.
 
 mod conditional_norm;
-mod config;
 mod game;
 mod model;
 
 pub use conditional_norm::ConditionalBatchNorm;
-pub use config::CganConfig;
 pub use game::players;
 pub use model::{Discriminator, Generator};
 
 use crate::adversarial::Trainer;
 use crate::data;
+use crate::gan::GanConfig;
 use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
 
 /// What `--help` says of this recipe.
@@ -30,7 +29,7 @@ pub const DOC: RecipeDoc = RecipeDoc {
 ///
 /// [`RunError`]: bad input before the start, or what ended the run.
 pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
-    let config = CganConfig::resolve(request, &DOC)?;
+    let config = GanConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let data = data::for_recipe(request, config.image_size)?;
     let game = game::LabelledImages::new(&config, data, request.seed, &device)?;

@@ -6,7 +6,8 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Int, Tensor};
 
-use super::{CganConfig, ConditionalBatchNorm};
+use super::ConditionalBatchNorm;
+use crate::gan::GanConfig;
 use crate::layers::{doubling, halving, keeping};
 
 /// Latent vectors and classes to images: as the generator of `gan`, where batch normalization knows
@@ -23,7 +24,7 @@ pub struct Generator {
 
 impl Generator {
     /// A generator of images with `channels` channels, of `classes` classes.
-    pub fn new(config: &CganConfig, channels: usize, classes: usize, device: &Device) -> Self {
+    pub fn new(config: &GanConfig, channels: usize, classes: usize, device: &Device) -> Self {
         let (c, start_size) = (config.g_channels, config.image_size / 4);
         let start = 2 * c * start_size * start_size;
         let norm =
@@ -43,13 +44,13 @@ impl Generator {
     /// # Shapes
     ///
     /// `[batch, latent_size]`, `[batch]` → `[batch, channels, size, size]` in [−1, 1].
-    pub fn forward(&self, latents: Tensor<2>, classes: Tensor<1, Int>) -> Tensor<4> {
+    pub fn forward(&self, latents: Tensor<2>, classes: &Tensor<1, Int>) -> Tensor<4> {
         let [batch, _] = latents.dims();
         let x = self.project.forward(latents);
         let [_, features] = x.dims();
         let channels = features / (self.start_size * self.start_size);
         let x = x.reshape([batch, channels, self.start_size, self.start_size]);
-        let x = relu(self.norm1.forward(x, classes.clone()));
+        let x = relu(self.norm1.forward(x, classes));
         let x = relu(self.norm2.forward(self.up1.forward(x), classes));
         tanh(self.up2.forward(x))
     }
@@ -76,7 +77,7 @@ pub struct Discriminator {
 
 impl Discriminator {
     /// A discriminator of images with `channels` channels, of `classes` classes.
-    pub fn new(config: &CganConfig, channels: usize, classes: usize, device: &Device) -> Self {
+    pub fn new(config: &GanConfig, channels: usize, classes: usize, device: &Device) -> Self {
         let (c, end_size) = (config.d_channels, config.image_size / 4);
         let size = 4 * c * end_size * end_size;
         Self {

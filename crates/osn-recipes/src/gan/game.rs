@@ -1,11 +1,10 @@
 //! What the players play about: images and noise.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::{Discriminator, GanConfig, Generator};
 use crate::adversarial::{Draw, Game, Players};
 use crate::data::Dataset;
-use crate::data::sampler::noise;
 use crate::decide::Decide;
 use crate::judge::{Classes, Judge};
 use crate::run::{ImageGrid, RunError, Scored, Thoroughness};
@@ -44,9 +43,7 @@ impl<'a> Images<'a> {
     }
 
     fn latents(&self, count: usize, draw: Draw) -> Tensor<2> {
-        let size = self.config.latent_size;
-        let values = noise(self.seed, draw.stream, draw.step, count * size);
-        Tensor::from_data(TensorData::new(values, [count, size]), draw.device)
+        draw.noise(self.seed, [count, self.config.latent_size])
     }
 
     fn samples(&self, generator: &Generator) -> ImageGrid {

@@ -16,7 +16,7 @@ const SAMPLES: usize = 24;
 const SAMPLES_IN_ROW: usize = 3;
 
 /// The data, the sizes and the judge of one run.
-pub(super) struct Pairs<'a> {
+pub(super) struct Translation<'a> {
     config: &'a TranslateConfig,
     pairs: pairs::Pairs,
     judge: Judge,
@@ -24,7 +24,7 @@ pub(super) struct Pairs<'a> {
     device: Device,
 }
 
-impl<'a> Pairs<'a> {
+impl<'a> Translation<'a> {
     /// Embeds the targets for testing.
     pub(super) fn new(
         config: &'a TranslateConfig,
@@ -65,7 +65,7 @@ impl<'a> Pairs<'a> {
     }
 }
 
-impl Game for Pairs<'_> {
+impl Game for Translation<'_> {
     type Generator = UNet;
     type Discriminator = PatchDiscriminator;
     /// The inputs, `[batch, channels, height, width]`.

@@ -34,7 +34,7 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let source = pairs.train.targets.source.clone();
     let channels = [pairs.train.inputs.channels, pairs.train.targets.channels];
     let players = players(&config, channels, Some(&decide), request.seed, &device)?;
-    let game = game::Pairs::new(&config, pairs, &device)?;
+    let game = game::Translation::new(&config, pairs, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
     Session::start(request, &DOC, &decide, &config, steps, &source)?.train(

@@ -9,6 +9,18 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use osn_recipes::run::{Event, RunSummary, Silent, TrainRequest, read_record};
 
+/// What makes a run with generated images take seconds.
+pub(crate) const TINY_IMAGES: [(&str, &str); 8] = [
+    ("steps", "6"),
+    ("log_every", "1"),
+    ("eval_every", "3"),
+    ("batch_size", "8"),
+    ("g_channels", "4"),
+    ("d_channels", "4"),
+    ("eval_images", "100"),
+    ("final_images", "200"),
+];
+
 /// A run of a recipe with seed 7, with settings that make it small and then more of them.
 pub(crate) fn request(
     recipe: &str,
