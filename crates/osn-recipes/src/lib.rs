@@ -13,13 +13,16 @@ pub mod metrics;
 pub mod run;
 
 use burn::tensor::Device;
+use serde_json::Value;
 
 use crate::decide::Decide;
-use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
+use crate::run::{Observer, RecipeDoc, RunDescription, RunError, RunSummary, TrainRequest};
 
 /// The recipes, the default first.
-const RECIPES: &[Recipe] =
-    &[Recipe { doc: gan::DOC, run: gan::run }, Recipe { doc: control::DOC, run: control::run }];
+const RECIPES: &[Recipe] = &[
+    Recipe { doc: gan::DOC, config: gan::config, run: gan::run },
+    Recipe { doc: control::DOC, config: control::config, run: control::run },
+];
 
 /// The devices that this build can train on, the default first.
 pub const DEVICES: &[&str] = &[
@@ -32,6 +35,7 @@ pub const DEVICES: &[&str] = &[
 
 struct Recipe {
     doc: RecipeDoc,
+    config: fn(&TrainRequest) -> Result<Value, RunError>,
     run: fn(&TrainRequest, &mut dyn Observer) -> Result<RunSummary, RunError>,
 }
 
@@ -47,12 +51,36 @@ pub fn recipes() -> Vec<RecipeDoc> {
 /// [`RunError`]: an unknown name, a bad setting or bad data before the start; a number that is not
 /// finite or a disk that refuses on the way.
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
-    let named = |recipe: &&Recipe| recipe.doc.name == request.recipe;
-    let Some(recipe) = RECIPES.iter().find(named) else {
+    (named(&request.recipe)?.run)(request, observer)
+}
+
+/// What `run.json` would say at the start of the run that is asked for, but for its data, which are
+/// not looked at.
+///
+/// # Errors
+///
+/// [`RunError`]: an unknown name or a bad setting.
+pub fn describe(request: &TrainRequest) -> Result<RunDescription, RunError> {
+    let recipe = named(&request.recipe)?;
+    let config = (recipe.config)(request)?;
+    device(request)?;
+    Ok(run::describe(request, &recipe.doc, &decide(request, &recipe.doc)?, &config, ""))
+}
+
+/// The recipe of a name.
+///
+/// # Errors
+///
+/// [`RunError::UnknownName`], with the names that there are.
+pub fn recipe(name: &str) -> Result<RecipeDoc, RunError> {
+    Ok(named(name)?.doc)
+}
+
+fn named(name: &str) -> Result<&'static Recipe, RunError> {
+    RECIPES.iter().find(|recipe| recipe.doc.name == name).ok_or_else(|| {
         let valid: Vec<_> = RECIPES.iter().map(|recipe| recipe.doc.name).collect();
-        return Err(RunError::unknown_name("recipe", &request.recipe, &valid));
-    };
-    (recipe.run)(request, observer)
+        RunError::unknown_name("recipe", name, &valid)
+    })
 }
 
 /// What was asked to decide, else the recipe's default.

@@ -22,7 +22,7 @@ pub use mountain_car::MountainCar;
 pub use play::{Player, returns};
 pub use replay::{Batch, Replay, Transition};
 
-use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
+use crate::run::{as_json, Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
 
 /// What `--help` says of this recipe.
 pub const DOC: RecipeDoc = RecipeDoc {
@@ -30,7 +30,18 @@ pub const DOC: RecipeDoc = RecipeDoc {
     about: "deep Q-learning on CartPole, Acrobot and MountainCar",
     presets: &["quick", "standard"],
     decides: &["auto:task=control", "static", "lr_over_sigma", "cap", "always", "never"],
+    headline: "return",
+    higher_is_better: true,
 };
+
+/// The config that a request comes to.
+///
+/// # Errors
+///
+/// [`RunError`]: an unknown preset, data where there are none, an unknown or bad setting.
+pub fn config(request: &TrainRequest) -> Result<serde_json::Value, RunError> {
+    Ok(as_json(&ControlConfig::resolve(request)?))
+}
 
 /// Trains the recipe as asked.
 ///

@@ -10,7 +10,7 @@ pub use config::GanConfig;
 pub use model::{Discriminator, Generator};
 pub use players::{Discriminated, Players};
 
-use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
+use crate::run::{as_json, Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
 
 /// What `--help` says of this recipe.
 pub const DOC: RecipeDoc = RecipeDoc {
@@ -18,7 +18,18 @@ pub const DOC: RecipeDoc = RecipeDoc {
     about: "unconditional image generation, hinge loss, SN-GAN style",
     presets: &["quick", "standard"],
     decides: &["auto", "always", "cap", "never", "static"],
+    headline: "frechet",
+    higher_is_better: false,
 };
+
+/// The config that a request comes to.
+///
+/// # Errors
+///
+/// [`RunError`]: an unknown preset, an unknown or bad setting.
+pub fn config(request: &TrainRequest) -> Result<serde_json::Value, RunError> {
+    Ok(as_json(&GanConfig::resolve(request)?))
+}
 
 /// Trains the recipe as asked.
 ///

@@ -1,9 +1,159 @@
-//! What a study says, for a person.
+//! What a study says, for a person: a table for each regime, and sentences that can be quoted.
 
-use super::{Analysis, Study};
+use comfy_table::{CellAlignment, Table, presets};
 
-/// The table and the sentences.
+use super::statistics::smallest_p;
+use super::{
+    Analysis, ArmInRegime, ArmOverall, Comparison, Interval, MeasureAnalysis, RegimeAnalysis,
+    RunStatus, Study,
+};
+use crate::number::short;
+
+/// A difference that luck alone gives less often than this is one.
+const ALPHA: f64 = 0.05;
+/// The probability where neither of two arms is better.
+const EVEN: f64 = 0.5;
+/// A p-value below this is not told apart from 0.
+const TINY_P: f64 = 0.001;
+
+const NOTES: &str = "\
+P: the probability that a run of the first arm is better than one of the second,
+with its 95 % bootstrap interval. p: of the paired differences, by flipping their
+signs, after Holm. Arms differ where the interval leaves out 0.5 and p is below
+0.05. Regret: how far an arm is behind the best static one, which is chosen
+afterwards, as a part of the distance from the best static arm to the worst.
+";
+
+/// The tables and the sentences, or a line that nothing can be compared yet.
 pub fn verdict(study: &Study, analysis: &Analysis) -> String {
-    let _ = (study, analysis);
-    String::new()
+    let [last, area] = &analysis.measures[..] else { return String::new() };
+    if last.regimes.is_empty() {
+        return "no seed has been run with every arm yet\n".to_owned();
+    }
+    let mut parts = vec![heading(study)];
+    for (last, area) in last.regimes.iter().zip(&area.regimes) {
+        parts.push(regime_table(last, area));
+        parts.push(sentences("", &last.comparisons, last.seeds.len(), "seed"));
+    }
+    parts.push(together(last, area));
+    parts.push(failures(study));
+    parts.push(NOTES.to_owned());
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+fn heading(study: &Study) -> String {
+    let word = if study.asked.higher_is_better { "higher" } else { "lower" };
+    let (recipe, metric) = (&study.asked.recipe, &study.asked.metric);
+    format!("{recipe}: {metric}, {word} is better; interquartile mean [95 % interval]\n")
+}
+
+fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> String {
+    let n_seeds = last.seeds.len();
+    let row = |(last, area): (&ArmInRegime, &ArmInRegime)| {
+        let failed = format!("{} of {n_seeds}", last.n_failed);
+        [last.arm.clone(), shown(last.iqm), shown(area.iqm), failed, shown(last.regret)]
+    };
+    let rows = last.arms.iter().zip(&area.arms).map(row);
+    let title = format!("{}, {}", last.regime, counted(n_seeds, "seed"));
+    table([&title, "at the end", "over the run", "failed", "regret"], rows)
+}
+
+/// What all regimes say together, and what the whole runs say.
+fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> String {
+    let n_runs = last.overall.arms.first().map_or(0, |arm| arm.n_runs);
+    let n_area = area.overall.arms.first().map_or(0, |arm| arm.n_runs);
+    let n_regimes = last.regimes.len();
+    let areas = |lead: &str| sentences(lead, &area.overall.comparisons, n_area, "pair");
+    if n_regimes == 1 {
+        return areas("Over the run, ");
+    }
+    let (at_end, over_run) = ("In all regimes, ", "In all regimes and over the run, ");
+    let sentences = sentences(at_end, &last.overall.comparisons, n_runs, "pair") + &areas(over_run);
+    format!("{}\n{sentences}", overall_table(last, area, n_regimes))
+}
+
+fn overall_table(last: &MeasureAnalysis, area: &MeasureAnalysis, n_regimes: usize) -> String {
+    let row = |(last, area): (&ArmOverall, &ArmOverall)| {
+        let failed = format!("{} of {}", last.n_failed, last.n_runs);
+        [last.arm.clone(), shown(last.iqm), shown(area.iqm), failed, shown(last.worst_regret)]
+    };
+    let rows = last.overall.arms.iter().zip(&area.overall.arms).map(row);
+    let title = format!("{n_regimes} regimes");
+    let text = table([&title, "at the end", "over the run", "failed", "worst regret"], rows);
+    format!("{text}  1 is the best run of its regime, 0 the worst finished one, -1 a failed one\n")
+}
+
+fn table(titles: [&str; 5], rows: impl Iterator<Item = [String; 5]>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(titles).add_rows(rows);
+    if let Some(failed) = table.column_mut(3) {
+        failed.set_cell_alignment(CellAlignment::Right);
+    }
+    let text = table.trim_fmt();
+    text.lines().map(|line| format!(" {line}\n")).collect()
+}
+
+fn sentences(lead: &str, comparisons: &[Comparison], n_pairs: usize, unit: &str) -> String {
+    let line = |it: &Comparison| format!("{lead}{}.\n", sentence(it, n_pairs, unit));
+    comparisons.iter().map(line).collect()
+}
+
+/// `` `auto` was better than `always` in 8 of 10 seeds; P = 0.83 [0.71, 0.93], p = 0.02``.
+fn sentence(comparison: &Comparison, n_pairs: usize, unit: &str) -> String {
+    let Comparison { arm, against, wins, probability, p_holm, .. } = comparison;
+    let (won, lost, pairs) = (wins.wins, wins.losses, counted(n_pairs, unit));
+    let Interval { value, lower, upper } = probability;
+    let numbers = format!("P = {value:.2} [{lower:.2}, {upper:.2}], p = {}", p_value(*p_holm));
+    let differ = !probability.contains(EVEN) && *p_holm < ALPHA;
+    if differ && *value > EVEN {
+        return format!("`{arm}` was better than `{against}` in {won} of {pairs}; {numbers}");
+    }
+    if differ {
+        return format!("`{arm}` was worse than `{against}` in {lost} of {pairs}; {numbers}");
+    }
+    let ties = if wins.ties > 0 { format!(" and even in {}", wins.ties) } else { String::new() };
+    let few = if smallest_p(n_pairs) < ALPHA { "" } else { too_few(n_pairs) };
+    format!(
+        "`{arm}` and `{against}` cannot be told apart with {pairs}: the first was better in \
+         {won}{ties}; {numbers}{few}"
+    )
+}
+
+fn too_few(n_pairs: usize) -> &'static str {
+    if n_pairs == 1 { ", and one is no statistics" } else { ", and so few can give no p below 0.05" }
+}
+
+fn p_value(p: f64) -> String {
+    if p < TINY_P { format!("below {TINY_P}") } else { format!("{p:.3}") }
+}
+
+fn failures(study: &Study) -> String {
+    let of_arm = |name: &str| {
+        let runs = study.runs.iter().filter(|run| run.arm == name);
+        let failed: Vec<_> = runs.filter(|run| run.status == RunStatus::Failed).collect();
+        let first = failed.first()?;
+        let why = first.why.as_deref().unwrap_or("no reason is known");
+        Some(format!(
+            "`{name}` failed in {}, first in {} with seed {}: {why}.\n",
+            counted(failed.len(), "run"),
+            first.regime,
+            first.seed
+        ))
+    };
+    let lines: String = study.asked.arms.iter().filter_map(|arm| of_arm(&arm.name)).collect();
+    let note = "A failed run counts as worse than every finished one: as far behind the worst as that is\n\
+                behind the best of its regime.\n";
+    if lines.is_empty() { lines } else { lines + note }
+}
+
+fn shown(interval: Option<Interval>) -> String {
+    let words = |it: Interval| {
+        format!("{} [{}, {}]", short(it.value), short(it.lower), short(it.upper))
+    };
+    interval.map_or_else(|| "–".to_owned(), words)
+}
+
+fn counted(count: usize, unit: &str) -> String {
+    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
