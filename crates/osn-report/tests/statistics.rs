@@ -101,8 +101,7 @@ fn the_other_direction_gives_the_other_probability_and_the_other_wins() {
 #[test]
 fn the_profile_is_the_share_at_or_above_each_threshold() {
     let golden = golden();
-    let profile =
-        |direction| performance_profile(&golden.x.concat(), &golden.taus, direction);
+    let profile = |direction| performance_profile(&golden.x.concat(), &golden.taus, direction);
     assert_eq!(profile(Direction::HigherIsBetter), golden.profile);
     // Where a threshold is met exactly both directions count it.
     let sums: Vec<f64> =

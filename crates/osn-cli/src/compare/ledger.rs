@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use osn_recipes::run::{RunDescription, RunFolder, RunStatus as Ended, write_whole};
-use osn_report::study::{RunStatus, Study, StudyRun};
+use osn_report::study::{Analysis, RunStatus, Study, StudyRun};
 
 use super::plan::{Cell, Plan};
 use crate::failure::Failure;
@@ -17,18 +17,14 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Finds the runs that are there already, and writes the study before the first new one.
+    /// Finds the runs that are there already. Nothing is written before the first new one is over, so
+    /// that what is refused leaves nothing.
     pub(super) fn open(plan: &Plan) -> Result<Self, Failure> {
         let mut ledger = Self { study: plan.study.clone(), out: plan.out.clone() };
         ledger.check_data()?;
         for (index, cell) in plan.cells.iter().enumerate() {
             ledger.look(index, cell)?;
         }
-        fs::create_dir_all(&ledger.out).map_err(|error| {
-            let out = ledger.out.display();
-            Failure::failed(format!("cannot create {out}: {error}; choose another with --out"))
-        })?;
-        ledger.write()?;
         Ok(ledger)
     }
 
@@ -66,8 +62,13 @@ impl Ledger {
     }
 
     /// Writes `study.json`, so that at every moment it is either as before or complete.
-    pub(super) fn write(&self) -> Result<(), Failure> {
-        write_whole(&self.path(), self.study.to_json().as_bytes()).map_err(Failure::failed)
+    pub(super) fn write(&self, analysis: Option<&Analysis>) -> Result<(), Failure> {
+        fs::create_dir_all(&self.out).map_err(|error| {
+            let out = self.out.display();
+            Failure::failed(format!("cannot create {out}: {error}; choose another with --out"))
+        })?;
+        let text = self.study.to_json(analysis);
+        write_whole(&self.path(), text.as_bytes()).map_err(Failure::failed)
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -114,8 +115,7 @@ fn has_ended(description: &RunDescription) -> bool {
 }
 
 fn folders(out: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let unreadable =
-        |error| Failure::bad_input(format!("cannot list {}: {error}", out.display()));
+    let unreadable = |error| Failure::bad_input(format!("cannot list {}: {error}", out.display()));
     match fs::read_dir(out) {
         Ok(entries) => {
             entries.map(|entry| Ok(entry.map_err(unreadable)?.path())).collect::<Result<_, _>>()

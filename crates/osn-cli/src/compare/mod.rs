@@ -43,6 +43,7 @@ fn stopped(ledger: &Ledger) -> ExitCode {
 fn conclude(args: &CompareArgs, ledger: &Ledger, died: &[&Cell]) -> Result<ExitCode, Failure> {
     let study = ledger.study();
     let analysis = Analysis::of(study);
+    ledger.write(Some(&analysis))?;
     if args.json {
         let text = serde_json::to_string_pretty(&analysis).map_err(Failure::failed)?;
         stdout::print(&format!("{text}\n"))?;

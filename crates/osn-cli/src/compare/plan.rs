@@ -198,7 +198,11 @@ mod tests {
     fn another_setting_rule_seed_or_version_is_another_run() {
         let cell = &Plan::of(&args()).unwrap().cells[0];
         let same = cell.expected.clone();
-        assert!(cell.is(&RunDescription { data: "any".into(), started_unix_secs: 1, ..same.clone() }));
+        assert!(cell.is(&RunDescription {
+            data: "any".into(),
+            started_unix_secs: 1,
+            ..same.clone()
+        }));
         let mut other = same.clone();
         other.config["steps"] = json!(8);
         assert!(!cell.is(&other));

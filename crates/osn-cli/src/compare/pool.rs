@@ -115,6 +115,6 @@ fn settle(cell: &Cell, index: usize, exit: Exit, ledger: &mut Ledger) -> Result<
     if !has_ended {
         ledger.died(index, &why);
     }
-    ledger.write()?;
+    ledger.write(None)?;
     Ok(has_ended)
 }

@@ -67,7 +67,10 @@ fn parse(text: &str) -> Result<Vec<Regime>, String> {
 fn misread(text: &str, error: &toml::de::Error) -> String {
     let line = |at: usize| text.get(..at).map_or(1, |before| before.lines().count().max(1));
     let place = error.span().map(|span| format!("line {}: ", line(span.end))).unwrap_or_default();
-    format!("{place}{}; a regime is [[regime]] with name = \"…\" and set = {{ … }}", error.message())
+    format!(
+        "{place}{}; a regime is [[regime]] with name = \"…\" and set = {{ … }}",
+        error.message()
+    )
 }
 
 /// A regime's name is a folder's.
@@ -129,7 +132,9 @@ mod tests {
     #[test]
     fn a_wrong_file_says_where_and_what() {
         let problem = |text: &str| parse(text).unwrap_err();
-        assert!(problem("[[regime]]\nname = \"a\"\nsets = {}").starts_with("line 3: unknown field"));
+        assert!(
+            problem("[[regime]]\nname = \"a\"\nsets = {}").starts_with("line 3: unknown field")
+        );
         assert!(problem("[[regime]]\nname = a").starts_with("line 2: "));
         assert!(problem("").contains("missing field `regime`"));
         assert!(problem("regime = []").contains("no regime in it"));

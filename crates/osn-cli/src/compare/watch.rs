@@ -45,18 +45,26 @@ pub(super) fn for_stderr(plan: &Plan, ledger: &Ledger) -> Box<dyn Watch> {
 
 fn headline(plan: &Plan, ledger: &Ledger) -> String {
     let asked = &plan.study.asked;
-    let (arms, regimes, seeds) = (asked.arms.len(), asked.regimes.len(), asked.seeds.len());
+    let counts =
+        [(asked.arms.len(), "rule"), (asked.regimes.len(), "regime"), (asked.seeds.len(), "seed")];
+    // One regime is no dimension.
+    let grid = counts.into_iter().filter(|it| *it != (1, "regime")).map(counted);
+    let grid = grid.collect::<Vec<_>>().join(" × ");
     let there = match ledger.n_ended() {
         0 => String::new(),
         n_ended => format!(", {n_ended} of them there already"),
     };
     format!(
-        "{}: {arms} rules × {regimes} regimes × {seeds} seeds = {} runs{there}, {} at a time → {}",
+        "{}: {grid} = {} runs{there}, {} at a time → {}",
         asked.recipe,
         ledger.n_runs(),
         plan.n_jobs,
         plan.out.display()
     )
+}
+
+fn counted((count, name): (usize, &str)) -> String {
+    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
 }
 
 /// How far the grid is.

@@ -22,7 +22,7 @@ pub use mountain_car::MountainCar;
 pub use play::{Player, returns};
 pub use replay::{Batch, Replay, Transition};
 
-use crate::run::{as_json, Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
+use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest, as_json};
 
 /// What `--help` says of this recipe.
 pub const DOC: RecipeDoc = RecipeDoc {

@@ -10,7 +10,7 @@ pub use config::GanConfig;
 pub use model::{Discriminator, Generator};
 pub use players::{Discriminated, Players};
 
-use crate::run::{as_json, Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
+use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest, as_json};
 
 /// What `--help` says of this recipe.
 pub const DOC: RecipeDoc = RecipeDoc {

@@ -223,7 +223,8 @@ impl Table<'_> {
         let n_arms = self.study.asked.arms.len();
         let n_regimes = self.scores.len();
         let strata: Vec<&Vec<f64>> = self.scores.iter().flat_map(|regime| &regime.scores).collect();
-        let spreads: Vec<f64> = self.scores.iter().map(|regime| self.static_spread(regime)).collect();
+        let spreads: Vec<f64> =
+            self.scores.iter().map(|regime| self.static_spread(regime)).collect();
         let intervals = bootstrap_all(&strata, |drawn| {
             let regimes: Vec<Vec<f64>> = drawn
                 .chunks(n_arms)

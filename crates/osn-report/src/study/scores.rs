@@ -87,9 +87,8 @@ impl RegimeScores {
         let failed = direction.score(lowest - gap);
         let n_failed =
             raw.iter().map(|arm| arm.iter().filter(|score| score.is_none()).count()).collect();
-        let filled = |arm: Vec<Option<f64>>| {
-            arm.into_iter().map(|score| score.unwrap_or(failed)).collect()
-        };
+        let filled =
+            |arm: Vec<Option<f64>>| arm.into_iter().map(|score| score.unwrap_or(failed)).collect();
         let scores = raw.into_iter().map(filled).collect();
         Self { regime, seeds, scores, n_failed, worst: direction.score(lowest), gap }
     }

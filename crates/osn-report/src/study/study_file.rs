@@ -36,7 +36,9 @@ pub enum StudyError {
         problem: &'static str,
     },
     /// The runs are not those that were asked for.
-    #[error("study.json should have one run for each arm, regime and seed; {run} is not one of them")]
+    #[error(
+        "study.json should have one run for each arm, regime and seed; {run} is not one of them"
+    )]
     Runs {
         /// A run that was not asked for or is there twice, or how many there are.
         run: String,
@@ -145,7 +147,7 @@ pub enum RunStatus {
 }
 
 impl Study {
-    /// Reads `study.json`. What it says of the analysis is left out: it follows from the rest.
+    /// Reads `study.json`. Its analysis is left out: [`Analysis::of`] finds the same again.
     ///
     /// # Errors
     ///
@@ -166,10 +168,10 @@ impl Study {
         Ok(study)
     }
 
-    /// The text of `study.json`, with what the numbers say.
-    pub fn to_json(&self) -> String {
+    /// The text of `study.json`, with what the numbers say where that is known.
+    pub fn to_json(&self, analysis: Option<&Analysis>) -> String {
         let mut tree = json!(self);
-        tree["analysis"] = json!(Analysis::of(self));
+        tree["analysis"] = json!(analysis);
         format!("{tree:#}\n")
     }
 
@@ -201,9 +203,9 @@ impl Study {
             }
         }
         // The product may be too large for a number; the runs are as many as the file has room for.
-        let count = [names.len(), places.len(), seeds.len()].iter().try_fold(1, |product: usize, n| {
-            product.checked_mul(*n)
-        });
+        let count = [names.len(), places.len(), seeds.len()]
+            .iter()
+            .try_fold(1, |product: usize, n| product.checked_mul(*n));
         if count == Some(self.runs.len()) {
             Ok(())
         } else {
@@ -338,8 +340,8 @@ mod tests {
         assert_eq!(run.status, RunStatus::Finished);
         // An area with a hole in it is none.
         assert_eq!((run.metrics["return"], run.area), (Some(2.5), None));
-        let text = study.to_json();
-        assert!(text.contains("\"analysis\""));
+        let text = study.to_json(Some(&Analysis::of(&study)));
+        assert!(text.contains("\"measure\": \"area\""));
         assert_eq!(Study::read(&text).unwrap(), study);
     }
 

@@ -52,6 +52,7 @@ fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> String {
     let n_seeds = last.seeds.len();
     let row = |(last, area): (&ArmInRegime, &ArmInRegime)| {
         let failed = format!("{} of {n_seeds}", last.n_failed);
+        let shown = |interval| shown(interval, n_seeds);
         [last.arm.clone(), shown(last.iqm), shown(area.iqm), failed, shown(last.regret)]
     };
     let rows = last.arms.iter().zip(&area.arms).map(row);
@@ -64,18 +65,20 @@ fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> String {
     let n_runs = last.overall.arms.first().map_or(0, |arm| arm.n_runs);
     let n_area = area.overall.arms.first().map_or(0, |arm| arm.n_runs);
     let n_regimes = last.regimes.len();
-    let areas = |lead: &str| sentences(lead, &area.overall.comparisons, n_area, "pair");
+    let areas = |lead: &str, unit| sentences(lead, &area.overall.comparisons, n_area, unit);
     if n_regimes == 1 {
-        return areas("Over the run, ");
+        return areas("Over the run, ", "seed");
     }
     let (at_end, over_run) = ("In all regimes, ", "In all regimes and over the run, ");
-    let sentences = sentences(at_end, &last.overall.comparisons, n_runs, "pair") + &areas(over_run);
+    let sentences =
+        sentences(at_end, &last.overall.comparisons, n_runs, "pair") + &areas(over_run, "pair");
     format!("{}\n{sentences}", overall_table(last, area, n_regimes))
 }
 
 fn overall_table(last: &MeasureAnalysis, area: &MeasureAnalysis, n_regimes: usize) -> String {
     let row = |(last, area): (&ArmOverall, &ArmOverall)| {
         let failed = format!("{} of {}", last.n_failed, last.n_runs);
+        let shown = |interval| shown(interval, last.n_runs);
         [last.arm.clone(), shown(last.iqm), shown(area.iqm), failed, shown(last.worst_regret)]
     };
     let rows = last.overall.arms.iter().zip(&area.overall.arms).map(row);
@@ -112,16 +115,13 @@ fn sentence(comparison: &Comparison, n_pairs: usize, unit: &str) -> String {
     if differ {
         return format!("`{arm}` was worse than `{against}` in {lost} of {pairs}; {numbers}");
     }
-    let ties = if wins.ties > 0 { format!(" and even in {}", wins.ties) } else { String::new() };
-    let few = if smallest_p(n_pairs) < ALPHA { "" } else { too_few(n_pairs) };
+    let ties = if wins.ties > 0 { format!(", even in {}", wins.ties) } else { String::new() };
+    let is_too_few = !probability.contains(EVEN) && smallest_p(n_pairs) >= ALPHA;
+    let few = if is_too_few { ", which is too few for any p below 0.05" } else { "" };
     format!(
-        "`{arm}` and `{against}` cannot be told apart with {pairs}: the first was better in \
-         {won}{ties}; {numbers}{few}"
+        "`{arm}` and `{against}` cannot be told apart with {pairs} (better in {won}{ties}); \
+         {numbers}{few}"
     )
-}
-
-fn too_few(n_pairs: usize) -> &'static str {
-    if n_pairs == 1 { ", and one is no statistics" } else { ", and so few can give no p below 0.05" }
 }
 
 fn p_value(p: f64) -> String {
@@ -147,11 +147,13 @@ fn failures(study: &Study) -> String {
     if lines.is_empty() { lines } else { lines + note }
 }
 
-fn shown(interval: Option<Interval>) -> String {
-    let words = |it: Interval| {
-        format!("{} [{}, {}]", short(it.value), short(it.lower), short(it.upper))
-    };
-    interval.map_or_else(|| "–".to_owned(), words)
+/// A number with its interval; a single run has none.
+fn shown(interval: Option<Interval>, n_runs: usize) -> String {
+    let Some(Interval { value, lower, upper }) = interval else { return "–".to_owned() };
+    if n_runs == 1 {
+        return short(value);
+    }
+    format!("{} [{}, {}]", short(value), short(lower), short(upper))
 }
 
 fn counted(count: usize, unit: &str) -> String {
