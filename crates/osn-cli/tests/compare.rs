@@ -213,7 +213,7 @@ fn bad_input_is_one_line_and_leaves_nothing() {
 }
 
 #[test]
-fn a_damaged_study_is_refused_in_one_line_and_left_alone() {
+fn a_damaged_study_or_another_is_refused_in_one_line_and_left_alone() {
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("study.json");
     fs::write(&path, "{\"schema\": 1, \"asked\"").unwrap();
@@ -223,6 +223,13 @@ fn a_damaged_study_is_refused_in_one_line_and_left_alone() {
         .stdout("")
         .stderr(starts_with("error: ").and(contains("study.json describes no study")));
     assert_eq!(fs::read_to_string(&path).unwrap(), "{\"schema\": 1, \"asked\"");
+    fs::remove_file(&path).unwrap();
+    compare(out.path(), &["--decide", "never,always", "--seeds", "1"]).assert().success();
+    cargo_bin_cmd!("osn")
+        .args(["compare", "gan", "--out", out.path().to_str().unwrap()])
+        .assert()
+        .code(2)
+        .stderr(contains("study.json is a study of control; choose another --out"));
 }
 
 #[cfg(unix)]

@@ -60,13 +60,13 @@ fn say(study: &Study) -> String {
 }
 
 /// `auto` is at the top with every seed, `never` at the bottom; seeds differ by more than arms.
-fn steady(run: &StudyRun) -> Option<f64> {
+fn steady(run: &StudyRun) -> f64 {
     let arm = match run.arm.as_str() {
         "auto" => 2.0,
         "always" => 1.0,
         _ => 0.0,
     };
-    Some(10.0 * run.seed as f64 + arm)
+    10.0 * run.seed as f64 + arm
 }
 
 #[test]
@@ -74,14 +74,14 @@ fn an_arm_that_wins_with_every_seed_is_better_where_the_seeds_suffice() {
     // Between seeds there is more than between arms: only the pairing can see the difference, and the
     // interval, which does not know of pairs, cannot.
     let mut hidden = study(&["default"], 10, true);
-    fill(&mut hidden, steady);
+    fill(&mut hidden, |run| Some(steady(run)));
     let comparison = &last(&hidden).regimes[0].comparisons[0];
     assert_eq!((comparison.wins.wins, comparison.p), (10, 2.0 / 1024.0));
     assert!(comparison.probability.contains(0.5));
     assert!(say(&hidden).contains("`auto` and `always` cannot be told apart with 10 seeds"));
     // With a tenth of the difference between seeds both see it.
     let mut plain = study(&["default"], 10, true);
-    fill(&mut plain, |run| Some(steady(run)? - 9.95 * run.seed as f64));
+    fill(&mut plain, |run| Some(steady(run) - 9.95 * run.seed as f64));
     let expected = "`auto` was better than `always` in 10 of 10 seeds; \
                     P = 1.00 [1.00, 1.00], p = 0.004.\n";
     assert!(say(&plain).contains(expected), "{}", say(&plain));
@@ -90,7 +90,7 @@ fn an_arm_that_wins_with_every_seed_is_better_where_the_seeds_suffice() {
 #[test]
 fn where_lower_is_better_the_same_numbers_say_the_opposite() {
     let mut study = study(&["default"], 10, false);
-    fill(&mut study, |run| Some(steady(run)? - 9.95 * run.seed as f64));
+    fill(&mut study, |run| Some(steady(run) - 9.95 * run.seed as f64));
     let text = say(&study);
     assert!(text.contains("`auto` was worse than `never` in 10 of 10 seeds; P = 0.00"), "{text}");
     assert!(text.contains("lower is better"));
@@ -100,7 +100,7 @@ fn where_lower_is_better_the_same_numbers_say_the_opposite() {
 #[test]
 fn few_seeds_decide_nothing_however_clear_they_look() {
     let mut study = study(&["default"], 3, true);
-    fill(&mut study, |run| Some(steady(run)? - 10.0 * run.seed as f64));
+    fill(&mut study, |run| Some(steady(run) - 10.0 * run.seed as f64));
     let expected = "`auto` and `always` cannot be told apart with 3 seeds (better in 3); \
                     P = 1.00 [1.00, 1.00], p = 0.500, which is too few for any p below 0.05.\n";
     assert!(say(&study).contains(expected), "{}", say(&study));
@@ -141,7 +141,7 @@ fn an_arm_that_never_finishes_has_no_mean_but_loses() {
 fn a_seed_counts_once_every_arm_has_run_it() {
     let mut study = study(&["default"], 4, true);
     assert_eq!(say(&study), "no seed has been run with every arm yet\n");
-    fill(&mut study, steady);
+    fill(&mut study, |run| Some(steady(run)));
     let run = study.run_mut("never", "default", 2).unwrap();
     *run = StudyRun::missing("never", "default", 2);
     let last = last(&study);
@@ -177,7 +177,7 @@ fn regret_is_measured_from_the_best_static_arm_of_each_regime() {
 #[test]
 fn p_values_are_corrected_over_arms_and_regimes() {
     let mut study = study(&["a", "b", "c"], 10, true);
-    fill(&mut study, |run| Some(steady(run)? - 10.0 * run.seed as f64));
+    fill(&mut study, |run| Some(steady(run) - 10.0 * run.seed as f64));
     let last = last(&study);
     let of_regimes: Vec<_> = last.regimes.iter().flat_map(|it| &it.comparisons).collect();
     assert_eq!(of_regimes.len(), 6);
@@ -195,7 +195,7 @@ fn p_values_are_corrected_over_arms_and_regimes() {
 #[test]
 fn a_profile_falls_from_all_runs_to_the_best() {
     let mut study = study(&["default"], 4, true);
-    fill(&mut study, |run| (run.arm != "never" || run.seed > 1).then_some(steady(run)?));
+    fill(&mut study, |run| (run.arm != "never" || run.seed > 1).then_some(steady(run)));
     for arm in last(&study).overall.arms {
         let shares: Vec<f64> = arm.profile.iter().map(|point| point.1).collect();
         assert!(shares.is_sorted_by(|a, b| a >= b), "{shares:?}");

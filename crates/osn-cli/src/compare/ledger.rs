@@ -21,28 +21,30 @@ impl Ledger {
     /// that what is refused leaves nothing.
     pub(super) fn open(plan: &Plan) -> Result<Self, Failure> {
         let mut ledger = Self { study: plan.study.clone(), out: plan.out.clone() };
-        ledger.check_data()?;
+        ledger.check_folder()?;
         for (index, cell) in plan.cells.iter().enumerate() {
             ledger.look(index, cell)?;
         }
         Ok(ledger)
     }
 
-    /// Runs do not say what data they were asked for, so a study keeps to one.
-    fn check_data(&self) -> Result<(), Failure> {
+    /// A folder keeps to one recipe, and to one set of data: runs do not say which they were asked for.
+    fn check_folder(&self) -> Result<(), Failure> {
         let Ok(text) = fs::read_to_string(self.path()) else { return Ok(()) };
         let path = self.path();
         let before = Study::read(&text).map_err(|error| {
             let path = path.display();
-            Failure::bad_input(format!("{path}: {error}; or choose another folder with --out"))
+            Failure::bad_input(format!("{path}: {error}; remove it or choose another --out"))
         })?;
-        if before.asked.data != self.study.asked.data {
-            let (path, data) = (path.display(), before.asked.data);
-            let data = data.as_deref().unwrap_or("the recipe's own");
-            let message = format!("{path} is of other data ({data}); choose another with --out");
-            return Err(Failure::bad_input(message));
+        let key = |study: &Study| (study.asked.recipe.clone(), study.asked.data.clone());
+        if key(&before) == key(&self.study) {
+            return Ok(());
         }
-        Ok(())
+        let (recipe, data) = key(&before);
+        let data = data.map(|data| format!(" on {data}")).unwrap_or_default();
+        let path = path.display();
+        let message = format!("{path} is a study of {recipe}{data}; choose another --out");
+        Err(Failure::bad_input(message))
     }
 
     /// Takes over the run of a cell if it is there and has ended; tells whether it has.

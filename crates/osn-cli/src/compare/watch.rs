@@ -233,7 +233,7 @@ mod tests {
             started: Instant::now(),
             running: BTreeMap::new(),
         };
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert_eq!(tally.left(minute), "–");
         tally.n_ended = 5;
         tally.running.insert(5, ("a".into(), 0.5));

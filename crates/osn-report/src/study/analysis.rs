@@ -97,7 +97,8 @@ pub struct Comparison {
     pub wins: Wins,
     /// The probability that a run of the first is better than one of the second.
     pub probability: Interval,
-    /// The two-sided p-value of the paired differences, by flipping their signs.
+    /// The two-sided p-value of the paired differences, by flipping their signs; over several regimes
+    /// of those of normalised scores.
     pub p: f64,
     /// The same, corrected after Holm for everything that is asked: all other arms, in all regimes.
     pub p_holm: f64,

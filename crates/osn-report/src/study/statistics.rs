@@ -71,13 +71,6 @@ impl Interval {
     pub fn contains(&self, number: f64) -> bool {
         (self.lower..=self.upper).contains(&number)
     }
-
-    /// Each number changed by a function that is monotonic.
-    #[must_use]
-    pub fn map(self, function: impl Fn(f64) -> f64) -> Self {
-        let [value, a, b] = [self.value, self.lower, self.upper].map(function);
-        Self { value, lower: a.min(b), upper: a.max(b) }
-    }
 }
 
 /// How often the first of two was better, seed by seed.
@@ -267,7 +260,9 @@ pub fn bootstrap_all<S: AsRef<[f64]>>(
 }
 
 fn resample(drawn: &mut [f64], stratum: &[f64], rng: &mut ChaCha8Rng) {
-    drawn.iter_mut().for_each(|score| *score = stratum[rng.random_range(0..stratum.len())]);
+    for score in drawn {
+        *score = stratum[rng.random_range(0..stratum.len())];
+    }
 }
 
 fn interval(value: f64, mut others: Vec<f64>) -> Interval {

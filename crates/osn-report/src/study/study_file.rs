@@ -182,50 +182,43 @@ impl Study {
 
     fn check(&self) -> Result<(), StudyError> {
         let Asked { arms, regimes, seeds, .. } = &self.asked;
-        check_list("arms", arms.iter().map(|arm| &arm.name))?;
-        check_list("regimes", regimes.iter().map(|regime| &regime.name))?;
-        check_list("seeds", seeds)?;
-        let (names, places) = (
-            arms.iter().map(|it| it.name.as_str()).collect::<BTreeSet<_>>(),
-            regimes.iter().map(|it| it.name.as_str()).collect::<BTreeSet<_>>(),
-        );
-        let seeds: BTreeSet<_> = seeds.iter().copied().collect();
+        let arms = set("arms", arms.iter().map(|arm| arm.name.as_str()))?;
+        let regimes = set("regimes", regimes.iter().map(|regime| regime.name.as_str()))?;
+        let seeds = set("seeds", seeds.iter().copied())?;
+        let is_asked = |(arm, regime, seed): &(&str, &str, u64)| {
+            arms.contains(arm) && regimes.contains(regime) && seeds.contains(seed)
+        };
         let mut seen = BTreeSet::new();
         for run in &self.runs {
-            let is_asked = names.contains(run.arm.as_str())
-                && places.contains(run.regime.as_str())
-                && seeds.contains(&run.seed);
-            if !is_asked || !seen.insert(run.key()) {
+            if !is_asked(&run.key()) || !seen.insert(run.key()) {
                 return Err(StudyError::Runs { run: run.label() });
             }
             if !run.curve.is_sorted_by(|a, b| a.0 < b.0) {
                 return Err(StudyError::Curve { run: run.label() });
             }
         }
-        // The product may be too large for a number; the runs are as many as the file has room for.
-        let count = [names.len(), places.len(), seeds.len()]
-            .iter()
-            .try_fold(1, |product: usize, n| product.checked_mul(*n));
-        if count == Some(self.runs.len()) {
-            Ok(())
-        } else {
-            Err(StudyError::Runs { run: format!("a list of {}", self.runs.len()) })
+        // Three lists may promise more runs than can be counted; those there are fit into the file.
+        let pairs = arms.len().checked_mul(regimes.len());
+        if pairs.and_then(|pairs| pairs.checked_mul(seeds.len())) != Some(seen.len()) {
+            return Err(StudyError::Runs { run: format!("a list of {}", seen.len()) });
         }
+        Ok(())
     }
 }
 
-fn check_list<T: Ord>(
+/// The names of a list, of which there must be one, and none twice.
+fn set<T: Ord>(
     list: &'static str,
     names: impl IntoIterator<Item = T>,
-) -> Result<(), StudyError> {
-    let mut seen = BTreeSet::new();
-    if !names.into_iter().all(|name| seen.insert(name)) {
+) -> Result<BTreeSet<T>, StudyError> {
+    let mut set = BTreeSet::new();
+    if !names.into_iter().all(|name| set.insert(name)) {
         return Err(StudyError::List { list, problem: "names one twice in" });
     }
-    if seen.is_empty() {
+    if set.is_empty() {
         return Err(StudyError::List { list, problem: "names none in" });
     }
-    Ok(())
+    Ok(set)
 }
 
 impl StudyRun {

@@ -93,8 +93,9 @@ fn table(titles: [&str; 5], rows: impl Iterator<Item = [String; 5]>) -> String {
     if let Some(failed) = table.column_mut(3) {
         failed.set_cell_alignment(CellAlignment::Right);
     }
-    let text = table.trim_fmt();
-    text.lines().map(|line| format!(" {line}\n")).collect()
+    // Two columns from the edge, as everything that belongs to a title.
+    let lines: Vec<_> = table.lines().map(|line| format!(" {}\n", line.trim_end())).collect();
+    lines.concat()
 }
 
 fn sentences(lead: &str, comparisons: &[Comparison], n_pairs: usize, unit: &str) -> String {
