@@ -128,6 +128,18 @@ fn a_failed_run_counts_as_the_worst_and_is_named() {
 }
 
 #[test]
+fn a_run_that_scored_well_before_it_failed_has_failed() {
+    let mut study = study(&["default"], 1, true);
+    fill(&mut study, |_| Some(1.0));
+    let lines = "{\"event\":\"eval\",\"step\":1,\"metrics\":{\"return\":99}}\n";
+    let failed = RunRecord::read(r#"{"status":"failed"}"#, lines, Vec::new()).unwrap();
+    study.run_mut("auto", "default", 1).unwrap().take(&failed, "return");
+    let regime = &last(&study).regimes[0];
+    assert_eq!(regime.arms[0].n_failed, 1);
+    assert_eq!(regime.comparisons[0].wins.losses, 1);
+}
+
+#[test]
 fn an_arm_that_never_finishes_has_no_mean_but_loses() {
     let mut study = study(&["default"], 8, true);
     fill(&mut study, |run| (run.arm != "auto").then_some(run.seed as f64));

@@ -195,6 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_regimes_is_one_for_gan() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/regimes.toml");
+        let recipe = "gan".to_owned();
+        let args =
+            CompareArgs { recipe, settings: Vec::new(), regime: Some(file.into()), ..args() };
+        let plan = Plan::of(&args).unwrap();
+        let narrow = plan.cells.iter().find(|cell| cell.regime == "narrow").unwrap();
+        assert_eq!(narrow.expected.config["d_channels"], 8);
+    }
+
+    #[test]
     fn another_setting_rule_seed_or_version_is_another_run() {
         let cell = &Plan::of(&args()).unwrap().cells[0];
         let same = cell.expected.clone();

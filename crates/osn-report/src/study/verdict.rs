@@ -35,7 +35,7 @@ pub fn verdict(study: &Study, analysis: &Analysis) -> String {
         parts.push(regime_table(last, area));
         parts.push(sentences("", &last.comparisons, last.seeds.len(), "seed"));
     }
-    parts.push(together(last, area));
+    parts.extend(together(last, area));
     parts.push(failures(study));
     parts.push(NOTES.to_owned());
     parts.retain(|part| !part.is_empty());
@@ -52,8 +52,9 @@ fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> String {
     let n_seeds = last.seeds.len();
     let row = |(last, area): (&ArmInRegime, &ArmInRegime)| {
         let failed = format!("{} of {n_seeds}", last.n_failed);
-        let shown = |interval| shown(interval, n_seeds);
-        [last.arm.clone(), shown(last.iqm), shown(area.iqm), failed, shown(last.regret)]
+        let score = |interval| shown(interval, n_seeds, short);
+        let regret = shown(last.regret, n_seeds, hundredths);
+        [last.arm.clone(), score(last.iqm), score(area.iqm), failed, regret]
     };
     let rows = last.arms.iter().zip(&area.arms).map(row);
     let title = format!("{}, {}", last.regime, counted(n_seeds, "seed"));
@@ -61,28 +62,27 @@ fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> String {
 }
 
 /// What all regimes say together, and what the whole runs say.
-fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> String {
+fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> Vec<String> {
     let n_runs = last.overall.arms.first().map_or(0, |arm| arm.n_runs);
-    let n_area = area.overall.arms.first().map_or(0, |arm| arm.n_runs);
-    let n_regimes = last.regimes.len();
-    let areas = |lead: &str, unit| sentences(lead, &area.overall.comparisons, n_area, unit);
-    if n_regimes == 1 {
-        return areas("Over the run, ", "seed");
+    let [at_end, over_run] = [last, area].map(|measure| {
+        move |lead, unit| sentences(lead, &measure.overall.comparisons, n_runs, unit)
+    });
+    if last.regimes.len() == 1 {
+        return vec![over_run("Over the run, ", "seed")];
     }
-    let (at_end, over_run) = ("In all regimes, ", "In all regimes and over the run, ");
     let sentences =
-        sentences(at_end, &last.overall.comparisons, n_runs, "pair") + &areas(over_run, "pair");
-    format!("{}\n{sentences}", overall_table(last, area, n_regimes))
+        at_end("In all regimes, ", "pair") + &over_run("In all regimes and over the run, ", "pair");
+    vec![overall_table(last, area), sentences]
 }
 
-fn overall_table(last: &MeasureAnalysis, area: &MeasureAnalysis, n_regimes: usize) -> String {
+fn overall_table(last: &MeasureAnalysis, area: &MeasureAnalysis) -> String {
     let row = |(last, area): (&ArmOverall, &ArmOverall)| {
         let failed = format!("{} of {}", last.n_failed, last.n_runs);
-        let shown = |interval| shown(interval, last.n_runs);
+        let shown = |interval| shown(interval, last.n_runs, hundredths);
         [last.arm.clone(), shown(last.iqm), shown(area.iqm), failed, shown(last.worst_regret)]
     };
     let rows = last.overall.arms.iter().zip(&area.overall.arms).map(row);
-    let title = format!("{n_regimes} regimes");
+    let title = format!("{} regimes", last.regimes.len());
     let text = table([&title, "at the end", "over the run", "failed", "worst regret"], rows);
     format!("{text}  1 is the best run of its regime, 0 the worst finished one, -1 a failed one\n")
 }
@@ -149,12 +149,16 @@ fn failures(study: &Study) -> String {
 }
 
 /// A number with its interval; a single run has none.
-fn shown(interval: Option<Interval>, n_runs: usize) -> String {
+fn shown(interval: Option<Interval>, n_runs: usize, number: fn(f64) -> String) -> String {
     let Some(Interval { value, lower, upper }) = interval else { return "–".to_owned() };
     if n_runs == 1 {
-        return short(value);
+        return number(value);
     }
-    format!("{} [{}, {}]", short(value), short(lower), short(upper))
+    format!("{} [{}, {}]", number(value), number(lower), number(upper))
+}
+
+fn hundredths(value: f64) -> String {
+    format!("{value:.2}")
 }
 
 fn counted(count: usize, unit: &str) -> String {
