@@ -21,6 +21,8 @@ struct Cli {
 pub(crate) enum Command {
     /// Train a recipe and write its run.
     Train(TrainArgs),
+    /// Train every rule in every regime with every seed, and say which is better.
+    Compare(CompareArgs),
     /// Turn runs into one self-contained HTML page.
     Report(ReportArgs),
     /// Measure the spectra of checkpoints.
@@ -131,6 +133,50 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
 }
+
+/// What to compare.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// What to train.
+    #[arg(value_name = "RECIPE", default_value = DEFAULT_RECIPE)]
+    pub(crate) recipe: String,
+    /// The rules, or files of rules, to compare; the first is compared with each of the others. The
+    /// recipe's own, always and never where it is left out.
+    #[arg(long, value_name = "A,B,…")]
+    pub(crate) decide: Vec<String>,
+    /// How many seeds, from 1 on; the same for every rule.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=MAX_SEEDS))]
+    pub(crate) seeds: u64,
+    /// How many runs at once; half the cores where it is left out.
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub(crate) jobs: Option<usize>,
+    /// The size of the runs.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Change one value of every run's config, for example steps=500; repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// A data set (see `osn data`) or a folder of images.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub(crate) data: Option<String>,
+    /// The device to train on.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+    /// A TOML file of regimes, each [[regime]] with a name and a set of settings; every rule is run in
+    /// each.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) regime: Option<PathBuf>,
+    /// The study's folder; runs that are there already are not run again. studies/RECIPE where it is
+    /// left out.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print what the numbers say as one JSON object instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// More than anybody waits for, and few enough to count.
+const MAX_SEEDS: u64 = 1000;
 
 const DEFAULT_RECIPE: &str = "gan";
 pub(crate) const DEFAULT_SEED: u64 = 1;
@@ -296,6 +342,13 @@ fn commands() -> Vec<String> {
     let first = std::env::args().nth(1).unwrap_or_default();
     let parent = cli.find_subcommand(&first).unwrap_or(&cli);
     parent.get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("a number of runs at once is a whole number from 1 up".to_owned()),
+    }
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -16,20 +16,30 @@ impl StopFlag {
     }
 
     /// Sets the flag and tells whether it was set before.
-    fn set(&self) -> bool {
+    pub(crate) fn set(&self) -> bool {
         self.0.swap(true, Ordering::Relaxed)
     }
 }
 
-/// Sets the flag at the first Ctrl-C (or request to end) and ends the program at the second.
-pub(crate) fn watch(notify: impl Fn(&str) + Send + 'static) -> Result<StopFlag, Failure> {
+/// What is said of one run at the first Ctrl-C.
+pub(crate) const STOPPING_RUN: &str =
+    "stopping after this step and its scores; Ctrl-C again ends at once";
+/// What is said of a study.
+pub(crate) const STOPPING_STUDY: &str = "stopping the runs; those that have ended are kept";
+
+/// Sets the flag and says `words` at the first Ctrl-C (or request to end), and ends the program at the
+/// second.
+pub(crate) fn watch(
+    words: &'static str,
+    notify: impl Fn(&str) + Send + 'static,
+) -> Result<StopFlag, Failure> {
     let flag = StopFlag::default();
     let shared = flag.clone();
     let on_signal = move || {
         if shared.set() {
             std::process::exit(i32::from(STOPPED));
         }
-        notify("stopping after this step and its scores; Ctrl-C again ends at once");
+        notify(words);
     };
     ctrlc::set_handler(on_signal)
         .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "this is the program that speaks to a person")]
 
 mod args;
+mod compare;
 mod data;
 mod decide;
 mod display;
@@ -47,6 +48,7 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
     match command {
         None => train::run(&TrainArgs::default()),
         Some(Command::Train(args)) => train::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Normalize(args)) => normalize::run(&args),

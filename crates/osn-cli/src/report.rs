@@ -34,7 +34,8 @@ fn output(args: &ReportArgs) -> Result<PathBuf, Failure> {
     }
 }
 
-fn read(path: &Path) -> Result<RunRecord, Failure> {
+/// Reads the run in a folder.
+pub(crate) fn read(path: &Path) -> Result<RunRecord, Failure> {
     let folder = RunFolder::open(path).map_err(Failure::bad_input)?;
     let description = read_text(&folder.description_path())?;
     let record = read_text(&folder.record_path())?;

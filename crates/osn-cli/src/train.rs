@@ -18,7 +18,7 @@ use crate::report;
 /// Trains what is asked for and says where everything is.
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let display = display::for_stderr();
-    let stop = interrupt::watch(display.notifier())?;
+    let stop = interrupt::watch(interrupt::STOPPING_RUN, display.notifier())?;
     let mut watch = Watch { display, stop, folder: None };
     let outcome = osn_recipes::train(&request(args), &mut watch);
     watch.display.close();
@@ -134,6 +134,11 @@ fn next_command(args: &TrainArgs, program: &str) -> String {
     };
     let next = TrainArgs { decide, ..args.clone() };
     format!("{what}, to compare with\n  {program} {}", command_line(&next))
+}
+
+/// What a person types to train this.
+pub(crate) fn command(args: &TrainArgs) -> String {
+    format!("{} {}", program(), command_line(args))
 }
 
 /// How this program was started, as far as a person would type it again.

@@ -69,7 +69,7 @@ fn the_version_is_that_of_the_package() {
 
 #[test]
 fn bad_usage_is_one_line() {
-    refuses(&["foo"], &["'foo'", "train, report, inspect, normalize, decide, data"]);
+    refuses(&["foo"], &["'foo'", "train, compare, report, inspect, normalize, decide, data"]);
     refuses(&["train", "--sed", "1"], &["'--sed'", "'--seed'"]);
     refuses(&["train", "--seed", "-1"], &["'-1'", "--seed"]);
     refuses(&["train", "--set", "steps"], &["KEY=VALUE", "steps=500"]);

@@ -19,17 +19,20 @@ pub mod run;
 pub mod translate;
 
 use burn::tensor::Device;
+use serde_json::Value;
 
 use crate::decide::Decide;
-use crate::run::{Observer, RecipeDoc, RunError, RunSummary, TrainRequest};
+use crate::run::{
+    Config, Observer, RecipeDoc, RunDescription, RunError, RunSummary, TrainRequest, as_json,
+};
 
 /// The recipes, the default first.
 const RECIPES: &[Recipe] = &[
-    Recipe { doc: gan::DOC, run: gan::run },
-    Recipe { doc: cgan::DOC, run: cgan::run },
-    Recipe { doc: translate::DOC, run: translate::run },
-    Recipe { doc: control::DOC, run: control::run },
-    Recipe { doc: classify::DOC, run: classify::run },
+    registered::<gan::GanConfig>(gan::DOC, gan::run),
+    registered::<gan::GanConfig>(cgan::DOC, cgan::run),
+    registered::<translate::TranslateConfig>(translate::DOC, translate::run),
+    registered::<control::ControlConfig>(control::DOC, control::run),
+    registered::<classify::ClassifyConfig>(classify::DOC, classify::run),
 ];
 
 /// The devices that this build can train on, the default first.
@@ -43,7 +46,15 @@ pub const DEVICES: &[&str] = &[
 
 struct Recipe {
     doc: RecipeDoc,
-    run: fn(&TrainRequest, &mut dyn Observer) -> Result<RunSummary, RunError>,
+    /// The config that a request comes to.
+    config: fn(&TrainRequest, &RecipeDoc) -> Result<Value, RunError>,
+    run: Run,
+}
+
+type Run = fn(&TrainRequest, &mut dyn Observer) -> Result<RunSummary, RunError>;
+
+const fn registered<C: Config>(doc: RecipeDoc, run: Run) -> Recipe {
+    Recipe { doc, config: |request, doc| Ok(as_json(&C::resolve(request, doc)?)), run }
 }
 
 /// What recipes there are, the default first.
@@ -58,12 +69,36 @@ pub fn recipes() -> Vec<RecipeDoc> {
 /// [`RunError`]: an unknown name, a bad setting or bad data before the start; a number that is not
 /// finite or a disk that refuses on the way.
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
-    let named = |recipe: &&Recipe| recipe.doc.name == request.recipe;
-    let Some(recipe) = RECIPES.iter().find(named) else {
+    (named(&request.recipe)?.run)(request, observer)
+}
+
+/// What `run.json` would say at the start of the run that is asked for, but for its data, which are
+/// not looked at.
+///
+/// # Errors
+///
+/// [`RunError`]: an unknown name or a bad setting.
+pub fn describe(request: &TrainRequest) -> Result<RunDescription, RunError> {
+    let recipe = named(&request.recipe)?;
+    let config = (recipe.config)(request, &recipe.doc)?;
+    device(request)?;
+    Ok(run::describe(request, &recipe.doc, &decide(request, &recipe.doc)?, &config, ""))
+}
+
+/// The recipe of a name.
+///
+/// # Errors
+///
+/// [`RunError::UnknownName`], with the names that there are.
+pub fn recipe(name: &str) -> Result<RecipeDoc, RunError> {
+    Ok(named(name)?.doc)
+}
+
+fn named(name: &str) -> Result<&'static Recipe, RunError> {
+    RECIPES.iter().find(|recipe| recipe.doc.name == name).ok_or_else(|| {
         let valid: Vec<_> = RECIPES.iter().map(|recipe| recipe.doc.name).collect();
-        return Err(RunError::unknown_name("recipe", &request.recipe, &valid));
-    };
-    (recipe.run)(request, observer)
+        RunError::unknown_name("recipe", name, &valid)
+    })
 }
 
 /// What was asked to decide, else the recipe's default.

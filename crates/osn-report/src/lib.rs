@@ -8,6 +8,7 @@ mod chart;
 mod number;
 mod page;
 mod run;
+pub mod study;
 
 pub use number::{duration, short};
 pub use page::page;

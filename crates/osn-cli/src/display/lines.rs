@@ -48,7 +48,7 @@ impl Display for Lines {
     fn progress(&mut self, progress: &Progress) {
         if self.is_due(progress) {
             let (step, steps, left) = (progress.step, progress.steps, self.time_left(progress));
-            eprintln!("step {step}/{steps}  left {left}  {}", losses(progress));
+            eprintln!("{}  left {left}  {}", step_text(step, steps), losses(progress));
             progress.layers.iter().for_each(|layer| eprintln!("  {}", line(layer)));
             self.write_decisions();
             self.written = Some(Instant::now());
@@ -74,9 +74,32 @@ impl Display for Lines {
     }
 }
 
+fn step_text(step: u64, steps: u64) -> String {
+    format!("step {step}/{steps}")
+}
+
+/// The step, and how many there will be, of a line of progress; `osn compare` reads those of its runs.
+pub(crate) fn step_of(line: &str) -> Option<(u64, u64)> {
+    let (step, rest) = line.strip_prefix("step ")?.split_once('/')?;
+    let steps = rest.split(' ').next()?;
+    Some((step.parse().ok()?, steps.parse().ok()?))
+}
+
 fn line(layer: &LayerStatus) -> String {
     let LayerStatus { path, action, reason, .. } = layer;
     let target = layer.target.map_or_else(|| "–".to_owned(), short);
     let (sigma, strength) = (short(layer.sigma), short(layer.strength));
     format!("{path}  σ {sigma}  target {target}  strength {strength}  {action}: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_step_of_a_line_of_progress_can_be_read_back() {
+        assert_eq!(step_of(&format!("{}  left 3.0 s  loss 1", step_text(7, 90))), Some((7, 90)));
+        assert_eq!(step_of("step 7  frechet 3.1"), None);
+        assert_eq!(step_of("error: step 7/90"), None);
+    }
 }

@@ -3,6 +3,8 @@
 mod lines;
 mod terminal;
 
+pub(crate) use lines::step_of;
+
 use std::io::IsTerminal;
 
 use osn_recipes::run::{DecisionNote, Evaluation, Metrics, Progress, RunStart};
@@ -24,10 +26,15 @@ pub(crate) trait Display {
     fn notifier(&self) -> Box<dyn Fn(&str) + Send>;
 }
 
+/// Whether standard error is a screen on which lines can be drawn anew.
+pub(crate) fn is_live() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    std::io::stderr().is_terminal() && !is_dumb
+}
+
 /// The display for standard error as it is now.
 pub(crate) fn for_stderr() -> Box<dyn Display> {
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    if std::io::stderr().is_terminal() && !is_dumb {
+    if is_live() {
         Box::new(terminal::Terminal::default())
     } else {
         Box::new(lines::Lines::default())

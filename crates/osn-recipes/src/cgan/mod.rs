@@ -21,6 +21,8 @@ pub const DOC: RecipeDoc = RecipeDoc {
     about: "image generation by class, projection discriminator",
     presets: &["quick", "standard"],
     decides: &["auto", "always", "cap", "never", "static"],
+    headline: "intra_frechet",
+    higher_is_better: false,
 };
 
 /// Trains the recipe as asked.

@@ -27,6 +27,8 @@ pub const DOC: RecipeDoc = RecipeDoc {
     about: "classification with clean or randomised labels, small ResNet or MLP",
     presets: &["quick", "standard", "features"],
     decides: &["auto:task=classify", "cap", "always", "never", "learned"],
+    headline: "accuracy",
+    higher_is_better: true,
 };
 
 /// Trains the recipe as asked.

@@ -118,6 +118,9 @@ impl ControlConfig {
 }
 
 impl Config for ControlConfig {
+    const NO_DATA: Option<&'static str> =
+        Some("control takes none; choose with --set environment=cartpole, acrobot or mountain_car");
+
     fn presets() -> Vec<Self> {
         vec![Self::quick(), Self::standard()]
     }

@@ -31,12 +31,9 @@ pub const DOC: RecipeDoc = RecipeDoc {
     about: "deep Q-learning on CartPole, Acrobot and MountainCar",
     presets: &["quick", "standard"],
     decides: &["auto:task=control", "static", "lr_over_sigma", "cap", "always", "never"],
+    headline: "return",
+    higher_is_better: true,
 };
-
-/// Data was named where the environment makes them.
-#[derive(Debug, thiserror::Error)]
-#[error("control takes none; choose with --set environment=cartpole, acrobot or mountain_car")]
-struct NoData;
 
 /// Trains the recipe as asked.
 ///
@@ -44,9 +41,6 @@ struct NoData;
 ///
 /// [`RunError`]: bad input before the start, or what ended the run.
 pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
-    if let Some(name) = &request.data {
-        return Err(RunError::Data { name: name.clone(), source: Box::new(NoData) });
-    }
     let config = ControlConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let mut trainer = Trainer::new(&config, &decide, request.seed, device)?;

@@ -19,6 +19,8 @@ pub const DOC: RecipeDoc = RecipeDoc {
     about: "unconditional image generation, hinge loss, SN-GAN style",
     presets: &["quick", "standard"],
     decides: &["auto", "always", "cap", "never", "static"],
+    headline: "frechet",
+    higher_is_better: false,
 };
 
 /// Trains the recipe as asked.

@@ -5,8 +5,16 @@ use serde::de::DeserializeOwned;
 
 use super::{RecipeDoc, RunError, TrainRequest, apply_settings};
 
+/// Data was named where none are taken.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoData(&'static str);
+
 /// Every hyper-parameter of a recipe.
 pub trait Config: Serialize + DeserializeOwned + Clone {
+    /// What to do in place of naming data, where a recipe takes none.
+    const NO_DATA: Option<&'static str> = None;
+
     /// The presets, in the order of [`RecipeDoc::presets`].
     fn presets() -> Vec<Self>;
 
@@ -21,8 +29,11 @@ pub trait Config: Serialize + DeserializeOwned + Clone {
     ///
     /// # Errors
     ///
-    /// [`RunError`]: an unknown preset, an unknown or bad setting.
+    /// [`RunError`]: an unknown preset, an unknown or bad setting, data where none are taken.
     fn resolve(request: &TrainRequest, doc: &RecipeDoc) -> Result<Self, RunError> {
+        if let (Some(name), Some(instead)) = (&request.data, Self::NO_DATA) {
+            return Err(RunError::Data { name: name.clone(), source: Box::new(NoData(instead)) });
+        }
         let name = request.preset.as_deref().unwrap_or(doc.presets[0]);
         let named = doc.presets.iter().zip(Self::presets()).find(|(preset, _)| **preset == name);
         let Some((_, preset)) = named else {

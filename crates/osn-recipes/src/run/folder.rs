@@ -206,7 +206,11 @@ fn create_new_folder(out: &Path, name: &str) -> Result<PathBuf, FolderError> {
 }
 
 /// Writes a file so that at every moment it is either as before or complete.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+///
+/// # Errors
+///
+/// [`FolderError::Write`] when the system refuses; the file before is then still there.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
     let temporary = path.with_added_extension("tmp");
     replace(path, &temporary, bytes).map_err(|source| {
         // The half-written file helps nobody; the error that matters is the first one.

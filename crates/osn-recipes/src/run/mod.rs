@@ -26,13 +26,14 @@ pub use description::{
     LayerSummary, Machine, RunDescription, RunStatus, SCHEMA, Totals, Versions, unix_secs,
 };
 pub use error::{NonFinite, RunError};
-pub use folder::{FolderError, RunFolder};
+pub use folder::{FolderError, RunFolder, write_whole};
 pub use history::{History, Turn};
 pub use observer::{DecisionNote, Evaluation, LayerStatus, Observer, Progress, RunStart, Silent};
 pub use record::{Event, Metrics, Record, RecordError, RecordWriter, parse_record, read_record};
 pub use request::{RecipeDoc, RunSummary, TrainRequest};
 pub use samples::{ImageGrid, SampleError};
 pub use session::Session;
+pub(crate) use session::{as_json, describe};
 pub use settings::{SettingError, apply_settings};
 pub use told::Told;
 pub use training::{Look, Pace, Scored, Thoroughness, Training};

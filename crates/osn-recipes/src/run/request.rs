@@ -15,6 +15,10 @@ pub struct RecipeDoc {
     pub presets: &'static [&'static str],
     /// The rules' names, the default first.
     pub decides: &'static [&'static str],
+    /// The score to judge a run by, by its name in the record.
+    pub headline: &'static str,
+    /// Whether more of that score is better.
+    pub higher_is_better: bool,
 }
 
 /// What is to be trained, in the words of whoever asks.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use osn::{Change, LayerReport};
 use osn_core::slug;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     DecisionNote, Evaluation, Event, LayerStatus, LayerSummary, Look, Machine, NonFinite, Observer,
@@ -205,7 +206,8 @@ fn check_losses(step: u64, losses: &[(&'static str, f64)]) -> Result<(), RunErro
     }
 }
 
-fn describe(
+/// `run.json` as it is at the start of a run.
+pub(crate) fn describe(
     request: &TrainRequest,
     doc: &RecipeDoc,
     decide: &Decide,
@@ -221,7 +223,7 @@ fn describe(
         seed: request.seed,
         data: data.to_owned(),
         device: request.device.clone().unwrap_or_else(|| crate::DEVICES[0].to_owned()),
-        config: serde_json::to_value(config).unwrap_or_default(),
+        config: as_json(config),
         versions: Versions::of_this_build(BURN_VERSION),
         machine: Machine::here(),
         started_unix_secs: unix_secs(),
@@ -229,6 +231,11 @@ fn describe(
         error: None,
         totals: None,
     }
+}
+
+/// A config as `run.json` has it.
+pub(crate) fn as_json(config: &impl Serialize) -> Value {
+    serde_json::to_value(config).unwrap_or_default()
 }
 
 fn layer_event(step: u64, layer: &LayerReport) -> Event {

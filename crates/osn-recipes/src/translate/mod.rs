@@ -20,6 +20,8 @@ pub const DOC: RecipeDoc = RecipeDoc {
     about: "image-to-image translation from pairs, U-Net and patch discriminator",
     presets: &["quick", "standard"],
     decides: &["auto:task=translate", "always", "cap", "never", "static"],
+    headline: "frechet",
+    higher_is_better: false,
 };
 
 /// Trains the recipe as asked.

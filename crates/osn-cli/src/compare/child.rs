@@ -1,0 +1,153 @@
+//! One run as a process of its own, so that a crash is one failed run.
+
+use std::io::{self, BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use super::plan::Cell;
+use crate::display;
+use crate::failure::BAD_INPUT;
+use crate::interrupt::StopFlag;
+
+/// How often a process is asked whether it has ended.
+const POLL: Duration = Duration::from_millis(50);
+/// What an error of the command begins with.
+const ERROR: &str = "error: ";
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Its files say what came of it; where they do not, these words do.
+    Over(String),
+    /// What it was asked for was refused, with this line.
+    Refused(String),
+    /// It was ended because its user asked for the end.
+    Stopped,
+}
+
+/// Trains a cell with `n_threads` threads and tells its steps as they pass.
+pub(super) fn train(
+    cell: &Cell,
+    n_threads: usize,
+    stop: &StopFlag,
+    on_step: impl FnMut(u64, u64) + Send,
+) -> Exit {
+    match start(cell, n_threads) {
+        Ok(child) => watch(child, stop, on_step),
+        Err(error) => Exit::Over(format!("cannot start it: {error}")),
+    }
+}
+
+/// A process that does not outlive its watcher.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(cell: &Cell, n_threads: usize) -> io::Result<Guarded> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments(cell)).stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(Stdio::piped()).env_remove("CLICOLOR_FORCE");
+    // Processes side by side that each take every core only get in each other's way.
+    if std::env::var_os("RAYON_NUM_THREADS").is_none() {
+        command.env("RAYON_NUM_THREADS", n_threads.to_string());
+    }
+    Ok(Guarded(command.spawn()?))
+}
+
+/// The words behind the program's name.
+fn arguments(cell: &Cell) -> Vec<String> {
+    let args = cell.train_args();
+    let mut words = vec!["train".to_owned(), args.recipe];
+    let mut option = |name: &str, value: Option<String>| {
+        // One word each, so that a value may begin with a dash.
+        words.extend(value.map(|value| format!("--{name}={value}")));
+    };
+    option("decide", args.decide);
+    option("preset", args.preset);
+    option("data", args.data);
+    option("device", args.device);
+    option("seed", Some(args.seed.to_string()));
+    option("out", Some(args.out.to_string_lossy().into_owned()));
+    for (key, value) in args.settings {
+        option("set", Some(format!("{key}={value}")));
+    }
+    words
+}
+
+fn watch(mut child: Guarded, stop: &StopFlag, on_step: impl FnMut(u64, u64) + Send) -> Exit {
+    let stderr = child.0.stderr.take();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| stderr.map(|stderr| read(stderr, on_step)).unwrap_or_default());
+        let status = wait(&mut child.0, stop);
+        // A process that is ended here closes what the reader reads.
+        drop(child);
+        let last_error = reader.join().unwrap_or_default();
+        match status {
+            // Ctrl-C on a terminal reaches the run too, and it may be the first to end.
+            Some(status) if !stop.is_set() => exit(status, last_error),
+            _ => Exit::Stopped,
+        }
+    })
+}
+
+/// Waits for the end; none where the user asked for it first.
+fn wait(child: &mut Child, stop: &StopFlag) -> Option<io::Result<ExitStatus>> {
+    loop {
+        if stop.is_set() {
+            return None;
+        }
+        match child.try_wait() {
+            Ok(None) => thread::sleep(POLL),
+            Ok(Some(status)) => return Some(Ok(status)),
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+/// Tells the steps of a run's lines, and keeps its last error.
+fn read(stderr: ChildStderr, mut on_step: impl FnMut(u64, u64)) -> String {
+    let mut last_error = String::new();
+    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        if let Some((step, steps)) = display::step_of(&line) {
+            on_step(step, steps);
+        }
+        if let Some(error) = line.strip_prefix(ERROR) {
+            error.clone_into(&mut last_error);
+        }
+    }
+    last_error
+}
+
+fn exit(status: io::Result<ExitStatus>, last_error: String) -> Exit {
+    match status {
+        Ok(status) if status.code() == Some(i32::from(BAD_INPUT)) => Exit::Refused(last_error),
+        Ok(_) if !last_error.is_empty() => Exit::Over(last_error),
+        // A signal or an exit code, in the words of the system.
+        Ok(status) => Exit::Over(format!("it died: {status}")),
+        Err(error) => Exit::Over(format!("cannot wait for it: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn an_end_is_told_by_its_error_its_signal_or_its_code() {
+        use std::os::unix::process::ExitStatusExt;
+        let exit = |raw, error: &str| exit(Ok(ExitStatus::from_raw(raw)), error.to_owned());
+        assert_eq!(exit(2 << 8, "unknown recipe"), Exit::Refused("unknown recipe".into()));
+        assert_eq!(exit(1 << 8, "became NaN"), Exit::Over("became NaN".into()));
+        assert_eq!(exit(9, ""), Exit::Over("it died: signal: 9 (SIGKILL)".into()));
+        assert_eq!(exit(7 << 8, ""), Exit::Over("it died: exit status: 7".into()));
+    }
+}

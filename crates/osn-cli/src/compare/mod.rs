@@ -1,0 +1,59 @@
+//! `osn compare`: every arm in every regime with every seed, each as a process of its own.
+
+mod arms;
+mod child;
+mod ledger;
+mod plan;
+mod pool;
+mod regimes;
+mod watch;
+
+use std::process::ExitCode;
+
+use osn_report::study::{Analysis, verdict};
+
+use self::ledger::Ledger;
+use self::plan::{Cell, Plan};
+use self::pool::Ending;
+use crate::args::CompareArgs;
+use crate::failure::{FAILED, Failure, STOPPED};
+use crate::{interrupt, stdout, train};
+
+/// Runs what is missing of a study and says what came of all of it.
+pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
+    let plan = Plan::of(args)?;
+    let mut ledger = Ledger::open(&plan)?;
+    let mut watch = watch::for_stderr(&plan, &ledger);
+    let stop = interrupt::watch(interrupt::STOPPING_STUDY, watch.notifier())?;
+    let ending = pool::run(&plan, &mut ledger, watch.as_mut(), &stop);
+    watch.close();
+    match ending? {
+        Ending::Stopped => Ok(stopped(&ledger)),
+        Ending::Done { died } => conclude(args, &ledger, &died),
+    }
+}
+
+fn stopped(ledger: &Ledger) -> ExitCode {
+    let (n_ended, n_runs) = (ledger.n_ended(), ledger.n_runs());
+    eprintln!("stopped with {n_ended} of {n_runs} runs; the same command runs the others");
+    ExitCode::from(STOPPED)
+}
+
+/// Data to standard output; where they are, and what to run alone, to standard error.
+fn conclude(args: &CompareArgs, ledger: &Ledger, died: &[&Cell]) -> Result<ExitCode, Failure> {
+    let study = ledger.study();
+    let analysis = Analysis::of(study);
+    ledger.write(Some(&analysis))?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&analysis).map_err(Failure::failed)?;
+        stdout::print(&format!("{text}\n"))?;
+    } else {
+        stdout::print(&verdict(study, &analysis))?;
+    }
+    eprintln!("\nstudy  {}", ledger.path().display());
+    for cell in died {
+        let command = train::command(&cell.train_args());
+        eprintln!("{} died; run it alone with\n  {command}", cell.label());
+    }
+    Ok(if died.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}

@@ -1,0 +1,324 @@
+//! `osn compare` as its user meets it, on runs of a fraction of a second.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Process, Stdio};
+use std::time::{Duration, SystemTime};
+
+use assert_cmd::Command;
+use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
+use osn_report::study::{RunStatus, Study};
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+use serde_json::Value;
+
+/// Settings of a run that learns nothing, quickly.
+const TINY: [&str; 9] = [
+    "steps=40",
+    "random_actions=100",
+    "memory=500",
+    "hidden_sizes=8",
+    "eval_every=20",
+    "log_every=10",
+    "eval_episodes=2",
+    "final_episodes=3",
+    "explore_steps=20",
+];
+
+fn words(out: &Path, arguments: &[&str]) -> Vec<String> {
+    let mut words: Vec<String> = ["compare", "control", "--jobs", "2"].map(String::from).into();
+    words.extend(TINY.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
+    words.extend(["--out".to_owned(), out.to_str().unwrap().to_owned()]);
+    words.extend(arguments.iter().map(|word| (*word).to_owned()));
+    words
+}
+
+fn compare(out: &Path, arguments: &[&str]) -> Command {
+    let mut command = cargo_bin_cmd!("osn");
+    command.args(words(out, arguments)).env_remove("CLICOLOR_FORCE");
+    command.timeout(Duration::from_mins(5));
+    command
+}
+
+fn study(out: &Path) -> Study {
+    Study::read(&fs::read_to_string(out.join("study.json")).unwrap()).unwrap()
+}
+
+fn folders(out: &Path, regime: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(out.join("runs").join(regime)).unwrap();
+    let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders
+}
+
+fn written(folder: &Path) -> SystemTime {
+    fs::metadata(folder.join("run.json")).unwrap().modified().unwrap()
+}
+
+fn refuses(arguments: &[&str], parts: &[&str]) {
+    let empty = tempfile::tempdir().unwrap();
+    let out = empty.path().join("study");
+    let output = compare(&out, arguments).assert().code(2).stdout("");
+    let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{stderr}");
+    for part in parts {
+        assert!(errors[0].contains(part), "'{part}' is missing in: {stderr}");
+    }
+    assert!(!out.exists(), "what is refused leaves nothing");
+}
+
+#[test]
+fn every_rule_runs_with_every_seed_and_the_table_is_data() {
+    let out = tempfile::tempdir().unwrap();
+    let table = contains("control: return, higher is better")
+        .and(contains("default, 2 seeds"))
+        .and(contains("`never` and `always` cannot be told apart with 2 seeds"));
+    compare(out.path(), &["--decide", "never,always", "--seeds", "2"])
+        .assert()
+        .success()
+        .stdout(table)
+        .stderr(contains("2 rules × 2 seeds = 4 runs").and(contains("4/4 runs")));
+    let study = study(out.path());
+    let order: Vec<_> = study.runs.iter().map(|run| (run.arm.as_str(), run.seed)).collect();
+    assert_eq!(order, [("never", 1), ("always", 1), ("never", 2), ("always", 2)]);
+    for run in &study.runs {
+        assert_eq!(run.status, RunStatus::Finished);
+        let steps: Vec<_> = run.curve.iter().map(|point| point.0).collect();
+        assert_eq!(steps, [20, 40]);
+        assert_eq!(run.curve[1].1, run.metrics["return"]);
+        assert!(out.path().join(run.folder.as_ref().unwrap()).join("record.jsonl").exists());
+    }
+    assert!(study.asked.arms.iter().all(|arm| arm.is_static));
+    assert_eq!(study.versions["osn"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn a_run_of_a_study_is_the_run_that_train_makes() {
+    let out = tempfile::tempdir().unwrap();
+    compare(out.path(), &["--decide", "never,always", "--seeds", "1"]).assert().success();
+    let alone = tempfile::tempdir().unwrap();
+    let mut train = cargo_bin_cmd!("osn");
+    train.args(["train", "control", "--decide", "always", "--out", alone.path().to_str().unwrap()]);
+    train.args(TINY.iter().flat_map(|setting| ["--set", setting])).assert().success();
+    let run = study(out.path()).runs[1].clone();
+    let folder = fs::read_dir(alone.path()).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(folder.join("run.json")).unwrap();
+    let totals = &serde_json::from_str::<Value>(&text).unwrap()["totals"];
+    assert_eq!(totals["metrics"]["return"].as_f64(), run.metrics["return"]);
+}
+
+#[test]
+fn what_is_there_is_not_run_again_and_what_is_asked_anew_is() {
+    let out = tempfile::tempdir().unwrap();
+    compare(out.path(), &["--decide", "never,always", "--seeds", "1"]).assert().success();
+    let before = folders(out.path(), "default");
+    let times: Vec<_> = before.iter().map(|folder| written(folder)).collect();
+    // One more seed, another order, and one run lost.
+    fs::remove_dir_all(&before[1]).unwrap();
+    compare(out.path(), &["--decide", "always", "--decide", "never", "--seeds", "2"])
+        .assert()
+        .success()
+        .stderr(contains("4 runs, 1 of them there already"));
+    assert_eq!(written(&before[0]), times[0]);
+    assert_eq!(folders(out.path(), "default").len(), 4);
+    // Another setting is another run.
+    compare(out.path(), &["--decide", "always,never", "--seeds", "2", "--set", "batch_size=8"])
+        .assert()
+        .success()
+        .stderr(contains("4 runs, 2 at a time"));
+    assert_eq!(folders(out.path(), "default").len(), 8);
+}
+
+#[test]
+fn a_run_that_was_killed_is_run_again_and_the_rest_of_it_is_no_result() {
+    let out = tempfile::tempdir().unwrap();
+    compare(out.path(), &["--decide", "never,always", "--seeds", "1"]).assert().success();
+    let first = folders(out.path(), "default").remove(0);
+    let text = fs::read_to_string(first.join("run.json")).unwrap();
+    let killed = text.replace("\"status\": \"finished\"", "\"status\": \"running\"");
+    assert_ne!(text, killed);
+    fs::write(first.join("run.json"), killed).unwrap();
+    compare(out.path(), &["--decide", "never,always", "--seeds", "1"])
+        .assert()
+        .success()
+        .stderr(contains("2 runs, 1 of them there already"));
+    let run = study(out.path()).runs.into_iter().find(|run| run.arm == "always").unwrap();
+    assert!(run.folder.unwrap().ends_with("control-always-s1-2"));
+}
+
+#[test]
+fn a_failing_regime_is_scored_as_the_worst_and_named_and_not_run_again() {
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("regimes.toml");
+    let regimes = "[[regime]]\nname = \"calm\"\n[[regime]]\nname = \"wild\"\n\
+                   set = { learning_rate = 1e30, steps = 30 }\n";
+    fs::write(&file, regimes).unwrap();
+    let arguments =
+        ["--decide", "never,always", "--seeds", "1", "--regime", file.to_str().unwrap()];
+    let named = contains("`never` failed in 1 run, first in wild with seed 1: ")
+        .and(contains("A failed run counts as worse than every finished one"));
+    let output = compare(out.path(), &arguments).assert().success().stdout(named);
+    let stdout = output.get_output().stdout.clone();
+    let study = study(out.path());
+    let wild: Vec<_> = study.runs.iter().filter(|run| run.regime == "wild").collect();
+    assert!(wild.iter().all(|run| run.status == RunStatus::Failed), "{wild:?}");
+    assert!(wild[0].why.as_ref().unwrap().contains("became NaN at step"), "{wild:?}");
+    assert_eq!(study.asked.regimes[1].settings, ["learning_rate=1e30", "steps=30"]);
+    compare(out.path(), &arguments)
+        .assert()
+        .success()
+        .stderr(contains("4 runs, 4 of them there already"))
+        .stdout(stdout);
+}
+
+#[test]
+fn json_is_one_object_and_that_of_the_file() {
+    let out = tempfile::tempdir().unwrap();
+    let arguments = ["--decide", "never,always", "--seeds", "1", "--json"];
+    let output = compare(out.path(), &arguments).assert().success();
+    let printed: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let text = fs::read_to_string(out.path().join("study.json")).unwrap();
+    assert_eq!(printed, serde_json::from_str::<Value>(&text).unwrap()["analysis"]);
+    assert_eq!(printed["measures"][1]["measure"], "area");
+}
+
+#[test]
+fn bad_input_is_one_line_and_leaves_nothing() {
+    refuses(&["--decide", "never"], &["name two or more"]);
+    refuses(&["--decide", "never,perhaps"], &["unknown rule `perhaps`"]);
+    refuses(&["--decide", "never,always,never"], &["names never twice"]);
+    refuses(&["--seeds", "0"], &["'0'", "--seeds"]);
+    refuses(&["--set", "stepz=3"], &["did you mean 'steps'?"]);
+    refuses(&["--regime", "nowhere.toml"], &["nowhere.toml: cannot read the regimes"]);
+    refuses(&["--data", "images"], &["control takes none"]);
+    let none = ["compare", "control", "--jobs", "0"];
+    cargo_bin_cmd!("osn").args(none).assert().code(2).stderr(contains("from 1 up"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("regimes.toml");
+    fs::write(&file, "[[regime]]\nname = \"a\"\nset = { stepz = 1 }\n").unwrap();
+    refuses(&["--regime", file.to_str().unwrap()], &["regime a: unknown setting 'stepz'"]);
+    // What only a run can find out ends the study too.
+    let arguments = ["compare", "gan", "--data", "nowhere", "--seeds", "1", "--out"];
+    let out = folder.path().join("out");
+    cargo_bin_cmd!("osn")
+        .args(arguments)
+        .arg(&out)
+        .assert()
+        .code(2)
+        .stderr(contains("error: auto · seed 1: cannot use the data 'nowhere'"));
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_damaged_study_or_another_is_refused_in_one_line_and_left_alone() {
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().join("study.json");
+    fs::write(&path, "{\"schema\": 1, \"asked\"").unwrap();
+    compare(out.path(), &["--seeds", "1"])
+        .assert()
+        .code(2)
+        .stdout("")
+        .stderr(starts_with("error: ").and(contains("study.json describes no study")));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"schema\": 1, \"asked\"");
+    fs::remove_file(&path).unwrap();
+    compare(out.path(), &["--decide", "never,always", "--seeds", "1"]).assert().success();
+    cargo_bin_cmd!("osn")
+        .args(["compare", "gan", "--out", out.path().to_str().unwrap()])
+        .assert()
+        .code(2)
+        .stderr(contains("study.json is a study of control; choose another --out"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_runs_and_the_same_command_goes_on() {
+    let out = tempfile::tempdir().unwrap();
+    // The first run is over soon, the second would take an hour.
+    let file = out.path().join("regimes.toml");
+    let regimes = "[[regime]]\nname = \"short\"\n[[regime]]\nname = \"long\"\n\
+                   set = { steps = 100000000 }\n";
+    fs::write(&file, regimes).unwrap();
+    let arguments =
+        ["--decide", "never,always", "--seeds", "1", "--regime", file.to_str().unwrap()];
+    let mut child = Process::new(cargo_bin!("osn"))
+        .args(words(out.path(), &arguments))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for(|| fs::read_dir(out.path().join("runs/long")).is_ok_and(|it| it.count() == 2));
+    let kill = Process::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(
+        stderr.contains("stopped with 2 of 4 runs; the same command runs the others"),
+        "{stderr}"
+    );
+    let study = study(out.path());
+    let missing = study.runs.iter().filter(|run| run.status == RunStatus::Missing).count();
+    assert_eq!(missing, 2);
+    // No run goes on without its study: a record that nobody writes stays as it is.
+    let records = || folders(out.path(), "long").iter().map(|it| record_len(it)).sum::<u64>();
+    let before = records();
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(records(), before);
+}
+
+#[cfg(unix)]
+fn record_len(folder: &Path) -> u64 {
+    fs::metadata(folder.join("record.jsonl")).map_or(0, |file| file.len())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_dies_is_one_failed_run_and_can_be_run_alone() {
+    let out = tempfile::tempdir().unwrap();
+    let arguments = ["--decide", "never,always", "--seeds", "1", "--set", "steps=3000"];
+    let child = Process::new(cargo_bin!("osn"))
+        .args(words(out.path(), &arguments))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let victim = out.path().join("runs/default/control-never-s1");
+    wait_for(|| victim.join("run.json").exists());
+    kill_run(child.id(), "decide=never");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("failed: it died: signal: 9 (SIGKILL)"), "{stderr}");
+    let line = stderr.lines().find(|line| line.contains("train control --decide never")).unwrap();
+    assert!(line.contains("--set steps=3000") && line.contains("runs/default"), "{line}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("`never` failed in 1 run"));
+    // Alone, with the command that was named, and the study has it.
+    let words = line.split_once(" train ").unwrap().1.split(' ');
+    cargo_bin_cmd!("osn").arg("train").args(words).assert().success();
+    compare(out.path(), &arguments)
+        .assert()
+        .success()
+        .stderr(contains("2 runs, 2 of them there already"));
+}
+
+/// Kills the run of a study whose command line has this word.
+#[cfg(unix)]
+fn kill_run(study: u32, word: &str) {
+    let found = Process::new("pgrep").args(["-P", &study.to_string(), "-f", word]).output();
+    let pid = String::from_utf8(found.unwrap().stdout).unwrap();
+    let kill = Process::new("kill").args(["-KILL", pid.trim()]).status().unwrap();
+    assert!(kill.success(), "{pid}");
+}
+
+#[cfg(unix)]
+fn wait_for(condition: impl Fn() -> bool) {
+    for _ in 0..1200 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("nothing after a minute");
+}

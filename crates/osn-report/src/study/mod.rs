@@ -1,0 +1,19 @@
+//! Many runs side by side: which arm does best, and how sure that is.
+//!
+//! An *arm* is a rule that decides, a *regime* a named set of settings. Every arm runs in every
+//! regime with the same seeds. [`Study`] is what was asked and what came of it, [`Analysis`] what the
+//! numbers say, [`verdict`] the same for a person.
+
+mod analysis;
+mod scores;
+pub mod statistics;
+mod study_file;
+mod verdict;
+
+pub use analysis::{
+    Analysis, ArmInRegime, ArmOverall, Comparison, MeasureAnalysis, Overall, RegimeAnalysis,
+};
+pub use scores::Measure;
+pub use statistics::{Direction, Interval};
+pub use study_file::{Arm, Asked, Regime, RunStatus, SCHEMA, Study, StudyError, StudyRun};
+pub use verdict::verdict;

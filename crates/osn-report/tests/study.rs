@@ -1,0 +1,230 @@
+//! What a study says of made-up runs whose outcome is plain.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+use osn_report::RunRecord;
+use osn_report::study::{
+    Analysis, Arm, Asked, MeasureAnalysis, Regime, SCHEMA, Study, StudyRun, verdict,
+};
+
+const ARMS: [&str; 3] = ["auto", "always", "never"];
+
+/// A study whose runs all miss.
+fn study(regimes: &[&str], n_seeds: u64, higher_is_better: bool) -> Study {
+    let arm = |name: &str| Arm { name: name.into(), is_static: name != "auto" };
+    let regime = |name: &&str| Regime { name: (*name).into(), settings: Vec::new() };
+    let asked = Asked {
+        recipe: "control".into(),
+        preset: None,
+        data: None,
+        device: None,
+        settings: Vec::new(),
+        arms: ARMS.into_iter().map(arm).collect(),
+        regimes: regimes.iter().map(regime).collect(),
+        seeds: (1..=n_seeds).collect(),
+        metric: "return".into(),
+        higher_is_better,
+    };
+    let cells = (1..=n_seeds).flat_map(|seed| regimes.iter().map(move |regime| (seed, regime)));
+    let runs =
+        cells.flat_map(|(seed, regime)| ARMS.map(|arm| StudyRun::missing(arm, regime, seed)));
+    let (versions, machine) = Default::default();
+    Study { schema: SCHEMA, asked, versions, machine, runs: runs.collect() }
+}
+
+/// Gives every run the score that the function says; none has failed.
+fn fill(study: &mut Study, score: impl Fn(&StudyRun) -> Option<f64>) {
+    for run in &mut study.runs {
+        match score(run) {
+            Some(value) => {
+                let eval = |step| {
+                    format!(
+                        "{{\"event\":\"eval\",\"step\":{step},\"metrics\":{{\"return\":{value}}}}}\n"
+                    )
+                };
+                let lines = [eval(1), eval(2)].concat();
+                let json = r#"{"status":"finished","totals":{"wall_secs":1.0}}"#;
+                run.take(&RunRecord::read(json, &lines, Vec::new()).unwrap(), "return");
+            }
+            None => run.died("the loss became NaN at step 3"),
+        }
+    }
+}
+
+fn last(study: &Study) -> MeasureAnalysis {
+    Analysis::of(study).measures.remove(0)
+}
+
+fn say(study: &Study) -> String {
+    verdict(study, &Analysis::of(study))
+}
+
+/// `auto` is at the top with every seed, `never` at the bottom; seeds differ by more than arms.
+fn steady(run: &StudyRun) -> f64 {
+    let arm = match run.arm.as_str() {
+        "auto" => 2.0,
+        "always" => 1.0,
+        _ => 0.0,
+    };
+    10.0 * run.seed as f64 + arm
+}
+
+#[test]
+fn an_arm_that_wins_with_every_seed_is_better_where_the_seeds_suffice() {
+    // Between seeds there is more than between arms: only the pairing can see the difference, and the
+    // interval, which does not know of pairs, cannot.
+    let mut hidden = study(&["default"], 10, true);
+    fill(&mut hidden, |run| Some(steady(run)));
+    let comparison = &last(&hidden).regimes[0].comparisons[0];
+    assert_eq!((comparison.wins.wins, comparison.p), (10, 2.0 / 1024.0));
+    assert!(comparison.probability.contains(0.5));
+    assert!(say(&hidden).contains("`auto` and `always` cannot be told apart with 10 seeds"));
+    // With a tenth of the difference between seeds both see it.
+    let mut plain = study(&["default"], 10, true);
+    fill(&mut plain, |run| Some(steady(run) - 9.95 * run.seed as f64));
+    let expected = "`auto` was better than `always` in 10 of 10 seeds; \
+                    P = 1.00 [1.00, 1.00], p = 0.004.\n";
+    assert!(say(&plain).contains(expected), "{}", say(&plain));
+}
+
+#[test]
+fn where_lower_is_better_the_same_numbers_say_the_opposite() {
+    let mut study = study(&["default"], 10, false);
+    fill(&mut study, |run| Some(steady(run) - 9.95 * run.seed as f64));
+    let text = say(&study);
+    assert!(text.contains("`auto` was worse than `never` in 10 of 10 seeds; P = 0.00"), "{text}");
+    assert!(text.contains("lower is better"));
+    assert_eq!(last(&study).regimes[0].best_static.as_deref(), Some("never"));
+}
+
+#[test]
+fn few_seeds_decide_nothing_however_clear_they_look() {
+    let mut study = study(&["default"], 3, true);
+    fill(&mut study, |run| Some(steady(run) - 10.0 * run.seed as f64));
+    let expected = "`auto` and `always` cannot be told apart with 3 seeds (better in 3); \
+                    P = 1.00 [1.00, 1.00], p = 0.500, which is too few for any p below 0.05.\n";
+    assert!(say(&study).contains(expected), "{}", say(&study));
+}
+
+#[test]
+fn a_failed_run_counts_as_the_worst_and_is_named() {
+    let mut study = study(&["default"], 8, true);
+    fill(&mut study, |run| {
+        let is_lost = run.arm == "auto" && run.seed > 2;
+        (!is_lost).then(|| 100.0 * f64::from(u8::from(run.arm == "auto")) + run.seed as f64)
+    });
+    let last = last(&study);
+    assert_eq!(last.regimes[0].arms[0].n_failed, 6);
+    // Better with two seeds, and worse than everything with six.
+    let wins = last.regimes[0].comparisons[0].wins;
+    assert_eq!((wins.wins, wins.losses), (2, 6));
+    // From 1 to 102 all finished: a failed one has 1 − 101.
+    assert_eq!(last.regimes[0].arms[0].iqm.unwrap().lower, -100.0);
+    let text = say(&study);
+    assert!(text.contains("6 of 8"), "{text}");
+    let named =
+        "`auto` failed in 6 runs, first in default with seed 3: the loss became NaN at step 3.";
+    assert!(text.contains(named), "{text}");
+}
+
+#[test]
+fn a_run_that_scored_well_before_it_failed_has_failed() {
+    let mut study = study(&["default"], 1, true);
+    fill(&mut study, |_| Some(1.0));
+    let lines = "{\"event\":\"eval\",\"step\":1,\"metrics\":{\"return\":99}}\n";
+    let failed = RunRecord::read(r#"{"status":"failed"}"#, lines, Vec::new()).unwrap();
+    study.run_mut("auto", "default", 1).unwrap().take(&failed, "return");
+    let regime = &last(&study).regimes[0];
+    assert_eq!(regime.arms[0].n_failed, 1);
+    assert_eq!(regime.comparisons[0].wins.losses, 1);
+}
+
+#[test]
+fn an_arm_that_never_finishes_has_no_mean_but_loses() {
+    let mut study = study(&["default"], 8, true);
+    fill(&mut study, |run| (run.arm != "auto").then_some(run.seed as f64));
+    let last = last(&study);
+    assert_eq!(last.regimes[0].arms[0].iqm, None);
+    assert_eq!(last.regimes[0].comparisons[0].probability.value, 0.0);
+    assert!(say(&study).contains("`auto` was worse than `always` in 8 of 8 seeds"));
+}
+
+#[test]
+fn a_seed_counts_once_every_arm_has_run_it() {
+    let mut study = study(&["default"], 4, true);
+    assert_eq!(say(&study), "no seed has been run with every arm yet\n");
+    fill(&mut study, |run| Some(steady(run)));
+    let run = study.run_mut("never", "default", 2).unwrap();
+    *run = StudyRun::missing("never", "default", 2);
+    let last = last(&study);
+    assert_eq!(last.regimes[0].seeds, [1, 3, 4]);
+    assert_eq!(last.overall.arms[0].n_runs, 3);
+}
+
+#[test]
+fn regret_is_measured_from_the_best_static_arm_of_each_regime() {
+    let mut study = study(&["easy", "hard"], 4, true);
+    // In easy auto is a quarter of the way from the best static arm to the worst, in hard ahead of both.
+    fill(&mut study, |run| {
+        let value = match (run.regime.as_str(), run.arm.as_str()) {
+            ("easy", "auto") => 7.0,
+            ("easy", "always") => 8.0,
+            ("easy", _) => 4.0,
+            (_, "auto") => 30.0,
+            (_, "always") => 0.0,
+            _ => 10.0,
+        };
+        Some(value)
+    });
+    let last = last(&study);
+    let regret = |regime: usize, arm: usize| last.regimes[regime].arms[arm].regret.unwrap().value;
+    assert_eq!([regret(0, 0), regret(0, 1), regret(0, 2)], [0.25, 0.0, 1.0]);
+    assert_eq!([regret(1, 0), regret(1, 1), regret(1, 2)], [-2.0, 1.0, 0.0]);
+    let best: Vec<_> = last.regimes.iter().map(|it| it.best_static.as_deref().unwrap()).collect();
+    assert_eq!(best, ["always", "never"]);
+    let worst = last.overall.arms.iter().map(|arm| arm.worst_regret.unwrap().value);
+    assert_eq!(worst.collect::<Vec<_>>(), [0.25, 1.0, 1.0]);
+}
+
+#[test]
+fn p_values_are_corrected_over_arms_and_regimes() {
+    let mut study = study(&["a", "b", "c"], 10, true);
+    fill(&mut study, |run| Some(steady(run) - 10.0 * run.seed as f64));
+    let last = last(&study);
+    let of_regimes: Vec<_> = last.regimes.iter().flat_map(|it| &it.comparisons).collect();
+    assert_eq!(of_regimes.len(), 6);
+    assert!(of_regimes.iter().all(|it| it.p == 2.0 / 1024.0 && it.p_holm == 12.0 / 1024.0));
+    // Thirty pairs are too many to count, and the two comparisons of all regimes are their own family.
+    let p = 1.0 / 100_001.0;
+    assert!(last.overall.comparisons.iter().all(|it| it.p == p && it.p_holm == 2.0 * p));
+    let text = say(&study);
+    assert!(
+        text.contains("In all regimes, `auto` was better than `never` in 30 of 30 pairs"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_profile_falls_from_all_runs_to_the_best() {
+    let mut study = study(&["default"], 4, true);
+    fill(&mut study, |run| (run.arm != "never" || run.seed > 1).then_some(steady(run)));
+    for arm in last(&study).overall.arms {
+        let shares: Vec<f64> = arm.profile.iter().map(|point| point.1).collect();
+        assert!(shares.is_sorted_by(|a, b| a >= b), "{shares:?}");
+        assert_eq!((arm.profile[0], shares[0]), ((-1.0, 1.0), 1.0));
+        let reached = if arm.arm == "auto" { 0.25 } else { 0.0 };
+        assert_eq!(arm.profile.last(), Some(&(1.0, reached)), "{}", arm.arm);
+        // A failed run is above no finished one.
+        let above_failed = arm.profile[1].1;
+        assert_eq!(above_failed, if arm.arm == "never" { 0.75 } else { 1.0 });
+    }
+}
+
+#[test]
+fn numbers_beyond_all_measure_are_no_mistake_of_the_program() {
+    let mut study = study(&["default"], 3, true);
+    fill(&mut study, |run| Some(if run.seed == 1 { f64::MAX } else { -f64::MAX }));
+    let text = study.to_json(None);
+    assert_eq!(Study::read(&text).unwrap(), study);
+    assert!(!say(&study).is_empty());
+}
