@@ -4,11 +4,14 @@
 //! `record.jsonl` and the sample pictures, [`page`] gives back HTML that needs nothing else, no
 //! network, no script, no font. Whatever a file says is shown as text and never as markup.
 
-mod chart;
+mod curves;
+mod moments;
 mod number;
 mod page;
 mod run;
+mod thin;
 
+pub use curves::Curves;
 pub use number::{duration, short};
 pub use page::page;
 pub use run::{
