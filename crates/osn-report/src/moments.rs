@@ -20,10 +20,10 @@ pub(crate) struct Moment {
     pub(crate) held_by: Option<String>,
     /// The last reason.
     pub(crate) reason: String,
-    /// How often the action was changed.
-    pub(crate) n_switches: u64,
-    /// The last change.
-    pub(crate) switch: Option<Decision>,
+    /// How often what is done was changed.
+    pub(crate) n_changes: u64,
+    /// The last change to another action or, where there was none, the last to other numbers.
+    pub(crate) change: Option<Decision>,
 }
 
 /// The moments of one layer, in order.
@@ -52,8 +52,8 @@ impl Moments {
         self.moments.push(moment);
     }
 
-    /// Notes a change of action.
-    pub(crate) fn switch(&mut self, change: Decision) {
+    /// Notes a change of what is done.
+    pub(crate) fn change(&mut self, change: Decision) {
         self.waiting.push(change);
     }
 
@@ -87,21 +87,30 @@ impl Moment {
             action: action.to_owned(),
             held_by: (action != "off").then(|| action.to_owned()),
             reason: reason.to_owned(),
-            n_switches: 0,
-            switch: None,
+            n_changes: 0,
+            change: None,
         }
     }
 
     fn take(&mut self, change: Decision) {
-        self.n_switches += 1;
-        self.switch = Some(change);
+        self.n_changes += 1;
+        self.prefer(Some(change));
+    }
+
+    /// Keeps the later of two changes, but never drops a switch for one that is none.
+    fn prefer(&mut self, later: Option<Decision>) {
+        let is_switch =
+            |change: &Option<Decision>| change.as_ref().is_some_and(Decision::is_switch);
+        if later.is_some() && (is_switch(&later) || !is_switch(&self.change)) {
+            self.change = later;
+        }
     }
 
     fn says_the_same(&self, later: &Self) -> bool {
         let is_as_strong = (self.strength - later.strength).abs() < 0.005;
         is_as_strong
-            && later.n_switches == 0
-            && self.n_switches == 0
+            && later.n_changes == 0
+            && self.n_changes == 0
             && (&self.action, &self.reason) == (&later.action, &later.reason)
     }
 }
@@ -120,8 +129,8 @@ impl Join for Moment {
         self.action = later.action;
         self.held_by = later.held_by.or(self.held_by.take());
         self.reason = later.reason;
-        self.n_switches += later.n_switches;
-        self.switch = later.switch.or(self.switch.take());
+        self.n_changes += later.n_changes;
+        self.prefer(later.change);
     }
 }
 
@@ -136,46 +145,56 @@ mod tests {
     }
 
     #[test]
-    fn equal_neighbours_are_one_and_a_switch_parts_them() {
+    fn equal_neighbours_are_one_and_a_change_parts_them() {
         let mut moments = Moments::default();
         for step in 1..=4 {
             if step == 3 {
-                moments.switch(change(3));
+                moments.change(change(3));
             }
             moments.push(Moment::new(step * 10, 1.0, "cap", "same"));
         }
         // Step 3 lies before the moment at step 30, in the one that began at step 20.
         let shown = moments.shown(100);
-        let steps: Vec<_> = shown.iter().map(|moment| (moment.step, moment.n_switches)).collect();
+        let steps: Vec<_> = shown.iter().map(|moment| (moment.step, moment.n_changes)).collect();
         assert_eq!(steps, [(10, 0), (20, 1), (30, 0)]);
     }
 
     #[test]
-    fn a_switch_at_a_logged_step_belongs_to_that_step() {
+    fn a_change_at_a_logged_step_belongs_to_that_step() {
         let mut moments = Moments::default();
         moments.push(Moment::new(10, 0.0, "off", "low"));
-        moments.switch(change(20));
+        moments.change(change(20));
         moments.push(Moment::new(20, 1.0, "cap", "high"));
-        moments.switch(change(25));
+        moments.change(change(25));
         moments.finish();
-        let switches: Vec<_> = moments.shown(100).iter().map(|moment| moment.n_switches).collect();
-        assert_eq!(switches, [0, 2]);
+        let changes: Vec<_> = moments.shown(100).iter().map(|moment| moment.n_changes).collect();
+        assert_eq!(changes, [0, 2]);
     }
 
     #[test]
-    fn joined_moments_have_the_mean_strength_and_keep_every_switch() {
+    fn joined_moments_have_the_mean_strength_and_count_every_change() {
         let mut moments = Moments::default();
         for step in 0..10_000 {
             let (strength, action) = if step % 4 == 0 { (1.0, "cap") } else { (0.0, "off") };
-            moments.switch(change(step));
+            moments.change(change(step));
             moments.push(Moment::new(step, strength, action, &step.to_string()));
         }
         let shown = moments.shown(100);
         assert!(shown.len() <= 100 && shown.len() > 25, "{}", shown.len());
-        assert_eq!(shown.iter().map(|moment| moment.n_switches).sum::<u64>(), 10_000);
+        assert_eq!(shown.iter().map(|moment| moment.n_changes).sum::<u64>(), 10_000);
         assert!(shown.iter().all(|moment| (moment.strength - 0.25).abs() < 1e-12));
         assert!(shown.iter().all(|moment| moment.held_by.as_deref() == Some("cap")));
         assert_eq!(shown[shown.len() - 1].reason, "9999");
+    }
+
+    #[test]
+    fn a_switch_is_not_hidden_by_later_numbers() {
+        let mut moment = Moment::new(1, 1.0, "cap", "");
+        moment.take(change(1));
+        for to in ["cap at 2", "cap at 3"] {
+            moment.take(Decision { from: "cap at 1".into(), to: to.into(), ..change(2) });
+        }
+        assert_eq!((moment.n_changes, moment.change.unwrap().step), (3, 1));
     }
 
     #[test]

@@ -300,7 +300,7 @@ impl RunRecord {
         let layer = self.layer(&decision.network, &decision.path);
         if decision.step > 0 {
             layer.n_decisions += 1;
-            layer.moments.switch(decision);
+            layer.moments.change(decision);
         }
     }
 
@@ -315,11 +315,22 @@ impl RunRecord {
     }
 }
 
+impl Decision {
+    /// Whether the action is another one, and not the same with other numbers.
+    pub fn is_switch(&self) -> bool {
+        let words = |action: &str| -> Vec<String> {
+            let has_digit = |word: &&str| word.contains(|letter: char| letter.is_ascii_digit());
+            action.split_whitespace().filter(|word| !has_digit(word)).map(str::to_owned).collect()
+        };
+        words(&self.from) != words(&self.to)
+    }
+}
+
 impl LayerHistory {
     fn add(&mut self, point: LayerPoint) {
         let LayerPoint { step, sigma, scale, .. } = point;
         let target = point.target.map(|target| ("target", target));
-        let sigmas = [("stored weight", sigma), ("effective weight", sigma * scale)];
+        let sigmas = [("effective weight", sigma * scale), ("stored weight", sigma)];
         self.sigmas.push(step, sigmas.into_iter().chain(target));
         if point.stable_rank.is_finite() {
             self.stable_rank.push(step, [("stable rank", point.stable_rank)]);
@@ -362,7 +373,30 @@ fn add_row(curves: &mut Curves, step: u64, numbers: &Numbers) {
 
 /// The place of a score among the others: the known ones first, as people quote them.
 fn score_rank(name: &str) -> (usize, String) {
-    const KNOWN: [&str; 6] = ["frechet", "kid", "precision", "recall", "density", "coverage"];
+    const KNOWN: [&str; 22] = [
+        "frechet",
+        "kid",
+        "kid_error",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "return",
+        "recent_return",
+        "worst_return",
+        "area",
+        "accuracy",
+        "test_loss",
+        "gap",
+        "train_accuracy",
+        "ece",
+        "fgsm_accuracy",
+        "margin",
+        "ln_lipschitz",
+        "ln_complexity",
+        "ln_margin_bound",
+        "ln_pac_bayes",
+    ];
     let rank = KNOWN.iter().position(|known| *known == name).unwrap_or(KNOWN.len());
     (rank, name.to_owned())
 }
@@ -426,7 +460,7 @@ mod tests {
         let paths: Vec<_> = run.layers.iter().map(|l| (l.path.as_str(), steps(l))).collect();
         assert_eq!(paths, [("a", 2), ("b", 1)]);
         assert_eq!(run.layers[0].last.as_ref().unwrap().reason, "z");
-        assert_eq!(run.layers[1].sigmas.names(), ["stored weight", "effective weight", "target"]);
+        assert_eq!(run.layers[1].sigmas.names(), ["effective weight", "stored weight", "target"]);
         assert!(run.layers[0].stable_rank.is_empty());
         assert_eq!(run.floor["frechet"], 1.0);
         assert!(run.is_cut);

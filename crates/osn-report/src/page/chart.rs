@@ -23,6 +23,8 @@ pub(super) struct Chart {
     pub(super) level: Option<(&'static str, f64)>,
     /// The line that is dashed, by name.
     pub(super) dashed: Option<&'static str>,
+    /// The line that is wide, so that one on top of it leaves its edges in sight, by name.
+    pub(super) wide: Option<&'static str>,
     /// The last step of its run.
     pub(super) last_step: u64,
 }
@@ -51,6 +53,7 @@ impl Chart {
             json!({
                 "label": line.name,
                 "dashed": self.dashed == Some(&line.name[..]),
+                "wide": self.wide == Some(&line.name[..]),
                 "values": line.values.iter().map(|value| number(*value)).collect::<Vec<_>>(),
             })
         };

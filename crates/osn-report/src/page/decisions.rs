@@ -12,7 +12,7 @@ const MAX_CELLS: usize = 120;
 /// Cells of a run's whole map, so that many layers make no heavy page.
 const MAX_CELLS_OF_A_RUN: usize = 4000;
 
-/// The map of layers by steps: colour is strength, lines are changes of action.
+/// The map of layers by steps: colour is strength, lines are changes.
 pub(super) fn map(run: &RunRecord) -> Markup {
     let layers: Vec<_> = run.layers.iter().filter(|layer| layer.last.is_some()).collect();
     let n_cells = (MAX_CELLS_OF_A_RUN / layers.len().max(1)).clamp(8, MAX_CELLS);
@@ -42,7 +42,8 @@ fn legend(actions: &[String]) -> Markup {
         ul.legend {
             @for (index, name) in actions.iter().enumerate() { li { (swatch(index)) (name) } }
             li { i.off {} "off" }
-            li { i.switch {} "the action changed" }
+            li { i.switch {} "another action" }
+            li { i.moved {} "the same with other numbers" }
             li { "The fuller the colour, the more strongly the layer is held." }
         }
     }
@@ -59,8 +60,10 @@ fn row(layer: &LayerHistory, moments: &[Moment], actions: &[String], last_step: 
                     @let start = if index == 0 { 0 } else { moment.step };
                     (cell(layer, moment, start, end, actions))
                 }
-                @for change in moments.iter().filter_map(|moment| moment.switch.as_ref()) {
-                    line.switch x1=(change.step) x2=(change.step) y1="0" y2="1" {}
+                @for change in moments.iter().filter_map(|moment| moment.change.as_ref()) {
+                    @let class = if change.is_switch() { "switch" } else { "moved" };
+                    @let top = if change.is_switch() { "0" } else { "0.75" };
+                    line.(class) x1=(change.step) x2=(change.step) y1=(top) y2="1" {}
                 }
             }
         }
@@ -81,10 +84,10 @@ fn cell(layer: &LayerHistory, moment: &Moment, start: u64, end: u64, actions: &[
 /// A cell as a sentence, which is also what the page shows of it.
 fn in_words(layer: &LayerHistory, moment: &Moment, start: u64, end: u64) -> String {
     let strength = short(moment.strength);
-    let change = moment.switch.as_ref().map_or(String::new(), |change| {
-        let more = match moment.n_switches {
+    let change = moment.change.as_ref().map_or(String::new(), |change| {
+        let more = match moment.n_changes {
             1 => String::new(),
-            n => format!(" (the last of {n} changes)"),
+            n => format!(" (one of {n} changes)"),
         };
         format!(
             " At step {} from {} to {}{more}: {}.",

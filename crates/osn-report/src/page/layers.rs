@@ -32,17 +32,19 @@ pub(super) fn curves(run: &RunRecord) -> Markup {
 }
 
 fn charts(layer: &LayerHistory, n_points: usize, last_step: u64) -> Markup {
-    let chart = |title: &str, lines: Lines, dashed| {
-        let title = format!("{title} of {}", layer.path);
-        Chart { title, lines, dashed, last_step, level: None }.figure()
+    let chart = |title: &str, lines: Lines| {
+        let (title, dashed, wide) =
+            (format!("{title} of {}", layer.path), "target", "effective weight");
+        let (dashed, wide) = (Some(dashed), Some(wide));
+        Chart { title, lines, dashed, wide, last_step, level: None }.figure()
     };
     let rank = layer.stable_rank.lines(n_points);
     html! {
         div.layer-charts {
             h3 { (layer_name(layer)) }
             div.grid.wide {
-                (chart("σ", with_gaps(layer.sigmas.lines(n_points)), Some("target")))
-                @if !rank.steps.is_empty() { (chart("Stable rank", rank, None)) }
+                (chart("σ", with_gaps(layer.sigmas.lines(n_points))))
+                @if !rank.steps.is_empty() { (chart("Stable rank", rank)) }
             }
         }
     }

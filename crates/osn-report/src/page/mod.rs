@@ -66,6 +66,10 @@ fn one_run(run: &RunRecord) -> Markup {
                 (samples::section(run))
                 (score::table(run))
             }
+            p.note.drawn hidden {
+                "Drag over a chart to zoom all charts; double-click shows all steps again. In a chart the "
+                "arrow keys read values, + and − zoom, 0 shows all."
+            }
             (score::curves(run))
             (training(run))
             (decisions::map(run))
@@ -138,10 +142,6 @@ fn training(run: &RunRecord) -> Markup {
         @if !run.losses.is_empty() || n_signals > 0 {
             section {
                 h2 { "Training" }
-                p.note.drawn hidden {
-                    "Drag over a chart to zoom all charts, double-click to see all steps again. In a chart the "
-                    "arrow keys read values, + and − zoom, 0 shows all."
-                }
                 div.grid {
                     @if !run.losses.is_empty() { (curves_of(run, "Losses", run.losses.lines(MAX_POINTS))) }
                     @for index in 0..n_signals { (curves_of(run, &run.signals.names()[index], signals.only(index))) }

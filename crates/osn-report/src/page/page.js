@@ -5,6 +5,7 @@
 (() => {
   const CHART_HEIGHT = 200;
   const PRINT_WIDTH = 320;
+  const DRAWN_AT_ONCE = 40;
   const N_COLOURS = 8;
   const spoken = document.getElementById("spoken");
   const drawn = new Map(); // the plots by their figures
@@ -53,7 +54,8 @@
   function valueRange(plot, lowest, highest) {
     if (lowest == null) return [0, 1];
     const height = highest - lowest;
-    const air = height > 0 ? height * 0.06 : Math.max(Math.abs(highest), 1e-3) * 0.5;
+    // What differs by less than the digits that are shown is level: f32 has seven digits.
+    const air = height > 1e-5 * Math.abs(highest) ? height * 0.06 : Math.max(Math.abs(highest), 1e-3) * 0.5;
     const bottom = lowest >= 0 && lowest < 0.4 * highest ? 0 : lowest - air;
     return [bottom, highest + air];
   }
@@ -64,8 +66,8 @@
       label: line.label,
       stroke: line.isLevel ? colourOf("", "--soft") : colourOf("c" + (index % N_COLOURS), "--c"),
       dash: line.dashed ? [6, 4] : undefined,
-      width: line.dashed ? 1.5 : 2,
-      points: line.isLevel ? { show: false } : {},
+      width: line.wide ? 4 : line.dashed ? 1.5 : 2,
+      points: line.dashed || line.wide ? { show: false } : { fill: colourOf("", "--paper") },
       value: (plot, value) => short(value),
     }));
     return [step, ...lines];
@@ -81,8 +83,13 @@
     const labels = (format) => (plot, values) => values.map(format);
     return [
       { ...look, values: labels(shortStep), incrs: stepIncrements(), space: 70 },
-      { ...look, values: labels(short), size: 58 },
+      { ...look, values: labels(short), size: widthOf },
     ];
+  }
+
+  function widthOf(plot, labels) {
+    const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));
+    return Math.max(48, 7 * longest + 22);
   }
 
   // Steps are whole: no label between two of them.
@@ -262,7 +269,7 @@
 
   const figures = [...document.querySelectorAll("figure.chart")].filter((figure) => figure.querySelector(".plot"));
 
-  // A page of many layers has many charts: each is drawn when it comes near the screen.
+  // A page of many layers has many charts: each of the later ones is drawn when it comes near the screen.
   const nearby = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting) draw(entry.target);
   }, { rootMargin: "800px" });
@@ -283,6 +290,7 @@
     drawAgain();
   }
 
+  figures.slice(0, DRAWN_AT_ONCE).forEach(draw);
   for (const figure of figures) {
     nearby.observe(figure);
     sizes.observe(figure);

@@ -20,6 +20,7 @@ impl Score {
         let (label, less_is_better) = match name {
             "frechet" => ("Fréchet distance", Some(true)),
             "kid" => ("KID", Some(true)),
+            "kid_error" => ("KID, standard error", None),
             "precision" => ("Precision", Some(false)),
             "recall" => ("Recall", Some(false)),
             "density" => ("Density", Some(false)),
