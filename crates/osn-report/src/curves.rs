@@ -36,7 +36,7 @@ enum Seen {
 
 /// Curves as they are drawn: for each step one value of each line.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Lines {
+pub(crate) struct Drawing {
     /// The steps, rising.
     pub(crate) steps: Vec<u64>,
     /// The lines, in the order of their names.
@@ -86,7 +86,7 @@ impl Curves {
     }
 
     /// The curves with at most `max_points` points each.
-    pub(crate) fn lines(&self, max_points: usize) -> Lines {
+    pub(crate) fn drawing(&self, max_points: usize) -> Drawing {
         let thinned = self.spans.clone().thinned_to(max_points / 2);
         let spans = thinned.items();
         let line = |(index, name): (usize, &String)| Line {
@@ -94,7 +94,7 @@ impl Curves {
             values: spans.iter().flat_map(|span| span.values(index)).collect(),
             n_not_finite: self.n_not_finite[index],
         };
-        Lines {
+        Drawing {
             steps: spans.iter().flat_map(Span::steps).collect(),
             lines: self.names.iter().enumerate().map(line).collect(),
             n_joined: thinned.n_joined(),
@@ -111,7 +111,7 @@ impl Curves {
     }
 }
 
-impl Lines {
+impl Drawing {
     /// One line on its own, at the steps where it was logged.
     pub(crate) fn only(&self, index: usize) -> Self {
         let line = &self.lines[index];
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     fn line(curves: &Curves, index: usize) -> (Vec<u64>, Vec<Option<f64>>) {
-        let only = curves.lines(1500).only(index);
+        let only = curves.drawing(1500).only(index);
         (only.steps, only.lines[0].values.clone())
     }
 
@@ -205,7 +205,7 @@ mod tests {
         // Where a name was not logged there is no point, and no gap either.
         assert_eq!(line(&curves, 1), (vec![10], vec![Some(5.0)]));
         assert_eq!(line(&curves, 2), (vec![30], vec![Some(7.0)]));
-        assert_eq!(curves.lines(1500).lines[0].n_not_finite, 1);
+        assert_eq!(curves.drawing(1500).lines[0].n_not_finite, 1);
     }
 
     #[test]
@@ -228,14 +228,14 @@ mod tests {
             let index = values.iter().position(|value| *value == Some(spike)).unwrap();
             assert!(steps[index].abs_diff(at) < 1_000_000 / 375, "{}", steps[index]);
         }
-        assert_eq!(curves.lines(1500).lines[0].n_not_finite, 1);
+        assert_eq!(curves.drawing(1500).lines[0].n_not_finite, 1);
     }
 
     #[test]
     fn a_span_without_a_finite_value_is_a_gap() {
         let mut curves = Curves::default();
         (1..=8).for_each(|step| curves.push(step, [("a", if step < 5 { 1.0 } else { f64::NAN })]));
-        let only = curves.lines(4).only(0);
+        let only = curves.drawing(4).only(0);
         assert_eq!(only.steps, [1, 4, 5, 8]);
         let finite = only.lines[0].values.iter().map(|value| value.unwrap().is_finite());
         assert_eq!(finite.collect::<Vec<_>>(), [true, true, false, false]);
@@ -247,7 +247,7 @@ mod tests {
         for (step, value) in [(1, 5.0), (2, 9.0), (3, 2.0), (4, 4.0)] {
             curves.push(step, [("a", value)]);
         }
-        let only = curves.lines(2).only(0);
+        let only = curves.drawing(2).only(0);
         assert_eq!(
             (only.steps, &only.lines[0].values[..]),
             (vec![1, 4], &[Some(9.0), Some(2.0)][..])

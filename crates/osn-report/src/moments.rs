@@ -60,7 +60,9 @@ impl Moments {
     /// Hands changes after the last moment to that moment: nothing comes after it.
     pub(crate) fn finish(&mut self) {
         if let Some(last) = self.moments.last_mut() {
-            std::mem::take(&mut self.waiting).into_iter().for_each(|change| last.take(change));
+            for change in std::mem::take(&mut self.waiting) {
+                last.take(change);
+            }
         }
     }
 
@@ -139,8 +141,7 @@ mod tests {
     use super::*;
 
     fn change(step: u64) -> Decision {
-        let [network, path, from, to, reason] =
-            ["d", "a", "off", "cap", "why"].map(|text| text.to_owned());
+        let [network, path, from, to, reason] = ["d", "a", "off", "cap", "why"].map(str::to_owned);
         Decision { step, network, path, from, to, reason }
     }
 

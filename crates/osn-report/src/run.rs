@@ -373,7 +373,7 @@ fn add_row(curves: &mut Curves, step: u64, numbers: &Numbers) {
 
 /// The place of a score among the others: the known ones first, as people quote them.
 fn score_rank(name: &str) -> (usize, String) {
-    const KNOWN: [&str; 22] = [
+    const KNOWN: [&str; 25] = [
         "frechet",
         "kid",
         "kid_error",
@@ -381,6 +381,9 @@ fn score_rank(name: &str) -> (usize, String) {
         "recall",
         "density",
         "coverage",
+        "intra_frechet",
+        "label_accuracy",
+        "l1",
         "return",
         "recent_return",
         "worst_return",
@@ -452,11 +455,11 @@ mod tests {
 {"event":"eval","st"#;
         let run = RunRecord::read(RUN, record, Vec::new()).unwrap();
         assert_eq!(run.title(), "gan · always · seed 3");
-        let losses = run.losses.lines(100);
+        let losses = run.losses.drawing(100);
         assert_eq!(losses.steps, [1, 2]);
         assert_eq!(losses.lines[0].values[0], Some(0.5));
         assert!(losses.lines[0].values[1].unwrap().is_nan());
-        let steps = |layer: &LayerHistory| layer.sigmas.lines(100).steps.len();
+        let steps = |layer: &LayerHistory| layer.sigmas.drawing(100).steps.len();
         let paths: Vec<_> = run.layers.iter().map(|l| (l.path.as_str(), steps(l))).collect();
         assert_eq!(paths, [("a", 2), ("b", 1)]);
         assert_eq!(run.layers[0].last.as_ref().unwrap().reason, "z");

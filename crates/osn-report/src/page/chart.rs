@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::embed;
-use crate::curves::{Line, Lines};
+use crate::curves::{Drawing, Line};
 use crate::number::short;
 
 /// Points of a curve.
@@ -18,7 +18,7 @@ pub(super) struct Chart {
     /// What it shows.
     pub(super) title: String,
     /// Its curves.
-    pub(super) lines: Lines,
+    pub(super) drawing: Drawing,
     /// A level to compare with: its name and where it is.
     pub(super) level: Option<(&'static str, f64)>,
     /// The line that is dashed, by name.
@@ -32,7 +32,7 @@ pub(super) struct Chart {
 impl Chart {
     /// A figure that the page's script draws into; nothing where there is nothing to draw.
     pub(super) fn figure(&self) -> Markup {
-        let has_values = self.lines.lines.iter().any(|line| finite(line).next().is_some());
+        let has_values = self.drawing.lines.iter().any(|line| finite(line).next().is_some());
         html! {
             figure.chart {
                 figcaption { (self.title) }
@@ -61,21 +61,21 @@ impl Chart {
             "title": self.title,
             "summary": self.summary(),
             "last_step": self.last_step,
-            "steps": self.lines.steps,
-            "lines": self.lines.lines.iter().map(line).collect::<Vec<_>>(),
+            "steps": self.drawing.steps,
+            "lines": self.drawing.lines.iter().map(line).collect::<Vec<_>>(),
             "level": self.level.map(|(name, value)| json!({"label": name, "value": rounded(value)})),
         })
     }
 
     /// The chart in words, for who does not see it.
     fn summary(&self) -> String {
-        let lines = self.lines.lines.iter().filter_map(|line| self.line_in_words(line));
+        let lines = self.drawing.lines.iter().filter_map(|line| self.line_in_words(line));
         let level = self.level.map(|(name, value)| format!("{name}: {}.", short(value)));
         lines.chain(level).collect::<Vec<_>>().join(" ")
     }
 
     fn line_in_words(&self, line: &Line) -> Option<String> {
-        let steps = &self.lines.steps;
+        let steps = &self.drawing.steps;
         let first = finite(line).next()?;
         let last = finite(line).next_back()?;
         let lowest = finite(line).map(|point| point.1).fold(f64::INFINITY, f64::min);
@@ -89,9 +89,9 @@ impl Chart {
 
     /// What the curves leave out.
     fn notes(&self) -> Markup {
-        let n_joined = self.lines.n_joined;
+        let n_joined = self.drawing.n_joined;
         html! {
-            @for line in self.lines.lines.iter().filter(|line| line.n_not_finite > 0) {
+            @for line in self.drawing.lines.iter().filter(|line| line.n_not_finite > 0) {
                 p.note { (line.name) ": " (line.n_not_finite) " logged values were not finite." }
             }
             @if n_joined > 1 {
@@ -101,7 +101,7 @@ impl Chart {
     }
 
     fn table(&self) -> Markup {
-        let lines = &self.lines.lines;
+        let lines = &self.drawing.lines;
         html! {
             details.values {
                 summary { "Some values" span.unseen { " of " (self.title) } }
@@ -111,8 +111,8 @@ impl Chart {
                             th.n scope="col" { "Step" }
                             @for line in lines { th.n scope="col" { (line.name) } }
                         } }
-                        tbody { @for index in spread(self.lines.steps.len(), TABLE_ROWS) { tr {
-                            th.n scope="row" { (self.lines.steps[index]) }
+                        tbody { @for index in spread(self.drawing.steps.len(), TABLE_ROWS) { tr {
+                            th.n scope="row" { (self.drawing.steps[index]) }
                             @for line in lines { td.n { (short(line.values[index].unwrap_or(f64::NAN))) } }
                         } } }
                     }
@@ -155,8 +155,8 @@ mod tests {
     fn chart(values: &[Option<f64>]) -> Chart {
         let line = Line { name: "a".into(), values: values.to_vec(), n_not_finite: 0 };
         let steps = (1..=values.len() as u64).collect();
-        let lines = Lines { steps, lines: vec![line], n_joined: 1 };
-        Chart { title: "title".into(), lines, last_step: 9, ..Chart::default() }
+        let drawing = Drawing { steps, lines: vec![line], n_joined: 1 };
+        Chart { title: "title".into(), drawing, last_step: 9, ..Chart::default() }
     }
 
     #[test]

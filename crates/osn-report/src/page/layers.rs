@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::chart::{Chart, MAX_POINTS};
 use super::decisions::layer_name;
-use crate::curves::Lines;
+use crate::curves::Drawing;
 use crate::number::short;
 use crate::run::{LayerHistory, LayerPoint, RunRecord};
 
@@ -32,18 +32,18 @@ pub(super) fn curves(run: &RunRecord) -> Markup {
 }
 
 fn charts(layer: &LayerHistory, n_points: usize, last_step: u64) -> Markup {
-    let chart = |title: &str, lines: Lines| {
+    let chart = |title: &str, drawing: Drawing| {
         let (title, dashed, wide) =
             (format!("{title} of {}", layer.path), "target", "effective weight");
         let (dashed, wide) = (Some(dashed), Some(wide));
-        Chart { title, lines, dashed, wide, last_step, level: None }.figure()
+        Chart { title, drawing, dashed, wide, last_step, level: None }.figure()
     };
-    let rank = layer.stable_rank.lines(n_points);
+    let rank = layer.stable_rank.drawing(n_points);
     html! {
         div.layer-charts {
             h3 { (layer_name(layer)) }
             div.grid.wide {
-                (chart("σ", with_gaps(layer.sigmas.lines(n_points))))
+                (chart("σ", with_gaps(layer.sigmas.drawing(n_points))))
                 @if !rank.steps.is_empty() { (chart("Stable rank", rank)) }
             }
         }
@@ -51,11 +51,11 @@ fn charts(layer: &LayerHistory, n_points: usize, last_step: u64) -> Markup {
 }
 
 /// Where a layer was left alone there was no target: a gap, and not a line across.
-fn with_gaps(mut lines: Lines) -> Lines {
-    for value in lines.lines.iter_mut().flat_map(|line| &mut line.values) {
+fn with_gaps(mut drawing: Drawing) -> Drawing {
+    for value in drawing.lines.iter_mut().flat_map(|line| &mut line.values) {
         value.get_or_insert(f64::NAN);
     }
-    lines
+    drawing
 }
 
 /// How each layer ended.

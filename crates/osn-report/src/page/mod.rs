@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
 use self::chart::{Chart, MAX_POINTS};
-use crate::curves::Lines;
+use crate::curves::Drawing;
 use crate::number::duration;
 use crate::run::RunRecord;
 
@@ -136,14 +136,14 @@ fn plain(value: &Value) -> String {
 
 /// The losses in one chart, and each signal in one of its own: they have no unit in common.
 fn training(run: &RunRecord) -> Markup {
-    let signals = run.signals.lines(MAX_POINTS);
+    let signals = run.signals.drawing(MAX_POINTS);
     let n_signals = run.signals.names().len();
     html! {
         @if !run.losses.is_empty() || n_signals > 0 {
             section {
                 h2 { "Training" }
                 div.grid {
-                    @if !run.losses.is_empty() { (curves_of(run, "Losses", run.losses.lines(MAX_POINTS))) }
+                    @if !run.losses.is_empty() { (curves_of(run, "Losses", run.losses.drawing(MAX_POINTS))) }
                     @for index in 0..n_signals { (curves_of(run, &run.signals.names()[index], signals.only(index))) }
                 }
             }
@@ -151,8 +151,9 @@ fn training(run: &RunRecord) -> Markup {
     }
 }
 
-fn curves_of(run: &RunRecord, title: &str, lines: Lines) -> Markup {
-    Chart { title: title.to_owned(), lines, last_step: run.last_step, ..Chart::default() }.figure()
+fn curves_of(run: &RunRecord, title: &str, drawing: Drawing) -> Markup {
+    Chart { title: title.to_owned(), drawing, last_step: run.last_step, ..Chart::default() }
+        .figure()
 }
 
 /// How many colours the style has, as classes `c0` and so on.
@@ -256,6 +257,36 @@ mod tests {
         let row = page.split("Fréchet distance ↓</th>").nth(1).unwrap();
         let row = row.split("</tr>").next().unwrap();
         assert!(row.contains("41.50") && row.contains("1.250"), "{row}");
+    }
+
+    #[test]
+    fn scores_of_classes_share_a_chart() {
+        let eval = |step| {
+            format!(r#"{{"event":"eval","step":{step},"metrics":{{"a":1.0,"a/0":2.0,"a/1":3.0}}}}"#)
+        };
+        let record = format!("{}\n{}", eval(1), eval(2));
+        let page = page(&[RunRecord::read("{}", &record, Vec::new()).unwrap()]);
+        let titles: Vec<_> =
+            page.split("<figcaption>").skip(1).map(|rest| rest.split('<').next()).collect();
+        assert_eq!(titles, [Some("a"), Some("a, by class")]);
+    }
+
+    #[test]
+    fn measures_of_generalisation_come_with_what_they_do_not_say() {
+        let record =
+            r#"{"event":"eval","step":5,"metrics":{"accuracy":0.8,"gap":0.2,"ln_pac_bayes":7.5}}"#;
+        let page = page(&[RunRecord::read("{}", record, Vec::new()).unwrap()]);
+        let measures = page.split("<h2>Generalisation</h2>").nth(1).unwrap();
+        assert!(measures.contains("Generalisation gap") && !measures.contains("Test accuracy"));
+        assert!(measures.contains("above 0 it is vacuous"));
+    }
+
+    #[test]
+    fn sections_without_data_are_left_out() {
+        let record = r#"{"event":"step","step":5,"losses":{"q_network":0.8}}"#;
+        let page = page(&[RunRecord::read("{}", record, Vec::new()).unwrap()]);
+        let headings = page.matches("<h2>").count();
+        assert_eq!((headings, page.matches("<h2>Training</h2>").count()), (1, 1));
     }
 
     #[test]

@@ -45,7 +45,7 @@
     }
     if (chart.level) {
       const { label, value } = chart.level;
-      chart.lines.push({ label, dashed: true, isLevel: true, values: chart.steps.map(() => value) });
+      chart.lines.push({ label, dashed: true, values: chart.steps.map(() => value) });
     }
     return chart;
   }
@@ -64,7 +64,7 @@
     const step = { label: "step", value: (plot, value) => (value == null ? "–" : String(value)) };
     const lines = chart.lines.map((line, index) => ({
       label: line.label,
-      stroke: line.isLevel ? colourOf("", "--soft") : colourOf("c" + (index % N_COLOURS), "--c"),
+      stroke: line.dashed ? colourOf("", "--ink") : colourOf("c" + (index % N_COLOURS), "--c"),
       dash: line.dashed ? [6, 4] : undefined,
       width: line.wide ? 4 : line.dashed ? 1.5 : 2,
       points: line.dashed || line.wide ? { show: false } : { fill: colourOf("", "--paper") },
@@ -111,7 +111,9 @@
       series: seriesOf(chart),
       axes: axes(),
       cursor: {
+        points: { size: 9, fill: (plot, index) => plot.series[index].stroke(plot, index) },
         drag: { x: true, y: false, setScale: false },
+        y: false,
         sync: {
           key: "steps",
           scales: ["x", null],
@@ -203,7 +205,7 @@
   function goTo(event, at, [first, last]) {
     const pace = event.shiftKey ? 10 : 1;
     const targets = { ArrowLeft: (at ?? last + 1) - pace, ArrowRight: (at ?? first - 1) + pace, Home: first, End: last };
-    if (!(event.key in targets)) return null;
+    if (!(event.key in targets) || first == null) return null;
     return Math.min(Math.max(targets[event.key], first), last);
   }
 
@@ -286,8 +288,8 @@
   function print(starts) {
     isPrinting = starts;
     document.documentElement.classList.toggle("printing", starts);
-    if (starts) figures.forEach(draw);
     drawAgain();
+    if (starts) figures.forEach(draw);
   }
 
   figures.slice(0, DRAWN_AT_ONCE).forEach(draw);

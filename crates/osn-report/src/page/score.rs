@@ -1,5 +1,7 @@
 //! Scores: what they are called, which way is better, and what they do not say.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::chart::{Chart, MAX_POINTS};
@@ -25,6 +27,9 @@ impl Score {
             "recall" => ("Recall", Some(false)),
             "density" => ("Density", Some(false)),
             "coverage" => ("Coverage", Some(false)),
+            "intra_frechet" => ("Fréchet distance within classes", Some(true)),
+            "label_accuracy" => ("Label accuracy", Some(false)),
+            "l1" => ("Mean absolute difference", Some(true)),
             "return" => ("Return", Some(false)),
             "recent_return" => ("Return while learning", Some(false)),
             "worst_return" => ("Worst return", Some(false)),
@@ -87,31 +92,41 @@ fn caveat(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The scores that the run is about, with their last values.
+/// The scores that the run is about, with their last values; those of single classes are folded.
 pub(super) fn table(run: &RunRecord) -> Markup {
     // A return has no floor, and nothing is drawn that could be compared with real data.
     let has_floor = !run.floor.is_empty();
-    let scores: Vec<_> = run.scores.iter().filter(|series| !is_measure(series)).collect();
+    let scores = headline_scores(run);
+    let parts: Vec<_> = run.scores.iter().filter(|series| is_part(series)).collect();
     html! {
         @if !scores.is_empty() {
             section.scores {
                 h2 { "Scores" }
-                div.scroll { table {
-                    thead { tr {
-                        th scope="col" { "Score" }
-                        th.n scope="col" { "Final" }
-                        th.n scope="col" { "Mean over the run" }
-                        @if has_floor { th.n scope="col" { "Real against real" } }
-                    } }
-                    tbody { @for series in scores { (row(run, series)) } }
-                } }
+                (rows(run, &scores))
                 @if has_floor { p.note {
                     "The last column is what real images score against other real images: the mark to "
                     "compare with. Distances are taken in the features of this project's own small "
                     "network and do not compare with anyone else's."
                 } }
+                @if !parts.is_empty() {
+                    details.values { summary { "By class" } (rows(run, &parts)) }
+                }
             }
         }
+    }
+}
+
+fn rows(run: &RunRecord, scores: &[&Series]) -> Markup {
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th scope="col" { "Score" }
+                th.n scope="col" { "Final" }
+                th.n scope="col" { "Mean over the run" }
+                @if !run.floor.is_empty() { th.n scope="col" { "Real against real" } }
+            } }
+            tbody { @for series in scores { (row(run, series)) } }
+        } }
     }
 }
 
@@ -130,12 +145,15 @@ fn row(run: &RunRecord, series: &Series) -> Markup {
 
 /// The scores over the steps.
 pub(super) fn curves(run: &RunRecord) -> Markup {
-    let scores: Vec<_> = run.scores.iter().filter(|series| !is_measure(series)).collect();
+    let scores = headline_scores(run);
     html! {
         @if has_curve(&scores) {
             section {
                 h2 { "Scores over the steps" }
-                div.grid { @for series in &scores { (chart(run, series)) } }
+                div.grid {
+                    @for series in &scores { (chart(run, series)) }
+                    @for (whole, parts) in by_whole(run) { (chart_of_parts(run, whole, &parts)) }
+                }
             }
         }
     }
@@ -175,6 +193,26 @@ fn measure_row(series: &Series) -> Markup {
     }
 }
 
+fn headline_scores(run: &RunRecord) -> Vec<&Series> {
+    run.scores.iter().filter(|series| !is_measure(series) && !is_part(series)).collect()
+}
+
+/// Whether it is the score of one class: `intra_frechet/3`.
+fn is_part(series: &Series) -> bool {
+    series.name.contains('/')
+}
+
+/// The scores of single classes under the name of what they are parts of.
+fn by_whole(run: &RunRecord) -> BTreeMap<&str, Vec<(&str, &Series)>> {
+    let mut wholes: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for series in &run.scores {
+        if let Some((whole, part)) = series.name.split_once('/') {
+            wholes.entry(whole).or_default().push((part, series));
+        }
+    }
+    wholes
+}
+
 fn is_measure(series: &Series) -> bool {
     caveat(&series.name).is_some()
 }
@@ -184,11 +222,28 @@ fn has_curve(scores: &[&Series]) -> bool {
     scores.iter().any(|series| series.points.len() > 1)
 }
 
+fn chart_of_parts(run: &RunRecord, whole: &str, parts: &[(&str, &Series)]) -> Markup {
+    let title = format!("{}, by class", Score::of(whole).label);
+    let mut rows: BTreeMap<u64, Vec<(&str, f64)>> = BTreeMap::new();
+    for (part, series) in parts {
+        series
+            .points
+            .iter()
+            .for_each(|(step, value)| rows.entry(*step).or_default().push((part, *value)));
+    }
+    let mut curves = Curves::default();
+    for (step, row) in rows {
+        curves.push(step, row);
+    }
+    let drawing = curves.drawing(MAX_POINTS);
+    Chart { title, drawing, last_step: run.last_step, ..Chart::default() }.figure()
+}
+
 fn chart(run: &RunRecord, series: &Series) -> Markup {
     let title = Score::of(&series.name).label;
     let mut curves = Curves::default();
     series.points.iter().for_each(|(step, value)| curves.push(*step, [(&title[..], *value)]));
     let level = run.floor.get(&series.name).map(|floor| ("real against real", *floor));
-    let lines = curves.lines(MAX_POINTS);
-    Chart { title, lines, level, last_step: run.last_step, ..Chart::default() }.figure()
+    let drawing = curves.drawing(MAX_POINTS);
+    Chart { title, drawing, level, last_step: run.last_step, ..Chart::default() }.figure()
 }
