@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::{n_colours, swatch};
+use super::{N_COLOURS, swatch};
 use crate::moments::Moment;
 use crate::number::short;
-use crate::run::{LayerHistory, RunRecord};
+use crate::run::{Decision, LayerHistory, RunRecord};
 
 /// Cells of one layer's row.
 const MAX_CELLS: usize = 120;
@@ -22,7 +22,7 @@ pub(super) fn map(run: &RunRecord) -> Markup {
         @if !layers.is_empty() {
             section.decisions {
                 h2 { "Decision map" }
-                (legend(&actions))
+                (legend(&actions, &rows))
                 div.map role="grid" aria-readonly="true" aria-label="Decision map: a row for each layer, steps from left to right" {
                     @for (layer, moments) in layers.iter().zip(&rows) {
                         (row(layer, moments, &actions, run.last_step))
@@ -37,13 +37,14 @@ pub(super) fn map(run: &RunRecord) -> Markup {
     }
 }
 
-fn legend(actions: &[String]) -> Markup {
+fn legend(actions: &[String], rows: &[Vec<Moment>]) -> Markup {
+    let changes = || rows.iter().flatten().filter_map(|moment| moment.change.as_ref());
     html! {
         ul.legend {
             @for (index, name) in actions.iter().enumerate() { li { (swatch(index)) (name) } }
             li { i.off {} "off" }
-            li { i.switch {} "another action" }
-            li { i.moved {} "the same with other numbers" }
+            @if changes().any(Decision::is_switch) { li { i.switch {} "another action" } }
+            @if !changes().all(Decision::is_switch) { li { i.moved {} "the same with other numbers" } }
             li { "The fuller the colour, the more strongly the layer is held." }
         }
     }
@@ -73,7 +74,7 @@ fn row(layer: &LayerHistory, moments: &[Moment], actions: &[String], last_step: 
 fn cell(layer: &LayerHistory, moment: &Moment, start: u64, end: u64, actions: &[String]) -> Markup {
     let colour =
         moment.held_by.as_ref().and_then(|held_by| actions.iter().position(|a| a == held_by));
-    let class = format!("c{}", colour.unwrap_or(0) % n_colours());
+    let class = format!("c{}", colour.unwrap_or(0) % N_COLOURS);
     let strength = if moment.strength.is_finite() { moment.strength.clamp(0.0, 1.0) } else { 0.0 };
     html! {
         rect.(class) role="gridcell" tabindex="-1" x=(start) y="0" height="1" width=(end.saturating_sub(start))

@@ -15,6 +15,9 @@ use crate::curves::Drawing;
 use crate::number::duration;
 use crate::run::RunRecord;
 
+/// How many colours the style has, as classes `c0` and so on.
+const N_COLOURS: usize = 10;
+
 /// One self-contained HTML page about the runs, one after the other.
 pub fn page(runs: &[RunRecord]) -> String {
     let title = match runs {
@@ -156,13 +159,8 @@ fn curves_of(run: &RunRecord, title: &str, drawing: Drawing) -> Markup {
         .figure()
 }
 
-/// How many colours the style has, as classes `c0` and so on.
-const fn n_colours() -> usize {
-    8
-}
-
 fn swatch(colour: usize) -> Markup {
-    html! { i.(format!("c{}", colour % n_colours())) {} }
+    html! { i.(format!("c{}", colour % N_COLOURS)) {} }
 }
 
 fn config(run: &RunRecord) -> Markup {

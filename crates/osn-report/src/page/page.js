@@ -6,7 +6,7 @@
   const CHART_HEIGHT = 200;
   const PRINT_WIDTH = 320;
   const DRAWN_AT_ONCE = 40;
-  const N_COLOURS = 8;
+  const N_COLOURS = 10;
   const spoken = document.getElementById("spoken");
   const drawn = new Map(); // the plots by their figures
   let zoomed = null; // the steps that all charts show, {min, max}, or null for all
