@@ -85,6 +85,8 @@ pub struct Description {
     pub status: String,
     /// Why it failed.
     pub error: Option<String>,
+    /// The rules, with the layers that each is for.
+    pub rules: Value,
     /// The whole config.
     pub config: Value,
     /// Versions by name.
@@ -468,6 +470,18 @@ mod tests {
         assert_eq!(run.floor["frechet"], 1.0);
         assert!(run.is_cut);
         assert_eq!(run.last_step, 2);
+    }
+
+    #[test]
+    fn other_numbers_are_no_switch() {
+        let decision = |from: &str, to: &str| {
+            let [from, to] = [from, to].map(str::to_owned);
+            let [network, path, reason] = [const { String::new() }; 3];
+            Decision { step: 1, network, path, from, to, reason }
+        };
+        assert!(decision("off", "hard cap at 1").is_switch());
+        assert!(decision("hard cap at 1", "soft cap at 1").is_switch());
+        assert!(!decision("normalize to 0.9259", "normalize to 1e-3").is_switch());
     }
 
     #[test]

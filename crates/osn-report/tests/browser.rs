@@ -74,6 +74,7 @@ fn the_decision_map_tells_reasons_on_hover_and_focus() {
 fn the_slider_changes_the_picture() {
     let Some(found) = &*PLAIN else { return };
     assert_eq!(found["pictures_before"], json!(["Samples after step 40"]));
+    assert!(found["slider_width"].as_i64() > Some(0), "{found:#}");
     assert_eq!(found["pictures_after"], json!(["Samples after step 20"]));
     assert_eq!(found["slider_says"], json!(["Samples after step 20", "20"]));
 }

@@ -77,6 +77,7 @@ addEventListener("load", async () => {
   function slide(slider) {
     const shown = () => all(".samples img").filter((image) => image.offsetWidth > 0).map((image) => image.alt);
     found.pictures_before = shown();
+    found.slider_width = slider.offsetWidth;
     slider.value = "0";
     slider.dispatchEvent(new Event("input", { bubbles: true }));
     found.pictures_after = shown();

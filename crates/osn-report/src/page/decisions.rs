@@ -29,7 +29,7 @@ pub(super) fn map(run: &RunRecord) -> Markup {
                     }
                     div.steps aria-hidden="true" { span { "step 0" } span { (run.last_step) } }
                 }
-                p.readout aria-live="polite" {
+                p.readout {
                     "Point at a cell, or go to the map with Tab and through it with the arrow keys, for its reason."
                 }
             }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use self::chart::{Chart, MAX_POINTS};
 use crate::curves::Drawing;
 use crate::number::duration;
-use crate::run::RunRecord;
+use crate::run::{Description, RunRecord};
 
 /// How many colours the style has, as classes `c0` and so on.
 const N_COLOURS: usize = 10;
@@ -163,13 +163,15 @@ fn swatch(colour: usize) -> Markup {
     html! { i.(format!("c{}", colour % N_COLOURS)) {} }
 }
 
+/// The rules and the config as the run's files have them.
 fn config(run: &RunRecord) -> Markup {
-    let config = &run.description.config;
+    let Description { rules, config, .. } = &run.description;
+    let parts = [("The rules", rules), ("The whole config", config)];
     html! {
-        @if !config.is_null() {
+        @for (title, value) in parts.into_iter().filter(|(_, value)| !value.is_null()) {
             details {
-                summary { "The whole config" }
-                pre { (format!("{config:#}")) }
+                summary { (title) }
+                pre { (format!("{value:#}")) }
             }
         }
     }
@@ -186,7 +188,7 @@ mod tests {
         let name = serde_json::to_string(HOSTILE).unwrap();
         let run_json = format!(
             r#"{{"recipe":{name},"preset":{name},"decide":{name},"seed":1,"data":{name},"device":{name},
-                "status":{name},"error":{name},"config":{{{name}:{name}}},"versions":{{{name}:{name}}},
+                "status":{name},"error":{name},"rules":[{name}],"config":{{{name}:{name}}},"versions":{{{name}:{name}}},
                 "machine":{name},"totals":{{"steps":2,"wall_secs":1.0}}}}"#
         );
         let layer = |step| {

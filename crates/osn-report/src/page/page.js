@@ -259,6 +259,7 @@
   function slide(section) {
     const pictures = [...section.querySelectorAll("img")];
     const slider = section.querySelector("input");
+    section.querySelector(".slider").hidden = pictures.length < 2;
     slider.addEventListener("input", () => {
       pictures.forEach((picture, index) => { picture.hidden = index !== Number(slider.value); });
       const shown = pictures[Number(slider.value)];

@@ -24,10 +24,10 @@ pub(super) fn section(run: &RunRecord) -> Markup {
                             data-step=(sample.step) hidden[sample.step != last.step];
                     }
                 }
-                label.slider hidden[shown.len() < 2] {
+                label.slider hidden {
                     output { (after(last.step)) }
                     input type="range" min="0" max=(shown.len() - 1) value=(shown.len() - 1)
-                        step="1" aria-label="Samples after step" aria-valuetext=(last.step);
+                        step="1" autocomplete="off" aria-label="Samples after step" aria-valuetext=(last.step);
                 }
                 @if n_left_out > 0 { p.note { "And " (n_left_out) " more pictures in samples/." } }
             }
