@@ -40,7 +40,6 @@ impl<T: Join> Thinned<T> {
                 self.n_in_last = 1;
             }
         }
-        // A halved list may have room in its last item, which then is not full.
     }
 
     /// The same with at most `max_items` items.
@@ -51,6 +50,7 @@ impl<T: Join> Thinned<T> {
         self
     }
 
+    /// Called by `push` when every item is full, and by `thinned_to` after the last push.
     fn halve(&mut self) {
         let mut later = std::mem::take(&mut self.items).into_iter();
         while let Some(mut item) = later.next() {
