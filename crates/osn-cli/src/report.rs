@@ -1,6 +1,7 @@
 //! `osn report`: runs as one page.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -38,8 +39,10 @@ fn output(args: &ReportArgs) -> Result<PathBuf, Failure> {
 pub(crate) fn read(path: &Path) -> Result<RunRecord, Failure> {
     let folder = RunFolder::open(path).map_err(Failure::bad_input)?;
     let description = read_text(&folder.description_path())?;
-    let record = read_text(&folder.record_path())?;
-    RunRecord::read(&description, &record, samples(&folder)?)
+    let record = folder.record_path();
+    // A record may be larger than memory: it is read line by line.
+    let record = File::open(&record).map_err(|error| cannot_read(&record, &error))?;
+    RunRecord::read_lines(&description, BufReader::new(record), samples(&folder)?)
         .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))
 }
 
@@ -48,14 +51,16 @@ fn samples(folder: &RunFolder) -> Result<Vec<Sample>, Failure> {
     pictures.into_iter().map(|(step, path)| Ok(Sample { step, png: read_bytes(&path)? })).collect()
 }
 
-/// A killed run may have cut the record inside a character.
 fn read_text(path: &Path) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&read_bytes(path)?).into_owned())
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path)
-        .map_err(|error| Failure::bad_input(format!("cannot read {}: {error}", path.display())))
+    fs::read(path).map_err(|error| cannot_read(path, &error))
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> Failure {
+    Failure::bad_input(format!("cannot read {}: {error}", path.display()))
 }
 
 fn write(path: &Path, runs: &[RunRecord]) -> Result<(), Failure> {

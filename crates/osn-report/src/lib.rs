@@ -1,15 +1,18 @@
 //! Turns run records into one self-contained page: a pure function.
 //!
 //! A run's files are the whole input: [`RunRecord::read`] takes the text of `run.json` and
-//! `record.jsonl` and the sample pictures, [`page`] gives back HTML that needs nothing else, no
-//! network, no script, no font. Whatever a file says is shown as text and never as markup.
+//! `record.jsonl` and the sample pictures, [`page`] gives back HTML that carries its scripts, style and
+//! pictures and fetches nothing. Whatever a file says is shown as text and never as markup.
 
-mod chart;
+mod curves;
+mod moments;
 mod number;
 mod page;
 mod run;
 pub mod study;
+mod thin;
 
+pub use curves::Curves;
 pub use number::{duration, short};
 pub use page::page;
 pub use run::{

@@ -1,9 +1,16 @@
 //! A run as its files tell it, regrouped for showing.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufRead};
 
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::curves::Curves;
+use crate::moments::{Moment, Moments};
+
+/// Decisions that are held; of the others only the number is.
+const MAX_DECISIONS: usize = 200;
 
 /// Why a run's files cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +22,12 @@ pub enum ReadError {
         /// What the parser said.
         source: serde_json::Error,
     },
+    /// The record could not be read to its end.
+    #[error("record.jsonl cannot be read: {source}")]
+    Io {
+        /// What the system said.
+        source: io::Error,
+    },
     /// A line of the record that is not its last is damaged.
     #[error("line {line} of record.jsonl is no event: {source}")]
     Line {
@@ -25,23 +38,25 @@ pub enum ReadError {
     },
 }
 
-/// One run.
+/// One run, in as much memory as its page needs however long its record is.
 #[derive(Clone, Debug, Default)]
 pub struct RunRecord {
     /// What `run.json` says of the run before its totals.
     pub description: Description,
     /// The losses over the steps, by name.
-    pub losses: Vec<Series>,
+    pub losses: Curves,
     /// The signals that rules look at over the steps, by name.
-    pub signals: Vec<Series>,
+    pub signals: Curves,
     /// The scores over the steps, by name.
     pub scores: Vec<Series>,
     /// The last scores of real data against real data, by name.
     pub floor: BTreeMap<String, f64>,
     /// The layers in the order of the record.
     pub layers: Vec<LayerHistory>,
-    /// The decisions in the order of the record.
+    /// The first decisions in the order of the record.
     pub decisions: Vec<Decision>,
+    /// How many decisions the record has.
+    pub n_decisions: u64,
     /// The last step that the record knows.
     pub last_step: u64,
     /// Whether the record's last line was cut short.
@@ -70,6 +85,8 @@ pub struct Description {
     pub status: String,
     /// Why it failed.
     pub error: Option<String>,
+    /// The rules, with the layers that each is for.
+    pub rules: Value,
     /// The whole config.
     pub config: Value,
     /// Versions by name.
@@ -100,25 +117,34 @@ pub struct Series {
 }
 
 /// One layer over the steps.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LayerHistory {
     /// The network that holds it.
     pub network: String,
     /// The weight's path.
     pub path: String,
-    /// What was measured and done, in order.
-    pub points: Vec<LayerPoint>,
-    /// The last reason.
-    pub reason: String,
+    /// σ of the stored and of the effective weight, and the target.
+    pub sigmas: Curves,
+    /// The stable rank, where it was logged.
+    pub stable_rank: Curves,
+    /// What was measured and done at the end.
+    pub last: Option<LayerPoint>,
+    /// How many decisions changed what is done to it.
+    pub n_decisions: u64,
+    pub(crate) moments: Moments,
 }
 
-/// One layer at one step.
+/// One layer at one step; what was not logged is NaN.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerPoint {
     /// Optimizer steps done.
     pub step: u64,
     /// The stored weight's largest singular value.
     pub sigma: f64,
+    /// The estimate's relative residual.
+    pub residual: f64,
+    /// The stable rank `‖W‖²_F / σ²`.
+    pub stable_rank: f64,
     /// The σ that the action aims at.
     pub target: Option<f64>,
     /// The factor between stored and effective weight.
@@ -127,6 +153,8 @@ pub struct LayerPoint {
     pub strength: f64,
     /// The action's name.
     pub action: String,
+    /// Why this action.
+    pub reason: String,
 }
 
 /// A decision that changed something.
@@ -168,17 +196,7 @@ enum Line {
         #[serde(default)]
         signals: Numbers,
     },
-    Layer {
-        step: u64,
-        network: String,
-        path: String,
-        sigma: Option<f64>,
-        target: Option<f64>,
-        scale: Option<f64>,
-        strength: Option<f64>,
-        action: String,
-        reason: String,
-    },
+    Layer(LayerLine),
     Eval {
         step: u64,
         metrics: Numbers,
@@ -188,6 +206,21 @@ enum Line {
     Decision(Decision),
     #[serde(other)]
     Unknown,
+}
+
+#[derive(Deserialize)]
+struct LayerLine {
+    step: u64,
+    network: String,
+    path: String,
+    sigma: Option<f64>,
+    residual: Option<f64>,
+    stable_rank: Option<f64>,
+    target: Option<f64>,
+    scale: Option<f64>,
+    strength: Option<f64>,
+    action: String,
+    reason: String,
 }
 
 impl RunRecord {
@@ -201,19 +234,37 @@ impl RunRecord {
     pub fn read(
         run_json: &str,
         record_jsonl: &str,
+        samples: Vec<Sample>,
+    ) -> Result<Self, ReadError> {
+        Self::read_lines(run_json, record_jsonl.as_bytes(), samples)
+    }
+
+    /// The same from a record of any length, of which one line at a time is in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when a file is damaged or cannot be read.
+    pub fn read_lines(
+        run_json: &str,
+        mut record_jsonl: impl BufRead,
         mut samples: Vec<Sample>,
     ) -> Result<Self, ReadError> {
         let description =
             serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })?;
         samples.sort_by_key(|sample| sample.step);
         let mut run = Self { description, samples, ..Self::default() };
-        for (index, line) in record_jsonl.split_inclusive('\n').enumerate() {
-            match serde_json::from_str(line) {
+        let mut bytes = Vec::new();
+        let mut n_lines = 0;
+        while read_line(&mut record_jsonl, &mut bytes)? {
+            n_lines += 1;
+            // A killed run may have cut its last line inside a character.
+            match serde_json::from_str(&String::from_utf8_lossy(&bytes)) {
                 Ok(line) => run.add(line),
-                Err(_) if !line.ends_with('\n') => run.is_cut = true,
-                Err(source) => return Err(ReadError::Line { line: index + 1, source }),
+                Err(_) if !bytes.ends_with(b"\n") => run.is_cut = true,
+                Err(source) => return Err(ReadError::Line { line: n_lines, source }),
             }
         }
+        run.layers.iter_mut().for_each(|layer| layer.moments.finish());
         Ok(run)
     }
 
@@ -227,8 +278,8 @@ impl RunRecord {
         match line {
             Line::Step { step, losses, signals } => {
                 self.last_step = self.last_step.max(step);
-                extend(&mut self.losses, step, losses);
-                extend(&mut self.signals, step, signals);
+                add_row(&mut self.losses, step, &losses);
+                add_row(&mut self.signals, step, &signals);
             }
             Line::Eval { step, metrics, floor } => {
                 self.last_step = self.last_step.max(step);
@@ -236,32 +287,121 @@ impl RunRecord {
                 self.scores.sort_by_key(|series| score_rank(&series.name));
                 self.floor.extend(floor.into_iter().filter_map(|(name, v)| Some((name, v?))));
             }
-            Line::Layer { step, network, path, sigma, target, scale, strength, action, reason } => {
-                let [sigma, scale, strength] =
-                    [sigma, scale, strength].map(|number| number.unwrap_or(f64::NAN));
-                let layer = self.layer(network, path);
-                layer.reason = reason;
-                layer.points.push(LayerPoint { step, sigma, target, scale, strength, action });
-            }
-            Line::Decision(decision) => self.decisions.push(decision),
+            Line::Layer(line) => self.layer(&line.network, &line.path).add(line.point()),
+            Line::Decision(decision) => self.decide(decision),
             Line::Unknown => {}
         }
     }
 
-    fn layer(&mut self, network: String, path: String) -> &mut LayerHistory {
+    fn decide(&mut self, decision: Decision) {
+        self.n_decisions += 1;
+        if self.decisions.len() < MAX_DECISIONS {
+            self.decisions.push(decision.clone());
+        }
+        // What is decided at the start is no change of mind.
+        let layer = self.layer(&decision.network, &decision.path);
+        if decision.step > 0 {
+            layer.n_decisions += 1;
+            layer.moments.change(decision);
+        }
+    }
+
+    fn layer(&mut self, network: &str, path: &str) -> &mut LayerHistory {
         let found = self.layers.iter().position(|l| l.network == network && l.path == path);
         let index = found.unwrap_or(self.layers.len());
         if found.is_none() {
-            let (points, reason) = (Vec::new(), String::new());
-            self.layers.push(LayerHistory { network, path, points, reason });
+            let (network, path) = (network.to_owned(), path.to_owned());
+            self.layers.push(LayerHistory { network, path, ..LayerHistory::default() });
         }
         &mut self.layers[index]
     }
 }
 
+impl Decision {
+    /// Whether the action is another one, and not the same with other numbers.
+    pub fn is_switch(&self) -> bool {
+        let words = |action: &str| -> Vec<String> {
+            let has_digit = |word: &&str| word.contains(|letter: char| letter.is_ascii_digit());
+            action.split_whitespace().filter(|word| !has_digit(word)).map(str::to_owned).collect()
+        };
+        words(&self.from) != words(&self.to)
+    }
+}
+
+impl LayerHistory {
+    fn add(&mut self, point: LayerPoint) {
+        let LayerPoint { step, sigma, scale, .. } = point;
+        let target = point.target.map(|target| ("target", target));
+        let sigmas = [("effective weight", sigma * scale), ("stored weight", sigma)];
+        self.sigmas.push(step, sigmas.into_iter().chain(target));
+        if point.stable_rank.is_finite() {
+            self.stable_rank.push(step, [("stable rank", point.stable_rank)]);
+        }
+        self.moments.push(Moment::new(step, point.strength, &point.action, &point.reason));
+        self.last = Some(point);
+    }
+}
+
+impl LayerLine {
+    fn point(self) -> LayerPoint {
+        let number = |number: Option<f64>| number.unwrap_or(f64::NAN);
+        LayerPoint {
+            step: self.step,
+            sigma: number(self.sigma),
+            residual: number(self.residual),
+            stable_rank: number(self.stable_rank),
+            target: self.target,
+            scale: number(self.scale),
+            strength: number(self.strength),
+            action: self.action,
+            reason: self.reason,
+        }
+    }
+}
+
+/// Reads one line with its end into `bytes`; false at the end of the record.
+fn read_line(record: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result<bool, ReadError> {
+    bytes.clear();
+    let n_bytes = record.read_until(b'\n', bytes).map_err(|source| ReadError::Io { source })?;
+    Ok(n_bytes > 0)
+}
+
+fn add_row(curves: &mut Curves, step: u64, numbers: &Numbers) {
+    if !numbers.is_empty() {
+        let values = numbers.iter().map(|(name, value)| (&name[..], value.unwrap_or(f64::NAN)));
+        curves.push(step, values);
+    }
+}
+
 /// The place of a score among the others: the known ones first, as people quote them.
 fn score_rank(name: &str) -> (usize, String) {
-    const KNOWN: [&str; 6] = ["frechet", "kid", "precision", "recall", "density", "coverage"];
+    const KNOWN: [&str; 25] = [
+        "frechet",
+        "kid",
+        "kid_error",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "intra_frechet",
+        "label_accuracy",
+        "l1",
+        "return",
+        "recent_return",
+        "worst_return",
+        "area",
+        "accuracy",
+        "test_loss",
+        "gap",
+        "train_accuracy",
+        "ece",
+        "fgsm_accuracy",
+        "margin",
+        "ln_lipschitz",
+        "ln_complexity",
+        "ln_margin_bound",
+        "ln_pac_bayes",
+    ];
     let rank = KNOWN.iter().position(|known| *known == name).unwrap_or(KNOWN.len());
     (rank, name.to_owned())
 }
@@ -317,14 +457,31 @@ mod tests {
 {"event":"eval","st"#;
         let run = RunRecord::read(RUN, record, Vec::new()).unwrap();
         assert_eq!(run.title(), "gan · always · seed 3");
-        assert_eq!(run.losses[0].points[0], (1, 0.5));
-        assert!(run.losses[0].points[1].1.is_nan());
-        let paths: Vec<_> = run.layers.iter().map(|l| (l.path.as_str(), l.points.len())).collect();
+        let losses = run.losses.drawing(100);
+        assert_eq!(losses.steps, [1, 2]);
+        assert_eq!(losses.lines[0].values[0], Some(0.5));
+        assert!(losses.lines[0].values[1].unwrap().is_nan());
+        let steps = |layer: &LayerHistory| layer.sigmas.drawing(100).steps.len();
+        let paths: Vec<_> = run.layers.iter().map(|l| (l.path.as_str(), steps(l))).collect();
         assert_eq!(paths, [("a", 2), ("b", 1)]);
-        assert_eq!(run.layers[0].reason, "z");
+        assert_eq!(run.layers[0].last.as_ref().unwrap().reason, "z");
+        assert_eq!(run.layers[1].sigmas.names(), ["effective weight", "stored weight", "target"]);
+        assert!(run.layers[0].stable_rank.is_empty());
         assert_eq!(run.floor["frechet"], 1.0);
         assert!(run.is_cut);
         assert_eq!(run.last_step, 2);
+    }
+
+    #[test]
+    fn other_numbers_are_no_switch() {
+        let decision = |from: &str, to: &str| {
+            let [from, to] = [from, to].map(str::to_owned);
+            let [network, path, reason] = [const { String::new() }; 3];
+            Decision { step: 1, network, path, from, to, reason }
+        };
+        assert!(decision("off", "hard cap at 1").is_switch());
+        assert!(decision("hard cap at 1", "soft cap at 1").is_switch());
+        assert!(!decision("normalize to 0.9259", "normalize to 1e-3").is_switch());
     }
 
     #[test]

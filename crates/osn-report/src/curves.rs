@@ -1,0 +1,256 @@
+//! Named numbers over the steps, as many as a screen can show.
+
+use crate::thin::{Join, Thinned};
+
+/// Spans that a record is held in: two points each.
+const MAX_SPANS: usize = 750;
+
+/// Named numbers over the steps.
+///
+/// A long record is thinned as it is read: each span of neighbouring rows keeps the lowest and the
+/// highest value of every name, in the order in which they came, so that no spike is lost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curves {
+    names: Vec<String>,
+    spans: Thinned<Span>,
+    /// How many values of each name were not finite.
+    n_not_finite: Vec<u64>,
+}
+
+/// Neighbouring rows.
+#[derive(Clone, Debug, PartialEq)]
+struct Span {
+    first_step: u64,
+    last_step: u64,
+    /// By name; shorter than the names where later ones were not known yet.
+    seen: Vec<Seen>,
+}
+
+/// What one name had in a span.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Seen {
+    Nothing,
+    NotFinite,
+    Between { lowest: (u64, f64), highest: (u64, f64) },
+}
+
+/// Curves as they are drawn: for each step one value of each line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Drawing {
+    /// The steps, rising.
+    pub(crate) steps: Vec<u64>,
+    /// The lines, in the order of their names.
+    pub(crate) lines: Vec<Line>,
+    /// How many rows of the record each pair of points stands for; 1 where nothing was left out.
+    pub(crate) n_joined: usize,
+}
+
+/// One named line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Line {
+    /// Its name.
+    pub(crate) name: String,
+    /// One value for each step: NaN was not finite, `None` was not logged.
+    pub(crate) values: Vec<Option<f64>>,
+    /// How many logged values were not finite.
+    pub(crate) n_not_finite: u64,
+}
+
+impl Default for Curves {
+    fn default() -> Self {
+        Self { names: Vec::new(), spans: Thinned::new(MAX_SPANS), n_not_finite: Vec::new() }
+    }
+}
+
+impl Curves {
+    /// Whether nothing was logged.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The names, in the order in which they first came.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Adds the values of one step, which is not before the last one; NaN stands for what is not finite.
+    pub fn push<'a>(&mut self, step: u64, values: impl IntoIterator<Item = (&'a str, f64)>) {
+        let mut seen = vec![Seen::Nothing; self.names.len()];
+        for (name, value) in values {
+            let index = self.index(name);
+            seen.resize(self.names.len(), Seen::Nothing);
+            seen[index] = Seen::one(step, value);
+            self.n_not_finite[index] += u64::from(!value.is_finite());
+        }
+        self.spans.push(Span { first_step: step, last_step: step, seen });
+    }
+
+    /// The curves with at most `max_points` points each.
+    pub(crate) fn drawing(&self, max_points: usize) -> Drawing {
+        let thinned = self.spans.clone().thinned_to(max_points / 2);
+        let spans = thinned.items();
+        let line = |(index, name): (usize, &String)| Line {
+            name: name.clone(),
+            values: spans.iter().flat_map(|span| span.values(index)).collect(),
+            n_not_finite: self.n_not_finite[index],
+        };
+        Drawing {
+            steps: spans.iter().flat_map(Span::steps).collect(),
+            lines: self.names.iter().enumerate().map(line).collect(),
+            n_joined: thinned.n_joined(),
+        }
+    }
+
+    fn index(&mut self, name: &str) -> usize {
+        if let Some(index) = self.names.iter().position(|known| known == name) {
+            return index;
+        }
+        self.names.push(name.to_owned());
+        self.n_not_finite.push(0);
+        self.names.len() - 1
+    }
+}
+
+impl Drawing {
+    /// One line on its own, at the steps where it was logged.
+    pub(crate) fn only(&self, index: usize) -> Self {
+        let line = &self.lines[index];
+        let logged = self.steps.iter().zip(&line.values).filter(|(_, value)| value.is_some());
+        let (steps, values) = logged.map(|(step, value)| (*step, *value)).unzip();
+        Self { steps, lines: vec![Line { values, ..line.clone() }], n_joined: self.n_joined }
+    }
+}
+
+impl Span {
+    /// One step or, of several, the first and the last.
+    fn steps(&self) -> impl Iterator<Item = u64> {
+        let ends = [Some(self.first_step), (!self.is_single()).then_some(self.last_step)];
+        ends.into_iter().flatten()
+    }
+
+    fn values(&self, index: usize) -> impl Iterator<Item = Option<f64>> {
+        let seen = self.seen.get(index).copied().unwrap_or(Seen::Nothing);
+        seen.ends().into_iter().take(if self.is_single() { 1 } else { 2 })
+    }
+
+    fn is_single(&self) -> bool {
+        self.first_step == self.last_step
+    }
+}
+
+impl Join for Span {
+    fn join(&mut self, later: Self) {
+        self.last_step = later.last_step;
+        self.seen.resize(self.seen.len().max(later.seen.len()), Seen::Nothing);
+        for (seen, later) in self.seen.iter_mut().zip(later.seen) {
+            *seen = seen.with(later);
+        }
+    }
+}
+
+impl Seen {
+    fn one(step: u64, value: f64) -> Self {
+        if value.is_finite() {
+            Self::Between { lowest: (step, value), highest: (step, value) }
+        } else {
+            Self::NotFinite
+        }
+    }
+
+    fn with(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::Between { lowest, highest }, Self::Between { lowest: low, highest: high }) => {
+                Self::Between {
+                    lowest: if low.1 < lowest.1 { low } else { lowest },
+                    highest: if high.1 > highest.1 { high } else { highest },
+                }
+            }
+            (between @ Self::Between { .. }, _) | (_, between @ Self::Between { .. }) => between,
+            (Self::Nothing, other) | (other, _) => other,
+        }
+    }
+
+    /// The lowest and the highest, in the order in which they came.
+    fn ends(self) -> [Option<f64>; 2] {
+        match self {
+            Self::Nothing => [None; 2],
+            Self::NotFinite => [Some(f64::NAN); 2],
+            Self::Between { lowest, highest } if lowest.0 <= highest.0 => {
+                [Some(lowest.1), Some(highest.1)]
+            }
+            Self::Between { lowest, highest } => [Some(highest.1), Some(lowest.1)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(curves: &Curves, index: usize) -> (Vec<u64>, Vec<Option<f64>>) {
+        let only = curves.drawing(1500).only(index);
+        (only.steps, only.lines[0].values.clone())
+    }
+
+    #[test]
+    fn short_records_are_shown_as_they_are() {
+        let mut curves = Curves::default();
+        curves.push(10, [("a", 1.0), ("b", 5.0)]);
+        curves.push(20, [("a", f64::NAN)]);
+        curves.push(30, [("a", 3.0), ("late", 7.0)]);
+        assert_eq!(curves.names(), ["a", "b", "late"]);
+        let (steps, values) = line(&curves, 0);
+        assert_eq!(steps, [10, 20, 30]);
+        assert!(values[1].unwrap().is_nan() && values[2] == Some(3.0));
+        // Where a name was not logged there is no point, and no gap either.
+        assert_eq!(line(&curves, 1), (vec![10], vec![Some(5.0)]));
+        assert_eq!(line(&curves, 2), (vec![30], vec![Some(7.0)]));
+        assert_eq!(curves.drawing(1500).lines[0].n_not_finite, 1);
+    }
+
+    #[test]
+    fn a_million_steps_stay_small_and_keep_their_spikes_in_place() {
+        let mut curves = Curves::default();
+        for step in 1..=1_000_000 {
+            let value = match step {
+                654_321 => 1e6,
+                123_456 => -1e6,
+                777_777 => f64::INFINITY,
+                _ => 1.0,
+            };
+            curves.push(step, [("loss", value)]);
+        }
+        let (steps, values) = line(&curves, 0);
+        assert!((750..=1500).contains(&steps.len()), "{}", steps.len());
+        assert_eq!((steps[0], steps[steps.len() - 1]), (1, 1_000_000));
+        assert!(steps.windows(2).all(|pair| pair[0] < pair[1]));
+        for (spike, at) in [(1e6, 654_321_u64), (-1e6, 123_456)] {
+            let index = values.iter().position(|value| *value == Some(spike)).unwrap();
+            assert!(steps[index].abs_diff(at) < 1_000_000 / 375, "{}", steps[index]);
+        }
+        assert_eq!(curves.drawing(1500).lines[0].n_not_finite, 1);
+    }
+
+    #[test]
+    fn a_span_without_a_finite_value_is_a_gap() {
+        let mut curves = Curves::default();
+        (1..=8).for_each(|step| curves.push(step, [("a", if step < 5 { 1.0 } else { f64::NAN })]));
+        let only = curves.drawing(4).only(0);
+        assert_eq!(only.steps, [1, 4, 5, 8]);
+        let finite = only.lines[0].values.iter().map(|value| value.unwrap().is_finite());
+        assert_eq!(finite.collect::<Vec<_>>(), [true, true, false, false]);
+    }
+
+    #[test]
+    fn the_lowest_and_the_highest_stand_in_their_order() {
+        let mut curves = Curves::default();
+        for (step, value) in [(1, 5.0), (2, 9.0), (3, 2.0), (4, 4.0)] {
+            curves.push(step, [("a", value)]);
+        }
+        let only = curves.drawing(2).only(0);
+        assert_eq!(
+            (only.steps, &only.lines[0].values[..]),
+            (vec![1, 4], &[Some(9.0), Some(2.0)][..])
+        );
+    }
+}

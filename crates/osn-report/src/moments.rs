@@ -1,0 +1,210 @@
+//! What was done to a layer when, as many moments as a screen can show.
+
+use crate::run::Decision;
+use crate::thin::{Join, Thinned};
+
+/// Moments that a layer's history is held in.
+const MAX_MOMENTS: usize = 240;
+
+/// How one layer was held, from a step until the next moment's.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Moment {
+    /// The first step that it stands for.
+    pub(crate) step: u64,
+    /// The mean strength, from 0 to 1; NaN where none was finite.
+    pub(crate) strength: f64,
+    n_strengths: u64,
+    /// The last action.
+    pub(crate) action: String,
+    /// The last action that was not `off`.
+    pub(crate) held_by: Option<String>,
+    /// The last reason.
+    pub(crate) reason: String,
+    /// How often what is done was changed.
+    pub(crate) n_changes: u64,
+    /// The last change to another action or, where there was none, the last to other numbers.
+    pub(crate) change: Option<Decision>,
+}
+
+/// The moments of one layer, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Moments {
+    moments: Thinned<Moment>,
+    /// Changes since the last moment.
+    waiting: Vec<Decision>,
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        Self { moments: Thinned::new(MAX_MOMENTS), waiting: Vec::new() }
+    }
+}
+
+impl Moments {
+    /// Adds a moment. Changes before its step belong to the moment before.
+    pub(crate) fn push(&mut self, mut moment: Moment) {
+        for change in std::mem::take(&mut self.waiting) {
+            match self.moments.last_mut() {
+                Some(before) if change.step < moment.step => before.take(change),
+                _ => moment.take(change),
+            }
+        }
+        self.moments.push(moment);
+    }
+
+    /// Notes a change of what is done.
+    pub(crate) fn change(&mut self, change: Decision) {
+        self.waiting.push(change);
+    }
+
+    /// Hands changes after the last moment to that moment: nothing comes after it.
+    pub(crate) fn finish(&mut self) {
+        if let Some(last) = self.moments.last_mut() {
+            for change in std::mem::take(&mut self.waiting) {
+                last.take(change);
+            }
+        }
+    }
+
+    /// At most `max_moments`, where neighbours that say the same are one.
+    pub(crate) fn shown(&self, max_moments: usize) -> Vec<Moment> {
+        let mut shown: Vec<Moment> = Vec::new();
+        for moment in self.moments.clone().thinned_to(max_moments).items() {
+            match shown.last_mut() {
+                Some(before) if before.says_the_same(moment) => before.join(moment.clone()),
+                _ => shown.push(moment.clone()),
+            }
+        }
+        shown
+    }
+}
+
+impl Moment {
+    /// One moment as it was logged.
+    pub(crate) fn new(step: u64, strength: f64, action: &str, reason: &str) -> Self {
+        Self {
+            step,
+            strength,
+            n_strengths: u64::from(strength.is_finite()),
+            action: action.to_owned(),
+            held_by: (action != "off").then(|| action.to_owned()),
+            reason: reason.to_owned(),
+            n_changes: 0,
+            change: None,
+        }
+    }
+
+    fn take(&mut self, change: Decision) {
+        self.n_changes += 1;
+        self.prefer(Some(change));
+    }
+
+    /// Keeps the later of two changes, but never drops a switch for one that is none.
+    fn prefer(&mut self, later: Option<Decision>) {
+        let is_switch =
+            |change: &Option<Decision>| change.as_ref().is_some_and(Decision::is_switch);
+        if later.is_some() && (is_switch(&later) || !is_switch(&self.change)) {
+            self.change = later;
+        }
+    }
+
+    fn says_the_same(&self, later: &Self) -> bool {
+        let is_as_strong = (self.strength - later.strength).abs() < 0.005;
+        is_as_strong
+            && later.n_changes == 0
+            && self.n_changes == 0
+            && (&self.action, &self.reason) == (&later.action, &later.reason)
+    }
+}
+
+impl Join for Moment {
+    fn join(&mut self, later: Self) {
+        let n_strengths = self.n_strengths + later.n_strengths;
+        let sum = |moment: &Self| match moment.n_strengths {
+            0 => 0.0,
+            n => moment.strength * n as f64,
+        };
+        if n_strengths > 0 {
+            self.strength = (sum(self) + sum(&later)) / n_strengths as f64;
+        }
+        self.n_strengths = n_strengths;
+        self.action = later.action;
+        self.held_by = later.held_by.or(self.held_by.take());
+        self.reason = later.reason;
+        self.n_changes += later.n_changes;
+        self.prefer(later.change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(step: u64) -> Decision {
+        let [network, path, from, to, reason] = ["d", "a", "off", "cap", "why"].map(str::to_owned);
+        Decision { step, network, path, from, to, reason }
+    }
+
+    #[test]
+    fn equal_neighbours_are_one_and_a_change_parts_them() {
+        let mut moments = Moments::default();
+        for step in 1..=4 {
+            if step == 3 {
+                moments.change(change(3));
+            }
+            moments.push(Moment::new(step * 10, 1.0, "cap", "same"));
+        }
+        // Step 3 lies before the moment at step 30, in the one that began at step 20.
+        let shown = moments.shown(100);
+        let steps: Vec<_> = shown.iter().map(|moment| (moment.step, moment.n_changes)).collect();
+        assert_eq!(steps, [(10, 0), (20, 1), (30, 0)]);
+    }
+
+    #[test]
+    fn a_change_at_a_logged_step_belongs_to_that_step() {
+        let mut moments = Moments::default();
+        moments.push(Moment::new(10, 0.0, "off", "low"));
+        moments.change(change(20));
+        moments.push(Moment::new(20, 1.0, "cap", "high"));
+        moments.change(change(25));
+        moments.finish();
+        let changes: Vec<_> = moments.shown(100).iter().map(|moment| moment.n_changes).collect();
+        assert_eq!(changes, [0, 2]);
+    }
+
+    #[test]
+    fn joined_moments_have_the_mean_strength_and_count_every_change() {
+        let mut moments = Moments::default();
+        for step in 0..10_000 {
+            let (strength, action) = if step % 4 == 0 { (1.0, "cap") } else { (0.0, "off") };
+            moments.change(change(step));
+            moments.push(Moment::new(step, strength, action, &step.to_string()));
+        }
+        let shown = moments.shown(100);
+        assert!(shown.len() <= 100 && shown.len() > 25, "{}", shown.len());
+        assert_eq!(shown.iter().map(|moment| moment.n_changes).sum::<u64>(), 10_000);
+        assert!(shown.iter().all(|moment| (moment.strength - 0.25).abs() < 1e-12));
+        assert!(shown.iter().all(|moment| moment.held_by.as_deref() == Some("cap")));
+        assert_eq!(shown[shown.len() - 1].reason, "9999");
+    }
+
+    #[test]
+    fn a_switch_is_not_hidden_by_later_numbers() {
+        let mut moment = Moment::new(1, 1.0, "cap", "");
+        moment.take(change(1));
+        for to in ["cap at 2", "cap at 3"] {
+            moment.take(Decision { from: "cap at 1".into(), to: to.into(), ..change(2) });
+        }
+        assert_eq!((moment.n_changes, moment.change.unwrap().step), (3, 1));
+    }
+
+    #[test]
+    fn a_strength_that_is_not_finite_spoils_no_mean() {
+        let mut moment = Moment::new(1, f64::NAN, "cap", "");
+        assert!(moment.strength.is_nan());
+        moment.join(Moment::new(2, 0.5, "cap", ""));
+        assert_eq!(moment.strength, 0.5);
+        moment.join(Moment::new(3, f64::NAN, "cap", ""));
+        assert_eq!(moment.strength, 0.5);
+    }
+}

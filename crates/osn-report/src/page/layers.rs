@@ -1,0 +1,104 @@
+//! Each layer: σ against its target, stable rank, and how it ended.
+
+use maud::{Markup, html};
+
+use super::chart::{Chart, MAX_POINTS};
+use super::decisions::layer_name;
+use crate::curves::Drawing;
+use crate::number::short;
+use crate::run::{LayerHistory, LayerPoint, RunRecord};
+
+/// Points of all layers' curves together, so that many layers make no heavy page.
+const MAX_POINTS_OF_A_RUN: usize = 16_000;
+const MIN_POINTS: usize = 100;
+
+/// σ and stable rank of each layer over the steps.
+pub(super) fn curves(run: &RunRecord) -> Markup {
+    let layers: Vec<_> = run.layers.iter().filter(|layer| !layer.sigmas.is_empty()).collect();
+    let n_points = (MAX_POINTS_OF_A_RUN / layers.len().max(1)).clamp(MIN_POINTS, MAX_POINTS);
+    html! {
+        @if !layers.is_empty() {
+            section {
+                h2 { "Largest singular value and stable rank of each layer" }
+                p.note {
+                    "σ is an estimate from below. The effective weight, which the layer computes with, "
+                    "is the stored one times the scale. The stable rank ‖W‖²_F / σ² is between 1 and the "
+                    "rank, and a scale does not change it."
+                }
+                @for layer in layers { (charts(layer, n_points, run.last_step)) }
+            }
+        }
+    }
+}
+
+fn charts(layer: &LayerHistory, n_points: usize, last_step: u64) -> Markup {
+    let chart = |title: &str, drawing: Drawing| {
+        let (title, dashed, wide) =
+            (format!("{title} of {}", layer.path), "target", "effective weight");
+        let (dashed, wide) = (Some(dashed), Some(wide));
+        Chart { title, drawing, dashed, wide, last_step, level: None }.figure()
+    };
+    let rank = layer.stable_rank.drawing(n_points);
+    html! {
+        div.layer-charts {
+            h3 { (layer_name(layer)) }
+            div.grid.wide {
+                (chart("σ", with_gaps(layer.sigmas.drawing(n_points))))
+                @if !rank.steps.is_empty() { (chart("Stable rank", rank)) }
+            }
+        }
+    }
+}
+
+/// Where a layer was left alone there was no target: a gap, and not a line across.
+fn with_gaps(mut drawing: Drawing) -> Drawing {
+    for value in drawing.lines.iter_mut().flat_map(|line| &mut line.values) {
+        value.get_or_insert(f64::NAN);
+    }
+    drawing
+}
+
+/// How each layer ended.
+pub(super) fn table(run: &RunRecord) -> Markup {
+    let columns =
+        ["σ", "Target", "Scale", "Effective σ", "Strength", "Stable rank", "Residual", "Changes"];
+    let ends = run.layers.iter().filter_map(|layer| Some((layer, layer.last.as_ref()?)));
+    html! {
+        @if run.layers.iter().any(|layer| layer.last.is_some()) {
+            section {
+                h2 { "Layers at the end" }
+                div.scroll { table {
+                    thead { tr {
+                        th scope="col" { "Layer" }
+                        th scope="col" { "Action" }
+                        @for column in columns { th.n scope="col" { (column) } }
+                        th scope="col" { "Last reason" }
+                    } }
+                    tbody { @for (layer, last) in ends { (row(layer, last)) } }
+                } }
+            }
+        }
+    }
+}
+
+fn row(layer: &LayerHistory, last: &LayerPoint) -> Markup {
+    let target = last.target.unwrap_or(f64::NAN);
+    let numbers = [
+        last.sigma,
+        target,
+        last.scale,
+        last.sigma * last.scale,
+        last.strength,
+        last.stable_rank,
+        last.residual,
+    ];
+    html! {
+        tr {
+            th scope="row" { (layer_name(layer)) }
+            td { (last.action) }
+            @for number in numbers { td.n { (short(number)) } }
+            td.n { (layer.n_decisions) }
+            td { (last.reason) }
+        }
+    }
+}

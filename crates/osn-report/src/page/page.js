@@ -1,0 +1,310 @@
+// Draws the page's curves with uPlot, zooms them together, and answers pointer, keyboard and slider.
+// Text from files enters the page only as text: through textContent and uPlot's labels.
+"use strict";
+
+(() => {
+  const CHART_HEIGHT = 200;
+  const PRINT_WIDTH = 320;
+  const DRAWN_AT_ONCE = 40;
+  const N_COLOURS = 10;
+  const spoken = document.getElementById("spoken");
+  const drawn = new Map(); // the plots by their figures
+  let zoomed = null; // the steps that all charts show, {min, max}, or null for all
+  let isPrinting = false;
+
+  // Four digits, as the page's tables have them.
+  function short(value) {
+    if (value == null || !Number.isFinite(value)) return "–";
+    const size = Math.abs(value);
+    if (size !== 0 && (size < 1e-4 || size >= 1e6)) return value.toExponential(2);
+    return String(Number(value.toPrecision(4)));
+  }
+
+  function shortStep(step) {
+    return step >= 1e5 ? Number((step / 1e3).toPrecision(6)) + "k" : String(step);
+  }
+
+  // --- Colours, as the style has them for the light and the dark page --------------------------
+
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.hidden = true;
+
+  function colourOf(className, property) {
+    probe.className = className;
+    probe.style.color = `var(${property})`;
+    return getComputedStyle(probe).color;
+  }
+
+  // --- Curves ----------------------------------------------------------------------------------
+
+  function readChart(figure) {
+    const chart = JSON.parse(figure.querySelector("script").textContent);
+    for (const line of chart.lines) {
+      // uPlot: null is a gap, undefined is no point.
+      line.values = line.values.map((value) => (value === false ? undefined : value));
+    }
+    if (chart.level) {
+      const { label, value } = chart.level;
+      chart.lines.push({ label, dashed: true, values: chart.steps.map(() => value) });
+    }
+    return chart;
+  }
+
+  // A little air around the values; zero is kept in sight where it is near.
+  function valueRange(plot, lowest, highest) {
+    if (lowest == null) return [0, 1];
+    const height = highest - lowest;
+    // What differs by less than the digits that are shown is level: f32 has seven digits.
+    const air = height > 1e-5 * Math.abs(highest) ? height * 0.06 : Math.max(Math.abs(highest), 1e-3) * 0.5;
+    const bottom = lowest >= 0 && lowest < 0.4 * highest ? 0 : lowest - air;
+    return [bottom, highest + air];
+  }
+
+  function seriesOf(chart) {
+    const step = { label: "step", value: (plot, value) => (value == null ? "–" : String(value)) };
+    const lines = chart.lines.map((line, index) => ({
+      label: line.label,
+      stroke: line.dashed ? colourOf("", "--ink") : colourOf("c" + (index % N_COLOURS), "--c"),
+      dash: line.dashed ? [6, 4] : undefined,
+      width: line.wide ? 4 : line.dashed ? 1.5 : 2,
+      points: line.dashed || line.wide ? { show: false } : { fill: colourOf("", "--paper") },
+      value: (plot, value) => short(value),
+    }));
+    return [step, ...lines];
+  }
+
+  function axes() {
+    const look = {
+      stroke: colourOf("", "--soft"),
+      grid: { stroke: colourOf("", "--line"), width: 1 },
+      ticks: { stroke: colourOf("", "--line"), width: 1 },
+      font: "12px system-ui, sans-serif",
+    };
+    const labels = (format) => (plot, values) => values.map(format);
+    return [
+      { ...look, values: labels(shortStep), incrs: stepIncrements(), space: 70 },
+      { ...look, values: labels(short), size: widthOf },
+    ];
+  }
+
+  function widthOf(plot, labels) {
+    const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));
+    return Math.max(48, 7 * longest + 22);
+  }
+
+  // Steps are whole: no label between two of them.
+  function stepIncrements() {
+    const increments = [];
+    for (let size = 1; size <= 1e9; size *= 10) increments.push(size, 2 * size, 5 * size);
+    return increments;
+  }
+
+  function optionsFor(chart, width) {
+    const end = Math.max(chart.last_step, 1);
+    return {
+      width,
+      height: CHART_HEIGHT,
+      scales: {
+        x: { time: false, range: () => (zoomed ? [zoomed.min, zoomed.max] : [0, end]) },
+        y: { range: valueRange },
+      },
+      series: seriesOf(chart),
+      axes: axes(),
+      cursor: {
+        points: { size: 9, fill: (plot, index) => plot.series[index].stroke(plot, index) },
+        drag: { x: true, y: false, setScale: false },
+        y: false,
+        sync: {
+          key: "steps",
+          scales: ["x", null],
+          filters: { pub: (type) => type === "mousemove" || type === "mouseleave" },
+        },
+        bind: { dblclick: () => () => zoomTo(null) },
+      },
+      hooks: { setSelect: [zoomToSelection] },
+    };
+  }
+
+  function draw(figure) {
+    if (drawn.has(figure)) return;
+    const place = figure.querySelector(".plot");
+    const chart = readChart(figure);
+    const width = isPrinting ? PRINT_WIDTH : place.clientWidth;
+    const data = [chart.steps, ...chart.lines.map((line) => line.values)];
+    drawn.set(figure, new uPlot(optionsFor(chart, width), data, place));
+    place.tabIndex = 0;
+    place.setAttribute("role", "group");
+    place.setAttribute("aria-roledescription", "chart");
+    place.setAttribute("aria-label", `${chart.title}. ${chart.summary}`);
+    place.onkeydown = (event) => answerKey(event, drawn.get(figure));
+  }
+
+  function erase(figure) {
+    drawn.get(figure)?.destroy();
+    drawn.delete(figure);
+  }
+
+  function drawAgain() {
+    for (const figure of [...drawn.keys()]) {
+      erase(figure);
+      draw(figure);
+    }
+  }
+
+  // --- Zoom, the same for all charts -----------------------------------------------------------
+
+  function zoomTo(range) {
+    zoomed = range && range.max > range.min ? range : null;
+    // The range functions of the scales read `zoomed`.
+    for (const plot of drawn.values()) plot.setData(plot.data);
+  }
+
+  function zoomToSelection(plot) {
+    const { left, width } = plot.select;
+    if (width < 3) return;
+    const range = { min: plot.posToVal(left, "x"), max: plot.posToVal(left + width, "x") };
+    plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+    zoomTo(range);
+  }
+
+  function zoomBy(factor, plot, centre) {
+    const shown = plot.scales.x;
+    const middle = centre ?? (shown.min + shown.max) / 2;
+    const min = Math.max(0, middle - (middle - shown.min) * factor);
+    const max = middle + (shown.max - middle) * factor;
+    const last = Math.max(...[...drawn.values()].map((each) => each.data[0].at(-1)));
+    zoomTo(min === 0 && max >= last ? null : { min, max });
+  }
+
+  function zoomAsAsked(how, plot, centre) {
+    if (!plot) return;
+    if (how === "all") zoomTo(null);
+    else zoomBy(how === "in" ? 0.5 : 2, plot, centre);
+  }
+
+  // --- Keyboard --------------------------------------------------------------------------------
+
+  const ZOOM_KEYS = { "+": "in", "=": "in", "-": "out", "0": "all", Escape: "all" };
+
+  function answerKey(event, plot) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const steps = plot.data[0];
+    const at = plot.cursor.idx;
+    if (event.key in ZOOM_KEYS) {
+      zoomAsAsked(ZOOM_KEYS[event.key], plot, at == null ? undefined : steps[at]);
+    } else {
+      const to = goTo(event, at, plot.series[0].idxs);
+      if (to == null) return;
+      plot.setCursor({ left: plot.valToPos(steps[to], "x"), top: 0 });
+      spoken.textContent = valuesInWords(plot, to);
+    }
+    event.preventDefault();
+  }
+
+  // The index of the point that a key leads to, among those in sight.
+  function goTo(event, at, [first, last]) {
+    const pace = event.shiftKey ? 10 : 1;
+    const targets = { ArrowLeft: (at ?? last + 1) - pace, ArrowRight: (at ?? first - 1) + pace, Home: first, End: last };
+    if (!(event.key in targets) || first == null) return null;
+    return Math.min(Math.max(targets[event.key], first), last);
+  }
+
+  function valuesInWords(plot, at) {
+    const lines = plot.series.slice(1).map((line, index) => `${line.label} ${short(plot.data[index + 1][at])}`);
+    return `Step ${plot.data[0][at]}: ${lines.join(", ")}`;
+  }
+
+  // --- The decision map ------------------------------------------------------------------------
+
+  function readCells(section) {
+    const readout = section.querySelector(".readout");
+    const rows = [...section.querySelectorAll("svg")].map((row) => [...row.querySelectorAll("rect")]);
+    const show = (event) => {
+      const cell = event.target.closest("rect");
+      if (cell) readout.textContent = cell.getAttribute("aria-label");
+    };
+    section.addEventListener("pointerover", show);
+    section.addEventListener("focusin", show);
+    section.addEventListener("keydown", (event) => {
+      const to = neighbour(rows, event);
+      if (!to) return;
+      event.preventDefault();
+      for (const cell of rows.flat()) cell.tabIndex = cell === to ? 0 : -1;
+      to.focus();
+    });
+    const first = rows.find((row) => row.length > 0);
+    if (first) first[0].tabIndex = 0;
+  }
+
+  // The cell that an arrow key leads to: along the row, or the one at the same step of the next row.
+  function neighbour(rows, event) {
+    const y = rows.findIndex((row) => row.includes(event.target));
+    if (y < 0) return null;
+    const x = rows[y].indexOf(event.target);
+    const start = (cell) => Number(cell.getAttribute("x"));
+    const below = (row) => row?.findLast((cell) => start(cell) <= start(event.target));
+    switch (event.key) {
+      case "ArrowLeft": return rows[y][x - 1];
+      case "ArrowRight": return rows[y][x + 1];
+      case "Home": return rows[y][0];
+      case "End": return rows[y].at(-1);
+      case "ArrowUp": return below(rows[y - 1]);
+      case "ArrowDown": return below(rows[y + 1]);
+      default: return null;
+    }
+  }
+
+  // --- The samples -----------------------------------------------------------------------------
+
+  function slide(section) {
+    const pictures = [...section.querySelectorAll("img")];
+    const slider = section.querySelector("input");
+    section.querySelector(".slider").hidden = pictures.length < 2;
+    slider.addEventListener("input", () => {
+      pictures.forEach((picture, index) => { picture.hidden = index !== Number(slider.value); });
+      const shown = pictures[Number(slider.value)];
+      section.querySelector("output").textContent = shown.alt;
+      slider.setAttribute("aria-valuetext", shown.dataset.step);
+    });
+  }
+
+  // --- Start -----------------------------------------------------------------------------------
+
+  const figures = [...document.querySelectorAll("figure.chart")].filter((figure) => figure.querySelector(".plot"));
+
+  // A page of many layers has many charts: each of the later ones is drawn when it comes near the screen.
+  const nearby = new IntersectionObserver((entries) => {
+    for (const entry of entries) if (entry.isIntersecting) draw(entry.target);
+  }, { rootMargin: "800px" });
+
+  const sizes = new ResizeObserver((entries) => {
+    if (isPrinting) return;
+    for (const { target } of entries) {
+      const plot = drawn.get(target);
+      const width = target.querySelector(".plot").clientWidth;
+      if (plot && plot.width !== width) plot.setSize({ width, height: CHART_HEIGHT });
+    }
+  });
+
+  function print(starts) {
+    isPrinting = starts;
+    document.documentElement.classList.toggle("printing", starts);
+    drawAgain();
+    if (starts) figures.forEach(draw);
+  }
+
+  figures.slice(0, DRAWN_AT_ONCE).forEach(draw);
+  for (const figure of figures) {
+    nearby.observe(figure);
+    sizes.observe(figure);
+  }
+  for (const hint of document.querySelectorAll(".drawn, .zoom")) hint.hidden = figures.length === 0;
+  for (const button of document.querySelectorAll("[data-zoom]")) {
+    button.addEventListener("click", () => zoomAsAsked(button.dataset.zoom, drawn.values().next().value));
+  }
+  document.querySelectorAll(".decisions").forEach(readCells);
+  document.querySelectorAll(".samples").forEach(slide);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAgain);
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
+})();

@@ -1,0 +1,124 @@
+//! Long records in bounded memory: neighbours are joined as more of them come.
+
+/// What can be joined with its later neighbour.
+pub(crate) trait Join {
+    /// Takes in what came next.
+    fn join(&mut self, later: Self);
+}
+
+/// Items in order, at most a fixed number of them: once they are too many, each two neighbours become
+/// one, and from then on each new item joins as many others.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Thinned<T> {
+    items: Vec<T>,
+    /// Even, so that all items have a neighbour when they are joined.
+    max_items: usize,
+    /// How many pushed ones an item stands for, but for the last.
+    n_joined: usize,
+    n_in_last: usize,
+}
+
+impl<T: Join> Thinned<T> {
+    /// None yet, and never more than `max_items`, rounded up to an even number.
+    pub(crate) fn new(max_items: usize) -> Self {
+        let max_items = max_items.max(2).next_multiple_of(2);
+        Self { items: Vec::new(), max_items, n_joined: 1, n_in_last: 0 }
+    }
+
+    /// Adds what came next.
+    pub(crate) fn push(&mut self, item: T) {
+        match self.items.last_mut() {
+            Some(last) if self.n_in_last < self.n_joined => {
+                last.join(item);
+                self.n_in_last += 1;
+            }
+            _ => {
+                if self.items.len() == self.max_items {
+                    self.halve();
+                }
+                self.items.push(item);
+                self.n_in_last = 1;
+            }
+        }
+    }
+
+    /// The same with at most `max_items` items.
+    pub(crate) fn thinned_to(mut self, max_items: usize) -> Self {
+        while self.items.len() > max_items.max(1) {
+            self.halve();
+        }
+        self
+    }
+
+    /// Called by `push` when every item is full, and by `thinned_to` after the last push.
+    fn halve(&mut self) {
+        let mut later = std::mem::take(&mut self.items).into_iter();
+        while let Some(mut item) = later.next() {
+            if let Some(neighbour) = later.next() {
+                item.join(neighbour);
+            }
+            self.items.push(item);
+        }
+        self.n_joined *= 2;
+        self.n_in_last = self.n_joined;
+    }
+}
+
+impl<T> Thinned<T> {
+    /// The items, in order.
+    pub(crate) fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// The last item.
+    pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
+        self.items.last_mut()
+    }
+
+    /// How many pushed ones an item stands for.
+    pub(crate) fn n_joined(&self) -> usize {
+        self.n_joined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run of whole numbers.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Run(usize, usize);
+
+    impl Join for Run {
+        fn join(&mut self, later: Self) {
+            assert_eq!(self.1, later.0, "not neighbours");
+            self.1 = later.1;
+        }
+    }
+
+    fn filled(max_items: usize, n: usize) -> Thinned<Run> {
+        let mut thinned = Thinned::new(max_items);
+        (0..n).for_each(|index| thinned.push(Run(index, index + 1)));
+        thinned
+    }
+
+    #[test]
+    fn nothing_is_lost_and_no_list_grows_past_its_limit() {
+        for n in [0, 1, 7, 8, 9, 16, 17, 100, 1000, 1025] {
+            let thinned = filled(8, n);
+            let items = thinned.items();
+            assert!(items.len() <= 8 && items.len() >= n.min(5), "{n}: {}", items.len());
+            assert_eq!(items.last().map_or(0, |last| last.1), n);
+            assert!(items.windows(2).all(|pair| pair[0].1 == pair[1].0));
+            let widths = items.iter().map(|run| run.1 - run.0);
+            assert!(widths.rev().skip(1).all(|width| width == thinned.n_joined()));
+        }
+    }
+
+    #[test]
+    fn a_list_is_thinned_further_on_request() {
+        let thinned = filled(8, 8).thinned_to(3);
+        assert_eq!(thinned.items(), [Run(0, 4), Run(4, 8)]);
+        assert_eq!(thinned.n_joined(), 4);
+    }
+}
