@@ -15,6 +15,7 @@ pub mod judge;
 pub mod layers;
 pub mod metrics;
 pub mod run;
+mod sum;
 
 use burn::tensor::Device;
 
