@@ -187,7 +187,7 @@ fn the_default_rule_holds_a_network_that_learns_wrong_labels_by_heart() {
     assert!(!knows, "nothing is measured that no rule looks at");
     let (held, reasons, knows) = trained("auto:task=classify", "1");
     assert!(knows && reasons.iter().any(|reason| reason.contains("above 0.4")), "{reasons:?}");
-    assert!(free > 0.9 && held < free - 0.2, "{held} of the wrong labels, {free} without");
+    assert!(free > 0.7 && held < free - 0.2, "{held} of the wrong labels, {free} without");
 }
 
 /// Whether the record has the loss on images that the network does not train on.
