@@ -40,9 +40,9 @@ pub use conv_map::ConvMap;
 pub use convolution::{Boundary, Convolution, Geometry, GeometryError};
 pub use decide::{
     Adversarial, Always, Arm, Auto, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
-    Gradient, Learned, LrOverSigma, Needs, Never, Observe, ParameterDoc, Patience, Random, Rule,
-    RuleDoc, RuleError, Rules, RulesFileError, RulesFileProblem, Schedule, ScopedRule, Signals,
-    Slope, Static, TargetAction, Task, TotalBy, UnknownTargetAction, slug,
+    Generalization, Gradient, Learned, LrOverSigma, Needs, Never, Observe, ParameterDoc, Patience,
+    Random, Rule, RuleDoc, RuleError, Rules, RulesFileError, RulesFileProblem, Schedule,
+    ScopedRule, Signals, Slope, Static, TargetAction, Task, TotalBy, UnknownTargetAction, slug,
 };
 pub use estimate::{Bound, Estimate, EstimateError, stable_rank, start_vector};
 pub use exact::{exact, singular_values};

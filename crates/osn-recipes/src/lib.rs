@@ -16,6 +16,7 @@ pub mod judge;
 pub mod layers;
 pub mod metrics;
 pub mod run;
+mod sum;
 pub mod translate;
 
 use burn::tensor::Device;

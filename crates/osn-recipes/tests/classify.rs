@@ -18,7 +18,7 @@ use osn_recipes::data::{ImageSet, fashion_mnist, sampler::noise};
 use osn_recipes::decide::Decide;
 use osn_recipes::features::FeatureNet;
 use osn_recipes::run::{
-    Event, NonFinite, RunError, RunFolder, RunStatus, Silent, Told, TrainRequest,
+    Event, NonFinite, RunError, RunFolder, RunStatus, RunSummary, Silent, Told, TrainRequest,
 };
 use runs::{bits, events, picture, refused, timeless, train};
 
@@ -164,6 +164,37 @@ fn the_rules_act_on_what_they_are_told() {
     said("patience:metric=gap,interval=1,every=1,patience=1,delta=100", "gap");
     said("budget:interval=1,total_of_start=0.5", "share");
     said("learned:interval=1", "held-out");
+}
+
+#[test]
+fn the_default_rule_holds_a_network_that_learns_wrong_labels_by_heart() {
+    let trained = |decide: &str, label_noise: &str| {
+        let out = tempfile::tempdir().unwrap();
+        let settings = [
+            ("network", "mlp"),
+            ("train_images", "200"),
+            ("label_noise", label_noise),
+            ("hidden_sizes", "32,32"),
+            ("steps", "300"),
+            ("log_every", "10"),
+            ("batch_size", "32"),
+        ];
+        let decide = Some(decide.to_owned());
+        let run = train(&TrainRequest { decide, ..request(out.path(), &settings) });
+        (run.metrics["train_accuracy"], runs::reasons(&run), knows_held_out_loss(&run))
+    };
+    let (free, _, knows) = trained("never", "1");
+    assert!(!knows, "nothing is measured that no rule looks at");
+    let (held, reasons, knows) = trained("auto:task=classify", "1");
+    assert!(knows && reasons.iter().any(|reason| reason.contains("above 0.4")), "{reasons:?}");
+    assert!(free > 0.7 && held < free - 0.2, "{held} of the wrong labels, {free} without");
+}
+
+/// Whether the record has the loss on images that the network does not train on.
+fn knows_held_out_loss(run: &RunSummary) -> bool {
+    events(run).iter().any(|event| {
+        matches!(event, Event::Step { signals, .. } if signals.contains_key("held_out_loss"))
+    })
 }
 
 fn decide(text: &str) -> Decide {

@@ -82,6 +82,7 @@ const NOTHING: Needs = Needs {
     metric: false,
     gradients: false,
     held_out: false,
+    generalization: false,
     second: false,
 };
 const EVERY_10: Option<&str> = Some("cap:target=1e9,interval=10");

@@ -1,15 +1,19 @@
 //! What `auto` does with a discriminator.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Adversarial, Decision, Needs, deciding::Context, rule::is_target};
-use crate::{Action, Kind, Layer, Measurement, number::concise};
+use super::{
+    Adversarial, Decision, Needs,
+    deciding::Context,
+    of_start::{OfStart, cap, smoothed},
+};
+use crate::{Action, Kind, Layer, number::concise};
 
 // Found on the pilot grid, on seeds other than those that it reports.
-/// The factor on each layer's σ at the start, before anything is known.
-const START: f64 = 1.5;
-const LEAST: f64 = 0.2;
-const MOST: f64 = 8.0;
+/// The factor on each layer's σ at the start.
+const FACTORS: RangeInclusive<f64> = 0.2..=8.0;
 /// The slope that is wanted, and how fast the factor's logarithm follows a slope that is e times it.
 const SLOPE: f64 = 2.4;
 const SLOPE_GAIN: f64 = 0.01;
@@ -22,25 +26,17 @@ const TIGHTEN: f64 = 0.2;
 const FLAT: f64 = 0.5;
 /// The part of the old mean in the new one, of the separation and of the slope.
 const SMOOTHING: f64 = 0.8;
-/// How far the factor's logarithm moves before the decision changes.
-const STEP: f64 = 0.02;
 
 /// Holds every layer at one factor of its σ at the start; the factor follows the race. The equations
 /// are in the documentation of [`Auto`](super::Auto).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Race {
-    /// Each layer's σ at the start, once it was a size that a weight can be held at.
-    starts: Vec<Option<f64>>,
-    /// The factor.
-    factor: f64,
-    /// The factor that the decisions have.
-    decided: f64,
+    held: OfStart,
     separation: Option<f64>,
     log_slope: Option<f64>,
     /// The optimizer step of the decision before.
     step: u64,
-    reason: String,
 }
 
 impl Race {
@@ -50,97 +46,45 @@ impl Race {
         metric: false,
         gradients: false,
         held_out: false,
+        generalization: false,
         second: false,
     };
 
     pub(super) fn begin(layers: &[Layer]) -> Self {
-        Self {
-            starts: vec![None; layers.len()],
-            factor: START,
-            decided: START,
-            separation: None,
-            log_slope: None,
-            step: 0,
-            reason: format!("{START} times its σ at the start, until the race shows more"),
-        }
+        let held = OfStart::begin(layers.len(), "the race");
+        Self { held, separation: None, log_slope: None, step: 0 }
     }
 
     pub(super) fn decide(&mut self, context: &Context) -> Vec<Decision> {
         let Context { step, layers, measurements, signals } = *context;
-        self.see_starts(measurements);
+        self.held.see(measurements, &FACTORS);
         let elapsed = step.saturating_sub(self.step);
         self.step = step;
         let never_up = layers.iter().any(is_convolution);
         if let Some((separation, slope)) = self.hear(signals.adversarial.unwrap_or_default()) {
-            let most = if never_up { self.largest_growth(measurements) } else { MOST };
-            self.follow(separation, slope, elapsed as f64, most);
+            let most =
+                if never_up { self.held.largest_growth(measurements) } else { f64::INFINITY };
+            let change = elapsed as f64 * rate(separation, slope);
+            self.held.move_by(change, &FACTORS, most, || why(separation, slope));
         }
-        self.decisions(never_up)
-    }
-
-    fn see_starts(&mut self, measurements: &[Measurement]) {
-        for (start, measured) in self.starts.iter_mut().zip(measurements) {
-            // The least and the largest factor must lead to targets that a weight can be held at.
-            let is_start = is_target(measured.sigma * LEAST) && is_target(measured.sigma * MOST);
-            *start = start.or(is_start.then_some(measured.sigma));
-        }
+        let normalize = |target| Action::Normalize { target };
+        if never_up { self.held.decisions(cap) } else { self.held.decisions(normalize) }
     }
 
     /// The means of separation and slope, if both were told.
     fn hear(&mut self, told: Adversarial) -> Option<(f64, f64)> {
         let separation = told.separation.filter(|it| it.is_finite())?;
         let slope = told.slope.filter(|it| it.is_finite() && *it >= 0.0)?;
-        let separation = smoothed(&mut self.separation, separation);
+        let separation = smoothed(self.separation, separation, SMOOTHING);
         // A slope of 0 counts as a very small one, so that the mean finds its way back.
-        let log_slope = smoothed(&mut self.log_slope, slope.max(1e-6).ln());
+        let log_slope = smoothed(self.log_slope, slope.max(1e-6).ln(), SMOOTHING);
+        (self.separation, self.log_slope) = (Some(separation), Some(log_slope));
         Some((separation, log_slope.exp()))
-    }
-
-    /// The factor from which on a cap holds no layer: letting go further would only be a way to wind
-    /// up.
-    fn largest_growth(&self, measurements: &[Measurement]) -> f64 {
-        let growth = |(start, now): (&Option<f64>, &Measurement)| Some(now.sigma / (*start)?);
-        let growths = self.starts.iter().zip(measurements).filter_map(growth);
-        growths.filter(|it| it.is_finite()).fold(START, f64::max).min(MOST)
-    }
-
-    fn follow(&mut self, separation: f64, slope: f64, elapsed: f64, most: f64) {
-        let rate = rate(separation, slope);
-        self.factor = (self.factor * (elapsed * rate).exp()).clamp(LEAST, most);
-        let is_at_limit = self.factor != self.decided && [LEAST, MOST].contains(&self.factor);
-        if (self.factor / self.decided).ln().abs() < STEP && !is_at_limit {
-            return;
-        }
-        let (from, to) = (concise(self.decided), concise(self.factor));
-        self.decided = self.factor;
-        self.reason =
-            format!("{}: factor on σ at the start {from} to {to}", why(separation, slope));
-    }
-
-    fn decisions(&self, never_up: bool) -> Vec<Decision> {
-        let decide = |start: &Option<f64>| match start {
-            None => {
-                Decision { action: Action::Off, reason: "no σ to start from: leave".to_owned() }
-            }
-            Some(start) => {
-                let target = start * self.decided;
-                let cap = Action::Cap { target, sharpness: f64::INFINITY };
-                let action = if never_up { cap } else { Action::Normalize { target } };
-                Decision { action, reason: self.reason.clone() }
-            }
-        };
-        self.starts.iter().map(decide).collect()
     }
 }
 
 fn is_convolution(layer: &Layer) -> bool {
     matches!(layer.kind, Kind::Conv | Kind::ConvTranspose)
-}
-
-fn smoothed(mean: &mut Option<f64>, value: f64) -> f64 {
-    let next = mean.map_or(value, |old| old * SMOOTHING + value * (1.0 - SMOOTHING));
-    *mean = Some(next);
-    next
 }
 
 /// How fast the factor's logarithm is to move, in an optimizer step.
@@ -171,9 +115,10 @@ fn why(separation: f64, slope: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Decider, Rule, Signals, tests::layers},
+        super::{Decider, Rule, Signals, of_start::START, tests::layers},
         *,
     };
+    use crate::Measurement;
 
     fn told(separation: f64, slope: f64) -> Signals {
         let (separation, slope) = (Some(separation), Some(slope));
@@ -263,7 +208,7 @@ mod tests {
                 decide(&mut decider, step, &[1.0], &told(separation, slope));
             }
             let limit = decider.decisions()[0].action.target().unwrap();
-            assert!(limit == LEAST || limit == MOST, "{limit}");
+            assert!(limit == *FACTORS.start() || limit == *FACTORS.end(), "{limit}");
             // The means need a few decisions to turn, and then it leaves the limit.
             for step in (50_000..50_400).step_by(10) {
                 decide(&mut decider, step, &[1.0], &told(0.6, back));
@@ -280,7 +225,7 @@ mod tests {
         let targets: Vec<f64> =
             (1..=5).map(|it| decide(&mut decider, 10 * it, &[2.0], &told(0.6, slope))[0]).collect();
         assert_eq!(targets[..3], [3.0; 3]);
-        assert!((targets[4] / 3.0).ln() < -STEP, "{targets:?}");
+        assert!((targets[4] / 3.0).ln() < -0.02, "{targets:?}");
         let reason = &decider.decisions()[0].reason;
         assert!(reason.starts_with("slope 2.523, wanted 2.4 (separation 0.6): factor"), "{reason}");
     }

@@ -9,6 +9,7 @@ use super::{
     adversarial_control::Race,
     cap::Capped,
     deciding::{Context, Deciding},
+    generalization_control::Memorizing,
     rule::{INTERVAL, RuleDoc, parameters, required_interval},
     text::plain_parameters,
 };
@@ -20,7 +21,7 @@ use crate::{Action, Kind, Layer, Position, Select};
 /// |---|---|---|
 /// | `gan`, `translate` | holds a discriminator by what the race between the two networks shows | the pilot grid; `DESIGN.md` has its results, `translate` was not part of it |
 /// | `control` | normalizes the second to last layer of a Q-network to 1 | Gogianu et al. 2021 |
-/// | `classify` | caps each layer at 3 times its σ at the start | a safety net; nothing in it is tuned |
+/// | `classify` | caps every layer, the tighter the more is learned by heart | the recipe `classify`; `DESIGN.md` has its results |
 /// | `transformer` | caps the projections of attention at 2 times their σ at the start | the attention logits are what grows (Zhai et al. 2023) |
 ///
 /// # The race
@@ -42,6 +43,23 @@ use crate::{Action, Kind, Layer, Position, Select};
 /// with convolutions it is capped there and never scaled up: on images scaling up lost to leaving
 /// alone, on points it won (`DESIGN.md` has both). There `f` stays at most the largest growth
 /// `σ_l/σ_l(0)`, or 1.5, since a cap above every σ holds nothing. A decision changes when `f` has moved by 2 %.
+///
+/// # What is learned by heart
+///
+/// A classifier's layers are capped at `c_l = f·σ_l(0)` too, and `f` starts at 1.5 too. With `L` the loss on
+/// what the network trains on and `L′` the same loss on what it does not
+/// ([`Generalization`](super::Generalization)), both exponential means over the decisions, in nats where the
+/// loss is a cross-entropy:
+///
+/// ```text
+/// g = L′ − L                                            what was learned by heart
+/// d = −0.02·clamp((g − 0.4)/0.4, ±1)                    much of it is held tighter, little let go
+/// ln f ← clamp(ln f + Δ·d, ln 0.5, ln m)
+/// ```
+///
+/// where `m` is the largest growth `σ_l/σ_l(0)`, from 1.5 to 8. So a network that generalises is as free as
+/// one that is left alone, but for the lag of one decision. A loop that tells neither loss gets a cap at 1.5
+/// times the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auto {
@@ -113,6 +131,7 @@ impl FromStr for Task {
 #[serde(rename_all = "snake_case")]
 pub(super) enum AutoMemory {
     Race(Race),
+    Memorizing(Memorizing),
     Fixed,
     Capped(Vec<Capped>),
 }
@@ -122,7 +141,8 @@ impl Deciding for Auto {
 
     parameters! {
         "auto", "Decides as fits the task, with nothing to set: in a GAN by how far the \
-                 discriminator is ahead and how steep it is.";
+                 discriminator is ahead and how steep it is, in a classifier by what is learned by \
+                 heart.";
         task = "gan", "what is trained: gan, translate, control, classify or transformer";
         interval = "10", INTERVAL;
     }
@@ -138,7 +158,8 @@ impl Deciding for Auto {
     fn needs(&self) -> Needs {
         match self.task {
             Task::Gan | Task::Translate => Race::NEEDS,
-            Task::Control | Task::Classify | Task::Transformer => Needs::default(),
+            Task::Classify => Memorizing::NEEDS,
+            Task::Control | Task::Transformer => Needs::default(),
         }
     }
 
@@ -146,7 +167,7 @@ impl Deciding for Auto {
         match self.task {
             Task::Gan | Task::Translate => AutoMemory::Race(Race::begin(layers)),
             Task::Control => AutoMemory::Fixed,
-            Task::Classify => AutoMemory::Capped(self.cap(3.0).begin(layers)),
+            Task::Classify => AutoMemory::Memorizing(Memorizing::begin(layers)),
             Task::Transformer => AutoMemory::Capped(self.cap(2.0).begin(layers)),
         }
     }
@@ -162,7 +183,7 @@ impl Deciding for Auto {
         match (self.task, memory) {
             (Task::Gan | Task::Translate, AutoMemory::Race(race)) => race.decide(context),
             (Task::Control, AutoMemory::Fixed) => second_to_last().decide(&mut (), context),
-            (Task::Classify, AutoMemory::Capped(capped)) => self.cap(3.0).decide(capped, context),
+            (Task::Classify, AutoMemory::Memorizing(memorizing)) => memorizing.decide(context),
             (Task::Transformer, AutoMemory::Capped(capped)) => {
                 let decisions = self.cap(2.0).decide(capped, context);
                 context.layers.iter().zip(decisions).map(of_attention).collect()
@@ -220,10 +241,11 @@ mod tests {
     }
 
     #[test]
-    fn classify_holds_what_has_grown_to_more_than_three_times() {
-        let decisions = decide("auto:task=classify", layers(3), [2.0, 2.9, 3.5]);
-        let held: Vec<Option<f64>> = decisions.iter().map(|it| it.action.target()).collect();
-        assert_eq!(held, [None, None, Some(3.0)]);
+    fn classify_without_losses_caps_at_one_and_a_half_times_the_start() {
+        let decisions = decide("auto:task=classify", layers(3), [1.2, 1.4, 3.0]);
+        let scales =
+            decisions.iter().zip([1.2, 1.4, 3.0]).map(|(it, sigma)| it.action.scale(1.0, sigma));
+        assert_eq!(scales.collect::<Vec<f64>>(), [1.0, 1.0, 0.5]);
     }
 
     #[test]

@@ -9,12 +9,14 @@ mod bandit;
 mod budget;
 mod cap;
 mod deciding;
+mod generalization_control;
 mod gradient;
 mod learned;
 mod lr_over_sigma;
 mod metric;
 mod never;
 mod observe;
+mod of_start;
 mod patience;
 mod random;
 mod rule;
@@ -51,7 +53,7 @@ pub use self::{
     rules::{Rules, ScopedRule},
     rules_file::{RulesFileError, RulesFileProblem},
     schedule::Schedule,
-    signals::{Adversarial, Needs, Signals},
+    signals::{Adversarial, Generalization, Needs, Signals},
     slope::Slope,
     r#static::Static,
     target_action::{TargetAction, UnknownTargetAction},

@@ -49,6 +49,7 @@ impl Deciding for Observe {
             metric: true,
             gradients: true,
             held_out: true,
+            generalization: true,
             second: true,
         }
     }

@@ -22,6 +22,8 @@ pub struct Signals {
     pub metrics: BTreeMap<String, f64>,
     /// What the discriminator of adversarial training does, where there is one.
     pub adversarial: Option<Adversarial>,
+    /// How well the model does what it learned on data that it does not train on.
+    pub generalization: Option<Generalization>,
 }
 
 /// What a discriminator does to real and generated samples.
@@ -43,6 +45,17 @@ pub struct Adversarial {
     pub slope: Option<f64>,
 }
 
+/// One loss on two kinds of data: what it is lower by on the first was learned by heart.
+///
+/// Each number is a mean over the data of the steps since it was last told, in one unit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Generalization {
+    /// The loss on data that the model trains on, before the update on it.
+    pub train_loss: f64,
+    /// The same loss on data that it does not train on.
+    pub held_out_loss: f64,
+}
+
 /// What a rule looks at besides σ, so that a loop need not measure what nobody asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
@@ -57,6 +70,8 @@ pub struct Needs {
     pub gradients: bool,
     /// The sensitivity of a loss that is not trained on, of the same.
     pub held_out: bool,
+    /// The two losses of [`Generalization`].
+    pub generalization: bool,
     /// `σ₂/σ₁` of each layer: its weight is copied to the host at each decision.
     pub second: bool,
 }
@@ -71,6 +86,7 @@ impl Needs {
             metric: self.metric || other.metric,
             gradients: self.gradients || other.gradients,
             held_out: self.held_out || other.held_out,
+            generalization: self.generalization || other.generalization,
             second: self.second || other.second,
         }
     }
@@ -98,6 +114,13 @@ impl Signals {
     #[must_use]
     pub fn adversarial(mut self, adversarial: Adversarial) -> Self {
         self.adversarial = Some(adversarial);
+        self
+    }
+
+    /// Sets the losses on data that the model trains on and on data that it does not.
+    #[must_use]
+    pub fn generalization(mut self, generalization: Generalization) -> Self {
+        self.generalization = Some(generalization);
         self
     }
 

@@ -5,6 +5,7 @@ use burn::tensor::{Gradients, Tensor};
 use osn::{Adversarial, Needs};
 
 use super::Objective;
+use crate::sum::Sum;
 
 /// Sums, over the updates since a rule last decided, of what it looks at.
 #[derive(Debug, Default)]
@@ -16,12 +17,6 @@ pub struct Watch {
     slope: Sum,
     /// The mean sign of D at real samples that it does not train on, `[1]`.
     held_out_sign: Sum,
-}
-
-#[derive(Debug, Default)]
-struct Sum {
-    total: Option<Tensor<1>>,
-    count: u64,
 }
 
 impl Watch {
@@ -83,22 +78,6 @@ impl Watch {
             held_out_sign: first(&mut self.held_out_sign),
             slope: first(&mut self.slope),
         }
-    }
-}
-
-impl Sum {
-    fn add(&mut self, value: Tensor<1>) {
-        self.count += 1;
-        self.total = Some(match self.total.take() {
-            Some(total) => total + value,
-            None => value,
-        });
-    }
-
-    fn take_mean(&mut self) -> Option<Vec<f64>> {
-        let count = std::mem::take(&mut self.count) as f64;
-        let total = self.total.take()?;
-        Some(total.into_data().iter::<f64>().map(|total| total / count).collect())
     }
 }
 

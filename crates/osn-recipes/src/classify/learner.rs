@@ -3,7 +3,9 @@
 use burn::module::{Flag, ModuleMapper, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor};
+use osn::{Generalization, Needs, Osn};
 
+use super::watch::Watch;
 use super::{Classifier, ClassifyConfig, Sizes};
 use crate::decide::Decide;
 use crate::held::{Held, adam};
@@ -25,6 +27,7 @@ pub struct Learned {
 pub struct Learner<N> {
     /// Images to logits, held by its osn.
     pub held: Held<N>,
+    watch: Watch,
 }
 
 impl<N: Classifier> Learner<N> {
@@ -43,7 +46,9 @@ impl<N: Classifier> Learner<N> {
     ) -> Result<Self, RunError> {
         let network = N::build(config, sizes, seed, &device.clone().autodiff())?;
         let adam = adam(config.beta_1, config.beta_2, config.epsilon);
-        Ok(Self { held: Held::new(network, "classifier", decide, adam)? })
+        let held = Held::new(network, "classifier", decide, adam)?;
+        let watch = Watch::new(held.osn.as_ref().map_or(Needs::default(), Osn::needs));
+        Ok(Self { held, watch })
     }
 
     /// One update on a batch of the autodiff device, then one refresh of osn.
@@ -60,12 +65,26 @@ impl<N: Classifier> Learner<N> {
     ) -> Result<Learned, RunError> {
         let logits = self.held.network.logits(images);
         let loss = cross_entropy(logits.clone(), classes.clone());
+        self.watch.see_train(&loss);
+        if self.held.decides_next() {
+            told.generalization(self.watch.take());
+        }
         self.held.learn(loss.backward(), learning_rate, told)?;
         Ok(Learned { loss, logits, classes })
     }
 
-    /// Tells the rules the gradients of the loss on images that the network does not train on. Nothing
-    /// is trained, and no running value of batch normalization moves.
+    /// Whether the next decision looks at images that the network does not train on.
+    pub fn wants_held_out(&self) -> bool {
+        self.held.wants_held_out() || (self.watch.is_needed() && self.held.decides_next())
+    }
+
+    /// What the rules were last told of the losses.
+    pub fn generalization(&self) -> Option<Generalization> {
+        self.watch.last()
+    }
+
+    /// Tells the rules the loss on images that the network does not train on, and its gradients where a
+    /// rule looks at them. Nothing is trained, and no running value of batch normalization moves.
     ///
     /// # Errors
     ///
@@ -78,7 +97,8 @@ impl<N: Classifier> Learner<N> {
         // As when it is scored: normalized by the running values, which stay where they are.
         let network = self.held.network.clone().map(&mut WithoutTraining);
         let loss = cross_entropy(network.logits(images), classes);
-        self.held.see_held_out(&loss.backward())
+        self.watch.see_held_out(&loss);
+        if self.held.wants_held_out() { self.held.see_held_out(&loss.backward()) } else { Ok(()) }
     }
 }
 

@@ -8,6 +8,7 @@ mod model;
 mod norms;
 mod scores;
 mod train;
+mod watch;
 
 pub use config::{Architecture, ClassifyConfig};
 pub use examples::{Examples, Inputs, randomized};

@@ -160,7 +160,7 @@ impl<N: Classifier> Training for Trainer<'_, N> {
     type Outcome = Learned;
 
     fn step(&mut self, step: u64) -> Result<Learned, RunError> {
-        if self.learner.held.wants_held_out() && !self.examples.held_out.is_empty() {
+        if self.learner.wants_held_out() && !self.examples.held_out.is_empty() {
             self.look_at_held_out(step)?;
         }
         let places = self.sampler.batch_indices(step - 1, self.config.batch_size);
@@ -185,10 +185,14 @@ impl<N: Classifier> Training for Trainer<'_, N> {
         };
         let losses = vec![("cross_entropy", loss)];
         self.told.losses(&losses);
-        let signals = Metrics::from([
+        let mut signals = Metrics::from([
             ("batch_accuracy".to_owned(), batch.accuracy()),
             ("learning_rate".to_owned(), self.config.learning_rate_at(step)),
         ]);
+        if let Some(told) = self.learner.generalization() {
+            signals.insert("train_loss".to_owned(), told.train_loss);
+            signals.insert("held_out_loss".to_owned(), told.held_out_loss);
+        }
         Ok(Look { losses, signals, layers: self.learner.held.layers()? })
     }
 

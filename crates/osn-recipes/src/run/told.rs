@@ -1,6 +1,6 @@
 //! What a recipe's loop remembers to tell its rules.
 
-use osn::Signals;
+use osn::{Generalization, Signals};
 
 use super::Metrics;
 
@@ -10,6 +10,7 @@ pub struct Told {
     losses: Vec<(&'static str, f64)>,
     /// Scores that no rule has been told of yet.
     scores: Metrics,
+    generalization: Option<Generalization>,
 }
 
 impl Told {
@@ -23,10 +24,19 @@ impl Told {
         self.scores.clone_from(scores);
     }
 
-    /// The last losses, and each score once: to be called when a rule decides next.
+    /// Remembers losses on two kinds of data until they are told.
+    pub fn generalization(&mut self, generalization: Option<Generalization>) {
+        self.generalization = generalization;
+    }
+
+    /// The last losses, and everything else once: to be called when a rule decides next.
     pub fn signals(&mut self) -> Signals {
         let told = self.losses.iter();
         let signals = told.fold(Signals::new(), |told, (name, value)| told.loss(*name, *value));
+        let signals = match self.generalization.take() {
+            None => signals,
+            Some(generalization) => signals.generalization(generalization),
+        };
         let scores = std::mem::take(&mut self.scores).into_iter();
         scores.fold(signals, |told, (name, value)| told.metric(name, value))
     }
@@ -41,8 +51,10 @@ mod tests {
         let mut told = Told::default();
         told.losses(&[("loss", 2.0)]);
         told.scores(&Metrics::from([("accuracy".to_owned(), 0.5)]));
-        let both = Signals::new().loss("loss", 2.0).metric("accuracy", 0.5);
-        assert_eq!(told.signals(), both);
+        let generalization = Generalization { train_loss: 1.0, held_out_loss: 1.5 };
+        told.generalization(Some(generalization));
+        let all = Signals::new().loss("loss", 2.0).metric("accuracy", 0.5);
+        assert_eq!(told.signals(), all.generalization(generalization));
         assert_eq!(told.signals(), Signals::new().loss("loss", 2.0));
     }
 }
