@@ -22,6 +22,11 @@ pub fn classes(labels: &[u8], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(labels, [count]), device)
 }
 
+/// The one number of a tensor `[1]`; NaN of none.
+pub fn number(tensor: Tensor<1>) -> f64 {
+    tensor.into_data().iter().next().unwrap_or(f64::NAN)
+}
+
 /// Images `[count, channels, height, width]`, to be shown in so many columns.
 pub fn grid(images: Tensor<4>, columns: usize) -> ImageGrid {
     let [count, channels, height, width] = images.dims();

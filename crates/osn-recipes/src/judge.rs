@@ -39,11 +39,40 @@ pub struct Judge {
 /// Some test images, and the scores that as many training images get against them.
 #[derive(Debug)]
 struct Reference {
-    /// Their places among the test images.
-    indices: Vec<usize>,
-    real: Features,
-    labels: Option<Vec<u8>>,
+    real: Embedded,
     floor: Metrics,
+}
+
+/// A fixed choice of images.
+#[derive(Debug)]
+struct Embedded {
+    /// Their places in their set.
+    indices: Vec<usize>,
+    features: Features,
+    labels: Option<Vec<u8>>,
+}
+
+impl Embedded {
+    fn new(
+        images: &ImageSet,
+        nonce: u64,
+        count: usize,
+        network: &FeatureNet,
+    ) -> Result<Self, MetricError> {
+        let mut indices = permutation(0, nonce, images.len());
+        indices.truncate(count);
+        let chosen = images.select(&indices);
+        Ok(Self { indices, features: network.embed(&chosen)?, labels: chosen.labels })
+    }
+
+    /// The first so many of them.
+    fn first(&self, count: usize) -> Self {
+        Self {
+            indices: self.indices[..count].to_vec(),
+            features: self.features.select(&(0..count).collect::<Vec<_>>()),
+            labels: self.labels.as_ref().map(|labels| labels[..count].to_vec()),
+        }
+    }
 }
 
 impl Judge {
@@ -63,10 +92,15 @@ impl Judge {
         full_count: usize,
         device: &Device,
     ) -> Result<Self, RunError> {
-        let network = FeatureNet::pretrained(device).map_err(score_error)?;
+        let network = FeatureNet::pretrained(device).map_err(RunError::score)?;
         let count = full_count.min(data.train.len()).min(data.test.len());
-        let reference =
-            |count: usize| Reference::new(data, &network, classes, count).map_err(score_error);
+        let embed = |images: &ImageSet, nonce| Embedded::new(images, nonce, count, &network);
+        let (real, other) = (embed(&data.test, 0), embed(&data.train, 1));
+        let (real, other) = (real.map_err(RunError::score)?, other.map_err(RunError::score)?);
+        let reference = |count: usize| {
+            Reference::new(real.first(count), &other.first(count), &network, classes)
+                .map_err(RunError::score)
+        };
         let (quick, full) = (reference(count.min(quick_count))?, reference(count)?);
         Ok(Self { network, classes, quick, full })
     }
@@ -88,12 +122,12 @@ impl Judge {
         mut generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
     ) -> Result<Metrics, RunError> {
         let reference = self.reference(thoroughness);
-        let chunks = (0..).zip(reference.indices.chunks(CHUNK));
+        let chunks = (0..).zip(reference.real.indices.chunks(CHUNK));
         let batches = chunks.map(|(chunk, indices)| generate(chunk, indices));
-        let fake = self.network.embed_batches(batches).map_err(score_error)?;
+        let fake = self.network.embed_batches(batches).map_err(RunError::score)?;
         reference
-            .compare(&self.network, self.classes, &fake, reference.labels.as_deref())
-            .map_err(score_error)
+            .compare(&self.network, self.classes, &fake, reference.real.labels.as_deref())
+            .map_err(RunError::score)
     }
 
     fn reference(&self, thoroughness: Thoroughness) -> &Reference {
@@ -106,29 +140,18 @@ impl Judge {
 
 impl Reference {
     fn new(
-        data: &Dataset,
+        real: Embedded,
+        other: &Embedded,
         network: &FeatureNet,
         classes: Classes,
-        count: usize,
     ) -> Result<Self, MetricError> {
-        let chosen = |images: &ImageSet, nonce| {
-            permutation(0, nonce, images.len()).into_iter().take(count).collect::<Vec<usize>>()
-        };
-        let indices = chosen(&data.test, 0);
-        let others = data.train.select(&chosen(&data.train, 1));
-        let mut reference = Self {
-            real: network.embed(&data.test.select(&indices))?,
-            labels: data.test.batch_labels(&indices),
-            indices,
-            floor: Metrics::new(),
-        };
-        let embedded = network.embed(&others)?;
+        let mut reference = Self { real, floor: Metrics::new() };
         reference.floor =
-            reference.compare(network, classes, &embedded, others.labels.as_deref())?;
+            reference.compare(network, classes, &other.features, other.labels.as_deref())?;
         // The network was trained on training images: what it makes of test images is the fair floor.
         if let Some(accuracy) = reference.floor.get_mut("label_accuracy") {
-            let labels = reference.labels.as_deref().unwrap_or_default();
-            *accuracy = agreement(&network.classes_of(&reference.real), labels);
+            let labels = reference.real.labels.as_deref().unwrap_or_default();
+            *accuracy = agreement(&network.classes_of(&reference.real.features), labels);
         }
         Ok(reference)
     }
@@ -140,14 +163,14 @@ impl Reference {
         fake: &Features,
         meant: Option<&[u8]>,
     ) -> Result<Metrics, MetricError> {
-        let mut metrics = metrics(&score(&self.real, fake)?);
-        let (Some(labels), Some(meant)) = (&self.labels, meant) else { return Ok(metrics) };
+        let mut metrics = metrics(&score(&self.real.features, fake)?);
+        let (Some(labels), Some(meant)) = (&self.real.labels, meant) else { return Ok(metrics) };
         if classes != Classes::Ignored {
             let accuracy = agreement(&network.classes_of(fake), meant);
             metrics.insert("label_accuracy".to_owned(), accuracy);
         }
         if classes == Classes::Compared {
-            let distances = frechet_by_class([&self.real, fake], [labels, meant])?;
+            let distances = frechet_by_class([&self.real.features, fake], [labels, meant])?;
             let mean = distances.values().sum::<f64>() / distances.len() as f64;
             metrics.insert("intra_frechet".to_owned(), mean);
             let named = |(class, distance)| (format!("intra_frechet/{class}"), distance);
@@ -155,10 +178,6 @@ impl Reference {
         }
         Ok(metrics)
     }
-}
-
-fn score_error(source: impl std::error::Error + Send + Sync + 'static) -> RunError {
-    RunError::Score { source: Box::new(source) }
 }
 
 fn metrics(scores: &Scores) -> Metrics {

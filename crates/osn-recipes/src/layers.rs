@@ -4,8 +4,6 @@ use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfi
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::Device;
 
-use crate::adversarial::Settings;
-
 /// A 4×4 convolution of stride 2: half the size.
 pub fn halving([from, to]: [usize; 2], device: &Device) -> Conv2d {
     let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
@@ -26,10 +24,7 @@ pub fn doubling([from, to]: [usize; 2], device: &Device) -> ConvTranspose2d {
         .init(device)
 }
 
-/// Batch normalization as the settings say.
-pub fn batch_norm(features: usize, settings: &Settings, device: &Device) -> BatchNorm {
-    BatchNormConfig::new(features)
-        .with_momentum(settings.batch_norm_momentum)
-        .with_epsilon(settings.batch_norm_epsilon)
-        .init(device)
+/// Batch normalization with a momentum in Burn's convention and an ε.
+pub fn batch_norm(features: usize, [momentum, epsilon]: [f64; 2], device: &Device) -> BatchNorm {
+    BatchNormConfig::new(features).with_momentum(momentum).with_epsilon(epsilon).init(device)
 }

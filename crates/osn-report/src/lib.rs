@@ -13,7 +13,7 @@ pub mod study;
 mod thin;
 
 pub use curves::Curves;
-pub use number::{duration, short};
+pub use number::{counted, duration, short};
 pub use page::page;
 pub use run::{
     Decision, Description, LayerHistory, LayerPoint, ReadError, RunRecord, Sample, Series, Totals,

@@ -39,6 +39,11 @@ pub fn duration(secs: f64) -> String {
     }
 }
 
+/// `1 run`, `2 runs`.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

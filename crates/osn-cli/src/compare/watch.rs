@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use osn_report::study::{RunStatus, StudyRun};
-use osn_report::{duration, short};
+use osn_report::{counted, duration, short};
 
 use super::ledger::Ledger;
 use super::plan::{Cell, Plan};
@@ -48,7 +48,10 @@ fn headline(plan: &Plan, ledger: &Ledger) -> String {
     let counts =
         [(asked.arms.len(), "rule"), (asked.regimes.len(), "regime"), (asked.seeds.len(), "seed")];
     // One regime is no dimension.
-    let grid = counts.into_iter().filter(|it| *it != (1, "regime")).map(counted);
+    let grid = counts
+        .into_iter()
+        .filter(|it| *it != (1, "regime"))
+        .map(|(count, noun)| counted(count, noun));
     let grid = grid.collect::<Vec<_>>().join(" × ");
     let there = match ledger.n_ended() {
         0 => String::new(),
@@ -61,10 +64,6 @@ fn headline(plan: &Plan, ledger: &Ledger) -> String {
         plan.n_jobs,
         plan.out.display()
     )
-}
-
-fn counted((count, name): (usize, &str)) -> String {
-    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
 }
 
 /// How far the grid is.

@@ -75,6 +75,11 @@ impl Settings {
         }
     }
 
+    /// Momentum and ε of batch normalization.
+    pub fn batch_norm(&self) -> [f64; 2] {
+        [self.batch_norm_momentum, self.batch_norm_epsilon]
+    }
+
     /// How often to look and to score.
     pub fn pace(&self) -> Pace {
         Pace { log_every: self.log_every, eval_every: self.eval_every }

@@ -5,7 +5,8 @@ use burn::tensor::{Device, Tensor};
 use osn::Change;
 
 use super::{Discriminated, Draw, Game, Generated, Players, Settings, halves};
-use crate::data::sampler::Sampler;
+use crate::batch::number;
+use crate::data::sampler::{Batches, hold_out};
 use crate::run::{Look, Metrics, RunError, Scored, Thoroughness, Told, Training};
 
 /// What tells the noise of different uses apart.
@@ -13,20 +14,15 @@ const FOR_DISCRIMINATOR: u64 = 1;
 const FOR_GENERATOR: u64 = 2;
 const FOR_HELD_OUT: u64 = 5;
 
-/// Of so many training images one is held out, whatever the rule, so that rules compare.
-const HELD_OUT_OF: usize = 20;
-
 /// Everything that a run changes and draws from.
 #[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
 pub struct Trainer<'a, T: Game> {
     game: T,
     settings: &'a Settings,
     players: Players<T::Generator, T::Discriminator>,
-    /// Which images the players train on, and which D only shows rules what it makes of.
-    trained_on: Vec<usize>,
-    held_out: Vec<usize>,
-    sampler: Sampler,
-    held_out_sampler: Sampler,
+    /// What the players train on, and what D only shows rules what it makes of.
+    trained_on: Batches,
+    held_out: Batches,
     /// The images of the discriminator's last update.
     last_batch: Vec<usize>,
     told: Told,
@@ -43,14 +39,12 @@ impl<'a, T: Game> Trainer<'a, T> {
         seed: u64,
         device: Device,
     ) -> Self {
-        let (held_out, trained_on): (Vec<usize>, Vec<usize>) =
-            (0..game.image_count()).partition(|index| index % HELD_OUT_OF == HELD_OUT_OF - 1);
+        let [trained_on, held_out] =
+            hold_out(game.image_count()).map(|indices| Batches::new(seed, indices));
         Self {
             game,
             settings,
             players,
-            sampler: Sampler::new(seed, trained_on.len()),
-            held_out_sampler: Sampler::new(seed, held_out.len().max(1)),
             trained_on,
             held_out,
             last_batch: Vec::new(),
@@ -73,8 +67,7 @@ impl<'a, T: Game> Trainer<'a, T> {
         if self.players.discriminator.wants_held_out() && !self.held_out.is_empty() {
             self.look_at_held_out(batch)?;
         }
-        let places = self.sampler.batch_indices(batch, self.settings.batch_size);
-        self.last_batch = places.iter().map(|&place| self.trained_on[place]).collect();
+        self.last_batch = self.trained_on.batch(batch, self.settings.batch_size);
         let device = self.device.clone().autodiff();
         let condition = self.game.condition(&self.last_batch, &device);
         let draw = Draw { stream: FOR_DISCRIMINATOR, step: batch, device: &device };
@@ -86,9 +79,7 @@ impl<'a, T: Game> Trainer<'a, T> {
     }
 
     fn look_at_held_out(&mut self, batch: u64) -> Result<(), RunError> {
-        let size = self.settings.batch_size.min(self.held_out.len());
-        let places = self.held_out_sampler.batch_indices(batch, size);
-        let indices: Vec<usize> = places.iter().map(|&place| self.held_out[place]).collect();
+        let indices = self.held_out.batch_of_others(batch, self.settings.batch_size);
         let device = self.device.clone().autodiff();
         let draw = Draw { stream: FOR_HELD_OUT, step: batch, device: &self.device };
         // In validation mode: a look must not move the running values of batch normalization.
@@ -130,8 +121,8 @@ impl<T: Game> Training for Trainer<'_, T> {
 
     fn look(&mut self, _: u64, (judged, made): Self::Outcome) -> Result<Look, RunError> {
         let mut losses =
-            vec![("discriminator", scalar(judged.loss)), ("generator", scalar(made.loss))];
-        losses.extend(made.second.map(|(name, loss)| (name, scalar(loss))));
+            vec![("discriminator", number(judged.loss)), ("generator", number(made.loss))];
+        losses.extend(made.second.map(|(name, loss)| (name, number(loss))));
         self.told.losses(&losses);
         let mut layers = self.players.discriminator.layers()?;
         layers.append(&mut self.players.generator.layers()?);
@@ -160,10 +151,6 @@ fn race(logits: Tensor<2>) -> Metrics {
         ("logit_real".to_owned(), mean(&real)),
         ("logit_fake".to_owned(), mean(&fake)),
     ])
-}
-
-fn scalar(loss: Tensor<1>) -> f64 {
-    loss.into_data().iter::<f64>().next().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

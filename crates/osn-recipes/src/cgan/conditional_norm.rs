@@ -24,7 +24,7 @@ impl ConditionalBatchNorm {
     pub fn new(features: usize, classes: usize, settings: &Settings, device: &Device) -> Self {
         let count = classes * features;
         Self {
-            norm: batch_norm(features, settings, device).no_grad(),
+            norm: batch_norm(features, settings.batch_norm(), device).no_grad(),
             gains: Param::from_tensor(Tensor::ones([count], device)),
             offsets: Param::from_tensor(Tensor::zeros([count], device)),
         }

@@ -61,9 +61,7 @@ impl<'a> LabelledImages<'a> {
 
     /// Channels and classes.
     pub(super) fn shape(&self) -> [usize; 2] {
-        let labels = self.train_labels.iter().chain(&self.test_labels);
-        let classes = labels.copied().max().map_or(1, |last| usize::from(last) + 1);
-        [self.data.train.channels, classes]
+        [self.data.train.channels, self.data.class_count().unwrap_or(1)]
     }
 
     fn latents(&self, count: usize, draw: Draw) -> Tensor<2> {

@@ -1,16 +1,13 @@
 //! Images with the labels that a network is told, which may be wrong.
 
 use super::{ClassifyConfig, Sizes};
-use crate::data::sampler::{permutation, uniforms};
+use crate::data::sampler::{hold_out, permutation, uniforms};
 use crate::data::{Dataset, EMBEDDED, ImageSet};
 use crate::run::RunError;
 
 /// What tells these draws apart from others.
 const FOR_CHOICE: u64 = 1 << 40;
 const FOR_LABELS: u64 = 1;
-
-/// Of so many training images one is held out, whatever the rule, so that rules compare.
-const HELD_OUT_OF: usize = 20;
 
 /// The data has no classes to learn.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +36,12 @@ impl Examples {
     ///
     /// [`RunError::Data`] for images without labels.
     pub fn new(data: Dataset, config: &ClassifyConfig, seed: u64) -> Result<Self, RunError> {
-        let n_classes = n_classes(&data)?;
+        let no_labels = || RunError::Data { name: data.name.clone(), source: Box::new(NoLabels) };
+        let n_classes = data.class_count().ok_or_else(no_labels)?;
         let mut train = chosen(data.train, config.train_images, seed);
         train.labels =
             train.labels.map(|labels| randomized(&labels, config.label_noise, n_classes, seed));
-        let (held_out, trained_on): (Vec<usize>, Vec<usize>) =
-            (0..train.len()).partition(|index| index % HELD_OUT_OF == HELD_OUT_OF - 1);
+        let [trained_on, held_out] = hold_out(train.len());
         let sizes = Sizes { channels: train.channels, side: train.height, n_classes };
         Ok(Self { train, test: data.test, trained_on, held_out, sizes })
     }
@@ -73,15 +70,6 @@ pub struct Inputs {
     pub radius: f64,
     /// How many there are.
     pub count: usize,
-}
-
-/// One more than the largest label of either set.
-fn n_classes(data: &Dataset) -> Result<usize, RunError> {
-    let largest = |set: &ImageSet| set.labels.as_ref()?.iter().max().copied();
-    match (largest(&data.train), largest(&data.test)) {
-        (Some(of_train), Some(of_test)) => Ok(usize::from(of_train.max(of_test)) + 1),
-        _ => Err(RunError::Data { name: data.name.clone(), source: Box::new(NoLabels) }),
-    }
 }
 
 /// So many of the images, drawn without repetition, or all of them in their own order.

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
@@ -10,6 +10,7 @@ use super::ClassifyConfig;
 use super::norms::{MapNorms, NormError, Stage};
 use crate::features::{CLASS_COUNT, FeatureNet};
 use crate::init;
+use crate::layers::batch_norm;
 use crate::run::RunError;
 
 /// What a network must fit.
@@ -201,10 +202,8 @@ impl Convolved {
             .with_stride([stride, stride])
             .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
             .init(device);
-        let norm = BatchNormConfig::new(to)
-            .with_momentum(config.batch_norm_momentum)
-            .with_epsilon(config.batch_norm_epsilon);
-        Self { conv, norm: config.batch_norm.then(|| norm.init(device)) }
+        let numbers = [config.batch_norm_momentum, config.batch_norm_epsilon];
+        Self { conv, norm: config.batch_norm.then(|| batch_norm(to, numbers, device)) }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {

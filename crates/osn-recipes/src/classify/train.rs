@@ -7,7 +7,7 @@ use super::norms::complexities;
 use super::{Classifier, ClassifyConfig, Examples, Inputs, Judged, Learned, Learner, fgsm, median};
 use crate::batch;
 use crate::data::ImageSet;
-use crate::data::sampler::{Sampler, uniforms};
+use crate::data::sampler::{Batches, uniforms};
 use crate::run::{ImageGrid, Look, Metrics, RunError, Scored, Thoroughness, Told, Training};
 
 /// What tells these draws apart from others.
@@ -32,8 +32,8 @@ pub(super) struct Trainer<'a, N> {
     examples: Examples,
     inputs: Inputs,
     learner: Learner<N>,
-    sampler: Sampler,
-    held_out_sampler: Sampler,
+    trained_on: Batches,
+    held_out: Batches,
     told: Told,
     /// The plain device, on which the network is judged.
     device: Device,
@@ -52,8 +52,8 @@ impl<'a, N: Classifier> Trainer<'a, N> {
             seed,
             inputs: examples.inputs(),
             learner,
-            sampler: Sampler::new(seed, examples.trained_on.len()),
-            held_out_sampler: Sampler::new(seed, examples.held_out.len().max(1)),
+            trained_on: Batches::new(seed, examples.trained_on.clone()),
+            held_out: Batches::new(seed, examples.held_out.clone()),
             examples,
             told: Told::default(),
             device,
@@ -66,10 +66,7 @@ impl<'a, N: Classifier> Trainer<'a, N> {
     }
 
     fn look_at_held_out(&mut self, step: u64) -> Result<(), RunError> {
-        let held_out = &self.examples.held_out;
-        let size = self.config.batch_size.min(held_out.len());
-        let places = self.held_out_sampler.batch_indices(step - 1, size);
-        let indices: Vec<usize> = places.iter().map(|&place| held_out[place]).collect();
+        let indices = self.held_out.batch_of_others(step - 1, self.config.batch_size);
         let device = self.device.clone().autodiff();
         let images = batch::images(&self.examples.train, &indices, &device);
         let classes = classes(&self.examples.train, &indices, &device);
@@ -119,7 +116,7 @@ impl<'a, N: Classifier> Trainer<'a, N> {
         if logits.iter().all(|logit| logit.is_finite()) {
             Ok(Judged { logits, labels: set.batch_labels(indices).unwrap_or_default() })
         } else {
-            Err(score_error(NotFinite))
+            Err(RunError::score(NotFinite))
         }
     }
 
@@ -130,7 +127,7 @@ impl<'a, N: Classifier> Trainer<'a, N> {
         train: &Judged,
         moved: &Judged,
     ) -> Result<Metrics, RunError> {
-        let stages = network.stages(self.examples.sizes.side).map_err(score_error)?;
+        let stages = network.stages(self.examples.sizes.side).map_err(RunError::score)?;
         let margin = median(train.margins());
         let mut metrics = complexities(&stages, self.inputs, margin);
         let (accuracy, train_accuracy) = (test.accuracy(), train.accuracy());
@@ -160,12 +157,10 @@ impl<N: Classifier> Training for Trainer<'_, N> {
     type Outcome = Learned;
 
     fn step(&mut self, step: u64) -> Result<Learned, RunError> {
-        if self.learner.wants_held_out() && !self.examples.held_out.is_empty() {
+        if self.learner.wants_held_out() && !self.held_out.is_empty() {
             self.look_at_held_out(step)?;
         }
-        let places = self.sampler.batch_indices(step - 1, self.config.batch_size);
-        let indices: Vec<usize> =
-            places.iter().map(|&place| self.examples.trained_on[place]).collect();
+        let indices = self.trained_on.batch(step - 1, self.config.batch_size);
         let device = self.device.clone().autodiff();
         let images = self.images(&indices, step, &device);
         let classes = classes(&self.examples.train, &indices, &device);
@@ -178,7 +173,7 @@ impl<N: Classifier> Training for Trainer<'_, N> {
     }
 
     fn look(&mut self, step: u64, learned: Learned) -> Result<Look, RunError> {
-        let loss = learned.loss.into_data().iter::<f64>().next().unwrap_or(f64::NAN);
+        let loss = batch::number(learned.loss);
         let batch = Judged {
             logits: learned.logits.into_data().iter().collect(),
             labels: learned.classes.into_data().iter().collect(),
@@ -223,10 +218,6 @@ fn spread(indices: &[usize], count: usize) -> Vec<usize> {
 /// What the labels of these images are, `[indices]`; all images have some.
 fn classes(set: &ImageSet, indices: &[usize], device: &Device) -> Tensor<1, Int> {
     batch::classes(&set.batch_labels(indices).unwrap_or_default(), device)
-}
-
-fn score_error(source: impl std::error::Error + Send + Sync + 'static) -> RunError {
-    RunError::Score { source: Box::new(source) }
 }
 
 #[cfg(test)]

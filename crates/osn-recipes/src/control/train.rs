@@ -6,6 +6,7 @@ use osn::Change;
 
 use super::play::{Player, mean, returns};
 use super::{ControlConfig, Learned, Learner, Replay};
+use crate::batch::number;
 use crate::decide::Decide;
 use crate::run::{Look, Metrics, RunError, Scored, Thoroughness, Told, Training};
 
@@ -105,7 +106,7 @@ impl Training for Trainer<'_> {
     }
 
     fn look(&mut self, step: u64, learned: Learned) -> Result<Look, RunError> {
-        let loss = learned.loss.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN);
+        let loss = number(learned.loss.clone());
         let mut signals = look_at(learned);
         self.told.losses(&[("q_network", loss), ("td_variance", signals["td_variance"])]);
         signals.insert("explore".to_owned(), self.config.exploration_at(step));

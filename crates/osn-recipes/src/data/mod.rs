@@ -269,6 +269,14 @@ pub fn list() -> Vec<DataEntry> {
     ]
 }
 
+impl Dataset {
+    /// How many classes there are, one more than the largest label; none where a part has no labels.
+    pub fn class_count(&self) -> Option<usize> {
+        let largest = |set: &ImageSet| set.labels.as_ref()?.iter().max().copied();
+        Some(usize::from(largest(&self.train)?.max(largest(&self.test)?)) + 1)
+    }
+}
+
 impl ImageSet {
     /// How many images there are.
     pub fn len(&self) -> usize {

@@ -55,6 +55,55 @@ impl Sampler {
     }
 }
 
+/// Of so many training images one is held out, whatever the rule, so that rules compare.
+const HELD_OUT_OF: usize = 20;
+
+/// Which of so many training images are trained on, and which only show rules what a network makes of
+/// what it has not seen: the last of every twenty.
+pub fn hold_out(count: usize) -> [Vec<usize>; 2] {
+    let is_held_out = |index: &usize| index % HELD_OUT_OF == HELD_OUT_OF - 1;
+    let (held_out, trained_on) = (0..count).partition(is_held_out);
+    [trained_on, held_out]
+}
+
+/// Batches of some of the images, each visited once an epoch.
+#[derive(Debug, Clone)]
+pub struct Batches {
+    indices: Vec<usize>,
+    sampler: Sampler,
+}
+
+impl Batches {
+    /// Batches of the images of these indices.
+    pub fn new(seed: u64, indices: Vec<usize>) -> Self {
+        Self { sampler: Sampler::new(seed, indices.len().max(1)), indices }
+    }
+
+    /// Whether there is no image to take.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+
+    /// The images of a batch, as [`Sampler::batch_indices`] orders them.
+    ///
+    /// # Panics
+    ///
+    /// If there are no images.
+    pub fn batch(&mut self, batch: u64, size: usize) -> Vec<usize> {
+        let places = self.sampler.batch_indices(batch, size);
+        places.into_iter().map(|place| self.indices[place]).collect()
+    }
+
+    /// The same of at most all images, so that none comes twice.
+    ///
+    /// # Panics
+    ///
+    /// If there are no images.
+    pub fn batch_of_others(&mut self, batch: u64, size: usize) -> Vec<usize> {
+        self.batch(batch, size.min(self.indices.len()))
+    }
+}
+
 /// A random order of `0..count`, the same for the same seed and nonce (Fisher–Yates).
 pub fn permutation(seed: u64, nonce: u64, count: usize) -> Vec<usize> {
     let mut generator = generator(PERMUTATION, seed, 0, nonce);

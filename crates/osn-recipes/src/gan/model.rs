@@ -29,9 +29,9 @@ impl Generator {
         let start = 2 * c * start_size * start_size;
         Self {
             project: LinearConfig::new(config.latent_size, start).init(device),
-            norm1: batch_norm(2 * c, &config.training, device),
+            norm1: batch_norm(2 * c, config.training.batch_norm(), device),
             up1: doubling([2 * c, c], device),
-            norm2: batch_norm(c, &config.training, device),
+            norm2: batch_norm(c, config.training.batch_norm(), device),
             up2: doubling([c, channels], device),
             start_size,
         }

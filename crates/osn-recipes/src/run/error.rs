@@ -119,6 +119,11 @@ impl RunError {
         }
     }
 
+    /// A [`RunError::Score`] with what the scorer said.
+    pub fn score(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Score { source: Box::new(source) }
+    }
+
     /// The same at a step of the run: what trains may count updates, of which a step can have several.
     #[must_use]
     pub fn at_step(self, step: u64) -> Self {

@@ -31,7 +31,7 @@ impl UNet {
     /// A generator from images with `from` channels to images with `to` channels.
     pub fn new(config: &TranslateConfig, [from, to]: [usize; 2], device: &Device) -> Self {
         let c = config.g_channels;
-        let norm = |features| batch_norm(features, &config.training, device);
+        let norm = |features| batch_norm(features, config.training.batch_norm(), device);
         Self {
             down1: halving([from, c], device),
             down2: halving([c, 2 * c], device),

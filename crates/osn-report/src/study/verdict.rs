@@ -7,7 +7,7 @@ use super::{
     Analysis, ArmInRegime, ArmOverall, Comparison, Interval, MeasureAnalysis, RegimeAnalysis,
     RunStatus, Study,
 };
-use crate::number::short;
+use crate::number::{counted, short};
 
 /// A difference that luck alone gives less often than this is one.
 const ALPHA: f64 = 0.05;
@@ -159,8 +159,4 @@ fn shown(interval: Option<Interval>, n_runs: usize, number: fn(f64) -> String) -
 
 fn hundredths(value: f64) -> String {
     format!("{value:.2}")
-}
-
-fn counted(count: usize, unit: &str) -> String {
-    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
