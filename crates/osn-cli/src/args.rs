@@ -111,7 +111,7 @@ pub(crate) struct TrainArgs {
     #[arg(value_name = "RECIPE", default_value = DEFAULT_RECIPE)]
     pub(crate) recipe: String,
     /// What decides how each layer is held: a rule (see `osn decide list`), for example
-    /// always:target=2, or a file of rules.
+    /// always:target=2, or a file of rules; behind it, what weights are seen as: always@bidirectional.
     #[arg(long, value_name = "RULE|FILE")]
     pub(crate) decide: Option<String>,
     /// The size of the run.

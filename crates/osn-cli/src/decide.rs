@@ -25,6 +25,9 @@ pub(crate) fn list(json: bool) -> Result<ExitCode, Failure> {
     stdout::print(&rules.iter().map(describe).collect::<Vec<_>>().join("\n"))?;
     eprintln!("\nTake one with: osn train --decide cap:target=2,dwell=100");
     eprintln!("Several, each for some layers, are a file: osn train --decide rules.toml");
+    eprintln!(
+        "Weights as both reshapings of their kernels: osn train --decide always@bidirectional"
+    );
     Ok(ExitCode::SUCCESS)
 }
 

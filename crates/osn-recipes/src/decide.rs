@@ -1,36 +1,58 @@
-//! What decides in a run: a rule by its name, or the rules in a file.
+//! What decides in a run, a rule by its name or the rules in a file, and what it sees weights as.
 
 use std::fs;
 use std::path::Path;
 
-use osn_core::{Rule, Rules};
+use osn_core::{Rule, Rules, View};
 
 use crate::run::RunError;
+
+/// What parts the rules from the view.
+const SEEN_AS: char = '@';
 
 /// Rules, and what a run under them is called.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decide {
     /// What decides.
     pub rules: Rules,
-    /// The text of the rule, or the name of the file without its extension.
+    /// What every weight is seen as; the library's default where there is none.
+    pub view: Option<View>,
+    /// The text of the rule, or the name of the file without its extension, and that of the view.
     pub name: String,
 }
 
 impl Decide {
     /// Finds what a word names: a rule with its parameters, or else a file, which ends in `.toml` or is
-    /// there.
+    /// there; behind an `@` what weights are seen as, as in `always@bidirectional`.
     ///
     /// # Errors
     ///
     /// [`RunError`], with what is wrong and what would be valid.
     pub fn named(word: &str) -> Result<Self, RunError> {
+        match word.rsplit_once(SEEN_AS) {
+            Some((rules, view)) if !Path::new(word).is_file() => {
+                Self::without_view(rules)?.seen_as(view)
+            }
+            _ => Self::without_view(word),
+        }
+    }
+
+    fn without_view(word: &str) -> Result<Self, RunError> {
         let path = Path::new(word);
         let is_toml = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("toml"));
         match Rule::parse(word) {
-            Ok(rule) => Ok(Self { name: rule.label(), rules: Rules::from(rule) }),
+            Ok(rule) => Ok(Self { name: rule.label(), view: None, rules: Rules::from(rule) }),
             Err(_) if is_toml || path.is_file() => Self::in_file(path),
             Err(source) => Err(RunError::Rule { text: word.to_owned(), source }),
         }
+    }
+
+    fn seen_as(self, word: &str) -> Result<Self, RunError> {
+        let view: View = word
+            .parse()
+            .map_err(|source| RunError::View { text: format!("{}@{word}", self.name), source })?;
+        let name = format!("{}{SEEN_AS}{view}", self.name);
+        Ok(Self { name, view: Some(view), ..self })
     }
 
     /// Reads a rules file.
@@ -44,7 +66,7 @@ impl Decide {
         let rules = Rules::from_toml(&text)
             .map_err(|source| RunError::RulesFile { path: path.to_owned(), source })?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { rules, name })
+        Ok(Self { rules, view: None, name })
     }
 }
 
@@ -61,6 +83,25 @@ mod tests {
         assert_eq!((by_path.name.as_str(), by_path.rules.label().as_str()), ("cap", "never"));
         assert_eq!(Decide::named("cap:target=2").unwrap().name, "cap:target=2");
         assert_eq!(Decide::named("cap").unwrap().rules.label(), "cap");
+    }
+
+    #[test]
+    fn a_view_stands_behind_the_rule() {
+        let seen = Decide::named("always:target=2@bidirectional").unwrap();
+        assert_eq!(
+            (seen.rules.label().as_str(), seen.view),
+            ("always:target=2", Some(View::Bidirectional))
+        );
+        assert_eq!(seen.name, "always:target=2@bidirectional");
+        assert_eq!(Decide::named("always").unwrap().view, None);
+        let message = Decide::named("always@sideways").unwrap_err().to_string();
+        let expected = "unknown view `sideways`: expected one of matrix, reshaped, bidirectional, operator, \
+                        blocks, in --decide always@sideways";
+        assert_eq!(message, expected);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a@b");
+        fs::write(&file, "[[rule]]\nrule = \"never\"").unwrap();
+        assert_eq!(Decide::named(file.to_str().unwrap()).unwrap().view, None);
     }
 
     #[test]

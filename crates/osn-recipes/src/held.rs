@@ -37,6 +37,10 @@ impl<M: Module> Held<M> {
             return Ok(Self { network, osn: None, name, adam });
         };
         let plan = Plan::new().network(name).select("**.weight").decide(decide.rules.clone());
+        let plan = match &decide.view {
+            Some(view) => plan.view(view.clone()),
+            None => plan,
+        };
         let (network, osn) =
             plan.attach(network).map_err(|error| attach_error(name, decide, error))?;
         Ok(Self { network, osn: Some(osn), name, adam })

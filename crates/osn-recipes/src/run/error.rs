@@ -31,6 +31,14 @@ pub enum RunError {
         /// What is wrong with it.
         source: osn::RuleError,
     },
+    /// What weights are to be seen as cannot be read.
+    #[error("{source}, in --decide {text}")]
+    View {
+        /// The text of the rule and of the view.
+        text: String,
+        /// What is wrong with the view.
+        source: osn_core::ViewError,
+    },
     /// A rules file cannot be opened.
     #[error("cannot read the rules in {}: {source}", .path.display())]
     RulesUnreadable {
@@ -106,6 +114,7 @@ impl RunError {
         match self {
             Self::UnknownName { .. }
             | Self::Rule { .. }
+            | Self::View { .. }
             | Self::RulesUnreadable { .. }
             | Self::RulesFile { .. }
             | Self::Setting(_)
