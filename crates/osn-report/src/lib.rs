@@ -16,5 +16,6 @@ pub use curves::Curves;
 pub use number::{counted, duration, short};
 pub use page::page;
 pub use run::{
-    Decision, Description, LayerHistory, LayerPoint, ReadError, RunRecord, Sample, Series, Totals,
+    Decision, Description, LayerHistory, LayerPoint, ReadError, RunReader, RunRecord, Sample,
+    Series, Totals,
 };

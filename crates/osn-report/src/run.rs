@@ -247,25 +247,11 @@ impl RunRecord {
     pub fn read_lines(
         run_json: &str,
         mut record_jsonl: impl BufRead,
-        mut samples: Vec<Sample>,
+        samples: Vec<Sample>,
     ) -> Result<Self, ReadError> {
-        let description =
-            serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })?;
-        samples.sort_by_key(|sample| sample.step);
-        let mut run = Self { description, samples, ..Self::default() };
-        let mut bytes = Vec::new();
-        let mut n_lines = 0;
-        while read_line(&mut record_jsonl, &mut bytes)? {
-            n_lines += 1;
-            // A killed run may have cut its last line inside a character.
-            match serde_json::from_str(&String::from_utf8_lossy(&bytes)) {
-                Ok(line) => run.add(line),
-                Err(_) if !bytes.ends_with(b"\n") => run.is_cut = true,
-                Err(source) => return Err(ReadError::Line { line: n_lines, source }),
-            }
-        }
-        run.layers.iter_mut().for_each(|layer| layer.moments.finish());
-        Ok(run)
+        let mut reader = RunReader::default();
+        reader.take_in(&mut record_jsonl)?;
+        reader.finish(run_json, samples)
     }
 
     /// `gan · always · seed 1`.
@@ -317,6 +303,74 @@ impl RunRecord {
     }
 }
 
+/// Reads a record that may still grow.
+#[derive(Clone, Debug, Default)]
+pub struct RunReader {
+    run: RunRecord,
+    n_lines: usize,
+    n_bytes: u64,
+    /// A line whose end is not written yet.
+    rest: Vec<u8>,
+}
+
+impl RunReader {
+    /// Where in the record the next [`take_in`](Self::take_in) begins, in bytes from its start.
+    pub fn offset(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// Takes in what there is from [`offset`](Self::offset) on.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when a line with an end is damaged, or the system refuses.
+    pub fn take_in(&mut self, record_jsonl: &mut impl BufRead) -> Result<(), ReadError> {
+        loop {
+            let n_bytes = record_jsonl
+                .read_until(b'\n', &mut self.rest)
+                .map_err(|source| ReadError::Io { source })?;
+            self.n_bytes += n_bytes as u64;
+            if !self.rest.ends_with(b"\n") {
+                return Ok(());
+            }
+            self.n_lines += 1;
+            let line = parse(&self.rest);
+            self.rest.clear();
+            self.run.add(line.map_err(|source| ReadError::Line { line: self.n_lines, source })?);
+        }
+    }
+
+    /// The run as far as it was taken in, with what its other files say.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Description`] when `run.json` is damaged.
+    pub fn finish(
+        mut self,
+        run_json: &str,
+        mut samples: Vec<Sample>,
+    ) -> Result<RunRecord, ReadError> {
+        samples.sort_by_key(|sample| sample.step);
+        if !self.rest.is_empty() {
+            match parse(&self.rest) {
+                Ok(line) => self.run.add(line),
+                Err(_) => self.run.is_cut = true,
+            }
+        }
+        let Self { mut run, .. } = self;
+        run.layers.iter_mut().for_each(|layer| layer.moments.finish());
+        run.description =
+            serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })?;
+        run.samples = samples;
+        Ok(run)
+    }
+}
+
+/// A killed run may have cut its last line inside a character, so that it is no text.
+fn parse(line: &[u8]) -> serde_json::Result<Line> {
+    serde_json::from_str(&String::from_utf8_lossy(line))
+}
+
 impl Decision {
     /// Whether the action is another one, and not the same with other numbers.
     pub fn is_switch(&self) -> bool {
@@ -357,13 +411,6 @@ impl LayerLine {
             reason: self.reason,
         }
     }
-}
-
-/// Reads one line with its end into `bytes`; false at the end of the record.
-fn read_line(record: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result<bool, ReadError> {
-    bytes.clear();
-    let n_bytes = record.read_until(b'\n', bytes).map_err(|source| ReadError::Io { source })?;
-    Ok(n_bytes > 0)
 }
 
 fn add_row(curves: &mut Curves, step: u64, numbers: &Numbers) {
@@ -482,6 +529,29 @@ mod tests {
         assert!(decision("off", "hard cap at 1").is_switch());
         assert!(decision("hard cap at 1", "soft cap at 1").is_switch());
         assert!(!decision("normalize to 0.9259", "normalize to 1e-3").is_switch());
+    }
+
+    #[test]
+    fn a_record_that_grows_gives_the_same_run_wherever_it_is_cut() {
+        let step = |step: u64| {
+            let reason = r#""action":"cap","reason":"σ""#;
+            format!(
+                r#"{{"event":"step","step":{step},"losses":{{"a":{step}.5}}}}
+{{"event":"layer","step":{step},"network":"d","path":"é","sigma":{step}.0,"scale":1,"strength":1,{reason}}}
+"#
+            )
+        };
+        let record: String = (1..5).map(step).collect();
+        let whole = format!("{:?}", RunRecord::read(RUN, &record, Vec::new()).unwrap());
+        for cut in 0..=record.len() {
+            let mut reader = RunReader::default();
+            reader.take_in(&mut &record.as_bytes()[..cut]).unwrap();
+            assert_eq!(reader.offset(), cut as u64);
+            let before = reader.clone().finish(RUN, Vec::new()).unwrap();
+            assert!(before.last_step <= 4);
+            reader.take_in(&mut &record.as_bytes()[cut..]).unwrap();
+            assert_eq!(format!("{:?}", reader.finish(RUN, Vec::new()).unwrap()), whole, "{cut}");
+        }
     }
 
     #[test]
