@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Train every rule in every regime with every seed, and say which is better.
     Compare(CompareArgs),
+    /// Show a run in the browser while it goes on.
+    Watch(WatchArgs),
     /// Turn runs into one self-contained HTML page.
     Report(ReportArgs),
     /// Measure the spectra of checkpoints.
@@ -132,6 +134,9 @@ pub(crate) struct TrainArgs {
     /// The device to train on.
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+    /// Show the run in the browser while it goes on.
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 /// What to compare.
@@ -193,8 +198,17 @@ impl Default for TrainArgs {
             settings: Vec::new(),
             out: PathBuf::from(DEFAULT_OUT),
             device: None,
+            open: false,
         }
     }
+}
+
+/// Which run to watch.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// The run's folder.
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
 }
 
 /// Which runs to show, and where.

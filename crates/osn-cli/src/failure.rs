@@ -38,10 +38,15 @@ impl Failure {
         self
     }
 
+    /// What went wrong, as one line.
+    pub(crate) fn one_line(&self) -> String {
+        one_line(&self.message)
+    }
+
     /// Prints the failure as one line and returns its exit code.
     pub(crate) fn show(&self) -> ExitCode {
         let label = style("error:").for_stderr().red().bold();
-        eprintln!("{label} {}", one_line(&self.message));
+        eprintln!("{label} {}", self.one_line());
         ExitCode::from(self.exit_code)
     }
 }

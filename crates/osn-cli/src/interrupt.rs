@@ -26,6 +26,8 @@ pub(crate) const STOPPING_RUN: &str =
     "stopping after this step and its scores; Ctrl-C again ends at once";
 /// What is said of a study.
 pub(crate) const STOPPING_STUDY: &str = "stopping the runs; those that have ended are kept";
+/// What is said of a run that is only watched.
+pub(crate) const STOPPING_WATCH: &str = "watching no longer; the run goes on";
 
 /// Sets the flag and says `words` at the first Ctrl-C (or request to end), and ends the program at the
 /// second.

@@ -13,6 +13,7 @@ mod display;
 mod failure;
 mod inspect;
 mod interrupt;
+mod live;
 mod normalize;
 mod report;
 mod stdout;
@@ -49,6 +50,7 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
         None => train::run(&TrainArgs::default()),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Watch(args)) => live::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Normalize(args)) => normalize::run(&args),

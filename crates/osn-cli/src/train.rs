@@ -13,15 +13,19 @@ use crate::args::{DEFAULT_OUT, DEFAULT_SEED, TrainArgs};
 use crate::display::{self, Display};
 use crate::failure::{Failure, STOPPED};
 use crate::interrupt::{self, StopFlag};
+use crate::live::{self, LiveServer};
 use crate::report;
 
 /// Trains what is asked for and says where everything is.
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let display = display::for_stderr();
     let stop = interrupt::watch(interrupt::STOPPING_RUN, display.notifier())?;
-    let mut watch = Watch { display, stop, folder: None };
+    let mut watch = Watch { display, stop, folder: None, opens: args.open, live: None };
     let outcome = osn_recipes::train(&request(args), &mut watch);
     watch.display.close();
+    if let Some(live) = watch.live.take() {
+        live.close();
+    }
     match outcome {
         Ok(summary) => conclude(args, &summary),
         Err(error) => Err(fail(error.into(), watch.folder.as_deref())),
@@ -46,12 +50,32 @@ struct Watch {
     display: Box<dyn Display>,
     stop: StopFlag,
     folder: Option<PathBuf>,
+    /// Whether to show the run in the browser.
+    opens: bool,
+    live: Option<LiveServer>,
+}
+
+impl Watch {
+    /// A page that cannot be shown is said, and no reason not to train.
+    fn open(&mut self, folder: &Path) {
+        let say = self.display.notifier();
+        match live::show(folder) {
+            Ok(server) => {
+                say(&live::where_it_is(&server));
+                self.live = Some(server);
+            }
+            Err(failure) => say(&failure.one_line()),
+        }
+    }
 }
 
 impl Observer for Watch {
     fn started(&mut self, start: &RunStart) {
         self.folder = Some(start.folder.to_owned());
         self.display.started(start);
+        if self.opens {
+            self.open(start.folder);
+        }
     }
 
     fn progress(&mut self, progress: &Progress) {
@@ -166,6 +190,7 @@ fn command_line(args: &TrainArgs) -> String {
     for (key, value) in &args.settings {
         option("set", Some(&format!("{key}={value}")));
     }
+    words.extend(args.open.then(|| "--open".to_owned()));
     words.join(" ")
 }
 

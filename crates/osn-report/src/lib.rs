@@ -14,7 +14,7 @@ mod thin;
 
 pub use curves::Curves;
 pub use number::{counted, duration, short};
-pub use page::page;
+pub use page::{live_page, page};
 pub use run::{
     Decision, Description, LayerHistory, LayerPoint, ReadError, RunReader, RunRecord, Sample,
     Series, Totals,

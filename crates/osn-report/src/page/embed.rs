@@ -10,16 +10,32 @@ use sha2::{Digest, Sha256};
 const UPLOT: &str = include_str!("../../assets/uplot/uPlot.iife.min.js");
 const UPLOT_STYLE: &str = include_str!("../../assets/uplot/uPlot.min.css");
 const SCRIPT: &str = include_str!("page.js");
+const LIVE_SCRIPT: &str = include_str!("live.js");
 const STYLE: &str = include_str!("page.css");
 
-/// The policy that forbids everything but the page's own scripts and style, and pictures that it
-/// carries itself.
-pub(super) fn policy() -> Markup {
+/// Whether a page stays as it is, or follows a run and asks its own server what is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Still,
+    Live,
+}
+
+impl Kind {
+    fn scripts(self) -> &'static [&'static str] {
+        const SCRIPTS: [&str; 3] = [UPLOT, SCRIPT, LIVE_SCRIPT];
+        if self == Self::Live { &SCRIPTS } else { &SCRIPTS[..2] }
+    }
+}
+
+/// The policy that forbids everything but the page's own scripts and style, pictures that it carries
+/// itself and, where it is live, its own server.
+pub(super) fn policy(kind: Kind) -> Markup {
+    let scripts: Vec<_> = kind.scripts().iter().map(|script| hash(script)).collect();
+    let server = if kind == Kind::Live { " connect-src 'self';" } else { "" };
     let policy = format!(
-        "default-src 'none'; script-src {} {}; style-src {}; img-src data:; base-uri 'none'; \
+        "default-src 'none'; script-src {}; style-src {}; img-src data:;{server} base-uri 'none'; \
          form-action 'none'",
-        hash(UPLOT),
-        hash(SCRIPT),
+        scripts.join(" "),
         hash(&style_text()),
     );
     html! { meta http-equiv="Content-Security-Policy" content=(policy); }
@@ -31,8 +47,8 @@ pub(super) fn style() -> Markup {
 }
 
 /// The page's scripts, for its end.
-pub(super) fn scripts() -> Markup {
-    html! { script { (PreEscaped(UPLOT)) } script { (PreEscaped(SCRIPT)) } }
+pub(super) fn scripts(kind: Kind) -> Markup {
+    html! { @for script in kind.scripts() { script { (PreEscaped(script)) } } }
 }
 
 /// Data for the scripts. A browser reads it as text up to the first `</script`, so nothing in it may
@@ -82,7 +98,7 @@ mod tests {
 
     #[test]
     fn nothing_that_is_embedded_ends_its_own_element() {
-        for script in [UPLOT, SCRIPT] {
+        for script in Kind::Live.scripts() {
             assert!(!script.to_lowercase().contains("</script"));
             assert!(!script.contains("<!--"));
         }

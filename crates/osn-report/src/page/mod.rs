@@ -11,6 +11,7 @@ use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
 use self::chart::{Chart, MAX_POINTS};
+use self::embed::Kind;
 use crate::curves::Drawing;
 use crate::number::duration;
 use crate::run::{Description, RunRecord};
@@ -24,26 +25,44 @@ pub fn page(runs: &[RunRecord]) -> String {
         [run] => run.title(),
         _ => format!("{} runs", runs.len()),
     };
+    let main = html! {
+        main {
+            noscript { p.note { "The charts are drawn by the page's script; their values are in the tables." } }
+            @for run in runs { (one_run(run)) }
+        }
+    };
+    whole(Kind::Still, &title, &main)
+}
+
+/// The page of a run that goes on, for the server that it is fetched from: it asks for itself every
+/// second, and puts what is new in place of what it shows until the run has ended.
+pub fn live_page(run: &RunRecord) -> String {
+    let has_ended = run.description.status != "running";
+    let main = html! {
+        p.live #live role="status" { "Live: this page follows the run." }
+        main data-ended[has_ended] { (one_run(run)) }
+    };
+    whole(Kind::Live, &run.title(), &main)
+}
+
+fn whole(kind: Kind, title: &str, main: &Markup) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                (embed::policy())
+                (embed::policy(kind))
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
                 (embed::style())
             }
             body {
-                main {
-                    noscript { p.note { "The charts are drawn by the page's script; their values are in the tables." } }
-                    @for run in runs { (one_run(run)) }
-                }
+                (main)
                 (zoom_buttons())
                 footer { "Made by osn from run.json, record.jsonl and samples/ of each run." }
                 p.unseen #spoken aria-live="polite" {}
-                (embed::scripts())
+                (embed::scripts(kind))
             }
         }
     }

@@ -270,7 +270,7 @@
 
   // --- Start -----------------------------------------------------------------------------------
 
-  const figures = [...document.querySelectorAll("figure.chart")].filter((figure) => figure.querySelector(".plot"));
+  let figures = [];
 
   // A page of many layers has many charts: each of the later ones is drawn when it comes near the screen.
   const nearby = new IntersectionObserver((entries) => {
@@ -293,18 +293,79 @@
     if (starts) figures.forEach(draw);
   }
 
-  figures.slice(0, DRAWN_AT_ONCE).forEach(draw);
-  for (const figure of figures) {
-    nearby.observe(figure);
-    sizes.observe(figure);
+  function start() {
+    figures = [...document.querySelectorAll("figure.chart")].filter((figure) => figure.querySelector(".plot"));
+    figures.slice(0, DRAWN_AT_ONCE).forEach(draw);
+    for (const figure of figures) {
+      nearby.observe(figure);
+      sizes.observe(figure);
+    }
+    for (const hint of document.querySelectorAll(".drawn, .zoom")) hint.hidden = figures.length === 0;
+    document.querySelectorAll(".decisions").forEach(readCells);
+    document.querySelectorAll(".samples").forEach(slide);
   }
-  for (const hint of document.querySelectorAll(".drawn, .zoom")) hint.hidden = figures.length === 0;
+
+  // --- A page that is followed: what is new takes the place of what is shown -----------------------
+
+  function replaceMain(main) {
+    const shown = document.querySelector("main");
+    const scroll = [scrollX, scrollY];
+    const keep = [openDetails, sliderPlaces, readoutTexts, focusPlace].map((keeper) => keeper(shown));
+    const pointer = [...drawn.values()].map((plot) => plot.cursor).find((cursor) => cursor.left >= 0);
+    const pointed = figures.findIndex((figure) => drawn.get(figure)?.cursor === pointer);
+    nearby.disconnect();
+    sizes.disconnect();
+    figures.forEach(erase);
+    shown.replaceWith(document.adoptNode(main));
+    start();
+    keep.forEach((restore) => restore(main));
+    if (pointer) drawn.get(figures[pointed])?.setCursor({ left: pointer.left, top: pointer.top });
+    scrollTo(...scroll);
+  }
+
+  // Each of these takes note of what a reader has done in the old part, and gives back what does the
+  // same in the new one.
+
+  function openDetails(old) {
+    const isOpen = [...old.querySelectorAll("details")].map((details) => details.open);
+    return (main) => main.querySelectorAll("details").forEach((details, index) => { details.open = isOpen[index] ?? false; });
+  }
+
+  function sliderPlaces(old) {
+    const steps = [...old.querySelectorAll(".samples")].map((section) => {
+      const slider = section.querySelector("input");
+      return slider.value === slider.max ? null : section.querySelectorAll("img")[Number(slider.value)].dataset.step;
+    });
+    return (main) => main.querySelectorAll(".samples").forEach((section, index) => {
+      const place = [...section.querySelectorAll("img")].findIndex((picture) => picture.dataset.step === steps[index]);
+      if (place < 0) return; // it was at the newest picture, and stays there
+      const slider = section.querySelector("input");
+      slider.value = place;
+      slider.dispatchEvent(new Event("input"));
+    });
+  }
+
+  function readoutTexts(old) {
+    const texts = [...old.querySelectorAll(".readout")].map((readout) => readout.textContent);
+    return (main) => main.querySelectorAll(".readout").forEach((readout, index) => { readout.textContent = texts[index] ?? readout.textContent; });
+  }
+
+  function focusPlace(old) {
+    const focused = old.contains(document.activeElement) ? document.activeElement : null;
+    const place = [];
+    for (let at = focused; at && at !== old; at = at.parentElement) place.unshift([...at.parentElement.children].indexOf(at));
+    return (main) => {
+      const found = place.reduce((at, index) => at?.children[index], main);
+      if (focused && found?.tagName === focused.tagName) found.focus({ preventScroll: true });
+    };
+  }
+
+  start();
   for (const button of document.querySelectorAll("[data-zoom]")) {
     button.addEventListener("click", () => zoomAsAsked(button.dataset.zoom, drawn.values().next().value));
   }
-  document.querySelectorAll(".decisions").forEach(readCells);
-  document.querySelectorAll(".samples").forEach(slide);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAgain);
   addEventListener("beforeprint", () => print(true));
   addEventListener("afterprint", () => print(false));
+  document.addEventListener("osn:main", (event) => replaceMain(event.detail));
 })();
