@@ -10,6 +10,7 @@ mod number;
 mod page;
 mod run;
 pub mod study;
+pub mod tensorboard;
 mod thin;
 
 pub use curves::Curves;

@@ -183,18 +183,19 @@ pub struct Sample {
     pub png: Vec<u8>,
 }
 
-type Numbers = BTreeMap<String, Option<f64>>;
+pub(crate) type Numbers = BTreeMap<String, Option<f64>>;
 
 /// The part of a record's line that is shown. The files are the contract, so this reader asks for
 /// no more than it needs.
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Line {
+pub(crate) enum Line {
     Step {
         step: u64,
         losses: Numbers,
         #[serde(default)]
         signals: Numbers,
+        wall_secs: Option<f64>,
     },
     Layer(LayerLine),
     Eval {
@@ -202,6 +203,7 @@ enum Line {
         metrics: Numbers,
         #[serde(default)]
         floor: Numbers,
+        wall_secs: Option<f64>,
     },
     Decision(Decision),
     #[serde(other)]
@@ -209,18 +211,18 @@ enum Line {
 }
 
 #[derive(Deserialize)]
-struct LayerLine {
-    step: u64,
-    network: String,
-    path: String,
-    sigma: Option<f64>,
-    residual: Option<f64>,
-    stable_rank: Option<f64>,
-    target: Option<f64>,
-    scale: Option<f64>,
-    strength: Option<f64>,
-    action: String,
-    reason: String,
+pub(crate) struct LayerLine {
+    pub(crate) step: u64,
+    pub(crate) network: String,
+    pub(crate) path: String,
+    pub(crate) sigma: Option<f64>,
+    pub(crate) residual: Option<f64>,
+    pub(crate) stable_rank: Option<f64>,
+    pub(crate) target: Option<f64>,
+    pub(crate) scale: Option<f64>,
+    pub(crate) strength: Option<f64>,
+    pub(crate) action: String,
+    pub(crate) reason: String,
 }
 
 impl RunRecord {
@@ -246,24 +248,17 @@ impl RunRecord {
     /// [`ReadError`] when a file is damaged or cannot be read.
     pub fn read_lines(
         run_json: &str,
-        mut record_jsonl: impl BufRead,
+        record_jsonl: impl BufRead,
         mut samples: Vec<Sample>,
     ) -> Result<Self, ReadError> {
         let description =
             serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })?;
         samples.sort_by_key(|sample| sample.step);
         let mut run = Self { description, samples, ..Self::default() };
-        let mut bytes = Vec::new();
-        let mut n_lines = 0;
-        while read_line(&mut record_jsonl, &mut bytes)? {
-            n_lines += 1;
-            // A killed run may have cut its last line inside a character.
-            match serde_json::from_str(&String::from_utf8_lossy(&bytes)) {
-                Ok(line) => run.add(line),
-                Err(_) if !bytes.ends_with(b"\n") => run.is_cut = true,
-                Err(source) => return Err(ReadError::Line { line: n_lines, source }),
-            }
-        }
+        run.is_cut = for_each_line(record_jsonl, |line| {
+            run.add(line);
+            Ok::<(), ReadError>(())
+        })?;
         run.layers.iter_mut().for_each(|layer| layer.moments.finish());
         Ok(run)
     }
@@ -276,12 +271,12 @@ impl RunRecord {
 
     fn add(&mut self, line: Line) {
         match line {
-            Line::Step { step, losses, signals } => {
+            Line::Step { step, losses, signals, .. } => {
                 self.last_step = self.last_step.max(step);
                 add_row(&mut self.losses, step, &losses);
                 add_row(&mut self.signals, step, &signals);
             }
-            Line::Eval { step, metrics, floor } => {
+            Line::Eval { step, metrics, floor, .. } => {
                 self.last_step = self.last_step.max(step);
                 extend(&mut self.scores, step, metrics);
                 self.scores.sort_by_key(|series| score_rank(&series.name));
@@ -357,6 +352,30 @@ impl LayerLine {
             reason: self.reason,
         }
     }
+}
+
+/// Hands on a record line by line, of which one is in memory; whether the last was cut short, which is
+/// then left out.
+///
+/// # Errors
+///
+/// A [`ReadError`] when the record is damaged or cannot be read, or what `add` fails with.
+pub(crate) fn for_each_line<E: From<ReadError>>(
+    mut record: impl BufRead,
+    mut add: impl FnMut(Line) -> Result<(), E>,
+) -> Result<bool, E> {
+    let mut bytes = Vec::new();
+    let mut n_lines = 0;
+    while read_line(&mut record, &mut bytes)? {
+        n_lines += 1;
+        // A killed run may have cut its last line inside a character.
+        match serde_json::from_str(&String::from_utf8_lossy(&bytes)) {
+            Ok(line) => add(line)?,
+            Err(_) if !bytes.ends_with(b"\n") => return Ok(true),
+            Err(source) => return Err(ReadError::Line { line: n_lines, source }.into()),
+        }
+    }
+    Ok(false)
 }
 
 /// Reads one line with its end into `bytes`; false at the end of the record.
