@@ -5,8 +5,8 @@
     .venv/bin/python peers/tensorboard_reads.py RUN…
 
 RUN is the folder of a run; the second line is for runs without an event file. Every number, text,
-picture, setting, step and time is compared. Then the file is cut at every byte of its last records, as
-a killed run leaves it, and at last the TensorBoard that people look at serves all runs together and is
+picture, setting, step and time is compared. Then the file's last records are cut short, as a
+killed run leaves them, and at last the TensorBoard that people look at serves all runs together and is
 asked for the same numbers.
 """
 
@@ -159,19 +159,21 @@ def check_cuts(data, n_records=3):
     """A reader of a cut file gets every whole record, and goes on when the rest arrives."""
     found = ends(data)
     assert found[-1] == len(data)
-    # Without the middle: TensorBoard's checksums take a second for a megabyte.
+    # The last records alone, and few places inside a picture: TensorBoard's checksums take their time.
     data = data[: found[0]] + data[found[-1 - n_records] :]
     found = ends(data)
+    is_near_an_end = lambda cut: any(-16 <= cut - end <= 16 for end in found)
+    cuts = [cut for cut in range(found[0], len(data)) if is_near_an_end(cut) or cut % 101 == 0]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.out.tfevents.0.cut"
-        for cut in range(found[0], len(data)):
+        for cut in cuts:
             path.write_bytes(data[:cut])
             loader = event_file_loader.LegacyEventFileLoader(str(path))
             n_whole = sum(end <= cut for end in found)
             assert sum(1 for _ in loader.Load()) == n_whole, cut
             path.write_bytes(data)
             assert sum(1 for _ in loader.Load()) == len(found) - n_whole, cut
-    return len(data) - found[0]
+    return len(cuts)
 
 
 def check_files(folder):
@@ -191,30 +193,32 @@ def ask(url, route, **parameters):
         return json.load(answer)
 
 
+def served(url, runs):
+    """Every point that the server has, by run and tag; NaN comes as text, as JSON has none."""
+    return {
+        (run, tag): [(step, at, float(x)) for at, step, x in ask(url, "scalars/scalars", run=run, tag=tag)]
+        for run, tags in runs.items()
+        for tag in tags
+    }
+
+
 def check_server(folders, scalars):
     """The same numbers from the TensorBoard that people look at, all runs beside each other."""
     with tempfile.TemporaryDirectory() as logdir:
-        names = {f"{index}-{folder.name}": index for index, folder in enumerate(folders)}
-        for name, index in names.items():
-            (Path(logdir) / name).symlink_to(folders[index].resolve())
+        wanted = {}
+        for index, folder in enumerate(folders):
+            (Path(logdir) / str(index)).symlink_to(folder.resolve())
+            wanted |= {(str(index), tag): points for tag, points in sorted(scalars[index].items())}
         board = program.TensorBoard()
-        board.configure(argv=["", "--logdir", logdir, "--port", "0", "--samples_per_plugin", "scalars=0"])
+        every = f"scalars={max(map(len, wanted.values()))}"
+        board.configure(argv=["", "--logdir", logdir, "--port", "0", "--samples_per_plugin", every])
         url = board.launch()
-        wanted = {name: set(scalars[index]) for name, index in names.items()}
+        # It reads while it serves.
         end = time.monotonic() + SERVER_SECS
-        while (tags := {run: set(of) for run, of in ask(url, "scalars/tags").items()}) != wanted:
-            assert time.monotonic() < end, f"after {SERVER_SECS} s TensorBoard has {tags}"
-            time.sleep(0.5)
-        time.sleep(2)
-        n_points = 0
-        for name, index in names.items():
-            for tag, points in scalars[index].items():
-                theirs = ask(url, "scalars/scalars", run=name, tag=tag)
-                # NaN and infinity come as text, as JSON has neither.
-                assert [(s, w, float(x)) for w, s, x in theirs] == points or same(
-                    [(s, w, float(x)) for w, s, x in theirs], points), tag
-                n_points += len(theirs)
-        print(f"served: {n_points} numbers of {len(folders)} runs")
+        while not same(sorted(served(url, ask(url, "scalars/tags")).items()), sorted(wanted.items())):
+            assert time.monotonic() < end, f"after {SERVER_SECS} s TensorBoard has not these numbers"
+            time.sleep(1)
+        print(f"served: {sum(map(len, wanted.values()))} numbers of {len(folders)} runs")
 
 
 def main(folders):
