@@ -58,7 +58,7 @@ impl<W: Write> EventWriter<W> {
         scalars: impl IntoIterator<Item = (String, f64)>,
     ) -> io::Result<()> {
         #[expect(clippy::cast_possible_truncation, reason = "the format has 32 bits")]
-        let value = |number: f64| Value::SimpleValue(number as f32);
+        let value = |number: f64| Value::Scalar(number as f32);
         let tagged = |(tag, number)| Tagged { tag, value: Some(value(number)), metadata: None };
         self.summary(at, scalars.into_iter().map(tagged).collect())
     }
@@ -84,7 +84,7 @@ impl<W: Write> EventWriter<W> {
         let verbatim: String = text.split_inclusive('\n').flat_map(|line| ["    ", line]).collect();
         let tensor = Tensor {
             dtype: STRING,
-            tensor_shape: Some(TensorShape::default()),
+            shape: Some(TensorShape::default()),
             string_val: vec![verbatim.into_bytes()],
         };
         let metadata = Some(metadata("text", Vec::new()));
@@ -102,7 +102,7 @@ impl<W: Write> EventWriter<W> {
         // All is in the metadata, but a value without a tensor is skipped by readers.
         let nothing = Tensor {
             dtype: FLOAT,
-            tensor_shape: Some(TensorShape { dim: vec![Dimension { size: 0 }] }),
+            shape: Some(TensorShape { dim: vec![Dimension { size: 0 }] }),
             ..Tensor::default()
         };
         let tagged = Tagged {

@@ -27,3 +27,29 @@ pub(super) fn size(png: &[u8]) -> Option<Size> {
     };
     Some(Size { width: number(0)?, height: number(4)?, channels })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(colour_type: u8) -> Vec<u8> {
+        [&BEGINNING[..], &[0, 0, 1, 2, 0, 0, 0, 7, 8, colour_type, 0, 0, 0]].concat()
+    }
+
+    #[test]
+    fn every_colour_type_of_the_standard_has_its_channels() {
+        for (colour_type, channels) in [(0, 1), (2, 3), (3, 3), (4, 2), (6, 4)] {
+            assert_eq!(size(&file(colour_type)), Some(Size { width: 258, height: 7, channels }));
+        }
+        assert_eq!(size(&file(5)), None);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_or_another_has_no_size() {
+        let whole = file(0);
+        // Behind the colour type nothing is asked for.
+        assert!((0..26).all(|end| size(&whole[..end]).is_none()));
+        assert!(size(&whole[..26]).is_some());
+        assert_eq!(size(&[b"\xff\xd8\xff\xe0", &whole[4..]].concat()), None);
+    }
+}

@@ -1,6 +1,6 @@
 //! The messages of `TensorBoard`'s event files, with the fields that osn writes.
 //!
-//! Names and numbers are those of `event.proto`, `summary.proto`, `tensor.proto` and the plugins'
+//! Numbers, and most names, are those of `event.proto`, `summary.proto`, `tensor.proto` and the plugins'
 //! `plugin_data.proto`. A reader skips what it does not know and takes what is absent as empty, so
 //! fields that osn never writes are left out.
 
@@ -54,8 +54,9 @@ pub(super) struct Tagged {
 
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(super) enum Value {
+    /// `simple_value`.
     #[prost(float, tag = "2")]
-    SimpleValue(f32),
+    Scalar(f32),
     #[prost(message, tag = "4")]
     Image(Image),
     #[prost(message, tag = "8")]
@@ -81,7 +82,7 @@ pub(super) struct Tensor {
     #[prost(int32, tag = "1")]
     pub dtype: i32,
     #[prost(message, optional, tag = "2")]
-    pub tensor_shape: Option<TensorShape>,
+    pub shape: Option<TensorShape>,
     #[prost(bytes = "vec", repeated, tag = "8")]
     pub string_val: Vec<Vec<u8>>,
 }
