@@ -100,7 +100,7 @@ fn pictures_after_the_last_score_and_of_no_score_are_written_too() {
     let places: Vec<_> = records(&file)
         .iter()
         .enumerate()
-        .filter_map(|(place, record)| is_picture(&record).then_some(place))
+        .filter_map(|(place, record)| is_picture(record).then_some(place))
         .collect();
     // The golden file has its one picture at 11, before the scores, and 14 records.
     assert_eq!(places, [11, 12, 15]);
