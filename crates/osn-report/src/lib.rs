@@ -1,4 +1,4 @@
-//! Turns run records into one self-contained page: a pure function.
+//! Turns run records into one self-contained page, event files or a verdict: pure functions.
 //!
 //! A run's files are the whole input: [`RunRecord::read`] takes the text of `run.json` and
 //! `record.jsonl` and the sample pictures, [`page`] gives back HTML that carries its scripts, style and
@@ -8,8 +8,10 @@ mod curves;
 mod moments;
 mod number;
 mod page;
+mod record_lines;
 mod run;
 pub mod study;
+pub mod tensorboard;
 mod thin;
 
 pub use curves::Curves;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::curves::Curves;
 use crate::moments::{Moment, Moments};
+use crate::record_lines::{LayerLine, Line, Numbers, RecordLines};
 
 /// Decisions that are held; of the others only the number is.
 const MAX_DECISIONS: usize = 200;
@@ -183,46 +184,6 @@ pub struct Sample {
     pub png: Vec<u8>,
 }
 
-type Numbers = BTreeMap<String, Option<f64>>;
-
-/// The part of a record's line that is shown. The files are the contract, so this reader asks for
-/// no more than it needs.
-#[derive(Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Line {
-    Step {
-        step: u64,
-        losses: Numbers,
-        #[serde(default)]
-        signals: Numbers,
-    },
-    Layer(LayerLine),
-    Eval {
-        step: u64,
-        metrics: Numbers,
-        #[serde(default)]
-        floor: Numbers,
-    },
-    Decision(Decision),
-    #[serde(other)]
-    Unknown,
-}
-
-#[derive(Deserialize)]
-struct LayerLine {
-    step: u64,
-    network: String,
-    path: String,
-    sigma: Option<f64>,
-    residual: Option<f64>,
-    stable_rank: Option<f64>,
-    target: Option<f64>,
-    scale: Option<f64>,
-    strength: Option<f64>,
-    action: String,
-    reason: String,
-}
-
 impl RunRecord {
     /// Reads a run from the text of its files and its sample pictures.
     ///
@@ -246,11 +207,11 @@ impl RunRecord {
     /// [`ReadError`] when a file is damaged or cannot be read.
     pub fn read_lines(
         run_json: &str,
-        mut record_jsonl: impl BufRead,
+        record_jsonl: impl BufRead,
         samples: Vec<Sample>,
     ) -> Result<Self, ReadError> {
         let mut reader = RunReader::default();
-        reader.take_in(&mut record_jsonl)?;
+        reader.take_in(record_jsonl)?;
         reader.finish(run_json, samples)
     }
 
@@ -262,12 +223,12 @@ impl RunRecord {
 
     fn add(&mut self, line: Line) {
         match line {
-            Line::Step { step, losses, signals } => {
+            Line::Step { step, losses, signals, .. } => {
                 self.last_step = self.last_step.max(step);
                 add_row(&mut self.losses, step, &losses);
                 add_row(&mut self.signals, step, &signals);
             }
-            Line::Eval { step, metrics, floor } => {
+            Line::Eval { step, metrics, floor, .. } => {
                 self.last_step = self.last_step.max(step);
                 extend(&mut self.scores, step, metrics);
                 self.scores.sort_by_key(|series| score_rank(&series.name));
@@ -307,16 +268,13 @@ impl RunRecord {
 #[derive(Clone, Debug, Default)]
 pub struct RunReader {
     run: RunRecord,
-    n_lines: usize,
-    n_bytes: u64,
-    /// A line whose end is not written yet.
-    rest: Vec<u8>,
+    lines: RecordLines,
 }
 
 impl RunReader {
     /// Where in the record the next [`take_in`](Self::take_in) begins, in bytes from its start.
     pub fn offset(&self) -> u64 {
-        self.n_bytes
+        self.lines.offset()
     }
 
     /// Takes in what there is from [`offset`](Self::offset) on.
@@ -324,20 +282,12 @@ impl RunReader {
     /// # Errors
     ///
     /// [`ReadError`] when a line with an end is damaged, or the system refuses.
-    pub fn take_in(&mut self, record_jsonl: &mut impl BufRead) -> Result<(), ReadError> {
-        loop {
-            let n_bytes = record_jsonl
-                .read_until(b'\n', &mut self.rest)
-                .map_err(|source| ReadError::Io { source })?;
-            self.n_bytes += n_bytes as u64;
-            if !self.rest.ends_with(b"\n") {
-                return Ok(());
-            }
-            self.n_lines += 1;
-            let line = parse(&self.rest);
-            self.rest.clear();
-            self.run.add(line.map_err(|source| ReadError::Line { line: self.n_lines, source })?);
-        }
+    pub fn take_in(&mut self, record_jsonl: impl BufRead) -> Result<(), ReadError> {
+        let Self { run, lines } = self;
+        lines.take_in(record_jsonl, |line| {
+            run.add(line);
+            Ok(())
+        })
     }
 
     /// The run as far as it was taken in, with what its other files say.
@@ -345,30 +295,19 @@ impl RunReader {
     /// # Errors
     ///
     /// [`ReadError::Description`] when `run.json` is damaged.
-    pub fn finish(
-        mut self,
-        run_json: &str,
-        mut samples: Vec<Sample>,
-    ) -> Result<RunRecord, ReadError> {
+    pub fn finish(self, run_json: &str, mut samples: Vec<Sample>) -> Result<RunRecord, ReadError> {
         samples.sort_by_key(|sample| sample.step);
-        if !self.rest.is_empty() {
-            match parse(&self.rest) {
-                Ok(line) => self.run.add(line),
-                Err(_) => self.run.is_cut = true,
-            }
+        let Self { mut run, lines } = self;
+        match lines.rest() {
+            Some(Ok(line)) => run.add(line),
+            rest => run.is_cut = rest.is_some(),
         }
-        let Self { mut run, .. } = self;
         run.layers.iter_mut().for_each(|layer| layer.moments.finish());
         run.description =
             serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })?;
         run.samples = samples;
         Ok(run)
     }
-}
-
-/// A killed run may have cut its last line inside a character, so that it is no text.
-fn parse(line: &[u8]) -> serde_json::Result<Line> {
-    serde_json::from_str(&String::from_utf8_lossy(line))
 }
 
 impl Decision {
@@ -545,11 +484,11 @@ mod tests {
         let whole = format!("{:?}", RunRecord::read(RUN, &record, Vec::new()).unwrap());
         for cut in 0..=record.len() {
             let mut reader = RunReader::default();
-            reader.take_in(&mut &record.as_bytes()[..cut]).unwrap();
+            reader.take_in(&record.as_bytes()[..cut]).unwrap();
             assert_eq!(reader.offset(), cut as u64);
             let before = reader.clone().finish(RUN, Vec::new()).unwrap();
             assert!(before.last_step <= 4);
-            reader.take_in(&mut &record.as_bytes()[cut..]).unwrap();
+            reader.take_in(&record.as_bytes()[cut..]).unwrap();
             assert_eq!(format!("{:?}", reader.finish(RUN, Vec::new()).unwrap()), whole, "{cut}");
         }
     }
