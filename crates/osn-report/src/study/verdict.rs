@@ -118,8 +118,7 @@ impl<'a> Sentence<'a> {
     pub(crate) fn of(comparison: &'a Comparison, n_pairs: usize, unit: &str) -> Self {
         let Comparison { arm, against, wins, probability, p_holm, .. } = comparison;
         let (won, lost, pairs) = (wins.wins, wins.losses, counted(n_pairs, unit));
-        let numbers =
-            format!("P = {}, p = {}", bracketed(*probability, hundredths), p_value(*p_holm));
+        let numbers = format!("P = {}, {}", bracketed(*probability, hundredths), p_value(*p_holm));
         let (between, rest) = match comparison.outcome() {
             Outcome::Better => (" was better than ", format!(" in {won} of {pairs}; {numbers}")),
             Outcome::Worse => (" was worse than ", format!(" in {lost} of {pairs}; {numbers}")),
@@ -151,7 +150,7 @@ fn doubt(comparison: &Comparison, n_pairs: usize) -> &'static str {
 
 /// As a person reads it.
 pub(crate) fn p_value(p: f64) -> String {
-    if p < TINY_P { format!("below {TINY_P}") } else { format!("{p:.3}") }
+    if p < TINY_P { format!("p < {TINY_P}") } else { format!("p = {p:.3}") }
 }
 
 fn failures(study: &Study) -> String {

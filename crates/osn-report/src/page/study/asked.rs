@@ -37,15 +37,15 @@ fn status(record: &StudyRecord) -> Markup {
 fn facts(record: &StudyRecord) -> [(&'static str, String); 11] {
     let (study, asked) = (&record.study, &record.study.asked);
     let secs: f64 = study.runs.iter().filter_map(|run| run.wall_secs).sum();
-    let of_own = |name: &Option<String>| name.clone().unwrap_or_else(|| "the recipe's own".into());
+    let given = |name: &Option<String>| name.clone().unwrap_or_default();
     [
         ("Recipe", asked.recipe.clone()),
         ("Score", score(asked)),
         ("Runs", study.runs.len().to_string()),
         ("Seeds", seeds(&asked.seeds)),
-        ("Preset", of_own(&asked.preset)),
-        ("Data", of_own(&asked.data)),
-        ("Device", of_own(&asked.device)),
+        ("Preset", given(&asked.preset)),
+        ("Data", given(&asked.data)),
+        ("Device", given(&asked.device)),
         ("Settings of every run", asked.settings.join(", ")),
         ("Time of all runs", if secs > 0.0 { duration(secs) } else { String::new() }),
         ("Machine", plain(&study.machine)),

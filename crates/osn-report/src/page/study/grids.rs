@@ -29,7 +29,7 @@ fn figure(place: usize, grid: &Grid) -> Markup {
     let Grid { arm, regime, seed, png } = grid;
     html! {
         figure {
-            figcaption { (arm_name(place, arm)) " " small { "seed " (seed) } }
+            figcaption { (arm_name(place, arm)) small { "seed " (seed) } }
             img src=(embed::picture(png)) alt=(format!("Samples of {arm} in {regime} with seed {seed}"));
         }
     }

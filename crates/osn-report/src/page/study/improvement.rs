@@ -27,15 +27,15 @@ pub(super) fn section(record: &StudyRecord) -> Markup {
         @if n_others > 0 {
             p.note {
                 "The probability that a run of " (arm_name(0, &record.study.asked.arms[0].name)) " is better than "
-                "one of the other arm, with its 95 % interval: right of the line in the middle it is better. Below "
+                "one of the other arm, with its 95 % interval: right of the line in the middle it is better. Beside "
                 "it are the pairs of the same seed that it won and lost, and p of the paired differences after "
                 "Holm: of all single regimes as one family and of all regimes together as another."
             }
-            div.grid.wide { @for index in 0..n_others { div.regime {
+            @for index in 0..n_others {
                 @let against = &last.overall.comparisons[index].against;
                 h3 { "Against " (arm_name(place_of(record, against), against)) }
                 (table(&rows(index, last, area)))
-            } } }
+            }
         }
     }
 }
@@ -87,7 +87,7 @@ fn side(scale: &Scale, comparison: &Comparison, n_pairs: usize) -> Markup {
         small {
             b.(class_of(outcome)) { (word(outcome)) } "; " (wins.wins) " won, "
             @if wins.ties > 0 { (wins.ties) " even, " }
-            (wins.losses) " lost, p " (p_value(comparison.p_holm))
+            (wins.losses) " lost; " (p_value(comparison.p_holm))
         }
     };
     cell(Some(scale), &bar, &more)

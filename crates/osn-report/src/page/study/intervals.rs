@@ -38,7 +38,7 @@ impl Scale {
 
     /// From 0 to 1, with a little air.
     pub(super) fn of_probabilities() -> Self {
-        Self { from: -0.03, to: 1.03, ticks: vec![0.0, 0.25, 0.5, 0.75, 1.0] }
+        Self { from: -0.03, to: 1.03, ticks: vec![0.0, 0.5, 1.0] }
     }
 
     /// Where a value is.
@@ -122,7 +122,8 @@ fn label(tick: f64, scale: &Scale) -> String {
     if size.is_nan() || !(1e-4..1e6).contains(&size) || tick.abs() >= 1e6 {
         return short(tick);
     }
-    let n_decimals = (0..6).find(|n| ((size * 10.0_f64.powi(*n)) % 1.0).abs() < 1e-6).unwrap_or(6);
+    let is_whole = |value: f64| (value - value.round()).abs() < 1e-6;
+    let n_decimals = (0..6).find(|n| is_whole(size * 10.0_f64.powi(*n))).unwrap_or(6);
     // Without this, −0.0 would be "-0".
     let tick = if tick == 0.0 { 0.0 } else { tick };
     format!("{tick:.*}", usize::try_from(n_decimals).unwrap_or(0))
@@ -157,6 +158,7 @@ mod tests {
         };
         assert_eq!(labels(0.79, 0.815), ["0.79", "0.80", "0.81"]);
         assert_eq!(labels(-1.06, 1.06), ["-1", "0", "1"]);
+        assert_eq!(labels(0.12, 0.91), ["0.2", "0.4", "0.6", "0.8"]);
         assert_eq!(labels(-512.0, -70.0), ["-400", "-200"]);
         assert_eq!(labels(0.8015, 0.8042), ["0.802", "0.803", "0.804"]);
     }

@@ -16,24 +16,25 @@ const MAX_PARTS: usize = 100;
 pub(super) fn section(record: &StudyRecord) -> Markup {
     let names: BTreeSet<&str> =
         record.study.runs.iter().flat_map(|run| run.metrics.keys()).map(String::as_str).collect();
-    let (parts, wholes): (Vec<&str>, Vec<&str>) =
+    let (parts, mut wholes): (Vec<&str>, Vec<&str>) =
         names.into_iter().partition(|it| it.contains('/'));
+    // The score that counts comes first.
+    wholes.sort_by_key(|name| *name != record.study.asked.metric);
     let n_left_out = parts.len().saturating_sub(MAX_PARTS);
     html! {
         @if record.n_runs(RunStatus::Missing) < record.study.runs.len() {
             p.note {
-                "The median over the runs that finished, and below it the lowest and the highest. In bold the best "
-                "median of a regime, where it is known which way is better; no test stands behind it."
+                "The median over the runs that finished, with the lowest and the highest. In bold the best median of a "
+                "regime, for scores that are better or worse without a caveat; no test stands behind it."
             }
-            div.grid.wide {
-                (failed(record))
-                @for name in &wholes { (metric(record, name)) }
-                (time(record))
-            }
+            (failed(record))
+            @for name in &wholes { (metric(record, name)) }
+            (time(record))
             @if !parts.is_empty() {
-                details { summary { "By class" } div.grid.wide {
+                details {
+                    summary { "By class" }
                     @for name in parts.iter().take(MAX_PARTS) { (metric(record, name)) }
-                } }
+                }
                 @if n_left_out > 0 { p.note { "And " (n_left_out) " more in study.json." } }
             }
         }
@@ -49,10 +50,11 @@ struct Cell {
 fn metric(record: &StudyRecord, name: &str) -> Markup {
     let score = Score::of(name);
     let asked = &record.study.asked;
-    let is_lower =
-        if asked.metric == name { Some(!asked.higher_is_better) } else { score.less_is_better };
+    let of_score = score.less_is_better.filter(|_| score.caveat.is_none());
+    let less_is_better =
+        if asked.metric == name { Some(!asked.higher_is_better) } else { of_score };
     let value = |run: &StudyRun| run.metrics.get(name).copied().flatten();
-    let table = table(record, &value, is_lower, short);
+    let table = table(record, &value, less_is_better, short);
     let caveat = score.caveat.unwrap_or_default();
     titled(&score.label_with_arrow(), caveat, &table)
 }
@@ -87,19 +89,19 @@ fn titled(title: &str, caveat: &str, table: &Markup) -> Markup {
 fn table(
     record: &StudyRecord,
     value: &dyn Fn(&StudyRun) -> Option<f64>,
-    is_lower: Option<bool>,
+    less_is_better: Option<bool>,
     number: fn(f64) -> String,
 ) -> Markup {
     let cell = |arm: &str, regime: &str| Cell::of(runs(record, arm, regime), value);
     let best = |regime: &str| {
         let medians =
             record.study.asked.arms.iter().filter_map(|arm| cell(&arm.name, regime).median());
-        medians.reduce(if is_lower == Some(true) { f64::min } else { f64::max })
+        medians.reduce(if less_is_better == Some(true) { f64::min } else { f64::max })
     };
     arms_by_regimes(record, |arm, regime| {
         let cell = cell(arm, regime);
         let is_best =
-            is_lower.is_some() && cell.median().is_some() && cell.median() == best(regime);
+            less_is_better.is_some() && cell.median().is_some() && cell.median() == best(regime);
         cell.shown(is_best, number)
     })
 }
@@ -150,7 +152,7 @@ impl Cell {
         };
         html! {
             td.n {
-                @if is_best { b { (number(median)) } } @else { (number(median)) }
+                @if is_best { b { (number(median)) } } @else { span { (number(median)) } }
                 small { "[" (number(*lowest)) ", " (number(*highest)) "]" }
                 @if self.values.len() < self.n_ended { small { (self.values.len()) " runs" } }
             }

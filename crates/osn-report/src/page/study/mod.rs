@@ -42,7 +42,7 @@ pub(super) fn article(record: &StudyRecord, place: usize) -> Markup {
                 @for (name, title, _) in &shown { a href=(format!("#{}", id(name))) { (title) } " " }
             }
             @for (name, title, content) in &shown {
-                section.(name) id=(id(name)) { h2 { (title) } (content) }
+                section.(format!("study-{name}")) id=(id(name)) { h2 { (title) } (content) }
             }
         }
     }
@@ -50,7 +50,7 @@ pub(super) fn article(record: &StudyRecord, place: usize) -> Markup {
 
 /// An arm's name with its colour, which is that of its place among the arms.
 fn arm_name(place: usize, name: &str) -> Markup {
-    html! { (swatch(place)) code { (name) } }
+    html! { span.arm { (swatch(place)) code { (name) } } }
 }
 
 /// Where an arm stands among those that were asked for.

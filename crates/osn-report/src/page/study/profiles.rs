@@ -49,11 +49,13 @@ fn data(title: &str, arms: &[ArmOverall]) -> Value {
         let shares = arm.profile.iter().map(|point| rounded(point.1));
         json!({"label": arm.arm, "stepped": true, "values": shares.collect::<Vec<_>>()})
     });
+    let has_failed = arms.iter().any(|arm| arm.n_failed > 0);
     json!({
         "title": title,
         "summary": arms.iter().map(in_words).collect::<Vec<_>>().join(" "),
         "linked": true,
-        "x": {"label": "score", "min": -1, "max": 1},
+        // Without a failed run nothing happens below the worst finished one.
+        "x": {"label": "score", "min": if has_failed { -1 } else { 0 }, "max": 1},
         "steps": thresholds(arms).into_iter().map(rounded).collect::<Vec<_>>(),
         "lines": lines.collect::<Vec<_>>(),
     })

@@ -61,9 +61,9 @@ pub(super) fn regimes(record: &StudyRecord) -> Markup {
                 "The interquartile mean over seeds with its 95 % interval, in units of the score. A thin dot is "
                 "one seed. The best static arm was chosen afterwards."
             }
-            div.grid.wide { @for (last, area) in last.regimes.iter().zip(&area.regimes) {
+            @for (last, area) in last.regimes.iter().zip(&area.regimes) {
                 div.regime { (regime(record, last, area)) }
-            } }
+            }
         }
     }
 }

@@ -70,12 +70,18 @@ fn by_regime(last: &MeasureAnalysis, index: usize) -> Markup {
         @for (place, (outcome, regimes)) in shown.iter().enumerate() {
             @if place > 0 { "; " }
             (word(*outcome)) " in "
-            @for (place, regime) in regimes.iter().enumerate() {
-                @if place > 0 { ", " }
-                code { (regime) }
-            }
+            @if shown.len() == 1 { "each" } @else { (names(regimes)) }
         }
         "."
+    }
+}
+
+fn names(regimes: &[&str]) -> Markup {
+    html! {
+        @for (place, regime) in regimes.iter().enumerate() {
+            @if place > 0 { ", " }
+            code { (regime) }
+        }
     }
 }
 
