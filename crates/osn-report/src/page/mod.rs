@@ -60,7 +60,7 @@ impl Document<'_> {
 
 /// One self-contained HTML page about runs and studies, one after the other.
 ///
-/// Runs alone are given as they are, and so are studies: `page(&[run])`.
+/// Where all are of one kind they are given as they are: `page(&runs)`, `page([&study])`.
 pub fn page<'a, D: Into<Document<'a>>>(documents: impl IntoIterator<Item = D>) -> String {
     let documents: Vec<Document<'a>> = documents.into_iter().map(Into::into).collect();
     let title = title(&documents);

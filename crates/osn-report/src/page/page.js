@@ -89,7 +89,7 @@
       paths: line.stepped ? uPlot.paths.stepped({ align: -1 }) : undefined,
       stroke: line.dashed ? colourOf("", "--ink") : colourOf("c" + (index % N_COLOURS), "--c"),
       dash: line.dashed ? [6, 4] : undefined,
-      width: line.wide ? 4 : line.dashed ? 1.5 : 2,
+      width: line.wide ? 4 : line.dashed ? 1.5 : line.threads.length > 0 ? 2.5 : 2,
       points: line.dashed || line.wide || line.stepped ? { show: false } : { fill: colourOf("", "--paper") },
       value: (plot, value) => short(value),
     }));
