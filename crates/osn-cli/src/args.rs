@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Show a run in the browser while it goes on.
     Watch(WatchArgs),
-    /// Turn runs into one self-contained HTML page.
+    /// Turn runs and studies into one self-contained HTML page.
     Report(ReportArgs),
     /// Measure the spectra of checkpoints.
     Inspect(InspectArgs),
@@ -137,6 +137,9 @@ pub(crate) struct TrainArgs {
     /// Show the run in the browser while it goes on.
     #[arg(long)]
     pub(crate) open: bool,
+    /// Also write an event file for TensorBoard into the run's folder.
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
 }
 
 /// What to compare.
@@ -199,6 +202,7 @@ impl Default for TrainArgs {
             out: PathBuf::from(DEFAULT_OUT),
             device: None,
             open: false,
+            tensorboard: false,
         }
     }
 }
@@ -211,13 +215,13 @@ pub(crate) struct WatchArgs {
     pub(crate) run: PathBuf,
 }
 
-/// Which runs to show, and where.
+/// Which runs and studies to show, and where.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Folders of runs.
-    #[arg(value_name = "RUN", required = true)]
-    pub(crate) runs: Vec<PathBuf>,
-    /// The page to write; for one run its own report.html is the default.
+    /// Folders of runs and of studies.
+    #[arg(value_name = "RUN|STUDY", required = true)]
+    pub(crate) folders: Vec<PathBuf>,
+    /// The page to write; for one folder its own report.html is the default.
     #[arg(short, long, value_name = "FILE.html")]
     pub(crate) output: Option<PathBuf>,
 }

@@ -17,6 +17,7 @@ mod live;
 mod normalize;
 mod report;
 mod stdout;
+mod tensorboard;
 mod train;
 mod weights;
 

@@ -1,38 +1,106 @@
-//! `osn report`: runs as one page.
+//! `osn report`: runs and studies as one page.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use osn_recipes::run::RunFolder;
-use osn_report::{RunRecord, Sample};
+use osn_recipes::run::{FolderError, RunFolder, write_whole};
+use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
+use osn_report::{Document, RunRecord, Sample};
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
 
+/// The name of a study's file, in its folder.
+pub(crate) const STUDY_FILE: &str = "study.json";
+
 /// Writes the page that is asked for.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let output = output(args)?;
-    let runs: Vec<_> = args.runs.iter().map(|run| read(run)).collect::<Result<_, _>>()?;
-    write(&output, &runs)?;
+    let subjects: Vec<_> =
+        args.folders.iter().map(|folder| Subject::read(folder)).collect::<Result<_, _>>()?;
+    write(&output, subjects.iter().map(Subject::document))?;
     eprintln!("wrote {}", output.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a run's own `report.html` and returns its path.
+/// Writes the `report.html` of a run's or a study's own and returns its path.
 pub(crate) fn write_own(folder: &Path) -> Result<PathBuf, Failure> {
-    let path = RunFolder::open(folder).map_err(Failure::bad_input)?.report_path();
-    write(&path, &[read(folder)?])?;
+    let path = own_page(folder)?;
+    write(&path, [Subject::read(folder)?.document()])?;
     Ok(path)
 }
 
 fn output(args: &ReportArgs) -> Result<PathBuf, Failure> {
-    match (&args.output, &args.runs[..]) {
+    match (&args.output, &args.folders[..]) {
         (Some(path), _) => Ok(path.clone()),
-        (None, [run]) => Ok(RunFolder::open(run).map_err(Failure::bad_input)?.report_path()),
-        (None, _) => Err(Failure::bad_input("several runs need a file to go to: -o FILE.html")),
+        (None, [folder]) => own_page(folder),
+        (None, _) => Err(Failure::bad_input("several folders need a file to go to: -o FILE.html")),
     }
+}
+
+fn own_page(folder: &Path) -> Result<PathBuf, Failure> {
+    if is_study(folder) {
+        return Ok(folder.join("report.html"));
+    }
+    Ok(RunFolder::open(folder).map_err(Failure::bad_input)?.report_path())
+}
+
+fn is_study(folder: &Path) -> bool {
+    folder.join(STUDY_FILE).is_file()
+}
+
+/// What a page tells of.
+enum Subject {
+    Run(Box<RunRecord>),
+    Study(Box<StudyRecord>),
+}
+
+impl Subject {
+    fn read(folder: &Path) -> Result<Self, Failure> {
+        if is_study(folder) {
+            return Ok(Self::Study(Box::new(read_study(folder)?)));
+        }
+        Ok(Self::Run(Box::new(read(folder)?)))
+    }
+
+    fn document(&self) -> Document<'_> {
+        match self {
+            Self::Run(run) => Document::Run(run),
+            Self::Study(study) => Document::Study(study),
+        }
+    }
+}
+
+/// Reads the study in a folder, with the last samples of its first seed where its runs are there.
+fn read_study(folder: &Path) -> Result<StudyRecord, Failure> {
+    let path = folder.join(STUDY_FILE);
+    let study = Study::read(&read_text(&path)?)
+        .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))?;
+    let seed = study.asked.seeds.iter().min().copied();
+    let of_seed = study.runs.iter().filter(|run| Some(run.seed) == seed);
+    let grids: Vec<_> =
+        of_seed.map(|run| last_samples(folder, run)).collect::<Result<Vec<_>, _>>()?;
+    Ok(StudyRecord::new(study, grids.into_iter().flatten().collect()))
+}
+
+/// The last samples of a run of a study; a study travels without its runs.
+fn last_samples(study: &Path, run: &StudyRun) -> Result<Option<Grid>, Failure> {
+    let Some(folder) = run.folder.as_deref().map(Path::new).filter(|path| is_inside(path)) else {
+        return Ok(None);
+    };
+    let Ok(folder) = RunFolder::open(&study.join(folder)) else { return Ok(None) };
+    let Some((_, path)) = folder.samples().map_err(Failure::bad_input)?.pop() else {
+        return Ok(None);
+    };
+    let (arm, regime, seed) = (run.arm.clone(), run.regime.clone(), run.seed);
+    Ok(Some(Grid { arm, regime, seed, png: read_bytes(&path)? }))
+}
+
+/// Whether a path from a file leads nowhere but further down.
+fn is_inside(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 /// Reads the run in a folder.
@@ -63,7 +131,14 @@ pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Failure {
     Failure::bad_input(format!("cannot read {}: {error}", path.display()))
 }
 
-fn write(path: &Path, runs: &[RunRecord]) -> Result<(), Failure> {
-    fs::write(path, osn_report::page(runs))
-        .map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))
+fn write<'a>(
+    path: &Path,
+    documents: impl IntoIterator<Item = Document<'a>>,
+) -> Result<(), Failure> {
+    write_whole(path, osn_report::page(documents).as_bytes()).map_err(|error| match error {
+        FolderError::Write { path, source } => {
+            Failure::failed(format!("cannot write {}: {source}", path.display()))
+        }
+        error => Failure::failed(error),
+    })
 }

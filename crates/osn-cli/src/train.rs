@@ -15,14 +15,16 @@ use crate::failure::{Failure, STOPPED};
 use crate::interrupt::{self, StopFlag};
 use crate::live::{self, LiveServer};
 use crate::report;
+use crate::tensorboard::EventFile;
 
 /// Trains what is asked for and says where everything is.
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let display = display::for_stderr();
     let stop = interrupt::watch(interrupt::STOPPING_RUN, display.notifier())?;
-    let mut watch = Watch { display, stop, folder: None, opens: args.open, live: None };
+    let mut watch = Watch { display, stop, args, folder: None, live: None, events: None };
     let outcome = osn_recipes::train(&request(args), &mut watch);
     watch.display.close();
+    watch.catch_up();
     if let Some(live) = watch.live.take() {
         live.close();
     }
@@ -45,41 +47,65 @@ fn request(args: &TrainArgs) -> TrainRequest {
     }
 }
 
-/// Passes what happens on to the display, and the user's wish to stop on to the recipe.
-struct Watch {
+/// Passes what happens on to the display, the browser and the event file, and the user's wish to stop
+/// on to the recipe.
+struct Watch<'a> {
     display: Box<dyn Display>,
     stop: StopFlag,
+    args: &'a TrainArgs,
     folder: Option<PathBuf>,
-    /// Whether to show the run in the browser.
-    opens: bool,
     live: Option<LiveServer>,
+    events: Option<EventFile>,
 }
 
-impl Watch {
-    /// A page that cannot be shown is said, and no reason not to train.
+/// What cannot be shown or noted is said, and no reason not to train.
+impl Watch<'_> {
     fn open(&mut self, folder: &Path) {
-        let say = self.display.notifier();
         match live::show(folder) {
             Ok(server) => {
-                say(&live::where_it_is(&server));
+                self.say(&live::where_it_is(&server));
                 self.live = Some(server);
             }
-            Err(failure) => say(&failure.one_line()),
+            Err(failure) => self.say(&failure.one_line()),
         }
+    }
+
+    fn start_events(&mut self, folder: &Path) {
+        match EventFile::start(folder) {
+            Ok(events) => self.events = Some(events),
+            Err(failure) => self.say(&failure.one_line()),
+        }
+    }
+
+    fn catch_up(&mut self) {
+        let Some(events) = &mut self.events else { return };
+        if let Err(failure) = events.catch_up() {
+            // Readers stop at a record that is cut short: nothing more goes behind it.
+            self.events = None;
+            self.say(&failure.one_line());
+        }
+    }
+
+    fn say(&self, words: &str) {
+        self.display.notifier()(words);
     }
 }
 
-impl Observer for Watch {
+impl Observer for Watch<'_> {
     fn started(&mut self, start: &RunStart) {
         self.folder = Some(start.folder.to_owned());
         self.display.started(start);
-        if self.opens {
+        if self.args.open {
             self.open(start.folder);
+        }
+        if self.args.tensorboard {
+            self.start_events(start.folder);
         }
     }
 
     fn progress(&mut self, progress: &Progress) {
         self.display.progress(progress);
+        self.catch_up();
     }
 
     fn evaluated(&mut self, evaluation: &Evaluation) {
@@ -191,6 +217,7 @@ fn command_line(args: &TrainArgs) -> String {
         option("set", Some(&format!("{key}={value}")));
     }
     words.extend(args.open.then(|| "--open".to_owned()));
+    words.extend(args.tensorboard.then(|| "--tensorboard".to_owned()));
     words.join(" ")
 }
 

@@ -69,11 +69,14 @@ fn the_version_is_that_of_the_package() {
 
 #[test]
 fn bad_usage_is_one_line() {
-    refuses(&["foo"], &["'foo'", "train, compare, report, inspect, normalize, decide, data"]);
+    refuses(
+        &["foo"],
+        &["'foo'", "train, compare, watch, report, inspect, normalize, decide, data"],
+    );
     refuses(&["train", "--sed", "1"], &["'--sed'", "'--seed'"]);
     refuses(&["train", "--seed", "-1"], &["'-1'", "--seed"]);
     refuses(&["train", "--set", "steps"], &["KEY=VALUE", "steps=500"]);
-    refuses(&["report"], &["<RUN>"]);
+    refuses(&["report"], &["<RUN|STUDY>"]);
 }
 
 #[test]
@@ -241,6 +244,30 @@ fn a_report_of_no_run_is_refused() {
     let path = empty.path().to_str().unwrap();
     refuses(&["report", path], &["run.json", "is this the folder of a run?"]);
     refuses(&["report", path, path], &["-o FILE.html"]);
+}
+
+#[test]
+fn an_event_file_for_tensorboard_is_the_run_and_changes_nothing_of_it() {
+    let (_out, folder) = short_run(&["control", "--tensorboard"]);
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()).collect();
+    let is_events = |path: &&PathBuf| path.to_string_lossy().contains("/events.out.tfevents.");
+    let events = fs::read(files.iter().find(is_events).unwrap()).unwrap();
+    // The same as of the whole run afterwards, which tests hold against TensorBoard's own writer.
+    let mut whole = Vec::new();
+    let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let (run, record) = (text("run.json"), text("record.jsonl"));
+    osn_report::tensorboard::write_run(&mut whole, &run, record.as_bytes(), Vec::new()).unwrap();
+    assert!(events == whole, "{} bytes, not {}", events.len(), whole.len());
+    assert!(events.windows(6).any(|bytes| bytes == b"config"));
+    let (_plain_out, plain) = short_run(&["control"]);
+    let timeless = |record: String| -> Vec<serde_json::Value> {
+        let mut lines: Vec<serde_json::Value> =
+            record.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove("wall_secs")));
+        lines
+    };
+    let without = fs::read_to_string(plain.join("record.jsonl")).unwrap();
+    assert_eq!(timeless(record), timeless(without));
 }
 
 #[test]

@@ -96,6 +96,32 @@ fn every_rule_runs_with_every_seed_and_the_table_is_data() {
 }
 
 #[test]
+fn a_study_has_a_page_that_can_be_made_again_without_its_runs() {
+    let out = tempfile::tempdir().unwrap();
+    compare(out.path(), &["--decide", "never,cap", "--seeds", "1"])
+        .assert()
+        .success()
+        .stderr(contains(out.path().join("report.html").to_string_lossy()));
+    let page = fs::read_to_string(out.path().join("report.html")).unwrap();
+    assert!(page.contains("<h1>control"), "{page}");
+    fs::remove_dir_all(out.path().join("runs")).unwrap();
+    let report = |output: &str| {
+        let arguments = ["report", out.path().to_str().unwrap(), "-o", output];
+        cargo_bin_cmd!("osn").args(arguments).assert()
+    };
+    let again = out.path().join("again.html");
+    report(again.to_str().unwrap()).success();
+    assert!(fs::read_to_string(&again).unwrap() == page, "the same study, another page");
+    // What names a folder that is not the study's own is not followed.
+    let study = out.path().join("study.json");
+    let text = fs::read_to_string(&study).unwrap();
+    fs::write(&study, text.replace("\"runs/", "\"../../runs/")).unwrap();
+    report(again.to_str().unwrap()).success();
+    fs::write(&study, "{}").unwrap();
+    report(again.to_str().unwrap()).code(2).stderr(contains("study.json describes no study"));
+}
+
+#[test]
 fn a_run_of_a_study_is_the_run_that_train_makes() {
     let out = tempfile::tempdir().unwrap();
     compare(out.path(), &["--decide", "never,always", "--seeds", "1"]).assert().success();

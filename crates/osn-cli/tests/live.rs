@@ -15,7 +15,7 @@ const RUNNING: &str = r#"{"schema":1,"recipe":"gan","preset":"quick","decide":"c
     "data":"points","device":"flex","config":{},"versions":{"osn":"0","burn":"0","rustc":"0"},
     "machine":{"os":"linux","arch":"x","cores":1},"started_unix_secs":1,"status":"running","error":null,
     "totals":null}"#;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A process that does not outlive its test.
 struct Osn {

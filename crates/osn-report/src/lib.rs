@@ -1,8 +1,8 @@
-//! Turns run records into one self-contained page, event files or a verdict: pure functions.
+//! Turns runs and studies into one self-contained page, event files or a verdict: pure functions.
 //!
-//! A run's files are the whole input: [`RunRecord::read`] takes the text of `run.json` and
-//! `record.jsonl` and the sample pictures, [`page`] gives back HTML that carries its scripts, style and
-//! pictures and fetches nothing. Whatever a file says is shown as text and never as markup.
+//! Files are the whole input: [`RunRecord::read`] takes the text of `run.json` and `record.jsonl` and
+//! the sample pictures of a run, [`study::Study::read`] that of `study.json`. [`page`] gives back HTML
+//! that carries its scripts, style and pictures and fetches nothing. Whatever a file says is shown as text and never as markup.
 
 mod curves;
 mod moments;
@@ -16,7 +16,7 @@ mod thin;
 
 pub use curves::Curves;
 pub use number::{counted, duration, short};
-pub use page::{live_page, page};
+pub use page::{Document, live_page, page};
 pub use run::{
     Decision, Description, LayerHistory, LayerPoint, ReadError, RunReader, RunRecord, Sample,
     Series, Totals,

@@ -4,26 +4,20 @@
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod browsing;
+
 use std::sync::LazyLock;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use osn_report::{RunRecord, Sample, page};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-const HOSTILE: &str =
-    r#"</script><script>document.title="owned"</script><img src=x onerror=alert(1)>"'&"#;
-/// A PNG of one pixel.
-const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+use crate::browsing::{HOSTILE, pixel, visit, visit_at_width};
+
 /// What the tests do in the page.
 const HOOK: &str = include_str!("hook.js");
 
 /// What was found in the page of a plain run.
-static PLAIN: LazyLock<Option<Value>> = LazyLock::new(|| visit(&page(&[run("cap")])));
+static PLAIN: LazyLock<Option<Value>> = LazyLock::new(|| visit(&page(&[run("cap")]), HOOK));
 
 #[test]
 fn charts_draw_and_answer_the_pointer() {
@@ -88,7 +82,7 @@ fn a_printed_page_has_every_chart_in_light_colours() {
 
 #[test]
 fn hostile_names_are_shown_and_do_nothing() {
-    let Some(found) = visit(&page(&[run(HOSTILE)])) else { return };
+    let Some(found) = visit(&page(&[run(HOSTILE)]), HOOK) else { return };
     assert!(found["document_title"].as_str().unwrap().contains(HOSTILE));
     let titles = found["titles"].as_array().unwrap();
     assert!(titles.iter().any(|title| title == HOSTILE), "{titles:?}");
@@ -98,7 +92,7 @@ fn hostile_names_are_shown_and_do_nothing() {
 
 #[test]
 fn a_page_on_a_phone_is_no_wider_than_the_phone() {
-    let Some(found) = visit_at_width(&page(&[run(HOSTILE)]), 400) else { return };
+    let Some(found) = visit_at_width(&page(&[run(HOSTILE)]), HOOK, 400) else { return };
     assert_eq!((&found["width"], &found["drawn"]), (&json!(400), &json!(7)));
     assert!(found["too_wide"].as_i64().unwrap() <= 0, "{found:#}");
 }
@@ -107,7 +101,7 @@ fn a_page_on_a_phone_is_no_wider_than_the_phone() {
 fn a_page_without_samples_layers_and_scores_logs_nothing() {
     let record = r#"{"event":"step","step":1,"losses":{"loss":1.0}}"#;
     let run = RunRecord::read("{}", record, Vec::new()).unwrap();
-    let Some(found) = visit(&page(&[run])) else { return };
+    let Some(found) = visit(&page(&[run]), HOOK) else { return };
     assert_eq!((&found["charts"], &found["drawn"]), (&json!(1), &json!(1)));
 }
 
@@ -122,7 +116,7 @@ fn run(name: &str) -> RunRecord {
         })
         .map(|event| event.to_string())
         .collect();
-    let sample = |step| Sample { step, png: BASE64.decode(PIXEL).unwrap() };
+    let sample = |step| Sample { step, png: pixel() };
     let samples = vec![sample(20), sample(40)];
     RunRecord::read(&description.to_string(), &record.join("\n"), samples).unwrap()
 }
@@ -150,66 +144,4 @@ fn layer(step: i32, path: &str, name: &str) -> Vec<Value> {
     });
     let decided = (step == 20).then_some(decision);
     decided.into_iter().chain([measured]).collect()
-}
-
-/// Opens the page with the hook and returns what that found; `None` where there is no browser.
-fn visit(page: &str) -> Option<Value> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("page.html");
-    fs::write(&file, with_hook(page)).unwrap();
-    report_of(folder.path(), &file)
-}
-
-/// The same in a frame of that many pixels: no window of the browser is as narrow as a phone.
-fn visit_at_width(page: &str, width: u32) -> Option<Value> {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("page.html"), with_hook(page)).unwrap();
-    let file = folder.path().join("frame.html");
-    let frame = format!("<iframe src=page.html style='width:{width}px;height:900px;border:0'>");
-    fs::write(&file, format!("<body>{frame}</iframe><script>{HOOK}</script></body>")).unwrap();
-    report_of(folder.path(), &file)
-}
-
-/// The policy would refuse the hook, as it refuses every script that is not the page's own.
-fn with_hook(page: &str) -> String {
-    let hash = BASE64.encode(Sha256::digest(HOOK));
-    let allowed = page.replacen("script-src ", &format!("script-src 'sha256-{hash}' "), 1);
-    allowed.replacen("</body>", &format!("<script>{HOOK}</script></body>"), 1)
-}
-
-fn report_of(folder: &Path, file: &Path) -> Option<Value> {
-    let Some(browser) = browser() else {
-        eprintln!("skipped: neither chromium nor google-chrome is installed");
-        return None;
-    };
-    let output = open(&browser, folder, file);
-    let log = String::from_utf8_lossy(&output.stderr);
-    let said: Vec<_> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
-    assert!(said.is_empty(), "the console says: {said:?}");
-    let html = String::from_utf8_lossy(&output.stdout);
-    let report =
-        html.split("<pre id=\"report\">").nth(1).unwrap_or_else(|| panic!("no report: {log}"));
-    let report = report.split("</pre>").next().unwrap();
-    let report = report.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-    Some(serde_json::from_str(&report).unwrap())
-}
-
-fn browser() -> Option<PathBuf> {
-    let folders = std::env::var_os("PATH")?;
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    std::env::split_paths(&folders)
-        .flat_map(|folder| names.map(|name| folder.join(name)))
-        .find(|file| file.is_file())
-}
-
-/// Without its sandbox, which does not start for the super-user and in most containers.
-fn open(browser: &Path, folder: &Path, file: &Path) -> Output {
-    Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
-        .args(["--enable-logging=stderr", "--v=0", "--virtual-time-budget=8000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", folder.join("profile").display()))
-        .arg("--window-size=1200,900")
-        .arg(format!("file://{}", file.display()))
-        .output()
-        .unwrap()
 }

@@ -1,7 +1,7 @@
-//! Event files against those of `TensorBoard`'s own writer.
+//! Event files against those of TensorBoard's own writer.
 //!
 //! `golden/tensorboard/make.py` made them; its first lines say how. `peers/tensorboard_reads.py` holds whole
-//! runs against `TensorBoard`'s readers.
+//! runs against TensorBoard's readers.
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 

@@ -74,7 +74,11 @@ impl Ledger {
     }
 
     pub(super) fn path(&self) -> PathBuf {
-        self.out.join("study.json")
+        self.out.join(report::STUDY_FILE)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.out
     }
 
     pub(super) fn study(&self) -> &Study {

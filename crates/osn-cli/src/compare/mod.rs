@@ -17,7 +17,7 @@ use self::plan::{Cell, Plan};
 use self::pool::Ending;
 use crate::args::CompareArgs;
 use crate::failure::{FAILED, Failure, STOPPED};
-use crate::{interrupt, stdout, train};
+use crate::{interrupt, report, stdout, train};
 
 /// Runs what is missing of a study and says what came of all of it.
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
@@ -50,7 +50,8 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, died: &[&Cell]) -> Result<ExitC
     } else {
         stdout::print(&verdict(study, &analysis))?;
     }
-    eprintln!("\nstudy  {}", ledger.path().display());
+    let page = report::write_own(ledger.folder())?;
+    eprintln!("\nstudy  {}\npage   {}", ledger.path().display(), page.display());
     for cell in died {
         let command = train::command(&cell.train_args());
         eprintln!("{} died; run it alone with\n  {command}", cell.label());

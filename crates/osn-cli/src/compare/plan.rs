@@ -133,7 +133,17 @@ impl Cell {
     pub(super) fn train_args(&self) -> TrainArgs {
         let TrainRequest { recipe, preset, decide, data, seed, settings, out, device } =
             self.request.clone();
-        TrainArgs { recipe, decide, preset, data, seed, settings, out, device, open: false }
+        TrainArgs {
+            recipe,
+            decide,
+            preset,
+            data,
+            seed,
+            settings,
+            out,
+            device,
+            ..TrainArgs::default()
+        }
     }
 
     /// Whether a run's `run.json` is that of this run: the same config under the same rules with the

@@ -18,7 +18,11 @@ pub(crate) fn record(folder: &Path) -> Result<BufReader<File>, Box<dyn Error>> {
 /// `step-000500.png` and so on.
 pub(crate) fn samples(folder: &Path) -> Result<Vec<Sample>, Box<dyn Error>> {
     let mut samples = Vec::new();
-    for entry in fs::read_dir(folder.join("samples"))? {
+    let folder = folder.join("samples");
+    if !folder.is_dir() {
+        return Ok(samples);
+    }
+    for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         if let Some(Ok(step)) = name.strip_prefix("step-").map(str::parse) {

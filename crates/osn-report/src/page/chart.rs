@@ -27,12 +27,18 @@ pub(super) struct Chart {
     pub(super) wide: Option<&'static str>,
     /// The last step of its run.
     pub(super) last_step: u64,
+    /// For each line the thin ones that it is the middle of; none where it stands for itself.
+    pub(super) threads: Vec<Vec<Line>>,
+    /// Whether lines are shown and hidden in all such charts of an article together.
+    pub(super) is_linked: bool,
 }
 
 impl Chart {
     /// A figure that the page's script draws into; nothing where there is nothing to draw.
     pub(super) fn figure(&self) -> Markup {
-        let has_values = self.drawing.lines.iter().any(|line| finite(line).next().is_some());
+        let threads = self.threads.iter().flatten();
+        let has_values =
+            self.drawing.lines.iter().chain(threads).any(|line| finite(line).next().is_some());
         html! {
             figure.chart {
                 figcaption { (self.title) }
@@ -49,20 +55,23 @@ impl Chart {
     }
 
     fn data(&self) -> Value {
-        let line = |line: &Line| {
+        let line = |(index, line): (usize, &Line)| {
+            let threads = self.threads.get(index).map(Vec::as_slice).unwrap_or_default();
             json!({
                 "label": line.name,
                 "dashed": self.dashed == Some(&line.name[..]),
                 "wide": self.wide == Some(&line.name[..]),
-                "values": line.values.iter().map(|value| number(*value)).collect::<Vec<_>>(),
+                "values": values(line),
+                "threads": threads.iter().map(values).collect::<Vec<_>>(),
             })
         };
         json!({
+            "linked": self.is_linked,
             "title": self.title,
             "summary": self.summary(),
             "last_step": self.last_step,
             "steps": self.drawing.steps,
-            "lines": self.drawing.lines.iter().map(line).collect::<Vec<_>>(),
+            "lines": self.drawing.lines.iter().enumerate().map(line).collect::<Vec<_>>(),
             "level": self.level.map(|(name, value)| json!({"label": name, "value": rounded(value)})),
         })
     }
@@ -135,13 +144,17 @@ fn finite(line: &Line) -> impl DoubleEndedIterator<Item = (usize, f64)> {
     line.values.iter().enumerate().filter_map(value).filter(|(_, value)| value.is_finite())
 }
 
+fn values(line: &Line) -> Vec<Value> {
+    line.values.iter().map(|value| number(*value)).collect()
+}
+
 /// A value for the page's script: `null` is a gap and `false` is no point at all.
 fn number(value: Option<f64>) -> Value {
     value.map_or(Value::Bool(false), rounded)
 }
 
 /// Six digits, which no screen can tell from the whole number; `null` where it is not finite.
-fn rounded(value: f64) -> Value {
+pub(super) fn rounded(value: f64) -> Value {
     let short: f64 = format!("{value:.5e}").parse().unwrap_or(f64::NAN);
     let is_whole = short == short.trunc() && short.abs() < 1e6;
     #[expect(clippy::cast_possible_truncation, reason = "whole and below a million")]

@@ -36,7 +36,7 @@ fn charts(layer: &LayerHistory, n_points: usize, last_step: u64) -> Markup {
         let (title, dashed, wide) =
             (format!("{title} of {}", layer.path), "target", "effective weight");
         let (dashed, wide) = (Some(dashed), Some(wide));
-        Chart { title, drawing, dashed, wide, last_step, level: None }.figure()
+        Chart { title, drawing, dashed, wide, last_step, ..Chart::default() }.figure()
     };
     let rank = layer.stable_rank.drawing(n_points);
     html! {

@@ -6,6 +6,7 @@ mod embed;
 mod layers;
 mod samples;
 mod score;
+mod study;
 
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
@@ -13,25 +14,63 @@ use serde_json::Value;
 use self::chart::{Chart, MAX_POINTS};
 use self::embed::Kind;
 use crate::curves::Drawing;
-use crate::number::duration;
+use crate::number::{counted, duration};
 use crate::run::{Description, RunRecord};
+use crate::study::StudyRecord;
 
 /// How many colours the style has, as classes `c0` and so on.
 const N_COLOURS: usize = 10;
 
-/// One self-contained HTML page about the runs, one after the other.
-pub fn page(runs: &[RunRecord]) -> String {
-    let title = match runs {
-        [run] => run.title(),
-        _ => format!("{} runs", runs.len()),
-    };
+/// What a page tells of.
+#[derive(Clone, Copy, Debug)]
+pub enum Document<'a> {
+    /// One run.
+    Run(&'a RunRecord),
+    /// Many runs side by side.
+    Study(&'a StudyRecord),
+}
+
+impl<'a> From<&'a RunRecord> for Document<'a> {
+    fn from(run: &'a RunRecord) -> Self {
+        Self::Run(run)
+    }
+}
+
+impl<'a> From<&'a StudyRecord> for Document<'a> {
+    fn from(study: &'a StudyRecord) -> Self {
+        Self::Study(study)
+    }
+}
+
+impl Document<'_> {
+    fn title(self) -> String {
+        match self {
+            Self::Run(run) => run.title(),
+            Self::Study(study) => study.title(),
+        }
+    }
+
+    /// `place` is where it stands on the page.
+    fn article(self, place: usize) -> Markup {
+        match self {
+            Self::Run(run) => one_run(run),
+            Self::Study(study) => study::article(study, place),
+        }
+    }
+}
+
+/// One self-contained HTML page about runs and studies, one after the other.
+///
+/// Where all are of one kind they are given as they are: `page(&runs)`, `page([&study])`.
+pub fn page<'a, D: Into<Document<'a>>>(documents: impl IntoIterator<Item = D>) -> String {
+    let documents: Vec<Document<'a>> = documents.into_iter().map(Into::into).collect();
     let main = html! {
         main {
             noscript { p.note { "The charts are drawn by the page's script; their values are in the tables." } }
-            @for run in runs { (one_run(run)) }
+            @for (place, document) in documents.iter().enumerate() { (document.article(place)) }
         }
     };
-    whole(Kind::Still, &title, &main)
+    whole(Kind::Still, &documents, &main)
 }
 
 /// The page of a run that goes on, for the server that it is fetched from: it asks for itself every
@@ -42,10 +81,11 @@ pub fn live_page(run: &RunRecord) -> String {
         p.live #live role="status" { "Live: this page follows the run." }
         main data-ended[has_ended] { (one_run(run)) }
     };
-    whole(Kind::Live, &run.title(), &main)
+    whole(Kind::Live, &[Document::Run(run)], &main)
 }
 
-fn whole(kind: Kind, title: &str, main: &Markup) -> String {
+fn whole(kind: Kind, documents: &[Document], main: &Markup) -> String {
+    let title = title(documents);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -60,13 +100,41 @@ fn whole(kind: Kind, title: &str, main: &Markup) -> String {
             body {
                 (main)
                 (zoom_buttons())
-                footer { "Made by osn from run.json, record.jsonl and samples/ of each run." }
+                (footer(documents))
                 p.unseen #spoken aria-live="polite" {}
                 (embed::scripts(kind))
             }
         }
     }
     .into_string()
+}
+
+fn title(documents: &[Document]) -> String {
+    let is_run = |document: &&Document| matches!(document, Document::Run(_));
+    let n_runs = documents.iter().filter(is_run).count();
+    match (documents, documents.len() - n_runs) {
+        ([document], _) => document.title(),
+        (_, 0) => format!("{n_runs} runs"),
+        (_, 1) if n_runs > 0 => format!("One study and {}", counted(n_runs, "run")),
+        (_, n_studies) if n_runs > 0 => {
+            format!("{n_studies} studies and {}", counted(n_runs, "run"))
+        }
+        (_, n_studies) => format!("{n_studies} studies"),
+    }
+}
+
+/// Which files the page was made from.
+fn footer(documents: &[Document]) -> Markup {
+    let has_study = documents.iter().any(|document| matches!(document, Document::Study(_)));
+    let has_run = documents.iter().any(|document| matches!(document, Document::Run(_)));
+    let files = match (has_study, has_run) {
+        (true, true) => {
+            "study.json and the last samples of each study, and from run.json, record.jsonl and samples/ of each run"
+        }
+        (true, false) => "study.json and the last samples of its runs",
+        (false, _) => "run.json, record.jsonl and samples/ of each run",
+    };
+    html! { footer { "Made by osn from " (files) "." } }
 }
 
 /// What the mouse does by dragging; the script shows them.

@@ -9,6 +9,8 @@
   const N_COLOURS = 10;
   const spoken = document.getElementById("spoken");
   const drawn = new Map(); // the plots by their figures
+  const charts = new WeakMap(); // what plots show
+  const hidden = new WeakMap(); // the places of hidden lines by the article whose charts share them
   let zoomed = null; // the steps that all charts show, {min, max}, or null for all
   let isPrinting = false;
 
@@ -39,19 +41,37 @@
 
   function readChart(figure) {
     const chart = JSON.parse(figure.querySelector("script").textContent);
+    // uPlot: null is a gap, undefined is no point.
+    const points = (values) => values.map((value) => (value === false ? undefined : value));
     for (const line of chart.lines) {
-      // uPlot: null is a gap, undefined is no point.
-      line.values = line.values.map((value) => (value === false ? undefined : value));
+      line.values = points(line.values);
+      line.threads = (line.threads ?? []).map(points);
     }
+    chart.article = figure.closest("article");
     if (chart.level) {
       const { label, value } = chart.level;
-      chart.lines.push({ label, dashed: true, values: chart.steps.map(() => value) });
+      chart.lines.push({ label, dashed: true, threads: [], values: chart.steps.map(() => value) });
     }
     return chart;
   }
 
+  // The lowest and the highest of the thin curves in sight, with those of the lines.
+  function ends(chart, plot, lowest, highest) {
+    const [from, to] = zoomed && !chart.x ? [zoomed.min, zoomed.max] : [-Infinity, Infinity];
+    const isInSight = chart.steps.map((step) => step >= from && step <= to);
+    const lines = chart.lines.filter((line, index) => plot.series[index + 1].show);
+    for (const thread of lines.flatMap((line) => line.threads)) {
+      thread.forEach((value, index) => {
+        if (value == null || !isInSight[index]) return;
+        lowest = Math.min(lowest ?? value, value);
+        highest = Math.max(highest ?? value, value);
+      });
+    }
+    return [lowest, highest];
+  }
+
   // A little air around the values; zero is kept in sight where it is near.
-  function valueRange(plot, lowest, highest) {
+  function valueRange(lowest, highest) {
     if (lowest == null) return [0, 1];
     const height = highest - lowest;
     // What differs by less than the digits that are shown is level: f32 has seven digits.
@@ -61,19 +81,26 @@
   }
 
   function seriesOf(chart) {
-    const step = { label: "step", value: (plot, value) => (value == null ? "–" : String(value)) };
+    const step = { label: nameOfX(chart), value: (plot, value) => (value == null ? "–" : String(value)) };
+    const isHidden = (index) => chart.linked && hidden.get(chart.article)?.has(index + 1);
     const lines = chart.lines.map((line, index) => ({
       label: line.label,
+      show: !isHidden(index),
+      paths: line.stepped ? uPlot.paths.stepped({ align: -1 }) : undefined,
       stroke: line.dashed ? colourOf("", "--ink") : colourOf("c" + (index % N_COLOURS), "--c"),
       dash: line.dashed ? [6, 4] : undefined,
-      width: line.wide ? 4 : line.dashed ? 1.5 : 2,
-      points: line.dashed || line.wide ? { show: false } : { fill: colourOf("", "--paper") },
+      width: line.wide ? 4 : line.dashed ? 1.5 : line.threads.length > 0 ? 2.5 : 2,
+      points: line.dashed || line.wide || line.stepped ? { show: false } : { fill: colourOf("", "--paper") },
       value: (plot, value) => short(value),
     }));
     return [step, ...lines];
   }
 
-  function axes() {
+  function nameOfX(chart) {
+    return chart.x?.label ?? "step";
+  }
+
+  function axes(chart) {
     const look = {
       stroke: colourOf("", "--soft"),
       grid: { stroke: colourOf("", "--line"), width: 1 },
@@ -82,7 +109,9 @@
     };
     const labels = (format) => (plot, values) => values.map(format);
     return [
-      { ...look, values: labels(shortStep), incrs: stepIncrements(), space: 70 },
+      chart.x
+        ? { ...look, values: labels(short), space: 70 }
+        : { ...look, values: labels(shortStep), incrs: stepIncrements(), space: 70 },
       { ...look, values: labels(short), size: widthOf },
     ];
   }
@@ -99,30 +128,79 @@
     return increments;
   }
 
+  // Charts over the steps move together; one over anything else stays as it is.
+  function cursorOf(chart) {
+    const points = { size: 9, fill: (plot, index) => plot.series[index].stroke(plot, index) };
+    if (chart.x) return { points, y: false, drag: { x: false, y: false } };
+    return {
+      points,
+      drag: { x: true, y: false, setScale: false },
+      y: false,
+      sync: {
+        key: "steps",
+        scales: ["x", null],
+        filters: { pub: (type) => type === "mousemove" || type === "mouseleave" },
+      },
+      bind: { dblclick: () => () => zoomTo(null) },
+    };
+  }
+
+  function rangeOfX(chart) {
+    if (chart.x) return [chart.x.min, chart.x.max];
+    return zoomed ? [zoomed.min, zoomed.max] : [0, Math.max(chart.last_step, 1)];
+  }
+
   function optionsFor(chart, width) {
-    const end = Math.max(chart.last_step, 1);
     return {
       width,
       height: CHART_HEIGHT,
       scales: {
-        x: { time: false, range: () => (zoomed ? [zoomed.min, zoomed.max] : [0, end]) },
-        y: { range: valueRange },
+        x: { time: false, range: () => rangeOfX(chart) },
+        y: { range: (plot, lowest, highest) => valueRange(...ends(chart, plot, lowest, highest)) },
       },
       series: seriesOf(chart),
-      axes: axes(),
-      cursor: {
-        points: { size: 9, fill: (plot, index) => plot.series[index].stroke(plot, index) },
-        drag: { x: true, y: false, setScale: false },
-        y: false,
-        sync: {
-          key: "steps",
-          scales: ["x", null],
-          filters: { pub: (type) => type === "mousemove" || type === "mouseleave" },
-        },
-        bind: { dblclick: () => () => zoomTo(null) },
+      axes: axes(chart),
+      cursor: cursorOf(chart),
+      hooks: {
+        setSelect: [zoomToSelection],
+        drawAxes: [(plot) => drawThreads(chart, plot)],
+        setSeries: [(plot, index, change) => hideEverywhere(chart, plot, index, change)],
       },
-      hooks: { setSelect: [zoomToSelection] },
     };
+  }
+
+  // Below the lines, within the axes.
+  function drawThreads(chart, plot) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.lineWidth = devicePixelRatio;
+    ctx.globalAlpha = 0.35;
+    chart.lines.forEach(({ threads }, index) => {
+      const series = plot.series[index + 1];
+      if (!series.show) return;
+      ctx.strokeStyle = series.stroke(plot, index + 1);
+      for (const thread of threads) drawThread(ctx, plot, chart.steps, thread);
+    });
+    ctx.restore();
+  }
+
+  function drawThread(ctx, plot, steps, thread) {
+    let isDown = false;
+    ctx.beginPath();
+    thread.forEach((value, index) => {
+      if (value === undefined) return;
+      if (value === null) isDown = false;
+      else {
+        const place = [plot.valToPos(steps[index], "x", true), plot.valToPos(value, "y", true)];
+        if (isDown) ctx.lineTo(...place);
+        else ctx.moveTo(...place);
+        isDown = true;
+      }
+    });
+    ctx.stroke();
   }
 
   function draw(figure) {
@@ -131,12 +209,15 @@
     const chart = readChart(figure);
     const width = isPrinting ? PRINT_WIDTH : place.clientWidth;
     const data = [chart.steps, ...chart.lines.map((line) => line.values)];
-    drawn.set(figure, new uPlot(optionsFor(chart, width), data, place));
+    const plot = new uPlot(optionsFor(chart, width), data, place);
+    drawn.set(figure, plot);
+    charts.set(plot, chart);
     place.tabIndex = 0;
     place.setAttribute("role", "group");
     place.setAttribute("aria-roledescription", "chart");
     place.setAttribute("aria-label", `${chart.title}. ${chart.summary}`);
-    place.onkeydown = (event) => answerKey(event, drawn.get(figure));
+    place.onkeydown = (event) => answerKey(event, plot);
+    if (chart.linked) makeButtons(plot);
   }
 
   function erase(figure) {
@@ -151,12 +232,53 @@
     }
   }
 
+  // --- Lines that are hidden, the same in all linked charts of an article -----------------------
+
+  function hideEverywhere(chart, plot, index, change) {
+    if (!chart.linked || change.show == null || index == null) return;
+    const places = hidden.get(chart.article) ?? new Set();
+    hidden.set(chart.article, places);
+    if (change.show) places.delete(index);
+    else places.add(index);
+    for (const other of drawn.values()) {
+      const { linked, article } = charts.get(other);
+      if (!linked || article !== chart.article) continue;
+      buttonsOf(other)[index - 1]?.setAttribute("aria-pressed", change.show);
+      if (other.series[index].show !== change.show) other.setSeries(index, { show: change.show });
+    }
+  }
+
+  function buttonsOf(plot) {
+    return [...plot.root.querySelectorAll(".u-series th")].slice(1);
+  }
+
+  // The names below a chart as buttons: the Tab key goes to one of them, the arrow keys along them.
+  function makeButtons(plot) {
+    const buttons = buttonsOf(plot);
+    buttons.forEach((button, index) => {
+      button.tabIndex = index === 0 ? 0 : -1;
+      button.setAttribute("role", "button");
+      button.setAttribute("aria-pressed", plot.series[index + 1].show);
+      button.onkeydown = (event) => {
+        const to = { ArrowLeft: buttons.at(index - 1), ArrowRight: buttons[(index + 1) % buttons.length] }[event.key];
+        if (to) {
+          for (const other of buttons) other.tabIndex = other === to ? 0 : -1;
+          to.focus();
+        } else if (event.key === "Enter" || event.key === " ") {
+          plot.setSeries(index + 1, { show: !plot.series[index + 1].show });
+        } else return;
+        event.preventDefault();
+        event.stopPropagation();
+      };
+    });
+  }
+
   // --- Zoom, the same for all charts -----------------------------------------------------------
 
   function zoomTo(range) {
     zoomed = range && range.max > range.min ? range : null;
     // The range functions of the scales read `zoomed`.
-    for (const plot of drawn.values()) plot.setData(plot.data);
+    for (const plot of overSteps()) plot.setData(plot.data);
   }
 
   function zoomToSelection(plot) {
@@ -172,12 +294,16 @@
     const middle = centre ?? (shown.min + shown.max) / 2;
     const min = Math.max(0, middle - (middle - shown.min) * factor);
     const max = middle + (shown.max - middle) * factor;
-    const last = Math.max(...[...drawn.values()].map((each) => each.data[0].at(-1)));
+    const last = Math.max(...overSteps().map((each) => each.data[0].at(-1)));
     zoomTo(min === 0 && max >= last ? null : { min, max });
   }
 
+  function overSteps() {
+    return [...drawn.values()].filter((plot) => !charts.get(plot).x);
+  }
+
   function zoomAsAsked(how, plot, centre) {
-    if (!plot) return;
+    if (!plot || charts.get(plot).x) return;
     if (how === "all") zoomTo(null);
     else zoomBy(how === "in" ? 0.5 : 2, plot, centre);
   }
@@ -210,8 +336,10 @@
   }
 
   function valuesInWords(plot, at) {
-    const lines = plot.series.slice(1).map((line, index) => `${line.label} ${short(plot.data[index + 1][at])}`);
-    return `Step ${plot.data[0][at]}: ${lines.join(", ")}`;
+    const values = plot.series.slice(1).map((line, index) => [line, `${line.label} ${short(plot.data[index + 1][at])}`]);
+    const shown = values.filter(([line]) => line.show).map(([, text]) => text);
+    const x = nameOfX(charts.get(plot));
+    return `${x[0].toUpperCase()}${x.slice(1)} ${plot.data[0][at]}: ${shown.join(", ")}`;
   }
 
   // --- The decision map ------------------------------------------------------------------------
@@ -300,7 +428,7 @@
       nearby.observe(figure);
       sizes.observe(figure);
     }
-    for (const hint of document.querySelectorAll(".drawn, .zoom")) hint.hidden = figures.length === 0;
+    for (const hint of document.querySelectorAll(".drawn, .zoom")) hint.hidden = overSteps().length === 0;
     document.querySelectorAll(".decisions").forEach(readCells);
     document.querySelectorAll(".samples").forEach(slide);
   }
@@ -328,7 +456,7 @@
 
   function openDetails(old) {
     const isOpen = [...old.querySelectorAll("details")].map((details) => details.open);
-    return (main) => main.querySelectorAll("details").forEach((details, index) => { details.open = isOpen[index] ?? false; });
+    return (main) => main.querySelectorAll("details").forEach((details, index) => { details.open = isOpen[index] ?? details.open; });
   }
 
   function sliderPlaces(old) {
@@ -362,7 +490,7 @@
 
   start();
   for (const button of document.querySelectorAll("[data-zoom]")) {
-    button.addEventListener("click", () => zoomAsAsked(button.dataset.zoom, drawn.values().next().value));
+    button.addEventListener("click", () => zoomAsAsked(button.dataset.zoom, overSteps()[0]));
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAgain);
   addEventListener("beforeprint", () => print(true));

@@ -10,15 +10,15 @@ use crate::number::short;
 use crate::run::{RunRecord, Series};
 
 /// What is known of a score.
-struct Score {
-    label: String,
-    less_is_better: Option<bool>,
+pub(super) struct Score {
+    pub(super) label: String,
+    pub(super) less_is_better: Option<bool>,
     /// For a measure of generalisation, what it is and is not.
-    caveat: Option<&'static str>,
+    pub(super) caveat: Option<&'static str>,
 }
 
 impl Score {
-    fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         let (label, less_is_better) = match name {
             "frechet" => ("Fréchet distance", Some(true)),
             "kid" => ("KID", Some(true)),
@@ -51,7 +51,7 @@ impl Score {
     }
 
     /// The label with the direction that is better.
-    fn label_with_arrow(&self) -> String {
+    pub(super) fn label_with_arrow(&self) -> String {
         let arrow = self.less_is_better.map_or("", |less| if less { " ↓" } else { " ↑" });
         format!("{}{arrow}", self.label)
     }

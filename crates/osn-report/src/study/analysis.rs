@@ -11,6 +11,10 @@ use super::{Direction, Interval, Study};
 
 /// Points of a performance profile between a failed run and the best one.
 const N_THRESHOLDS: u32 = 40;
+/// A difference that luck alone gives less often than this is one.
+pub(super) const ALPHA: f64 = 0.05;
+/// The probability where neither of two arms is better.
+const EVEN: f64 = 0.5;
 
 /// What the numbers of a study say, for each way to score a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -102,6 +106,33 @@ pub struct Comparison {
     pub p: f64,
     /// The same, corrected after Holm for everything that is asked: all other arms, in all regimes.
     pub p_holm: f64,
+}
+
+/// What a comparison says of its first arm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is better than the second.
+    Better,
+    /// It is worse.
+    Worse,
+    /// They cannot be told apart.
+    Open,
+}
+
+impl Comparison {
+    /// Arms differ where the interval of the probability leaves out 0.5 and p after Holm is below 0.05.
+    pub fn outcome(&self) -> Outcome {
+        match (self.leaves_out_even() && self.p_holm < ALPHA, self.probability.value > EVEN) {
+            (true, true) => Outcome::Better,
+            (true, false) => Outcome::Worse,
+            (false, _) => Outcome::Open,
+        }
+    }
+
+    /// Whether the interval says that one arm is better.
+    pub(crate) fn leaves_out_even(&self) -> bool {
+        !self.probability.contains(EVEN)
+    }
 }
 
 impl Analysis {

@@ -5,15 +5,19 @@
 //! numbers say, [`verdict`] the same for a person.
 
 mod analysis;
+mod record;
 mod scores;
 pub mod statistics;
 mod study_file;
 mod verdict;
 
 pub use analysis::{
-    Analysis, ArmInRegime, ArmOverall, Comparison, MeasureAnalysis, Overall, RegimeAnalysis,
+    Analysis, ArmInRegime, ArmOverall, Comparison, MeasureAnalysis, Outcome, Overall,
+    RegimeAnalysis,
 };
+pub use record::{Grid, StudyRecord};
 pub use scores::Measure;
 pub use statistics::{Direction, Interval};
 pub use study_file::{Arm, Asked, Regime, RunStatus, SCHEMA, Study, StudyError, StudyRun};
 pub use verdict::verdict;
+pub(crate) use verdict::{Sentence, hundredths, p_value, shown};

@@ -17,7 +17,7 @@ pub enum Measure {
 }
 
 impl Measure {
-    fn of(self, run: &StudyRun, metric: &str) -> Option<f64> {
+    pub(crate) fn of(self, run: &StudyRun, metric: &str) -> Option<f64> {
         let score = match self {
             Self::Final => run.metrics.get(metric).copied().flatten(),
             Self::Area => run.area,

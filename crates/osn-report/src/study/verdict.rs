@@ -1,18 +1,17 @@
 //! What a study says, for a person: a table for each regime, and sentences that can be quoted.
 
+use std::fmt;
+
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::analysis::ALPHA;
 use super::statistics::smallest_p;
 use super::{
-    Analysis, ArmInRegime, ArmOverall, Comparison, Interval, MeasureAnalysis, RegimeAnalysis,
-    RunStatus, Study,
+    Analysis, ArmInRegime, ArmOverall, Comparison, Interval, MeasureAnalysis, Outcome,
+    RegimeAnalysis, RunStatus, Study,
 };
 use crate::number::{counted, short};
 
-/// A difference that luck alone gives less often than this is one.
-const ALPHA: f64 = 0.05;
-/// The probability where neither of two arms is better.
-const EVEN: f64 = 0.5;
 /// A p-value below this is not told apart from 0.
 const TINY_P: f64 = 0.001;
 
@@ -99,34 +98,59 @@ fn table(titles: [&str; 5], rows: impl Iterator<Item = [String; 5]>) -> String {
 }
 
 fn sentences(lead: &str, comparisons: &[Comparison], n_pairs: usize, unit: &str) -> String {
-    let line = |it: &Comparison| format!("{lead}{}.\n", sentence(it, n_pairs, unit));
+    let line = |it: &Comparison| format!("{lead}{}.\n", Sentence::of(it, n_pairs, unit));
     comparisons.iter().map(line).collect()
 }
 
-/// `` `auto` was better than `always` in 8 of 10 seeds; P = 0.83 [0.71, 0.93], p = 0.02``.
-fn sentence(comparison: &Comparison, n_pairs: usize, unit: &str) -> String {
-    let Comparison { arm, against, wins, probability, p_holm, .. } = comparison;
-    let (won, lost, pairs) = (wins.wins, wins.losses, counted(n_pairs, unit));
-    let Interval { value, lower, upper } = probability;
-    let numbers = format!("P = {value:.2} [{lower:.2}, {upper:.2}], p = {}", p_value(*p_holm));
-    let differ = !probability.contains(EVEN) && *p_holm < ALPHA;
-    if differ && *value > EVEN {
-        return format!("`{arm}` was better than `{against}` in {won} of {pairs}; {numbers}");
-    }
-    if differ {
-        return format!("`{arm}` was worse than `{against}` in {lost} of {pairs}; {numbers}");
-    }
-    let ties = if wins.ties > 0 { format!(", even in {}", wins.ties) } else { String::new() };
-    let is_too_few = !probability.contains(EVEN) && smallest_p(n_pairs) >= ALPHA;
-    let few = if is_too_few { ", which is too few for any p below 0.05" } else { "" };
-    format!(
-        "`{arm}` and `{against}` cannot be told apart with {pairs} (better in {won}{ties}); \
-         {numbers}{few}"
-    )
+/// What a comparison says: `` `auto` was better than `always` in 8 of 10 seeds; P = 0.83 [0.71, 0.93],
+/// p = 0.02``.
+///
+/// In parts, so that names can be told from words without a search for quotation marks.
+pub(crate) struct Sentence<'a> {
+    pub(crate) arm: &'a str,
+    pub(crate) between: &'static str,
+    pub(crate) against: &'a str,
+    pub(crate) rest: String,
 }
 
-fn p_value(p: f64) -> String {
-    if p < TINY_P { format!("below {TINY_P}") } else { format!("{p:.3}") }
+impl<'a> Sentence<'a> {
+    /// Without a full stop; `n_pairs` pairs of runs were compared, each a `unit`.
+    pub(crate) fn of(comparison: &'a Comparison, n_pairs: usize, unit: &str) -> Self {
+        let Comparison { arm, against, wins, probability, p_holm, .. } = comparison;
+        let (won, lost, pairs) = (wins.wins, wins.losses, counted(n_pairs, unit));
+        let numbers = format!("P = {}, {}", bracketed(*probability, hundredths), p_value(*p_holm));
+        let (between, rest) = match comparison.outcome() {
+            Outcome::Better => (" was better than ", format!(" in {won} of {pairs}; {numbers}")),
+            Outcome::Worse => (" was worse than ", format!(" in {lost} of {pairs}; {numbers}")),
+            Outcome::Open => {
+                let doubt = doubt(comparison, n_pairs);
+                let even =
+                    if wins.ties > 0 { format!(", even in {}", wins.ties) } else { String::new() };
+                let rest = format!(
+                    " cannot be told apart with {pairs} (better in {won}{even}); {numbers}{doubt}"
+                );
+                (" and ", rest)
+            }
+        };
+        Self { arm, between, against, rest }
+    }
+}
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`{}`{}`{}", self.arm, self.between, self.against, self.rest)
+    }
+}
+
+/// Why what looks clear is not.
+fn doubt(comparison: &Comparison, n_pairs: usize) -> &'static str {
+    let is_too_few = comparison.leaves_out_even() && smallest_p(n_pairs) >= ALPHA;
+    if is_too_few { ", which is too few for any p below 0.05" } else { "" }
+}
+
+/// As a person reads it.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < TINY_P { format!("p < {TINY_P}") } else { format!("p = {p:.3}") }
 }
 
 fn failures(study: &Study) -> String {
@@ -149,14 +173,24 @@ fn failures(study: &Study) -> String {
 }
 
 /// A number with its interval; a single run has none.
-fn shown(interval: Option<Interval>, n_runs: usize, number: fn(f64) -> String) -> String {
-    let Some(Interval { value, lower, upper }) = interval else { return "–".to_owned() };
-    if n_runs == 1 {
-        return number(value);
+pub(crate) fn shown(
+    interval: Option<Interval>,
+    n_runs: usize,
+    number: fn(f64) -> String,
+) -> String {
+    match interval {
+        None => "–".to_owned(),
+        Some(interval) if n_runs == 1 => number(interval.value),
+        Some(interval) => bracketed(interval, number),
     }
+}
+
+fn bracketed(interval: Interval, number: fn(f64) -> String) -> String {
+    let Interval { value, lower, upper } = interval;
     format!("{} [{}, {}]", number(value), number(lower), number(upper))
 }
 
-fn hundredths(value: f64) -> String {
+/// A number without a unit.
+pub(crate) fn hundredths(value: f64) -> String {
     format!("{value:.2}")
 }

@@ -79,7 +79,7 @@ impl<W: Write> EventWriter<W> {
 
     /// Text that is shown as it is.
     ///
-    /// `TensorBoard` reads text as Markdown, in which four spaces before each line mean: no markup.
+    /// TensorBoard reads text as Markdown, in which four spaces before each line mean: no markup.
     pub(super) fn text(&mut self, at: Instant, tag: String, text: &str) -> io::Result<()> {
         let verbatim: String = text.split_inclusive('\n').flat_map(|line| ["    ", line]).collect();
         let tensor = Tensor {

@@ -1,4 +1,4 @@
-//! Event files for `TensorBoard`: what a run's files say, in the form that its readers know.
+//! Event files for TensorBoard: what a run's files say, in the form that its readers know.
 //!
 //! [`RunEvents`] turns what is new in `record.jsonl` and each sample picture into events while the run
 //! goes on; [`write_run`] does the same for a run that has ended, and gives the same bytes. Like all of

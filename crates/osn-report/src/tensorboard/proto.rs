@@ -1,4 +1,4 @@
-//! The messages of `TensorBoard`'s event files, with the fields that osn writes.
+//! The messages of TensorBoard's event files, with the fields that osn writes.
 //!
 //! Numbers, and most names, are those of `event.proto`, `summary.proto`, `tensor.proto` and the plugins'
 //! `plugin_data.proto`. A reader skips what it does not know and takes what is absent as empty, so

@@ -39,7 +39,7 @@ pub enum EventsError {
     },
 }
 
-/// The name of the event file of a run: `TensorBoard` looks for `tfevents` in it and reads the files
+/// The name of the event file of a run: TensorBoard looks for `tfevents` in it and reads the files
 /// of a folder in the order of their names.
 pub fn file_name(started_unix_secs: u64) -> String {
     format!("events.out.tfevents.{started_unix_secs:010}.osn")
@@ -58,7 +58,7 @@ pub fn file_name(started_unix_secs: u64) -> String {
 /// | a sample picture | image `samples` |
 ///
 /// where `…` is `<network>/<path>`. A `null` in the record, a number that was not finite, is written as
-/// NaN, which `TensorBoard` marks; a target or stable rank that is `null` is left out. What the record gives
+/// NaN, which TensorBoard marks; a target or stable rank that is `null` is left out. What the record gives
 /// no time gets that of the line before. After an error of the sink nothing more should be written:
 /// readers stop at a record that is cut short.
 #[derive(Debug)]

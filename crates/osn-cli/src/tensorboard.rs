@@ -1,0 +1,58 @@
+//! `osn train --tensorboard`: the run as an event file, written while it goes on.
+
+use std::fs::File;
+use std::io::{BufReader, Seek, SeekFrom};
+use std::path::Path;
+
+use osn_recipes::run::RunFolder;
+use osn_report::Sample;
+use osn_report::tensorboard::{RunEvents, file_name};
+
+use crate::failure::Failure;
+use crate::report::{cannot_read, read_bytes};
+
+/// The event file in a run's folder, where TensorBoard finds it under the run's name.
+pub(crate) struct EventFile {
+    folder: RunFolder,
+    events: RunEvents<File>,
+    /// The step of the last picture that it has.
+    last_sample: Option<u64>,
+}
+
+impl EventFile {
+    /// Starts the event file of a run that has just begun.
+    pub(crate) fn start(folder: &Path) -> Result<Self, Failure> {
+        let folder = RunFolder::open(folder).map_err(Failure::bad_input)?;
+        let description = folder.description().map_err(Failure::failed)?;
+        let path = folder.path().join(file_name(description.started_unix_secs));
+        let file = File::create_new(&path).map_err(|error| {
+            Failure::failed(format!("cannot write {}: {error}", path.display()))
+        })?;
+        let run_json = read_bytes(&folder.description_path())?;
+        let events =
+            RunEvents::start(file, &String::from_utf8_lossy(&run_json)).map_err(Failure::failed)?;
+        Ok(Self { folder, events, last_sample: None })
+    }
+
+    /// Adds what the run's files have that it has not.
+    pub(crate) fn catch_up(&mut self) -> Result<(), Failure> {
+        self.take_in_samples()?;
+        let path = self.folder.record_path();
+        let mut record = File::open(&path).map_err(|error| cannot_read(&path, &error))?;
+        record
+            .seek(SeekFrom::Start(self.events.offset()))
+            .map_err(|error| cannot_read(&path, &error))?;
+        self.events.take_in(BufReader::new(record)).map_err(Failure::failed)
+    }
+
+    fn take_in_samples(&mut self) -> Result<(), Failure> {
+        for (step, path) in self.folder.samples().map_err(Failure::failed)? {
+            if self.last_sample.is_none_or(|last| step > last) {
+                let sample = Sample { step, png: read_bytes(&path)? };
+                self.events.sample(sample).map_err(Failure::failed)?;
+                self.last_sample = Some(step);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! Performance profiles: the share of an arm's runs that reach each score.
+
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use crate::number::short;
+use crate::page::chart::{rounded, spread};
+use crate::page::embed;
+use crate::study::{ArmOverall, Measure, MeasureAnalysis, StudyRecord, hundredths};
+
+/// Rows of the table beside a profile.
+const TABLE_ROWS: usize = 9;
+
+/// One chart for each way to score a run.
+pub(super) fn section(record: &StudyRecord) -> Markup {
+    let has_profile =
+        |it: &MeasureAnalysis| it.overall.arms.iter().any(|arm| !arm.profile.is_empty());
+    html! {
+        @if record.analysis.measures.iter().any(has_profile) {
+            p.note {
+                "The share of an arm's runs that score at or above what is on the lower edge, over all regimes: "
+                "1 is the best run of its regime, 0 the worst finished one and −1 a failed one. A line that is "
+                "above another one everywhere is better in every part of its runs, and where lines cross, "
+                "neither is."
+            }
+            div.grid.wide { @for measure in &record.analysis.measures { (figure(measure)) } }
+        }
+    }
+}
+
+fn figure(analysis: &MeasureAnalysis) -> Markup {
+    let title = match analysis.measure {
+        Measure::Final => "Share of runs at or above a score, at the end",
+        Measure::Area => "Share of runs at or above a score, over the run",
+    };
+    html! {
+        figure.chart {
+            figcaption { (title) }
+            div.plot {}
+            (embed::data(&data(title, &analysis.overall.arms)))
+            (table(title, &analysis.overall.arms))
+        }
+    }
+}
+
+/// The share is constant up to each threshold, so the steps go to the left.
+fn data(title: &str, arms: &[ArmOverall]) -> Value {
+    let lines = arms.iter().map(|arm| {
+        let shares = arm.profile.iter().map(|point| rounded(point.1));
+        json!({"label": arm.arm, "stepped": true, "values": shares.collect::<Vec<_>>()})
+    });
+    let has_failed = arms.iter().any(|arm| arm.n_failed > 0);
+    json!({
+        "title": title,
+        "summary": arms.iter().map(in_words).collect::<Vec<_>>().join(" "),
+        "linked": true,
+        // Without a failed run nothing happens below the worst finished one.
+        "x": {"label": "score", "min": if has_failed { -1 } else { 0 }, "max": 1},
+        "steps": thresholds(arms).into_iter().map(rounded).collect::<Vec<_>>(),
+        "lines": lines.collect::<Vec<_>>(),
+    })
+}
+
+fn thresholds(arms: &[ArmOverall]) -> Vec<f64> {
+    arms.first().map(|arm| arm.profile.iter().map(|point| point.0).collect()).unwrap_or_default()
+}
+
+fn in_words(arm: &ArmOverall) -> String {
+    let at = |score: f64| {
+        let point = arm.profile.iter().find(|point| point.0 >= score);
+        point.map_or("–".to_owned(), |point| hundredths(point.1))
+    };
+    format!("{}: {} at 0, {} at 0.5, {} at 1.", arm.arm, at(0.0), at(0.5), at(1.0))
+}
+
+fn table(title: &str, arms: &[ArmOverall]) -> Markup {
+    let thresholds = thresholds(arms);
+    html! {
+        details.values {
+            summary { "Some values" span.unseen { " of " (title) } }
+            div.scroll { table {
+                thead { tr {
+                    th.n scope="col" { "Score" }
+                    @for arm in arms { th.n scope="col" { (arm.arm) } }
+                } }
+                tbody { @for index in spread(thresholds.len(), TABLE_ROWS) { tr {
+                    th.n scope="row" { (short(thresholds[index])) }
+                    @for arm in arms { td.n { (hundredths(arm.profile[index].1)) } }
+                } } }
+            } }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! How far each arm is behind the best static one.
+
+use maud::{Markup, html};
+
+use super::arm_name;
+use crate::study::{Interval, Measure, MeasureAnalysis, StudyRecord, hundredths};
+
+/// Regrets from which on a cell is darker.
+const SHADES: [f64; 4] = [0.05, 0.25, 0.5, 1.0];
+
+/// Arms by regimes, at the end and, folded, over the run.
+pub(super) fn section(record: &StudyRecord) -> Markup {
+    let has_regret = |it: &&MeasureAnalysis| {
+        it.regimes.iter().flat_map(|regime| &regime.arms).any(|arm| arm.regret.is_some())
+    };
+    let measures: Vec<_> = record.analysis.measures.iter().filter(has_regret).collect();
+    html! {
+        @if !measures.is_empty() {
+            p.note {
+                "How far an arm's interquartile mean is behind that of the best static arm of the regime, which "
+                "was chosen afterwards: 0 is as good, 1 as bad as the worst static arm, below 0 better than all of "
+                "them. What nobody knows beforehand is which static arm that is: the worst regret says what a "
+                "wrong choice costs. Below each number is its 95 % interval."
+            }
+            @for measure in measures { (table(measure)) }
+        }
+    }
+}
+
+fn table(analysis: &MeasureAnalysis) -> Markup {
+    let table = html! {
+        div.scroll { table.shaded {
+            thead { tr {
+                th scope="col" { "Arm" }
+                @if analysis.regimes.len() > 1 { th.n scope="col" { "Worst" } }
+                @for regime in &analysis.regimes { th.n scope="col" { code { (regime.regime) } } }
+            } }
+            tbody { @for (place, arm) in analysis.overall.arms.iter().enumerate() { tr {
+                th scope="row" { (arm_name(place, &arm.arm)) }
+                @if analysis.regimes.len() > 1 { (cell(arm.worst_regret)) }
+                @for regime in &analysis.regimes { (cell(regime.arms[place].regret)) }
+            } } }
+        } }
+    };
+    match analysis.measure {
+        Measure::Final => html! { h3 { "At the end" } (table) },
+        Measure::Area => html! { details.values { summary { "Regret over the run" } (table) } },
+    }
+}
+
+fn cell(regret: Option<Interval>) -> Markup {
+    let Some(Interval { value, lower, upper }) = regret else { return html! { td.n { "–" } } };
+    html! {
+        td.n.(shade(value)) {
+            b { (hundredths(value)) }
+            small { "[" (hundredths(lower)) ", " (hundredths(upper)) "]" }
+        }
+    }
+}
+
+/// A class of the style: the worse, the darker, and another colour where it is better than all static
+/// ones.
+fn shade(regret: f64) -> String {
+    let level = SHADES.iter().filter(|from| regret >= **from).count();
+    if regret <= -SHADES[0] { "ahead".to_owned() } else { format!("r{level}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_regret_is_darker() {
+        let shades = [-0.3, -0.01, 0.0, 0.05, 0.3, 0.7, 1.0, 9.0].map(shade);
+        assert_eq!(shades, ["ahead", "r0", "r0", "r1", "r2", "r3", "r4", "r4"]);
+    }
+}

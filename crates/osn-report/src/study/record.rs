@@ -1,0 +1,51 @@
+//! A study as it is shown: with what its numbers say, and with pictures.
+
+use super::{Analysis, RunStatus, Study};
+use crate::number::counted;
+
+/// A study with all that its page shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StudyRecord {
+    /// What was asked, and what came of it.
+    pub study: Study,
+    /// What the numbers say.
+    pub analysis: Analysis,
+    /// Pictures of samples, each of one run.
+    pub grids: Vec<Grid>,
+}
+
+/// The last samples of one run, in one picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// The run's arm.
+    pub arm: String,
+    /// Its regime.
+    pub regime: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The picture, a PNG file.
+    pub png: Vec<u8>,
+}
+
+impl StudyRecord {
+    /// Works out what the numbers of a study say.
+    pub fn new(study: Study, grids: Vec<Grid>) -> Self {
+        Self { analysis: Analysis::of(&study), study, grids }
+    }
+
+    /// What the study is, in a few words.
+    pub fn title(&self) -> String {
+        let asked = &self.study.asked;
+        let parts = [
+            counted(asked.arms.len(), "arm"),
+            counted(asked.regimes.len(), "regime"),
+            counted(asked.seeds.len(), "seed"),
+        ];
+        format!("{}: {}", asked.recipe, parts.join(", "))
+    }
+
+    /// How many runs are that far.
+    pub(crate) fn n_runs(&self, status: RunStatus) -> usize {
+        self.study.runs.iter().filter(|run| run.status == status).count()
+    }
+}

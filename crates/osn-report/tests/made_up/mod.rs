@@ -1,0 +1,58 @@
+//! Studies of runs that never were, with an outcome that is plain.
+
+use osn_report::RunRecord;
+use osn_report::study::{Arm, Asked, Regime, SCHEMA, Study, StudyRun};
+use serde_json::json;
+
+/// A study whose runs all miss; the first arm decides, the others are static.
+pub(crate) fn study(arms: &[&str], regimes: &[&str], n_seeds: u64) -> Study {
+    let arm = |(place, name): (usize, &&str)| Arm { name: (*name).into(), is_static: place > 0 };
+    let regime =
+        |name: &&str| Regime { name: (*name).into(), settings: vec![format!("of={name}")] };
+    let asked = Asked {
+        recipe: "gan".into(),
+        preset: Some("tiny".into()),
+        data: None,
+        device: None,
+        settings: vec!["steps=30".into()],
+        arms: arms.iter().enumerate().map(arm).collect(),
+        regimes: regimes.iter().map(regime).collect(),
+        seeds: (1..=n_seeds).collect(),
+        metric: "frechet".into(),
+        higher_is_better: false,
+    };
+    let mut runs = Vec::new();
+    for seed in 1..=n_seeds {
+        for regime in regimes {
+            runs.extend(arms.iter().map(|arm| StudyRun::missing(arm, regime, seed)));
+        }
+    }
+    Study { schema: SCHEMA, asked, versions: json!({"osn": "0"}), machine: json!("one"), runs }
+}
+
+/// Gives every run a curve of so many points that ends at the score that the function says; one without
+/// a score has failed halfway.
+pub(crate) fn fill(study: &mut Study, n_points: u64, score: impl Fn(&StudyRun) -> Option<f64>) {
+    let metric = study.asked.metric.clone();
+    for run in &mut study.runs {
+        let end = score(run);
+        let eval = |point: u64| {
+            let value = end.unwrap_or(50.0) + (n_points - point) as f64;
+            json!({"event": "eval", "step": 10 * point, "metrics": {metric.as_str(): value, "kid": value / 100.0}})
+        };
+        let n_logged = if end.is_some() { n_points } else { n_points / 2 };
+        let lines: Vec<String> = (1..=n_logged).map(|point| eval(point).to_string()).collect();
+        let about = json!({
+            "status": if end.is_some() { "finished" } else { "failed" },
+            "error": end.is_none().then_some("the loss became NaN"),
+            "totals": {"wall_secs": 2.0},
+        });
+        let record = RunRecord::read(&about.to_string(), &lines.join("\n"), Vec::new());
+        run.take(&record.unwrap(), &metric);
+    }
+}
+
+/// The place of a run's arm among those that were asked for.
+pub(crate) fn place(run: &StudyRun, arms: &[&str]) -> usize {
+    arms.iter().position(|arm| *arm == run.arm).unwrap()
+}

@@ -1,0 +1,285 @@
+//! The page of a study says what its analysis says, whatever the names are and however many runs there
+//! are.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+mod made_up;
+
+use std::path::Path;
+
+use osn_report::study::{Grid, Interval, Study, StudyRecord, StudyRun, verdict};
+use osn_report::{Document, RunRecord, page, short};
+
+const ARMS: [&str; 3] = ["auto", "never", "always"];
+
+/// Three arms in two regimes; `never` fails with the first two seeds of `hard`.
+fn plain() -> StudyRecord {
+    let mut study = made_up::study(&ARMS, &["easy", "hard"], 8);
+    made_up::fill(&mut study, 3, |run| {
+        let has_failed = run.regime == "hard" && run.arm == "never" && run.seed <= 2;
+        let score = 10 * made_up::place(run, &ARMS) as u64 + run.seed;
+        (!has_failed).then_some(score as f64)
+    });
+    StudyRecord::new(study, Vec::new())
+}
+
+/// The text of a page as a reader sees it, without scripts.
+fn text(page: &str) -> String {
+    let without_scripts: String = page
+        .split("<script")
+        .enumerate()
+        .map(
+            |(place, part)| if place == 0 { part } else { part.split_once("</script>").unwrap().1 },
+        )
+        .collect();
+    let text: String = without_scripts
+        .split('<')
+        .map(|part| part.split_once('>').map_or(part, |(_, text)| text))
+        .collect();
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+}
+
+/// The section with that name.
+fn section<'a>(page: &'a str, name: &str) -> &'a str {
+    let start = page.split(&format!("<section class=\"study-{name}\"")).nth(1).unwrap();
+    start.split("</section>").next().unwrap()
+}
+
+/// The first row of a table whose name is that, after the title.
+fn row<'a>(part: &'a str, title: &str, name: &str) -> &'a str {
+    let rest = &part[part.find(title).unwrap()..];
+    let row = &rest[rest.find(&format!("<code>{name}</code>")).unwrap()..];
+    row.split("</tr>").next().unwrap()
+}
+
+fn bracketed(interval: Interval, number: impl Fn(f64) -> String) -> String {
+    format!("{} [{}, {}]", number(interval.value), number(interval.lower), number(interval.upper))
+}
+
+fn hundredths(value: f64) -> String {
+    format!("{value:.2}")
+}
+
+/// The study of the repository: six regimes, five arms, ten seeds.
+fn real() -> StudyRecord {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/studies/classify/study.json");
+    StudyRecord::new(Study::read(&std::fs::read_to_string(file).unwrap()).unwrap(), Vec::new())
+}
+
+#[test]
+fn every_number_of_the_analysis_is_in_its_place() {
+    let record = real();
+    let page = page([&record]);
+    let (regimes, regret) = (section(&page, "regimes"), section(&page, "regret"));
+    let improvement = section(&page, "improvement");
+    for (measure, heading) in
+        record.analysis.measures.iter().zip(["At the end", "Regret over the run"])
+    {
+        for (place, regime) in measure.regimes.iter().enumerate() {
+            let title = format!("<h3><code>{}</code>", regime.regime);
+            for arm in &regime.arms {
+                let shown = bracketed(arm.iqm.unwrap(), short);
+                assert!(text(row(regimes, &title, &arm.arm)).contains(&shown), "{title} {shown}");
+                let Interval { value, lower, upper } = arm.regret.unwrap();
+                let shown = format!("{value:.2}[{lower:.2}, {upper:.2}]");
+                let cell = row(regret, heading, &arm.arm).split("<td").nth(place + 2).unwrap();
+                assert!(text(&format!("<td{cell}")).trim() == shown, "{title} {shown}");
+            }
+            for it in &regime.comparisons {
+                let title = format!("<code>{}</code></span></h3>", it.against);
+                let shown = text(row(improvement, &title, &regime.regime));
+                assert!(shown.contains(&bracketed(it.probability, hundredths)), "{shown}");
+                assert!(shown.contains(&format!("{} won, ", it.wins.wins)), "{shown}");
+                assert!(shown.contains(&format!("p = {:.3}", it.p_holm)), "{shown}");
+            }
+        }
+        for arm in &measure.overall.arms {
+            let shown = bracketed(arm.iqm.unwrap(), hundredths);
+            let row = row(section(&page, "overall"), "<tbody", &arm.arm);
+            assert!(text(row).contains(&shown), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn the_page_leads_with_the_sentences_of_the_verdict() {
+    let record = real();
+    let page = page([&record]);
+    let lead = text(section(&page, "verdict"));
+    let said = verdict(&record.study, &record.analysis).replace('`', "");
+    let sentences: Vec<_> =
+        said.lines().filter(|line| line.starts_with("In all regimes")).collect();
+    assert_eq!(sentences.len(), 8);
+    assert!(sentences.iter().all(|sentence| lead.contains(sentence)), "{lead}\n{said}");
+    // Where it is so, and where it is not.
+    let never = "better in few-noise-0.2, few-noise-0.4; \
+                 not told apart in few-clean, all-clean, all-noise-0.4, narrow-clean.";
+    let always = "better in few-noise-0.4, all-clean, all-noise-0.4, narrow-clean; \
+                  not told apart in few-clean, few-noise-0.2.";
+    assert!(lead.contains(never) && lead.contains(always), "{lead}");
+    let order =
+        ["verdict", "overall", "regimes", "profiles", "curves", "regret", "improvement", "metrics"];
+    let places = order.map(|name| page.find(&format!("<section class=\"study-{name}\"")).unwrap());
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn with_one_regime_its_own_sentences_lead() {
+    let mut study = made_up::study(&ARMS, &["only"], 8);
+    made_up::fill(&mut study, 3, |run| Some(made_up::place(run, &ARMS) as f64));
+    let record = StudyRecord::new(study, Vec::new());
+    let page = page([&record]);
+    let lead = text(section(&page, "verdict"));
+    assert!(
+        lead.contains("auto was better than never in 8 of 8 seeds; P = 1.00 [1.00, 1.00]"),
+        "{lead}"
+    );
+    assert!(lead.contains("Over the run, auto was better than always in 8 of 8 seeds"), "{lead}");
+    assert!(!page.contains("<section class=\"study-overall") && !lead.contains("all regimes"));
+}
+
+#[test]
+fn failed_and_missing_runs_are_counted_and_named() {
+    let mut record = plain();
+    let run = record.study.run_mut("always", "easy", 8).unwrap();
+    *run = StudyRun::missing("always", "easy", 8);
+    let record = StudyRecord::new(record.study, Vec::new());
+    let page = page([&record]);
+    let failures = text(section(&page, "failures"));
+    assert!(failures.contains("neverhard1, 2the loss became NaN"), "{failures}");
+    assert!(failures.contains("alwayseasy8not run to an end yet"), "{failures}");
+    let head = text(page.split("<nav").next().unwrap());
+    assert!(head.contains("1 run missing") && head.contains("2 runs failed"), "{head}");
+    let regimes = section(&page, "regimes");
+    assert!(text(row(regimes, "<h3><code>hard", "never")).ends_with("2 of 8"));
+    // A seed that one arm has not run counts for none.
+    assert!(text(row(regimes, "<h3><code>easy", "never")).ends_with("0 of 7"));
+    assert!(text(row(section(&page, "metrics"), "Failed runs", "never")).ends_with("0 of 82 of 8"));
+    assert_eq!(text(regimes).matches("failed").count(), 2, "each of both seeds");
+}
+
+#[test]
+fn other_scores_are_medians_with_their_extremes_and_the_best_is_bold() {
+    let record = plain();
+    let page = page([&record]);
+    let metrics = section(&page, "metrics");
+    // Seeds 1 to 8 of the first arm, a hundredth of the score.
+    let auto = row(metrics, "<h3>KID ↓", "auto");
+    assert!(auto.contains("<b>0.04500</b>") && text(auto).contains("[0.01000, 0.08000]"), "{auto}");
+    // Without the two that failed: 13 to 18.
+    let never = text(row(metrics, "<h3>KID ↓", "never"));
+    assert!(never.ends_with("0.155[0.130, 0.180]"), "{never}");
+    assert!(!row(metrics, "<h3>KID ↓", "never").contains("<b>"));
+    assert!(metrics.find("Fréchet").unwrap() < metrics.find("KID").unwrap());
+}
+
+#[test]
+fn pictures_stand_side_by_side_in_the_order_of_the_arms() {
+    let mut record = plain();
+    let grid = |arm: &str| Grid { arm: arm.into(), regime: "hard".into(), seed: 1, png: vec![1] };
+    record.grids = ["always", "auto"].map(grid).to_vec();
+    let page = page([&record]);
+    let samples = section(&page, "samples");
+    let alts =
+        ["auto", "always"].map(|arm| format!("alt=\"Samples of {arm} in hard with seed 1\""));
+    let places = alts.map(|alt| samples.find(&alt).unwrap());
+    assert!(places.is_sorted() && !samples.contains("easy"));
+}
+
+#[test]
+fn runs_and_studies_share_a_page_in_the_order_in_which_they_are_given() {
+    let (study, run) =
+        (plain(), RunRecord::read(r#"{"recipe":"control"}"#, "", Vec::new()).unwrap());
+    let documents = [Document::Study(&study), Document::Run(&run), Document::Study(&study)];
+    let page = page(documents);
+    let titles: Vec<_> = page.split("<h1>").skip(1).map(|rest| &rest[..3]).collect();
+    assert_eq!((titles[0], titles[1].len(), titles[2]), ("gan", 3, "gan"));
+    assert!(page.contains("<title>2 studies and 1 run</title>"));
+    let ids: Vec<_> =
+        page.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    for target in page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(ids.contains(&target), "{target}");
+    }
+}
+
+#[test]
+fn a_study_that_has_only_begun_makes_a_page_too() {
+    let none = StudyRecord::new(made_up::study(&ARMS, &["a", "b"], 3), Vec::new());
+    let text_of_none = text(&page([&none]));
+    assert!(text_of_none.contains("No seed has been run with every arm yet"), "{text_of_none}");
+    assert!(text_of_none.contains("1–3not run to an end yet"), "{text_of_none}");
+    let mut one = made_up::study(&["auto"], &["a"], 1);
+    made_up::fill(&mut one, 1, |_| Some(f64::MAX));
+    let one = StudyRecord::new(one, Vec::new());
+    assert!(text(&page([&one])).contains("There is one arm"));
+    let mut failed = made_up::study(&ARMS, &["a"], 3);
+    made_up::fill(&mut failed, 4, |_| None);
+    let failed = StudyRecord::new(failed, Vec::new());
+    assert!(text(&page([&failed])).contains("3 of 3"));
+}
+
+#[test]
+fn names_from_a_study_never_become_markup() {
+    const HOSTILE: &str = r#"</script><script>alert(1)</script>"onload='x' & <img src=x>"#;
+    let mut study = made_up::study(&[HOSTILE, "never", "always"], &[HOSTILE, "b"], 2);
+    study.asked.metric = HOSTILE.into();
+    study.asked.recipe = HOSTILE.into();
+    study.asked.preset = Some(HOSTILE.into());
+    study.asked.settings = vec![HOSTILE.into()];
+    study.versions = serde_json::json!({HOSTILE: HOSTILE});
+    study.machine = serde_json::json!(HOSTILE);
+    made_up::fill(&mut study, 3, |run| (run.seed > 1).then_some(run.arm.len() as f64));
+    study.runs[0].why = Some(HOSTILE.into());
+    study.runs[1].metrics.insert(format!("{HOSTILE}/part"), Some(1.0));
+    let grid = Grid { arm: HOSTILE.into(), regime: HOSTILE.into(), seed: 1, png: vec![1] };
+    let page = page([&StudyRecord::new(study, vec![grid])]);
+    let n_scripts = 2 + page.matches("<script type=\"application/json\">").count();
+    assert_eq!(
+        (page.matches("<script").count(), page.matches("</script").count()),
+        (n_scripts, n_scripts)
+    );
+    let shown: String = page
+        .split("<script type=\"application/json\">")
+        .map(|part| part.split_once("</script>").unwrap_or(("", part)).1)
+        .collect();
+    for markup in ["<img src=x", "\"onload", "\" onload", " style=\"", "http:", "url("] {
+        assert!(!shown.contains(markup), "{markup}");
+    }
+    for name in [
+        "verdict",
+        "overall",
+        "regimes",
+        "curves",
+        "regret",
+        "improvement",
+        "metrics",
+        "samples",
+        "failures",
+    ] {
+        assert!(section(&page, name).contains("&lt;script&gt;alert(1)"), "{name}");
+    }
+}
+
+#[test]
+fn the_largest_study_stays_below_three_megabytes() {
+    let arms: Vec<String> =
+        (0..10).map(|arm| format!("schedule:from=1,to=0,steps={arm}000")).collect();
+    let arms: Vec<&str> = arms.iter().map(String::as_str).collect();
+    let regimes: Vec<String> = (0..8).map(|regime| format!("learning-rate-{regime}")).collect();
+    let regimes: Vec<&str> = regimes.iter().map(String::as_str).collect();
+    let mut study = made_up::study(&arms, &regimes, 10);
+    made_up::fill(&mut study, 500, |run| {
+        Some((made_up::place(run, &arms) as u64 + run.seed * run.seed) as f64 / 7.0)
+    });
+    let page = page([&StudyRecord::new(study, Vec::new())]);
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+    assert_eq!(page.matches("<figure").count(), 8 + 2);
+}
+
+#[test]
+fn the_same_study_makes_the_same_page() {
+    let record = plain();
+    assert_eq!(page([&record]), page([&record]));
+}
