@@ -3,10 +3,13 @@
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Gradients;
-use osn::{AttachError, Change, LayerReport, Osn, Plan, Signals, StepError};
+use osn::{AttachError, Change, LayerReport, LayerSpectrum, Osn, Plan, Signals, StepError};
 
 use crate::decide::Decide;
 use crate::run::{NonFinite, RunError, Told};
+
+/// Singular values of one layer that a record keeps.
+const MAX_SINGULAR_VALUES: usize = 256;
 
 /// A network in training.
 #[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
@@ -127,6 +130,17 @@ impl<M: Module> Held<M> {
     pub fn layers(&self) -> Result<Vec<LayerReport>, RunError> {
         let Some(osn) = &self.osn else { return Ok(Vec::new()) };
         osn.report(&self.network).map_err(|error| step_error(self.name, error))
+    }
+
+    /// The largest singular values of each layer.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Spectral`] for a weight that is not finite.
+    pub fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
+        let Some(osn) = &self.osn else { return Ok(Vec::new()) };
+        osn.spectra(&self.network, MAX_SINGULAR_VALUES)
+            .map_err(|error| step_error(self.name, error))
     }
 }
 

@@ -66,6 +66,7 @@ fn a_finished_run_leaves_a_complete_folder() {
     assert_eq!(count(|event| matches!(event, Event::Step { .. })), 6);
     assert_eq!(count(|event| matches!(event, Event::Layer { .. })), 6 * 3);
     assert_eq!(count(|event| matches!(event, Event::Eval { .. })), 2);
+    assert_eq!(count(|event| matches!(event, Event::Spectrum { step: 6, .. })), 3);
     let named = [
         "accuracy",
         "ece",

@@ -82,7 +82,8 @@ fn a_stopped_run_is_complete_up_to_there() {
     let summary = osn_recipes::train(&request(out.path(), &[]), &mut observer).unwrap();
     assert_eq!((summary.status, summary.steps), (RunStatus::Stopped, 4));
     let events = events(&summary);
-    assert!(matches!(events.last(), Some(Event::Eval { step: 4, .. })));
+    assert!(events.iter().any(|event| matches!(event, Event::Eval { step: 4, .. })));
+    assert!(matches!(events.last(), Some(Event::Spectrum { step: 4, .. })));
 }
 
 #[test]

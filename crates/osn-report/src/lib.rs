@@ -10,6 +10,7 @@ mod number;
 mod page;
 mod record_lines;
 mod run;
+mod sigma_products;
 pub mod study;
 pub mod tensorboard;
 mod thin;
@@ -19,5 +20,6 @@ pub use number::{counted, duration, short};
 pub use page::{Document, live_page, page};
 pub use run::{
     Decision, Description, LayerHistory, LayerPoint, ReadError, RunReader, RunRecord, Sample,
-    Series, Totals,
+    Series, Spectrum, Totals,
 };
+pub use sigma_products::SigmaProducts;

@@ -30,6 +30,7 @@ pub(crate) enum Line {
         wall_secs: Option<f64>,
     },
     Decision(Decision),
+    Spectrum(SpectrumLine),
     #[serde(other)]
     Unknown,
 }
@@ -47,6 +48,15 @@ pub(crate) struct LayerLine {
     pub(crate) strength: Option<f64>,
     pub(crate) action: String,
     pub(crate) reason: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SpectrumLine {
+    pub(crate) network: String,
+    pub(crate) path: String,
+    pub(crate) scale: Option<f64>,
+    pub(crate) n_values: u64,
+    pub(crate) singular_values: Vec<Option<f64>>,
 }
 
 /// How far a record has been read.

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::curves::Curves;
 use crate::moments::{Moment, Moments};
-use crate::record_lines::{LayerLine, Line, Numbers, RecordLines};
+use crate::record_lines::{LayerLine, Line, Numbers, RecordLines, SpectrumLine};
+use crate::sigma_products::SigmaProducts;
 
 /// Decisions that are held; of the others only the number is.
 const MAX_DECISIONS: usize = 200;
@@ -54,6 +55,8 @@ pub struct RunRecord {
     pub floor: BTreeMap<String, f64>,
     /// The layers in the order of the record.
     pub layers: Vec<LayerHistory>,
+    /// Of each network the product of its layers' effective σ over the steps, as its natural logarithm.
+    pub products: SigmaProducts,
     /// The first decisions in the order of the record.
     pub decisions: Vec<Decision>,
     /// How many decisions the record has.
@@ -130,6 +133,8 @@ pub struct LayerHistory {
     pub stable_rank: Curves,
     /// What was measured and done at the end.
     pub last: Option<LayerPoint>,
+    /// The spectrum at the end, where it was recorded.
+    pub spectrum: Option<Spectrum>,
     /// How many decisions changed what is done to it.
     pub n_decisions: u64,
     pub(crate) moments: Moments,
@@ -156,6 +161,15 @@ pub struct LayerPoint {
     pub action: String,
     /// Why this action.
     pub reason: String,
+}
+
+/// The spectrum of a layer's effective weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spectrum {
+    /// The largest singular values, largest first.
+    pub singular_values: Vec<f64>,
+    /// How many the weight has.
+    pub n_values: u64,
 }
 
 /// A decision that changed something.
@@ -234,7 +248,15 @@ impl RunRecord {
                 self.scores.sort_by_key(|series| score_rank(&series.name));
                 self.floor.extend(floor.into_iter().filter_map(|(name, v)| Some((name, v?))));
             }
-            Line::Layer(line) => self.layer(&line.network, &line.path).add(line.point()),
+            Line::Layer(line) => {
+                let (network, path, point) = line.taken_apart();
+                self.products.add(&network, &point);
+                self.layer(&network, &path).add(point);
+            }
+            Line::Spectrum(line) => {
+                let (network, path, spectrum) = line.taken_apart();
+                self.layer(&network, &path).spectrum = Some(spectrum);
+            }
             Line::Decision(decision) => self.decide(decision),
             Line::Unknown => {}
         }
@@ -303,6 +325,7 @@ impl RunReader {
             rest => run.is_cut = rest.is_some(),
         }
         run.layers.iter_mut().for_each(|layer| layer.moments.finish());
+        run.products.finish();
         run.description =
             serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })?;
         run.samples = samples;
@@ -336,9 +359,10 @@ impl LayerHistory {
 }
 
 impl LayerLine {
-    fn point(self) -> LayerPoint {
+    /// Its network, its path and what was measured.
+    fn taken_apart(self) -> (String, String, LayerPoint) {
         let number = |number: Option<f64>| number.unwrap_or(f64::NAN);
-        LayerPoint {
+        let point = LayerPoint {
             step: self.step,
             sigma: number(self.sigma),
             residual: number(self.residual),
@@ -348,7 +372,18 @@ impl LayerLine {
             strength: number(self.strength),
             action: self.action,
             reason: self.reason,
-        }
+        };
+        (self.network, self.path, point)
+    }
+}
+
+impl SpectrumLine {
+    /// Its network, its path and the spectrum.
+    fn taken_apart(self) -> (String, String, Spectrum) {
+        let scale = self.scale.unwrap_or(f64::NAN);
+        let value = |value: Option<f64>| value.unwrap_or(f64::NAN) * scale;
+        let singular_values = self.singular_values.into_iter().map(value).collect();
+        (self.network, self.path, Spectrum { singular_values, n_values: self.n_values })
     }
 }
 

@@ -22,18 +22,18 @@ static PLAIN: LazyLock<Option<Value>> = LazyLock::new(|| visit(&page(&[run("cap"
 #[test]
 fn charts_draw_and_answer_the_pointer() {
     let Some(found) = &*PLAIN else { return };
-    assert_eq!((&found["charts"], &found["drawn"]), (&json!(7), &json!(7)), "{found:#}");
+    assert_eq!((&found["charts"], &found["drawn"]), (&json!(9), &json!(9)), "{found:#}");
     assert_eq!(found["legends_before"][0], json!(["–", "–", "–"]));
-    // The pointer is at the last step of the first chart, and all others show that step too.
+    // The pointer is at the last step of the first chart, and all others over steps show it too.
     assert_eq!(found["legends_on_hover"][0], json!(["40", "4", "1"]), "{found:#}");
     let legends = found["legends_on_hover"].as_array().unwrap();
-    assert!(legends.iter().all(|legend| legend[0] == "40"), "{found:#}");
+    assert_eq!(legends.iter().filter(|legend| legend[0] == "40").count(), 8, "{found:#}");
 }
 
 #[test]
 fn dragging_zooms_every_chart_and_the_button_shows_all_again() {
     let Some(found) = &*PLAIN else { return };
-    assert_eq!(found["changed_by_drag"], 7, "{found:#}");
+    assert_eq!(found["changed_by_drag"], 8, "{found:#}");
     assert_eq!(found["changed_after_all"], 0, "{found:#}");
 }
 
@@ -45,7 +45,7 @@ fn charts_can_be_read_and_zoomed_by_keyboard() {
     assert_eq!(found["label"], label);
     assert_eq!(found["spoken_at_end"], "Step 40: Fréchet distance 4, real against real 1");
     assert_eq!(found["spoken_before"], "Step 30: Fréchet distance 20, real against real 1");
-    assert_eq!(found["changed_by_plus"], 7, "{found:#}");
+    assert_eq!(found["changed_by_plus"], 8, "{found:#}");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn the_slider_changes_the_picture() {
 #[test]
 fn a_printed_page_has_every_chart_in_light_colours() {
     let Some(found) = &*PLAIN else { return };
-    assert_eq!((&found["printed"], &found["printed_scheme"]), (&json!(7), &json!("light")));
+    assert_eq!((&found["printed"], &found["printed_scheme"]), (&json!(9), &json!("light")));
     assert_eq!(found["same_after_print"], true);
 }
 
@@ -86,14 +86,14 @@ fn hostile_names_are_shown_and_do_nothing() {
     assert!(found["document_title"].as_str().unwrap().contains(HOSTILE));
     let titles = found["titles"].as_array().unwrap();
     assert!(titles.iter().any(|title| title == HOSTILE), "{titles:?}");
-    assert_eq!(found["drawn"], 7, "{found:#}");
+    assert_eq!(found["drawn"], 9, "{found:#}");
     assert!(found["readout_on_key"].as_str().unwrap().contains(HOSTILE), "{found:#}");
 }
 
 #[test]
 fn a_page_on_a_phone_is_no_wider_than_the_phone() {
     let Some(found) = visit_at_width(&page(&[run(HOSTILE)]), HOOK, 400) else { return };
-    assert_eq!((&found["width"], &found["drawn"]), (&json!(400), &json!(7)));
+    assert_eq!((&found["width"], &found["drawn"]), (&json!(400), &json!(9)));
     assert!(found["too_wide"].as_i64().unwrap() <= 0, "{found:#}");
 }
 
@@ -142,6 +142,11 @@ fn layer(step: i32, path: &str, name: &str) -> Vec<Value> {
         "stable_rank": 3.5, "target": 1.0, "scale": 0.5, "strength": strength,
         "action": action, "reason": format!("{path} is {what} at {step}"),
     });
+    let spectrum = json!({
+        "event": "spectrum", "step": step, "network": "d", "path": path, "scale": 0.5, "n_values": 3,
+        "singular_values": [step, 2, 1],
+    });
     let decided = (step == 20).then_some(decision);
-    decided.into_iter().chain([measured]).collect()
+    let ended = (step == 40).then_some(spectrum);
+    decided.into_iter().chain([measured]).chain(ended).collect()
 }

@@ -77,7 +77,7 @@ fn visit() -> Option<Value> {
 fn what_is_new_takes_the_place_of_what_is_shown_and_the_reader_keeps_his() {
     let Some(found) = visit() else { return };
     let kept = json!({
-        "steps": "2", "drawn": 2, "live": "Live: this page follows the run.",
+        "steps": "2", "drawn": 3, "live": "Live: this page follows the run.",
         "picture": ["Samples after step 1"], "is_open": true, "is_focused": true,
         "first_legend": ["1", "1"],
         "readout": "a, steps 0 to 2: cap, strength 1.000. too large.",

@@ -13,6 +13,7 @@ mod probe;
 mod reading;
 mod refresh;
 mod spectral_norm;
+mod spectrum;
 mod start;
 mod view;
 
@@ -28,4 +29,5 @@ pub use osn_core::{
 };
 pub use plan::{Choice, Plan, Selector};
 pub use spectral_norm::SpectralNorm;
+pub use spectrum::LayerSpectrum;
 pub use view::AsConvolution;

@@ -36,7 +36,7 @@ const RESTART_RESIDUAL: f64 = 0.25;
 /// [`resume`](Osn::resume) from it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Osn {
-    watched: Vec<Watched>,
+    pub(crate) watched: Vec<Watched>,
     decider: Decider,
     actuators: Vec<Actuator>,
     rates: Rates,
@@ -63,6 +63,10 @@ pub(crate) struct Watched {
 impl Watched {
     pub(crate) fn path(&self) -> &str {
         &self.layers[0].path
+    }
+
+    pub(crate) fn cannot_measure(&self, source: EstimateError) -> StepError {
+        StepError::Estimate { path: self.path().to_owned(), source }
     }
 }
 
@@ -323,7 +327,7 @@ impl Osn {
         Ok(())
     }
 
-    fn read<M: Module>(&self, model: &M) -> Result<Vec<Held>, StepError> {
+    pub(crate) fn read<M: Module>(&self, model: &M) -> Result<Vec<Held>, StepError> {
         self.all_found(spectral_norm::read(model, &self.paths()))
     }
 
@@ -412,7 +416,7 @@ impl Osn {
         let weight = to_host(held.weight.clone());
         let watched = &self.watched[index];
         let start =
-            cold_start(&weight, &watched.form).map_err(|source| cannot_measure(watched, source))?;
+            cold_start(&weight, &watched.form).map_err(|source| watched.cannot_measure(source))?;
         let range = ranges(&self.watched)[index].clone();
         let blocks = start.blocks.iter().zip(&self.actuators[range]);
         let states: Vec<State> =
@@ -459,7 +463,7 @@ impl Osn {
         for (watched, held) in self.watched.iter().zip(held) {
             let weight = to_host(held.weight.clone());
             let estimate = second_of_blocks(&weight, &watched.form);
-            seconds.extend(estimate.map_err(|source| cannot_measure(watched, source))?);
+            seconds.extend(estimate.map_err(|source| watched.cannot_measure(source))?);
         }
         Ok(seconds)
     }
@@ -503,10 +507,6 @@ fn ranges(watched: &[Watched]) -> Vec<Range<usize>> {
         start..end
     };
     watched.iter().map(range).collect()
-}
-
-fn cannot_measure(watched: &Watched, source: EstimateError) -> StepError {
-    StepError::Estimate { path: watched.path().to_owned(), source }
 }
 
 fn measurement(state: &State, norm: f64) -> Measurement {

@@ -84,7 +84,7 @@ fn leading<M: LinearMap>(map: &M) -> Result<Estimate, EstimateError> {
 }
 
 /// The elements of one block in its own row-major order.
-fn block_of(weight: &[f32], cut: Cut, block: usize) -> Vec<f32> {
+pub(crate) fn block_of(weight: &[f32], cut: Cut, block: usize) -> Vec<f32> {
     let runs = weight.chunks_exact(cut.inner).skip(block).step_by(cut.count);
     runs.flatten().copied().collect()
 }

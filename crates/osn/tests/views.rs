@@ -15,7 +15,7 @@ use osn::{
     Action, AsConvolution, AttachError, Convolution, Layout, Osn, Plan, Rule, Signals,
     SpectralNorm, View,
 };
-use osn_core::{ConvMap, DenseMap, LinearMap, exact};
+use osn_core::{ConvMap, DenseMap, LinearMap, exact, singular_values};
 use support::relative_error;
 
 fn device() -> Device {
@@ -189,6 +189,56 @@ fn each_block_has_its_own_size_action_and_name() {
         assert_eq!(layer.layer.shape, [6, 4]);
         assert!(layer.stable_rank >= 1.0 && layer.stable_rank <= 4.0);
     }
+}
+
+/// The entries, shape and output axis of a matrix.
+type Written<'a> = (&'a [f32], &'a [usize], usize);
+
+/// Checks the spectrum of one block of a weight against decompositions of its maps.
+fn check_spectrum<const D: usize>(
+    weight: Bare<D>,
+    view: View,
+    block: usize,
+    count: usize,
+    maps: &[Written],
+) {
+    let plan = Plan::new().select("weight").view(view).output_axis(1);
+    let plan = plan.decide(Rule::parse("always:target=0.5").unwrap());
+    let (model, osn) = plan.attach(weight).unwrap();
+    let found = &osn.spectra(&model, count).unwrap()[block];
+    let of_map = |(entries, shape, axis): &Written| {
+        singular_values(&DenseMap::from_tensor(entries, shape, *axis).unwrap()).unwrap()
+    };
+    let of_maps: Vec<Vec<f64>> = maps.iter().map(of_map).collect();
+    assert_eq!(found.n_values, of_maps.iter().map(Vec::len).min().unwrap());
+    assert_eq!(found.singular_values.len(), count.min(found.n_values));
+    for (index, ours) in found.singular_values.iter().enumerate() {
+        let theirs = of_maps.iter().map(|values| values[index]).sum::<f64>() / maps.len() as f64;
+        close(*ours, theirs, 1e-6);
+    }
+    close(found.scale * found.singular_values[0], 0.5, 1e-3);
+}
+
+#[test]
+fn spectra_are_those_of_the_maps_that_sigma_is_of() {
+    let shape = [3, 7, 2, 4];
+    let kernel = bare(shape);
+    let weight = values(kernel.weight.val());
+    let reshapings = [0, 1].map(|axis| (&weight[..], &shape[..], axis));
+    check_spectrum(kernel.clone(), View::Bidirectional, 0, 2, &reshapings);
+    check_spectrum(kernel, View::Reshaped, 0, 99, &reshapings[1..]);
+    let blocks = bare([6, 12]);
+    let second = values(blocks.weight.val().narrow(1, 4, 4));
+    let view = View::Blocks { axis: 1, count: 3 };
+    check_spectrum(blocks, view, 1, 99, &[(&second, &[6, 4], 1)]);
+}
+
+#[test]
+fn a_convolution_as_an_operator_has_no_spectrum() {
+    let view = View::Operator(Convolution::new([3, 4]));
+    let (model, osn) = Plan::new().select("weight").view(view).attach(bare([2, 3, 3, 3])).unwrap();
+    let spectra = osn.spectra(&model, 9).unwrap();
+    assert_eq!((spectra.len(), spectra[0].n_values, spectra[0].singular_values.len()), (1, 0, 0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use osn::Change;
+use osn::{Change, LayerSpectrum};
 
 use super::{Discriminated, Draw, Game, Generated, Players, Settings, halves};
 use crate::batch::number;
@@ -127,6 +127,12 @@ impl<T: Game> Training for Trainer<'_, T> {
         let mut layers = self.players.discriminator.layers()?;
         layers.append(&mut self.players.generator.layers()?);
         Ok(Look { losses, signals: race(judged.logits), layers })
+    }
+
+    fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
+        let mut spectra = self.players.discriminator.spectra()?;
+        spectra.append(&mut self.players.generator.spectra()?);
+        Ok(spectra)
     }
 
     fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError> {

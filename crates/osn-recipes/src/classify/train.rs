@@ -1,7 +1,7 @@
 //! The training loop.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use osn::Change;
+use osn::{Change, LayerSpectrum};
 
 use super::norms::complexities;
 use super::{Classifier, ClassifyConfig, Examples, Inputs, Judged, Learned, Learner, fgsm, median};
@@ -189,6 +189,10 @@ impl<N: Classifier> Training for Trainer<'_, N> {
             signals.insert("held_out_loss".to_owned(), told.held_out_loss);
         }
         Ok(Look { losses, signals, layers: self.learner.held.layers()? })
+    }
+
+    fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
+        self.learner.held.spectra()
     }
 
     /// Judges the test images, as they are and after an attack, and as many training images with the

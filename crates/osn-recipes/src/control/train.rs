@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use osn::Change;
+use osn::{Change, LayerSpectrum};
 
 use super::play::{Player, mean, returns};
 use super::{ControlConfig, Learned, Learner, Replay};
@@ -113,6 +113,10 @@ impl Training for Trainer<'_> {
         signals.insert("episodes".to_owned(), self.player.episodes() as f64);
         let layers = self.learner.held.layers()?;
         Ok(Look { losses: vec![("q_network", loss)], signals, layers })
+    }
+
+    fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
+        self.learner.held.spectra()
     }
 
     /// Lets the network play without chance; at the end as many episodes as count.

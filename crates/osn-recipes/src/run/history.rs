@@ -92,7 +92,8 @@ fn step_of(event: &Event) -> u64 {
         Event::Step { step, .. }
         | Event::Layer { step, .. }
         | Event::Eval { step, .. }
-        | Event::Decision { step, .. } => *step,
+        | Event::Decision { step, .. }
+        | Event::Spectrum { step, .. } => *step,
         Event::Unknown => 0,
     }
 }

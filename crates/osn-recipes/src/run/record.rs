@@ -94,6 +94,22 @@ pub enum Event {
         /// Why, in words and numbers.
         reason: String,
     },
+    /// The spectrum of one layer, at the end.
+    Spectrum {
+        /// Optimizer steps done.
+        step: u64,
+        /// The network that holds the layer.
+        network: String,
+        /// The weight's path in that network.
+        path: String,
+        /// The factor s between the stored and the effective weight.
+        #[serde(deserialize_with = "number")]
+        scale: f64,
+        /// How many singular values the weight has, min(rows, cols).
+        n_values: usize,
+        /// The largest of the stored weight's, largest first.
+        singular_values: Vec<f64>,
+    },
     /// An event of a newer version: readers skip it, nobody writes it.
     #[serde(other, skip_serializing)]
     Unknown,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use osn::{Change, LayerReport};
+use osn::{Change, LayerReport, LayerSpectrum};
 use osn_core::slug;
 use serde::Serialize;
 use serde_json::Value;
@@ -154,6 +154,21 @@ impl Session {
         self.totals.floor.clone_from(&floor);
         self.record.append(&Event::Eval { step, metrics, floor, wall_secs })?;
         Ok(self.record.flush()?)
+    }
+
+    /// Records the layers' spectra.
+    pub(super) fn spectra(
+        &mut self,
+        step: u64,
+        spectra: Vec<LayerSpectrum>,
+    ) -> Result<(), RunError> {
+        for LayerSpectrum { layer, singular_values, n_values, scale } in spectra {
+            let (path, network) = (layer.name(), layer.network);
+            let spectrum =
+                Event::Spectrum { step, network, path, scale, n_values, singular_values };
+            self.record.append(&spectrum)?;
+        }
+        Ok(())
     }
 
     fn summarize_layers(&mut self, layers: &[LayerReport]) {

@@ -1,6 +1,6 @@
 //! The loop that every recipe runs in: step, record, look, score.
 
-use osn::{Change, LayerReport};
+use osn::{Change, LayerReport, LayerSpectrum};
 
 use super::{ImageGrid, Metrics, Observer, RunError, RunSummary, Session};
 
@@ -25,6 +25,13 @@ pub trait Training {
     ///
     /// As [`step`](Self::step).
     fn look(&mut self, step: u64, outcome: Self::Outcome) -> Result<Look, RunError>;
+
+    /// The spectra of the layers, for the end.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Spectral`] for a weight that is not finite.
+    fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError>;
 
     /// Scores what was learned.
     ///
@@ -113,6 +120,7 @@ impl Session {
                 self.scored(step, training.score(how)?, observer)?;
             }
             if is_last {
+                self.spectra(step, training.spectra()?)?;
                 break;
             }
         }

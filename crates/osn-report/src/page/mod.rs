@@ -6,6 +6,7 @@ mod embed;
 mod layers;
 mod samples;
 mod score;
+mod spectra;
 mod study;
 
 use maud::{DOCTYPE, Markup, html};
@@ -164,6 +165,7 @@ fn one_run(run: &RunRecord) -> Markup {
             (training(run))
             (decisions::map(run))
             (score::measures(run))
+            (spectra::section(run))
             (layers::curves(run))
             (layers::table(run))
             (decisions::table(run))

@@ -160,7 +160,8 @@ impl<W: Write> RunEvents<W> {
                 let text = format!("{from} → {to}: {reason}");
                 self.writer.text(self.at(step), format!("decision/{network}/{path}"), &text)
             }
-            Line::Unknown => Ok(()),
+            // TensorBoard shows no curve that is not over steps.
+            Line::Spectrum(_) | Line::Unknown => Ok(()),
         }
     }
 

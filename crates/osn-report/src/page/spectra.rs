@@ -1,0 +1,202 @@
+//! The spectra at the end, and the product of all σ over the steps.
+
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::chart::{Chart, MAX_POINTS, rounded, spread};
+use super::embed;
+use crate::number::{counted, short};
+use crate::run::{LayerHistory, RunRecord, Spectrum};
+
+/// Lines of one chart: more cannot be told apart.
+const LAYERS_OF_A_CHART: usize = 8;
+/// Points of one line.
+const MAX_VALUES: usize = 128;
+
+/// The spectra of all layers and the product of their σ, where the record has them.
+pub(super) fn section(run: &RunRecord) -> Markup {
+    let layers: Vec<_> = run.layers.iter().filter_map(with_spectrum).collect();
+    html! {
+        @if !layers.is_empty() {
+            section {
+                h2 { "Spectra at the end" }
+                p.note {
+                    "The singular values of each effective weight, largest first, each divided by the first: "
+                    "where a line falls fast, few directions do the work."
+                }
+                div.grid.wide {
+                    @for chunk in layers.chunks(LAYERS_OF_A_CHART) { (figure(chunk)) }
+                }
+                (table(&layers))
+            }
+        }
+        @if !run.products.curves.is_empty() { (product(run)) }
+    }
+}
+
+type Layer<'a> = (&'a LayerHistory, &'a Spectrum);
+
+fn with_spectrum(layer: &LayerHistory) -> Option<Layer<'_>> {
+    let spectrum = layer.spectrum.as_ref()?;
+    let is_known = spectrum.singular_values.first().is_some_and(|first| *first > 0.0);
+    is_known.then_some((layer, spectrum))
+}
+
+fn figure(layers: &[Layer]) -> Markup {
+    let networks: Vec<&str> = layers.iter().map(|layer| &layer.0.network[..]).collect();
+    let is_one = networks.iter().all(|network| *network == networks[0]);
+    let title =
+        if is_one { format!("Spectra of the {}", networks[0]) } else { "Spectra".to_owned() };
+    html! {
+        figure.chart {
+            figcaption { (title) }
+            div.plot {}
+            (embed::data(&data(&title, layers)))
+        }
+    }
+}
+
+fn data(title: &str, layers: &[Layer]) -> Value {
+    let longest =
+        layers.iter().map(|layer| layer.1.singular_values.len()).max().unwrap_or_default();
+    let places = spread(longest, MAX_VALUES);
+    let line = |(layer, spectrum): &Layer| {
+        let values = &spectrum.singular_values;
+        let ratio = |place: &usize| match values.get(*place) {
+            Some(value) => rounded(value / values[0]),
+            None => Value::Bool(false),
+        };
+        json!({"label": layer.path, "values": places.iter().map(ratio).collect::<Vec<_>>()})
+    };
+    json!({
+        "title": title,
+        "summary": layers.iter().map(in_words).collect::<Vec<_>>().join(" "),
+        "x": {"label": "singular value", "min": 1, "max": longest.max(2)},
+        "steps": places.iter().map(|place| place + 1).collect::<Vec<_>>(),
+        "lines": layers.iter().map(line).collect::<Vec<_>>(),
+    })
+}
+
+fn in_words((layer, spectrum): &Layer) -> String {
+    let values = &spectrum.singular_values;
+    let last = values.last().copied().unwrap_or(f64::NAN);
+    format!("{}: from {} to {}.", layer.path, short(values[0]), short(last))
+}
+
+fn table(layers: &[Layer]) -> Markup {
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th scope="col" { "Layer" }
+                @for column in ["σ₁", "σ₂", "Half of the energy in", "Smallest"] { th.n scope="col" { (column) } }
+            } }
+            tbody { @for (layer, spectrum) in layers { tr {
+                th scope="row" { (super::decisions::layer_name(layer)) }
+                td.n { (short(spectrum.singular_values[0])) }
+                td.n { (short(spectrum.singular_values.get(1).copied().unwrap_or(f64::NAN))) }
+                td.n { (half_of_energy(spectrum)) }
+                td.n { (smallest(spectrum)) }
+            } } }
+        } }
+    }
+}
+
+/// How many of the largest make half of the sum of squares.
+fn half_of_energy(spectrum: &Spectrum) -> String {
+    let squares = || spectrum.singular_values.iter().map(|value| value * value);
+    let half = squares().sum::<f64>() / 2.0;
+    let mut sum = 0.0;
+    let is_before = |square: &f64| {
+        sum += square;
+        sum < half
+    };
+    let n_before = squares().take_while(is_before).count();
+    if is_whole(spectrum) { counted(n_before + 1, "value") } else { "–".to_owned() }
+}
+
+fn smallest(spectrum: &Spectrum) -> String {
+    let last = spectrum.singular_values.last().copied().filter(|_| is_whole(spectrum));
+    short(last.unwrap_or(f64::NAN))
+}
+
+/// Whether the record has all of a layer's singular values.
+fn is_whole(spectrum: &Spectrum) -> bool {
+    spectrum.singular_values.len() as u64 == spectrum.n_values
+}
+
+/// The product of the layers' σ over the steps, and what it is no measure of.
+fn product(run: &RunRecord) -> Markup {
+    let title = "ln Π σ over the layers of a network".to_owned();
+    let drawing = run.products.curves.drawing(MAX_POINTS);
+    let chart = Chart { title, drawing, last_step: run.last_step, ..Chart::default() };
+    html! {
+        section {
+            h2 { "Lipschitz product" }
+            p.note {
+                "Of layers one behind the other, with activations of slope 1 at most, the product of the "
+                "operators' norms bounds the Lipschitz constant, usually far above it. Here it is of the σ that "
+                "rules see, an estimate from below: of a convolution's reshaped kernel the operator's norm can be up to √(k₁k₂) "
+                "times as large; branches, shortcuts and normalizations between layers are not in it. Compare runs of one "
+                "network by it, and nothing else."
+            }
+            div.grid.wide { (chart.figure()) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(values: &str, n_values: u64) -> RunRecord {
+        let layer = r#""network":"d","path":"a","scale":0.5"#;
+        let record = [
+            format!(
+                r#"{{"event":"layer","step":10,{layer},"sigma":4.0,"strength":1,"action":"cap","reason":"x"}}"#
+            ),
+            r#"{"event":"layer","step":10,"network":"d","path":"b","scale":1,"sigma":0.5,"strength":0,"action":"off","reason":"y"}"#
+                .to_owned(),
+            format!(
+                r#"{{"event":"spectrum","step":10,{layer},"n_values":{n_values},"singular_values":{values}}}"#
+            ),
+        ];
+        RunRecord::read("{}", &record.join("\n"), Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn the_spectrum_is_that_of_the_effective_weight() {
+        let run = run("[4,2,2,1]", 4);
+        let spectrum = run.layers[0].spectrum.as_ref().unwrap();
+        assert_eq!(spectrum.singular_values, [2.0, 1.0, 1.0, 0.5]);
+        // Squares 4, 1, 1, 0.25: the first alone is more than half.
+        assert_eq!(
+            (half_of_energy(spectrum), smallest(spectrum)),
+            ("1 value".into(), "0.500".into())
+        );
+        let page = section(&run).into_string();
+        assert!(page.contains(r#""values":[1,0.5,0.5,0.25]"#), "{page}");
+        assert!(page.contains("a: from 2.000 to 0.500."));
+    }
+
+    #[test]
+    fn a_part_of_a_spectrum_has_no_end() {
+        let run = run("[4,2]", 300);
+        let spectrum = run.layers[0].spectrum.as_ref().unwrap();
+        assert_eq!((half_of_energy(spectrum), smallest(spectrum)), ("–".into(), "–".into()));
+    }
+
+    #[test]
+    fn no_spectrum_of_zeros_or_of_nothing_is_drawn() {
+        for values in ["[]", "[0,0]", "[null]"] {
+            assert!(!section(&run(values, 2)).into_string().contains("Spectra at the end"));
+        }
+    }
+
+    #[test]
+    fn the_product_is_that_of_the_effective_sigmas_of_a_network() {
+        let drawing = run("[4]", 1).products.curves.drawing(9);
+        // ln(4·0.5) + ln(0.5) = 0.
+        assert_eq!((drawing.steps, drawing.lines[0].values[0]), (vec![10], Some(0.0)));
+        assert_eq!(drawing.lines[0].name, "d");
+    }
+}

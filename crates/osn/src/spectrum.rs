@@ -1,0 +1,70 @@
+//! The spectra of held weights, for whoever looks at the end of a training.
+
+use burn::module::Module;
+use osn_core::{EstimateError, Layer, leading_singular_values};
+
+use crate::discover::to_host;
+use crate::error::StepError;
+use crate::form::Form;
+use crate::osn::{LayerReport, Osn};
+use crate::start::block_of;
+
+/// The largest singular values of one layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerSpectrum {
+    /// The layer itself.
+    pub layer: Layer,
+    /// Those of the stored weight, largest first; times the layer's scale those of the effective one.
+    /// Of a kernel's two reshapings the i-th is the mean of theirs. None of a convolution's own map, which
+    /// has no matrix.
+    pub singular_values: Vec<f64>,
+    /// How many the matrix has, min(rows, cols).
+    pub n_values: usize,
+    /// The factor `s` of the effective weight.
+    pub scale: f64,
+}
+
+impl Osn {
+    /// The `count` largest singular values of every layer, worked out on the host in double precision:
+    /// for the end of a training, not for its steps.
+    ///
+    /// # Errors
+    ///
+    /// A weight that is not finite, or a model that is not the attached one.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is 0.
+    pub fn spectra<M: Module>(
+        &self,
+        model: &M,
+        count: usize,
+    ) -> Result<Vec<LayerSpectrum>, StepError> {
+        let mut reports = self.report(model)?.into_iter();
+        let mut spectra = Vec::new();
+        for (watched, held) in self.watched.iter().zip(self.read(model)?) {
+            let weight = to_host(held.weight);
+            for (block, report) in reports.by_ref().take(watched.layers.len()).enumerate() {
+                let block = block_of(&weight, watched.form.cut, block);
+                let (singular_values, n_values) = spectrum(&block, &watched.form, count)
+                    .map_err(|source| watched.cannot_measure(source))?;
+                let LayerReport { layer, scale, .. } = report;
+                spectra.push(LayerSpectrum { layer, singular_values, n_values, scale });
+            }
+        }
+        Ok(spectra)
+    }
+}
+
+fn spectrum(block: &[f32], form: &Form, count: usize) -> Result<(Vec<f64>, usize), EstimateError> {
+    let layouts = form.maps.matrices().unwrap_or_default();
+    let n_values = layouts.iter().map(|layout| layout.rows.min(layout.cols())).min();
+    let n_values = n_values.unwrap_or_default();
+    let mut means = vec![0.0; count.min(n_values)];
+    for layout in layouts {
+        let values = leading_singular_values(block, *layout, count)?;
+        let share = form.maps.share();
+        means.iter_mut().zip(values).for_each(|(mean, value)| *mean += share * value);
+    }
+    Ok((means, n_values))
+}
