@@ -199,7 +199,7 @@ fn p_values_are_corrected_over_arms_and_regimes() {
     assert!(last.overall.comparisons.iter().all(|it| it.p == p && it.p_holm == 2.0 * p));
     let text = say(&study);
     assert!(
-        text.contains("In all regimes, `auto` was better than `never` in 30 of 30 pairs"),
+        text.contains("Over all regimes, `auto` was better than `never` in 30 of 30 pairs"),
         "{text}"
     );
 }

@@ -178,7 +178,7 @@ fn heading(run: &RunRecord) -> Markup {
     let d = &run.description;
     let totals = d.totals.clone().unwrap_or_default();
     let facts = [
-        ("Steps", totals.steps.max(run.last_step).to_string()),
+        ("Steps", steps(run)),
         ("Time", totals.wall_secs.map_or("–".into(), duration)),
         ("Preset", d.preset.clone()),
         ("Rule", d.decide.clone()),
@@ -199,6 +199,16 @@ fn heading(run: &RunRecord) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// The steps done; of a run that goes on also how many there will be, where its config says.
+fn steps(run: &RunRecord) -> String {
+    let Description { status, config, totals, .. } = &run.description;
+    let done = totals.as_ref().map_or(0, |totals| totals.steps).max(run.last_step);
+    match config["steps"].as_u64().filter(|_| status == "running") {
+        Some(all) => format!("{done} of {all}"),
+        None => done.to_string(),
     }
 }
 
@@ -385,6 +395,17 @@ mod tests {
         let page = page(&[run]);
         assert!(page.contains("Return ↑</th>"));
         assert!(!page.to_lowercase().contains("real against real"));
+    }
+
+    #[test]
+    fn a_run_that_goes_on_says_how_far_it_is() {
+        let page_of = |status: &str| {
+            let run = format!(r#"{{"status":"{status}","config":{{"steps":900}}}}"#);
+            let record = r#"{"event":"step","step":5,"losses":{"loss":0.8}}"#;
+            live_page(&RunRecord::read(&run, record, Vec::new()).unwrap())
+        };
+        assert!(page_of("running").contains("<dd>5 of 900</dd>"));
+        assert!(page_of("failed").contains("<dd>5</dd>"));
     }
 
     #[test]

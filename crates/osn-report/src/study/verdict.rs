@@ -69,8 +69,8 @@ fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> Vec<String> {
     if last.regimes.len() == 1 {
         return vec![over_run("Over the run, ", "seed")];
     }
-    let sentences =
-        at_end("In all regimes, ", "pair") + &over_run("In all regimes and over the run, ", "pair");
+    let sentences = at_end("Over all regimes, ", "pair")
+        + &over_run("Over all regimes and over the run, ", "pair");
     vec![overall_table(last, area), sentences]
 }
 

@@ -42,7 +42,7 @@ fn answer(
     let outcome = overall.outcome();
     let (at_end_lead, over_run_lead, unit) = match last.regimes.len() {
         1 => ("", "Over the run, ", "seed"),
-        _ => ("In all regimes, ", "In all regimes and over the run, ", "pair"),
+        _ => ("Over all regimes, ", "Over all regimes and over the run, ", "pair"),
     };
     html! {
         li.(class_of(outcome)) {
