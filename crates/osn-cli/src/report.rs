@@ -1,7 +1,7 @@
 //! `osn report`: runs and studies as one page.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -107,10 +107,9 @@ fn is_inside(path: &Path) -> bool {
 pub(crate) fn read(path: &Path) -> Result<RunRecord, Failure> {
     let folder = RunFolder::open(path).map_err(Failure::bad_input)?;
     let description = read_text(&folder.description_path())?;
-    let record = folder.record_path();
     // A record may be larger than memory: it is read line by line.
-    let record = File::open(&record).map_err(|error| cannot_read(&record, &error))?;
-    RunRecord::read_lines(&description, BufReader::new(record), samples(&folder)?)
+    let record = open_at(&folder.record_path(), 0)?;
+    RunRecord::read_lines(&description, record, samples(&folder)?)
         .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))
 }
 
@@ -125,6 +124,16 @@ fn read_text(path: &Path) -> Result<String, Failure> {
 
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| cannot_read(path, &error))
+}
+
+/// Opens a file that may grow at the byte from which on it is new.
+pub(crate) fn open_at(path: &Path, offset: u64) -> Result<BufReader<File>, Failure> {
+    let open = || -> io::Result<BufReader<File>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(BufReader::new(file))
+    };
+    open().map_err(|error| cannot_read(path, &error))
 }
 
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Failure {

@@ -1,7 +1,6 @@
 //! `osn train --tensorboard`: the run as an event file, written while it goes on.
 
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
 use std::path::Path;
 
 use osn_recipes::run::RunFolder;
@@ -9,7 +8,7 @@ use osn_report::Sample;
 use osn_report::tensorboard::{RunEvents, file_name};
 
 use crate::failure::Failure;
-use crate::report::{cannot_read, read_bytes};
+use crate::report::{open_at, read_bytes};
 
 /// The event file in a run's folder, where TensorBoard finds it under the run's name.
 pub(crate) struct EventFile {
@@ -37,12 +36,8 @@ impl EventFile {
     /// Adds what the run's files have that it has not.
     pub(crate) fn catch_up(&mut self) -> Result<(), Failure> {
         self.take_in_samples()?;
-        let path = self.folder.record_path();
-        let mut record = File::open(&path).map_err(|error| cannot_read(&path, &error))?;
-        record
-            .seek(SeekFrom::Start(self.events.offset()))
-            .map_err(|error| cannot_read(&path, &error))?;
-        self.events.take_in(BufReader::new(record)).map_err(Failure::failed)
+        let record = open_at(&self.folder.record_path(), self.events.offset())?;
+        self.events.take_in(record).map_err(Failure::failed)
     }
 
     fn take_in_samples(&mut self) -> Result<(), Failure> {

@@ -1,15 +1,14 @@
 //! A run's folder, read again and again as it grows.
 
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{BufReader, Seek, SeekFrom};
 use std::path::Path;
 
 use osn_recipes::run::RunFolder;
 use osn_report::{RunReader, RunRecord, Sample};
 
 use crate::failure::Failure;
-use crate::report::{cannot_read, read_bytes};
+use crate::report::{cannot_read, open_at, read_bytes};
 
 /// Reads what is new in a run's folder.
 pub(super) struct Follower {
@@ -47,12 +46,8 @@ impl Follower {
         if self.record_length()? < self.reader.offset() {
             self.reader = RunReader::default();
         }
-        let path = self.folder.record_path();
-        let mut record = File::open(&path).map_err(|error| cannot_read(&path, &error))?;
-        record
-            .seek(SeekFrom::Start(self.reader.offset()))
-            .map_err(|error| cannot_read(&path, &error))?;
-        self.reader.take_in(&mut BufReader::new(record)).map_err(Failure::failed)
+        let record = open_at(&self.folder.record_path(), self.reader.offset())?;
+        self.reader.take_in(record).map_err(Failure::failed)
     }
 
     fn take_in_samples(&mut self) -> Result<(), Failure> {
