@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 python3 - ../crates/osn-checkpoint/tests/fixtures <<'PYTHON'
-import pathlib, sys, zipfile
+import json, pathlib, sys, zipfile
 
 fixtures, corpus = pathlib.Path(sys.argv[1]), pathlib.Path("corpus")
 START = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e80024de9032e")
@@ -37,4 +37,27 @@ for path in fixtures.glob("*.pt"):
         # The next pickle tells of the system and ends at its first STOP after the sizes of types.
         rest = data[len(START) :]
         seed("legacy", path.name, rest[rest.index(b"u.") + 2 :])
+
+root = pathlib.Path("..")
+seed("rules", "file", (root / "examples/rules.toml").read_bytes())
+for number, text in enumerate(["auto", "cap:target=2,dwell=50", "budget:total_by=[slope:set_point=2]"]):
+    seed("rules", f"text-{number}", text.encode())
+record = root / "crates/osn-report/tests/golden/tensorboard/record.jsonl"
+seed("run", "record", bytes(2) + record.read_bytes())
+study = {
+    "schema": 1, "versions": None, "machine": None,
+    "asked": {
+        "recipe": "gan", "preset": None, "data": None, "device": None, "settings": ["steps=9"],
+        "arms": [{"name": "auto", "is_static": False}, {"name": "never", "is_static": True}],
+        "regimes": [{"name": "a", "settings": []}], "seeds": [1, 2], "metric": "frechet", "higher_is_better": False,
+    },
+    "runs": [
+        {
+            "arm": arm, "regime": "a", "seed": number, "folder": None, "status": status, "why": None,
+            "metrics": {"frechet": 9.5}, "curve": [[1, 12.0], [9, 9.5]], "area": 10.0, "wall_secs": 2.0,
+        }
+        for arm, number, status in [("auto", 1, "finished"), ("auto", 2, "failed"), ("never", 1, "finished"), ("never", 2, "finished")]
+    ],
+}
+seed("study", "study", json.dumps(study).encode())
 PYTHON

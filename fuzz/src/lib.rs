@@ -1,6 +1,7 @@
 //! What every target does with the bytes that it is given.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use osn_checkpoint::{Checkpoint, CheckpointError, held};
@@ -17,7 +18,7 @@ pub fn exercise(
     files: &BTreeMap<String, Arc<[u8]>>,
     name: &str,
 ) -> Result<Checkpoint, CheckpointError> {
-    let checkpoint = Checkpoint::open_in(files, name).inspect_err(check_message)?;
+    let checkpoint = Checkpoint::open_in(files, name).inspect_err(|error| check_line(error))?;
     read_tensors(&checkpoint);
     for held in held(&checkpoint) {
         let _ = held.stored();
@@ -47,7 +48,12 @@ fn read_tensors(checkpoint: &Checkpoint) {
     }
 }
 
-fn check_message(error: &CheckpointError) {
+/// An error is one line, and not a long one.
+///
+/// # Panics
+///
+/// If it is not.
+pub fn check_line(error: &impl Display) {
     let line = error.to_string();
     assert!(!line.chars().any(char::is_control) && line.len() < 2000, "{line}");
 }
