@@ -146,12 +146,14 @@ impl Cell {
         }
     }
 
-    /// Whether a run's `run.json` is that of this run: the same config under the same rules with the
-    /// same seed, made by the same version.
+    /// Whether a run's `run.json` is that of this run: the same config under the same rules and
+    /// view with the same seed, made by the same version.
     pub(super) fn is(&self, found: &RunDescription) -> bool {
         let key = |it: &RunDescription| {
-            let RunDescription { schema, recipe, rules, seed, device, config, versions, .. } = it;
-            json!([schema, recipe, rules, seed, device, config, versions])
+            let RunDescription {
+                schema, recipe, rules, view, seed, device, config, versions, ..
+            } = it;
+            json!([schema, recipe, rules, view, seed, device, config, versions])
         };
         key(&self.expected) == key(found)
     }
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn another_setting_rule_seed_or_version_is_another_run() {
+    fn another_setting_rule_view_seed_or_version_is_another_run() {
         let cell = &Plan::of(&args()).unwrap().cells[0];
         let same = cell.expected.clone();
         assert!(cell.is(&RunDescription {
@@ -229,6 +231,8 @@ mod tests {
         assert!(!cell.is(&other));
         assert!(!cell.is(&RunDescription { seed: 2, ..same.clone() }));
         assert!(!cell.is(&RunDescription { rules: json!([]), ..same.clone() }));
+        let view = Some(osn_core::View::Bidirectional);
+        assert!(!cell.is(&RunDescription { view, ..same.clone() }));
         let mut other = same;
         other.versions.osn = "0.0.0".into();
         assert!(!cell.is(&other));

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use osn_core::View;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,6 +28,9 @@ pub struct RunDescription {
     /// The rules themselves with all their parameters; absent in older files.
     #[serde(default)]
     pub rules: Value,
+    /// What every weight is seen as, where that was asked for; absent in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<View>,
     /// The seed of everything random.
     pub seed: u64,
     /// Where the training images came from.

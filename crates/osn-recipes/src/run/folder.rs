@@ -242,6 +242,7 @@ mod tests {
             preset: "quick".into(),
             decide: "always".into(),
             rules: serde_json::json!([{"select": {}, "rule": {"rule": "always", "target": 1.0}}]),
+            view: None,
             seed: u64::MAX,
             data: "fashion-mnist".into(),
             device: "flex".into(),

@@ -235,6 +235,7 @@ pub(crate) fn describe(
         preset: request.preset.clone().unwrap_or_else(|| doc.presets[0].to_owned()),
         decide: decide.name.clone(),
         rules: serde_json::to_value(&decide.rules).unwrap_or_default(),
+        view: decide.view.clone(),
         seed: request.seed,
         data: data.to_owned(),
         device: request.device.clone().unwrap_or_else(|| crate::DEVICES[0].to_owned()),
