@@ -44,6 +44,7 @@ fn request(args: &TrainArgs) -> TrainRequest {
         settings: args.settings.clone(),
         out: args.out.clone(),
         device: args.device.clone(),
+        ..TrainRequest::default()
     }
 }
 
