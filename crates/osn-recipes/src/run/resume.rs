@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::checkpoint::{ABOUT, CLOCK, CheckpointError, Parts, PartsError, RECORD, SESSION};
 use super::{
-    Config, Observer, RecordMark, RecordWriter, RunDescription, RunError, RunFolder,
-    RunStatus, RunSummary, Session, Totals, TrainRequest, Training, Versions, as_json,
+    Config, Observer, RecordMark, RecordWriter, RunDescription, RunError, RunFolder, RunStatus,
+    RunSummary, Session, Totals, TrainRequest, Training, Versions, as_json,
 };
 use crate::decide::Decide;
 
@@ -108,6 +108,10 @@ struct Progress {
     n_decisions: BTreeMap<(String, String), u64>,
 }
 
+/// What `run.json` and a checkpoint must agree on.
+const KEYS: [&str; 10] =
+    ["schema", "recipe", "preset", "config", "decide", "rules", "view", "seed", "data", "versions"];
+
 impl Session {
     /// Takes up a stopped run; [`go_back`](Self::go_back) then brings it to where it was.
     ///
@@ -199,10 +203,6 @@ impl Session {
     /// Whether the checkpoint says what `run.json` says.
     fn must_be_of_this_run(&self, about: &Value) -> Result<(), RunError> {
         let here = as_json(&self.description);
-        const KEYS: [&str; 10] = [
-            "schema", "recipe", "preset", "config", "decide", "rules", "view", "seed", "data",
-            "versions",
-        ];
         KEYS.iter().try_for_each(|key| must_be_same(key, &about[key], &here[key]))
     }
 
@@ -237,6 +237,14 @@ fn must_be_same(key: &str, before: &Value, now: &Value) -> Result<(), RunError> 
                 |of: &serde_json::Map<String, Value>| of.get(name).cloned().unwrap_or_default();
             must_be_same(&format!("{key}.{name}"), &value(before), &value(now))
         });
+    }
+    if let (Value::Array(before), Value::Array(now)) = (before, now)
+        && before.len() == now.len()
+    {
+        let pairs = before.iter().zip(now).enumerate();
+        return pairs
+            .map(|(index, (before, now))| (format!("{key}.{index}"), before, now))
+            .try_for_each(|(key, before, now)| must_be_same(&key, before, now));
     }
     let is_same = before == now;
     if is_same { Ok(()) } else { Err(differs(key, before.to_string(), now.to_string()).into()) }

@@ -103,7 +103,21 @@ pub fn load_optimizer<M: Module>(
         writer = writer.with_scalar(&format!("{id}.{field}"), count).with_metadata(&id, path);
     }
     let bytes = writer.into_bytes().map_err(|error| PartsError::part(name, error))?;
-    optimizer.from_bytes(bytes).map_err(|error| PartsError::part(name, error))
+    let loaded = optimizer.from_bytes(bytes).map_err(|error| PartsError::part(name, error))?;
+    must_be_whole(parts, name, &loaded)?;
+    Ok(loaded)
+}
+
+/// Burn passes over parameters whose moments are not all there; they would start anew.
+fn must_be_whole(parts: &Parts, name: &str, loaded: &ModuleOptimizer) -> Result<(), PartsError> {
+    let mut again = Parts::default();
+    save_optimizer(&mut again, name, loaded)?;
+    let lost = parts.names().filter(|part| part.starts_with(&format!("{name}/")));
+    let differs = |part: &str| parts.part(part).ok() != again.part(part).ok();
+    match lost.chain([counts_of(name).as_str()]).find(|part| differs(part)) {
+        None => Ok(()),
+        Some(part) => Err(PartsError::part(part, "the moments of its parameter are not whole")),
+    }
 }
 
 /// The part with what an optimizer counts.
