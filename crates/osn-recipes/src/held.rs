@@ -6,7 +6,7 @@ use burn::tensor::Gradients;
 use osn::{AttachError, Change, LayerReport, LayerSpectrum, Osn, Plan, Signals, StepError};
 
 use crate::decide::Decide;
-use crate::run::checkpoint::{load_network, load_optimizer, save_network, save_optimizer};
+use crate::network_parts::{load_network, load_optimizer, save_network, save_optimizer};
 use crate::run::{NonFinite, Parts, PartsError, RunError, Told};
 
 /// Singular values of one layer that a record keeps.

@@ -15,6 +15,7 @@ pub mod init;
 pub mod judge;
 pub mod layers;
 pub mod metrics;
+pub mod network_parts;
 pub mod run;
 mod sum;
 pub mod translate;

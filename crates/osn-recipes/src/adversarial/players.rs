@@ -8,7 +8,7 @@ use super::{Objective, Settings, Watch, halves};
 use crate::decide::Decide;
 use crate::ema;
 use crate::held::{Held, adam};
-use crate::run::checkpoint::{load_network, save_network};
+use crate::network_parts::{load_network, save_network};
 use crate::run::{Parts, PartsError, RunError, Told};
 
 /// The average of the generator in a checkpoint.

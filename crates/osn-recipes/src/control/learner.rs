@@ -8,7 +8,7 @@ use super::{Batch, ControlConfig, QNetwork};
 use crate::decide::Decide;
 use crate::held::{Held, adam};
 use crate::init;
-use crate::run::checkpoint::{load_network, save_network};
+use crate::network_parts::{load_network, save_network};
 use crate::run::{Parts, PartsError, RunError, Told};
 
 /// The target in a checkpoint.

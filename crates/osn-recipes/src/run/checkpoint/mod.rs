@@ -5,12 +5,11 @@
 //! every part but [`ABOUT`], [`CLOCK`] and [`RECORD`], so that checkpoints can be compared.
 
 mod error;
-mod network;
 mod parts;
 mod shelf;
 
 pub use error::CheckpointError;
-pub use network::{load_network, load_optimizer, save_network, save_optimizer};
+pub(crate) use parts::Part;
 pub(super) use parts::hex;
 pub use parts::{Parts, PartsError};
 pub(super) use shelf::read_parts;

@@ -54,11 +54,11 @@ pub struct Parts(BTreeMap<String, Part>);
 
 /// Numbers of one kind.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Part {
-    pub(super) dtype: Dtype,
-    pub(super) shape: Vec<usize>,
+pub(crate) struct Part {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
     /// Little-endian.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl View for &Part {
@@ -90,11 +90,11 @@ impl Parts {
         self.0.remove(name);
     }
 
-    pub(super) fn put(&mut self, name: String, part: Part) {
+    pub(crate) fn put(&mut self, name: String, part: Part) {
         self.0.insert(name, part);
     }
 
-    pub(super) fn part(&self, name: &str) -> Result<&Part, PartsError> {
+    pub(crate) fn part(&self, name: &str) -> Result<&Part, PartsError> {
         self.0.get(name).ok_or_else(|| PartsError::Missing(name.to_owned()))
     }
 

@@ -12,8 +12,8 @@ use burn::store::ModuleRecord;
 use burn_pack::{Bytes, DType, Reader, Scalar, Tensor, Writer};
 use safetensors::tensor::Dtype;
 
-use super::parts::Part;
-use super::{Parts, PartsError};
+use crate::run::checkpoint::Part;
+use crate::run::{Parts, PartsError};
 
 /// Puts every number of a network under `name`: weights, running values, and osn's u, v and σ.
 ///
