@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use osn_recipes::run::Checkpoints;
+
 use crate::failure::Failure;
 
 /// Trains networks with spectral normalization that is decided for each layer at each step.
@@ -21,6 +23,8 @@ struct Cli {
 pub(crate) enum Command {
     /// Train a recipe and write its run.
     Train(TrainArgs),
+    /// Go on with a stopped or killed run, to the same bits as if it had never stopped.
+    Resume(ResumeArgs),
     /// Train every rule in every regime with every seed, and say which is better.
     Compare(CompareArgs),
     /// Show a run in the browser while it goes on.
@@ -140,6 +144,24 @@ pub(crate) struct TrainArgs {
     /// Also write an event file for TensorBoard into the run's folder.
     #[arg(long)]
     pub(crate) tensorboard: bool,
+    /// Steps between two checkpoints; one before each scoring where it is left out. There is always one
+    /// at the end.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) checkpoint_every: Option<u64>,
+    /// How many of the last checkpoints to keep; 0 writes none.
+    #[arg(long, value_name = "N", default_value_t = Checkpoints::default().keep)]
+    pub(crate) keep_checkpoints: usize,
+}
+
+/// Which run to go on with.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run's folder.
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Show the run in the browser while it goes on.
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 /// What to compare.
@@ -203,6 +225,8 @@ impl Default for TrainArgs {
             device: None,
             open: false,
             tensorboard: false,
+            checkpoint_every: None,
+            keep_checkpoints: Checkpoints::default().keep,
         }
     }
 }

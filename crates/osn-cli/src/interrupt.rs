@@ -1,23 +1,36 @@
-//! Ctrl-C: once to end well, twice to end now.
+//! Ctrl-C and requests to end: once to end well, twice to end now.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::failure::{Failure, STOPPED};
 
-/// Whether the user asked for the end.
+/// Whether the user asked for the end, and how.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct StopFlag(Arc<AtomicBool>);
+pub(crate) struct StopFlag {
+    is_set: Arc<AtomicBool>,
+    /// The exit code of the last signal that is not Ctrl-C, or 0.
+    exit_code: Arc<AtomicUsize>,
+}
 
 impl StopFlag {
     /// Whether the run is to end after the current step.
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_set.load(Ordering::Relaxed)
+    }
+
+    /// The exit code of a program that was asked to end: 130 after Ctrl-C, 143 after SIGTERM.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.exit_code.load(Ordering::Relaxed) {
+            0 => STOPPED,
+            code => u8::try_from(code).unwrap_or(STOPPED),
+        }
     }
 
     /// Sets the flag and tells whether it was set before.
     pub(crate) fn set(&self) -> bool {
-        self.0.swap(true, Ordering::Relaxed)
+        self.is_set.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -39,11 +52,32 @@ pub(crate) fn watch(
     let shared = flag.clone();
     let on_signal = move || {
         if shared.set() {
-            std::process::exit(i32::from(STOPPED));
+            std::process::exit(i32::from(shared.exit_code()));
         }
         notify(words);
     };
-    ctrlc::set_handler(on_signal)
-        .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;
+    let cannot = |error: &dyn std::fmt::Display| {
+        Failure::failed(format!("cannot listen for Ctrl-C: {error}"))
+    };
+    ctrlc::set_handler(on_signal).map_err(|error| cannot(&error))?;
+    tell_signals_apart(&flag).map_err(|error| cannot(&error))?;
     Ok(flag)
+}
+
+/// Notes the exit code of a request to end, 128 and the signal's number; what listens already goes on
+/// listening.
+#[cfg(unix)]
+fn tell_signals_apart(flag: &StopFlag) -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGTERM};
+
+    for (signal, exit_code) in [(SIGHUP, 129), (SIGTERM, 143)] {
+        signal_hook::flag::register_usize(signal, Arc::clone(&flag.exit_code), exit_code)?;
+    }
+    Ok(())
+}
+
+/// Ctrl-C is the only one.
+#[cfg(not(unix))]
+fn tell_signals_apart(_: &StopFlag) -> io::Result<()> {
+    Ok(())
 }

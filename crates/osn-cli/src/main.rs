@@ -1,7 +1,7 @@
 //! The osn command: parses, calls, prints.
 //!
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 success, 1 the
-//! run failed, 2 bad usage or bad input, 130 stopped with Ctrl-C.
+//! run failed, 2 bad usage or bad input, 130 stopped with Ctrl-C, 143 asked to end (SIGTERM).
 
 #![expect(clippy::print_stderr, reason = "this is the program that speaks to a person")]
 
@@ -16,6 +16,7 @@ mod interrupt;
 mod live;
 mod normalize;
 mod report;
+mod resume;
 mod stdout;
 mod tensorboard;
 mod train;
@@ -50,6 +51,7 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
     match command {
         None => train::run(&TrainArgs::default()),
         Some(Command::Train(args)) => train::run(&args),
+        Some(Command::Resume(args)) => resume::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Watch(args)) => live::run(&args),
         Some(Command::Report(args)) => report::run(&args),

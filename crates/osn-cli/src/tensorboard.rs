@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use osn_recipes::run::RunFolder;
+use osn_recipes::run::{RunFolder, RunStart};
 use osn_report::Sample;
 use osn_report::tensorboard::{RunEvents, file_name};
 
@@ -19,12 +19,18 @@ pub(crate) struct EventFile {
 }
 
 impl EventFile {
-    /// Starts the event file of a run that has just begun.
+    /// Whether a run that goes on has one, which then is to be kept up.
+    pub(crate) fn is_there(start: &RunStart) -> bool {
+        start.done > 0 && start.folder.join(file_name(start.description.started_unix_secs)).exists()
+    }
+
+    /// Starts the event file of a run that has just begun, or goes on: then in place of the one before,
+    /// which may hold what the record no longer does.
     pub(crate) fn start(folder: &Path) -> Result<Self, Failure> {
         let folder = RunFolder::open(folder).map_err(Failure::bad_input)?;
         let description = folder.description().map_err(Failure::failed)?;
         let path = folder.path().join(file_name(description.started_unix_secs));
-        let file = File::create_new(&path).map_err(|error| {
+        let file = File::create(&path).map_err(|error| {
             Failure::failed(format!("cannot write {}: {error}", path.display()))
         })?;
         let run_json = read_bytes(&folder.description_path())?;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use osn_recipes::run::{
-    DecisionNote, Evaluation, Observer, Progress, RunStart, RunStatus, RunSummary, TrainRequest,
+    Checkpoints, DecisionNote, Evaluation, Observer, Progress, RunError, RunStart, RunStatus,
+    RunSummary, TrainRequest,
 };
 use osn_report::{duration, short};
 
 use crate::args::{DEFAULT_OUT, DEFAULT_SEED, TrainArgs};
 use crate::display::{self, Display};
-use crate::failure::{Failure, STOPPED};
+use crate::failure::Failure;
 use crate::interrupt::{self, StopFlag};
 use crate::live::{self, LiveServer};
 use crate::report;
@@ -19,17 +20,37 @@ use crate::tensorboard::EventFile;
 
 /// Trains what is asked for and says where everything is.
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
+    let also = Also { open: args.open, tensorboard: args.tensorboard };
+    let train = |observer: &mut dyn Observer| osn_recipes::train(&request(args), observer);
+    let (summary, stop) = watched(also, train)?;
+    conclude(&summary, &stop, || next_command(args, &program()))
+}
+
+/// What is done beside training.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Also {
+    /// The run is shown in the browser.
+    pub(crate) open: bool,
+    /// It gets an event file.
+    pub(crate) tensorboard: bool,
+}
+
+/// Trains, watched by whoever sits there.
+pub(crate) fn watched<T>(
+    also: Also,
+    train: impl FnOnce(&mut dyn Observer) -> Result<T, RunError>,
+) -> Result<(T, StopFlag), Failure> {
     let display = display::for_stderr();
     let stop = interrupt::watch(interrupt::STOPPING_RUN, display.notifier())?;
-    let mut watch = Watch { display, stop, args, folder: None, live: None, events: None };
-    let outcome = osn_recipes::train(&request(args), &mut watch);
+    let mut watch = Watch { display, stop, also, folder: None, live: None, events: None };
+    let outcome = train(&mut watch);
     watch.display.close();
     watch.catch_up();
     if let Some(live) = watch.live.take() {
         live.close();
     }
     match outcome {
-        Ok(summary) => conclude(args, &summary),
+        Ok(outcome) => Ok((outcome, watch.stop)),
         Err(error) => Err(fail(error.into(), watch.folder.as_deref())),
     }
 }
@@ -44,22 +65,24 @@ fn request(args: &TrainArgs) -> TrainRequest {
         settings: args.settings.clone(),
         out: args.out.clone(),
         device: args.device.clone(),
+        checkpoints: Checkpoints { every: args.checkpoint_every, keep: args.keep_checkpoints },
+        ..TrainRequest::default()
     }
 }
 
 /// Passes what happens on to the display, the browser and the event file, and the user's wish to stop
 /// on to the recipe.
-struct Watch<'a> {
+struct Watch {
     display: Box<dyn Display>,
     stop: StopFlag,
-    args: &'a TrainArgs,
+    also: Also,
     folder: Option<PathBuf>,
     live: Option<LiveServer>,
     events: Option<EventFile>,
 }
 
 /// What cannot be shown or noted is said, and no reason not to train.
-impl Watch<'_> {
+impl Watch {
     fn open(&mut self, folder: &Path) {
         match live::show(folder) {
             Ok(server) => {
@@ -91,14 +114,17 @@ impl Watch<'_> {
     }
 }
 
-impl Observer for Watch<'_> {
+impl Observer for Watch {
     fn started(&mut self, start: &RunStart) {
         self.folder = Some(start.folder.to_owned());
         self.display.started(start);
-        if self.args.open {
+        if start.done > 0 {
+            self.say(&format!("going on after step {}", start.done));
+        }
+        if self.also.open {
             self.open(start.folder);
         }
-        if self.args.tensorboard {
+        if self.also.tensorboard || EventFile::is_there(start) {
             self.start_events(start.folder);
         }
     }
@@ -118,20 +144,30 @@ impl Observer for Watch<'_> {
 
     fn finished(&mut self, _: &RunSummary) {}
 
+    fn noticed(&mut self, words: &str) {
+        self.say(words);
+    }
+
     fn should_stop(&self) -> bool {
         self.stop.is_set()
     }
 }
 
-fn conclude(args: &TrainArgs, summary: &RunSummary) -> Result<ExitCode, Failure> {
+/// Says where everything is and what to type next: after a stopped run how to go on, else `next`.
+pub(crate) fn conclude(
+    summary: &RunSummary,
+    stop: &StopFlag,
+    next: impl FnOnce() -> String,
+) -> Result<ExitCode, Failure> {
     let page = report::write_own(&summary.folder)?;
-    eprint!("{}", ending(args, summary, &page));
+    let is_stopped = summary.status == RunStatus::Stopped;
+    let next = if is_stopped { resume_command(&summary.folder) } else { next() };
+    eprint!("{}", ending(summary, &page, &next));
     // For scripts; a person has just read it.
     if !io::stdout().is_terminal() {
         let _ = writeln!(io::stdout(), "{}", summary.folder.display());
     }
-    let is_stopped = summary.status == RunStatus::Stopped;
-    Ok(if is_stopped { ExitCode::from(STOPPED) } else { ExitCode::SUCCESS })
+    Ok(if is_stopped { ExitCode::from(stop.exit_code()) } else { ExitCode::SUCCESS })
 }
 
 /// A failed run that got as far as a folder has a record worth looking at.
@@ -142,7 +178,19 @@ fn fail(failure: Failure, folder: Option<&Path>) -> Failure {
     failure.and(format_args!("the record up to there is in {}", folder.display()))
 }
 
-fn ending(args: &TrainArgs, summary: &RunSummary, page: &Path) -> String {
+/// What can be done with a run that went on to its end.
+pub(crate) fn report_command(folder: &Path) -> String {
+    let (program, folder) = (program(), quoted(&folder.to_string_lossy()));
+    format!("its decisions, and why\n  {program} decide why {folder}")
+}
+
+/// How to go on with a stopped run.
+fn resume_command(folder: &Path) -> String {
+    let (program, folder) = (program(), quoted(&folder.to_string_lossy()));
+    format!("go on from there, to the same bits\n  {program} resume {folder}")
+}
+
+fn ending(summary: &RunSummary, page: &Path, next: &str) -> String {
     let word = if summary.status == RunStatus::Stopped { "stopped" } else { "finished" };
     let (steps, time) = (summary.steps, duration(summary.wall_secs));
     let folder = summary.folder.display();
@@ -151,7 +199,7 @@ fn ending(args: &TrainArgs, summary: &RunSummary, page: &Path) -> String {
         scores(summary),
         summary.folder.join("samples").display(),
         page.display(),
-        next_command(args, &program()),
+        next,
     )
 }
 
@@ -218,6 +266,9 @@ fn command_line(args: &TrainArgs) -> String {
     }
     words.extend(args.open.then(|| "--open".to_owned()));
     words.extend(args.tensorboard.then(|| "--tensorboard".to_owned()));
+    words.extend(args.checkpoint_every.map(|steps| format!("--checkpoint-every {steps}")));
+    let is_usual = args.keep_checkpoints == Checkpoints::default().keep;
+    words.extend((!is_usual).then(|| format!("--keep-checkpoints {}", args.keep_checkpoints)));
     words.join(" ")
 }
 

@@ -71,7 +71,7 @@ fn the_version_is_that_of_the_package() {
 fn bad_usage_is_one_line() {
     refuses(
         &["foo"],
-        &["'foo'", "train, compare, watch, report, inspect, normalize, decide, data"],
+        &["'foo'", "train, resume, compare, watch, report, inspect, normalize, decide, data"],
     );
     refuses(&["train", "--sed", "1"], &["'--sed'", "'--seed'"]);
     refuses(&["train", "--seed", "-1"], &["'-1'", "--seed"]);

@@ -6,7 +6,8 @@ use burn::tensor::Gradients;
 use osn::{AttachError, Change, LayerReport, LayerSpectrum, Osn, Plan, Signals, StepError};
 
 use crate::decide::Decide;
-use crate::run::{NonFinite, RunError, Told};
+use crate::network_parts::{load_network, load_optimizer, save_network, save_optimizer};
+use crate::run::{NonFinite, Parts, PartsError, RunError, Told};
 
 /// Singular values of one layer that a record keeps.
 const MAX_SINGULAR_VALUES: usize = 256;
@@ -47,6 +48,40 @@ impl<M: Module> Held<M> {
         let (network, osn) =
             plan.attach(network).map_err(|error| attach_error(name, decide, error))?;
         Ok(Self { network, osn: Some(osn), name, adam })
+    }
+
+    /// Puts the network, its optimizer and what holds it into a checkpoint, under its name.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+        save_network(parts, self.name, &self.network)?;
+        save_optimizer(parts, &self.part("adam"), &self.adam)?;
+        parts.put_value(&self.part("osn"), &self.osn)
+    }
+
+    /// Becomes what was saved under its name.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what is missing or of another network.
+    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+        self.network = load_network(parts, self.name, self.network.clone())?;
+        let (adam, name) = (self.adam.clone(), self.part("adam"));
+        self.adam = load_optimizer(parts, &name, adam, &self.network)?;
+        let name = self.part("osn");
+        match (&mut self.osn, parts.value(&name)?) {
+            (Some(osn), Some(saved)) => {
+                osn.resume(saved).map_err(|error| PartsError::part(&name, error))
+            }
+            (None, None) => Ok(()),
+            _ => Err(PartsError::part(&name, "it is held in one and plain in the other")),
+        }
+    }
+
+    fn part(&self, what: &str) -> String {
+        format!("{}.{what}", self.name)
     }
 
     /// Whether the next update decides, and so looks at its signals.

@@ -15,16 +15,20 @@ pub mod init;
 pub mod judge;
 pub mod layers;
 pub mod metrics;
+pub mod network_parts;
 pub mod run;
 mod sum;
 pub mod translate;
+
+use std::path::Path;
 
 use burn::tensor::Device;
 use serde_json::Value;
 
 use crate::decide::Decide;
 use crate::run::{
-    Config, Observer, RecipeDoc, RunDescription, RunError, RunSummary, TrainRequest, as_json,
+    Config, Observer, RecipeDoc, Resumed, RunDescription, RunError, RunSummary, StoppedRun,
+    TrainRequest, as_json,
 };
 
 /// The recipes, the default first.
@@ -73,6 +77,21 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunS
     (named(&request.recipe)?.run)(request, observer)
 }
 
+/// Goes on with the run in a folder from its last checkpoint: to the same bits as if it had never
+/// stopped.
+///
+/// # Errors
+///
+/// [`RunError`]: there is no such run, no whole checkpoint, or something that would lead elsewhere; else
+/// as [`train`].
+pub fn resume(folder: &Path, observer: &mut dyn Observer) -> Result<Resumed, RunError> {
+    let stopped = StoppedRun::open(folder)?;
+    match stopped.finished() {
+        Some(summary) => Ok(Resumed::WasFinished(summary)),
+        None => train(&stopped.request(), observer).map(Resumed::WentOn),
+    }
+}
+
 /// What `run.json` would say at the start of the run that is asked for, but for its data, which are
 /// not looked at.
 ///
@@ -104,6 +123,9 @@ fn named(name: &str) -> Result<&'static Recipe, RunError> {
 
 /// What was asked to decide, else the recipe's default.
 fn decide(request: &TrainRequest, doc: &RecipeDoc) -> Result<Decide, RunError> {
+    if let Some(stopped) = &request.stopped {
+        return stopped.decide();
+    }
     Decide::named(request.decide.as_deref().unwrap_or(doc.decides[0]))
 }
 

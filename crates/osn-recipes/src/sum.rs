@@ -1,6 +1,7 @@
 //! Numbers summed on their device until someone asks for their mean.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 /// A sum of tensors of one size.
 #[derive(Debug, Default)]
@@ -9,7 +10,29 @@ pub(crate) struct Sum {
     count: u64,
 }
 
+/// A [`Sum`] in a checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SavedSum {
+    total: Option<Vec<f32>>,
+    count: u64,
+}
+
 impl Sum {
+    /// What it is, on the host.
+    pub(crate) fn saved(&self) -> SavedSum {
+        let total = self.total.clone().map(|total| total.into_data().iter().collect());
+        SavedSum { total, count: self.count }
+    }
+
+    /// What was saved, on a device.
+    pub(crate) fn from_saved(saved: SavedSum, device: &Device) -> Self {
+        let tensor = |total: Vec<f32>| {
+            let shape = [total.len()];
+            Tensor::from_data(TensorData::new(total, shape), device)
+        };
+        Self { total: saved.total.map(tensor), count: saved.count }
+    }
+
     /// Adds one, `[n]`.
     pub(crate) fn add(&mut self, value: Tensor<1>) {
         self.count += 1;

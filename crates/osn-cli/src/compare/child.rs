@@ -78,6 +78,8 @@ fn arguments(cell: &Cell) -> Vec<String> {
     for (key, value) in args.settings {
         option("set", Some(format!("{key}={value}")));
     }
+    // A study runs what has not ended again, from its start.
+    words.push("--keep-checkpoints=0".to_owned());
     words
 }
 

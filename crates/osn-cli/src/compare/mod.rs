@@ -16,7 +16,8 @@ use self::ledger::Ledger;
 use self::plan::{Cell, Plan};
 use self::pool::Ending;
 use crate::args::CompareArgs;
-use crate::failure::{FAILED, Failure, STOPPED};
+use crate::failure::{FAILED, Failure};
+use crate::interrupt::StopFlag;
 use crate::{interrupt, report, stdout, train};
 
 /// Runs what is missing of a study and says what came of all of it.
@@ -28,15 +29,15 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     let ending = pool::run(&plan, &mut ledger, watch.as_mut(), &stop);
     watch.close();
     match ending? {
-        Ending::Stopped => Ok(stopped(&ledger)),
+        Ending::Stopped => Ok(stopped(&ledger, &stop)),
         Ending::Done { died } => conclude(args, &ledger, &died),
     }
 }
 
-fn stopped(ledger: &Ledger) -> ExitCode {
+fn stopped(ledger: &Ledger, stop: &StopFlag) -> ExitCode {
     let (n_ended, n_runs) = (ledger.n_ended(), ledger.n_runs());
     eprintln!("stopped with {n_ended} of {n_runs} runs; the same command runs the others");
-    ExitCode::from(STOPPED)
+    ExitCode::from(stop.exit_code())
 }
 
 /// Data to standard output; where they are, and what to run alone, to standard error.

@@ -111,6 +111,7 @@ fn cell(
         settings: args.settings.iter().cloned().chain(of_regime).collect(),
         out: out.join("runs").join(&regime.name),
         device: args.device.clone(),
+        ..TrainRequest::default()
     };
     let expected = osn_recipes::describe(&request).map_err(|error| match args.regime {
         Some(_) => Failure::bad_input(format!("regime {}: {error}", regime.name)),
@@ -131,7 +132,7 @@ impl Cell {
 
     /// The same run as `osn train` takes it.
     pub(super) fn train_args(&self) -> TrainArgs {
-        let TrainRequest { recipe, preset, decide, data, seed, settings, out, device } =
+        let TrainRequest { recipe, preset, decide, data, seed, settings, out, device, .. } =
             self.request.clone();
         TrainArgs {
             recipe,

@@ -14,6 +14,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     started: Option<Instant>,
+    /// Steps that were done before.
+    done: u64,
     written: Option<Instant>,
     n_decisions: u64,
     last_decision: String,
@@ -27,7 +29,8 @@ impl Lines {
 
     fn time_left(&self, progress: &Progress) -> String {
         let spent = self.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
-        let left = (progress.steps - progress.step) as f64 / progress.step.max(1) as f64 * spent;
+        let steps = progress.step.saturating_sub(self.done).max(1) as f64;
+        let left = (progress.steps - progress.step) as f64 / steps * spent;
         duration(left)
     }
 
@@ -41,7 +44,7 @@ impl Lines {
 
 impl Display for Lines {
     fn started(&mut self, start: &RunStart) {
-        self.started = Some(Instant::now());
+        (self.started, self.done) = (Some(Instant::now()), start.done);
         eprintln!("{}", headline(start));
     }
 

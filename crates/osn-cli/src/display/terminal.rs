@@ -31,6 +31,9 @@ impl Display for Terminal {
     fn started(&mut self, start: &RunStart) {
         let _ = self.screen.println(style(headline(start)).for_stderr().bold().to_string());
         let bar = self.screen.add(ProgressBar::new(start.steps).with_style(bar_style()));
+        bar.set_position(start.done);
+        // What was done before took no time of this process.
+        bar.reset_eta();
         bar.enable_steady_tick(TICK);
         self.bar = Some(bar);
     }

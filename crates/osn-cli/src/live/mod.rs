@@ -14,7 +14,7 @@ use osn_recipes::run::RunStatus;
 use self::follow::Follower;
 pub(crate) use self::server::LiveServer;
 use crate::args::WatchArgs;
-use crate::failure::{Failure, STOPPED};
+use crate::failure::Failure;
 use crate::{interrupt, report};
 
 /// How often `osn watch` looks whether the run has ended.
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
         thread::sleep(PAUSE);
     }
     server.close();
-    Ok(if stop.is_set() { ExitCode::from(STOPPED) } else { ExitCode::SUCCESS })
+    Ok(if stop.is_set() { ExitCode::from(stop.exit_code()) } else { ExitCode::SUCCESS })
 }
 
 /// Serves the run in a folder and opens a browser there.

@@ -1,14 +1,18 @@
 //! The two networks: one update of each.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use osn::{Needs, Osn, Signals};
 
 use super::{Objective, Settings, Watch, halves};
 use crate::decide::Decide;
 use crate::ema;
 use crate::held::{Held, adam};
-use crate::run::{RunError, Told};
+use crate::network_parts::{load_network, save_network};
+use crate::run::{Parts, PartsError, RunError, Told};
+
+/// The average of the generator in a checkpoint.
+const AVERAGE: &str = "average";
 
 /// What an update of the discriminator leaves to look at.
 #[derive(Clone, Debug)]
@@ -142,6 +146,37 @@ impl<G: Module, D: Module> Players<G, D> {
             self.average = Some(ema::update(average, &self.generator.network, decay));
         }
         Ok(Generated { loss, second })
+    }
+
+    /// Puts both networks, the average and what rules are told into a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+        self.generator.save(parts)?;
+        self.discriminator.save(parts)?;
+        if let Some(average) = &self.average {
+            save_network(parts, AVERAGE, average)?;
+        }
+        self.watch.save(parts, "watch")?;
+        parts.put_value("signals", &self.signals)
+    }
+
+    /// Becomes what was saved; `device` is the plain one.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what is missing or of other networks.
+    pub fn load(&mut self, parts: &Parts, device: &Device) -> Result<(), PartsError> {
+        self.generator.load(parts)?;
+        self.discriminator.load(parts)?;
+        if let Some(average) = &mut self.average {
+            *average = load_network(parts, AVERAGE, average.clone())?;
+        }
+        self.watch.load(parts, "watch", device)?;
+        self.signals = parts.value("signals")?;
+        Ok(())
     }
 
     /// The generator that is judged, in validation mode.

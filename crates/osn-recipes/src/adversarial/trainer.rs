@@ -7,7 +7,9 @@ use osn::{Change, LayerSpectrum};
 use super::{Discriminated, Draw, Game, Generated, Players, Settings, halves};
 use crate::batch::number;
 use crate::data::sampler::{Batches, hold_out};
-use crate::run::{Look, Metrics, RunError, Scored, Thoroughness, Told, Training};
+use crate::run::{
+    Look, Metrics, Parts, PartsError, RunError, Scored, Thoroughness, Told, Training,
+};
 
 /// What tells the noise of different uses apart.
 const FOR_DISCRIMINATOR: u64 = 1;
@@ -139,6 +141,18 @@ impl<T: Game> Training for Trainer<'_, T> {
         let scored = self.game.score(&self.players.judged(), thoroughness)?;
         self.told.scores(&scored.metrics);
         Ok(scored)
+    }
+
+    /// The last batch is not saved: each step begins by drawing one.
+    fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+        self.players.save(parts)?;
+        parts.put_value("told", &self.told)
+    }
+
+    fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+        self.players.load(parts, &self.device)?;
+        self.told = parts.value("told")?;
+        Ok(())
     }
 }
 

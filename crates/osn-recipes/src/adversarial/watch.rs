@@ -1,11 +1,12 @@
 //! What rules are told of a generator and a discriminator: summed where it happens, read back when
 //! the rule decides.
 
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 use osn::{Adversarial, Needs};
 
 use super::Objective;
-use crate::sum::Sum;
+use crate::run::{Parts, PartsError};
+use crate::sum::{SavedSum, Sum};
 
 /// Sums, over the updates since a rule last decided, of what it looks at.
 #[derive(Debug, Default)]
@@ -65,6 +66,27 @@ impl Watch {
                 (loss, gradients)
             }
         }
+    }
+
+    /// Puts what is summed and not told yet into a checkpoint, under `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut Parts, name: &str) -> Result<(), PartsError> {
+        parts.put_value(name, &[&self.race, &self.slope, &self.held_out_sign].map(Sum::saved))
+    }
+
+    /// Goes on with the sums that were saved under `name`, on the plain `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what is missing.
+    pub fn load(&mut self, parts: &Parts, name: &str, device: &Device) -> Result<(), PartsError> {
+        let saved: [SavedSum; 3] = parts.value(name)?;
+        [self.race, self.slope, self.held_out_sign] =
+            saved.map(|saved| Sum::from_saved(saved, device));
+        Ok(())
     }
 
     /// The means since this was last called, in one copy from the device each.

@@ -9,7 +9,7 @@ use super::watch::Watch;
 use super::{Classifier, ClassifyConfig, Sizes};
 use crate::decide::Decide;
 use crate::held::{Held, adam};
-use crate::run::{RunError, Told};
+use crate::run::{Parts, PartsError, RunError, Told};
 
 /// What an update leaves to look at.
 #[derive(Clone, Debug)]
@@ -71,6 +71,26 @@ impl<N: Classifier> Learner<N> {
         }
         self.held.learn(loss.backward(), learning_rate, told)?;
         Ok(Learned { loss, logits, classes })
+    }
+
+    /// Puts the network and what rules are told into a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+        self.held.save(parts)?;
+        self.watch.save(parts, "watch")
+    }
+
+    /// Becomes what was saved; `device` is the plain one.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what is missing or of another network.
+    pub fn load(&mut self, parts: &Parts, device: &Device) -> Result<(), PartsError> {
+        self.held.load(parts)?;
+        self.watch.load(parts, "watch", device)
     }
 
     /// Whether the next decision looks at images that the network does not train on.

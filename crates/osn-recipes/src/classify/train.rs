@@ -8,7 +8,9 @@ use super::{Classifier, ClassifyConfig, Examples, Inputs, Judged, Learned, Learn
 use crate::batch;
 use crate::data::ImageSet;
 use crate::data::sampler::{Batches, uniforms};
-use crate::run::{ImageGrid, Look, Metrics, RunError, Scored, Thoroughness, Told, Training};
+use crate::run::{
+    ImageGrid, Look, Metrics, Parts, PartsError, RunError, Scored, Thoroughness, Told, Training,
+};
 
 /// What tells these draws apart from others.
 const FOR_MIRRORS: u64 = 2;
@@ -210,6 +212,17 @@ impl<N: Classifier> Training for Trainer<'_, N> {
         let samples = self.mistakes(&on_test);
         self.told.scores(&metrics);
         Ok(Scored { metrics, floor: Metrics::new(), headline: "accuracy", samples })
+    }
+
+    fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+        self.learner.save(parts)?;
+        parts.put_value("told", &self.told)
+    }
+
+    fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+        self.learner.load(parts, &self.device)?;
+        self.told = parts.value("told")?;
+        Ok(())
     }
 }
 

@@ -1,9 +1,10 @@
 //! What rules are told of the loss: summed where it happens, read back when the rule decides.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use osn::{Generalization, Needs};
 
-use crate::sum::Sum;
+use crate::run::{Parts, PartsError};
+use crate::sum::{SavedSum, Sum};
 
 /// Sums, over the updates since a rule last decided, of the losses that it compares.
 #[derive(Debug, Default)]
@@ -39,6 +40,24 @@ impl Watch {
         if self.is_needed {
             self.held_out.add(loss.clone().without_autodiff());
         }
+    }
+
+    /// Puts what is summed and what was last taken into a checkpoint, under `name`.
+    pub(super) fn save(&self, parts: &mut Parts, name: &str) -> Result<(), PartsError> {
+        parts.put_value(name, &([&self.train, &self.held_out].map(Sum::saved), self.last))
+    }
+
+    /// Goes on with what was saved under `name`, on the plain `device`.
+    pub(super) fn load(
+        &mut self,
+        parts: &Parts,
+        name: &str,
+        device: &Device,
+    ) -> Result<(), PartsError> {
+        let (sums, last): ([SavedSum; 2], _) = parts.value(name)?;
+        [self.train, self.held_out] = sums.map(|saved| Sum::from_saved(saved, device));
+        self.last = last;
+        Ok(())
     }
 
     /// The means since this was last called, where there are both.

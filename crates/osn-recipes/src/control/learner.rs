@@ -8,7 +8,11 @@ use super::{Batch, ControlConfig, QNetwork};
 use crate::decide::Decide;
 use crate::held::{Held, adam};
 use crate::init;
-use crate::run::{RunError, Told};
+use crate::network_parts::{load_network, save_network};
+use crate::run::{Parts, PartsError, RunError, Told};
+
+/// The target in a checkpoint.
+const TARGET: &str = "target";
 
 /// What an update leaves to look at.
 #[derive(Clone, Debug)]
@@ -75,6 +79,27 @@ impl Learner {
         let loss = self.huber.forward(values.clone(), expected, Reduction::Mean);
         self.held.learn(loss.backward(), learning_rate, told)?;
         Ok(Learned { loss, values, targets })
+    }
+
+    /// Puts both networks into a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+        self.held.save(parts)?;
+        save_network(parts, TARGET, &self.target)
+    }
+
+    /// Becomes what was saved.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what is missing or of other networks.
+    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+        self.held.load(parts)?;
+        self.target = load_network(parts, TARGET, self.target.clone())?;
+        Ok(())
     }
 
     /// What the values should be: `r + γ·Q⁻(s′, argmaxₐ Q(s′, a))`, where the network chooses and the

@@ -5,6 +5,7 @@ use burn::tensor::Device;
 use super::environment::{Environment, Task};
 use super::{QNetwork, Transition};
 use crate::data::sampler::uniforms;
+use crate::run::{Parts, PartsError};
 
 /// Episodes whose mean is the recent return.
 const RECENT: usize = 100;
@@ -18,6 +19,8 @@ pub struct Player {
     environment: Box<dyn Environment>,
     /// Actions taken, in all episodes.
     actions: u64,
+    /// Those of the episode that goes on: they lead from its start to where it is.
+    of_episode: Vec<usize>,
     /// The sum of rewards in the episode that goes on.
     so_far: f64,
     /// The sums of those that ended.
@@ -29,7 +32,8 @@ impl Player {
     /// takes this one and the next.
     pub fn new(task: Task, seed: u64, stream: u64) -> Self {
         let environment = task.start(seed, stream, 0);
-        Self { task, seed, stream, environment, actions: 0, so_far: 0.0, returns: Vec::new() }
+        let (of_episode, returns) = (Vec::new(), Vec::new());
+        Self { task, seed, stream, environment, actions: 0, of_episode, so_far: 0.0, returns }
     }
 
     /// One action: at random with the chance `explore`, else what `choose` makes of the observation.
@@ -39,6 +43,7 @@ impl Player {
         let action = if lot < explore { self.any_action(which) } else { choose(&observation) };
         let outcome = self.environment.step(action);
         self.actions += 1;
+        self.of_episode.push(action);
         self.so_far += outcome.reward;
         let transition = Transition {
             observation,
@@ -51,6 +56,34 @@ impl Player {
             self.begin_anew();
         }
         transition
+    }
+
+    /// Puts what it did into a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+        parts.put_numbers("player/returns", self.returns.iter().copied());
+        parts.put_value("player", &(self.actions, self.so_far, &self.of_episode))
+    }
+
+    /// Goes to where it was: an episode is a function of its start and the actions.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what is missing or no action.
+    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+        self.returns = parts.numbers("player/returns")?;
+        (self.actions, self.so_far, self.of_episode) = parts.value("player")?;
+        if self.of_episode.iter().any(|&action| action >= self.task.n_actions()) {
+            return Err(PartsError::part("player", "there is no such action"));
+        }
+        self.environment = self.task.start(self.seed, self.stream, self.returns.len() as u64);
+        for &action in &self.of_episode {
+            self.environment.step(action);
+        }
+        Ok(())
     }
 
     /// The mean return of the last hundred episodes that ended, or of all where there are fewer.
@@ -74,6 +107,7 @@ impl Player {
     }
 
     fn begin_anew(&mut self) {
+        self.of_episode.clear();
         self.returns.push(std::mem::take(&mut self.so_far));
         let episode = self.returns.len() as u64;
         self.environment = self.task.start(self.seed, self.stream, episode);

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::data::sampler;
+use crate::run::{Parts, PartsError};
 
 /// One action and what came of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +65,52 @@ impl Replay {
         }
     }
 
+    /// Puts everything that is remembered into a checkpoint, in its order.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+        let all = || self.transitions.iter();
+        let numbers = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+        parts.put_numbers("replay/seen", all().flat_map(|it| numbers(&it.observation)));
+        parts.put_numbers("replay/next", all().flat_map(|it| numbers(&it.next)));
+        parts.put_numbers("replay/rewards", all().map(|it| it.reward));
+        parts.put_value("replay/actions", &all().map(|it| it.action).collect::<Vec<_>>())?;
+        parts.put_value("replay/ends", &all().map(|it| it.terminated).collect::<Vec<_>>())?;
+        parts.put_value("replay/oldest", &self.oldest)
+    }
+
+    /// Remembers what was saved and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what is missing or does not go together.
+    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+        let (seen, next) = (parts.numbers("replay/seen")?, parts.numbers("replay/next")?);
+        let rewards = parts.numbers("replay/rewards")?;
+        let actions: Vec<usize> = parts.value("replay/actions")?;
+        let ends: Vec<bool> = parts.value("replay/ends")?;
+        let (count, length) = (rewards.len(), seen.len() / rewards.len().max(1));
+        let goes_together = [actions.len(), ends.len()] == [count; 2]
+            && [seen.len(), next.len()] == [count * length; 2]
+            && (1..=self.capacity).contains(&count);
+        if !goes_together {
+            return Err(PartsError::part("replay", "its parts are of different lengths"));
+        }
+        let row = |of: &[f64], index: usize| rounded(&of[index * length..(index + 1) * length]);
+        let transition = |index: usize| Transition {
+            observation: row(&seen, index),
+            action: actions[index],
+            reward: rewards[index],
+            next: row(&next, index),
+            terminated: ends[index],
+        };
+        self.transitions = (0..count).map(transition).collect();
+        self.oldest = parts.value("replay/oldest")?;
+        Ok(())
+    }
+
     /// Draws a batch, a pure function of seed, stream, step and what is remembered; a transition may
     /// come twice.
     ///
@@ -75,6 +122,12 @@ impl Replay {
         let drawn: Vec<_> = places.into_iter().map(|place| &self.transitions[place]).collect();
         Batch::new(&drawn, device)
     }
+}
+
+/// The f32 that the numbers were before.
+#[expect(clippy::cast_possible_truncation, reason = "each was an f32")]
+fn rounded(numbers: &[f64]) -> Vec<f32> {
+    numbers.iter().map(|&number| number as f32).collect()
 }
 
 impl Batch {

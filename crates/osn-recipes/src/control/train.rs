@@ -8,7 +8,9 @@ use super::play::{Player, mean, returns};
 use super::{ControlConfig, Learned, Learner, Replay};
 use crate::batch::number;
 use crate::decide::Decide;
-use crate::run::{Look, Metrics, RunError, Scored, Thoroughness, Told, Training};
+use crate::run::{
+    Look, Metrics, Parts, PartsError, RunError, Scored, Thoroughness, Told, Training,
+};
 
 /// What tells the draws of different uses apart.
 const FOR_BATCHES: u64 = 1;
@@ -131,6 +133,23 @@ impl Training for Trainer<'_> {
         let metrics = self.summarize(&returns);
         self.told.scores(&metrics);
         Ok(Scored { metrics, floor: Metrics::new(), headline: "return", samples: None })
+    }
+
+    fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+        self.learner.save(parts)?;
+        self.replay.save(parts)?;
+        self.player.save(parts)?;
+        parts.put_numbers("curve", self.curve.iter().copied());
+        parts.put_value("told", &self.told)
+    }
+
+    fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+        self.learner.load(parts)?;
+        self.replay.load(parts)?;
+        self.player.load(parts)?;
+        self.curve = parts.numbers("curve")?;
+        self.told = parts.value("told")?;
+        Ok(())
     }
 }
 

@@ -31,6 +31,9 @@ pub trait Config: Serialize + DeserializeOwned + Clone {
     ///
     /// [`RunError`]: an unknown preset, an unknown or bad setting, data where none are taken.
     fn resolve(request: &TrainRequest, doc: &RecipeDoc) -> Result<Self, RunError> {
+        if let Some(stopped) = &request.stopped {
+            return stopped.config();
+        }
         if let (Some(name), Some(instead)) = (&request.data, Self::NO_DATA) {
             return Err(RunError::Data { name: name.clone(), source: Box::new(NoData(instead)) });
         }

@@ -6,6 +6,7 @@ use osn_core::View;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Checkpoints;
 use super::Metrics;
 use super::record::{number, numbers};
 
@@ -35,10 +36,16 @@ pub struct RunDescription {
     pub seed: u64,
     /// Where the training images came from.
     pub data: String,
+    /// The data that was asked for, a folder with its whole path; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_data: Option<String>,
     /// The device that trained.
     pub device: String,
     /// The whole config after presets and settings.
     pub config: Value,
+    /// When checkpoints are written, and how many stay.
+    #[serde(default)]
+    pub checkpoints: Checkpoints,
     /// What was built.
     pub versions: Versions,
     /// What it ran on.

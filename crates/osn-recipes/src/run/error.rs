@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::{FolderError, RecordError, SettingError};
+use super::{CheckpointError, FolderError, RecordError, SettingError};
 
 /// Why a run could not start or did not end well.
 ///
@@ -80,6 +80,9 @@ pub enum RunError {
     /// The record cannot be written.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The run cannot be saved, or gone on with.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// A number that must be finite is not.
     #[error(
         "{what} became {value} at step {step}; lower the learning rate, or hold the weights with --decide always"
@@ -119,7 +122,13 @@ impl RunError {
             | Self::RulesFile { .. }
             | Self::Setting(_)
             | Self::Config { .. }
-            | Self::Data { .. } => true,
+            | Self::Data { .. }
+            | Self::Folder(
+                FolderError::InUse { .. }
+                | FolderError::Read { .. }
+                | FolderError::Description { .. },
+            ) => true,
+            Self::Checkpoint(error) => !matches!(error, CheckpointError::Unsaved(_)),
             Self::Folder(_)
             | Self::Record(_)
             | Self::NonFinite { .. }

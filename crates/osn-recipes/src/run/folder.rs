@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{ImageGrid, RecordError, RecordWriter, RunDescription, SampleError};
+use super::{ImageGrid, RecordError, RecordWriter, RunDescription, RunLock, SampleError, Shelf};
 
 /// How many runs of one name a folder may hold: more is a loop gone wild.
 const MAX_RUNS_OF_A_NAME: u32 = 10_000;
@@ -43,6 +43,14 @@ pub enum FolderError {
         /// What the parser said.
         source: serde_json::Error,
     },
+    /// Another process writes it.
+    #[error("{} is being written by process {pid}; stop that one first", path.display())]
+    InUse {
+        /// The run's folder.
+        path: PathBuf,
+        /// The process.
+        pid: String,
+    },
     /// The record could not be started.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -57,6 +65,8 @@ pub enum FolderError {
 /// run.json       what ran and how it ended, always complete
 /// record.jsonl   one event a line
 /// samples/       step-000500.png, …
+/// checkpoints/   step-000500.safetensors, …
+/// run.lock       the process that writes them
 /// report.html    written by whoever shows the run
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +130,20 @@ impl RunFolder {
         self.path.join("report.html")
     }
 
+    /// `checkpoints/`.
+    pub fn shelf(&self) -> Shelf {
+        Shelf::at(self.path.join("checkpoints"))
+    }
+
+    /// Keeps other processes from writing here.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::InUse`] where one does already.
+    pub fn lock(&self) -> Result<RunLock, FolderError> {
+        RunLock::take(&self.path)
+    }
+
     /// Starts the record.
     ///
     /// # Errors
@@ -166,6 +190,18 @@ impl RunFolder {
         Ok(path)
     }
 
+    /// Removes the samples of a step and of those behind it: a run that goes on draws them again.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`] when the system refuses.
+    pub fn remove_samples_from(&self, step: u64) -> Result<(), FolderError> {
+        let late = self.samples()?.into_iter().filter(|(other, _)| *other >= step);
+        late.into_iter().try_for_each(|(_, file)| {
+            fs::remove_file(&file).map_err(|source| write_error(&file, source))
+        })
+    }
+
     /// The sample pictures by step, in order.
     ///
     /// # Errors
@@ -188,7 +224,7 @@ fn sample_step(file: &Path) -> Option<u64> {
     file.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()
 }
 
-fn write_error(path: &Path, source: io::Error) -> FolderError {
+pub(super) fn write_error(path: &Path, source: io::Error) -> FolderError {
     FolderError::Write { path: path.to_owned(), source }
 }
 
@@ -231,7 +267,8 @@ fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::super::description::unix_secs;
     use super::super::{
-        LayerSummary, Machine, Metrics, RunStatus, SCHEMA, Totals, Versions, read_record,
+        Checkpoints, LayerSummary, Machine, Metrics, RunStatus, SCHEMA, Totals, Versions,
+        read_record,
     };
     use super::*;
 
@@ -243,6 +280,8 @@ mod tests {
             decide: "always".into(),
             rules: serde_json::json!([{"select": {}, "rule": {"rule": "always", "target": 1.0}}]),
             view: None,
+            asked_data: None,
+            checkpoints: Checkpoints::default(),
             seed: u64::MAX,
             data: "fashion-mnist".into(),
             device: "flex".into(),

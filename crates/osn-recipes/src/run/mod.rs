@@ -5,20 +5,24 @@
 //! [`Training`]; the session steps it, appends [`Event`]s to the record, tells an [`Observer`] how it
 //! goes, and returns a [`RunSummary`].
 
+pub mod checkpoint;
 mod config;
 mod description;
 mod error;
 mod folder;
 mod history;
+mod lock;
 mod observer;
 mod record;
 mod request;
+mod resume;
 mod samples;
 mod session;
 mod settings;
 mod told;
 mod training;
 
+pub use checkpoint::{CheckpointError, Checkpoints, Parts, PartsError, Shelf};
 pub use config::{
     Config, above_zero, at_least, below_one, check_image_size, ensure, parts, zero_or_more,
 };
@@ -28,9 +32,13 @@ pub use description::{
 pub use error::{NonFinite, RunError};
 pub use folder::{FolderError, RunFolder, write_whole};
 pub use history::{History, Turn};
+pub use lock::RunLock;
 pub use observer::{DecisionNote, Evaluation, LayerStatus, Observer, Progress, RunStart, Silent};
-pub use record::{Event, Metrics, Record, RecordError, RecordWriter, parse_record, read_record};
+pub use record::{
+    Event, Metrics, Record, RecordError, RecordMark, RecordWriter, parse_record, read_record,
+};
 pub use request::{RecipeDoc, RunSummary, TrainRequest};
+pub use resume::{Resumed, StoppedRun};
 pub use samples::{ImageGrid, SampleError};
 pub use session::Session;
 pub(crate) use session::{as_json, describe};

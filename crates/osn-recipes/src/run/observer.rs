@@ -25,6 +25,9 @@ pub trait Observer {
     /// The run ended, with all its steps or stopped; its folder is complete.
     fn finished(&mut self, summary: &RunSummary);
 
+    /// Something that its user should know, in one line.
+    fn noticed(&mut self, _words: &str) {}
+
     /// Whether the run is to end after the current step.
     fn should_stop(&self) -> bool;
 }
@@ -36,6 +39,8 @@ pub struct RunStart<'a> {
     pub folder: &'a Path,
     /// What `run.json` says.
     pub description: &'a RunDescription,
+    /// Optimizer steps that are done already, where a run goes on.
+    pub done: u64,
     /// Optimizer steps that the run will do.
     pub steps: u64,
 }

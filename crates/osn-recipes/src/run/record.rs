@@ -1,12 +1,15 @@
 //! The record of a run: one event a line of JSON, appended while the run goes on.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::checkpoint::hex;
 
 /// Named numbers, in the order of their names so that a record is the same every time.
 pub type Metrics = BTreeMap<String, f64>;
@@ -161,6 +164,18 @@ pub struct RecordWriter {
     path: PathBuf,
     file: BufWriter<File>,
     flushed_at: Instant,
+    /// How many bytes were appended, and their digest.
+    length: u64,
+    digest: Sha256,
+}
+
+/// How far a record went at some time, and what it said up to there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordMark {
+    /// In bytes.
+    pub length: u64,
+    /// The SHA-256 of these bytes.
+    pub sha256: String,
 }
 
 impl RecordWriter {
@@ -171,7 +186,45 @@ impl RecordWriter {
     /// [`RecordError::Io`] when the file exists already or cannot be created.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
         let file = File::create_new(path).map_err(|source| io_error(path, source))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), flushed_at: Instant::now() })
+        Ok(Self::appending(path, file, 0, Sha256::new()))
+    }
+
+    /// Goes on with a record from a mark on, and cuts off what lies behind it; `None`, and nothing is
+    /// touched, where the record does not begin as it did at the mark.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Io`] when the file cannot be read or cut.
+    pub fn reopen(path: &Path, mark: &RecordMark) -> Result<Option<Self>, RecordError> {
+        let reopen = || -> io::Result<Option<Self>> {
+            let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+            let mut digest = Sha256::new();
+            let length = io::copy(&mut Read::by_ref(&mut file).take(mark.length), &mut digest)?;
+            if length != mark.length || hex(&digest.clone().finalize()) != mark.sha256 {
+                return Ok(None);
+            }
+            file.set_len(length)?;
+            file.seek(SeekFrom::Start(length))?;
+            Ok(Some(Self::appending(path, file, length, digest)))
+        };
+        reopen().map_err(|source| io_error(path, source))
+    }
+
+    fn appending(path: &Path, file: File, length: u64, digest: Sha256) -> Self {
+        let (path, file, flushed_at) = (path.to_owned(), BufWriter::new(file), Instant::now());
+        Self { path, file, flushed_at, length, digest }
+    }
+
+    /// Brings everything appended so far to the disk itself, and marks the place.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Io`] when the disk refuses.
+    pub fn mark(&mut self) -> Result<RecordMark, RecordError> {
+        self.flush()?;
+        self.file.get_ref().sync_data().map_err(|source| io_error(&self.path, source))?;
+        let sha256 = hex(&self.digest.clone().finalize());
+        Ok(RecordMark { length: self.length, sha256 })
     }
 
     /// Appends one event as one line.
@@ -201,6 +254,8 @@ impl RecordWriter {
     fn write_line(&mut self, event: &Event) -> io::Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
+        self.length += line.len() as u64;
+        self.digest.update(&line);
         self.file.write_all(&line)
     }
 }
@@ -388,6 +443,38 @@ mod tests {
         assert_eq!(read_record(&path).unwrap().events.len(), 0);
         writer.append(&every_kind()[3]).unwrap();
         assert_eq!(read_record(&path).unwrap().events.len(), 2);
+    }
+
+    #[test]
+    fn a_record_goes_on_from_a_mark_as_if_nothing_had_been_behind_it() {
+        let (_folder, path) = write(&every_kind()[..2]);
+        let whole = std::fs::read(&path).unwrap();
+        let digest = hex(&Sha256::digest(&whole));
+        let mark = RecordMark { length: whole.len() as u64, sha256: digest };
+        // What a killed run leaves behind its last checkpoint: a line, and half of one.
+        std::fs::write(&path, [&whole[..], b"{\"event\":\"eval\"}\n{\"ev"].concat()).unwrap();
+        let mut writer = RecordWriter::reopen(&path, &mark).unwrap().unwrap();
+        assert_eq!(writer.mark().unwrap(), mark);
+        for event in &every_kind()[2..] {
+            writer.append(event).unwrap();
+        }
+        let mark = writer.mark().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(mark.length, bytes.len() as u64);
+        assert_eq!(mark.sha256, hex(&Sha256::digest(&bytes)));
+        assert_eq!(read_record(&path).unwrap().events, every_kind());
+    }
+
+    #[test]
+    fn a_record_that_is_another_than_it_was_is_left_as_it_is() {
+        let (_folder, path) = write(&every_kind());
+        let bytes = std::fs::read(&path).unwrap();
+        let mark = RecordMark { length: 40, sha256: hex(&Sha256::digest(&bytes[..40])) };
+        for changed in [bytes[..39].to_vec(), [b"[", &bytes[1..]].concat()] {
+            std::fs::write(&path, &changed).unwrap();
+            assert!(RecordWriter::reopen(&path, &mark).unwrap().is_none());
+            assert_eq!(std::fs::read(&path).unwrap(), changed);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{LayerSummary, Metrics, RunStatus};
+use super::{Checkpoints, LayerSummary, Metrics, RunStatus, StoppedRun};
 
 /// One recipe, as `--help` and error messages show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct RecipeDoc {
 /// What is to be trained, in the words of whoever asks.
 ///
 /// An absent name means the recipe's own default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainRequest {
     /// The recipe's name.
     pub recipe: String,
@@ -42,6 +42,10 @@ pub struct TrainRequest {
     pub out: PathBuf,
     /// The device to train on.
     pub device: Option<String>,
+    /// When to write checkpoints, and how many to keep.
+    pub checkpoints: Checkpoints,
+    /// The run to go on with, in place of a new one; it then says all the rest.
+    pub stopped: Option<StoppedRun>,
 }
 
 /// What a run came to.

@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    DecisionNote, Evaluation, Event, LayerStatus, LayerSummary, Look, Machine, NonFinite, Observer,
-    Progress, RecipeDoc, RecordWriter, RunDescription, RunError, RunFolder, RunStart, RunStatus,
-    RunSummary, SCHEMA, Scored, Totals, TrainRequest, Versions, unix_secs,
+    CheckpointError, DecisionNote, Evaluation, Event, LayerStatus, LayerSummary, Look, Machine,
+    NonFinite, Observer, Progress, RecipeDoc, RecordWriter, RunDescription, RunError, RunFolder,
+    RunLock, RunStart, RunStatus, RunSummary, SCHEMA, Scored, Totals, TrainRequest, Training,
+    Versions, unix_secs,
 };
 use crate::decide::Decide;
 
@@ -21,22 +22,30 @@ const BURN_VERSION: &str = "0.22.1";
 /// A run that is going on: it writes the folder and tells the observer.
 #[derive(Debug)]
 pub struct Session {
-    folder: RunFolder,
-    description: RunDescription,
-    record: RecordWriter,
+    pub(super) folder: RunFolder,
+    _lock: RunLock,
+    pub(super) description: RunDescription,
+    /// Absent until a run that goes on has found where.
+    pub(super) record: Option<RecordWriter>,
     started: Instant,
+    /// Seconds that it took before, where it goes on.
+    pub(super) wall_secs_before: f64,
     steps: u64,
-    totals: Totals,
+    pub(super) totals: Totals,
     /// By network and path.
-    n_decisions: BTreeMap<(String, String), u64>,
+    pub(super) n_decisions: BTreeMap<(String, String), u64>,
+    /// The step of the checkpoint that was last written or gone back to.
+    pub(super) saved_step: Option<u64>,
 }
 
 impl Session {
-    /// Creates the run's folder and writes what is known before training.
+    /// Creates the run's folder and writes what is known before training; or takes up the folder of the
+    /// run that is to go on.
     ///
     /// # Errors
     ///
-    /// [`RunError::Folder`] where the system refuses.
+    /// [`RunError::Folder`] where the system refuses, [`RunError::Checkpoint`] where a run cannot go on
+    /// to the same bits.
     pub fn start(
         request: &TrainRequest,
         doc: &RecipeDoc,
@@ -45,14 +54,37 @@ impl Session {
         steps: u64,
         data: &str,
     ) -> Result<Self, RunError> {
+        if let Some(stopped) = &request.stopped {
+            return Self::again(stopped, steps, data);
+        }
         let name = format!("{}-{}-s{}", doc.name, slug(&decide.name), request.seed);
         let folder = RunFolder::create(&request.out, &name)?;
+        let lock = folder.lock()?;
         let description = describe(request, doc, decide, config, data);
         folder.describe(&description)?;
-        let record = folder.start_record()?;
-        let totals = Totals::default();
-        let (started, n_decisions) = (Instant::now(), BTreeMap::new());
-        Ok(Self { folder, description, record, started, steps, totals, n_decisions })
+        let record = Some(folder.start_record()?);
+        Ok(Self { record, ..Self::with(folder, lock, description, steps) })
+    }
+
+    /// A session before its first step, without a record.
+    pub(super) fn with(
+        folder: RunFolder,
+        lock: RunLock,
+        description: RunDescription,
+        steps: u64,
+    ) -> Self {
+        Self {
+            folder,
+            _lock: lock,
+            description,
+            record: None,
+            started: Instant::now(),
+            wall_secs_before: 0.0,
+            steps,
+            totals: Totals::default(),
+            n_decisions: BTreeMap::new(),
+            saved_step: None,
+        }
     }
 
     /// Runs `body` between the observer's first and last call, and completes the folder whatever
@@ -69,6 +101,7 @@ impl Session {
         let start = RunStart {
             folder: self.folder.path(),
             description: &self.description,
+            done: self.totals.steps,
             steps: self.steps,
         };
         observer.started(&start);
@@ -78,6 +111,39 @@ impl Session {
         let summary = self.summary();
         observer.finished(&summary);
         Ok(summary)
+    }
+
+    /// The record.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::None`] before a run that goes on has gone back to a checkpoint.
+    pub(super) fn record(&mut self) -> Result<&mut RecordWriter, RunError> {
+        let folder = self.folder.path();
+        let none = || CheckpointError::None { folder: folder.to_owned() };
+        Ok(self.record.as_mut().ok_or_else(none)?)
+    }
+
+    /// Steps done so far.
+    pub(super) fn done(&self) -> u64 {
+        self.totals.steps
+    }
+
+    /// Writes a checkpoint of a step, if there is none of it yet.
+    pub(super) fn save(&mut self, step: u64, training: &impl Training) -> Result<(), RunError> {
+        let keep = self.description.checkpoints.keep;
+        if keep == 0 || self.saved_step == Some(step) {
+            return Ok(());
+        }
+        let bytes = self.parts(training)?.to_bytes().map_err(CheckpointError::Unsaved)?;
+        self.folder.shelf().write(step, &bytes, keep)?;
+        self.saved_step = Some(step);
+        Ok(())
+    }
+
+    /// Whether a step that is not the last has a checkpoint.
+    pub(super) fn is_saved_at(&self, step: u64, eval_every: u64) -> bool {
+        step.is_multiple_of(self.description.checkpoints.every.unwrap_or(eval_every).max(1))
     }
 
     /// How many steps there will be.
@@ -101,10 +167,10 @@ impl Session {
         let Look { losses, signals, layers } = look;
         let named = losses.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let (signals, wall_secs) = (signals.clone(), self.wall_secs());
-        self.record.append(&Event::Step { step, losses: named, signals, wall_secs })?;
+        self.record()?.append(&Event::Step { step, losses: named, signals, wall_secs })?;
         check_losses(step, losses)?;
         for layer in layers {
-            self.record.append(&layer_event(step, layer))?;
+            self.record()?.append(&layer_event(step, layer))?;
         }
         self.summarize_layers(layers);
         let layers: Vec<_> = layers.iter().map(layer_status).collect();
@@ -132,7 +198,7 @@ impl Session {
                 to: &to,
                 reason: &reason,
             });
-            self.record.append(&Event::Decision { step, network, path, from, to, reason })?;
+            self.record()?.append(&Event::Decision { step, network, path, from, to, reason })?;
         }
         Ok(())
     }
@@ -152,8 +218,8 @@ impl Session {
         observer.evaluated(&Evaluation { step, metrics: &metrics, floor: &floor, headline });
         self.totals.metrics.clone_from(&metrics);
         self.totals.floor.clone_from(&floor);
-        self.record.append(&Event::Eval { step, metrics, floor, wall_secs })?;
-        Ok(self.record.flush()?)
+        self.record()?.append(&Event::Eval { step, metrics, floor, wall_secs })?;
+        Ok(self.record()?.flush()?)
     }
 
     /// Records the layers' spectra.
@@ -166,7 +232,7 @@ impl Session {
             let (path, network) = (layer.name(), layer.network);
             let spectrum =
                 Event::Spectrum { step, network, path, scale, n_values, singular_values };
-            self.record.append(&spectrum)?;
+            self.record()?.append(&spectrum)?;
         }
         Ok(())
     }
@@ -181,7 +247,7 @@ impl Session {
     }
 
     fn complete(&mut self, error: Option<&RunError>) -> Result<(), RunError> {
-        self.record.flush()?;
+        self.record()?.flush()?;
         self.totals.wall_secs = self.wall_secs();
         self.description.status = match error {
             Some(_) => RunStatus::Failed,
@@ -205,8 +271,8 @@ impl Session {
         }
     }
 
-    fn wall_secs(&self) -> f64 {
-        self.started.elapsed().as_secs_f64()
+    pub(super) fn wall_secs(&self) -> f64 {
+        self.wall_secs_before + self.started.elapsed().as_secs_f64()
     }
 }
 
@@ -238,8 +304,10 @@ pub(crate) fn describe(
         view: decide.view.clone(),
         seed: request.seed,
         data: data.to_owned(),
+        asked_data: request.data.as_deref().map(whole_path),
         device: request.device.clone().unwrap_or_else(|| crate::DEVICES[0].to_owned()),
         config: as_json(config),
+        checkpoints: request.checkpoints,
         versions: Versions::of_this_build(BURN_VERSION),
         machine: Machine::here(),
         started_unix_secs: unix_secs(),
@@ -247,6 +315,12 @@ pub(crate) fn describe(
         error: None,
         totals: None,
     }
+}
+
+/// The whole path of a folder, so that a run can be gone on with from anywhere; a name as it is.
+fn whole_path(data: &str) -> String {
+    let whole = std::path::absolute(data).ok().filter(|path| path.exists());
+    whole.map_or_else(|| data.to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 /// A config as `run.json` has it.

@@ -1,13 +1,14 @@
 //! What a recipe's loop remembers to tell its rules.
 
 use osn::{Generalization, Signals};
+use serde::{Deserialize, Serialize};
 
 use super::Metrics;
 
 /// Losses and scores since a rule last decided.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Told {
-    losses: Vec<(&'static str, f64)>,
+    losses: Vec<(String, f64)>,
     /// Scores that no rule has been told of yet.
     scores: Metrics,
     generalization: Option<Generalization>,
@@ -16,7 +17,7 @@ pub struct Told {
 impl Told {
     /// Remembers the losses of a step, in place of those before.
     pub fn losses(&mut self, losses: &[(&'static str, f64)]) {
-        self.losses = losses.to_vec();
+        self.losses = losses.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
     }
 
     /// Remembers scores until they are told.
@@ -32,7 +33,8 @@ impl Told {
     /// The last losses, and everything else once: to be called when a rule decides next.
     pub fn signals(&mut self) -> Signals {
         let told = self.losses.iter();
-        let signals = told.fold(Signals::new(), |told, (name, value)| told.loss(*name, *value));
+        let signals =
+            told.fold(Signals::new(), |told, (name, value)| told.loss(name.as_str(), *value));
         let signals = match self.generalization.take() {
             None => signals,
             Some(generalization) => signals.generalization(generalization),

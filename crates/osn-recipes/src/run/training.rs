@@ -2,7 +2,7 @@
 
 use osn::{Change, LayerReport, LayerSpectrum};
 
-use super::{ImageGrid, Metrics, Observer, RunError, RunSummary, Session};
+use super::{ImageGrid, Metrics, Observer, Parts, PartsError, RunError, RunSummary, Session};
 
 /// What a recipe trains: the session calls it, step by step.
 pub trait Training {
@@ -39,6 +39,21 @@ pub trait Training {
     ///
     /// [`RunError::Score`] if it cannot be scored.
     fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError>;
+
+    /// Puts everything that decides its future into a checkpoint; called between two steps.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what cannot be written.
+    fn save(&self, parts: &mut Parts) -> Result<(), PartsError>;
+
+    /// Becomes what was saved; called before the first step.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for what is missing or of another run; what trains is then good for another
+    /// `load` and nothing else.
+    fn load(&mut self, parts: &Parts) -> Result<(), PartsError>;
 }
 
 /// A logged step.
@@ -85,17 +100,20 @@ pub struct Pace {
 
 impl Session {
     /// Trains between the observer's first and last call, and completes the folder whatever comes of
-    /// it.
+    /// it. A run that goes on first goes back to its last checkpoint.
     ///
     /// # Errors
     ///
     /// What the training failed with, or the system's refusal to write.
     pub fn train(
-        self,
+        mut self,
         training: &mut impl Training,
         pace: Pace,
         observer: &mut dyn Observer,
     ) -> Result<RunSummary, RunError> {
+        if self.record.is_none() {
+            self.go_back(training, observer)?;
+        }
         self.run(observer, |session, observer| session.go(training, pace, observer))
     }
 
@@ -105,25 +123,61 @@ impl Session {
         pace: Pace,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        self.decided(training.changes(), observer)?;
-        for step in 1..=self.steps() {
-            let outcome = training.step(step).map_err(|error| error.at_step(step))?;
-            self.step_done(step);
+        let done = self.done();
+        if done == 0 {
             self.decided(training.changes(), observer)?;
-            if step.is_multiple_of(pace.log_every) {
-                let look = training.look(step, outcome).map_err(|error| error.at_step(step))?;
-                self.log(step, &look, observer)?;
-            }
-            let is_last = step == self.steps() || observer.should_stop();
-            if is_last || step.is_multiple_of(pace.eval_every) {
-                let how = if is_last { Thoroughness::Full } else { Thoroughness::Quick };
-                self.scored(step, training.score(how)?, observer)?;
-            }
-            if is_last {
-                self.spectra(step, training.spectra()?)?;
+        } else if self.judge(done, training, pace, observer)? {
+            return Ok(());
+        }
+        for step in done + 1..=self.steps() {
+            self.advance(step, training, pace, observer)?;
+            if self.judge(step, training, pace, observer)? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// One step, what was decided in it, and a look at it where one is due.
+    fn advance(
+        &mut self,
+        step: u64,
+        training: &mut impl Training,
+        pace: Pace,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        let outcome = training.step(step).map_err(|error| error.at_step(step))?;
+        self.step_done(step);
+        self.decided(training.changes(), observer)?;
+        if step.is_multiple_of(pace.log_every) {
+            let look = training.look(step, outcome).map_err(|error| error.at_step(step))?;
+            self.log(step, &look, observer)?;
+        }
+        Ok(())
+    }
+
+    /// What comes after a step: its scores where they are due, and the end; tells whether it is the end.
+    ///
+    /// The checkpoint is written before: a run that is stopped here scores more thoroughly than one that
+    /// goes on, and nothing of that may reach the one that goes on from the checkpoint.
+    fn judge(
+        &mut self,
+        step: u64,
+        training: &mut impl Training,
+        pace: Pace,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, RunError> {
+        let is_last = step == self.steps() || observer.should_stop();
+        if is_last || self.is_saved_at(step, pace.eval_every) {
+            self.save(step, training)?;
+        }
+        if is_last || step.is_multiple_of(pace.eval_every) {
+            let how = if is_last { Thoroughness::Full } else { Thoroughness::Quick };
+            self.scored(step, training.score(how)?, observer)?;
+        }
+        if is_last {
+            self.spectra(step, training.spectra()?)?;
+        }
+        Ok(is_last)
     }
 }

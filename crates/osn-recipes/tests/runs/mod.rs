@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 #![allow(dead_code, reason = "no test file needs all of it")]
 
+use std::cell::Cell;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use osn_recipes::run::{Event, RunSummary, Silent, TrainRequest, read_record};
+use osn_recipes::run::{
+    DecisionNote, Evaluation, Event, Observer, Progress, RunStart, RunSummary, Silent,
+    TrainRequest, read_record,
+};
 
 /// What makes a run with generated images take seconds.
 pub(crate) const TINY_IMAGES: [(&str, &str); 8] = [
@@ -38,6 +42,37 @@ pub(crate) fn request(
     }
 }
 
+/// Stops a run that has been asked so often whether it is to: after so many steps.
+pub(crate) struct StopsAfter {
+    asked: Cell<u64>,
+    steps: u64,
+    pub(crate) noticed: Vec<String>,
+}
+
+impl StopsAfter {
+    pub(crate) fn steps(steps: u64) -> Self {
+        Self { asked: Cell::new(0), steps, noticed: Vec::new() }
+    }
+}
+
+impl Observer for StopsAfter {
+    fn started(&mut self, start: &RunStart) {
+        // A run that goes on asks for the step before its first, too.
+        self.asked.set(start.done.saturating_sub(1));
+    }
+    fn progress(&mut self, _: &Progress) {}
+    fn evaluated(&mut self, _: &Evaluation) {}
+    fn decided(&mut self, _: &DecisionNote) {}
+    fn finished(&mut self, _: &RunSummary) {}
+    fn noticed(&mut self, words: &str) {
+        self.noticed.push(words.to_owned());
+    }
+    fn should_stop(&self) -> bool {
+        self.asked.set(self.asked.get() + 1);
+        self.asked.get() >= self.steps
+    }
+}
+
 pub(crate) fn train(request: &TrainRequest) -> RunSummary {
     osn_recipes::train(request, &mut Silent).unwrap()
 }
@@ -48,7 +83,12 @@ pub(crate) fn events(run: &RunSummary) -> Vec<Event> {
 
 /// The record without what the clock says.
 pub(crate) fn timeless(run: &RunSummary) -> String {
-    let text = std::fs::read_to_string(run.folder.join("record.jsonl")).unwrap();
+    timeless_in(&run.folder)
+}
+
+/// The same of the run in a folder.
+pub(crate) fn timeless_in(folder: &Path) -> String {
+    let text = std::fs::read_to_string(folder.join("record.jsonl")).unwrap();
     let timeless = |line: &str| {
         let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
         event.as_object_mut().unwrap().remove("wall_secs");

@@ -1,0 +1,186 @@
+//! A network's and an optimizer's numbers as parts, each under its path.
+//!
+//! Burn tells parameters apart by numbers that are drawn at random in each process. A checkpoint has
+//! paths in their place: the records that Burn writes are taken apart, and put together again with the
+//! numbers of the process that loads them.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::store::ModuleRecord;
+use burn_pack::{Bytes, DType, Reader, Scalar, Tensor, Writer};
+use safetensors::tensor::Dtype;
+
+use crate::run::checkpoint::Part;
+use crate::run::{Parts, PartsError};
+
+/// Puts every number of a network under `name`: weights, running values, and osn's u, v and σ.
+///
+/// # Errors
+///
+/// [`PartsError::Part`] for numbers of a kind that files have not.
+pub fn save_network<M: Module>(
+    parts: &mut Parts,
+    name: &str,
+    network: &M,
+) -> Result<(), PartsError> {
+    for tensor in tensors_of(name, network)? {
+        let path = format!("{name}/{}", tensor.name);
+        parts.put(path.clone(), part_of(&path, tensor)?);
+    }
+    Ok(())
+}
+
+/// The network with the numbers that were put under `name`; all else stays, its parameters' numbers too.
+///
+/// # Errors
+///
+/// [`PartsError`] where a number is missing or of another network.
+pub fn load_network<M: Module>(parts: &Parts, name: &str, network: M) -> Result<M, PartsError> {
+    let saved = tensors_of(name, &network)?.into_iter().map(|tensor| {
+        let part = parts.part(&format!("{name}/{}", tensor.name))?;
+        tensor_of(&tensor.name, part, tensor.param_id)
+    });
+    let bytes = Writer::new(saved.collect::<Result<_, _>>()?).into_bytes();
+    let bytes = bytes.map_err(|error| PartsError::part(name, error))?;
+    let record = ModuleRecord::from_bytes(bytes).map_err(|error| PartsError::part(name, error))?;
+    network.try_load_record(record).map_err(|error| PartsError::part(name, error))
+}
+
+/// Puts the moments and step counts of an optimizer under `name`.
+///
+/// # Errors
+///
+/// As [`save_network`].
+pub fn save_optimizer(
+    parts: &mut Parts,
+    name: &str,
+    optimizer: &ModuleOptimizer,
+) -> Result<(), PartsError> {
+    let bytes = optimizer.into_bytes().map_err(|error| PartsError::part(name, error))?;
+    let reader = Reader::from_bytes(bytes).map_err(|error| PartsError::part(name, error))?;
+    let paths = reader.metadata().clone();
+    let counts: BTreeMap<String, Scalar> = reader
+        .scalars()
+        .iter()
+        .map(|(key, &count)| Ok((with_path(name, key, &paths)?, count)))
+        .collect::<Result<_, PartsError>>()?;
+    parts.put_value(&counts_of(name), &counts)?;
+    for tensor in reader.into_tensors().map_err(|error| PartsError::part(name, error))? {
+        let path = format!("{name}/{}", with_path(name, &tensor.name, &paths)?);
+        parts.put(path.clone(), part_of(&path, tensor)?);
+    }
+    Ok(())
+}
+
+/// The optimizer of `network` with the moments and step counts that were put under `name`.
+///
+/// # Errors
+///
+/// As [`load_network`].
+pub fn load_optimizer<M: Module>(
+    parts: &Parts,
+    name: &str,
+    optimizer: ModuleOptimizer,
+    network: &M,
+) -> Result<ModuleOptimizer, PartsError> {
+    let ids: BTreeMap<String, u64> = tensors_of(name, network)?
+        .into_iter()
+        .filter_map(|tensor| Some((tensor.name, tensor.param_id?)))
+        .collect();
+    let prefix = format!("{name}/");
+    let saved = parts.names().filter_map(|part| part.strip_prefix(&prefix));
+    let saved = saved.map(|key| {
+        let (path, field) = path_and_field(name, key)?;
+        let id = id_of(name, path, &ids)?;
+        tensor_of(&format!("{id}.{field}"), parts.part(&format!("{name}/{key}"))?, Some(id))
+    });
+    let mut writer = Writer::new(saved.collect::<Result<_, _>>()?);
+    for (key, count) in parts.value::<BTreeMap<String, Scalar>>(&counts_of(name))? {
+        let (path, field) = path_and_field(name, &key)?;
+        let id = id_of(name, path, &ids)?.to_string();
+        writer = writer.with_scalar(&format!("{id}.{field}"), count).with_metadata(&id, path);
+    }
+    let bytes = writer.into_bytes().map_err(|error| PartsError::part(name, error))?;
+    let loaded = optimizer.from_bytes(bytes).map_err(|error| PartsError::part(name, error))?;
+    must_be_whole(parts, name, &loaded)?;
+    Ok(loaded)
+}
+
+/// Burn passes over parameters whose moments are not all there; they would start anew.
+fn must_be_whole(parts: &Parts, name: &str, loaded: &ModuleOptimizer) -> Result<(), PartsError> {
+    let mut again = Parts::default();
+    save_optimizer(&mut again, name, loaded)?;
+    let lost = parts.names().filter(|part| part.starts_with(&format!("{name}/")));
+    let differs = |part: &str| parts.part(part).ok() != again.part(part).ok();
+    match lost.chain([counts_of(name).as_str()]).find(|part| differs(part)) {
+        None => Ok(()),
+        Some(part) => Err(PartsError::part(part, "the moments of its parameter are not whole")),
+    }
+}
+
+/// The part with what an optimizer counts.
+fn counts_of(name: &str) -> String {
+    format!("{name}.counts")
+}
+
+/// Every tensor of a network, in the order of its walk.
+fn tensors_of<M: Module>(name: &str, network: &M) -> Result<Vec<Tensor>, PartsError> {
+    // Validation mode settles running values whose last update is still pending.
+    let _ = network.valid();
+    let bytes = network.clone().into_record().into_bytes();
+    let bytes = bytes.map_err(|error| PartsError::part(name, error))?;
+    let reader = Reader::from_bytes(bytes).map_err(|error| PartsError::part(name, error))?;
+    reader.into_tensors().map_err(|error| PartsError::part(name, error))
+}
+
+/// `12345.moment_1` with the path of parameter 12345 in place of its number.
+fn with_path(
+    name: &str,
+    key: &str,
+    paths: &BTreeMap<String, String>,
+) -> Result<String, PartsError> {
+    let unknown = || PartsError::part(name, format!("'{key}' is of no parameter"));
+    let (id, field) = key.split_once('.').ok_or_else(unknown)?;
+    Ok(format!("{}:{field}", paths.get(id).ok_or_else(unknown)?))
+}
+
+fn path_and_field<'a>(name: &str, key: &'a str) -> Result<(&'a str, &'a str), PartsError> {
+    key.rsplit_once(':').ok_or_else(|| PartsError::part(name, format!("'{key}' has no field")))
+}
+
+fn id_of(name: &str, path: &str, ids: &BTreeMap<String, u64>) -> Result<u64, PartsError> {
+    let unknown = || PartsError::part(name, format!("the network has no '{path}'"));
+    ids.get(path).copied().ok_or_else(unknown)
+}
+
+/// What numbers are called in memory and in files.
+const DTYPES: [(DType, Dtype); 9] = [
+    (DType::F64, Dtype::F64),
+    (DType::F32, Dtype::F32),
+    (DType::F16, Dtype::F16),
+    (DType::BF16, Dtype::BF16),
+    (DType::I64, Dtype::I64),
+    (DType::I32, Dtype::I32),
+    (DType::I16, Dtype::I16),
+    (DType::I8, Dtype::I8),
+    (DType::U8, Dtype::U8),
+];
+
+fn part_of(name: &str, tensor: Tensor) -> Result<Part, PartsError> {
+    let found = DTYPES.into_iter().find(|(dtype, _)| *dtype == tensor.dtype);
+    let no_type = || PartsError::part(name, format!("no file has numbers of {:?}", tensor.dtype));
+    let (_, dtype) = found.ok_or_else(no_type)?;
+    let shape = tensor.shape.to_vec();
+    let bytes = tensor.into_bytes().map_err(|error| PartsError::part(name, error))?.to_vec();
+    Ok(Part { dtype, shape, bytes })
+}
+
+fn tensor_of(name: &str, part: &Part, id: Option<u64>) -> Result<Tensor, PartsError> {
+    let found = DTYPES.into_iter().find(|(_, dtype)| *dtype == part.dtype);
+    let no_type = || PartsError::part(name, format!("no network has numbers of {:?}", part.dtype));
+    let (dtype, _) = found.ok_or_else(no_type)?;
+    let bytes = Bytes::from_bytes_vec(part.bytes.clone());
+    Ok(Tensor::new(name.to_owned(), dtype, part.shape.clone(), id, bytes))
+}

@@ -1,0 +1,263 @@
+//! The named parts of a checkpoint, and the bytes of the file that holds them.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+/// The entry of the file's header that holds the checksum.
+const CHECKSUM: &str = "sha256";
+/// Digits of a checksum.
+const CHECKSUM_LEN: usize = 64;
+
+/// Why parts cannot be written or read, as the rest of a sentence about their checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PartsError {
+    /// The file cannot be opened.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// The file is no checkpoint, or cut short.
+    #[error("is no whole checkpoint: {0}")]
+    Format(String),
+    /// The bytes are not those that were written.
+    #[error("is damaged: its checksum is wrong")]
+    Checksum,
+    /// There is no such part.
+    #[error("has no part '{0}'")]
+    Missing(String),
+    /// A part is not what is expected.
+    #[error("has a part '{name}' that does not fit: {problem}")]
+    Part {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl PartsError {
+    /// A part that is not what is expected.
+    #[expect(clippy::needless_pass_by_value, reason = "errors are passed as they come")]
+    pub fn part(name: &str, problem: impl ToString) -> Self {
+        Self::Part { name: name.to_owned(), problem: problem.to_string() }
+    }
+}
+
+/// Named parts, in the order of their names.
+///
+/// Numbers keep every bit: floats are written as they are in memory, never as text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parts(BTreeMap<String, Part>);
+
+/// Numbers of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Part {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    /// Little-endian.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl View for &Part {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl Parts {
+    /// The names of all parts.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Takes a part out.
+    pub fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    pub(crate) fn put(&mut self, name: String, part: Part) {
+        self.0.insert(name, part);
+    }
+
+    pub(crate) fn part(&self, name: &str) -> Result<&Part, PartsError> {
+        self.0.get(name).ok_or_else(|| PartsError::Missing(name.to_owned()))
+    }
+
+    /// Puts a value that is no tensor.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError::Part`] for a value that cannot be written.
+    pub fn put_value(&mut self, name: &str, value: &impl Serialize) -> Result<(), PartsError> {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(value, &mut bytes).map_err(|error| PartsError::part(name, error))?;
+        self.put(name.to_owned(), Part { dtype: Dtype::U8, shape: vec![bytes.len()], bytes });
+        Ok(())
+    }
+
+    /// The value of a part.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] where there is none or one of another kind.
+    pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T, PartsError> {
+        let bytes = self.part(name)?.bytes.as_slice();
+        ciborium::from_reader(bytes).map_err(|error| PartsError::part(name, error))
+    }
+
+    /// Puts many numbers.
+    pub fn put_numbers(&mut self, name: &str, numbers: impl IntoIterator<Item = f64>) {
+        let bytes: Vec<u8> = numbers.into_iter().flat_map(f64::to_le_bytes).collect();
+        let shape = vec![bytes.len() / size_of::<f64>()];
+        self.put(name.to_owned(), Part { dtype: Dtype::F64, shape, bytes });
+    }
+
+    /// The numbers of a part.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] where there is none or one of another kind.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>, PartsError> {
+        let part = self.part(name)?;
+        if part.dtype != Dtype::F64 {
+            return Err(PartsError::part(name, format!("numbers of type {:?}", part.dtype)));
+        }
+        let (numbers, _) = part.bytes.as_chunks();
+        Ok(numbers.iter().copied().map(f64::from_le_bytes).collect())
+    }
+
+    /// The bytes of a file with these parts, in the safetensors format, with a checksum over everything.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError::Format`] for more parts than a file may have.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, PartsError> {
+        let blank = "0".repeat(CHECKSUM_LEN);
+        let header = HashMap::from([(CHECKSUM.to_owned(), blank.clone())]);
+        let mut bytes = serialize(&self.0, Some(header)).map_err(format_error)?;
+        let checksum = hex(&Sha256::digest(&bytes));
+        let place = find(&bytes, &blank).ok_or(PartsError::Checksum)?;
+        bytes[place..place + CHECKSUM_LEN].copy_from_slice(checksum.as_bytes());
+        Ok(bytes)
+    }
+
+    /// The parts of a file's bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError`] for bytes that were not written by [`to_bytes`](Self::to_bytes), all of them.
+    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, PartsError> {
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(format_error)?;
+        let checksum = header.metadata().as_ref().and_then(|entries| entries.get(CHECKSUM));
+        let checksum = checksum.cloned().ok_or(PartsError::Checksum)?;
+        let place = find(&bytes, &checksum).filter(|_| checksum.len() == CHECKSUM_LEN);
+        let place = place.ok_or(PartsError::Checksum)?;
+        bytes[place..place + CHECKSUM_LEN].fill(b'0');
+        if hex(&Sha256::digest(&bytes)) != checksum {
+            return Err(PartsError::Checksum);
+        }
+        let file = SafeTensors::deserialize(&bytes).map_err(format_error)?;
+        let part = |(name, view): (&str, safetensors::tensor::TensorView)| {
+            let (dtype, shape) = (view.dtype(), view.shape().to_vec());
+            (name.to_owned(), Part { dtype, shape, bytes: view.data().to_vec() })
+        };
+        Ok(Self(file.iter().map(part).collect()))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "errors are passed as they come")]
+fn format_error(error: impl ToString) -> PartsError {
+    PartsError::Format(error.to_string())
+}
+
+/// Where a text first is.
+fn find(bytes: &[u8], text: &str) -> Option<usize> {
+    bytes.windows(text.len().max(1)).position(|window| window == text.as_bytes())
+}
+
+/// A digest as text.
+pub(in crate::run) fn hex(digest: &[u8]) -> String {
+    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(digit).collect()
+}
+
+fn digit(value: u8) -> Option<char> {
+    char::from_digit(value.into(), 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> Parts {
+        let mut parts = Parts::default();
+        let odd = [f64::NAN, f64::NEG_INFINITY, -0.0, 0.1 + 0.2, f64::MIN_POSITIVE / 3.0];
+        parts.put_numbers("numbers", odd);
+        parts.put_value("value", &("words".to_owned(), odd.to_vec(), Some(u64::MAX))).unwrap();
+        parts.put_numbers("nothing", []);
+        parts
+    }
+
+    #[test]
+    fn every_number_comes_back_with_every_bit() {
+        let back = Parts::from_bytes(parts().to_bytes().unwrap()).unwrap();
+        assert_eq!(back, parts());
+        let bits = |numbers: Vec<f64>| numbers.into_iter().map(f64::to_bits).collect::<Vec<_>>();
+        let (words, numbers, last): (String, Vec<f64>, Option<u64>) = back.value("value").unwrap();
+        assert_eq!((words.as_str(), last), ("words", Some(u64::MAX)));
+        assert_eq!(bits(numbers), bits(back.numbers("numbers").unwrap()));
+        assert_eq!(back.numbers("numbers").unwrap()[1..3], [f64::NEG_INFINITY, -0.0]);
+    }
+
+    #[test]
+    fn no_flipped_bit_goes_unnoticed_and_none_panics() {
+        let whole = parts().to_bytes().unwrap();
+        for place in 0..whole.len() {
+            for bit in 0..8 {
+                let mut bytes = whole.clone();
+                bytes[place] ^= 1 << bit;
+                assert!(Parts::from_bytes(bytes).is_err(), "bit {bit} of byte {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_cut_goes_unnoticed() {
+        let whole = parts().to_bytes().unwrap();
+        for length in 0..whole.len() {
+            assert!(Parts::from_bytes(whole[..length].to_vec()).is_err(), "{length} bytes");
+        }
+        let longer = [whole, vec![0]].concat();
+        assert!(Parts::from_bytes(longer).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_or_another_kind_is_named() {
+        assert_eq!(parts().numbers("more"), Err(PartsError::Missing("more".to_owned())));
+        let error = parts().numbers("value").unwrap_err().to_string();
+        assert_eq!(error, "has a part 'value' that does not fit: numbers of type U8");
+        assert!(parts().value::<String>("numbers").is_err());
+    }
+
+    #[test]
+    fn others_can_read_the_file() {
+        let bytes = parts().to_bytes().unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(file.tensor("numbers").unwrap().shape(), [5]);
+    }
+}

@@ -1,0 +1,251 @@
+//! Going on with a run: what it was asked for, and which of its checkpoints leads to the same bits.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::checkpoint::{ABOUT, CLOCK, CheckpointError, Parts, PartsError, RECORD, SESSION};
+use super::{
+    Config, Observer, RecordMark, RecordWriter, RunDescription, RunError, RunFolder, RunStatus,
+    RunSummary, Session, Totals, TrainRequest, Training, Versions, as_json,
+};
+use crate::decide::Decide;
+
+/// What came of the wish to go on with a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Resumed {
+    /// It went on to its end, or was stopped again.
+    WentOn(RunSummary),
+    /// It had done all its steps before.
+    WasFinished(RunSummary),
+}
+
+/// A run that is to be gone on with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoppedRun {
+    pub(super) folder: RunFolder,
+    pub(super) description: RunDescription,
+}
+
+impl StoppedRun {
+    /// Reads what a run is.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Folder`] for a folder without a run.
+    pub fn open(folder: &Path) -> Result<Self, RunError> {
+        let folder = RunFolder::open(folder)?;
+        let description = folder.description()?;
+        Ok(Self { folder, description })
+    }
+
+    /// What it came to, if it did all its steps.
+    pub fn finished(&self) -> Option<RunSummary> {
+        let totals = self.description.totals.clone()?;
+        let is_finished = self.description.status == RunStatus::Finished;
+        is_finished.then(|| RunSummary {
+            folder: self.folder.path().to_owned(),
+            status: RunStatus::Finished,
+            steps: totals.steps,
+            wall_secs: totals.wall_secs,
+            metrics: totals.metrics,
+            floor: totals.floor,
+            layers: totals.layers,
+        })
+    }
+
+    /// What a recipe needs to know to go on with it.
+    pub fn request(self) -> TrainRequest {
+        let description = &self.description;
+        TrainRequest {
+            recipe: description.recipe.clone(),
+            preset: Some(description.preset.clone()),
+            decide: Some(description.decide.clone()),
+            data: description.asked_data.clone(),
+            seed: description.seed,
+            settings: Vec::new(),
+            out: self.folder.path().parent().map(Path::to_owned).unwrap_or_default(),
+            device: Some(description.device.clone()),
+            checkpoints: description.checkpoints,
+            stopped: Some(self),
+        }
+    }
+
+    /// Its config, as it was when it began.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Differs`] for one that this build has not.
+    pub(super) fn config<C: Config>(&self) -> Result<C, RunError> {
+        let saved = &self.description.config;
+        let config: C = serde_json::from_value(saved.clone())
+            .map_err(|error| differs("config", saved.to_string(), error.to_string()))?;
+        must_be_same("config", saved, &as_json(&config))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Its rules, as they were when it began: a file of rules may have changed since.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Differs`] for rules that this build has not.
+    pub(crate) fn decide(&self) -> Result<Decide, RunError> {
+        let RunDescription { rules, view, decide, .. } = &self.description;
+        let read = serde_json::from_value(rules.clone())
+            .map_err(|error| differs("rules", rules.to_string(), error.to_string()))?;
+        Ok(Decide { rules: read, view: view.clone(), name: decide.clone() })
+    }
+}
+
+/// What the loop itself goes on from.
+#[derive(Debug, Serialize, Deserialize)]
+struct Progress {
+    totals: Totals,
+    n_decisions: BTreeMap<(String, String), u64>,
+}
+
+/// What `run.json` and a checkpoint must agree on.
+const KEYS: [&str; 10] =
+    ["schema", "recipe", "preset", "config", "decide", "rules", "view", "seed", "data", "versions"];
+
+impl Session {
+    /// Takes up a stopped run; [`go_back`](Self::go_back) then brings it to where it was.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]: another process writes it, or the data or the build are others than they were.
+    pub(super) fn again(stopped: &StoppedRun, steps: u64, data: &str) -> Result<Self, RunError> {
+        let StoppedRun { folder, description } = stopped;
+        let lock = folder.lock()?;
+        must_be_same("data", &description.data.as_str().into(), &data.into())?;
+        let build = Versions::of_this_build(&description.versions.burn);
+        must_be_same("versions", &as_json(&description.versions), &as_json(&build))?;
+        let mut session = Self::with(folder.clone(), lock, description.clone(), steps);
+        session.description = RunDescription {
+            status: RunStatus::Running,
+            error: None,
+            totals: None,
+            ..session.description
+        };
+        Ok(session)
+    }
+
+    /// Everything that decides the future, as the parts of a checkpoint.
+    pub(super) fn parts(&mut self, training: &impl Training) -> Result<Parts, RunError> {
+        let mark = self.record()?.mark()?;
+        let progress =
+            Progress { totals: self.totals.clone(), n_decisions: self.n_decisions.clone() };
+        let parts = || -> Result<Parts, PartsError> {
+            let mut parts = Parts::default();
+            training.save(&mut parts)?;
+            parts.put_value(SESSION, &progress)?;
+            parts.put_value(ABOUT, &as_json(&self.description))?;
+            parts.put_value(CLOCK, &self.wall_secs())?;
+            parts.put_value(RECORD, &mark)?;
+            Ok(parts)
+        };
+        Ok(parts().map_err(CheckpointError::Unsaved)?)
+    }
+
+    /// Goes back to the newest checkpoint that is whole, and makes the folder what it was then.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`]: there is none, or it leads elsewhere.
+    pub(super) fn go_back(
+        &mut self,
+        training: &mut impl Training,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        let shelf = self.folder.shelf().list();
+        let folder = self.folder.path().to_owned();
+        if shelf.is_empty() {
+            return Err(CheckpointError::None { folder }.into());
+        }
+        for (step, file) in shelf {
+            match self.go_back_to(step, &file, training) {
+                Ok(()) => return Ok(()),
+                Err(RunError::Checkpoint(error)) if error.is_damage() => {
+                    observer.noticed(&format!("{error}; the checkpoint before it is used"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(CheckpointError::NoneWhole { folder }.into())
+    }
+
+    fn go_back_to(
+        &mut self,
+        step: u64,
+        file: &Path,
+        training: &mut impl Training,
+    ) -> Result<(), RunError> {
+        let damaged = |problem| CheckpointError::Damaged { path: file.to_owned(), problem };
+        let parts = super::checkpoint::read_parts(file)?;
+        self.must_be_of_this_run(&parts.value(ABOUT).map_err(damaged)?)?;
+        let progress: Progress = parts.value(SESSION).map_err(damaged)?;
+        let (clock, mark): (f64, RecordMark) =
+            (parts.value(CLOCK).map_err(damaged)?, parts.value(RECORD).map_err(damaged)?);
+        training.load(&parts).map_err(damaged)?;
+        let record = RecordWriter::reopen(&self.folder.record_path(), &mark)?;
+        let lost = || CheckpointError::Record { path: file.to_owned() };
+        self.record = Some(record.ok_or_else(lost)?);
+        (self.totals, self.n_decisions) = (progress.totals, progress.n_decisions);
+        self.wall_secs_before = clock;
+        self.saved_step = Some(step);
+        self.tidy(step)
+    }
+
+    /// Whether the checkpoint says what `run.json` says.
+    fn must_be_of_this_run(&self, about: &Value) -> Result<(), RunError> {
+        let here = as_json(&self.description);
+        KEYS.iter().try_for_each(|key| must_be_same(key, &about[key], &here[key]))
+    }
+
+    /// Removes what lies behind the checkpoint of a step, and what a killed process left half written.
+    fn tidy(&self, step: u64) -> Result<(), RunError> {
+        self.folder.remove_samples_from(step)?;
+        remove_half_written(self.folder.path());
+        remove_half_written(&self.folder.samples_path());
+        remove_half_written(&self.folder.path().join("checkpoints"));
+        Ok(self.folder.describe(&self.description)?)
+    }
+}
+
+/// Nobody misses these; what cannot be removed is written over later.
+fn remove_half_written(folder: &Path) {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    for file in files.filter(|file| file.extension().is_some_and(|it| it == "tmp")) {
+        let _ = fs::remove_file(file);
+    }
+}
+
+fn differs(key: &str, before: String, now: String) -> CheckpointError {
+    CheckpointError::Differs { key: key.to_owned(), before, now }
+}
+
+/// Names the first value that is not the same.
+fn must_be_same(key: &str, before: &Value, now: &Value) -> Result<(), RunError> {
+    if let (Value::Object(before), Value::Object(now)) = (before, now) {
+        let keys = before.keys().chain(now.keys());
+        return keys.map(String::as_str).try_for_each(|name| {
+            let value =
+                |of: &serde_json::Map<String, Value>| of.get(name).cloned().unwrap_or_default();
+            must_be_same(&format!("{key}.{name}"), &value(before), &value(now))
+        });
+    }
+    if let (Value::Array(before), Value::Array(now)) = (before, now)
+        && before.len() == now.len()
+    {
+        let pairs = before.iter().zip(now).enumerate();
+        return pairs
+            .map(|(index, (before, now))| (format!("{key}.{index}"), before, now))
+            .try_for_each(|(key, before, now)| must_be_same(&key, before, now));
+    }
+    let is_same = before == now;
+    if is_same { Ok(()) } else { Err(differs(key, before.to_string(), now.to_string()).into()) }
+}

@@ -1,0 +1,397 @@
+//! Runs that were cut and went on, held against the same runs uncut: every number of the last
+//! checkpoint, the record and the pictures.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+mod runs;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use osn_recipes::run::checkpoint::{ABOUT, CLOCK, RECORD};
+use osn_recipes::run::{Checkpoints, Parts, Resumed, RunStatus, RunSummary, Silent, TrainRequest};
+use runs::{StopsAfter, TINY_IMAGES, timeless_in, train};
+use serde_json::{Value, json};
+
+const STEPS: u64 = 8;
+
+/// Eight steps, scored after the third and sixth and at the end.
+const SHORT: [(&str, &str); 3] = [("steps", "8"), ("eval_every", "3"), ("log_every", "2")];
+const TINY_CONTROL: [(&str, &str); 4] =
+    [("batch_size", "8"), ("hidden_sizes", "8,8"), ("eval_episodes", "2"), ("final_episodes", "4")];
+const TINY_CLASSIFY: [(&str, &str); 5] = [
+    ("batch_size", "8"),
+    ("hidden_sizes", "8,8"),
+    ("stage_channels", "4,4"),
+    ("eval_images", "80"),
+    ("final_images", "120"),
+];
+
+fn request(recipe: &str, decide: Option<&str>, more: &[(&str, &str)], out: &Path) -> TrainRequest {
+    let small: &[(&str, &str)] = match recipe {
+        "control" => &TINY_CONTROL,
+        "classify" => &TINY_CLASSIFY,
+        _ => &TINY_IMAGES,
+    };
+    let request = runs::request(recipe, small, &[&SHORT, more].concat(), out);
+    let checkpoints = Checkpoints { every: Some(1), keep: 100 };
+    TrainRequest { decide: decide.map(str::to_owned), checkpoints, ..request }
+}
+
+fn resume(folder: &Path) -> RunSummary {
+    went_on(osn_recipes::resume(folder, &mut Silent).unwrap())
+}
+
+fn went_on(resumed: Resumed) -> RunSummary {
+    match resumed {
+        Resumed::WentOn(summary) => summary,
+        Resumed::WasFinished(_) => panic!("it was finished before"),
+    }
+}
+
+fn checkpoint(folder: &Path, step: u64) -> PathBuf {
+    folder.join(format!("checkpoints/step-{step:06}.safetensors"))
+}
+
+/// Everything that a run leaves but what a clock says.
+#[derive(Debug, PartialEq)]
+struct Left {
+    record: Vec<String>,
+    pictures: BTreeMap<PathBuf, Vec<u8>>,
+    parts: BTreeMap<String, Vec<u8>>,
+    description: Value,
+}
+
+impl Left {
+    fn of(folder: &Path) -> Self {
+        let pictures = fs::read_dir(folder.join("samples")).unwrap().map(|entry| {
+            let path = entry.unwrap().path();
+            (path.file_name().unwrap().into(), fs::read(path).unwrap())
+        });
+        Self {
+            record: timeless_in(folder).lines().map(str::to_owned).collect(),
+            pictures: pictures.collect(),
+            parts: parts(&checkpoint(folder, STEPS)),
+            description: timeless_description(folder),
+        }
+    }
+
+    fn must_be(&self, whole: &Self, what: &str) {
+        assert_eq!(self.record, whole.record, "{what}: record");
+        assert!(self.pictures == whole.pictures, "{what}: pictures");
+        assert_eq!(self.description, whole.description, "{what}: run.json");
+        let names = |left: &Self| left.parts.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(self), names(whole), "{what}: parts");
+        for (name, bytes) in &whole.parts {
+            assert!(self.parts[name] == *bytes, "{what}: {name}");
+        }
+    }
+}
+
+/// The bytes of each part that tells nothing of time.
+fn parts(file: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = fs::read(file).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let all = file.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec()));
+    all.filter(|(name, _)| ![ABOUT, CLOCK, RECORD].contains(&name.as_str())).collect()
+}
+
+fn timeless_description(folder: &Path) -> Value {
+    let text = fs::read_to_string(folder.join("run.json")).unwrap();
+    let mut description: Value = serde_json::from_str(&text).unwrap();
+    description["started_unix_secs"] = Value::Null;
+    description["totals"]["wall_secs"] = Value::Null;
+    description
+}
+
+/// A run as it was when it was killed behind the checkpoint of a step: with what it wrote since, and a
+/// line cut short.
+fn killed_after(whole: &Path, step: u64, into: &Path) -> PathBuf {
+    let folder = into.join(format!("killed-{step}"));
+    for inside in ["", "samples", "checkpoints"] {
+        fs::create_dir_all(folder.join(inside)).unwrap();
+        for entry in fs::read_dir(whole.join(inside)).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() {
+                fs::copy(entry.path(), folder.join(inside).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    (step + 1..=STEPS).for_each(|step| fs::remove_file(checkpoint(&folder, step)).unwrap());
+    let record = folder.join("record.jsonl");
+    let text = fs::read_to_string(&record).unwrap();
+    fs::write(record, text + "{\"event\":\"st").unwrap();
+    fs::write(folder.join("samples/step-000003.png.tmp"), "half").unwrap();
+    let text = fs::read_to_string(folder.join("run.json")).unwrap();
+    let mut description: Value = serde_json::from_str(&text).unwrap();
+    (description["status"], description["totals"]) = (json!("running"), Value::Null);
+    fs::write(folder.join("run.json"), description.to_string()).unwrap();
+    folder
+}
+
+/// Where a run is killed, each time from its start; and where its user stops it, one time after the
+/// other.
+const EVERYWHERE: (&[u64], &[&[u64]]) = (&[1, 3, 4, STEPS], &[&[2], &[3, 6], &[5, 7]]);
+const TWICE: (&[u64], &[&[u64]]) = (&[4], &[&[3, 5]]);
+
+fn goes_on_to_the_same_bits(recipe: &str, decide: Option<&str>, more: &[(&str, &str)]) {
+    goes_on_from(EVERYWHERE, recipe, decide, more);
+}
+
+fn goes_on_from(
+    (kills, stops): (&[u64], &[&[u64]]),
+    recipe: &str,
+    decide: Option<&str>,
+    more: &[(&str, &str)],
+) {
+    let out = tempfile::tempdir().unwrap();
+    let request = request(recipe, decide, more, out.path());
+    let run = train(&request);
+    let whole = Left::of(&run.folder);
+    let what = |how: &str| format!("{recipe} {decide:?} {more:?} {how}");
+    for &step in kills {
+        let folder = killed_after(&run.folder, step, out.path());
+        assert_eq!(resume(&folder).status, RunStatus::Finished);
+        Left::of(&folder).must_be(&whole, &what(&format!("killed at {step}")));
+    }
+    for stops in stops {
+        let stopped = osn_recipes::train(&request, &mut StopsAfter::steps(stops[0])).unwrap();
+        assert_eq!((stopped.status, stopped.steps), (RunStatus::Stopped, stops[0]));
+        for &step in &stops[1..] {
+            let again = osn_recipes::resume(&stopped.folder, &mut StopsAfter::steps(step));
+            assert_eq!(went_on(again.unwrap()).steps, step);
+        }
+        assert_eq!(resume(&stopped.folder).steps, STEPS);
+        Left::of(&stopped.folder).must_be(&whole, &what(&format!("stopped at {stops:?}")));
+    }
+}
+
+#[test]
+fn gan_goes_on_to_the_same_bits_with_and_without_an_average() {
+    goes_on_to_the_same_bits("gan", None, &[]);
+    goes_on_to_the_same_bits("gan", Some("always"), &[("ema", "0.9"), ("n_dis", "2")]);
+}
+
+#[test]
+fn cgan_goes_on_to_the_same_bits() {
+    goes_on_to_the_same_bits("cgan", Some("auto:interval=2"), &[("ema", "0.5")]);
+}
+
+#[test]
+fn translate_goes_on_to_the_same_bits_with_either_generator() {
+    goes_on_to_the_same_bits("translate", None, &[]);
+    let held = [("hold_generator", "true"), ("objective", "least_squares")];
+    goes_on_to_the_same_bits("translate", Some("balance:interval=3"), &held);
+}
+
+#[test]
+fn control_goes_on_to_the_same_bits_in_every_environment() {
+    // Sixteen transitions are soon forgotten; a target is copied in the middle of a run.
+    let memory = [("memory", "16"), ("target_every", "3"), ("random_actions", "10")];
+    for environment in ["cartpole", "acrobot", "mountain_car"] {
+        let more = [&memory[..], &[("environment", environment)]].concat();
+        goes_on_to_the_same_bits("control", Some("auto:task=control,interval=2"), &more);
+    }
+    // It is told the scores of the third step after the fifth.
+    goes_on_from(TWICE, "control", Some("bandit:interval=5"), &memory);
+}
+
+#[test]
+fn classify_goes_on_to_the_same_bits_with_every_network() {
+    let noisy = [("label_noise", "0.3"), ("mirror_chance", "0.5")];
+    for network in ["resnet", "mlp", "features"] {
+        let more = [&noisy[..], &[("network", network)]].concat();
+        goes_on_to_the_same_bits("classify", Some("auto:task=classify,interval=3"), &more);
+    }
+    goes_on_to_the_same_bits("classify", Some("learned:interval=3"), &[("batch_norm", "true")]);
+}
+
+#[test]
+fn every_rule_with_a_memory_goes_on_to_the_same_bits() {
+    for decide in [
+        "auto:interval=3",
+        "cap:interval=2",
+        "budget:interval=3,total_of_start=0.5",
+        "patience:interval=1,every=1,patience=1,delta=100",
+        "learned:interval=3",
+        "random:dwell=2,interval=1",
+        "gradient:interval=2,calibrate=2,band=0",
+        "bandit:interval=1",
+        "slope:interval=3",
+        "schedule:on=3,interval=1",
+        "static@bidirectional",
+    ] {
+        goes_on_from(TWICE, "gan", Some(decide), &[]);
+    }
+}
+
+#[test]
+fn writing_checkpoints_changes_no_bit_of_a_run() {
+    let out = tempfile::tempdir().unwrap();
+    let often = request("gan", None, &[("ema", "0.9")], out.path());
+    let never = Checkpoints { every: None, keep: 0 };
+    let (often, never) =
+        (train(&often), train(&TrainRequest { checkpoints: never, ..often.clone() }));
+    assert_eq!(runs::timeless(&often), runs::timeless(&never));
+    assert_eq!(runs::picture(&often, STEPS), runs::picture(&never, STEPS));
+    assert!(!never.folder.join("checkpoints").exists());
+}
+
+#[test]
+fn a_run_keeps_the_last_three_of_those_before_each_scoring() {
+    let out = tempfile::tempdir().unwrap();
+    let request = request("control", None, &[("eval_every", "2")], out.path());
+    let run = train(&TrainRequest { checkpoints: Checkpoints::default(), ..request });
+    let names = fs::read_dir(run.folder.join("checkpoints")).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    let expected =
+        ["step-000004.safetensors", "step-000006.safetensors", "step-000008.safetensors"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_finished_run_says_so_and_stays_as_it_is() {
+    let out = tempfile::tempdir().unwrap();
+    let run = train(&request("control", None, &[], out.path()));
+    let before = fs::read(run.folder.join("record.jsonl")).unwrap();
+    let again = osn_recipes::resume(&run.folder, &mut Silent).unwrap();
+    assert_eq!(again, Resumed::WasFinished(run.clone()));
+    assert_eq!(fs::read(run.folder.join("record.jsonl")).unwrap(), before);
+}
+
+fn refused(folder: &Path) -> String {
+    let error = osn_recipes::resume(folder, &mut Silent).unwrap_err();
+    assert!(error.is_bad_input(), "{error}");
+    error.to_string()
+}
+
+/// A run that was killed at its sixth step, and the same one uncut.
+fn killed(out: &Path) -> (PathBuf, Left) {
+    let run = train(&request("control", None, &[], out));
+    (killed_after(&run.folder, 6, out), Left::of(&run.folder))
+}
+
+#[test]
+fn a_run_without_a_checkpoint_says_what_to_do() {
+    let out = tempfile::tempdir().unwrap();
+    let (folder, _) = killed(out.path());
+    fs::remove_dir_all(folder.join("checkpoints")).unwrap();
+    let expected = "has no checkpoint to go on from; train it again from the start";
+    assert!(refused(&folder).ends_with(expected), "{}", refused(&folder));
+    assert!(refused(out.path()).contains("is this the folder of a run?"));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
+    let out = tempfile::tempdir().unwrap();
+    let (folder, whole) = killed(out.path());
+    let file = checkpoint(&folder, 6);
+    let mut bytes = fs::read(&file).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    fs::write(checkpoint(&folder, 5), "").unwrap();
+    let mut observer = StopsAfter::steps(STEPS);
+    osn_recipes::resume(&folder, &mut observer).unwrap();
+    assert_eq!(observer.noticed.len(), 2, "{:?}", observer.noticed);
+    let [first, second] = &observer.noticed[..] else { panic!("two are damaged") };
+    assert!(first.contains("step-000006.safetensors is damaged: its checksum is wrong; "));
+    assert!(second.contains("step-000005.safetensors is no whole checkpoint: "), "{second}");
+    Left::of(&folder).must_be(&whole, "from the fourth");
+}
+
+#[test]
+fn a_checkpoint_without_a_part_is_passed_over_whichever_part_it_is() {
+    let out = tempfile::tempdir().unwrap();
+    let (folder, whole) = killed(out.path());
+    let file = checkpoint(&folder, 6);
+    let parts = Parts::from_bytes(fs::read(&file).unwrap()).unwrap();
+    assert!(parts.names().count() > 20);
+    for name in parts.names() {
+        let folder = killed_after(&folder_of(&whole, out.path()), 6, out.path());
+        let mut fewer = parts.clone();
+        fewer.remove(name);
+        fs::write(checkpoint(&folder, 6), fewer.to_bytes().unwrap()).unwrap();
+        let mut observer = StopsAfter::steps(STEPS);
+        osn_recipes::resume(&folder, &mut observer).unwrap();
+        assert_eq!(observer.noticed.len(), 1, "{name}");
+        Left::of(&folder).must_be(&whole, &format!("without {name}"));
+    }
+}
+
+/// The folder of the uncut run.
+fn folder_of(_: &Left, out: &Path) -> PathBuf {
+    out.join("control-auto-task=control-s7")
+}
+
+#[test]
+fn a_record_that_lost_lines_takes_an_older_checkpoint() {
+    let out = tempfile::tempdir().unwrap();
+    let (folder, whole) = killed(out.path());
+    let record = folder.join("record.jsonl");
+    let text = fs::read_to_string(&record).unwrap();
+    let place = text.find("\"event\":\"step\",\"step\":6").unwrap();
+    fs::write(&record, &text[..place]).unwrap();
+    let mut observer = StopsAfter::steps(STEPS);
+    osn_recipes::resume(&folder, &mut observer).unwrap();
+    assert!(observer.noticed[0].starts_with("the record does not begin as it did at"));
+    Left::of(&folder).must_be(&whole, "from the fifth");
+
+    fs::write(&record, "").unwrap();
+    let folder = killed_after(&folder, 6, &out.path().join("more"));
+    fs::write(folder.join("record.jsonl"), "").unwrap();
+    assert!(refused(&folder).contains("no checkpoint of"));
+}
+
+#[test]
+fn another_config_rule_or_version_says_what_differs_and_changes_nothing() {
+    let out = tempfile::tempdir().unwrap();
+    let (folder, _) = killed(out.path());
+    let before = fs::read_to_string(folder.join("run.json")).unwrap();
+    let changed = |change: fn(&mut Value)| {
+        let mut description: Value = serde_json::from_str(&before).unwrap();
+        change(&mut description);
+        fs::write(folder.join("run.json"), description.to_string()).unwrap();
+        refused(&folder)
+    };
+    let steps = changed(|it| it["config"]["steps"] = json!(9));
+    assert!(steps.contains("config.steps was 8 and is 9"), "{steps}");
+    let seed = changed(|it| it["seed"] = json!(8));
+    assert!(seed.contains("seed was 7 and is 8"), "{seed}");
+    let version = changed(|it| it["versions"]["osn"] = json!("0.0.1"));
+    assert!(version.contains("versions.osn was \"0.0.1\" and is"), "{version}");
+    let build = changed(|it| it["versions"]["target_features"] = json!(["abacus"]));
+    assert!(build.contains("versions.target_features was [\"abacus\"] and is"), "{build}");
+    let data = changed(|it| it["data"] = json!("elsewhere"));
+    assert!(data.contains("data was \"elsewhere\" and is \"CartPole-v1\""), "{data}");
+    let rules = changed(|it| it["rules"][0]["rule"]["interval"] = json!(77));
+    assert!(rules.contains("rules.0.rule.interval was 10 and is 77"), "{rules}");
+    let recipe = changed(|it| it["recipe"] = json!("pong"));
+    assert!(recipe.contains("unknown recipe 'pong'"), "{recipe}");
+    fs::write(folder.join("run.json"), &before).unwrap();
+    assert_eq!(resume(&folder).steps, STEPS);
+}
+
+#[test]
+fn a_run_that_is_being_written_is_refused_with_the_process() {
+    let out = tempfile::tempdir().unwrap();
+    let (folder, _) = killed(out.path());
+    let lock = osn_recipes::run::RunFolder::open(&folder).unwrap().lock().unwrap();
+    let pid = format!("is being written by process {};", std::process::id());
+    assert!(refused(&folder).contains(&pid), "{}", refused(&folder));
+    drop(lock);
+    assert_eq!(resume(&folder).steps, STEPS);
+}
+
+#[test]
+fn rules_from_a_file_go_on_though_the_file_is_gone() {
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("mine.toml");
+    fs::write(&file, "[[rule]]\nrule = \"cap\"\ninterval = 2\n").unwrap();
+    let run = train(&request("gan", file.to_str(), &[], out.path()));
+    let folder = killed_after(&run.folder, 4, out.path());
+    fs::remove_file(file).unwrap();
+    resume(&folder);
+    Left::of(&folder).must_be(&Left::of(&run.folder), "without its file");
+}
