@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use assert_cmd::cargo::cargo_bin;
 
@@ -103,48 +103,36 @@ impl Moments {
     }
 }
 
-/// Whether the run has a checkpoint to go on from.
-fn is_begun(folder: &Path) -> bool {
-    fs::read_dir(folder.join("checkpoints")).is_ok_and(|mut files| {
-        files.any(|file| file.unwrap().path().extension().is_some_and(|it| it == "safetensors"))
-    })
+/// Whether the process has written a checkpoint of this run.
+fn has_saved(folder: &Path, process: u32) -> bool {
+    let Ok(signed) = fs::read_to_string(folder.join("run.lock")) else { return false };
+    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    let since = modified(&folder.join("run.lock"));
+    let Ok(files) = fs::read_dir(folder.join("checkpoints")) else { return false };
+    let mut saved = files.flatten().map(|file| file.path());
+    signed.trim() == process.to_string()
+        && saved.any(|it| it.extension() == Some("safetensors".as_ref()) && modified(&it) > since)
 }
 
-/// Kills a run again and again until it is finished; how often that was.
-fn kill_until_finished(mut child: Child, folder: &Path, moments: &mut Moments, most: u32) -> u32 {
-    for kills in 0..most {
-        let began = Instant::now();
-        let patience = moments.next(Duration::from_millis(300));
-        while !is_begun(folder) || began.elapsed() < patience {
-            if child.try_wait().unwrap().is_some() {
-                let (code, words) = said(child);
-                assert_eq!(code, Some(0), "{words}");
-                return kills;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        // Loading takes longer than the patience: the next kill waits for a step of this process.
-        let lock = fs::metadata(folder.join("run.lock")).and_then(|file| file.modified());
-        wait_for(|| {
-            is_written_since(folder, lock.as_ref().ok()) || child.try_wait().unwrap().is_some()
-        });
-        std::thread::sleep(moments.next(Duration::from_millis(150)));
+/// Kills a run again and again, each time soon after it has written something, until it is finished; how
+/// often that was.
+fn kill_until_finished(mut child: Child, folder: &Path, moments: &mut Moments) -> u32 {
+    let mut kills = 0;
+    loop {
+        wait_for(|| has_saved(folder, child.id()) || child.try_wait().unwrap().is_some());
+        std::thread::sleep(moments.next(Duration::from_millis(120)));
         child.kill().unwrap();
-        child.wait().unwrap();
+        let (code, words) = said(child);
+        match code {
+            None => kills += 1,
+            Some(0) => return kills,
+            Some(code) => panic!("it failed with {code}: {words}"),
+        }
         child = resume(folder).spawn().unwrap();
     }
-    let (code, words) = said(child);
-    assert_eq!(code, Some(0), "{words}");
-    most
 }
 
-fn is_written_since(folder: &Path, lock: Option<&std::time::SystemTime>) -> bool {
-    let written = fs::metadata(folder.join("record.jsonl")).and_then(|file| file.modified());
-    written.is_ok_and(|written| lock.is_none_or(|lock| written > *lock))
-}
-
-fn wait_for(holds: impl FnMut() -> bool) {
-    let mut holds = holds;
+fn wait_for(mut holds: impl FnMut() -> bool) {
     for _ in 0..60_000 {
         if holds() {
             return;
@@ -169,7 +157,7 @@ fn a_run_killed_at_any_moment_goes_on_to_the_same_record_and_pictures() {
             let child = train(recipe, &killed).spawn().unwrap();
             wait_for(|| run_in(&killed).is_some());
             let folder = run_in(&killed).unwrap();
-            of_recipe += kill_until_finished(child, &folder, &mut moments, 8);
+            of_recipe += kill_until_finished(child, &folder, &mut moments);
             let found = left(&folder);
             assert_eq!(found.0, whole.0, "{recipe:?} after {of_recipe} kills");
             assert!(found.1 == whole.1, "{recipe:?} after {of_recipe} kills: pictures");
@@ -186,7 +174,7 @@ fn a_run_killed_at_any_moment_goes_on_to_the_same_record_and_pictures() {
 /// A run that would take long, once it has a checkpoint.
 fn long_run(out: &Path) -> (Child, PathBuf) {
     let child = train(&["control", "--set", "steps=100000000"], out).spawn().unwrap();
-    wait_for(|| run_in(out).is_some_and(|folder| is_begun(&folder)));
+    wait_for(|| run_in(out).is_some_and(|folder| has_saved(&folder, child.id())));
     (child, run_in(out).unwrap())
 }
 
@@ -206,11 +194,7 @@ fn a_run_that_is_asked_to_end_says_how_to_go_on_and_with_which_signal_it_ended()
         assert!(words.contains(&format!("resume {}", folder.display())), "{words}");
         // Nobody waits for the end of it: it goes on, and is asked to end again.
         let child = resume(&folder).spawn().unwrap();
-        let lock = fs::metadata(folder.join("run.lock")).unwrap().modified().ok();
-        wait_for(|| {
-            let text = fs::read_to_string(folder.join("run.json")).unwrap();
-            text.contains("\"running\"") && is_written_since(&folder, lock.as_ref())
-        });
+        wait_for(|| has_saved(&folder, child.id()));
         signal(&child, name);
         let (found, words) = said(child);
         assert_eq!(found, Some(code), "{words}");
