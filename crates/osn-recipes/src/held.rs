@@ -73,7 +73,7 @@ impl<M: Module> Held<M> {
         let name = self.part("osn");
         match (&mut self.osn, parts.value(&name)?) {
             (Some(osn), Some(saved)) => {
-                osn.resume(saved).map_err(|error| PartsError::part(&name, error))
+                osn.resume(saved).map_err(|error| PartsError::part(&name, &error))
             }
             (None, None) => Ok(()),
             _ => Err(PartsError::part(&name, "it is held in one and plain in the other")),

@@ -43,9 +43,9 @@ pub fn load_network<M: Module>(parts: &Parts, name: &str, network: M) -> Result<
         tensor_of(&tensor.name, part, tensor.param_id)
     });
     let bytes = Writer::new(saved.collect::<Result<_, _>>()?).into_bytes();
-    let bytes = bytes.map_err(|error| PartsError::part(name, error))?;
-    let record = ModuleRecord::from_bytes(bytes).map_err(|error| PartsError::part(name, error))?;
-    network.try_load_record(record).map_err(|error| PartsError::part(name, error))
+    let bytes = bytes.map_err(|error| PartsError::part(name, &error))?;
+    let record = ModuleRecord::from_bytes(bytes).map_err(|error| PartsError::part(name, &error))?;
+    network.try_load_record(record).map_err(|error| PartsError::part(name, &error))
 }
 
 /// Puts the moments and step counts of an optimizer under `name`.
@@ -58,8 +58,8 @@ pub fn save_optimizer(
     name: &str,
     optimizer: &ModuleOptimizer,
 ) -> Result<(), PartsError> {
-    let bytes = optimizer.into_bytes().map_err(|error| PartsError::part(name, error))?;
-    let reader = Reader::from_bytes(bytes).map_err(|error| PartsError::part(name, error))?;
+    let bytes = optimizer.into_bytes().map_err(|error| PartsError::part(name, &error))?;
+    let reader = Reader::from_bytes(bytes).map_err(|error| PartsError::part(name, &error))?;
     let paths = reader.metadata().clone();
     let counts: BTreeMap<String, Scalar> = reader
         .scalars()
@@ -67,7 +67,7 @@ pub fn save_optimizer(
         .map(|(key, &count)| Ok((with_path(name, key, &paths)?, count)))
         .collect::<Result<_, PartsError>>()?;
     parts.put_value(&counts_of(name), &counts)?;
-    for tensor in reader.into_tensors().map_err(|error| PartsError::part(name, error))? {
+    for tensor in reader.into_tensors().map_err(|error| PartsError::part(name, &error))? {
         let path = format!("{name}/{}", with_path(name, &tensor.name, &paths)?);
         parts.put(path.clone(), part_of(&path, tensor)?);
     }
@@ -102,8 +102,8 @@ pub fn load_optimizer<M: Module>(
         let id = id_of(name, path, &ids)?.to_string();
         writer = writer.with_scalar(&format!("{id}.{field}"), count).with_metadata(&id, path);
     }
-    let bytes = writer.into_bytes().map_err(|error| PartsError::part(name, error))?;
-    let loaded = optimizer.from_bytes(bytes).map_err(|error| PartsError::part(name, error))?;
+    let bytes = writer.into_bytes().map_err(|error| PartsError::part(name, &error))?;
+    let loaded = optimizer.from_bytes(bytes).map_err(|error| PartsError::part(name, &error))?;
     must_be_whole(parts, name, &loaded)?;
     Ok(loaded)
 }
@@ -130,9 +130,9 @@ fn tensors_of<M: Module>(name: &str, network: &M) -> Result<Vec<Tensor>, PartsEr
     // Validation mode settles running values whose last update is still pending.
     let _ = network.valid();
     let bytes = network.clone().into_record().into_bytes();
-    let bytes = bytes.map_err(|error| PartsError::part(name, error))?;
-    let reader = Reader::from_bytes(bytes).map_err(|error| PartsError::part(name, error))?;
-    reader.into_tensors().map_err(|error| PartsError::part(name, error))
+    let bytes = bytes.map_err(|error| PartsError::part(name, &error))?;
+    let reader = Reader::from_bytes(bytes).map_err(|error| PartsError::part(name, &error))?;
+    reader.into_tensors().map_err(|error| PartsError::part(name, &error))
 }
 
 /// `12345.moment_1` with the path of parameter 12345 in place of its number.
@@ -141,17 +141,17 @@ fn with_path(
     key: &str,
     paths: &BTreeMap<String, String>,
 ) -> Result<String, PartsError> {
-    let unknown = || PartsError::part(name, format!("'{key}' is of no parameter"));
+    let unknown = || PartsError::part(name, &format!("'{key}' is of no parameter"));
     let (id, field) = key.split_once('.').ok_or_else(unknown)?;
     Ok(format!("{}:{field}", paths.get(id).ok_or_else(unknown)?))
 }
 
 fn path_and_field<'a>(name: &str, key: &'a str) -> Result<(&'a str, &'a str), PartsError> {
-    key.rsplit_once(':').ok_or_else(|| PartsError::part(name, format!("'{key}' has no field")))
+    key.rsplit_once(':').ok_or_else(|| PartsError::part(name, &format!("'{key}' has no field")))
 }
 
 fn id_of(name: &str, path: &str, ids: &BTreeMap<String, u64>) -> Result<u64, PartsError> {
-    let unknown = || PartsError::part(name, format!("the network has no '{path}'"));
+    let unknown = || PartsError::part(name, &format!("the network has no '{path}'"));
     ids.get(path).copied().ok_or_else(unknown)
 }
 
@@ -170,16 +170,16 @@ const DTYPES: [(DType, Dtype); 9] = [
 
 fn part_of(name: &str, tensor: Tensor) -> Result<Part, PartsError> {
     let found = DTYPES.into_iter().find(|(dtype, _)| *dtype == tensor.dtype);
-    let no_type = || PartsError::part(name, format!("no file has numbers of {:?}", tensor.dtype));
+    let no_type = || PartsError::part(name, &format!("no file has numbers of {:?}", tensor.dtype));
     let (_, dtype) = found.ok_or_else(no_type)?;
     let shape = tensor.shape.to_vec();
-    let bytes = tensor.into_bytes().map_err(|error| PartsError::part(name, error))?.to_vec();
+    let bytes = tensor.into_bytes().map_err(|error| PartsError::part(name, &error))?.to_vec();
     Ok(Part { dtype, shape, bytes })
 }
 
 fn tensor_of(name: &str, part: &Part, id: Option<u64>) -> Result<Tensor, PartsError> {
     let found = DTYPES.into_iter().find(|(_, dtype)| *dtype == part.dtype);
-    let no_type = || PartsError::part(name, format!("no network has numbers of {:?}", part.dtype));
+    let no_type = || PartsError::part(name, &format!("no network has numbers of {:?}", part.dtype));
     let (dtype, _) = found.ok_or_else(no_type)?;
     let bytes = Bytes::from_bytes_vec(part.bytes.clone());
     Ok(Tensor::new(name.to_owned(), dtype, part.shape.clone(), id, bytes))

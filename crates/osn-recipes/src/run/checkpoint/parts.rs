@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::LowerHex;
 
-use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View, serialize};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -41,8 +42,7 @@ pub enum PartsError {
 
 impl PartsError {
     /// A part that is not what is expected.
-    #[expect(clippy::needless_pass_by_value, reason = "errors are passed as they come")]
-    pub fn part(name: &str, problem: impl ToString) -> Self {
+    pub fn part(name: &str, problem: &(impl ToString + ?Sized)) -> Self {
         Self::Part { name: name.to_owned(), problem: problem.to_string() }
     }
 }
@@ -106,7 +106,7 @@ impl Parts {
     /// [`PartsError::Part`] for a value that cannot be written.
     pub fn put_value(&mut self, name: &str, value: &impl Serialize) -> Result<(), PartsError> {
         let mut bytes = Vec::new();
-        ciborium::into_writer(value, &mut bytes).map_err(|error| PartsError::part(name, error))?;
+        ciborium::into_writer(value, &mut bytes).map_err(|error| PartsError::part(name, &error))?;
         self.put(name.to_owned(), Part { dtype: Dtype::U8, shape: vec![bytes.len()], bytes });
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Parts {
     /// [`PartsError`] where there is none or one of another kind.
     pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T, PartsError> {
         let bytes = self.part(name)?.bytes.as_slice();
-        ciborium::from_reader(bytes).map_err(|error| PartsError::part(name, error))
+        ciborium::from_reader(bytes).map_err(|error| PartsError::part(name, &error))
     }
 
     /// Puts many numbers.
@@ -136,7 +136,7 @@ impl Parts {
     pub fn numbers(&self, name: &str) -> Result<Vec<f64>, PartsError> {
         let part = self.part(name)?;
         if part.dtype != Dtype::F64 {
-            return Err(PartsError::part(name, format!("numbers of type {:?}", part.dtype)));
+            return Err(PartsError::part(name, &format!("numbers of type {:?}", part.dtype)));
         }
         let (numbers, _) = part.bytes.as_chunks();
         Ok(numbers.iter().copied().map(f64::from_le_bytes).collect())
@@ -150,7 +150,7 @@ impl Parts {
     pub fn to_bytes(&self) -> Result<Vec<u8>, PartsError> {
         let blank = "0".repeat(CHECKSUM_LEN);
         let header = HashMap::from([(CHECKSUM.to_owned(), blank.clone())]);
-        let mut bytes = serialize(&self.0, Some(header)).map_err(format_error)?;
+        let mut bytes = serialize(&self.0, Some(header))?;
         let checksum = hex(&Sha256::digest(&bytes));
         let place = find(&bytes, &blank).ok_or(PartsError::Checksum)?;
         bytes[place..place + CHECKSUM_LEN].copy_from_slice(checksum.as_bytes());
@@ -163,7 +163,7 @@ impl Parts {
     ///
     /// [`PartsError`] for bytes that were not written by [`to_bytes`](Self::to_bytes), all of them.
     pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, PartsError> {
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(format_error)?;
+        let (_, header) = SafeTensors::read_metadata(&bytes)?;
         let checksum = header.metadata().as_ref().and_then(|entries| entries.get(CHECKSUM));
         let checksum = checksum.cloned().ok_or(PartsError::Checksum)?;
         let place = find(&bytes, &checksum).filter(|_| checksum.len() == CHECKSUM_LEN);
@@ -172,7 +172,7 @@ impl Parts {
         if hex(&Sha256::digest(&bytes)) != checksum {
             return Err(PartsError::Checksum);
         }
-        let file = SafeTensors::deserialize(&bytes).map_err(format_error)?;
+        let file = SafeTensors::deserialize(&bytes)?;
         let part = |(name, view): (&str, safetensors::tensor::TensorView)| {
             let (dtype, shape) = (view.dtype(), view.shape().to_vec());
             (name.to_owned(), Part { dtype, shape, bytes: view.data().to_vec() })
@@ -181,9 +181,10 @@ impl Parts {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "errors are passed as they come")]
-fn format_error(error: impl ToString) -> PartsError {
-    PartsError::Format(error.to_string())
+impl From<SafeTensorError> for PartsError {
+    fn from(error: SafeTensorError) -> Self {
+        Self::Format(error.to_string())
+    }
 }
 
 /// Where a text first is.
@@ -192,12 +193,8 @@ fn find(bytes: &[u8], text: &str) -> Option<usize> {
 }
 
 /// A digest as text.
-pub(in crate::run) fn hex(digest: &[u8]) -> String {
-    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(digit).collect()
-}
-
-fn digit(value: u8) -> Option<char> {
-    char::from_digit(value.into(), 16)
+pub(in crate::run) fn hex(digest: &impl LowerHex) -> String {
+    format!("{digest:x}")
 }
 
 #[cfg(test)]
