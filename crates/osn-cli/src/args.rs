@@ -144,8 +144,8 @@ pub(crate) struct TrainArgs {
     /// Also write an event file for TensorBoard into the run's folder.
     #[arg(long)]
     pub(crate) tensorboard: bool,
-    /// Steps between two checkpoints; one before each scoring where it is left out. There is always one
-    /// at the end.
+    /// Steps between two checkpoints; one before each scoring and one a minute where it is left out.
+    /// There is always one at the end.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) checkpoint_every: Option<u64>,
     /// How many of the last checkpoints to keep; 0 writes none.

@@ -186,8 +186,12 @@ pub(crate) fn report_command(folder: &Path) -> String {
 
 /// How to go on with a stopped run.
 fn resume_command(folder: &Path) -> String {
-    let (program, folder) = (program(), quoted(&folder.to_string_lossy()));
-    format!("go on from there, to the same bits\n  {program} resume {folder}")
+    format!("go on from there, to the same bits\n  {}", resume_line(folder))
+}
+
+/// What a person types to go on with a run.
+pub(crate) fn resume_line(folder: &Path) -> String {
+    format!("{} resume {}", program(), quoted(&folder.to_string_lossy()))
 }
 
 fn ending(summary: &RunSummary, page: &Path, next: &str) -> String {

@@ -176,6 +176,27 @@ fn a_run_that_was_killed_is_run_again_and_the_rest_of_it_is_no_result() {
 }
 
 #[test]
+fn a_second_process_is_refused_while_the_first_adds_to_a_study() {
+    let out = tempfile::tempdir().unwrap();
+    let mut first = Process::new(cargo_bin!("osn"));
+    let long = ["--decide", "never,cap", "--seeds", "1", "--set", "steps=100000000"];
+    first.args(words(out.path(), &long)).stderr(Stdio::null());
+    let mut first = first.spawn().unwrap();
+    while !out.path().join("runs/default").exists() {
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(first.try_wait().unwrap().is_none(), "it ended");
+    }
+    let again = ["--decide", "always,never", "--seeds", "1"];
+    let output = compare(out.path(), &again).assert().code(2);
+    let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    let who = format!("is being written by process {}; stop that one first", first.id());
+    assert!(stderr.contains(&who) && stderr.lines().count() == 1, "{stderr}");
+    let ended = Process::new("kill").arg(first.id().to_string()).status().unwrap();
+    assert!(ended.success() && !first.wait().unwrap().success());
+    compare(out.path(), &again).assert().success();
+}
+
+#[test]
 fn a_failing_regime_is_scored_as_the_worst_and_named_and_not_run_again() {
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("regimes.toml");

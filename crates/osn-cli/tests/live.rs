@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -82,12 +82,15 @@ fn tag(answer: &str) -> &str {
     answer.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap()
 }
 
-fn run() -> TempDir {
+/// A run, and what tells that the process that trains it is alive.
+fn run() -> (TempDir, File) {
     let folder = tempfile::tempdir().unwrap();
+    let lock = File::create(folder.path().join("run.lock")).unwrap();
+    lock.lock().unwrap();
     fs::create_dir(folder.path().join("samples")).unwrap();
     fs::write(folder.path().join("run.json"), RUNNING).unwrap();
     fs::write(folder.path().join("record.jsonl"), step(1)).unwrap();
-    folder
+    (folder, lock)
 }
 
 fn step(step: u64) -> String {
@@ -105,7 +108,7 @@ fn watch(folder: &TempDir) -> Osn {
 
 #[test]
 fn the_page_is_new_when_the_run_is_and_the_server_ends_with_it() {
-    let folder = run();
+    let (folder, _lock) = run();
     let mut osn = watch(&folder);
     let address = osn.address();
     let first = get(&address, "").unwrap();
@@ -132,7 +135,7 @@ fn the_page_is_new_when_the_run_is_and_the_server_ends_with_it() {
 
 #[test]
 fn other_hosts_other_origins_and_other_requests_are_refused() {
-    let folder = run();
+    let (folder, _lock) = run();
     let mut osn = watch(&folder);
     let address = osn.address();
     let port = address.rsplit(':').next().unwrap();
@@ -164,7 +167,7 @@ fn other_hosts_other_origins_and_other_requests_are_refused() {
 
 #[test]
 fn a_damaged_record_is_said_and_a_mended_one_shown() {
-    let folder = run();
+    let (folder, _lock) = run();
     let mut osn = watch(&folder);
     let address = osn.address();
     append(folder.path(), "no event\n");
@@ -181,7 +184,7 @@ fn a_damaged_record_is_said_and_a_mended_one_shown() {
 
 #[test]
 fn a_run_that_has_ended_has_a_page_and_no_server() {
-    let folder = run();
+    let (folder, _lock) = run();
     fs::write(folder.path().join("run.json"), RUNNING.replace("running", "finished")).unwrap();
     let (status, said) = watch(&folder).end();
     assert!(status.success() && said.contains("the run has ended; its page is"), "{said}");
@@ -189,6 +192,22 @@ fn a_run_that_has_ended_has_a_page_and_no_server() {
     let (status, said) = Osn::start(&["watch", "/no/such/run"]).end();
     assert_eq!(status.code(), Some(2));
     assert!(said.contains("is this the folder of a run?") && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn a_run_whose_process_died_is_not_watched_on_and_says_how_it_goes_on() {
+    let (folder, lock) = run();
+    let mut osn = watch(&folder);
+    osn.address();
+    drop(lock);
+    let is_told = |(status, said): (ExitStatus, String)| {
+        assert_eq!((status.code(), said.lines().count()), (Some(1), 1), "{said}");
+        assert!(said.contains("is gone; go on with"), "{said}");
+        assert!(said.contains(&format!("resume {}", folder.path().display())), "{said}");
+    };
+    is_told(osn.end());
+    assert!(folder.path().join("report.html").is_file());
+    is_told(watch(&folder).end());
 }
 
 #[test]

@@ -3,48 +3,36 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use osn_recipes::run::{RunDescription, RunFolder, RunStatus as Ended, write_whole};
+use osn_recipes::run::{
+    FolderLock, RunDescription, RunError, RunFolder, RunStatus as Ended, write_whole,
+};
 use osn_report::study::{Analysis, RunStatus, Study, StudyRun};
 
 use super::plan::{Cell, Plan};
 use crate::failure::Failure;
 use crate::report;
 
+/// The file that says which process adds to a study.
+const LOCK: &str = "study.lock";
+
 /// The study so far.
 pub(super) struct Ledger {
     study: Study,
     out: PathBuf,
+    _lock: FolderLock,
 }
 
 impl Ledger {
-    /// Finds the runs that are there already. Nothing is written before the first new one is over, so
-    /// that what is refused leaves nothing.
+    /// Finds the runs that are there already, and keeps other processes from adding to them. Before the
+    /// first new one is over only the lock is written, so that what is refused leaves nothing.
     pub(super) fn open(plan: &Plan) -> Result<Self, Failure> {
-        let mut ledger = Self { study: plan.study.clone(), out: plan.out.clone() };
-        ledger.check_folder()?;
+        check_folder(&plan.out, &plan.study)?;
+        let lock = lock(&plan.out)?;
+        let mut ledger = Self { study: plan.study.clone(), out: plan.out.clone(), _lock: lock };
         for (index, cell) in plan.cells.iter().enumerate() {
             ledger.look(index, cell)?;
         }
         Ok(ledger)
-    }
-
-    /// A folder keeps to one recipe, and to one set of data: runs do not say which they were asked for.
-    fn check_folder(&self) -> Result<(), Failure> {
-        let Ok(text) = fs::read_to_string(self.path()) else { return Ok(()) };
-        let path = self.path();
-        let before = Study::read(&text).map_err(|error| {
-            let path = path.display();
-            Failure::bad_input(format!("{path}: {error}; remove it or choose another --out"))
-        })?;
-        let key = |study: &Study| (study.asked.recipe.clone(), study.asked.data.clone());
-        if key(&before) == key(&self.study) {
-            return Ok(());
-        }
-        let (recipe, data) = key(&before);
-        let data = data.map(|data| format!(" on {data}")).unwrap_or_default();
-        let path = path.display();
-        let message = format!("{path} is a study of {recipe}{data}; choose another --out");
-        Err(Failure::bad_input(message))
     }
 
     /// Takes over the run of a cell if it is there and has ended; tells whether it has.
@@ -58,6 +46,16 @@ impl Ledger {
         Ok(true)
     }
 
+    /// Takes the lock away, and the folder, where there is nothing else in it: the first run was refused.
+    pub(super) fn leave_nothing(&self) {
+        let is_lock = |entry: fs::DirEntry| entry.file_name() == LOCK;
+        let has_more = |entries: fs::ReadDir| entries.flatten().any(|entry| !is_lock(entry));
+        if fs::read_dir(&self.out).is_ok_and(|entries| !has_more(entries)) {
+            let _ = fs::remove_file(self.out.join(LOCK));
+            let _ = fs::remove_dir(&self.out);
+        }
+    }
+
     /// Notes that the process of a run died.
     pub(super) fn died(&mut self, index: usize, why: &str) {
         self.study.runs[index].died(why);
@@ -65,10 +63,6 @@ impl Ledger {
 
     /// Writes `study.json`, so that at every moment it is either as before or complete.
     pub(super) fn write(&self, analysis: Option<&Analysis>) -> Result<(), Failure> {
-        fs::create_dir_all(&self.out).map_err(|error| {
-            let out = self.out.display();
-            Failure::failed(format!("cannot create {out}: {error}; choose another with --out"))
-        })?;
         let text = self.study.to_json(analysis);
         write_whole(&self.path(), text.as_bytes()).map_err(Failure::failed)
     }
@@ -100,6 +94,34 @@ impl Ledger {
     pub(super) fn n_runs(&self) -> usize {
         self.study.runs.len()
     }
+}
+
+/// A folder keeps to one recipe, and to one set of data: runs do not say which they were asked for.
+fn check_folder(out: &Path, study: &Study) -> Result<(), Failure> {
+    let path = out.join(report::STUDY_FILE);
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+    let before = Study::read(&text).map_err(|error| {
+        let path = path.display();
+        Failure::bad_input(format!("{path}: {error}; remove it or choose another --out"))
+    })?;
+    let key = |study: &Study| (study.asked.recipe.clone(), study.asked.data.clone());
+    if key(&before) == key(study) {
+        return Ok(());
+    }
+    let (recipe, data) = key(&before);
+    let data = data.map(|data| format!(" on {data}")).unwrap_or_default();
+    let path = path.display();
+    let message = format!("{path} is a study of {recipe}{data}; choose another --out");
+    Err(Failure::bad_input(message))
+}
+
+/// One process at a time adds to a study.
+fn lock(out: &Path) -> Result<FolderLock, Failure> {
+    fs::create_dir_all(out).map_err(|error| {
+        let out = out.display();
+        Failure::failed(format!("cannot create {out}: {error}; choose another with --out"))
+    })?;
+    FolderLock::take(out, LOCK).map_err(|error| Failure::from(RunError::from(error)))
 }
 
 /// The last run of a cell that came to an end, well or not; one that was stopped or killed has not.

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     let stop = interrupt::watch(interrupt::STOPPING_STUDY, watch.notifier())?;
     let ending = pool::run(&plan, &mut ledger, watch.as_mut(), &stop);
     watch.close();
-    match ending? {
+    match ending.inspect_err(|_| ledger.leave_nothing())? {
         Ending::Stopped => Ok(stopped(&ledger, &stop)),
         Ending::Done { died } => conclude(args, &ledger, &died),
     }

@@ -9,33 +9,73 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use osn_recipes::run::RunStatus;
+use osn_recipes::run::{RunFolder, RunStatus};
 
 use self::follow::Follower;
 pub(crate) use self::server::LiveServer;
 use crate::args::WatchArgs;
 use crate::failure::Failure;
-use crate::{interrupt, report};
+use crate::{interrupt, report, train};
 
 /// How often `osn watch` looks whether the run has ended.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Shows a run that another process trains, until it ends.
 pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
-    let status = || status(&args.run);
-    if status()? != RunStatus::Running {
-        let page = report::write_own(&args.run)?;
-        eprintln!("the run has ended; its page is {}", page.display());
-        return Ok(ExitCode::SUCCESS);
+    let folder = RunFolder::open(&args.run).map_err(Failure::bad_input)?;
+    match state(&folder)? {
+        State::Alive => watch(&folder),
+        State::Ended => {
+            let page = report::write_own(&args.run)?;
+            eprintln!("the run has ended; its page is {}", page.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        State::Dead => Err(died(&folder)),
     }
+}
+
+/// Serves the run until it ends, or whoever watches has seen enough.
+fn watch(folder: &RunFolder) -> Result<ExitCode, Failure> {
     let stop = interrupt::watch(interrupt::STOPPING_WATCH, |words| eprintln!("{words}"))?;
-    let server = show(&args.run)?;
+    let server = show(folder.path())?;
     eprintln!("{}", where_it_is(&server));
-    while !stop.is_set() && status()? == RunStatus::Running {
+    while !stop.is_set() && state(folder)? == State::Alive {
         thread::sleep(PAUSE);
     }
     server.close();
-    Ok(if stop.is_set() { ExitCode::from(stop.exit_code()) } else { ExitCode::SUCCESS })
+    if stop.is_set() {
+        return Ok(ExitCode::from(stop.exit_code()));
+    }
+    if state(folder)? == State::Dead { Err(died(folder)) } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// How it stands with a run that somebody wants to watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A process trains it.
+    Alive,
+    /// It finished, failed or was stopped.
+    Ended,
+    /// It would go on, but its process was killed.
+    Dead,
+}
+
+fn state(folder: &RunFolder) -> Result<State, Failure> {
+    // In this order: a process says how its run ended before it lets go of the folder.
+    let is_being_written = folder.is_being_written();
+    let status = folder.description().map_err(Failure::bad_input)?.status;
+    Ok(match status {
+        RunStatus::Running if is_being_written => State::Alive,
+        RunStatus::Running => State::Dead,
+        _ => State::Ended,
+    })
+}
+
+/// The page is left as it was when the process died.
+fn died(folder: &RunFolder) -> Failure {
+    let _ = report::write_own(folder.path());
+    let (path, resume) = (folder.path().display(), train::resume_line(folder.path()));
+    Failure::failed(format!("the process that trained {path} is gone; go on with {resume}"))
 }
 
 /// Serves the run in a folder and opens a browser there.
@@ -48,9 +88,4 @@ pub(crate) fn show(folder: &Path) -> Result<LiveServer, Failure> {
 /// What is said of a page that is served.
 pub(crate) fn where_it_is(server: &LiveServer) -> String {
     format!("live at {} while the run goes on, for this machine only", server.address())
-}
-
-fn status(folder: &Path) -> Result<RunStatus, Failure> {
-    let folder = osn_recipes::run::RunFolder::open(folder).map_err(Failure::bad_input)?;
-    Ok(folder.description().map_err(Failure::bad_input)?.status)
 }

@@ -4,6 +4,7 @@
 mod game;
 mod objective;
 mod players;
+mod saturation;
 mod settings;
 mod trainer;
 mod watch;
@@ -11,6 +12,7 @@ mod watch;
 pub use game::{Draw, Game};
 pub use objective::Objective;
 pub use players::{Discriminated, Generated, Players};
+pub use saturation::Saturation;
 pub use settings::Settings;
 pub use trainer::Trainer;
 pub use watch::{Watch, halves};

@@ -27,6 +27,14 @@ impl Objective {
         }
     }
 
+    /// The loss of a discriminator that cannot tell and gives 0 for every image.
+    pub fn of_blind_discriminator(self) -> f64 {
+        match self {
+            Self::Hinge => 2.0,
+            Self::LeastSquares => 1.0,
+        }
+    }
+
     /// The generator's loss, `[1]`.
     pub fn of_generator(self, fake: Tensor<2>) -> Tensor<1> {
         match self {
@@ -51,6 +59,10 @@ mod tests {
             [of_both, objective.of_generator(logits([-2.0, 1.0]))]
                 .map(|loss| loss.into_scalar::<f32>())
         };
+        for objective in [Objective::Hinge, Objective::LeastSquares] {
+            let blind = objective.of_discriminator(logits([0.0; 2]), logits([0.0; 2]));
+            assert_eq!(blind.into_scalar::<f64>(), objective.of_blind_discriminator());
+        }
         // (0 + 0.5)/2 + (0 + 2)/2, −(−2 + 1)/2.
         assert_eq!(losses(Objective::Hinge), [1.25, 0.5]);
         // ½(4 + 0.25)/2 + ½(1 + 4)/2, ½(9 + 0)/2.

@@ -31,6 +31,9 @@ pub struct Settings {
     pub batch_norm_epsilon: f64,
     /// Decay of the average of the generator that is judged; `null` judges the generator itself.
     pub ema: Option<f64>,
+    /// Steps after which a discriminator that has won ends the run: its loss was below a hundredth of a
+    /// blind one's for that long. `null` trains on.
+    pub saturated_after: Option<u64>,
     /// Steps between two log lines and two read-backs of σ.
     pub log_every: u64,
     /// Steps between two scorings, which also draw samples.
@@ -56,6 +59,7 @@ impl Settings {
             batch_norm_momentum: 0.1,
             batch_norm_epsilon: 1e-5,
             ema: Some(0.995),
+            saturated_after: Some(1_000),
             log_every: 10,
             eval_every: 1_000,
             eval_images: 2_000,

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use osn::{Change, LayerSpectrum};
 
-use super::{Discriminated, Draw, Game, Generated, Players, Settings, halves};
+use super::{Discriminated, Draw, Game, Generated, Players, Saturation, Settings, halves};
 use crate::batch::number;
 use crate::data::sampler::{Batches, hold_out};
 use crate::run::{
@@ -28,6 +28,7 @@ pub struct Trainer<'a, T: Game> {
     /// The images of the discriminator's last update.
     last_batch: Vec<usize>,
     told: Told,
+    saturation: Saturation,
     /// The plain device.
     device: Device,
 }
@@ -51,6 +52,7 @@ impl<'a, T: Game> Trainer<'a, T> {
             held_out,
             last_batch: Vec::new(),
             told: Told::default(),
+            saturation: Saturation::default(),
             device,
         }
     }
@@ -108,6 +110,14 @@ impl<'a, T: Game> Trainer<'a, T> {
     }
 }
 
+impl<T: Game> Trainer<'_, T> {
+    /// What ends the run when the discriminator has won for too long.
+    fn saturation(&mut self, step: u64, loss: f64) -> Option<RunError> {
+        let blind = self.settings.objective.of_blind_discriminator();
+        self.saturation.see(step, loss, blind, self.settings.saturated_after?)
+    }
+}
+
 impl<T: Game> Training for Trainer<'_, T> {
     type Outcome = (Discriminated, Generated);
 
@@ -121,14 +131,16 @@ impl<T: Game> Training for Trainer<'_, T> {
         changes
     }
 
-    fn look(&mut self, _: u64, (judged, made): Self::Outcome) -> Result<Look, RunError> {
+    fn look(&mut self, step: u64, (judged, made): Self::Outcome) -> Result<Look, RunError> {
+        let of_discriminator = number(judged.loss);
         let mut losses =
-            vec![("discriminator", number(judged.loss)), ("generator", number(made.loss))];
+            vec![("discriminator", of_discriminator), ("generator", number(made.loss))];
         losses.extend(made.second.map(|(name, loss)| (name, number(loss))));
         self.told.losses(&losses);
         let mut layers = self.players.discriminator.layers()?;
         layers.append(&mut self.players.generator.layers()?);
-        Ok(Look { losses, signals: race(judged.logits), layers })
+        let diverged = self.saturation(step, of_discriminator);
+        Ok(Look { losses, signals: race(judged.logits), layers, diverged })
     }
 
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
@@ -146,11 +158,13 @@ impl<T: Game> Training for Trainer<'_, T> {
     /// The last batch is not saved: each step begins by drawing one.
     fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
         self.players.save(parts)?;
+        parts.put_value("saturation", &self.saturation)?;
         parts.put_value("told", &self.told)
     }
 
     fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
         self.players.load(parts, &self.device)?;
+        self.saturation = parts.value("saturation")?;
         self.told = parts.value("told")?;
         Ok(())
     }

@@ -190,7 +190,7 @@ impl<N: Classifier> Training for Trainer<'_, N> {
             signals.insert("train_loss".to_owned(), told.train_loss);
             signals.insert("held_out_loss".to_owned(), told.held_out_loss);
         }
-        Ok(Look { losses, signals, layers: self.learner.held.layers()? })
+        Ok(Look { losses, signals, layers: self.learner.held.layers()?, diverged: None })
     }
 
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {

@@ -114,7 +114,7 @@ impl Training for Trainer<'_> {
         signals.insert("explore".to_owned(), self.config.exploration_at(step));
         signals.insert("episodes".to_owned(), self.player.episodes() as f64);
         let layers = self.learner.held.layers()?;
-        Ok(Look { losses: vec![("q_network", loss)], signals, layers })
+        Ok(Look { losses: vec![("q_network", loss)], signals, layers, diverged: None })
     }
 
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {

@@ -95,6 +95,18 @@ pub enum RunError {
         /// Optimizer steps done before.
         step: u64,
     },
+    /// The discriminator has won, and the generator learns nothing from it any more.
+    #[error(
+        "the discriminator has won: its loss was below {below} from step {since} to step {step}; lower the learning rate, hold the weights with --decide always, or train on with --set saturated_after=null"
+    )]
+    Saturated {
+        /// A hundredth of the loss of a discriminator that cannot tell.
+        below: f64,
+        /// The first logged step at which it was below.
+        since: u64,
+        /// Optimizer steps done before.
+        step: u64,
+    },
     /// A weight cannot be measured or held.
     #[error("cannot hold the weights of the {network}: {source}")]
     Spectral {
@@ -132,6 +144,7 @@ impl RunError {
             Self::Folder(_)
             | Self::Record(_)
             | Self::NonFinite { .. }
+            | Self::Saturated { .. }
             | Self::Spectral { .. }
             | Self::Score { .. } => false,
         }
@@ -165,6 +178,8 @@ pub enum NonFinite {
     Loss(String),
     /// The weight of a layer, by its path.
     Layer(String),
+    /// A number that a checkpoint has, by its part.
+    Part(String),
 }
 
 impl fmt::Display for NonFinite {
@@ -172,6 +187,7 @@ impl fmt::Display for NonFinite {
         match self {
             Self::Loss(name) => write!(formatter, "the loss '{name}'"),
             Self::Layer(path) => write!(formatter, "the weight '{path}'"),
+            Self::Part(name) => write!(formatter, "a number of '{name}'"),
         }
     }
 }

@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{ImageGrid, RecordError, RecordWriter, RunDescription, RunLock, SampleError, Shelf};
+use super::{FolderLock, ImageGrid, RecordError, RecordWriter, RunDescription, SampleError, Shelf};
 
 /// How many runs of one name a folder may hold: more is a loop gone wild.
 const MAX_RUNS_OF_A_NAME: u32 = 10_000;
+
+/// The file that says which process writes a run.
+const LOCK: &str = "run.lock";
 
 /// Why a run's folder could not be created, written or read.
 #[derive(Debug, thiserror::Error)]
@@ -140,8 +143,13 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`FolderError::InUse`] where one does already.
-    pub fn lock(&self) -> Result<RunLock, FolderError> {
-        RunLock::take(&self.path)
+    pub fn lock(&self) -> Result<FolderLock, FolderError> {
+        FolderLock::take(&self.path, LOCK)
+    }
+
+    /// Whether a process writes here.
+    pub fn is_being_written(&self) -> bool {
+        FolderLock::is_taken(&self.path, LOCK)
     }
 
     /// Starts the record.

@@ -1,28 +1,39 @@
-//! One process at a time writes a run.
+//! One process at a time writes a folder.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::FolderError;
 use super::folder::write_error;
 
-/// The right to write a run's folder; it ends with its process, however that ends.
+/// How often a taken lock is tried again, and the pause before: whoever only looks lets go at once.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The right to write the folder of a run or of a study; it ends with its process, however that ends.
 ///
 /// The system holds the lock, so one of a dead process does not last. The file only says who has it.
 #[derive(Debug)]
-pub struct RunLock {
+pub struct FolderLock {
     _file: File,
 }
 
-impl RunLock {
-    pub(super) fn take(folder: &Path) -> Result<Self, FolderError> {
-        let path = folder.join("run.lock");
+impl FolderLock {
+    /// Takes the lock `file` of a folder.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::InUse`] where another process has it.
+    pub fn take(folder: &Path, file: &str) -> Result<Self, FolderError> {
+        let path = folder.join(file);
         let failed = |source| write_error(&path, source);
         let options =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
         let mut file = options.open(&path).map_err(failed)?;
-        match file.try_lock() {
+        match try_for_a_moment(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),
             // Some file systems have no locks; a run is worth more than one.
@@ -32,6 +43,24 @@ impl RunLock {
         sign(&mut file).map_err(failed)?;
         Ok(Self { _file: file })
     }
+
+    /// Whether a process has the lock `file` of a folder; where the file system has no locks, as long
+    /// as there is the file.
+    pub fn is_taken(folder: &Path, file: &str) -> bool {
+        let Ok(file) = File::open(folder.join(file)) else { return false };
+        // Shared, so that two who look do not see each other; the file lets go when it is dropped.
+        file.try_lock_shared().is_err()
+    }
+}
+
+fn try_for_a_moment(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+    file.try_lock()
 }
 
 /// Writes whose lock it is.
@@ -51,26 +80,49 @@ fn in_use(folder: &Path, file: &mut File) -> FolderError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    const NAME: &str = "run.lock";
 
     #[test]
     fn the_second_is_told_who_is_first_until_that_one_ends() {
         let folder = tempfile::tempdir().unwrap();
-        let first = RunLock::take(folder.path()).unwrap();
-        let message = RunLock::take(folder.path()).unwrap_err().to_string();
+        assert!(!FolderLock::is_taken(folder.path(), NAME));
+        let first = FolderLock::take(folder.path(), NAME).unwrap();
+        assert!(FolderLock::is_taken(folder.path(), NAME));
+        let message = FolderLock::take(folder.path(), NAME).unwrap_err().to_string();
         let pid = std::process::id();
         assert!(message.contains(&format!("by process {pid};")), "{message}");
         drop(first);
-        RunLock::take(folder.path()).unwrap();
+        assert!(!FolderLock::is_taken(folder.path(), NAME));
+        FolderLock::take(folder.path(), NAME).unwrap();
     }
 
     #[test]
     fn the_lock_of_a_dead_process_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("run.lock"), "4194304000\n").unwrap();
-        let lock = RunLock::take(folder.path()).unwrap();
-        let text = std::fs::read_to_string(folder.path().join("run.lock")).unwrap();
+        fs::write(folder.path().join(NAME), "4194304000\n").unwrap();
+        assert!(!FolderLock::is_taken(folder.path(), NAME));
+        let lock = FolderLock::take(folder.path(), NAME).unwrap();
+        let text = fs::read_to_string(folder.path().join(NAME)).unwrap();
         assert_eq!(text, format!("{}\n", std::process::id()));
         drop(lock);
+    }
+
+    #[test]
+    fn whoever_only_looks_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(NAME), "").unwrap();
+        let looking = File::open(folder.path().join(NAME)).unwrap();
+        looking.try_lock_shared().unwrap();
+        assert!(!FolderLock::is_taken(folder.path(), NAME), "two may look");
+        let look_away = thread::spawn(move || {
+            thread::sleep(PAUSE);
+            drop(looking);
+        });
+        FolderLock::take(folder.path(), NAME).unwrap();
+        look_away.join().unwrap();
     }
 }

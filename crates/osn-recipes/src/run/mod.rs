@@ -32,7 +32,7 @@ pub use description::{
 pub use error::{NonFinite, RunError};
 pub use folder::{FolderError, RunFolder, write_whole};
 pub use history::{History, Turn};
-pub use lock::RunLock;
+pub use lock::FolderLock;
 pub use observer::{DecisionNote, Evaluation, LayerStatus, Observer, Progress, RunStart, Silent};
 pub use record::{
     Event, Metrics, Record, RecordError, RecordMark, RecordWriter, parse_record, read_record,

@@ -1,7 +1,7 @@
 //! One run from its folder's first file to its last: what every recipe does between two steps.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use osn::{Change, LayerReport, LayerSpectrum};
 use osn_core::slug;
@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    CheckpointError, DecisionNote, Evaluation, Event, LayerStatus, LayerSummary, Look, Machine,
-    NonFinite, Observer, Progress, RecipeDoc, RecordWriter, RunDescription, RunError, RunFolder,
-    RunLock, RunStart, RunStatus, RunSummary, SCHEMA, Scored, Totals, TrainRequest, Training,
+    CheckpointError, DecisionNote, Evaluation, Event, FolderLock, LayerStatus, LayerSummary, Look,
+    Machine, NonFinite, Observer, Progress, RecipeDoc, RecordWriter, RunDescription, RunError,
+    RunFolder, RunStart, RunStatus, RunSummary, SCHEMA, Scored, Totals, TrainRequest, Training,
     Versions, unix_secs,
 };
 use crate::decide::Decide;
@@ -19,11 +19,14 @@ use crate::decide::Decide;
 /// The exact version of Burn that the workspace pins.
 const BURN_VERSION: &str = "0.22.1";
 
+/// How much training may be lost with a process that is killed, where nothing else is asked for.
+const MOST_TO_LOSE: Duration = Duration::from_mins(1);
+
 /// A run that is going on: it writes the folder and tells the observer.
 #[derive(Debug)]
 pub struct Session {
     pub(super) folder: RunFolder,
-    _lock: RunLock,
+    _lock: FolderLock,
     pub(super) description: RunDescription,
     /// Absent until a run that goes on has found where.
     pub(super) record: Option<RecordWriter>,
@@ -36,6 +39,8 @@ pub struct Session {
     pub(super) n_decisions: BTreeMap<(String, String), u64>,
     /// The step of the checkpoint that was last written or gone back to.
     pub(super) saved_step: Option<u64>,
+    /// When that was, or when this process began.
+    saved: Instant,
 }
 
 impl Session {
@@ -69,7 +74,7 @@ impl Session {
     /// A session before its first step, without a record.
     pub(super) fn with(
         folder: RunFolder,
-        lock: RunLock,
+        lock: FolderLock,
         description: RunDescription,
         steps: u64,
     ) -> Self {
@@ -84,6 +89,7 @@ impl Session {
             totals: Totals::default(),
             n_decisions: BTreeMap::new(),
             saved_step: None,
+            saved: Instant::now(),
         }
     }
 
@@ -129,21 +135,31 @@ impl Session {
         self.totals.steps
     }
 
-    /// Writes a checkpoint of a step, if there is none of it yet.
+    /// Writes a checkpoint of a step, if there is none of it yet; a number that is not finite ends the
+    /// run instead, so that every checkpoint is good to go on from.
     pub(super) fn save(&mut self, step: u64, training: &impl Training) -> Result<(), RunError> {
         let keep = self.description.checkpoints.keep;
         if keep == 0 || self.saved_step == Some(step) {
             return Ok(());
         }
-        let bytes = self.parts(training)?.to_bytes().map_err(CheckpointError::Unsaved)?;
+        let parts = self.parts(training)?;
+        if let Some((name, value)) = parts.non_finite() {
+            let what = NonFinite::Part(name.to_owned());
+            return Err(RunError::NonFinite { what, value, step });
+        }
+        let bytes = parts.to_bytes().map_err(CheckpointError::Unsaved)?;
         self.folder.shelf().write(step, &bytes, keep)?;
-        self.saved_step = Some(step);
+        (self.saved_step, self.saved) = (Some(step), Instant::now());
         Ok(())
     }
 
-    /// Whether a step that is not the last has a checkpoint.
+    /// Whether a step that is not the last has a checkpoint: at the steps that were asked for, or before
+    /// each scoring and once a minute.
     pub(super) fn is_saved_at(&self, step: u64, eval_every: u64) -> bool {
-        step.is_multiple_of(self.description.checkpoints.every.unwrap_or(eval_every).max(1))
+        match self.description.checkpoints.every {
+            Some(every) => step.is_multiple_of(every.max(1)),
+            None => step.is_multiple_of(eval_every) || self.saved.elapsed() >= MOST_TO_LOSE,
+        }
     }
 
     /// How many steps there will be.
@@ -157,25 +173,25 @@ impl Session {
     }
 
     /// Records the losses, signals and layers of a step and shows them; the first loss that is not a
-    /// finite number ends the run.
+    /// finite number ends the run, and so does training that has diverged in another way.
     pub(super) fn log(
         &mut self,
         step: u64,
-        look: &Look,
+        look: Look,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let Look { losses, signals, layers } = look;
+        let Look { losses, signals, layers, diverged } = look;
         let named = losses.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        let (signals, wall_secs) = (signals.clone(), self.wall_secs());
+        let wall_secs = self.wall_secs();
         self.record()?.append(&Event::Step { step, losses: named, signals, wall_secs })?;
-        check_losses(step, losses)?;
-        for layer in layers {
+        check_losses(step, &losses)?;
+        for layer in &layers {
             self.record()?.append(&layer_event(step, layer))?;
         }
-        self.summarize_layers(layers);
+        self.summarize_layers(&layers);
         let layers: Vec<_> = layers.iter().map(layer_status).collect();
-        observer.progress(&Progress { step, steps: self.steps, losses, layers: &layers });
-        Ok(())
+        observer.progress(&Progress { step, steps: self.steps, losses: &losses, layers: &layers });
+        diverged.map_or(Ok(()), Err)
     }
 
     /// Records changed decisions and shows them.

@@ -65,6 +65,8 @@ pub struct Look {
     pub signals: Metrics,
     /// How each layer stands.
     pub layers: Vec<LayerReport>,
+    /// What ends the run although every number is finite.
+    pub diverged: Option<RunError>,
 }
 
 /// A scored step.
@@ -151,7 +153,7 @@ impl Session {
         self.decided(training.changes(), observer)?;
         if step.is_multiple_of(pace.log_every) {
             let look = training.look(step, outcome).map_err(|error| error.at_step(step))?;
-            self.log(step, &look, observer)?;
+            self.log(step, look, observer)?;
         }
         Ok(())
     }

@@ -62,6 +62,24 @@ pub(crate) struct Part {
     pub(crate) bytes: Vec<u8>,
 }
 
+impl Part {
+    /// The first float that is not finite; what a CPU trains on has floats of these two kinds.
+    fn non_finite(&self) -> Option<f64> {
+        let is_bad = |number: &f64| !number.is_finite();
+        match self.dtype {
+            Dtype::F32 => {
+                let (numbers, _) = self.bytes.as_chunks();
+                numbers.iter().map(|&bytes| f32::from_le_bytes(bytes).into()).find(is_bad)
+            }
+            Dtype::F64 => {
+                let (numbers, _) = self.bytes.as_chunks();
+                numbers.iter().map(|&bytes| f64::from_le_bytes(bytes)).find(is_bad)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl View for &Part {
     fn dtype(&self) -> Dtype {
         self.dtype
@@ -140,6 +158,11 @@ impl Parts {
         }
         let (numbers, _) = part.bytes.as_chunks();
         Ok(numbers.iter().copied().map(f64::from_le_bytes).collect())
+    }
+
+    /// The first number that is not finite, with the name of its part: nothing good comes of it.
+    pub fn non_finite(&self) -> Option<(&str, f64)> {
+        self.0.iter().find_map(|(name, part)| Some((name.as_str(), part.non_finite()?)))
     }
 
     /// The bytes of a file with these parts, in the safetensors format, with a checksum over everything.
@@ -249,6 +272,24 @@ mod tests {
         let error = parts().numbers("value").unwrap_err().to_string();
         assert_eq!(error, "has a part 'value' that does not fit: numbers of type U8");
         assert!(parts().value::<String>("numbers").is_err());
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_found_in_either_width() {
+        let single = |number: f32| Part {
+            dtype: Dtype::F32,
+            shape: vec![2],
+            bytes: [1.0, number].into_iter().flat_map(f32::to_le_bytes).collect(),
+        };
+        let mut parts = Parts::default();
+        parts.put("weight".to_owned(), single(f32::MAX));
+        parts.put_numbers("rewards", [f64::MAX, -0.0]);
+        assert_eq!(parts.non_finite(), None);
+        parts.put("weight".to_owned(), single(f32::NEG_INFINITY));
+        assert_eq!(parts.non_finite(), Some(("weight", f64::NEG_INFINITY)));
+        parts.remove("weight");
+        parts.put_numbers("rewards", [0.0, f64::NAN]);
+        assert!(matches!(parts.non_finite(), Some(("rewards", number)) if number.is_nan()));
     }
 
     #[test]

@@ -14,8 +14,8 @@ const EXTENSION: &str = ".safetensors";
 /// When to write checkpoints, and how many to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoints {
-    /// Steps between two of them; absent is one before each scoring. There is always one at the end,
-    /// finished or stopped.
+    /// Steps between two of them; absent is one before each scoring and one a minute. There is always
+    /// one at the end, finished or stopped.
     pub every: Option<u64>,
     /// How many of the last ones stay; 0 writes none at all.
     pub keep: usize,

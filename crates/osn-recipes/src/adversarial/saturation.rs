@@ -1,0 +1,52 @@
+//! When a discriminator has won for good.
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::RunError;
+
+/// The part of a blind discriminator's loss below which one has won: all but a hundredth of what there
+/// is to learn is learned, and hardly a gradient is left.
+const WON: f64 = 0.01;
+
+/// How long a discriminator has been winning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saturation {
+    /// The first of the looks in a row at which it had won.
+    since: Option<u64>,
+}
+
+impl Saturation {
+    /// Looks at the discriminator's loss after a step; the error when it has been below a hundredth of
+    /// `blind`, the loss of one that cannot tell, for `longest` steps.
+    pub fn see(&mut self, step: u64, loss: f64, blind: f64, longest: u64) -> Option<RunError> {
+        let has_won = loss < WON * blind;
+        if !has_won {
+            self.since = None;
+            return None;
+        }
+        let since = *self.since.get_or_insert(step);
+        let is_over = step - since >= longest;
+        is_over.then_some(RunError::Saturated { below: WON * blind, since, step })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_long_row_of_small_losses_ends_a_run() {
+        let mut saturation = Saturation::default();
+        let mut ends = |step, loss| saturation.see(step, loss, 2.0, 20).is_some();
+        assert!(![(10, 0.0), (20, 0.019), (30, 0.02)].map(|(step, loss)| ends(step, loss))[2]);
+        assert!(!ends(40, 0.0) && !ends(50, 0.01), "the third loss was not small");
+        assert!(ends(60, 0.0));
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_no_victory() {
+        let mut saturation = Saturation::default();
+        assert!(saturation.see(1, 0.0, 2.0, 9).is_none());
+        assert!(saturation.see(20, f64::NAN, 2.0, 9).is_none());
+    }
+}
