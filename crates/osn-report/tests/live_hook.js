@@ -51,7 +51,5 @@ addEventListener("load", async () => {
   while (!document.querySelector("main").hasAttribute("data-ended")) await pause(100);
   await pause(100);
   found.ended = look();
-  const report = document.body.appendChild(document.createElement("pre"));
-  report.id = "report";
-  report.textContent = JSON.stringify(found);
+  parent.postMessage(JSON.stringify(found), "*");
 });

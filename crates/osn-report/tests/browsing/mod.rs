@@ -15,6 +15,15 @@ pub(crate) const HOSTILE: &str =
 /// A PNG of one pixel.
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
+/// Writes what a hook sends to the page, or to the page that frames it, where it is read.
+const LISTENER: &str = r#"
+addEventListener("message", (event) => {
+  const report = document.body.appendChild(document.createElement("pre"));
+  report.id = "report";
+  report.textContent = event.data;
+});
+"#;
+
 /// A picture of one pixel.
 pub(crate) fn pixel() -> Vec<u8> {
     BASE64.decode(PIXEL).unwrap()
@@ -35,7 +44,7 @@ pub(crate) fn visit_at_width(page: &str, hook: &str, width: u32) -> Option<Value
     fs::write(folder.path().join("page.html"), with_hook(page, hook)).unwrap();
     let file = folder.path().join("frame.html");
     let frame = format!("<iframe src=page.html style='width:{width}px;height:900px;border:0'>");
-    fs::write(&file, format!("<body>{frame}</iframe><script>{hook}</script></body>")).unwrap();
+    fs::write(&file, format!("<body>{frame}</iframe><script>{LISTENER}</script></body>")).unwrap();
     report_of(folder.path(), &format!("file://{}", file.display()))
 }
 
@@ -48,7 +57,8 @@ pub(crate) fn visit_address(address: &str) -> Option<Value> {
 
 /// The policy would refuse the hook, as it refuses every script that is not the page's own.
 pub(crate) fn with_hook(page: &str, hook: &str) -> String {
-    let hash = BASE64.encode(Sha256::digest(hook));
+    let hook = format!("{hook}{LISTENER}");
+    let hash = BASE64.encode(Sha256::digest(&hook));
     let allowed = page.replacen("script-src ", &format!("script-src 'sha256-{hash}' "), 1);
     allowed.replacen("</body>", &format!("<script>{hook}</script></body>"), 1)
 }

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use crate::curves::{Curves, Drawing, Line};
 use crate::page::chart::{Chart, MAX_POINTS};
 use crate::page::score::Score;
+use crate::study::statistics::median;
 use crate::study::{Direction, RunStatus, Study, StudyRecord, StudyRun};
 
 /// Points of all curves of a study together, so that many runs make no heavy page.
@@ -84,8 +85,10 @@ fn curves(arms: &[Vec<&StudyRun>], steps: &[u64], direction: Direction) -> Curve
     for &step in steps {
         let mut row = Vec::new();
         for (arm, runs) in arms.iter().enumerate() {
-            let gains = runs.iter().filter_map(|run| gain_at(run, step, direction)).collect();
-            let median = median(gains).map(|gain| (median_key(arm), direction.score(gain)));
+            let gains: Vec<_> =
+                runs.iter().filter_map(|run| gain_at(run, step, direction)).collect();
+            let median =
+                median(&gains).map(|gain| (median_key(arm), direction.score(finite(gain))));
             let points = runs
                 .iter()
                 .enumerate()
@@ -121,12 +124,9 @@ fn gain_at(run: &StudyRun, step: u64, direction: Direction) -> Option<f64> {
     }
 }
 
-/// The middle of the sorted values; NaN where that is no number.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let (below, above) = (values.get((values.len().max(1) - 1) / 2)?, values[values.len() / 2]);
-    let median = f64::midpoint(*below, above);
-    Some(if median.is_finite() { median } else { f64::NAN })
+/// A number that a curve can show; NaN is a gap.
+fn finite(value: f64) -> f64 {
+    if value.is_finite() { value } else { f64::NAN }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::arm_name;
 use crate::number::{duration, short};
 use crate::page::score::Score;
+use crate::study::statistics::median;
 use crate::study::{RunStatus, StudyRecord, StudyRun};
 
 /// Scores of single classes that are shown.
@@ -142,8 +143,7 @@ impl Cell {
     }
 
     fn median(&self) -> Option<f64> {
-        let n = self.values.len();
-        (n > 0).then(|| f64::midpoint(self.values[(n - 1) / 2], self.values[n / 2]))
+        median(&self.values)
     }
 
     fn shown(&self, is_best: bool, number: fn(f64) -> String) -> Markup {
