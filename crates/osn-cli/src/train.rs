@@ -51,7 +51,7 @@ pub(crate) fn watched<T>(
     }
     match outcome {
         Ok(outcome) => Ok((outcome, watch.stop)),
-        Err(error) => Err(fail(error.into(), watch.folder.as_deref())),
+        Err(error) => Err(fail(error, watch.folder.as_deref())),
     }
 }
 
@@ -170,11 +170,17 @@ pub(crate) fn conclude(
     Ok(if is_stopped { ExitCode::from(stop.exit_code()) } else { ExitCode::SUCCESS })
 }
 
-/// A failed run that got as far as a folder has a record worth looking at.
-fn fail(failure: Failure, folder: Option<&Path>) -> Failure {
+/// A failed run that got as far as a folder has a record worth looking at, and can go on where only the
+/// disk was in its way.
+fn fail(error: RunError, folder: Option<&Path>) -> Failure {
+    let is_of_the_disk = matches!(error, RunError::Folder(_) | RunError::Record(_));
+    let failure = Failure::from(error);
     let Some(folder) = folder else { return failure };
     // The failure of the run is the news; a page that cannot be written is not.
     let _ = report::write_own(folder);
+    if is_of_the_disk {
+        return failure.and(format_args!("or mend that, and go on with {}", resume_line(folder)));
+    }
     failure.and(format_args!("the record up to there is in {}", folder.display()))
 }
 

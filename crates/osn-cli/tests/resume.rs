@@ -4,28 +4,22 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
-use std::collections::BTreeMap;
+mod processes;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::Child;
 use std::time::Duration;
 
-use assert_cmd::cargo::cargo_bin;
+use processes::{
+    CONTROL, Left, begun, checkpoints, done, has_saved, osn, resume, run_in, said, signal, train,
+    undisturbed, wait_for,
+};
 
-/// How often runs are killed, over all recipes.
+/// How often runs of each of the five recipes are killed.
 const KILLS: u32 = 40;
 
-/// A checkpoint and a picture at almost every step, so that many kills fall into a write.
-const OFTEN: [&str; 8] = [
-    "--checkpoint-every",
-    "1",
-    "--keep-checkpoints",
-    "2",
-    "--set",
-    "eval_every=5",
-    "--set",
-    "log_every=1",
-];
 const CLASSIFY: [&str; 9] = [
     "classify",
     "--set",
@@ -37,10 +31,8 @@ const CLASSIFY: [&str; 9] = [
     "--set",
     "final_images=200",
 ];
-const CONTROL: [&str; 7] =
-    ["control", "--set", "steps=120", "--set", "eval_episodes=2", "--set", "final_episodes=4"];
-const GAN: [&str; 11] = [
-    "gan",
+/// What makes runs of the recipes with pictures small; the recipe comes first.
+const SMALL: [&str; 10] = [
     "--set",
     "steps=30",
     "--set",
@@ -52,45 +44,8 @@ const GAN: [&str; 11] = [
     "--set",
     "final_images=100",
 ];
-
-fn osn(words: &[&str]) -> Command {
-    let mut command = Command::new(cargo_bin!("osn"));
-    command.args(words).env_remove("CLICOLOR_FORCE").stdout(Stdio::null()).stderr(Stdio::piped());
-    command
-}
-
-fn train(recipe: &[&str], out: &Path) -> Command {
-    osn(&[&["train"], recipe, &OFTEN, &["--out", out.to_str().unwrap()]].concat())
-}
-
-fn resume(folder: &Path) -> Command {
-    osn(&["resume", folder.to_str().unwrap()])
-}
-
-/// The run in a folder of runs, once there is one.
-fn run_in(out: &Path) -> Option<PathBuf> {
-    fs::read_dir(out).ok()?.flatten().map(|entry| entry.path()).next()
-}
-
-fn said(child: Child) -> (Option<i32>, String) {
-    let output = child.wait_with_output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
-
-/// The record without what the clock says, and every picture.
-fn left(folder: &Path) -> (Vec<String>, BTreeMap<PathBuf, Vec<u8>>) {
-    let record = fs::read_to_string(folder.join("record.jsonl")).unwrap();
-    let timeless = |line: &str| {
-        let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
-        event.as_object_mut().unwrap().remove("wall_secs");
-        event.to_string()
-    };
-    let pictures = fs::read_dir(folder.join("samples")).unwrap().map(|entry| {
-        let path = entry.unwrap().path();
-        (path.file_name().unwrap().into(), fs::read(&path).unwrap())
-    });
-    (record.lines().map(timeless).collect(), pictures.collect())
-}
+/// A run that ends when somebody ends it.
+const ENDLESS: [&str; 3] = ["control", "--set", "steps=100000000"];
 
 /// Moments that look random and are the same each time.
 struct Moments(u64);
@@ -101,17 +56,6 @@ impl Moments {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         most.mul_f64((self.0 >> 40) as f64 / (1_u64 << 24) as f64)
     }
-}
-
-/// Whether the process has written a checkpoint of this run.
-fn has_saved(folder: &Path, process: u32) -> bool {
-    let Ok(signed) = fs::read_to_string(folder.join("run.lock")) else { return false };
-    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
-    let since = modified(&folder.join("run.lock"));
-    let Ok(files) = fs::read_dir(folder.join("checkpoints")) else { return false };
-    let mut saved = files.flatten().map(|file| file.path());
-    signed.trim() == process.to_string()
-        && saved.any(|it| it.extension() == Some("safetensors".as_ref()) && modified(&it) > since)
 }
 
 /// Kills a run again and again, each time soon after it has written something, until it is finished; how
@@ -132,62 +76,55 @@ fn kill_until_finished(mut child: Child, folder: &Path, moments: &mut Moments) -
     }
 }
 
-fn wait_for(mut holds: impl FnMut() -> bool) {
-    for _ in 0..60_000 {
-        if holds() {
+/// Kills runs of a recipe until that was often enough.
+fn goes_on_after_every_kill(recipe: &[&str], seed: u64) {
+    let mut moments = Moments(seed);
+    let whole = undisturbed(recipe);
+    let mut n_kills = 0;
+    for round in 0.. {
+        let out = tempfile::tempdir().unwrap();
+        let child = train(recipe, out.path()).spawn().unwrap();
+        wait_for(|| run_in(out.path()).is_some());
+        let folder = run_in(out.path()).unwrap();
+        n_kills += kill_until_finished(child, &folder, &mut moments);
+        Left::of(&folder).must_be(&whole, &format!("{recipe:?} after {n_kills} kills"));
+        if n_kills >= KILLS {
             return;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        assert!(round < 40, "{n_kills} kills in 40 runs: nothing is tested");
     }
-    panic!("nothing happened for two minutes");
 }
 
 #[test]
-fn a_run_killed_at_any_moment_goes_on_to_the_same_record_and_pictures() {
-    let mut moments = Moments(7);
-    let mut n_kills = 0;
-    for recipe in [&CONTROL[..], &CLASSIFY, &GAN] {
-        let out = tempfile::tempdir().unwrap();
-        let whole = out.path().join("whole");
-        assert_eq!(said(train(recipe, &whole).spawn().unwrap()).0, Some(0));
-        let whole = left(&run_in(&whole).unwrap());
-        let mut of_recipe = 0;
-        for round in 0.. {
-            let killed = out.path().join(format!("killed-{round}"));
-            let child = train(recipe, &killed).spawn().unwrap();
-            wait_for(|| run_in(&killed).is_some());
-            let folder = run_in(&killed).unwrap();
-            of_recipe += kill_until_finished(child, &folder, &mut moments);
-            let found = left(&folder);
-            assert_eq!(found.0, whole.0, "{recipe:?} after {of_recipe} kills");
-            assert!(found.1 == whole.1, "{recipe:?} after {of_recipe} kills: pictures");
-            if of_recipe >= KILLS / 3 {
-                break;
-            }
-            assert!(round < 20, "{of_recipe} kills in 20 runs: nothing is tested");
-        }
-        n_kills += of_recipe;
-    }
-    assert!(n_kills >= KILLS - 2, "{n_kills}");
+fn control_killed_at_any_moment_goes_on_to_the_same_record() {
+    goes_on_after_every_kill(&CONTROL, 7);
 }
 
-/// A run that would take long, once it has a checkpoint.
-fn long_run(out: &Path) -> (Child, PathBuf) {
-    let child = train(&["control", "--set", "steps=100000000"], out).spawn().unwrap();
-    wait_for(|| run_in(out).is_some_and(|folder| has_saved(&folder, child.id())));
-    (child, run_in(out).unwrap())
+#[test]
+fn classify_killed_at_any_moment_goes_on_to_the_same_record() {
+    goes_on_after_every_kill(&CLASSIFY, 11);
 }
 
-fn signal(child: &Child, name: &str) {
-    let kill = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
+#[test]
+fn gan_killed_at_any_moment_goes_on_to_the_same_record_and_pictures() {
+    goes_on_after_every_kill(&[&["gan"], &SMALL[..]].concat(), 13);
+}
+
+#[test]
+fn cgan_killed_at_any_moment_goes_on_to_the_same_record_and_pictures() {
+    goes_on_after_every_kill(&[&["cgan"], &SMALL[..]].concat(), 17);
+}
+
+#[test]
+fn translate_killed_at_any_moment_goes_on_to_the_same_record_and_pictures() {
+    goes_on_after_every_kill(&[&["translate"], &SMALL[..]].concat(), 19);
 }
 
 #[test]
 fn a_run_that_is_asked_to_end_says_how_to_go_on_and_with_which_signal_it_ended() {
     for (name, code) in [("-TERM", 143), ("-INT", 130)] {
         let out = tempfile::tempdir().unwrap();
-        let (child, folder) = long_run(out.path());
+        let (child, folder) = begun(&ENDLESS, out.path());
         signal(&child, name);
         let (found, words) = said(child);
         assert_eq!(found, Some(code), "{words}");
@@ -203,9 +140,35 @@ fn a_run_that_is_asked_to_end_says_how_to_go_on_and_with_which_signal_it_ended()
 }
 
 #[test]
+fn a_second_signal_ends_at_once_and_the_run_goes_on_from_the_checkpoint_before() {
+    let out = tempfile::tempdir().unwrap();
+    // The scores at the end of a stopped run take longer than anybody wants to wait.
+    let slow = [&["gan"], &SMALL[..], &["--set", "steps=100000", "--set", "final_images=10000"]];
+    let (mut child, folder) = begun(&slow.concat(), out.path());
+    signal(&child, "-INT");
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("Ctrl-C again ends at once") {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "it ended at the first");
+    }
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("stopped after"), "{rest}");
+
+    assert!(!checkpoints(&folder).is_empty());
+    let child = resume(&folder).spawn().unwrap();
+    wait_for(|| has_saved(&folder, child.id()));
+    signal(&child, "-KILL");
+    assert_eq!(said(child).0, None);
+}
+
+#[test]
 fn a_second_process_is_refused_with_the_first_ones_number() {
     let out = tempfile::tempdir().unwrap();
-    let (mut child, folder) = long_run(out.path());
+    let (mut child, folder) = begun(&ENDLESS, out.path());
     let (code, words) = said(resume(&folder).spawn().unwrap());
     assert_eq!(code, Some(2));
     let who = format!("is being written by process {}; stop that one first", child.id());
@@ -220,7 +183,7 @@ fn a_finished_run_says_so_and_one_without_checkpoints_what_to_do() {
     let out = tempfile::tempdir().unwrap();
     let arguments = [&["train"], &CONTROL[..], &["--set", "steps=4", "--out"]].concat();
     let without = [&arguments[..], &[out.path().to_str().unwrap(), "--keep-checkpoints", "0"]];
-    assert_eq!(said(osn(&without.concat()).spawn().unwrap()).0, Some(0));
+    done(osn(&without.concat()));
     let folder = run_in(out.path()).unwrap();
     let (code, words) = said(resume(&folder).spawn().unwrap());
     assert_eq!(code, Some(0));

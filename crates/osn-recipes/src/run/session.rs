@@ -112,8 +112,9 @@ impl Session {
         };
         observer.started(&start);
         let outcome = body(&mut self, observer);
-        self.complete(outcome.as_ref().err())?;
-        outcome?;
+        let completed = self.complete(outcome.as_ref().err());
+        // What went wrong first is the news.
+        outcome.and(completed)?;
         let summary = self.summary();
         observer.finished(&summary);
         Ok(summary)

@@ -1,0 +1,270 @@
+//! What a disk, a machine or a person does to a run, done to processes of their own: they go on to the
+//! same bits, or say in one line what is wrong.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+
+mod processes;
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, SystemTime};
+
+use assert_cmd::cargo::cargo_bin;
+use osn_report::Sample;
+use osn_report::tensorboard::{file_name, write_run};
+use processes::{
+    CONTROL, Left, begun, checkpoints, done, osn, resume, run_in, said, train, undisturbed,
+    wait_for,
+};
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+/// Of whom nothing belongs to anybody.
+const NOBODY: u32 = 65_534;
+
+/// A run that is over in half a second.
+fn short() -> Vec<&'static str> {
+    [&CONTROL[..], &["--set", "steps=30"]].concat()
+}
+
+/// One that is still there when something is done to it.
+fn longer() -> Vec<&'static str> {
+    [&CONTROL[..], &["--set", "steps=400"]].concat()
+}
+
+/// A short run that was killed with two checkpoints behind it.
+fn killed(out: &Path) -> PathBuf {
+    for attempt in 0..20 {
+        let out = out.join(attempt.to_string());
+        let (mut child, folder) = begun(&short(), &out);
+        wait_for(|| checkpoints(&folder).len() > 1 || child.try_wait().unwrap().is_some());
+        child.kill().unwrap();
+        if said(child).0.is_none() {
+            return folder;
+        }
+    }
+    panic!("it was over before it could be killed, twenty times");
+}
+
+/// A copy, for the next thing that happens to it.
+fn copy_of(folder: &Path, to: &Path) -> PathBuf {
+    for inside in ["", "samples", "checkpoints"] {
+        fs::create_dir_all(to.join(inside)).unwrap();
+        for entry in fs::read_dir(folder.join(inside)).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() {
+                fs::copy(entry.path(), to.join(inside).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    to.to_owned()
+}
+
+/// A byte in the middle of each part of a checkpoint, in its header, and in the header's length.
+fn places(file: &[u8]) -> Vec<(String, usize)> {
+    let (length, header) = SafeTensors::read_metadata(file).unwrap();
+    let data = 8 + length;
+    let middle = |name: &String| {
+        let (start, end) = header.info(name).unwrap().data_offsets;
+        data + usize::midpoint(start, end)
+    };
+    let mut places: Vec<_> =
+        header.offset_keys().into_iter().map(|name| (name.clone(), middle(&name))).collect();
+    places.push(("the header".to_owned(), data / 2));
+    places.push(("its length".to_owned(), 0));
+    places
+}
+
+#[test]
+fn a_flipped_bit_in_any_part_is_named_and_the_checkpoint_before_is_used() {
+    let (whole, out) = (undisturbed(&short()), tempfile::tempdir().unwrap());
+    let folder = killed(out.path());
+    let newest = fs::read(checkpoints(&folder).last().unwrap()).unwrap();
+    let places = places(&newest);
+    assert!(places.len() > 20, "{places:?}");
+    for (number, (part, place)) in places.into_iter().enumerate() {
+        let copy = copy_of(&folder, &out.path().join(format!("flipped-{number}")));
+        let file = checkpoints(&copy).pop().unwrap();
+        let mut bytes = newest.clone();
+        bytes[place.min(newest.len() - 1)] ^= 1 << (number % 8);
+        fs::write(&file, bytes).unwrap();
+        let words = done(resume(&copy));
+        let name = file.file_name().unwrap().to_string_lossy();
+        let line = words.lines().find(|line| line.contains(&*name)).unwrap();
+        assert!(line.ends_with("; the checkpoint before it is used"), "{part}: {line}");
+        Left::of(&copy).must_be(&whole, &part);
+    }
+}
+
+#[test]
+fn where_every_checkpoint_is_damaged_one_line_says_so() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = killed(out.path());
+    for file in checkpoints(&folder) {
+        fs::write(file, "half").unwrap();
+    }
+    let (code, words) = said(resume(&folder).spawn().unwrap());
+    assert_eq!(code, Some(2));
+    let last = words.lines().last().unwrap();
+    assert!(last.ends_with("is whole; train it again from the start"), "{words}");
+    assert!(!words.contains("panicked"), "{words}");
+}
+
+#[test]
+fn a_record_cut_in_the_middle_of_a_line_goes_on() {
+    let (whole, out) = (undisturbed(&short()), tempfile::tempdir().unwrap());
+    let folder = killed(out.path());
+    let record = folder.join("record.jsonl");
+    let text = fs::read_to_string(&record).unwrap();
+    fs::write(&record, text + "{\"event\":\"step\",\"st").unwrap();
+    done(resume(&folder));
+    Left::of(&folder).must_be(&whole, "a line begun");
+}
+
+#[test]
+fn a_clock_that_was_set_back_since_changes_nothing() {
+    let (whole, out) = (undisturbed(&short()), tempfile::tempdir().unwrap());
+    let folder = killed(out.path());
+    let path = folder.join("run.json");
+    let mut description: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let later = SystemTime::now() + Duration::from_secs(400_000_000);
+    let seconds = later.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    description["started_unix_secs"] = seconds.into();
+    fs::write(&path, description.to_string()).unwrap();
+    let inside = ["", "samples", "checkpoints"].map(|inside| fs::read_dir(folder.join(inside)));
+    for file in inside.into_iter().flatten().flatten().flatten() {
+        File::open(file.path()).unwrap().set_modified(later).unwrap();
+    }
+    done(resume(&folder));
+    Left::of(&folder).must_be(&whole, "from the future");
+}
+
+#[test]
+fn a_full_disk_ends_the_run_in_one_line_and_with_space_it_goes_on() {
+    let (disk, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let recipe = longer();
+    let arguments = train(&recipe, &disk.path().join("runs"));
+    let mut script = Command::new("unshare");
+    // A disk of its own, which nobody else sees.
+    script.args(["-rm", "sh", "-c", FULL_DISK, "sh"]).arg(disk.path()).arg(kept.path());
+    script.arg(cargo_bin!("osn")).args(arguments.get_args());
+    let status = script.status();
+    if !status.as_ref().is_ok_and(|status| status.code() != Some(NO_DISK)) {
+        eprintln!("skipped: this machine lets nobody mount a disk ({status:?})");
+        return;
+    }
+    assert!(status.unwrap().success());
+    let read = |name: &str| fs::read_to_string(kept.path().join(name)).unwrap();
+    assert_eq!((read("full.code").trim(), read("resume.code").trim()), ("1", "0"));
+    let words = read("full.err");
+    let errors: Vec<_> = words.lines().filter(|line| line.contains("error:")).collect();
+    assert_eq!(errors.len(), 1, "{words}");
+    assert!(errors[0].contains("No space left on device"), "{words}");
+    assert!(errors[0].contains("resume "), "{words}");
+    Left::of(&kept.path().join("run")).must_be(&undisturbed(&recipe), "on a full disk");
+}
+
+/// What the script ends with where it may not mount.
+const NO_DISK: i32 = 77;
+
+/// Fills the disk while the run is writing, makes space, and goes on.
+const FULL_DISK: &str = r#"
+    mount -t tmpfs -o size=16m none "$1" || exit 77
+    disk=$1 kept=$2 osn=$3
+    shift 3
+    "$osn" "$@" > "$kept/full.out" 2> "$kept/full.err" &
+    until ls "$disk"/runs/*/checkpoints/*.safetensors > /dev/null 2>&1; do sleep 0.01; done
+    dd if=/dev/zero of="$disk/ballast" bs=4k 2> /dev/null
+    wait $!
+    echo $? > "$kept/full.code"
+    rm "$disk/ballast"
+    "$osn" resume "$disk"/runs/* > "$kept/resume.out" 2> "$kept/resume.err"
+    echo $? > "$kept/resume.code"
+    cp -r "$disk"/runs/* "$kept/run"
+"#;
+
+/// The super-user writes where nobody may.
+fn as_anybody(command: &mut Command, program: &Path) -> Child {
+    let is_root =
+        fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
+    if !is_root {
+        return command.spawn().unwrap();
+    }
+    let mut other = Command::new(program);
+    other.args(command.get_args()).stderr(std::process::Stdio::piped()).uid(NOBODY);
+    other.stdout(std::process::Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_folder_turned_read_only_ends_the_run_in_one_line_and_writable_it_goes_on() {
+    let out = tempfile::tempdir().unwrap();
+    let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    open(out.path(), 0o777);
+    // Where anybody can start it.
+    let program = out.path().join("osn");
+    fs::copy(cargo_bin!("osn"), &program).unwrap();
+    let recipe = longer();
+    let runs = out.path().join("runs");
+    let child = as_anybody(&mut train(&recipe, &runs), &program);
+    wait_for(|| run_in(&runs).is_some_and(|folder| !checkpoints(&folder).is_empty()));
+    let folder = run_in(&runs).unwrap();
+    let closed = ["checkpoints", "samples", ""].map(|inside| folder.join(inside));
+    let open_all = |mode| closed.iter().map(|path| open(path, mode)).collect();
+    let () = open_all(0o555);
+    let (code, words) = said(child);
+    let () = open_all(0o755);
+    assert_eq!(code, Some(1), "{words}");
+    let errors: Vec<_> = words.lines().filter(|line| line.contains("error:")).collect();
+    assert!(errors.len() == 1 && errors[0].contains("Permission denied"), "{words}");
+
+    let (code, words) = said(as_anybody(&mut resume(&folder), &program));
+    assert_eq!(code, Some(0), "{words}");
+    Left::of(&folder).must_be(&undisturbed(&recipe), "read-only for a while");
+}
+
+#[test]
+fn the_event_file_of_a_resumed_run_holds_what_its_record_does() {
+    let out = tempfile::tempdir().unwrap();
+    let recipe = [&longer()[..], &["--tensorboard"]].concat();
+    let (mut child, folder) = begun(&recipe, out.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    done(resume(&folder));
+    let description = fs::read_to_string(folder.join("run.json")).unwrap();
+    let started = serde_json::from_str::<Value>(&description).unwrap()["started_unix_secs"].clone();
+    let live = fs::read(folder.join(file_name(started.as_u64().unwrap()))).unwrap();
+    let record = fs::read(folder.join("record.jsonl")).unwrap();
+    let mut afterwards = Vec::new();
+    write_run(&mut afterwards, &description, &record[..], samples(&folder)).unwrap();
+    assert_eq!(records(&live), records(&afterwards));
+    assert!(records(&live).len() > 100);
+}
+
+fn samples(folder: &Path) -> Vec<Sample> {
+    let folder = osn_recipes::run::RunFolder::open(folder).unwrap();
+    let read = |(step, path)| Sample { step, png: fs::read(path).unwrap() };
+    folder.samples().unwrap().into_iter().map(read).collect()
+}
+
+/// The records of an event file, in an order of their own: eight bytes of length and four of a checksum
+/// stand before each, four behind.
+fn records(mut file: &[u8]) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    while let Some((length, rest)) = file.split_first_chunk::<8>() {
+        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap();
+        records.push(rest[4..4 + length].to_vec());
+        file = &rest[8 + length..];
+    }
+    records.sort();
+    records
+}
+
+#[test]
+fn a_run_whose_folder_is_gone_says_so() {
+    let (code, words) = said(osn(&["resume", "/no/such/run"]).spawn().unwrap());
+    assert_eq!((code, words.lines().count()), (Some(2), 1), "{words}");
+}
