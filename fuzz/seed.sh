@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 python3 - ../crates/osn-checkpoint/tests/fixtures <<'PYTHON'
-import json, pathlib, sys, zipfile
+import gzip, json, pathlib, re, struct, sys, zipfile, zlib
 
 fixtures, corpus = pathlib.Path(sys.argv[1]), pathlib.Path("corpus")
 START = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e80024de9032e")
@@ -60,4 +60,73 @@ study = {
     ],
 }
 seed("study", "study", json.dumps(study).encode())
+
+array = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 3, 3) + bytes(range(18))
+seed("idx", "plain", array)
+seed("idx", "gzip", gzip.compress(array))
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(side, depth, colour, channels, *chunks):
+    rows = bytes(1 + (side * channels * depth + 7) // 8) * side
+    header = chunk(b"IHDR", struct.pack(">2I5B", side, side, depth, colour, 0, 0, 0))
+    image = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + image
+
+
+seed("image", "grey", png(3, 8, 0, 1))
+seed("image", "bits", png(9, 1, 0, 1))
+seed("image", "deep", png(4, 16, 2, 3))
+seed("image", "transparent", png(4, 8, 6, 4))
+seed("image", "palette", png(4, 4, 3, 1, chunk(b"PLTE", bytes(48)), chunk(b"tRNS", b"\0")))
+seed("image", "huge", png(1, 8, 2, 3).replace(struct.pack(">2I", 1, 1), struct.pack(">2I", 60000, 60000)))
+jfif = bytes.fromhex("ffd8ffe000104a46494600010101004800480000") + bytes.fromhex("ffdb004300") + b"\xff" * 64
+table = bytes.fromhex("ffc4001410010000000000000000000000000000000000")
+for kind, scan in (("c0", "003f00"), ("c2", "000010")):
+    frame = bytes.fromhex(f"ff{kind}000b080001000101011100") + table
+    seed("image", f"jpeg-{kind}", jfif + frame + bytes.fromhex(f"ffda00080101{scan}") + b"\x3f\xff\xd9")
+
+frame = '<svg viewBox="0 0 72 72" xmlns="http://www.w3.org/2000/svg">%s</svg>'
+shapes = {
+    "rect": '<rect x="9" y="9" width="18" height="54" fill="#92d3f5"/>',
+    "path": '<g transform="rotate(9)"><path d="M3 3l9,9h9v9q9 0 9 9t9 9c1 2 3 4 5 6s3-3 9 9a3 4 0 1 1 5 5z" stroke="red"/></g>',
+    "others": '<circle r="9"/><ellipse rx="9" ry="3"/><line x2="9"/><polyline points="1 2,3 4"/><polygon points="1 2 3 4 5 0"/>',
+    "clip": '<defs><clipPath id="a"><rect width="9" height="9"/></clipPath></defs><g clip-path="url(#a)" opacity=".5"><circle r="9"/></g>',
+    "style": '<title>a</title><rect style="fill:rgb(1,2,3);stroke-dasharray:1 2;stroke-width:2" width="50%" height="2mm"/>',
+}
+for name, shape in shapes.items():
+    seed("svg", name, (frame % shape).encode())
+
+recipes = root / "crates/osn-recipes/src"
+shared = ["adversarial/settings.rs", "gan/config.rs"]
+for choice, name in enumerate(["gan", "cgan", "translate", "control", "classify"]):
+    for path in {f"{name}/config.rs", *(shared if name in ("cgan", "gan", "translate") else [])}:
+        source = recipes / path
+        for field in re.findall(r"^    pub (\w+):", source.read_text(), re.M) if source.exists() else []:
+            seed("config", f"{name}-{field}", bytes([choice]) + f"cap:target=2\n{field}=0.5\n{field}=8".encode())
+    seed("config", f"{name}-view", bytes([choice]) + b"always@operator:size=28x28\nchannels.0=8\nema=none")
+changes = [
+    {"config": {"steps": 9, "epsilon": 1e39}, "status": "finished", "error": "why"},
+    {"totals": {"steps": 1, "wall_secs": None, "metrics": {"frechet": None}, "floor": {}, "layers": []}},
+    {"rules": [], "view": "reshaped", "asked_data": "a", "device": "cuda", "seed": -1, "checkpoints": {"every": 0}},
+    {"schema": 2, "recipe": "gan", "preset": "standard", "decide": "cap", "versions": {"osn": "0"}, "data": ""},
+]
+for number, change in enumerate(changes):
+    seed("description", f"changes-{number}", bytes([number]) + json.dumps(change).encode())
+
+header = {
+    "__metadata__": {"sha256": "0" * 64},
+    "numbers": {"dtype": "F64", "shape": [2], "data_offsets": [0, 16]},
+    "value": {"dtype": "U8", "shape": [5], "data_offsets": [16, 21]},
+}
+cbor = [b"\x83\x01\xf5\xf6", b"\xfb" + struct.pack(">d", 0.1), b"\x9f\x1b" + bytes(8) + b"\xff", b"\xa1\x61a\x82\xf9\x7c\0\x20"]
+for number, value in enumerate(cbor):
+    header["value"] |= {"shape": [len(value)], "data_offsets": [16, 16 + len(value)]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    seed("checkpoint", f"value-{number}", text + b"\n" + struct.pack("<2d", 1, float("nan")) + value)
+for part in range(48):
+    seed("resume", f"part-{part}", bytes([part, part % 6, 0]) + cbor[part % 4] + bytes([10, part, 0, 4, 0xff, 0xff]))
 PYTHON

@@ -6,6 +6,11 @@ use std::sync::Arc;
 
 use osn_checkpoint::{Checkpoint, CheckpointError, held};
 
+#[cfg(feature = "recipes")]
+mod run;
+#[cfg(feature = "recipes")]
+pub use run::{folder_with, sealed};
+
 /// Elements that are read of one tensor, and the bytes beyond which a claim is a lie.
 const MOST: usize = 1 << 16;
 
@@ -56,4 +61,13 @@ fn read_tensors(checkpoint: &Checkpoint) {
 pub fn check_line(error: &impl Display) {
     let line = error.to_string();
     assert!(!line.chars().any(char::is_control) && line.len() < 2000, "{line}");
+}
+
+/// An error has words. It may repeat what it was given: the command then makes one line of it.
+///
+/// # Panics
+///
+/// If it has none.
+pub fn is_said(error: &impl Display) {
+    assert!(!error.to_string().is_empty());
 }

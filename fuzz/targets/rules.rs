@@ -4,15 +4,15 @@
 
 use libfuzzer_sys::fuzz_target;
 use osn_core::{Rule, Rules};
-use osn_fuzz::check_line;
+use osn_fuzz::is_said;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match Rule::parse(text) {
         Ok(rule) => assert_eq!(Rule::parse(&rule.to_string()).as_ref(), Ok(&rule), "{text}"),
-        Err(error) => check_line(&error),
+        Err(error) => is_said(&error),
     }
     if let Err(error) = Rules::from_toml(text) {
-        check_line(&error);
+        is_said(&error);
     }
 });

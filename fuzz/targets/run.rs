@@ -3,11 +3,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use osn_fuzz::check_line;
+use osn_fuzz::is_said;
 use osn_report::tensorboard::write_run;
 use osn_report::{RunReader, RunRecord, live_page, page};
 
-const RUN: &str = r#"{"recipe":"gan","decide":"auto","seed":1,"status":"running","config":{"steps":9}}"#;
+const RUN: &str =
+    r#"{"recipe":"gan","decide":"auto","seed":1,"status":"running","config":{"steps":9}}"#;
 
 fuzz_target!(|bytes: &[u8]| {
     // The first two bytes say where it is cut.
@@ -25,6 +26,6 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(still.len() < 8 << 20, "{} bytes of page", still.len());
             let _ = live_page(&run);
         }
-        Err(error) => check_line(&error),
+        Err(error) => is_said(&error),
     }
 });

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use osn_fuzz::check_line;
+use osn_fuzz::is_said;
 use osn_report::page;
 use osn_report::study::{Study, StudyRecord, verdict};
 
@@ -21,6 +21,6 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(again.expect("what was read is written"), record.study);
         }
         Ok(_) => {}
-        Err(error) => check_line(&error),
+        Err(error) => is_said(&error),
     }
 });

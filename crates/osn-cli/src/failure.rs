@@ -14,6 +14,9 @@ pub(crate) const BAD_INPUT: u8 = 2;
 /// Stopped by its user, as a shell reports a program that Ctrl-C ended.
 pub(crate) const STOPPED: u8 = 130;
 
+/// Characters of a message that are shown.
+const MAX_SHOWN: usize = 2_000;
+
 /// A command that did not succeed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -66,10 +69,15 @@ pub(crate) fn show_panic(info: &PanicHookInfo) {
     eprintln!("{label} a mistake in osn{place}: {}; please report it", one_line(message));
 }
 
-/// The lines of a message as one; messages of others may have several.
+/// The lines of a message as one; messages of others may have several. Words of a file may be in it, so
+/// nothing is left that would speak to the terminal, and no line is longer than anyone reads.
 fn one_line(message: &str) -> String {
     let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join("; ").replace(":; ", ": ")
+    let mut line = lines.collect::<Vec<_>>().join("; ").replace(":; ", ": ");
+    if let Some((end, _)) = line.char_indices().nth(MAX_SHOWN) {
+        line.replace_range(end.., "…");
+    }
+    line.replace(char::is_control, "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -80,5 +88,18 @@ mod tests {
     fn several_lines_become_one() {
         assert_eq!(one_line("bad\n\n  tip: good\r\n"), "bad; tip: good");
         assert_eq!(one_line("missing:\n  <RUN>"), "missing: <RUN>");
+    }
+
+    #[test]
+    fn words_of_a_file_do_not_speak_to_the_terminal() {
+        let shown = one_line("unknown recipe '\u{1b}]0;owned\u{7}\u{9b}31m'");
+        assert_eq!(shown, "unknown recipe '\u{fffd}]0;owned\u{fffd}\u{fffd}31m'");
+    }
+
+    #[test]
+    fn words_of_a_file_do_not_fill_the_screen() {
+        let shown = one_line(&"ß".repeat(1_000_000));
+        assert_eq!(shown, "ß".repeat(MAX_SHOWN) + "…");
+        assert_eq!(one_line(&"ß".repeat(MAX_SHOWN)), "ß".repeat(MAX_SHOWN));
     }
 }

@@ -1,14 +1,17 @@
 //! What decides in a run, a rule by its name or the rules in a file, and what it sees weights as.
 
-use std::fs;
+use std::io;
 use std::path::Path;
 
 use osn_core::{Rule, Rules, View};
 
+use crate::plain_file;
 use crate::run::RunError;
 
 /// What parts the rules from the view.
 const SEEN_AS: char = '@';
+/// No file of rules that anybody writes is larger.
+const MAX_RULES_BYTES: u64 = 1 << 20;
 
 /// Rules, and what a run under them is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +64,8 @@ impl Decide {
     ///
     /// [`RunError`], with the line that is wrong.
     pub fn in_file(path: &Path) -> Result<Self, RunError> {
-        let text = fs::read_to_string(path)
+        let text = plain_file::read(path, MAX_RULES_BYTES)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
             .map_err(|source| RunError::RulesUnreadable { path: path.to_owned(), source })?;
         let rules = Rules::from_toml(&text)
             .map_err(|source| RunError::RulesFile { path: path.to_owned(), source })?;
@@ -72,6 +76,8 @@ impl Decide {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -84,7 +84,7 @@ impl Judge {
     ///
     /// # Errors
     ///
-    /// [`RunError::Score`] if the network does not load or there are too few images.
+    /// [`RunError::Score`] if the network does not load, [`RunError::Data`] if there are too few images.
     pub fn new(
         data: &Dataset,
         classes: Classes,
@@ -96,10 +96,12 @@ impl Judge {
         let count = full_count.min(data.train.len()).min(data.test.len());
         let embed = |images: &ImageSet, nonce| Embedded::new(images, nonce, count, &network);
         let (real, other) = (embed(&data.test, 0), embed(&data.train, 1));
-        let (real, other) = (real.map_err(RunError::score)?, other.map_err(RunError::score)?);
+        let unusable =
+            |source| RunError::Data { name: data.name.clone(), source: Box::new(source) };
+        let (real, other) = (real.map_err(unusable)?, other.map_err(unusable)?);
         let reference = |count: usize| {
             Reference::new(real.first(count), &other.first(count), &network, classes)
-                .map_err(RunError::score)
+                .map_err(unusable)
         };
         let (quick, full) = (reference(count.min(quick_count))?, reference(count)?);
         Ok(Self { network, classes, quick, full })

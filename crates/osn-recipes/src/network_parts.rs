@@ -15,6 +15,9 @@ use safetensors::tensor::Dtype;
 use crate::run::checkpoint::Part;
 use crate::run::{Parts, PartsError};
 
+/// What Burn calls the number of axes of a parameter among what an optimizer counts.
+const RANK: &str = "__rank";
+
 /// Puts every number of a network under `name`: weights, running values, and osn's u, v and σ.
 ///
 /// # Errors
@@ -39,7 +42,9 @@ pub fn save_network<M: Module>(
 /// [`PartsError`] where a number is missing or of another network.
 pub fn load_network<M: Module>(parts: &Parts, name: &str, network: M) -> Result<M, PartsError> {
     let saved = tensors_of(name, &network)?.into_iter().map(|tensor| {
-        let part = parts.part(&format!("{name}/{}", tensor.name))?;
+        let path = format!("{name}/{}", tensor.name);
+        let part = parts.part(&path)?;
+        must_fit(&path, part, &tensor)?;
         tensor_of(&tensor.name, part, tensor.param_id)
     });
     let bytes = Writer::new(saved.collect::<Result<_, _>>()?).into_bytes();
@@ -85,21 +90,25 @@ pub fn load_optimizer<M: Module>(
     optimizer: ModuleOptimizer,
     network: &M,
 ) -> Result<ModuleOptimizer, PartsError> {
-    let ids: BTreeMap<String, u64> = tensors_of(name, network)?
+    let parameters: BTreeMap<String, Tensor> = tensors_of(name, network)?
         .into_iter()
-        .filter_map(|tensor| Some((tensor.name, tensor.param_id?)))
+        .map(|tensor| (tensor.name.clone(), tensor))
         .collect();
     let prefix = format!("{name}/");
     let saved = parts.names().filter_map(|part| part.strip_prefix(&prefix));
     let saved = saved.map(|key| {
         let (path, field) = path_and_field(name, key)?;
-        let id = id_of(name, path, &ids)?;
-        tensor_of(&format!("{id}.{field}"), parts.part(&format!("{name}/{key}"))?, Some(id))
+        let (parameter, id) = parameter(name, path, &parameters)?;
+        let (path, part) = (format!("{name}/{key}"), parts.part(&format!("{name}/{key}"))?);
+        must_fit(&path, part, parameter)?;
+        tensor_of(&format!("{id}.{field}"), part, Some(id))
     });
     let mut writer = Writer::new(saved.collect::<Result<_, _>>()?);
     for (key, count) in parts.value::<BTreeMap<String, Scalar>>(&counts_of(name))? {
         let (path, field) = path_and_field(name, &key)?;
-        let id = id_of(name, path, &ids)?.to_string();
+        let (parameter, id) = parameter(name, path, &parameters)?;
+        let id = id.to_string();
+        must_count(&counts_of(name), field, count, parameter)?;
         writer = writer.with_scalar(&format!("{id}.{field}"), count).with_metadata(&id, path);
     }
     let bytes = writer.into_bytes().map_err(|error| PartsError::part(name, &error))?;
@@ -150,9 +159,36 @@ fn path_and_field<'a>(name: &str, key: &'a str) -> Result<(&'a str, &'a str), Pa
     key.rsplit_once(':').ok_or_else(|| PartsError::part(name, &format!("'{key}' has no field")))
 }
 
-fn id_of(name: &str, path: &str, ids: &BTreeMap<String, u64>) -> Result<u64, PartsError> {
+/// The parameter of a path, and its number in this process.
+fn parameter<'a>(
+    name: &str,
+    path: &str,
+    parameters: &'a BTreeMap<String, Tensor>,
+) -> Result<(&'a Tensor, u64), PartsError> {
     let unknown = || PartsError::part(name, &format!("the network has no '{path}'"));
-    ids.get(path).copied().ok_or_else(unknown)
+    let found = parameters.get(path).and_then(|tensor| Some((tensor, tensor.param_id?)));
+    found.ok_or_else(unknown)
+}
+
+/// Burn takes numbers of any kind and number, and fails when it computes with them.
+fn must_fit(path: &str, part: &Part, expected: &Tensor) -> Result<(), PartsError> {
+    let (shape, dtype) = (expected.shape.to_vec(), expected.dtype);
+    if part.shape == shape && DTYPES.contains(&(dtype, part.dtype)) {
+        return Ok(());
+    }
+    let Part { shape: found, dtype: of, .. } = part;
+    Err(PartsError::part(path, &format!("it is {found:?} of {of:?}, not {shape:?} of {dtype:?}")))
+}
+
+/// Beside the steps, to which optimizers add, Burn counts the axes of a parameter's moments.
+fn must_count(part: &str, field: &str, count: Scalar, of: &Tensor) -> Result<(), PartsError> {
+    let count = u64::try_from(count).ok();
+    let fits = match field {
+        RANK => count == Some(of.shape.to_vec().len() as u64),
+        _ => count.is_some_and(|count| count < u64::MAX / 2),
+    };
+    let problem = || PartsError::part(part, &format!("its '{field}' of '{}' is no count", of.name));
+    if fits { Ok(()) } else { Err(problem()) }
 }
 
 /// What numbers are called in memory and in files.

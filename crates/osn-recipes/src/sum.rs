@@ -24,13 +24,13 @@ impl Sum {
         SavedSum { total, count: self.count }
     }
 
-    /// What was saved, on a device.
-    pub(crate) fn from_saved(saved: SavedSum, device: &Device) -> Self {
-        let tensor = |total: Vec<f32>| {
-            let shape = [total.len()];
-            Tensor::from_data(TensorData::new(total, shape), device)
-        };
-        Self { total: saved.total.map(tensor), count: saved.count }
+    /// What was saved, on a device; nothing where that is no sum of tensors of this length.
+    pub(crate) fn from_saved(saved: SavedSum, length: usize, device: &Device) -> Option<Self> {
+        let SavedSum { total, count } = saved;
+        let fits = total.as_ref().is_none_or(|total| total.len() == length);
+        let counts = total.is_some() == (count > 0) && count < u64::MAX / 2;
+        let tensor = |total| Tensor::from_data(TensorData::new(total, [length]), device);
+        (fits && counts).then(|| Self { total: total.map(tensor), count })
     }
 
     /// Adds one, `[n]`.

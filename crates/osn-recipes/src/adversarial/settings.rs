@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Objective;
-use crate::run::{Pace, RunError, above_zero, at_least, below_one};
+use crate::run::{
+    MAX_BATCH, MAX_STEPS, Pace, RunError, above_zero, at_least, at_most, below_one, zero_or_more,
+};
+
+/// A step can only be stopped at its end.
+const MAX_N_DIS: u64 = 1_000;
 
 /// How generator and discriminator are trained. One step is one update of the generator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,7 +109,11 @@ impl Settings {
                 ("eval_every", self.eval_every),
             ],
         )?;
-        at_least(2, &[("batch_size", self.batch_size as u64)])?;
+        at_most(MAX_STEPS, &[("steps", self.steps)])?;
+        at_most(MAX_N_DIS, &[("n_dis", self.n_dis)])?;
+        let batch = [("batch_size", self.batch_size as u64)];
+        at_least(2, &batch)?;
+        at_most(MAX_BATCH, &batch)?;
         at_least(
             100,
             &[("eval_images", self.eval_images as u64), ("final_images", self.final_images as u64)],
@@ -113,7 +122,9 @@ impl Settings {
             ("learning_rate", self.learning_rate),
             ("batch_norm_epsilon", self.batch_norm_epsilon),
         ])?;
+        zero_or_more(&[("epsilon", f64::from(self.epsilon))])?;
         below_one(&[
+            ("batch_norm_momentum", self.batch_norm_momentum),
             ("beta_1", f64::from(self.beta_1)),
             ("beta_2", f64::from(self.beta_2)),
             ("ema", self.ema.unwrap_or(0.5)),

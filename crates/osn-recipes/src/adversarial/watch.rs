@@ -81,11 +81,16 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing.
+    /// [`PartsError`] for what is missing or of another length.
     pub fn load(&mut self, parts: &Parts, name: &str, device: &Device) -> Result<(), PartsError> {
         let saved: [SavedSum; 3] = parts.value(name)?;
-        [self.race, self.slope, self.held_out_sign] =
-            saved.map(|saved| Sum::from_saved(saved, device));
+        let [race, slope, sign] = saved;
+        let sum = |saved, length| {
+            let problem = "it is no sum of so many numbers";
+            Sum::from_saved(saved, length, device).ok_or_else(|| PartsError::part(name, problem))
+        };
+        (self.race, self.slope, self.held_out_sign) =
+            (sum(race, 2)?, sum(slope, 1)?, sum(sign, 1)?);
         Ok(())
     }
 

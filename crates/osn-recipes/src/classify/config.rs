@@ -5,8 +5,11 @@ use std::f64::consts::PI;
 use serde::{Deserialize, Serialize};
 
 use crate::run::{
-    Config, Pace, RunError, above_zero, at_least, below_one, ensure, parts, zero_or_more,
+    Config, MAX_BATCH, MAX_CHANNELS, MAX_STEPS, MAX_UNITS, Pace, RunError, above_zero, at_least,
+    at_most, below_one, check_widths, ensure, parts, zero_or_more,
 };
+
+const MAX_STAGE_BLOCKS: u64 = 64;
 
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,8 +158,11 @@ impl Config for ClassifyConfig {
         )?;
         at_least(2, &[("batch_size", self.batch_size as u64)])?;
         at_least(20, &[("train_images", self.train_images.unwrap_or(20) as u64)])?;
-        check_sizes("hidden_sizes", &self.hidden_sizes)?;
-        check_sizes("stage_channels", &self.stage_channels)?;
+        at_most(MAX_STEPS, &[("steps", self.steps)])?;
+        at_most(MAX_BATCH, &[("batch_size", self.batch_size as u64)])?;
+        at_most(MAX_STAGE_BLOCKS, &[("stage_blocks", self.stage_blocks as u64)])?;
+        check_widths("hidden_sizes", &self.hidden_sizes, MAX_UNITS)?;
+        check_widths("stage_channels", &self.stage_channels, MAX_CHANNELS)?;
         ensure("stage_channels", !self.stage_channels.is_empty(), || {
             "must name at least one stage, such as 16,32".to_owned()
         })?;
@@ -172,10 +178,6 @@ impl Config for ClassifyConfig {
             ("beta_2", f64::from(self.beta_2)),
         ])
     }
-}
-
-fn check_sizes(key: &str, sizes: &[usize]) -> Result<(), RunError> {
-    ensure(key, !sizes.contains(&0), || format!("must be at least 1 each, not {sizes:?}"))
 }
 
 #[cfg(test)]

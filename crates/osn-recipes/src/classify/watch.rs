@@ -54,9 +54,12 @@ impl Watch {
         name: &str,
         device: &Device,
     ) -> Result<(), PartsError> {
-        let (sums, last): ([SavedSum; 2], _) = parts.value(name)?;
-        [self.train, self.held_out] = sums.map(|saved| Sum::from_saved(saved, device));
-        self.last = last;
+        let ([train, held_out], last): ([SavedSum; 2], _) = parts.value(name)?;
+        let sum = |saved| {
+            let problem = "it is no sum of single numbers";
+            Sum::from_saved(saved, 1, device).ok_or_else(|| PartsError::part(name, problem))
+        };
+        (self.train, self.held_out, self.last) = (sum(train)?, sum(held_out)?, last);
         Ok(())
     }
 

@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use crate::run::{Config, Pace, RunError, above_zero, at_least, below_one, ensure, parts};
+use crate::run::{
+    Config, MAX_BATCH, MAX_STEPS, MAX_UNITS, Pace, RunError, above_zero, at_least, at_most,
+    below_one, check_widths, parts, zero_or_more,
+};
+
+/// A step can only be stopped at its end.
+const MAX_ACTIONS_PER_STEP: u64 = 10_000;
+/// Nor can what comes before the first.
+const MAX_RANDOM_ACTIONS: u64 = 10_000_000;
+/// Some ten gigabytes of transitions.
+const MAX_MEMORY: u64 = 100_000_000;
+/// Episodes that are played at once.
+const MAX_EPISODES: u64 = 100_000;
 
 /// Hyper-parameters of `control`. One step is one update of the Q-network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,6 +112,20 @@ impl ControlConfig {
         }
     }
 
+    /// Whether memory and counters are large enough for all of it.
+    fn check_bounds(&self) -> Result<(), RunError> {
+        at_most(MAX_STEPS, &[("steps", self.steps)])?;
+        at_most(MAX_ACTIONS_PER_STEP, &[("actions_per_step", self.actions_per_step)])?;
+        at_most(MAX_RANDOM_ACTIONS, &[("random_actions", self.random_actions)])?;
+        at_most(MAX_MEMORY, &[("memory", self.memory as u64)])?;
+        at_most(MAX_BATCH, &[("batch_size", self.batch_size as u64)])?;
+        let episodes = [
+            ("eval_episodes", self.eval_episodes as u64),
+            ("final_episodes", self.final_episodes as u64),
+        ];
+        at_most(MAX_EPISODES, &episodes)
+    }
+
     /// How often to look and to score.
     pub(super) fn pace(&self) -> Pace {
         Pace { log_every: self.log_every, eval_every: self.eval_every }
@@ -141,9 +167,9 @@ impl Config for ControlConfig {
             ],
         )?;
         at_least(2, &[("batch_size", self.batch_size as u64)])?;
-        ensure("hidden_sizes", !self.hidden_sizes.contains(&0), || {
-            format!("must be at least 1 each, not {:?}", self.hidden_sizes)
-        })?;
+        self.check_bounds()?;
+        check_widths("hidden_sizes", &self.hidden_sizes, MAX_UNITS)?;
+        zero_or_more(&[("epsilon", f64::from(self.epsilon))])?;
         above_zero(&[
             ("learning_rate", self.learning_rate),
             ("huber_delta", f64::from(self.huber_delta)),

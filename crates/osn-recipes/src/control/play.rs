@@ -9,6 +9,8 @@ use crate::run::{Parts, PartsError};
 
 /// Episodes whose mean is the recent return.
 const RECENT: usize = 100;
+/// Actions after which an episode of any task is cut off.
+const LONGEST_EPISODE: u64 = 500;
 
 /// Plays one episode after the other, partly at random.
 #[derive(Debug)]
@@ -72,16 +74,22 @@ impl Player {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing or no action.
+    /// [`PartsError`] for what is missing, no action, or more than an episode has.
     pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
         self.returns = parts.numbers("player/returns")?;
         (self.actions, self.so_far, self.of_episode) = parts.value("player")?;
         if self.of_episode.iter().any(|&action| action >= self.task.n_actions()) {
             return Err(PartsError::part("player", "there is no such action"));
         }
-        self.environment = self.task.start(self.seed, self.stream, self.returns.len() as u64);
+        let (episode, begun) = (self.returns.len() as u64, self.of_episode.len() as u64);
+        if self.actions > episode * LONGEST_EPISODE + begun {
+            return Err(PartsError::part("player", "it acted more often than its episodes allow"));
+        }
+        self.environment = self.task.start(self.seed, self.stream, episode);
         for &action in &self.of_episode {
-            self.environment.step(action);
+            if self.environment.step(action).is_end() {
+                return Err(PartsError::part("player", "its episode goes on after its end"));
+            }
         }
         Ok(())
     }

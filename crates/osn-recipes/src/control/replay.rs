@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::Task;
 use crate::data::sampler;
 use crate::run::{Parts, PartsError};
 
@@ -81,22 +82,30 @@ impl Replay {
         parts.put_value("replay/oldest", &self.oldest)
     }
 
-    /// Remembers what was saved and nothing else.
+    /// Remembers what was saved of a task and nothing else.
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing or does not go together.
-    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+    /// [`PartsError`] for what is missing, does not go together or is of another task.
+    pub fn load(&mut self, parts: &Parts, task: Task) -> Result<(), PartsError> {
         let (seen, next) = (parts.numbers("replay/seen")?, parts.numbers("replay/next")?);
         let rewards = parts.numbers("replay/rewards")?;
         let actions: Vec<usize> = parts.value("replay/actions")?;
         let ends: Vec<bool> = parts.value("replay/ends")?;
-        let (count, length) = (rewards.len(), seen.len() / rewards.len().max(1));
+        let oldest: usize = parts.value("replay/oldest")?;
+        let (count, length) = (rewards.len(), task.observation_size());
         let goes_together = [actions.len(), ends.len()] == [count; 2]
             && [seen.len(), next.len()] == [count * length; 2]
             && (1..=self.capacity).contains(&count);
         if !goes_together {
             return Err(PartsError::part("replay", "its parts are of different lengths"));
+        }
+        if actions.iter().any(|&action| action >= task.n_actions()) {
+            return Err(PartsError::part("replay/actions", "there is no such action"));
+        }
+        let is_full = count == self.capacity;
+        if oldest >= if is_full { count } else { 1 } {
+            return Err(PartsError::part("replay/oldest", "there is no such place"));
         }
         let row = |of: &[f64], index: usize| rounded(&of[index * length..(index + 1) * length]);
         let transition = |index: usize| Transition {
@@ -107,7 +116,7 @@ impl Replay {
             terminated: ends[index],
         };
         self.transitions = (0..count).map(transition).collect();
-        self.oldest = parts.value("replay/oldest")?;
+        self.oldest = oldest;
         Ok(())
     }
 

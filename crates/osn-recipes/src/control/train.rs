@@ -145,7 +145,7 @@ impl Training for Trainer<'_> {
 
     fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
         self.learner.load(parts)?;
-        self.replay.load(parts)?;
+        self.replay.load(parts, self.config.environment)?;
         self.player.load(parts)?;
         self.curve = parts.numbers("curve")?;
         self.told = parts.value("told")?;

@@ -4,13 +4,13 @@
 //! major order. Only unsigned bytes (type 8) are read. A file may be gzip; its first two bytes
 //! tell, not its name.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use flate2::bufread::GzDecoder;
 
 use super::DataError;
+use crate::plain_file;
 
 /// No file larger than this is read, packed or not.
 pub const MAX_BYTES: usize = 1 << 30;
@@ -110,7 +110,7 @@ pub fn parse(bytes: &[u8]) -> Result<Idx, IdxError> {
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, IdxError> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    plain_file::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_BYTES { Err(IdxError::TooLarge) } else { Ok(bytes) }
 }
 

@@ -137,7 +137,7 @@ pub enum DataError {
         needed: usize,
     },
     /// A file with the name of an image cannot be decoded.
-    #[error("{} cannot be decoded ({problem}): repair or remove it", path.display())]
+    #[error("{} cannot be decoded ({}): repair or remove it", path.display(), one_line(problem))]
     Image {
         /// The file.
         path: PathBuf,
@@ -185,6 +185,11 @@ pub enum DataError {
         /// Its width and height.
         target_size: (u32, u32),
     },
+}
+
+/// What a decoder says may have several lines.
+fn one_line(problem: &image::ImageError) -> String {
+    problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Loads a data set by name or folder.

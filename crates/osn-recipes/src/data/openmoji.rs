@@ -1,7 +1,7 @@
 //! Draws the emoji of the npm package `openmoji` as pairs of images: line art and colour.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::hash::Hash;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::svg;
 pub use super::svg::SvgError;
+use crate::plain_file;
 
 /// The folder that the pairs are written to unless another is asked for.
 pub const FOLDER: &str = "openmoji";
@@ -225,7 +226,7 @@ fn draw(path: &Path, size: u32) -> Result<RgbImage, ImportError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, SvgError> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_SVG_BYTES + 1).read_to_end(&mut bytes)?;
+    plain_file::open(path)?.take(MAX_SVG_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_SVG_BYTES {
         return Err(SvgError::TooLarge { limit: MAX_SVG_BYTES });
     }

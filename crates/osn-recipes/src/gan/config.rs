@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::adversarial::Settings;
-use crate::run::{Config, RunError, at_least, check_image_size};
+use crate::run::{
+    Config, MAX_CHANNELS, MAX_UNITS, RunError, at_least, at_most, check_image_size, parts,
+};
 
 /// Hyper-parameters of `gan`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,14 +51,14 @@ impl Config for GanConfig {
     }
 
     fn check(&self) -> Result<(), RunError> {
-        at_least(
-            1,
-            &[
-                ("latent_size", self.latent_size as u64),
-                ("g_channels", self.g_channels as u64),
-                ("d_channels", self.d_channels as u64),
-            ],
-        )?;
+        let latent = [("latent_size", self.latent_size as u64)];
+        let channels =
+            [("g_channels", self.g_channels as u64), ("d_channels", self.d_channels as u64)];
+        at_least(1, &latent)?;
+        at_least(1, &channels)?;
+        at_most(MAX_UNITS, &latent)?;
+        at_most(MAX_CHANNELS, &channels)?;
+        parts(&[("leaky_slope", self.leaky_slope)])?;
         check_image_size(self.image_size)?;
         self.training.check()
     }

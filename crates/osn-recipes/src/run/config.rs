@@ -5,6 +5,17 @@ use serde::de::DeserializeOwned;
 
 use super::{RecipeDoc, RunError, TrainRequest, apply_settings};
 
+/// Steps and updates of a run: their products with other counts fit 64 bits.
+pub const MAX_STEPS: u64 = 1_000_000_000_000;
+/// Channels of a feature map.
+pub const MAX_CHANNELS: u64 = 1_024;
+/// Units of a layer.
+pub const MAX_UNITS: u64 = 8_192;
+/// Examples in a batch.
+pub const MAX_BATCH: u64 = 8_192;
+const MAX_SIDE: usize = 512;
+const MAX_LAYERS: usize = 64;
+
 /// Data was named where none are taken.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -68,6 +79,17 @@ pub fn at_least(least: u64, counts: &[(&str, u64)]) -> Result<(), RunError> {
     })
 }
 
+/// Counts that must be `most` or less: memory and time grow with them, and no counter may run over.
+///
+/// # Errors
+///
+/// [`RunError::Config`] for the first that is not.
+pub fn at_most(most: u64, counts: &[(&str, u64)]) -> Result<(), RunError> {
+    counts.iter().try_for_each(|(key, count)| {
+        ensure(key, *count <= most, || format!("must be at most {most}, not {count}"))
+    })
+}
+
 /// Numbers that must be positive and finite, such as learning rates.
 ///
 /// # Errors
@@ -121,7 +143,20 @@ pub fn parts(numbers: &[(&str, f64)]) -> Result<(), RunError> {
 ///
 /// [`RunError::Config`].
 pub fn check_image_size(size: usize) -> Result<(), RunError> {
-    ensure("image_size", size >= 8 && size.is_multiple_of(4), || {
-        format!("must be a multiple of 4 from 8 up, not {size}")
+    ensure("image_size", (8..=MAX_SIDE).contains(&size) && size.is_multiple_of(4), || {
+        format!("must be a multiple of 4 from 8 to {MAX_SIDE}, not {size}")
     })
+}
+
+/// The widths of layers in a row, of which there may be none.
+///
+/// # Errors
+///
+/// [`RunError::Config`] for a layer of nothing, and for more or wider layers than any machine trains.
+pub fn check_widths(key: &str, widths: &[usize], most: u64) -> Result<(), RunError> {
+    ensure(key, widths.len() <= MAX_LAYERS, || {
+        format!("must name at most {MAX_LAYERS} layers, not {}", widths.len())
+    })?;
+    let holds = widths.iter().all(|&width| (1..=most).contains(&(width as u64)));
+    ensure(key, holds, || format!("must be from 1 to {most} each, not {widths:?}"))
 }

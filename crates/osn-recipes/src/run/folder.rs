@@ -5,6 +5,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{FolderLock, ImageGrid, RecordError, RecordWriter, RunDescription, SampleError, Shelf};
+use crate::plain_file;
+
+/// A description has some kilobytes, and more with hundreds of layers.
+const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
 
 /// How many runs of one name a folder may hold: more is a loop gone wild.
 const MAX_RUNS_OF_A_NAME: u32 = 10_000;
@@ -181,8 +185,8 @@ impl RunFolder {
     /// [`FolderError::Read`] or [`FolderError::Description`] when there is none or it is damaged.
     pub fn description(&self) -> Result<RunDescription, FolderError> {
         let path = self.description_path();
-        let text =
-            fs::read(&path).map_err(|source| FolderError::Read { path: path.clone(), source })?;
+        let text = plain_file::read(&path, MAX_DESCRIPTION_BYTES)
+            .map_err(|source| FolderError::Read { path: path.clone(), source })?;
         serde_json::from_slice(&text).map_err(|source| FolderError::Description { path, source })
     }
 

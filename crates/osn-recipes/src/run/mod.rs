@@ -24,7 +24,8 @@ mod training;
 
 pub use checkpoint::{CheckpointError, Checkpoints, Parts, PartsError, Shelf};
 pub use config::{
-    Config, above_zero, at_least, below_one, check_image_size, ensure, parts, zero_or_more,
+    Config, MAX_BATCH, MAX_CHANNELS, MAX_STEPS, MAX_UNITS, above_zero, at_least, at_most,
+    below_one, check_image_size, check_widths, ensure, parts, zero_or_more,
 };
 pub use description::{
     LayerSummary, Machine, RunDescription, RunStatus, SCHEMA, Totals, Versions, unix_secs,

@@ -187,9 +187,9 @@ impl Session {
         let damaged = |problem| CheckpointError::Damaged { path: file.to_owned(), problem };
         let parts = super::checkpoint::read_parts(file)?;
         self.must_be_of_this_run(&parts.value(ABOUT).map_err(damaged)?)?;
-        let progress: Progress = parts.value(SESSION).map_err(damaged)?;
-        let (clock, mark): (f64, RecordMark) =
-            (parts.value(CLOCK).map_err(damaged)?, parts.value(RECORD).map_err(damaged)?);
+        let progress = self.progress_in(&parts, step).map_err(damaged)?;
+        let clock = clock_of(&parts).map_err(damaged)?;
+        let mark: RecordMark = parts.value(RECORD).map_err(damaged)?;
         training.load(&parts).map_err(damaged)?;
         let record = RecordWriter::reopen(&self.folder.record_path(), &mark)?;
         let lost = || CheckpointError::Record { path: file.to_owned() };
@@ -198,6 +198,20 @@ impl Session {
         self.wall_secs_before = clock;
         self.saved_step = Some(step);
         self.tidy(step)
+    }
+
+    /// What the loop goes on from after a step.
+    fn progress_in(&self, parts: &Parts, step: u64) -> Result<Progress, PartsError> {
+        let progress: Progress = parts.value(SESSION)?;
+        let (found, steps) = (progress.totals.steps, self.steps());
+        if found != step || step > steps {
+            let problem = format!("it is of step {found}, not of {step} of {steps}");
+            return Err(PartsError::part(SESSION, &problem));
+        }
+        if progress.n_decisions.values().any(|&count| count > u64::MAX / 2) {
+            return Err(PartsError::part(SESSION, "it counts more decisions than there can be"));
+        }
+        Ok(progress)
     }
 
     /// Whether the checkpoint says what `run.json` says.
@@ -214,6 +228,13 @@ impl Session {
         remove_half_written(&self.folder.path().join("checkpoints"));
         Ok(self.folder.describe(&self.description)?)
     }
+}
+
+/// How many seconds the run took.
+fn clock_of(parts: &Parts) -> Result<f64, PartsError> {
+    let clock: f64 = parts.value(CLOCK)?;
+    let is_time = clock.is_finite() && clock >= 0.0;
+    if is_time { Ok(clock) } else { Err(PartsError::part(CLOCK, &format!("{clock} is no time"))) }
 }
 
 /// Nobody misses these; what cannot be removed is written over later.

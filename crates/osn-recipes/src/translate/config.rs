@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::adversarial::Settings;
-use crate::run::{Config, RunError, at_least, check_image_size, zero_or_more};
+use crate::run::{
+    Config, MAX_CHANNELS, RunError, at_least, at_most, check_image_size, parts, zero_or_more,
+};
 
 /// Hyper-parameters of `translate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,10 +55,11 @@ impl Config for TranslateConfig {
     }
 
     fn check(&self) -> Result<(), RunError> {
-        at_least(
-            1,
-            &[("g_channels", self.g_channels as u64), ("d_channels", self.d_channels as u64)],
-        )?;
+        let channels =
+            [("g_channels", self.g_channels as u64), ("d_channels", self.d_channels as u64)];
+        at_least(1, &channels)?;
+        at_most(MAX_CHANNELS, &channels)?;
+        parts(&[("leaky_slope", self.leaky_slope)])?;
         zero_or_more(&[("l1_weight", self.l1_weight)])?;
         check_image_size(self.image_size)?;
         self.training.check()

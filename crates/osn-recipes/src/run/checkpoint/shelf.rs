@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{CheckpointError, Parts, PartsError};
+use crate::plain_file;
 use crate::run::folder::write_error;
 use crate::run::{FolderError, write_whole};
 
 const EXTENSION: &str = ".safetensors";
+/// More than the networks, moments and memories of any config need.
+const MAX_BYTES: u64 = 64 << 30;
 
 /// When to write checkpoints, and how many to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +77,8 @@ impl Shelf {
 ///
 /// [`CheckpointError::Damaged`] for a file that is not what was written.
 pub(in crate::run) fn read_parts(path: &Path) -> Result<Parts, CheckpointError> {
-    let bytes = fs::read(path).map_err(|error| PartsError::Unreadable(error.to_string()));
+    let bytes = plain_file::read(path, MAX_BYTES)
+        .map_err(|error| PartsError::Unreadable(error.to_string()));
     bytes
         .and_then(Parts::from_bytes)
         .map_err(|problem| CheckpointError::Damaged { path: path.to_owned(), problem })

@@ -1,0 +1,282 @@
+//! Every setting of every recipe, set to what no one should set it to: refused in one line before
+//! anything is done, or trained with.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+mod runs;
+
+use osn_recipes::run::{RunError, TrainRequest};
+use runs::{StopsAfter, TINY_IMAGES, request};
+use serde_json::Value;
+
+const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "classify"];
+
+const TINY_CONTROL: [(&str, &str); 6] = [
+    ("batch_size", "8"),
+    ("hidden_sizes", "8,8"),
+    ("random_actions", "10"),
+    ("log_every", "1"),
+    ("eval_episodes", "2"),
+    ("final_episodes", "2"),
+];
+const TINY_CLASSIFY: [(&str, &str); 6] = [
+    ("batch_size", "8"),
+    ("hidden_sizes", "8,8"),
+    ("stage_channels", "4,4"),
+    ("log_every", "1"),
+    ("eval_images", "20"),
+    ("final_images", "20"),
+];
+
+fn tiny(recipe: &str) -> &'static [(&'static str, &'static str)] {
+    match recipe {
+        "control" => &TINY_CONTROL,
+        "classify" => &TINY_CLASSIFY,
+        _ => &TINY_IMAGES,
+    }
+}
+
+/// Every key of a recipe's config, found from the config itself.
+fn keys(recipe: &str) -> Vec<String> {
+    let plain = TrainRequest { recipe: recipe.to_owned(), ..TrainRequest::default() };
+    let mut keys = Vec::new();
+    collect(&osn_recipes::describe(&plain).unwrap().config, String::new(), &mut keys);
+    assert!(keys.len() > 15, "{keys:?}");
+    keys
+}
+
+fn collect(value: &Value, path: String, keys: &mut Vec<String>) {
+    let inside =
+        |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| collect(value, inside(name), keys));
+        }
+        Value::Array(values) => {
+            keys.push(path.clone());
+            let places = values.iter().enumerate();
+            places.for_each(|(place, value)| collect(value, inside(&place.to_string()), keys));
+        }
+        _ => keys.push(path),
+    }
+}
+
+fn bad_values() -> Vec<String> {
+    let words = [
+        "0",
+        "-0",
+        "1",
+        "2",
+        "-1",
+        "NaN",
+        "inf",
+        "-inf",
+        "1e308",
+        "-1e308",
+        "1e39",
+        "1e-320",
+        "18446744073709551615",
+        "18446744073709551616",
+        "9223372036854775807",
+        "4294967296",
+        "",
+        " ",
+        "none",
+        "true",
+        "text",
+        "ß\u{0}\n",
+        "[]",
+        "[[1]]",
+        "{}",
+        "0,0",
+        "1,,2",
+        "0x10",
+        "18446744073709551615,18446744073709551615",
+    ];
+    let long = ["1,".repeat(100_000) + "1", "[".repeat(100_000), "9".repeat(100_000)];
+    words.iter().map(|word| (*word).to_owned()).chain(long).collect()
+}
+
+fn with(recipe: &str, key: &str, value: &str, out: &std::path::Path) -> TrainRequest {
+    let small: Vec<_> = tiny(recipe).iter().filter(|(of, _)| *of != key).copied().collect();
+    request(recipe, &small, &[(key, value)], out)
+}
+
+/// Whether a setting is taken; if not it says so in a line, with its name.
+fn is_taken(request: &TrainRequest) -> bool {
+    let (key, value) = request.settings.last().unwrap();
+    match osn_recipes::describe(request) {
+        Ok(_) => true,
+        Err(error) => {
+            let message = error.to_string();
+            assert!(error.is_bad_input(), "{key}={value}: {message}");
+            assert!(matches!(error, RunError::Setting(_) | RunError::Config { .. }), "{message}");
+            let name = key.rsplit_once('.').map_or(key.as_str(), |(name, _)| name);
+            assert!(message.contains(name), "{name} is missing in {message}");
+            let is_odd = value.contains('\n') || value.len() > 1_000;
+            assert!(is_odd || !message.contains('\n') && message.len() < 1_000, "{message}");
+            false
+        }
+    }
+}
+
+#[test]
+fn every_setting_of_every_recipe_is_taken_or_refused_in_a_line() {
+    let out = tempfile::tempdir().unwrap();
+    for recipe in RECIPES {
+        for key in keys(recipe) {
+            let taken = bad_values()
+                .into_iter()
+                .filter(|value| is_taken(&with(recipe, &key, value, out.path())));
+            let taken: Vec<String> = taken.collect();
+            assert!(taken.len() < 20, "{recipe}: {key} takes anything: {taken:?}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "nothing is done");
+}
+
+/// Those that make memory, time or a counter no larger.
+const UNBOUNDED: [&str; 13] = [
+    "log_every",
+    "eval_every",
+    "eval_images",
+    "final_images",
+    "train_images",
+    "target_every",
+    "explore_steps",
+    "learning_rate",
+    "epsilon",
+    "batch_norm_epsilon",
+    "huber_delta",
+    "l1_weight",
+    "fgsm_epsilon",
+];
+
+#[test]
+fn no_setting_that_costs_memory_or_time_takes_any_number() {
+    for recipe in RECIPES {
+        for key in keys(recipe).into_iter().filter(|key| !UNBOUNDED.contains(&key.as_str())) {
+            for value in ["18446744073709551615", "4294967296", "1e308"] {
+                // A trillion steps can be stopped after each.
+                let is_taken = is_taken(&with(recipe, &key, value, "".as_ref()));
+                assert!(!is_taken || key == "steps", "{recipe}: {key}={value}");
+            }
+        }
+    }
+}
+
+/// Runs a step of what is taken of the worst.
+fn trains_with_what_it_takes(recipe: &str) {
+    let out = tempfile::tempdir().unwrap();
+    let mut tried = 0;
+    for key in keys(recipe) {
+        for value in ["0", "1", "1e308", "1e-320", "18446744073709551615", "none", "[]"] {
+            let request = with(recipe, &key, value, out.path());
+            if !is_taken(&request) {
+                continue;
+            }
+            tried += 1;
+            if let Err(error) = osn_recipes::train(&request, &mut StopsAfter::steps(1)) {
+                let message = error.to_string();
+                assert!(!message.contains('\n'), "{key}={value}: {message}");
+            }
+        }
+    }
+    assert!(tried > 10, "{recipe}: only {tried} settings were taken");
+}
+
+#[test]
+fn gan_trains_with_every_setting_that_it_takes() {
+    trains_with_what_it_takes("gan");
+}
+
+#[test]
+fn control_trains_with_every_setting_that_it_takes() {
+    trains_with_what_it_takes("control");
+}
+
+#[test]
+fn classify_trains_with_every_setting_that_it_takes() {
+    trains_with_what_it_takes("classify");
+}
+
+#[test]
+fn seeds_and_checkpoint_paces_of_any_size_train() {
+    let out = tempfile::tempdir().unwrap();
+    for (seed, every, keep) in [(u64::MAX, Some(0), usize::MAX), (0, Some(u64::MAX), 0)] {
+        let plain = request("control", &TINY_CONTROL, &[("steps", "2")], out.path());
+        let checkpoints = osn_recipes::run::Checkpoints { every, keep };
+        runs::train(&TrainRequest { seed, checkpoints, ..plain });
+    }
+}
+
+// --- Rules -----------------------------------------------------------------------------------
+
+/// What is said of rules in a file that holds this.
+fn rules_refused(bytes: &[u8]) -> String {
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("rules.toml");
+    std::fs::write(&file, bytes).unwrap();
+    refused_by_name(file.to_str().unwrap())
+}
+
+fn refused_by_name(decide: &str) -> String {
+    let plain = TrainRequest { recipe: "gan".to_owned(), ..TrainRequest::default() };
+    let request = TrainRequest { decide: Some(decide.to_owned()), ..plain };
+    let error = osn_recipes::describe(&request).unwrap_err();
+    assert!(error.is_bad_input(), "{error}");
+    let message = error.to_string();
+    assert!(!message.contains('\n') && message.len() < 2_000, "{message}");
+    message
+}
+
+#[test]
+fn rules_that_are_no_rules_are_refused_in_a_line() {
+    let start = "[[rule]]\nrule = \"cap\"\n";
+    let texts = [
+        String::new(),
+        "\u{0}".to_owned(),
+        "rule = 1".to_owned(),
+        "[[rule]]".to_owned(),
+        format!("{start}targett = 2"),
+        format!("{start}target = nan"),
+        format!("{start}target = -inf"),
+        format!("{start}target = 1e400"),
+        format!("{start}target = 0"),
+        format!("{start}interval = 0"),
+        format!("{start}interval = -1"),
+        format!("{start}interval = 99999999999999999999"),
+        format!("{start}target = []"),
+        format!("{start}target = {{ a = 1 }}"),
+        format!("{start}layers = [\"[\"]"),
+        format!("{start}target = {}1{}", "[".repeat(50_000), "]".repeat(50_000)),
+        format!("{}x = 1", "a.".repeat(50_000)),
+        format!("x = {}", "{ a = ".repeat(50_000)),
+        format!("{start}network = \"{}\"", "x".repeat(100_000)) + "\nwhat = 1",
+    ];
+    for text in texts {
+        let message = rules_refused(text.as_bytes());
+        assert!(message.contains("rules.toml"), "{message}");
+    }
+    let message = rules_refused(b"[[rule]]\nrule = \"\xff\"");
+    assert!(message.contains("rules.toml") && message.contains("utf-8"), "{message}");
+}
+
+#[test]
+fn a_file_of_rules_is_a_file_and_no_larger_than_rules_are() {
+    let out = tempfile::tempdir().unwrap();
+    let huge = out.path().join("huge.toml");
+    std::fs::File::create(&huge).unwrap().set_len(100 << 20).unwrap();
+    let message = refused_by_name(huge.to_str().unwrap());
+    assert!(message.contains("huge.toml") && message.contains("larger than"), "{message}");
+    let folder = out.path().join("folder.toml");
+    std::fs::create_dir(&folder).unwrap();
+    assert!(refused_by_name(folder.to_str().unwrap()).contains("no regular file"));
+    #[cfg(unix)]
+    for device in ["/dev/zero", "/dev/tty"] {
+        let link = out.path().join("device.toml");
+        std::os::unix::fs::symlink(device, &link).unwrap();
+        assert!(refused_by_name(link.to_str().unwrap()).contains("device.toml"));
+        std::fs::remove_file(link).unwrap();
+    }
+}
