@@ -136,7 +136,7 @@ fn every_setting_of_every_recipe_is_taken_or_refused_in_a_line() {
 }
 
 /// Those that make memory, time or a counter no larger.
-const UNBOUNDED: [&str; 13] = [
+const UNBOUNDED: [&str; 14] = [
     "log_every",
     "eval_every",
     "eval_images",
@@ -150,6 +150,7 @@ const UNBOUNDED: [&str; 13] = [
     "huber_delta",
     "l1_weight",
     "fgsm_epsilon",
+    "saturated_after",
 ];
 
 #[test]
