@@ -29,7 +29,7 @@ use serde_json::Value;
 use crate::decide::Decide;
 use crate::run::{
     Config, Observer, RecipeDoc, Resumed, RunDescription, RunError, RunSummary, StoppedRun,
-    TrainRequest, as_json,
+    TrainRequest, TrainedOn, as_json,
 };
 
 /// The recipes, the default first.
@@ -103,7 +103,13 @@ pub fn describe(request: &TrainRequest) -> Result<RunDescription, RunError> {
     let recipe = named(&request.recipe)?;
     let config = (recipe.config)(request, &recipe.doc)?;
     device(request)?;
-    Ok(run::describe(request, &recipe.doc, &decide(request, &recipe.doc)?, &config, ""))
+    Ok(run::describe(
+        request,
+        &recipe.doc,
+        &decide(request, &recipe.doc)?,
+        &config,
+        &TrainedOn::named(""),
+    ))
 }
 
 /// The recipe of a name.

@@ -374,6 +374,26 @@ fn another_config_rule_or_version_says_what_differs_and_changes_nothing() {
 }
 
 #[test]
+fn other_pictures_in_the_folder_are_refused() {
+    let (images, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let draw = |index: u32, red: u8| {
+        let colour = image::Rgb([red, u8::try_from(index % 251).unwrap(), 200]);
+        let picture = image::RgbImage::from_pixel(28, 28, colour);
+        picture.save(images.path().join(format!("{index:04}.png"))).unwrap();
+    };
+    (0..1_500).for_each(|index| draw(index, 9));
+    let data = Some(images.path().to_string_lossy().into_owned());
+    let request = TrainRequest { data, ..request("gan", None, &[], out.path()) };
+    let run = train(&request);
+    let again = |step| resume(&killed_after(&run.folder, step, out.path()));
+    assert_eq!(again(6).steps, STEPS);
+    draw(700, 10);
+    let folder = killed_after(&run.folder, 4, out.path());
+    let message = refused(&folder);
+    assert!(message.contains("data_sha256 was \""), "{message}");
+}
+
+#[test]
 fn a_run_that_is_being_written_is_refused_with_the_process() {
     let out = tempfile::tempdir().unwrap();
     let (folder, _) = killed(out.path());

@@ -54,11 +54,6 @@ impl<'a> LabelledImages<'a> {
         Ok(Self { config, seed, data, train_labels, test_labels, judge, device })
     }
 
-    /// Where the images come from.
-    pub(super) fn source(&self) -> &str {
-        &self.data.train.source
-    }
-
     /// Channels and classes.
     pub(super) fn shape(&self) -> [usize; 2] {
         [self.data.train.channels, self.data.class_count().unwrap_or(1)]

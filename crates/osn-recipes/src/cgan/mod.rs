@@ -34,12 +34,12 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let config = GanConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let data = data::for_recipe(request, config.image_size)?;
+    let trained_on = data.trained_on();
     let game = game::LabelledImages::new(&config, data, request.seed, &device)?;
-    let source = game.source().to_owned();
     let players = players(&config, game.shape(), Some(&decide), request.seed, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
-    Session::start(request, &DOC, &decide, &config, steps, &source)?.train(
+    Session::start(request, &DOC, &decide, &config, steps, &trained_on)?.train(
         &mut trainer,
         training.pace(),
         observer,

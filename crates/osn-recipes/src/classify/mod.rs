@@ -68,14 +68,11 @@ fn train<N: Classifier>(
 ) -> Result<(RunSummary, N), RunError> {
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let data = data::for_recipe(request, IMAGE_SIZE)?;
+    let trained_on = data.trained_on();
     let examples = Examples::new(data, config, request.seed)?;
-    let source = examples.train.source.clone();
     let learner = Learner::<N>::new(config, examples.sizes, Some(&decide), request.seed, &device)?;
     let mut trainer = Trainer::new(config, examples, learner, request.seed, device);
-    let summary = Session::start(request, &DOC, &decide, config, config.steps, &source)?.train(
-        &mut trainer,
-        config.pace(),
-        observer,
-    )?;
+    let summary = Session::start(request, &DOC, &decide, config, config.steps, &trained_on)?
+        .train(&mut trainer, config.pace(), observer)?;
     Ok((summary, trainer.into_network().valid().materialize()))
 }

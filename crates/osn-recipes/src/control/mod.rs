@@ -23,7 +23,9 @@ pub use play::{Player, returns};
 pub use replay::{Batch, Replay, Transition};
 
 use self::train::Trainer;
-use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
+use crate::run::{
+    Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest, TrainedOn,
+};
 
 /// What `--help` says of this recipe.
 pub const DOC: RecipeDoc = RecipeDoc {
@@ -44,7 +46,8 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let config = ControlConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let mut trainer = Trainer::new(&config, &decide, request.seed, device)?;
-    Session::start(request, &DOC, &decide, &config, config.steps, config.environment.name())?.train(
+    let trained_on = TrainedOn::named(config.environment.name());
+    Session::start(request, &DOC, &decide, &config, config.steps, &trained_on)?.train(
         &mut trainer,
         config.pace(),
         observer,

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::run::{RunError, TrainRequest, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::run::checkpoint::hex;
+use crate::run::{RunError, TrainRequest, TrainedOn, ensure};
 
 pub mod fashion_mnist;
 pub mod folder;
@@ -274,7 +277,19 @@ pub fn list() -> Vec<DataEntry> {
     ]
 }
 
+/// What learns from these images, with a mark of every byte of them.
+fn trained_on<'a>(source: &str, sets: impl IntoIterator<Item = &'a ImageSet>) -> TrainedOn {
+    let mut digest = Sha256::new();
+    sets.into_iter().for_each(|set| set.digest(&mut digest));
+    TrainedOn { source: source.to_owned(), sha256: Some(hex(&digest.finalize())) }
+}
+
 impl Dataset {
+    /// What a run on these images learns from.
+    pub fn trained_on(&self) -> TrainedOn {
+        trained_on(&self.train.source, [&self.train, &self.test])
+    }
+
     /// How many classes there are, one more than the largest label; none where a part has no labels.
     pub fn class_count(&self) -> Option<usize> {
         let largest = |set: &ImageSet| set.labels.as_ref()?.iter().max().copied();
@@ -283,6 +298,15 @@ impl Dataset {
 }
 
 impl ImageSet {
+    fn digest(&self, digest: &mut Sha256) {
+        let labels = self.labels.as_deref().unwrap_or_default();
+        for length in [self.channels, self.height, self.width, self.pixels.len(), labels.len()] {
+            digest.update((length as u64).to_le_bytes());
+        }
+        digest.update(&self.pixels);
+        digest.update(labels);
+    }
+
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.pixels.len() / self.image_len().max(1)

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::{
-    DataEntry, DataError, ImageSet, fashion_mnist, must_fit, openmoji, pair_folder, sobel, unusable,
+    DataEntry, DataError, ImageSet, fashion_mnist, must_fit, openmoji, pair_folder, sobel,
+    trained_on, unusable,
 };
-use crate::run::{RunError, TrainRequest};
+use crate::run::{RunError, TrainRequest, TrainedOn};
 
 /// The name of the pairs that are built in, which are also the default.
 pub const EDGES: &str = "fashion-mnist-edges";
@@ -112,6 +113,14 @@ pub fn list() -> Vec<DataEntry> {
             present: pair_folder::is_split(Path::new(openmoji::FOLDER)),
         },
     ]
+}
+
+impl Pairs {
+    /// What a run on these pairs learns from.
+    pub fn trained_on(&self) -> TrainedOn {
+        let sides = [&self.train, &self.test].map(|split| [&split.inputs, &split.targets]);
+        trained_on(&self.train.targets.source, sides.into_iter().flatten())
+    }
 }
 
 impl PairSplit {

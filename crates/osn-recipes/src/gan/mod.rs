@@ -32,12 +32,12 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let config = GanConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let data = data::for_recipe(request, config.image_size)?;
-    let (source, channels) = (data.train.source.clone(), data.train.channels);
+    let (trained_on, channels) = (data.trained_on(), data.train.channels);
     let players = players(&config, channels, Some(&decide), request.seed, &device)?;
     let game = game::Images::new(&config, data, request.seed, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
-    Session::start(request, &DOC, &decide, &config, steps, &source)?.train(
+    Session::start(request, &DOC, &decide, &config, steps, &trained_on)?.train(
         &mut trainer,
         training.pace(),
         observer,

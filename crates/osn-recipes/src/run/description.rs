@@ -13,6 +13,22 @@ use super::record::{number, numbers};
 /// The version of the files' meaning; it changes when the meaning of a field does.
 pub const SCHEMA: u32 = 1;
 
+/// What a run learns from, for people and as a mark of every byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainedOn {
+    /// Where it comes from.
+    pub source: String,
+    /// SHA-256 of the images, in hexadecimal digits; absent where there are none.
+    pub sha256: Option<String>,
+}
+
+impl TrainedOn {
+    /// What has a name and no files.
+    pub fn named(source: &str) -> Self {
+        Self { source: source.to_owned(), sha256: None }
+    }
+}
+
 /// Everything that `run.json` holds.
 ///
 /// As in the record, a number that is not finite is written as `null` and read back as NaN.
@@ -36,6 +52,9 @@ pub struct RunDescription {
     pub seed: u64,
     /// Where the training images came from.
     pub data: String,
+    /// SHA-256 of the images, in hexadecimal digits; absent where there are none, and in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_sha256: Option<String>,
     /// The data that was asked for, a folder with its whole path; absent where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_data: Option<String>,

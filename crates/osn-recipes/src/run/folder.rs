@@ -292,6 +292,7 @@ mod tests {
             decide: "always".into(),
             rules: serde_json::json!([{"select": {}, "rule": {"rule": "always", "target": 1.0}}]),
             view: None,
+            data_sha256: Some("ab".repeat(32)),
             asked_data: None,
             checkpoints: Checkpoints::default(),
             seed: u64::MAX,

@@ -28,7 +28,8 @@ pub use config::{
     below_one, check_image_size, check_widths, ensure, parts, zero_or_more,
 };
 pub use description::{
-    LayerSummary, Machine, RunDescription, RunStatus, SCHEMA, Totals, Versions, unix_secs,
+    LayerSummary, Machine, RunDescription, RunStatus, SCHEMA, Totals, TrainedOn, Versions,
+    unix_secs,
 };
 pub use error::{NonFinite, RunError};
 pub use folder::{FolderError, RunFolder, write_whole};

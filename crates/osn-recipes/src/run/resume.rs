@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::checkpoint::{ABOUT, CLOCK, CheckpointError, Parts, PartsError, RECORD, SESSION};
 use super::{
     Config, Observer, RecordMark, RecordWriter, RunDescription, RunError, RunFolder, RunStatus,
-    RunSummary, Session, Totals, TrainRequest, Training, Versions, as_json,
+    RunSummary, Session, Totals, TrainRequest, TrainedOn, Training, Versions, as_json,
 };
 use crate::decide::Decide;
 
@@ -109,8 +109,19 @@ struct Progress {
 }
 
 /// What `run.json` and a checkpoint must agree on.
-const KEYS: [&str; 10] =
-    ["schema", "recipe", "preset", "config", "decide", "rules", "view", "seed", "data", "versions"];
+const KEYS: [&str; 11] = [
+    "schema",
+    "recipe",
+    "preset",
+    "config",
+    "decide",
+    "rules",
+    "view",
+    "seed",
+    "data",
+    "data_sha256",
+    "versions",
+];
 
 impl Session {
     /// Takes up a stopped run; [`go_back`](Self::go_back) then brings it to where it was.
@@ -118,10 +129,15 @@ impl Session {
     /// # Errors
     ///
     /// [`RunError`]: another process writes it, or the data or the build are others than they were.
-    pub(super) fn again(stopped: &StoppedRun, steps: u64, data: &str) -> Result<Self, RunError> {
+    pub(super) fn again(
+        stopped: &StoppedRun,
+        steps: u64,
+        data: &TrainedOn,
+    ) -> Result<Self, RunError> {
         let StoppedRun { folder, description } = stopped;
         let lock = folder.lock()?;
-        must_be_same("data", &description.data.as_str().into(), &data.into())?;
+        must_be_same("data", &as_json(&description.data), &as_json(&data.source))?;
+        must_be_same("data_sha256", &as_json(&description.data_sha256), &as_json(&data.sha256))?;
         let build = Versions::of_this_build(&description.versions.burn);
         must_be_same("versions", &as_json(&description.versions), &as_json(&build))?;
         let mut session = Self::with(folder.clone(), lock, description.clone(), steps);

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::{
     CheckpointError, DecisionNote, Evaluation, Event, FolderLock, LayerStatus, LayerSummary, Look,
     Machine, NonFinite, Observer, Progress, RecipeDoc, RecordWriter, RunDescription, RunError,
-    RunFolder, RunStart, RunStatus, RunSummary, SCHEMA, Scored, Totals, TrainRequest, Training,
-    Versions, unix_secs,
+    RunFolder, RunStart, RunStatus, RunSummary, SCHEMA, Scored, Totals, TrainRequest, TrainedOn,
+    Training, Versions, unix_secs,
 };
 use crate::decide::Decide;
 
@@ -57,7 +57,7 @@ impl Session {
         decide: &Decide,
         config: &impl Serialize,
         steps: u64,
-        data: &str,
+        data: &TrainedOn,
     ) -> Result<Self, RunError> {
         if let Some(stopped) = &request.stopped {
             return Self::again(stopped, steps, data);
@@ -310,7 +310,7 @@ pub(crate) fn describe(
     doc: &RecipeDoc,
     decide: &Decide,
     config: &impl Serialize,
-    data: &str,
+    data: &TrainedOn,
 ) -> RunDescription {
     RunDescription {
         schema: SCHEMA,
@@ -320,7 +320,8 @@ pub(crate) fn describe(
         rules: serde_json::to_value(&decide.rules).unwrap_or_default(),
         view: decide.view.clone(),
         seed: request.seed,
-        data: data.to_owned(),
+        data: data.source.clone(),
+        data_sha256: data.sha256.clone(),
         asked_data: request.data.as_deref().map(whole_path),
         device: request.device.clone().unwrap_or_else(|| crate::DEVICES[0].to_owned()),
         config: as_json(config),

@@ -33,13 +33,13 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let config = TranslateConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let pairs = pairs::for_recipe(request, config.image_size)?;
-    let source = pairs.train.targets.source.clone();
+    let trained_on = pairs.trained_on();
     let channels = [pairs.train.inputs.channels, pairs.train.targets.channels];
     let players = players(&config, channels, Some(&decide), request.seed, &device)?;
     let game = game::Translation::new(&config, pairs, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
-    Session::start(request, &DOC, &decide, &config, steps, &source)?.train(
+    Session::start(request, &DOC, &decide, &config, steps, &trained_on)?.train(
         &mut trainer,
         training.pace(),
         observer,

@@ -10,7 +10,7 @@ mod shelf;
 
 pub use error::CheckpointError;
 pub(crate) use parts::Part;
-pub(super) use parts::hex;
+pub(crate) use parts::hex;
 pub use parts::{Parts, PartsError};
 pub(super) use shelf::read_parts;
 pub use shelf::{Checkpoints, Shelf};

@@ -216,7 +216,7 @@ fn find(bytes: &[u8], text: &str) -> Option<usize> {
 }
 
 /// A digest as text.
-pub(in crate::run) fn hex(digest: &impl LowerHex) -> String {
+pub(crate) fn hex(digest: &impl LowerHex) -> String {
     format!("{digest:x}")
 }
 
