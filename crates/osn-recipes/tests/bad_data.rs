@@ -22,7 +22,7 @@ use runs::{TINY_IMAGES, request};
 use tempfile::TempDir;
 
 /// No loading of a few small files takes longer, on however busy a machine.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// What a function returns, if it returns: what hangs fails the test and does not stop it.
 fn in_time<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> T {
