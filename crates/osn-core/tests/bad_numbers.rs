@@ -218,7 +218,7 @@ fn sigmas(
     let params = IntervalParams::default();
     let point = |sigma: f64| Interval::exactly(sigma);
     let of_map = |estimate: fn(&DenseMap<'_, f64>) -> Result<f64, EstimateError>| {
-        map.clone().and_then(|map| estimate(&map)).map(point)
+        map.and_then(|map| estimate(&map)).map(point)
     };
     vec![
         (

@@ -5,6 +5,7 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use osn::{Adversarial, Convolution, Generalization, Osn, Plan, Rule, Signals, StepError, View};
+use serde_json::{Value, json};
 
 /// Steps after which a weight that is not finite has been noticed, whatever the rule.
 const SOON: usize = 51;
@@ -195,5 +196,112 @@ fn bad_signals_leave_the_weights_finite_under_every_rule() {
             let back: Result<Osn, _> = serde_json::from_str(&serde_json::to_string(&osn).unwrap());
             assert!(back.is_ok(), "{} {bad}: what it remembers cannot be read back", doc.name);
         }
+    }
+}
+
+// ---- saved states
+
+/// Every value that differs from this one in one place.
+fn variants(value: &Value) -> Vec<Value> {
+    let mut all = vec![
+        Value::Null,
+        json!(0),
+        json!(7),
+        json!(u64::MAX),
+        json!(-1),
+        json!(-0.5),
+        json!(1e308),
+        json!(true),
+        json!("off"),
+        json!([]),
+        json!({}),
+    ];
+    let mut change = |inside: &Value, put: &dyn Fn(&mut Value, Value)| {
+        all.extend(variants(inside).into_iter().map(|other| {
+            let mut changed = value.clone();
+            put(&mut changed, other);
+            changed
+        }));
+    };
+    match value {
+        Value::Array(items) => {
+            for (place, item) in items.iter().enumerate() {
+                change(item, &|changed, other| changed[place] = other);
+            }
+            if let Some(last) = items.last() {
+                all.push(items[1..].into());
+                all.push([&items[..], std::slice::from_ref(last)].concat().into());
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                change(field, &|changed, other| changed[name] = other);
+            }
+        }
+        _ => {}
+    }
+    all
+}
+
+/// Goes on from a saved state for three steps, if it is taken.
+fn goes_on(saved: Value, model: &One<2>, plan: &Plan) -> Result<(), String> {
+    let saved: Osn = serde_json::from_value(saved).map_err(|error| error.to_string())?;
+    let (_, mut osn) = plan.clone().attach(One::of([4, 3], 0.5)).unwrap();
+    osn.resume(saved).map_err(|error| error.to_string())?;
+    let mut model = model.clone();
+    for _ in 0..3 {
+        step(&mut model, &mut osn).map_err(|error| error.to_string())?;
+        osn.report(&model).map_err(|error| error.to_string())?;
+        let _ = (osn.update_factors(), osn.decides_next());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_saved_state_that_lies_is_refused_or_goes_on_under_every_rule() {
+    let texts = [
+        "auto:interval=1",
+        "auto:task=classify,interval=1",
+        "auto:task=transformer,interval=1",
+        "cap:of_start=0.5,interval=1,dwell=1",
+        "budget:interval=1",
+        "patience:interval=1,every=2,patience=1",
+        "bandit:interval=1,every=1",
+        "learned:interval=1",
+        "gradient:interval=1",
+        "balance:interval=1",
+        "slope:interval=1",
+        "schedule:on=1,interval=1",
+        "random:dwell=2,interval=1",
+    ];
+    for text in texts {
+        let plan = Plan::new()
+            .select("weight")
+            .decide(Rule::parse(text).unwrap())
+            .keep_step_size(std::num::NonZeroU64::new(5).unwrap());
+        let (mut model, mut osn) = plan.clone().attach(One::of([4, 3], 0.5)).unwrap();
+        let told =
+            Adversarial { separation: Some(0.9), slope: Some(3.0), ..Adversarial::default() };
+        let generalization = Generalization { train_loss: 0.1, held_out_loss: 0.9 };
+        let signals = Signals::new().adversarial(told).generalization(generalization);
+        for round in 0..4_u8 {
+            let signals = signals.clone().metric("frechet", f64::from(round));
+            osn.observe(&model, &model.loss().backward()).unwrap();
+            osn.step(&mut model, &signals).unwrap();
+        }
+        let saved = serde_json::to_value(&osn).unwrap();
+        goes_on(saved.clone(), &model, &plan).unwrap();
+        let mut refused = 0;
+        let all = variants(&saved);
+        for changed in &all {
+            let go_on = || goes_on(changed.clone(), &model, &plan);
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(go_on));
+            assert!(outcome.is_ok(), "{text} panics with {changed}");
+            if let Ok(Err(message)) = outcome {
+                refused += 1;
+                assert!(!message.contains('\n'), "{text}: {message}");
+            }
+        }
+        assert!(refused * 2 > all.len(), "{text}: {refused} of {} refused", all.len());
     }
 }

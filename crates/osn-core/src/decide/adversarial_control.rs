@@ -55,6 +55,10 @@ impl Race {
         Self { held, separation: None, log_slope: None, step: 0 }
     }
 
+    pub(super) fn fits(&self, n_layers: usize) -> bool {
+        self.held.fits(n_layers)
+    }
+
     pub(super) fn decide(&mut self, context: &Context) -> Vec<Decision> {
         let Context { step, layers, measurements, signals } = *context;
         self.held.see(measurements, &FACTORS);

@@ -219,6 +219,10 @@ impl Deciding for Budget {
         }
     }
 
+    fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
+        memory.layers.len() == n_layers
+    }
+
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
     }

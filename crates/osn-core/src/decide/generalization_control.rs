@@ -50,6 +50,10 @@ impl Memorizing {
         Self { held: OfStart::begin(layers.len(), "the held-out loss"), losses: None, step: 0 }
     }
 
+    pub(super) fn fits(&self, n_layers: usize) -> bool {
+        self.held.fits(n_layers)
+    }
+
     pub(super) fn decide(&mut self, context: &Context) -> Vec<Decision> {
         let Context { step, measurements, signals, .. } = *context;
         self.held.see(measurements, &FACTORS);

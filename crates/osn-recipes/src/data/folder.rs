@@ -205,7 +205,7 @@ fn is_cut_jpeg(bytes: &[u8]) -> bool {
             None => return true,
             Some([0xff, 0xda, ..]) => return !bytes[place..].windows(2).any(|it| it == JPEG_END),
             Some([0xff, _, high, low]) => {
-                place += 2 + usize::from(u16::from_be_bytes([*high, *low]))
+                place += 2 + usize::from(u16::from_be_bytes([*high, *low]));
             }
             Some(_) => return false,
         }
