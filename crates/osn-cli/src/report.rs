@@ -1,10 +1,11 @@
 //! `osn report`: runs and studies as one page.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use osn_recipes::plain_file;
 use osn_recipes::run::{FolderError, RunFolder, write_whole};
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
 use osn_report::{Document, RunRecord, Sample};
@@ -14,6 +15,9 @@ use crate::failure::Failure;
 
 /// The name of a study's file, in its folder.
 pub(crate) const STUDY_FILE: &str = "study.json";
+
+/// No picture, description or study that osn writes is larger.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Writes the page that is asked for.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
@@ -123,13 +127,13 @@ fn read_text(path: &Path) -> Result<String, Failure> {
 }
 
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| cannot_read(path, &error))
+    plain_file::read(path, MAX_BYTES).map_err(|error| cannot_read(path, &error))
 }
 
 /// Opens a file that may grow at the byte from which on it is new.
 pub(crate) fn open_at(path: &Path, offset: u64) -> Result<BufReader<File>, Failure> {
     let open = || -> io::Result<BufReader<File>> {
-        let mut file = File::open(path)?;
+        let mut file = plain_file::open(path)?;
         file.seek(SeekFrom::Start(offset))?;
         Ok(BufReader::new(file))
     };

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use osn_recipes::run::{RunFolder, RunStart};
+use osn_recipes::run::{RunFolder, RunStart, create_anew};
 use osn_report::Sample;
 use osn_report::tensorboard::{RunEvents, file_name};
 
@@ -30,7 +30,7 @@ impl EventFile {
         let folder = RunFolder::open(folder).map_err(Failure::bad_input)?;
         let description = folder.description().map_err(Failure::failed)?;
         let path = folder.path().join(file_name(description.started_unix_secs));
-        let file = File::create(&path).map_err(|error| {
+        let file = create_anew(&path).map_err(|error| {
             Failure::failed(format!("cannot write {}: {error}", path.display()))
         })?;
         let run_json = read_bytes(&folder.description_path())?;

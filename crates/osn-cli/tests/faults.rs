@@ -268,3 +268,79 @@ fn a_run_whose_folder_is_gone_says_so() {
     let (code, words) = said(osn(&["resume", "/no/such/run"]).spawn().unwrap());
     assert_eq!((code, words.lines().count()), (Some(2), 1), "{words}");
 }
+
+/// The files and folders of a run that osn writes, and those that it writes them by.
+const WRITTEN: [&str; 9] = [
+    "run.lock",
+    "run.json",
+    "run.json.tmp",
+    "record.jsonl",
+    "report.html",
+    "report.html.tmp",
+    "samples",
+    "samples/step-000030.png.tmp",
+    "checkpoints",
+];
+
+#[test]
+fn a_run_with_links_that_lead_out_writes_over_nobody() {
+    let (whole, out) = (undisturbed(&short()), tempfile::tempdir().unwrap());
+    let folder = killed(out.path());
+    for name in WRITTEN {
+        let copy = copy_of(&folder, &out.path().join(name.replace('/', "-")));
+        let (path, others) = (copy.join(name), copy.with_added_extension("others"));
+        // Somebody else's, with what is needed there to go on.
+        if path.is_dir() {
+            fs::rename(&path, &others).unwrap();
+            fs::write(others.join("mine.tmp"), "mine").unwrap();
+        } else {
+            let there = fs::read(&path).unwrap_or_else(|_| b"mine".to_vec());
+            let _ = fs::remove_file(&path);
+            fs::write(&others, there).unwrap();
+        }
+        let before = bytes_in(&others);
+        std::os::unix::fs::symlink(&others, &path).unwrap();
+        let (code, words) = said(resume(&copy).spawn().unwrap());
+        assert!(bytes_in(&others) == before, "{name}: {words}");
+        match code {
+            Some(0) => Left::of(&copy).must_be(&whole, name),
+            code => {
+                assert_eq!(code, Some(2), "{name}: {words}");
+                assert!(words.contains("is a link, and a run writes only"), "{name}: {words}");
+            }
+        }
+        let _ = osn(&["report", copy.to_str().unwrap()]).status().unwrap();
+        assert!(bytes_in(&others) == before, "{name}: the page");
+    }
+}
+
+/// A file, or every file of a folder.
+fn bytes_in(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let Ok(files) = fs::read_dir(path) else {
+        return vec![(path.to_owned(), fs::read(path).unwrap())];
+    };
+    let files = files.map(|file| file.unwrap().path());
+    let mut files: Vec<_> = files.map(|file| (file.clone(), fs::read(&file).unwrap())).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_never_waited_for() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = killed(out.path());
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let newest = format!("checkpoints/{}", name(checkpoints(&folder).last().unwrap()));
+    for file in ["run.json", "record.jsonl", "run.lock", &newest] {
+        let copy = copy_of(&folder, &out.path().join(format!("pipe-{}", file.replace('/', "-"))));
+        let _ = fs::remove_file(copy.join(file));
+        assert!(Command::new("mkfifo").arg(copy.join(file)).status().unwrap().success());
+        for command in ["resume", "report", "watch"] {
+            let mut child = osn(&[command, copy.to_str().unwrap()]).spawn().unwrap();
+            wait_for(|| child.try_wait().unwrap().is_some());
+            let (code, words) = said(child);
+            assert!(code.is_some_and(|code| code <= 2), "{command} {file}: {words}");
+            assert!(!words.contains("panicked"), "{command} {file}: {words}");
+        }
+    }
+}

@@ -10,9 +10,19 @@ use std::path::Path;
 /// # Errors
 ///
 /// What the system says, or that it is no regular file.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
+pub fn open(path: &Path) -> io::Result<File> {
+    must_be_regular(path)?;
+    File::open(path)
+}
+
+/// Whether a file is a regular one, or a link to one.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn must_be_regular(path: &Path) -> io::Result<()> {
     if fs::metadata(path)?.is_file() {
-        File::open(path)
+        Ok(())
     } else {
         Err(io::Error::other("it is no regular file"))
     }
@@ -23,7 +33,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 ///
 /// As [`open`], or that it is larger.
-pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {

@@ -115,4 +115,10 @@ pub enum StepError {
         /// What it was expected to be about.
         expected: String,
     },
+    /// Something in a saved state is not of its own layers: nothing that was saved is so.
+    #[error("the saved state is damaged: its {part} does not fit its layers; attach anew")]
+    Misfit {
+        /// The part.
+        part: &'static str,
+    },
 }

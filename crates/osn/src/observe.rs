@@ -78,6 +78,13 @@ impl Observed {
         (0..count).map(|index| (!is_empty).then(|| block(index))).collect()
     }
 
+    /// Whether it is of a weight of so many blocks.
+    pub(crate) fn fits(&self, n_blocks: usize) -> bool {
+        self.trained.fits(3 * n_blocks)
+            && self.updates.fits(n_blocks)
+            && self.held_out.fits(n_blocks)
+    }
+
     /// Forgets everything but the weight of before.
     pub(crate) fn reset(&mut self) {
         *self = Self { before: self.before.take(), ..Self::default() };
@@ -119,6 +126,11 @@ impl From<Sum> for SavedSum {
 }
 
 impl Sum {
+    /// Whether what a file had is nothing, or as long as it must be.
+    fn fits(&self, length: usize) -> bool {
+        (self.saved.is_empty() || self.saved.len() == length) && self.count < u64::MAX / 2
+    }
+
     fn add(&mut self, value: Tensor<1>) {
         self.count += 1;
         let so_far = self.total.take().or_else(|| self.restore(&value.device()));

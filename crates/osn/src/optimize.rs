@@ -44,6 +44,11 @@ impl StepSize {
         }
     }
 
+    /// Whether it is of so many layers.
+    pub(crate) fn fits(&self, n_layers: usize) -> bool {
+        self.steps > 0 && self.logs.len() == n_layers
+    }
+
     pub(crate) fn log(&self, layer: usize) -> f64 {
         self.logs[layer]
     }

@@ -317,14 +317,42 @@ impl Osn {
     ///
     /// # Errors
     ///
-    /// The saved state holds other layers.
+    /// The saved state holds other layers, or something in it is not of these.
     pub fn resume(&mut self, saved: Osn) -> Result<(), StepError> {
         if saved.watched != self.watched {
             let names = |osn: &Osn| osn.layers().map(Layer::name).collect::<Vec<_>>().join(", ");
             return Err(StepError::OtherPlan { saved: names(&saved), expected: names(self) });
         }
+        if let Some(part) = saved.misfit() {
+            return Err(StepError::Misfit { part });
+        }
         *self = Self { also: self.also, ..saved };
         Ok(())
+    }
+
+    /// What of a state from a file is not of its layers.
+    fn misfit(&self) -> Option<&'static str> {
+        let layers: Vec<Layer> = self.layers().cloned().collect();
+        let count = layers.len();
+        let in_force = |actuator: &Actuator| {
+            let Dial { action, amount } = actuator.dial();
+            (0.0..=1.0).contains(&amount) && action.validate().is_ok()
+        };
+        let mut observed = self.observed.iter().zip(&self.watched);
+        let parts = [
+            ("decider", self.decider.fits(&layers)),
+            ("actuators", self.actuators.len() == count && self.actuators.iter().all(in_force)),
+            ("rates", self.rates.validate().is_ok()),
+            ("reading", self.reading.fits(count)),
+            (
+                "observed",
+                self.observed.len() == self.watched.len()
+                    && observed.all(|(observed, watched)| observed.fits(watched.layers.len())),
+            ),
+            ("step_size", self.step_size.as_ref().is_none_or(|it| it.fits(count))),
+            ("step", self.step < u64::MAX / 2),
+        ];
+        parts.into_iter().find(|(_, fits)| !fits).map(|(part, _)| part)
     }
 
     pub(crate) fn read<M: Module>(&self, model: &M) -> Result<Vec<Held>, StepError> {

@@ -18,6 +18,11 @@ impl Reading {
         Self { step: 0, drifts: vec![None; sigmas.len()], sigmas }
     }
 
+    /// Whether it is of so many layers.
+    pub(crate) fn fits(&self, n_layers: usize) -> bool {
+        [self.sigmas.len(), self.drifts.len()] == [n_layers; 2]
+    }
+
     /// Takes the next one; a σ of 0 has no logarithm, so no drift.
     pub(crate) fn take(&mut self, step: u64, sigmas: Vec<f64>) {
         let steps = step.saturating_sub(self.step) as f64;

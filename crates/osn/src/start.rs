@@ -21,6 +21,9 @@ pub(crate) struct Start {
 /// Up to 64 Golub-Kahan steps for each map, to a residual that power iterations then bring down:
 /// what a start of training needs, not a certificate.
 pub(crate) fn cold_start(weight: &[f32], form: &Form) -> Result<Start, EstimateError> {
+    if weight.is_empty() {
+        return Err(EstimateError::Empty { rows: form.maps.rows(), cols: form.maps.cols() });
+    }
     let mut start = Start { blocks: Vec::new(), u: Vec::new(), v: Vec::new() };
     for block in 0..form.cut.count {
         let block = block_of(weight, form.cut, block);

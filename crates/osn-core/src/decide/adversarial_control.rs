@@ -55,6 +55,10 @@ impl Race {
         Self { held, separation: None, log_slope: None, step: 0 }
     }
 
+    pub(super) fn fits(&self, n_layers: usize) -> bool {
+        self.held.fits(n_layers)
+    }
+
     pub(super) fn decide(&mut self, context: &Context) -> Vec<Decision> {
         let Context { step, layers, measurements, signals } = *context;
         self.held.see(measurements, &FACTORS);
@@ -73,7 +77,8 @@ impl Race {
 
     /// The means of separation and slope, if both were told.
     fn hear(&mut self, told: Adversarial) -> Option<(f64, f64)> {
-        let separation = told.separation.filter(|it| it.is_finite())?;
+        // No separation is larger; a mean that was told one would take ever to come back.
+        let separation = told.separation.filter(|it| it.is_finite())?.clamp(-1.0, 1.0);
         let slope = told.slope.filter(|it| it.is_finite() && *it >= 0.0)?;
         let separation = smoothed(self.separation, separation, SMOOTHING);
         // A slope of 0 counts as a very small one, so that the mean finds its way back.

@@ -172,6 +172,16 @@ impl Deciding for Auto {
         }
     }
 
+    fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
+        match (self.task, memory) {
+            (Task::Gan | Task::Translate, AutoMemory::Race(race)) => race.fits(n_layers),
+            (Task::Control, AutoMemory::Fixed) => true,
+            (Task::Classify, AutoMemory::Memorizing(memorizing)) => memorizing.fits(n_layers),
+            (Task::Transformer, AutoMemory::Capped(capped)) => capped.len() == n_layers,
+            _ => false,
+        }
+    }
+
     fn at_attach(&self, layer: &Layer) -> Decision {
         match self.task {
             Task::Control => second_to_last().at_attach(layer),

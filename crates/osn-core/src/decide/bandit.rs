@@ -177,6 +177,10 @@ impl Deciding for Bandit {
         Plays { playing: 0, level: None, heard: 0, records }
     }
 
+    fn fits(&self, memory: &Self::Memory, _: usize) -> bool {
+        memory.records.len() == self.arms.len() && memory.playing < self.arms.len()
+    }
+
     fn at_attach(&self, _: &Layer) -> Decision {
         let action = self.action_of(self.arms[0]);
         Decision { action, reason: format!("nothing reported yet, the first arm: {action}") }
@@ -222,7 +226,7 @@ impl Bandit {
             plays.level = Some(value);
             return format!("{name} {} is the first, hold", concise(value));
         };
-        plays.heard += 1;
+        plays.heard = plays.heard.saturating_add(1);
         if plays.heard < self.every {
             let (heard, every) = (plays.heard, self.every);
             return format!("{name} {}, report {heard} of {every}, hold", concise(value));

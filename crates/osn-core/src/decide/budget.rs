@@ -133,6 +133,8 @@ impl FromStr for BudgetWeights {
     }
 }
 
+/// A new sensitivity counts as at most so many times the mean.
+const MOST_RISE: f64 = 100.0;
 /// The smallest sensitivity that counts, relative to the average.
 const LEAST_SENSITIVITY: f64 = 0.1;
 
@@ -217,6 +219,10 @@ impl Deciding for Budget {
         }
     }
 
+    fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
+        memory.layers.len() == n_layers
+    }
+
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
     }
@@ -276,11 +282,13 @@ impl Budget {
         rule.steer(total, context.step, context.signals, mean) + "; "
     }
 
-    /// Takes a new sensitivity into the mean; a missing or broken one leaves the mean as it is.
+    /// Takes a new sensitivity into the mean; a missing or broken one leaves the mean as it is, and one
+    /// that is out of all proportion raises it no further than it comes back from.
     fn learn(&self, layer: &mut LayerMemory, gradient: Option<GradientStatistics>) {
         let measured = gradient.map(|gradient| gradient.sensitivity);
         if let Some(new) = measured.filter(|new| new.is_finite()).map(f64::abs) {
             let old = layer.sensitivity.unwrap_or(new);
+            let new = if old > 0.0 { new.min(MOST_RISE * old) } else { new };
             layer.sensitivity = Some(self.smoothing * old + (1.0 - self.smoothing) * new);
         }
     }

@@ -99,6 +99,10 @@ impl Deciding for Cap {
         vec![Capped::default(); layers.len()]
     }
 
+    fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
+        memory.len() == n_layers
+    }
+
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
     }

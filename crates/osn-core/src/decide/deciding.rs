@@ -50,6 +50,11 @@ pub(super) trait Deciding: Sized {
     /// What it remembers before its first decision.
     fn begin(&self, layers: &[Layer]) -> Self::Memory;
 
+    /// Whether a memory from a file is one of this rule for so many layers.
+    fn fits(&self, _: &Self::Memory, _n_layers: usize) -> bool {
+        true
+    }
+
     /// The decision about a layer of which nothing is measured yet.
     fn at_attach(&self, layer: &Layer) -> Decision;
 

@@ -20,6 +20,8 @@ const MARGIN: f64 = 0.4;
 const GAIN: f64 = 0.02;
 /// The part of the old mean in the new one, of both losses.
 const SMOOTHING: f64 = 0.8;
+/// A loss beyond this counts as this, so that the mean finds its way back.
+const LARGEST_LOSS: f64 = 1e3;
 
 /// Caps every layer at one factor of its σ at the start; the factor follows what the network has learned
 /// by heart. The equations are in the documentation of [`Auto`](super::Auto).
@@ -48,6 +50,10 @@ impl Memorizing {
         Self { held: OfStart::begin(layers.len(), "the held-out loss"), losses: None, step: 0 }
     }
 
+    pub(super) fn fits(&self, n_layers: usize) -> bool {
+        self.held.fits(n_layers)
+    }
+
     pub(super) fn decide(&mut self, context: &Context) -> Vec<Decision> {
         let Context { step, measurements, signals, .. } = *context;
         self.held.see(measurements, &FACTORS);
@@ -66,8 +72,10 @@ impl Memorizing {
         if !(told.train_loss.is_finite() && told.held_out_loss.is_finite()) {
             return None;
         }
-        let mean =
-            |of: fn(Generalization) -> f64| smoothed(self.losses.map(of), of(told), SMOOTHING);
+        let mean = |of: fn(Generalization) -> f64| {
+            let told = of(told).clamp(-LARGEST_LOSS, LARGEST_LOSS);
+            smoothed(self.losses.map(of), told, SMOOTHING)
+        };
         let train_loss = mean(|losses| losses.train_loss);
         let held_out_loss = mean(|losses| losses.held_out_loss);
         self.losses = Some(Generalization { train_loss, held_out_loss });

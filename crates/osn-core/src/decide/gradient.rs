@@ -187,7 +187,7 @@ impl Gradient {
 impl Remembered {
     /// Takes a ratio into the mean that counts as the start.
     fn calibrate(&mut self, log_ratio: f64) -> Finding {
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         self.start += (log_ratio - self.start) / self.count as f64;
         let (ratio, start) = (concise(log_ratio.exp()), concise(self.start.exp()));
         Finding::unknown(format!("first/last gradient {ratio}, start so far {start}"))

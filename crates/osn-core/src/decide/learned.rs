@@ -103,6 +103,10 @@ impl Deciding for Learned {
         vec![Gate { alpha, target: None }; layers.len()]
     }
 
+    fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
+        memory.len() == n_layers
+    }
+
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
     }

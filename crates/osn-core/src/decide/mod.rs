@@ -187,6 +187,19 @@ impl Decider {
         &self.decisions
     }
 
+    /// Whether it is what [`new`](Self::new) makes of its rules for these layers, whatever it remembers:
+    /// to be asked of one that comes from a file.
+    pub fn fits(&self, layers: &[Layer]) -> bool {
+        let Ok(fresh) = Self::new(self.rules.clone(), layers.to_vec()) else { return false };
+        let pairs = self.parts.iter().zip(&fresh.parts);
+        let mut parts = pairs.zip(self.rules.entries());
+        self.layers == layers
+            && self.parts.len() == fresh.parts.len()
+            && self.decisions.len() == layers.len()
+            && self.decisions.iter().all(|decision| decision.action.validate().is_ok())
+            && parts.all(|((part, fresh), entry)| part.fits(fresh, &entry.rule))
+    }
+
     /// The decisions that stand, in the order of the layers.
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
@@ -240,6 +253,13 @@ impl Part {
         let layers: Vec<Layer> = places.iter().map(|&place| layers[place].clone()).collect();
         let memory = entry.rule.begin(&layers);
         Self { places, layers, memory, unheard: BTreeMap::new() }
+    }
+
+    /// Whether it differs from a fresh one in nothing but what it remembers.
+    fn fits(&self, fresh: &Self, rule: &Rule) -> bool {
+        self.places == fresh.places
+            && self.layers == fresh.layers
+            && rule.fits(&self.memory, self.layers.len())
     }
 
     fn decide(

@@ -31,6 +31,10 @@ impl OfStart {
         Self { starts: vec![None; n_layers], factor: START, decided: START, reason }
     }
 
+    pub(super) fn fits(&self, n_layers: usize) -> bool {
+        self.starts.len() == n_layers
+    }
+
     /// Takes over the σ of layers that had none to start from. The least and the largest factor must
     /// lead to targets that a weight can be held at.
     pub(super) fn see(&mut self, measurements: &[Measurement], limits: &RangeInclusive<f64>) {

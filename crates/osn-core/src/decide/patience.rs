@@ -205,7 +205,7 @@ impl Patience {
             search.waited = 0;
             return format!("{name} {shown} is {}, hold", in_words(gain));
         }
-        search.waited += 1;
+        search.waited = search.waited.saturating_add(1);
         let (waited, patience, best) = (search.waited, self.patience, concise(best));
         let state = format!("{name} {shown}, report {waited} of {patience} without gain on {best}");
         if waited < patience {

@@ -69,6 +69,14 @@ macro_rules! rules {
                 match self { $(Rule::$rule(rule) => Memory::$rule(rule.begin(layers)),)* }
             }
 
+            /// Whether a memory from a file is one of this rule for so many layers.
+            pub(super) fn fits(&self, memory: &Memory, n_layers: usize) -> bool {
+                match (self, memory) {
+                    $((Rule::$rule(rule), Memory::$rule(memory)) => rule.fits(memory, n_layers),)*
+                    _ => false,
+                }
+            }
+
             /// The decision about a layer of which nothing is measured yet.
             pub(super) fn at_attach(&self, layer: &Layer) -> Decision {
                 match self { $(Rule::$rule(rule) => rule.at_attach(layer),)* }

@@ -137,6 +137,7 @@ impl RunError {
             | Self::Data { .. }
             | Self::Folder(
                 FolderError::InUse { .. }
+                | FolderError::Link { .. }
                 | FolderError::Read { .. }
                 | FolderError::Description { .. },
             ) => true,

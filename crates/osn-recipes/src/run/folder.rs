@@ -13,6 +13,7 @@ const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
 /// How many runs of one name a folder may hold: more is a loop gone wild.
 const MAX_RUNS_OF_A_NAME: u32 = 10_000;
 
+const CHECKPOINTS: &str = "checkpoints";
 /// The file that says which process writes a run.
 const LOCK: &str = "run.lock";
 
@@ -49,6 +50,12 @@ pub enum FolderError {
         path: PathBuf,
         /// What the parser said.
         source: serde_json::Error,
+    },
+    /// A file of the run is a link, through which a hostile run could make others be written over.
+    #[error("{} is a link, and a run writes only in its own folder; put what it leads to in its place", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
     },
     /// Another process writes it.
     #[error("{} is being written by process {pid}; stop that one first", path.display())]
@@ -139,7 +146,18 @@ impl RunFolder {
 
     /// `checkpoints/`.
     pub fn shelf(&self) -> Shelf {
-        Shelf::at(self.path.join("checkpoints"))
+        Shelf::at(self.path.join(CHECKPOINTS))
+    }
+
+    /// Makes sure that what is written here stays here.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Link`] for the first file or folder of the run that leads elsewhere.
+    pub fn must_not_lead_out(&self) -> Result<(), FolderError> {
+        let files = [self.description_path(), self.record_path(), self.samples_path()];
+        let own = files.into_iter().chain([self.path.join(CHECKPOINTS), self.path.join(LOCK)]);
+        own.into_iter().try_for_each(|path| must_be_no_link(&path))
     }
 
     /// Keeps other processes from writing here.
@@ -268,11 +286,29 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
 }
 
 fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(temporary)?;
+    let mut file = create_anew(temporary)?;
     file.write_all(bytes)?;
     // Without this the new name may reach the disk before the bytes do.
     file.sync_all()?;
     fs::rename(temporary, path)
+}
+
+/// Creates an empty file in place of whatever is there: what is written through a link would be another
+/// file.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn create_anew(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => File::create_new(path),
+    }
+}
+
+pub(super) fn must_be_no_link(path: &Path) -> Result<(), FolderError> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink());
+    if is_link { Err(FolderError::Link { path: path.to_owned() }) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::FolderError;
-use super::folder::write_error;
+use super::folder::{must_be_no_link, write_error};
+use crate::plain_file;
 
 /// How often a taken lock is tried again, and the pause before: whoever only looks lets go at once.
 const TRIES: u32 = 5;
@@ -26,10 +27,12 @@ impl FolderLock {
     ///
     /// # Errors
     ///
-    /// [`FolderError::InUse`] where another process has it.
+    /// [`FolderError::InUse`] where another process has it, [`FolderError::Link`] where it leads to
+    /// another file.
     pub fn take(folder: &Path, file: &str) -> Result<Self, FolderError> {
         let path = folder.join(file);
         let failed = |source| write_error(&path, source);
+        must_be_no_link(&path)?;
         let options =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
         let mut file = options.open(&path).map_err(failed)?;
@@ -47,7 +50,7 @@ impl FolderLock {
     /// Whether a process has the lock `file` of a folder; where the file system has no locks, as long
     /// as there is the file.
     pub fn is_taken(folder: &Path, file: &str) -> bool {
-        let Ok(file) = File::open(folder.join(file)) else { return false };
+        let Ok(file) = plain_file::open(&folder.join(file)) else { return false };
         // Shared, so that two who look do not see each other; the file lets go when it is dropped.
         file.try_lock_shared().is_err()
     }

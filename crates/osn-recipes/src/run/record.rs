@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::hex;
+use crate::plain_file;
 
 /// Named numbers, in the order of their names so that a record is the same every time.
 pub type Metrics = BTreeMap<String, f64>;
@@ -197,6 +198,7 @@ impl RecordWriter {
     /// [`RecordError::Io`] when the file cannot be read or cut.
     pub fn reopen(path: &Path, mark: &RecordMark) -> Result<Option<Self>, RecordError> {
         let reopen = || -> io::Result<Option<Self>> {
+            plain_file::must_be_regular(path)?;
             let mut file = OpenOptions::new().read(true).write(true).open(path)?;
             let mut digest = Sha256::new();
             let length = io::copy(&mut Read::by_ref(&mut file).take(mark.length), &mut digest)?;

@@ -135,6 +135,7 @@ impl Session {
         data: &TrainedOn,
     ) -> Result<Self, RunError> {
         let StoppedRun { folder, description } = stopped;
+        folder.must_not_lead_out()?;
         let lock = folder.lock()?;
         must_be_same("data", &as_json(&description.data), &as_json(&data.source))?;
         must_be_same("data_sha256", &as_json(&description.data_sha256), &as_json(&data.sha256))?;
