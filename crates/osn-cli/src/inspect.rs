@@ -11,6 +11,7 @@ use osn_report::short;
 
 use crate::args::{Column, InspectArgs};
 use crate::failure::Failure;
+use crate::harmless::harmless;
 use crate::stdout;
 use crate::weights::{self, Progress};
 
@@ -116,8 +117,8 @@ fn marked(rows: &[&Measured]) -> Vec<String> {
 
 fn name(row: &Measured) -> String {
     match row.block {
-        Some(block) => format!("{}[{block}]", row.name),
-        None => row.name.clone(),
+        Some(block) => format!("{}[{block}]", harmless(&row.name)),
+        None => harmless(&row.name),
     }
 }
 
@@ -147,7 +148,7 @@ fn cells(row: &Measured, is_marked: bool, has_leading: bool) -> Vec<Cell> {
 fn stored(inspection: &Inspection) -> Option<String> {
     let line = |row: &Measured| {
         let stored = row.stored.as_ref()?;
-        Some(format!("{} ({}): {}", row.name, stored.writer, stored.verdict))
+        Some(harmless(&format!("{} ({}): {}", row.name, stored.writer, stored.verdict)))
     };
     let lines: Vec<_> = inspection.tensors.iter().filter_map(line).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
@@ -167,7 +168,7 @@ fn skipped(inspection: &Inspection) -> String {
         [first, ..] => format!("skipped {} tensors ({first}, …): {reason}", names.len()),
         [] => String::new(),
     };
-    reasons.into_iter().map(line).collect::<Vec<_>>().join("\n")
+    harmless(&reasons.into_iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 fn totals(inspection: &Inspection) -> String {

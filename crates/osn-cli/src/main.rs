@@ -11,6 +11,7 @@ mod data;
 mod decide;
 mod display;
 mod failure;
+mod harmless;
 mod inspect;
 mod interrupt;
 mod live;

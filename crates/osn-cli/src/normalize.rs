@@ -8,6 +8,7 @@ use osn_report::short;
 
 use crate::args::{Mode, NormalizeArgs};
 use crate::failure::Failure;
+use crate::harmless::harmless;
 use crate::weights::{self, Progress};
 
 /// Writes the checkpoint and says what was done.
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
         _ => Failure::bad_input(format!("{}: {error}", args.input.display())),
     })?;
     for weight in &done {
-        eprintln!("{}", line(weight));
+        eprintln!("{}", harmless(&line(weight)));
     }
     eprintln!("wrote {}", args.output.display());
     Ok(ExitCode::SUCCESS)

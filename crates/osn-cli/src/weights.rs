@@ -8,6 +8,7 @@ use osn_core::{Globs, IntervalParams, View};
 
 use crate::args::WeightArgs;
 use crate::failure::Failure;
+use crate::harmless::harmless;
 
 /// Work on fewer bytes than this is over before a bar could be read.
 const BYTES_WORTH_A_BAR: u64 = 64 << 20;
@@ -78,7 +79,7 @@ impl Progress {
     /// The tensor is next; the one before it is done.
     pub(crate) fn next(&mut self, tensor: &Tensor) {
         self.bar.inc(self.before);
-        self.bar.set_message(tensor.name().to_owned());
+        self.bar.set_message(harmless(tensor.name()));
         self.before = bytes(tensor);
     }
 }

@@ -165,3 +165,18 @@ fn bad_views_say_what_would_be_good() {
     assert!(message(&["--tolerance", "2"]).contains("between 0 and 1"));
     assert!(message(&["--select", "a.[b"]).contains("glob"));
 }
+
+#[test]
+fn names_in_a_file_do_not_speak_to_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, output) = (folder.path().join("hostile"), folder.path().join("normalized"));
+    write(&path, "w\u{1b}]0;owned\u{7}.weight", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+    let shown = |arguments: &[&Path]| {
+        let output = osn().args(arguments).assert().success().get_output().clone();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(text.contains("w\u{fffd}]0;owned\u{fffd}.weight"), "{text}");
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text}");
+    };
+    shown(&["inspect".as_ref(), &path]);
+    shown(&["normalize".as_ref(), &path, &output]);
+}

@@ -326,6 +326,20 @@ fn bytes_in(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
+fn reasons_in_a_record_do_not_speak_to_the_terminal() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = killed(out.path());
+    let record = folder.join("record.jsonl");
+    let text = fs::read_to_string(&record).unwrap();
+    fs::write(&record, text.replace("\"reason\":\"", "\"reason\":\"\\u001b]0;owned\\u0007"))
+        .unwrap();
+    let mut why = osn(&["decide", "why", folder.to_str().unwrap()]);
+    let shown = why.stdout(std::process::Stdio::piped()).output().unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(text.contains("\u{fffd}]0;owned\u{fffd}") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_file_is_never_waited_for() {
     let out = tempfile::tempdir().unwrap();
     let folder = killed(out.path());

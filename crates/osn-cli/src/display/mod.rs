@@ -10,6 +10,8 @@ use std::io::IsTerminal;
 use osn_recipes::run::{DecisionNote, Evaluation, Metrics, Progress, RunStart};
 use osn_report::short;
 
+use crate::harmless::harmless;
+
 /// Shows a run.
 pub(crate) trait Display {
     /// Training begins.
@@ -44,7 +46,7 @@ pub(crate) fn for_stderr() -> Box<dyn Display> {
 /// What will run, in one line.
 fn headline(start: &RunStart) -> String {
     let d = start.description;
-    format!(
+    harmless(&format!(
         "{} · {} · {} · seed {} · {} · {} steps on {} → {}",
         d.recipe,
         d.preset,
@@ -54,7 +56,7 @@ fn headline(start: &RunStart) -> String {
         start.steps,
         d.device,
         start.folder.display()
-    )
+    ))
 }
 
 fn losses(progress: &Progress) -> String {
