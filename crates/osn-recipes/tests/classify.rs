@@ -119,7 +119,7 @@ fn what_cannot_be_asked_for_is_bad_input() {
     assert!(message("label_noise", "1.5").starts_with("label_noise must be from 0 to 1"));
     assert!(message("train_images", "5").starts_with("train_images must be at least 20"));
     assert!(message("stage_channels", "[]").starts_with("stage_channels must name"));
-    assert!(message("hidden_sizes", "8,0").starts_with("hidden_sizes must be at least 1"));
+    assert!(message("hidden_sizes", "8,0").starts_with("hidden_sizes must be from 1 to 8192"));
     assert!(message("fgsm_epsilon", "-1").starts_with("fgsm_epsilon must be 0 or more"));
 }
 
