@@ -149,7 +149,8 @@ impl Convolution {
         Ok(geometry)
     }
 
-    /// `values`, one a dimension or none for `default`, with a stride or dilation of 0 refused.
+    /// `values`, one a dimension or none for `default`, with a stride or dilation of 0 refused,
+    /// and what is beyond any image.
     fn three(
         &self,
         what: &'static str,
@@ -159,7 +160,8 @@ impl Convolution {
         if values.is_empty() {
             return Ok([default; 3]);
         }
-        if values.len() != self.input_size.len() || (default == 1 && values.contains(&0)) {
+        let is_odd = |&value: &usize| (default == 1 && value == 0) || value > MAX_POSITIONS;
+        if values.len() != self.input_size.len() || values.iter().any(is_odd) {
             return Err(GeometryError::Values { what, values: values.to_vec() });
         }
         Ok(in_three(values, default))

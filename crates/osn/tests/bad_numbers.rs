@@ -199,6 +199,93 @@ fn bad_signals_leave_the_weights_finite_under_every_rule() {
     }
 }
 
+// ---- parameters
+
+const EXTREMES: [&str; 15] = [
+    "0",
+    "1",
+    "2",
+    "-1",
+    "NaN",
+    "inf",
+    "-inf",
+    "1e308",
+    "1e-308",
+    "5e-324",
+    "4294967296",
+    "9223372036854775807",
+    "18446744073709551615",
+    "",
+    "text",
+];
+
+/// Every rule with one parameter at its worst, as far as rules are made of that.
+fn extreme_rules() -> Vec<Rule> {
+    let docs = Rule::catalogue().iter();
+    let texts = docs.flat_map(|doc| {
+        let names = doc.parameters.iter().map(|parameter| parameter.name);
+        let pairs = names.flat_map(|name| EXTREMES.map(|value| (name, value)));
+        pairs.flat_map(|(name, value)| {
+            let text = format!("{}:{name}={value}", doc.name);
+            [format!("{text},interval=1"), text]
+        })
+    });
+    texts.filter_map(|text| Rule::parse(&text).ok()).collect()
+}
+
+#[test]
+fn a_rule_with_a_parameter_at_its_worst_is_refused_or_holds_the_weights_finite() {
+    let rules = extreme_rules();
+    assert!(rules.len() > 200, "{}", rules.len());
+    let mut held = 0;
+    for rule in rules {
+        let plan = Plan::new().select("weight").decide(rule.clone());
+        let Ok((mut model, mut osn)) = plan.attach(One::of([4, 3], 0.5)) else { continue };
+        held += 1;
+        for round in 0..25_u8 {
+            let part = f64::from(round % 7) / 7.0;
+            let told =
+                Adversarial { separation: Some(part), slope: Some(part), ..Adversarial::default() };
+            let generalization = Generalization { train_loss: part, held_out_loss: 2.0 * part };
+            let signals = Signals::new()
+                .adversarial(told)
+                .generalization(generalization)
+                .metric("frechet", part)
+                .metric("accuracy", part);
+            osn.observe(&model, &model.loss().backward()).unwrap();
+            osn.step(&mut model, &signals).unwrap();
+            let effective = model.effective();
+            assert!(effective.iter().all(|it| it.is_finite()), "{}: {effective:?}", rule.label());
+        }
+    }
+    assert!(held > 150, "{held}");
+}
+
+#[test]
+fn a_view_with_a_parameter_at_its_worst_is_refused_or_holds() {
+    let mut texts = Vec::new();
+    for value in EXTREMES {
+        texts.push(format!("blocks:axis={value},count=1"));
+        texts.push(format!("blocks:axis=0,count={value}"));
+        texts.push(format!("operator:size={value}"));
+        texts.push(format!("operator:size={value}x{value}"));
+        for key in ["stride", "dilation", "padding", "groups", "boundary", "transposed"] {
+            texts.push(format!("operator:size=4x4,{key}={value}"));
+            texts.push(format!("operator:size=4x4,{key}={value}x{value}"));
+        }
+    }
+    let mut held = 0;
+    for text in texts {
+        let Ok(view) = text.parse::<View>() else { continue };
+        let attached = plan(&view).attach(One::of([3, 2, 3, 3], 0.1));
+        let Ok((mut model, mut osn)) = attached else { continue };
+        held += 1;
+        (0..3).for_each(|_| step(&mut model, &mut osn).unwrap());
+        assert!(model.effective().iter().all(|it| it.is_finite()), "{text}");
+    }
+    assert!(held > 5, "{held}");
+}
+
 // ---- saved states
 
 /// Every value that differs from this one in one place.
