@@ -149,8 +149,7 @@ impl Convolution {
         Ok(geometry)
     }
 
-    /// `values`, one a dimension or none for `default`, with a stride or dilation of 0 refused,
-    /// and what is beyond any image.
+    /// `values`, one a dimension or none for `default`, with a stride or dilation of 0 refused.
     fn three(
         &self,
         what: &'static str,
@@ -160,8 +159,7 @@ impl Convolution {
         if values.is_empty() {
             return Ok([default; 3]);
         }
-        let is_odd = |&value: &usize| (default == 1 && value == 0) || value > MAX_POSITIONS;
-        if values.len() != self.input_size.len() || values.iter().any(is_odd) {
+        if values.len() != self.input_size.len() || (default == 1 && values.contains(&0)) {
             return Err(GeometryError::Values { what, values: values.to_vec() });
         }
         Ok(in_three(values, default))
@@ -303,8 +301,10 @@ impl Geometry {
             let (before, after) = self.padding[axis];
             let padded = self.input[axis].checked_add(before).and_then(|n| n.checked_add(after));
             let reach = self.dilation[axis].checked_mul(self.kernel[axis] - 1);
+            let farthest = self.stride[axis].max(self.dilation[axis]);
             match padded.zip(reach) {
-                Some((padded, reach)) if padded > reach && padded <= MAX_POSITIONS => {}
+                Some((padded, reach))
+                    if padded > reach && padded.max(farthest) <= MAX_POSITIONS => {}
                 _ => return Err(GeometryError::Reach { axis }),
             }
         }

@@ -345,6 +345,21 @@ fn a_sum_of_signals_that_lies_is_refused_in_a_line_or_goes_on_without_a_panic() 
     }
 }
 
+#[test]
+fn a_checkpoint_under_the_name_of_another_step_is_passed_over() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = stopped("control", "never", out.path());
+    for step in [1, 3, STEPS + 5, u64::MAX] {
+        fs::copy(checkpoint(&folder, 2), checkpoint(&folder, step)).unwrap();
+    }
+    let mut observer = StopsAfter::steps(3);
+    osn_recipes::resume(&folder, &mut observer).unwrap();
+    assert_eq!(observer.noticed.len(), 3, "{:?}", observer.noticed);
+    for (words, step) in observer.noticed.iter().zip([u64::MAX, STEPS + 5, 3]) {
+        assert!(words.contains(&format!("it is of step 2, not of {step} of 4")), "{words}");
+    }
+}
+
 // --- Folders ---------------------------------------------------------------------------------
 
 fn refused(folder: &Path) -> String {
