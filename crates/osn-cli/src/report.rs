@@ -122,7 +122,7 @@ fn samples(folder: &RunFolder) -> Result<Vec<Sample>, Failure> {
     pictures.into_iter().map(|(step, path)| Ok(Sample { step, png: read_bytes(&path)? })).collect()
 }
 
-fn read_text(path: &Path) -> Result<String, Failure> {
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&read_bytes(path)?).into_owned())
 }
 

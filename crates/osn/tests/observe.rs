@@ -8,7 +8,7 @@ mod support;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::activation::relu;
+use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Distribution, Gradients, Tensor};
 use osn::{GradientStatistics, Needs, Osn, Plan, Rule, SigmaGradient, Signals, View};
 
@@ -29,8 +29,10 @@ impl Net {
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let first = relu(self.first.forward(x.clone()));
-        self.last.forward(relu(self.second.forward(first.clone())) + first + x)
+        // No unit is ever dead, whatever the weights.
+        let activation = |x| leaky_relu(x, 0.2);
+        let first = activation(self.first.forward(x.clone()));
+        self.last.forward(activation(self.second.forward(first.clone())) + first + x)
     }
 
     fn loss(&self, x: &Tensor<2>) -> Tensor<1> {

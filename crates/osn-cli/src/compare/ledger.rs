@@ -99,7 +99,10 @@ impl Ledger {
 /// A folder keeps to one recipe, and to one set of data: runs do not say which they were asked for.
 fn check_folder(out: &Path, study: &Study) -> Result<(), Failure> {
     let path = out.join(report::STUDY_FILE);
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = report::read_text(&path)?;
     let before = Study::read(&text).map_err(|error| {
         let path = path.display();
         Failure::bad_input(format!("{path}: {error}; remove it or choose another --out"))
