@@ -282,35 +282,43 @@ const WRITTEN: [&str; 9] = [
     "checkpoints",
 ];
 
+/// Puts what a run has under a name elsewhere, and a link to it in its place; where it is now.
+fn led_out(run: &Path, name: &str) -> PathBuf {
+    let (path, others) = (run.join(name), run.with_added_extension("others"));
+    // Somebody else's, with what is needed there to go on.
+    if path.is_dir() {
+        fs::rename(&path, &others).unwrap();
+        fs::write(others.join("mine.tmp"), "mine").unwrap();
+    } else {
+        let there = fs::read(&path).unwrap_or_else(|_| b"mine".to_vec());
+        let _ = fs::remove_file(&path);
+        fs::write(&others, there).unwrap();
+    }
+    std::os::unix::fs::symlink(&others, &path).unwrap();
+    others
+}
+
 #[test]
 fn a_run_with_links_that_lead_out_writes_over_nobody() {
     let (whole, out) = (undisturbed(&short()), tempfile::tempdir().unwrap());
     let folder = killed(out.path());
     for name in WRITTEN {
-        let copy = copy_of(&folder, &out.path().join(name.replace('/', "-")));
-        let (path, others) = (copy.join(name), copy.with_added_extension("others"));
-        // Somebody else's, with what is needed there to go on.
-        if path.is_dir() {
-            fs::rename(&path, &others).unwrap();
-            fs::write(others.join("mine.tmp"), "mine").unwrap();
-        } else {
-            let there = fs::read(&path).unwrap_or_else(|_| b"mine".to_vec());
-            let _ = fs::remove_file(&path);
-            fs::write(&others, there).unwrap();
-        }
-        let before = bytes_in(&others);
-        std::os::unix::fs::symlink(&others, &path).unwrap();
-        let (code, words) = said(resume(&copy).spawn().unwrap());
-        assert!(bytes_in(&others) == before, "{name}: {words}");
-        match code {
-            Some(0) => Left::of(&copy).must_be(&whole, name),
-            code => {
-                assert_eq!(code, Some(2), "{name}: {words}");
-                assert!(words.contains("is a link, and a run writes only"), "{name}: {words}");
+        for command in ["resume", "report"] {
+            let copy = out.path().join(format!("{command}-{}", name.replace('/', "-")));
+            let copy = copy_of(&folder, &copy);
+            let others = led_out(&copy, name);
+            let before = bytes_in(&others);
+            let (code, words) = said(osn(&[command, copy.to_str().unwrap()]).spawn().unwrap());
+            assert!(bytes_in(&others) == before, "{command} {name}: {words}");
+            match (command, code) {
+                ("resume", Some(0)) => Left::of(&copy).must_be(&whole, name),
+                ("report", Some(0)) => assert!(copy.join("report.html").is_file(), "{name}"),
+                (_, code) => {
+                    assert_eq!(code, Some(2), "{command} {name}: {words}");
+                    assert!(words.contains("is a link, and a run writes only"), "{words}");
+                }
             }
         }
-        let _ = osn(&["report", copy.to_str().unwrap()]).status().unwrap();
-        assert!(bytes_in(&others) == before, "{name}: the page");
     }
 }
 
