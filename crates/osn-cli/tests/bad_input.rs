@@ -19,6 +19,8 @@ const ADDRESSES: &str = "ulimit -v 3000000; exec \"$0\" \"$@\"";
 fn osn(arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", ADDRESSES]).arg(cargo_bin!("osn")).args(arguments);
+    // Every thread has addresses of its own, and some machines have many.
+    command.env("RAYON_NUM_THREADS", "2").env("MALLOC_ARENA_MAX", "2");
     command.env_remove("CLICOLOR_FORCE").timeout(Duration::from_mins(2));
     command
 }
