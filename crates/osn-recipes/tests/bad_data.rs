@@ -170,6 +170,41 @@ fn a_header_that_promises_billions_of_pixels_is_refused() {
     }
 }
 
+/// A PNG of one pixel, the first colour of a palette of so many bytes.
+fn with_palette(length: usize) -> Vec<u8> {
+    let chunk = |kind: &[u8; 4], data: &[u8]| {
+        let named = [kind, data].concat();
+        [&u32::try_from(data.len()).unwrap().to_be_bytes()[..], &named, &crc32(&named)].concat()
+    };
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &[0, 0]).unwrap();
+    let parts = [
+        b"\x89PNG\r\n\x1a\n".to_vec(),
+        chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 3, 0, 0, 0]),
+        chunk(b"PLTE", &vec![200; length]),
+        chunk(b"IDAT", &packed.finish().unwrap()),
+        chunk(b"IEND", &[]),
+    ];
+    parts.concat()
+}
+
+#[test]
+fn a_palette_that_ends_within_a_colour_is_named_and_no_panic() {
+    // A fuzzer found it: the decoder panics.
+    let folder = pictures(6);
+    let path = folder.path().join("colours.png");
+    for length in [3, 4, 5, 6, 49, 767, 768] {
+        fs::write(&path, with_palette(length)).unwrap();
+        match load(folder.path()) {
+            Ok(_) => assert_eq!(length % 3, 0),
+            Err(error) => {
+                must_say(&error.to_string(), &["colours.png", "its palette is no list of colours"]);
+                assert_ne!(length % 3, 0);
+            }
+        }
+    }
+}
+
 #[test]
 fn what_only_has_the_name_of_a_picture_is_named_passed_over_or_entered() {
     let folder = pictures(6);

@@ -9,7 +9,7 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage, Rgba};
 use rayon::prelude::*;
 
-use super::{DataError, Dataset, ImageSet};
+use super::{DataError, Dataset, ImageSet, picture_faults};
 use crate::plain_file;
 
 /// Every how many-th image, by sorted path, is for testing.
@@ -20,8 +20,6 @@ const MAX_RESIZED_BYTES: usize = 4 << 30;
 const MAX_DEPTH: usize = 64;
 const MAX_SIDE: u32 = 32_768;
 const MAX_PACKED_BYTES: u64 = 256 << 20;
-const JPEG_START: [u8; 2] = [0xff, 0xd8];
-const JPEG_END: [u8; 2] = [0xff, 0xd9];
 const MAX_DECODED_BYTES: u64 = 512 << 20;
 /// Channels that differ by no more than this are grey: JPEG adds as much.
 const GREY_TOLERANCE: u8 = 8;
@@ -182,8 +180,8 @@ fn read_upright(path: &Path) -> Result<DynamicImage, ImageError> {
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_DECODED_BYTES);
     let bytes = plain_file::read(path, MAX_PACKED_BYTES)?;
-    if is_cut_jpeg(&bytes) {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends too early").into());
+    if let Some(fault) = picture_faults::fault(&bytes) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, fault).into());
     }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     reader.limits(limits.clone());
@@ -193,26 +191,6 @@ fn read_upright(path: &Path) -> Result<DynamicImage, ImageError> {
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(image)
-}
-
-/// Whether a JPEG lacks its end: decoders make what is missing grey and say nothing.
-///
-/// Segments state their lengths up to the first scan; in a scan the end has bytes that nothing else has.
-fn is_cut_jpeg(bytes: &[u8]) -> bool {
-    let mut place = JPEG_START.len();
-    while bytes.starts_with(&JPEG_START) {
-        match bytes.get(place..place + 4) {
-            None => return true,
-            // Any number of these may stand before a marker.
-            Some([0xff, 0xff, ..]) => place += 1,
-            Some([0xff, 0xda, ..]) => return !bytes[place..].windows(2).any(|it| it == JPEG_END),
-            Some([0xff, _, high, low]) => {
-                place += 2 + usize::from(u16::from_be_bytes([*high, *low]));
-            }
-            Some(_) => return false,
-        }
-    }
-    false
 }
 
 fn middle_square(image: &DynamicImage) -> DynamicImage {

@@ -13,6 +13,7 @@ pub mod idx;
 pub mod openmoji;
 mod pair_folder;
 pub mod pairs;
+mod picture_faults;
 pub mod sampler;
 mod sobel;
 mod svg;
