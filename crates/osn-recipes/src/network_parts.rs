@@ -99,8 +99,9 @@ pub fn load_optimizer<M: Module>(
     let saved = saved.map(|key| {
         let (path, field) = path_and_field(name, key)?;
         let (parameter, id) = parameter(name, path, &parameters)?;
-        let (path, part) = (format!("{name}/{key}"), parts.part(&format!("{name}/{key}"))?);
-        must_fit(&path, part, parameter)?;
+        let place = format!("{name}/{key}");
+        let part = parts.part(&place)?;
+        must_fit(&place, part, parameter)?;
         tensor_of(&format!("{id}.{field}"), part, Some(id))
     });
     let mut writer = Writer::new(saved.collect::<Result<_, _>>()?);

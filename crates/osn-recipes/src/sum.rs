@@ -3,6 +3,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use crate::run::PartsError;
+
 /// A sum of tensors of one size.
 #[derive(Debug, Default)]
 pub(crate) struct Sum {
@@ -24,13 +26,25 @@ impl Sum {
         SavedSum { total, count: self.count }
     }
 
-    /// What was saved, on a device; nothing where that is no sum of tensors of this length.
-    pub(crate) fn from_saved(saved: SavedSum, length: usize, device: &Device) -> Option<Self> {
+    /// What was saved in a part, on a device.
+    ///
+    /// # Errors
+    ///
+    /// [`PartsError::Part`] where that is no sum of tensors of this length.
+    pub(crate) fn from_saved(
+        saved: SavedSum,
+        part: &str,
+        length: usize,
+        device: &Device,
+    ) -> Result<Self, PartsError> {
         let SavedSum { total, count } = saved;
         let fits = total.as_ref().is_none_or(|total| total.len() == length);
         let counts = total.is_some() == (count > 0) && count < u64::MAX / 2;
         let tensor = |total| Tensor::from_data(TensorData::new(total, [length]), device);
-        (fits && counts).then(|| Self { total: total.map(tensor), count })
+        if fits && counts {
+            return Ok(Self { total: total.map(tensor), count });
+        }
+        Err(PartsError::part(part, "it is no sum of so many numbers"))
     }
 
     /// Adds one, `[n]`.

@@ -39,14 +39,17 @@ fn watch(folder: &RunFolder) -> Result<ExitCode, Failure> {
     let stop = interrupt::watch(interrupt::STOPPING_WATCH, |words| eprintln!("{words}"))?;
     let server = show(folder.path())?;
     eprintln!("{}", where_it_is(&server));
-    while !stop.is_set() && state(folder)? == State::Alive {
+    let mut now = State::Alive;
+    while !stop.is_set() && now == State::Alive {
         thread::sleep(PAUSE);
+        now = state(folder)?;
     }
     server.close();
-    if stop.is_set() {
-        return Ok(ExitCode::from(stop.exit_code()));
+    match now {
+        _ if stop.is_set() => Ok(ExitCode::from(stop.exit_code())),
+        State::Dead => Err(died(folder)),
+        State::Alive | State::Ended => Ok(ExitCode::SUCCESS),
     }
-    if state(folder)? == State::Dead { Err(died(folder)) } else { Ok(ExitCode::SUCCESS) }
 }
 
 /// How it stands with a run that somebody wants to watch.

@@ -108,9 +108,7 @@ impl<'a, T: Game> Trainer<'a, T> {
             |images| game.second_loss(images, indices),
         )
     }
-}
 
-impl<T: Game> Trainer<'_, T> {
     /// What ends the run when the discriminator has won for too long.
     fn saturation(&mut self, step: u64, loss: f64) -> Option<RunError> {
         let blind = self.settings.objective.of_blind_discriminator();

@@ -85,10 +85,7 @@ impl Watch {
     pub fn load(&mut self, parts: &Parts, name: &str, device: &Device) -> Result<(), PartsError> {
         let saved: [SavedSum; 3] = parts.value(name)?;
         let [race, slope, sign] = saved;
-        let sum = |saved, length| {
-            let problem = "it is no sum of so many numbers";
-            Sum::from_saved(saved, length, device).ok_or_else(|| PartsError::part(name, problem))
-        };
+        let sum = |saved, length| Sum::from_saved(saved, name, length, device);
         (self.race, self.slope, self.held_out_sign) =
             (sum(race, 2)?, sum(slope, 1)?, sum(sign, 1)?);
         Ok(())

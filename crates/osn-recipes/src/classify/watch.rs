@@ -55,10 +55,7 @@ impl Watch {
         device: &Device,
     ) -> Result<(), PartsError> {
         let ([train, held_out], last): ([SavedSum; 2], _) = parts.value(name)?;
-        let sum = |saved| {
-            let problem = "it is no sum of single numbers";
-            Sum::from_saved(saved, 1, device).ok_or_else(|| PartsError::part(name, problem))
-        };
+        let sum = |saved| Sum::from_saved(saved, name, 1, device);
         (self.train, self.held_out, self.last) = (sum(train)?, sum(held_out)?, last);
         Ok(())
     }
