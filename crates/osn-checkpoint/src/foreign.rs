@@ -118,10 +118,7 @@ fn protobuf(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
 
 /// A map whose first key is a short text.
 fn msgpack(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    let rest = match bytes {
-        [0x81..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..] => rest,
-        _ => return None,
-    };
+    let ([0x81..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..]) = bytes else { return None };
     let key = match rest {
         [length @ 0xa1..=0xbf, rest @ ..] => rest.get(..usize::from(length - 0xa0))?,
         [0xd9, length, rest @ ..] => rest.get(..usize::from(*length))?,

@@ -164,7 +164,9 @@ impl Tensor {
             decode(self.dtype, order, bytes, &mut into[place..], step);
         })?;
         if lazy.negative {
-            into.iter_mut().for_each(|element| *element = element.negated());
+            for element in into {
+                *element = element.negated();
+            }
         }
         Ok(())
     }
@@ -227,7 +229,9 @@ impl Tensor {
         refusal: Option<&str>,
     ) -> Result<(&Placement, ByteOrder, Lazy), CheckpointError> {
         match (&self.content, refusal) {
-            (Content::Stored { placement, order, lazy, .. }, None) => Ok((placement, *order, *lazy)),
+            (Content::Stored { placement, order, lazy, .. }, None) => {
+                Ok((placement, *order, *lazy))
+            }
             (Content::Missing(reason), _) => Err(self.not_read(reason)),
             (_, Some(reason)) => Err(self.not_read(reason)),
         }
