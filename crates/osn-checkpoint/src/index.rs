@@ -80,7 +80,7 @@ pub enum IndexError {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Index {
     #[serde(default)]
-    metadata: Option<BTreeMap<String, Value>>,
+    metadata: Value,
     weight_map: WeightMap,
 }
 
@@ -117,11 +117,16 @@ impl Index {
         shards
     }
 
-    /// What it says of the whole, as text.
+    /// What it says of the whole, as text. Nothing depends on it, so it may be anything.
     pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let noted = self.metadata.iter().flatten();
-        noted.map(|(key, value)| (key.clone(), text(value))).collect()
+        match &self.metadata {
+            Value::Null => BTreeMap::new(),
+            Value::Object(notes) => {
+                notes.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+            }
+            other => BTreeMap::from([("metadata".to_owned(), text(other))]),
+        }
     }
 }
 

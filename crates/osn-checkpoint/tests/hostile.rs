@@ -152,6 +152,15 @@ fn what_others_write_is_told_by_its_name() {
     assert!(problem(&tar).to_string().contains("is a tar archive; unpack"));
     tar[..8].copy_from_slice(b"sys_info");
     assert!(problem(&tar).to_string().contains("tar archive of PyTorch before 0.1.10"));
+    // Python puts notes with the time before each file.
+    let mut notes = vec![0; 1024];
+    notes[257..262].copy_from_slice(b"ustar");
+    notes[124..135].copy_from_slice(b"00000000034");
+    let noted = [notes, tar].concat();
+    assert!(problem(&noted).to_string().contains("tar archive of PyTorch before 0.1.10"));
+    let index =
+        [&b"\0\x01something"[..], &[0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb]].concat();
+    assert!(problem(&index).to_string().contains("TensorFlow"));
 }
 
 #[test]
@@ -296,6 +305,8 @@ fn null_in_the_place_of_notes_is_none() {
     let checkpoint = open_beside(format!("{{{notes},{map}}}").as_bytes(), shards).unwrap();
     assert_eq!(checkpoint.metadata()["x"], "[1,null]");
     assert_eq!(checkpoint.metadata()["y"], "null");
+    let list = open_beside(format!(r#"{{"metadata":[16],{map}}}"#).as_bytes(), shards).unwrap();
+    assert_eq!(list.metadata()["metadata"], "[16]");
 }
 
 #[test]
