@@ -59,12 +59,12 @@ pub enum Problem {
     #[error(transparent)]
     Torch(#[from] TorchError),
     /// A tensor's elements are asked for that are not read.
-    #[error("its tensor {tensor} cannot be read as numbers: {reason}")]
+    #[error("its tensor {tensor} is not read: {reason}")]
     NotRead {
         /// The tensor's name.
         tensor: String,
         /// Why.
-        reason: &'static str,
+        reason: String,
     },
 }
 

@@ -95,7 +95,7 @@ pub enum MeasureError {
     },
     /// The elements are of a type that is not read.
     #[error("{0}")]
-    NotRead(&'static str),
+    NotRead(String),
     /// The convolution of the operator view does not fit.
     #[error(transparent)]
     Convolution(#[from] GeometryError),
@@ -136,7 +136,7 @@ pub(crate) fn check(tensor: &Tensor, params: &MeasureParams) -> Result<(), Measu
     let (shape, axis) = (tensor.shape(), params.output_axis);
     let rank = shape.len();
     if let Some(reason) = tensor.skip_reason() {
-        return Err(MeasureError::NotRead(reason));
+        return Err(MeasureError::NotRead(reason.to_owned()));
     }
     if rank < 2 {
         return Err(MeasureError::Rank { rank });

@@ -14,7 +14,7 @@ use serde::de::{MapAccess, Visitor};
 use crate::dtype::{ByteOrder, Dtype};
 use crate::error::{Problem, quoted};
 use crate::placement::{Placement, element_count};
-use crate::tensor::{StoredFile, Tensor};
+use crate::tensor::{Content, Lazy, StoredFile, Tensor};
 
 /// The bytes before the header.
 const LENGTH_BYTES: u64 = 8;
@@ -155,8 +155,9 @@ impl Info {
         // What is smaller than a byte has no element that could be read alone: bytes are.
         let element_bytes = dtype.element_bytes().unwrap_or(1);
         let placement = Placement::dense(data_start + start, element_bytes, bytes / element_bytes);
-        let (file, order) = (Arc::clone(file), ByteOrder::Little);
-        Ok(Tensor { name, shape: self.shape, dtype, file, placement, order })
+        let (file, order, lazy) = (Arc::clone(file), ByteOrder::Little, Lazy::default());
+        let content = Content::Stored { placement, order, lazy };
+        Ok(Tensor { name, shape: self.shape, dtype, file, content })
     }
 }
 

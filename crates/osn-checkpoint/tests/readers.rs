@@ -203,7 +203,7 @@ fn what_is_not_read_says_why() {
         let tensor = checkpoint.tensors().iter().find(|t| t.name() == name).unwrap().clone();
         let error = tensor.read(0, &mut vec![0.0; tensor.element_count()]).unwrap_err();
         assert!(error.to_string().contains(tensor.skip_reason().unwrap()));
-        tensor.skip_reason().unwrap()
+        tensor.skip_reason().unwrap().to_owned()
     };
     assert_eq!(skipped("archive.pt", "i64"), "not floating point");
     assert_eq!(skipped("archive.pt", "complex"), "not floating point");

@@ -8,7 +8,7 @@ use crate::dtype::Dtype;
 use crate::error::quoted;
 use crate::pickle::{Node, Object, Pickle, Value};
 use crate::placement::{Placement, Region};
-use crate::tensor::{StoredFile, Tensor};
+use crate::tensor::{Content, Lazy, StoredFile, Tensor};
 
 /// Values inside values; each nested module takes two or three.
 const MAX_DEPTH: usize = 500;
@@ -216,7 +216,8 @@ impl<'a> Walk<'a> {
             bytes: region.byte_count,
         })?;
         let (name, file, order) = (self.name.clone(), Arc::clone(self.file), self.storages.order);
-        self.found.push(Tensor { name, shape, dtype, file, placement, order });
+        let content = Content::Stored { placement, order, lazy: Lazy::default() };
+        self.found.push(Tensor { name, shape, dtype, file, content });
         Ok(())
     }
 
