@@ -23,6 +23,16 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto", "always", "cap", "never", "static"],
     headline: "intra_frechet",
     higher_is_better: false,
+    metrics: &[
+        "frechet",
+        "kid",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "label_accuracy",
+        "intra_frechet",
+    ],
 };
 
 /// Trains the recipe as asked.

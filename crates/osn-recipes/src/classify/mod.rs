@@ -30,6 +30,7 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto:task=classify", "cap", "always", "never", "learned"],
     headline: "accuracy",
     higher_is_better: true,
+    metrics: &["accuracy", "loss", "gap", "ece", "fgsm_accuracy"],
 };
 
 /// Trains the recipe as asked.

@@ -35,6 +35,7 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto:task=control", "static", "lr_over_sigma", "cap", "always", "never"],
     headline: "return",
     higher_is_better: true,
+    metrics: &["return", "worst_return"],
 };
 
 /// Trains the recipe as asked.

@@ -21,6 +21,7 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto", "always", "cap", "never", "static"],
     headline: "frechet",
     higher_is_better: false,
+    metrics: &["frechet", "kid", "precision", "recall", "density", "coverage"],
 };
 
 /// Trains the recipe as asked.

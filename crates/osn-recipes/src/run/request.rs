@@ -19,6 +19,9 @@ pub struct RecipeDoc {
     pub headline: &'static str,
     /// Whether more of that score is better.
     pub higher_is_better: bool,
+    /// The scores that a rule may follow, by the names that it says. They are those of images or episodes
+    /// that only rules see; the record has them with `validation_` before the name.
+    pub metrics: &'static [&'static str],
 }
 
 /// What is to be trained, in the words of whoever asks.

@@ -22,6 +22,16 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto:task=translate", "always", "cap", "never", "static"],
     headline: "frechet",
     higher_is_better: false,
+    metrics: &[
+        "frechet",
+        "kid",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "label_accuracy",
+        "l1",
+    ],
 };
 
 /// Trains the recipe as asked.
