@@ -172,6 +172,10 @@ impl Deciding for Bandit {
         Needs { metric: true, ..Needs::default() }
     }
 
+    fn metric(&self) -> Option<&str> {
+        Some(&self.metric)
+    }
+
     fn begin(&self, _: &[Layer]) -> Self::Memory {
         let records = vec![Played::default(); self.arms.len()];
         Plays { playing: 0, level: None, heard: 0, records }

@@ -47,6 +47,11 @@ pub(super) trait Deciding: Sized {
         Needs::default()
     }
 
+    /// The metric that it follows, by its name, if it follows one.
+    fn metric(&self) -> Option<&str> {
+        None
+    }
+
     /// What it remembers before its first decision.
     fn begin(&self, layers: &[Layer]) -> Self::Memory;
 

@@ -149,6 +149,10 @@ impl Deciding for Patience {
         Needs { metric: true, ..Needs::default() }
     }
 
+    fn metric(&self) -> Option<&str> {
+        Some(&self.metric)
+    }
+
     fn begin(&self, _: &[Layer]) -> Self::Memory {
         Search {
             target: self.start,

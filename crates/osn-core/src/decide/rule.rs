@@ -61,6 +61,12 @@ macro_rules! rules {
                 match self { $(Rule::$rule(rule) => rule.needs(),)* }
             }
 
+            /// The name of the metric that the rule follows ([`Signals::metrics`](super::Signals)), if it
+            /// follows one.
+            pub fn metric(&self) -> Option<&str> {
+                match self { $(Rule::$rule(rule) => rule.metric(),)* }
+            }
+
             pub(super) fn interval(&self) -> Option<u64> {
                 match self { $(Rule::$rule(rule) => rule.interval(),)* }
             }

@@ -57,6 +57,22 @@ impl Rules {
         needs.fold(Needs::default(), Needs::or)
     }
 
+    /// The first metric that a rule follows and that is not among the `known` ones, which are all that the
+    /// training loop ever tells: such a rule would wait for it in vain.
+    pub fn unknown_metric(&self, known: &[&str]) -> Option<&str> {
+        let mut metrics = self.entries.iter().filter_map(|entry| entry.rule.metric());
+        metrics.find(|metric| !known.contains(metric))
+    }
+
+    /// The first rule that looks at a signal which is not among the `offered` ones, and the signal in words:
+    /// such a rule would hold where it is for ever. [`Observe`](super::Observe) asks for all signals and makes
+    /// do with those that come.
+    pub fn unmet_need(&self, offered: Needs) -> Option<(&Rule, &'static str)> {
+        let rules = self.entries.iter().map(|entry| &entry.rule);
+        let mut rules = rules.filter(|rule| !matches!(rule, Rule::Observe(_)));
+        rules.find_map(|rule| Some((rule, rule.needs().first_beyond(offered)?)))
+    }
+
     /// The rules as one line, for people: `cap:target=2 for position last; budget`.
     ///
     /// [`Rule::parse`] reads it back where it is a single rule for every layer.
@@ -308,6 +324,29 @@ mod tests {
         assert_eq!(needs(&["never", "slope", "budget"]), both);
         for doc in Rule::catalogue() {
             assert_eq!(needs(&[doc.name, "observe"]), Rule::Observe(Observe::default()).needs());
+        }
+    }
+
+    #[test]
+    fn a_metric_that_is_never_told_is_found_wherever_it_stands() {
+        let last = at(Position::Last, "bandit:metric=accuracy");
+        let rules = Rules::from_iter([everywhere("patience:metric=frechet"), last]);
+        assert_eq!(rules.unknown_metric(&["frechet", "accuracy"]), None);
+        assert_eq!(rules.unknown_metric(&["frechet"]), Some("accuracy"));
+        assert_eq!(rules.unknown_metric(&["accuracy"]), Some("frechet"));
+        assert_eq!(Rules::from(rule("cap")).unknown_metric(&[]), None);
+    }
+
+    #[test]
+    fn a_signal_that_is_never_told_is_found_with_its_rule() {
+        let rules = Rules::from_iter([everywhere("never"), at(Position::Last, "slope")]);
+        let race = Needs { race: true, ..Needs::default() };
+        let (rule, what) = rules.unmet_need(race).unwrap();
+        assert_eq!((rule.name(), what), ("slope", "the slope of a discriminator"));
+        assert_eq!(rules.unmet_need(Needs { slope: true, ..race }), None);
+        assert_eq!(Rules::from(self::rule("observe")).unmet_need(Needs::default()), None);
+        for doc in Rule::catalogue() {
+            assert_eq!(Rules::from(self::rule(doc.name)).unmet_need(Needs::ALL), None);
         }
     }
 
