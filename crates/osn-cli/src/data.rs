@@ -8,7 +8,9 @@ use osn_recipes::data::openmoji::{self, ImportError, Imported};
 use osn_recipes::data::{self, DataEntry, pairs};
 
 use crate::args::{ImportArgs, Importable};
+use crate::display;
 use crate::failure::Failure;
+use crate::stderr::say;
 use crate::stdout;
 
 const BAR: &str = "{spinner} {bar:24} {pos}/{len} emoji  {eta} left";
@@ -19,8 +21,8 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
     let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
     let text: String = entries.iter().map(|entry| describe(entry, width)).collect();
     stdout::print(&text)?;
-    eprintln!("Also any folder of PNG or JPEG images, or of IDX files: osn train --data DIR");
-    eprintln!("Pairs are any folder with pictures of the same names in DIR/input and DIR/target");
+    say("Also any folder of PNG or JPEG images, or of IDX files: osn train --data DIR");
+    say("Pairs are any folder with pictures of the same names in DIR/input and DIR/target");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -55,6 +57,9 @@ fn openmoji(args: &ImportArgs) -> Result<Imported, Failure> {
 
 /// Seen on a terminal only.
 fn bar() -> ProgressBar {
+    if !display::is_live() {
+        return ProgressBar::hidden();
+    }
     let style = ProgressStyle::with_template(BAR);
     let bar = ProgressBar::new(0);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -64,10 +69,10 @@ fn bar() -> ProgressBar {
 fn tell(imported: &Imported, out: &Path) {
     let Imported { train, test, blank } = imported;
     let out = out.display();
-    eprintln!("wrote {out}: {train} pairs to train, {test} to test");
+    say(format_args!("wrote {out}: {train} pairs to train, {test} to test"));
     if !blank.is_empty() {
-        eprintln!("left out, as one side is blank: {}", blank.join(", "));
+        say(format_args!("left out, as one side is blank: {}", blank.join(", ")));
     }
-    eprintln!("licence, also of what is made of them: {}", openmoji::LICENCE);
-    eprintln!("next: osn train translate --data {out}");
+    say(format_args!("licence, also of what is made of them: {}", openmoji::LICENCE));
+    say(format_args!("next: osn train translate --data {out}"));
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::process::ExitCode;
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use console::style;
+use console::{Term, style};
 use indicatif::HumanCount;
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured};
 use osn_report::short;
@@ -79,6 +79,7 @@ fn table(inspection: &Inspection, args: &InspectArgs) -> Table {
     let marked = marked(&rows);
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    style_as_wanted(&mut table);
     let titles = ["", "weight", "shape", "type", "σ", "±", "‖W‖_F", "stable rank"];
     let leading = has_leading.then_some("largest singular values");
     let bold = |title: &str| Cell::new(title).add_attribute(Attribute::Bold);
@@ -90,6 +91,18 @@ fn table(inspection: &Inspection, args: &InspectArgs) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// Bold and colours as everywhere: the table alone looks no further than whether there is a terminal.
+fn style_as_wanted(table: &mut Table) {
+    if let Some((_, columns)) = Term::stdout().size_checked() {
+        table.set_width(columns);
+    }
+    if console::colors_enabled() {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
 }
 
 fn sort(rows: &mut [&Measured], by: Column) {

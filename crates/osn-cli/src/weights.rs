@@ -7,6 +7,7 @@ use osn_checkpoint::{Checkpoint, MeasureParams, Tensor};
 use osn_core::{Globs, IntervalParams, View};
 
 use crate::args::WeightArgs;
+use crate::display;
 use crate::failure::Failure;
 use crate::harmless::harmless;
 
@@ -64,7 +65,7 @@ impl Progress {
     pub(crate) fn over<'a>(checkpoints: impl IntoIterator<Item = &'a Checkpoint>) -> Self {
         let tensors = checkpoints.into_iter().flat_map(Checkpoint::tensors);
         let total: u64 = tensors.map(bytes).sum();
-        let bar = if total < BYTES_WORTH_A_BAR {
+        let bar = if total < BYTES_WORTH_A_BAR || !display::is_live() {
             ProgressBar::hidden()
         } else {
             let style = ProgressStyle::with_template(BAR);

@@ -45,6 +45,24 @@ pub fn file_name(started_unix_secs: u64) -> String {
     format!("events.out.tfevents.{started_unix_secs:010}.osn")
 }
 
+/// The name of the file in which a run goes on that has these files, of which it is the last.
+///
+/// A reader that is open follows a folder from file to file, and looks at none a second time.
+pub fn next_file_name<'a>(
+    started_unix_secs: u64,
+    names: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let first = file_name(started_unix_secs);
+    let number_in = |name: &str| -> Option<u32> {
+        let rest = name.strip_prefix(&first)?;
+        if rest.is_empty() { Some(0) } else { rest.strip_prefix('.')?.parse().ok() }
+    };
+    match names.into_iter().filter_map(number_in).max() {
+        None => first,
+        Some(last) => format!("{first}.{:05}", last.saturating_add(1)),
+    }
+}
+
 /// One run as events while it goes on: a line or a picture goes in as soon as it exists.
 ///
 /// | in the run's files | tag |
@@ -68,6 +86,8 @@ pub struct RunEvents<W> {
     started: f64,
     /// Seconds from the start to the last line that said.
     wall_secs: f64,
+    /// What is of an earlier step is in another file.
+    from: u64,
     lines: RecordLines,
 }
 
@@ -80,15 +100,36 @@ impl<W: Write> RunEvents<W> {
     ///
     /// [`EventsError`] when `run.json` is damaged or the sink refuses.
     pub fn start(sink: W, run_json: &str) -> Result<Self, EventsError> {
-        let description: Map<String, Value> =
-            serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })?;
+        let description = read_description(run_json)?;
+        let mut events = Self::with(sink, &description, 0)?;
+        events.describe(description)?;
+        Ok(events)
+    }
+
+    /// Goes on in another file with a run of which earlier files hold what is before the step `from`, and
+    /// may hold more than has come of it: readers are told to forget that.
+    ///
+    /// The record and the samples are given from their start all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn go_on(sink: W, run_json: &str, from: u64) -> Result<Self, EventsError> {
+        let description = read_description(run_json)?;
+        let mut events = Self::with(sink, &description, from)?;
+        events.writer.goes_on(events.at(from))?;
+        // What it is stands at step 0.
+        if from == 0 {
+            events.describe(description)?;
+        }
+        Ok(events)
+    }
+
+    fn with(sink: W, description: &Map<String, Value>, from: u64) -> Result<Self, EventsError> {
         let started =
             description.get("started_unix_secs").and_then(Value::as_f64).unwrap_or_default();
         let writer = EventWriter::start(sink, started)?;
-        let lines = RecordLines::default();
-        let mut events = Self { writer, started, wall_secs: 0.0, lines };
-        events.describe(description)?;
-        Ok(events)
+        Ok(Self { writer, started, wall_secs: 0.0, from, lines: RecordLines::default() })
     }
 
     /// Where in the record the next [`take_in`](Self::take_in) begins, in bytes from its start.
@@ -128,6 +169,9 @@ impl<W: Write> RunEvents<W> {
     /// [`EventsError`] when it is no PNG file or the sink refuses.
     pub fn sample(&mut self, sample: Sample) -> Result<(), EventsError> {
         let Sample { step, png } = sample;
+        if step < self.from {
+            return Ok(());
+        }
         let size = png::size(&png).ok_or(EventsError::Picture { step })?;
         Ok(self.writer.image(self.at(step), "samples", size, png)?)
     }
@@ -144,6 +188,17 @@ impl<W: Write> RunEvents<W> {
 
     fn add(&mut self, line: Line) -> io::Result<()> {
         match line {
+            Line::Step { step, wall_secs, .. } | Line::Eval { step, wall_secs, .. }
+                if step < self.from =>
+            {
+                self.moved_to(step, wall_secs);
+                Ok(())
+            }
+            Line::Layer(LayerLine { step, .. }) | Line::Decision(Decision { step, .. })
+                if step < self.from =>
+            {
+                Ok(())
+            }
             Line::Step { step, losses, signals, wall_secs } => {
                 let at = self.moved_to(step, wall_secs);
                 let losses = under("loss", losses);
@@ -200,6 +255,10 @@ pub fn write_run(
         Ok(())
     })?;
     samples.try_for_each(|sample| events.sample(sample))
+}
+
+fn read_description(run_json: &str) -> Result<Map<String, Value>, ReadError> {
+    serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })
 }
 
 fn under(group: &'static str, numbers: Numbers) -> impl Iterator<Item = (String, f64)> {
