@@ -3,17 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use osn_recipes::data::openmoji::{self, ImportError, Imported};
 use osn_recipes::data::{self, DataEntry, pairs};
 
 use crate::args::{ImportArgs, Importable};
-use crate::display;
+use crate::display::Work;
 use crate::failure::Failure;
 use crate::stderr::say;
 use crate::stdout;
-
-const BAR: &str = "{spinner} {bar:24} {pos}/{len} emoji  {eta} left";
 
 /// Prints the data sets that have a name.
 pub(crate) fn list() -> Result<ExitCode, Failure> {
@@ -43,27 +40,15 @@ pub(crate) fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
 }
 
 fn openmoji(args: &ImportArgs) -> Result<Imported, Failure> {
-    let bar = bar();
+    let work = Work::begin(true);
     let imported = openmoji::import(&args.package, &args.out, args.size, |done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
+        work.show((done as u64, all as u64), format!("{done}/{all} emoji"), String::new());
     });
-    bar.finish_and_clear();
+    drop(work);
     imported.map_err(|error| match error {
         ImportError::Write { .. } => Failure::failed(error),
         _ => Failure::bad_input(error),
     })
-}
-
-/// Seen on a terminal only.
-fn bar() -> ProgressBar {
-    if !display::is_live() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template(BAR);
-    let bar = ProgressBar::new(0);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }
 
 fn tell(imported: &Imported, out: &Path) {

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use console::{Term, style};
-use indicatif::HumanCount;
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured};
-use osn_report::short;
+use osn_report::{counted, short};
 
 use crate::args::{Column, InspectArgs};
 use crate::failure::Failure;
@@ -184,6 +183,15 @@ fn skipped(inspection: &Inspection) -> String {
     harmless(&reasons.into_iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
+/// A count with its digits in threes.
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let is_cut = |place: usize| place > 0 && (digits.len() - place).is_multiple_of(3);
+    let digit =
+        |(place, digit)| if is_cut(place) { format!(",{digit}") } else { format!("{digit}") };
+    digits.chars().enumerate().map(digit).collect()
+}
+
 fn totals(inspection: &Inspection) -> String {
     let totals = inspection.totals();
     let rank = totals
@@ -198,14 +206,25 @@ fn totals(inspection: &Inspection) -> String {
         format!("{MARK} σ is more than {FAR_ABOVE} times the median\n")
     };
     format!(
-        "{} weights, {} parameters{rank}\n{mark}\
+        "{}, {} parameters{rank}\n{mark}\
          ± relative width of an interval certain to hold σ; the widest is {widest:.0e}\n\
          product of all σ: 10^{:.2}. It bounds the Lipschitz constant of these weights\n\
          as matrices in one chain with 1-Lipschitz activations. A convolution may\n\
          amplify up to √(k₁k₂) times more than its reshaped σ (--view operator);\n\
          residual branches, attention and norms are not covered.",
-        style(totals.count).bold(),
-        HumanCount(totals.parameters as u64),
+        style(counted(totals.count, "weight")).bold(),
+        grouped(totals.parameters),
         totals.log10_lipschitz_product,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_in_threes() {
+        let shown = [0, 999, 1_000, 12_345, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
+    }
 }

@@ -109,8 +109,7 @@ fn a_study_and_a_watcher_started_by_nohup_outlive_the_terminal() {
     let folder = out.path().to_str().unwrap();
     let words = ["compare", "control", "--decide=never,always", "--seeds=1", "--out", folder];
     let settings = ["--set", "steps=300", "--set", "eval_episodes=2", "--set", "final_episodes=2"];
-    let child =
-        after("trap '' HUP", &osn(&[&words[..], &settings].concat())).spawn().unwrap();
+    let child = after("trap '' HUP", &osn(&[&words[..], &settings].concat())).spawn().unwrap();
     let runs = out.path().join("runs/default");
     wait_for(|| run_in(&runs).is_some_and(|folder| folder.join("record.jsonl").exists()));
     signal(&child, "-HUP");
@@ -210,7 +209,8 @@ fn a_study_that_nobody_hears_is_run_to_its_end() {
         let out = tempfile::tempdir().unwrap();
         let folder = out.path().to_str().unwrap();
         let words = ["compare", "control", "--decide=never,always", "--seeds=1", "--out", folder];
-        let settings = ["--set", "steps=20", "--set", "eval_episodes=2", "--set", "final_episodes=2"];
+        let settings =
+            ["--set", "steps=20", "--set", "eval_episodes=2", "--set", "final_episodes=2"];
         let command = osn(&[&words[..], &settings].concat());
         assert_eq!(deaf(&command, how).status().unwrap().code(), Some(code), "{how}");
         let study = fs::read_to_string(out.path().join("study.json")).unwrap();
@@ -251,7 +251,9 @@ fn every_other_command_that_nobody_hears_ends_with_one_exit_code() {
         &["resume", &run],
     ];
     for (how, code) in DEAF {
-        for (words, is_data) in data.iter().map(|it| (it, true)).chain(files.iter().map(|it| (it, false))) {
+        for (words, is_data) in
+            data.iter().map(|it| (it, true)).chain(files.iter().map(|it| (it, false)))
+        {
             let _ = fs::remove_file(&baked);
             let status = deaf(&osn(words), how).status().unwrap();
             // `like` has nothing to say of a run without decisions.
@@ -373,7 +375,8 @@ fn killed_early(recipe: &[&str], out: &Path) -> PathBuf {
 #[test]
 fn a_run_killed_before_its_first_checkpoint_is_resumed_from_its_start() {
     let late = ["--checkpoint-every", "1000000", "--set", "log_every=1"];
-    let recipe = [&CONTROL[..], &["--set", "steps=1500", "--set", "eval_every=100"], &late].concat();
+    let recipe =
+        [&CONTROL[..], &["--set", "steps=1500", "--set", "eval_every=100"], &late].concat();
     let out = tempfile::tempdir().unwrap();
     let whole = {
         let out = tempfile::tempdir().unwrap();
@@ -440,7 +443,10 @@ fn another_path_than_a_run_names_the_runs() {
     for command in ["watch", "report", "resume"] {
         let (code, words) = said(osn(&[command, out.path().to_str().unwrap()]).spawn().unwrap());
         assert_eq!((code, words.lines().count()), (Some(2), 1), "{command}: {words}");
-        assert!(words.contains(&format!("is a folder of runs; name one of them: {run}")), "{words}");
+        assert!(
+            words.contains(&format!("is a folder of runs; name one of them: {run}")),
+            "{words}"
+        );
         for part in [&file, &folder.join("checkpoints"), &folder.join("run.json")] {
             let (code, words) = said(osn(&[command, part.to_str().unwrap()]).spawn().unwrap());
             assert_eq!((code, words.lines().count()), (Some(2), 1), "{command}: {words}");
@@ -537,7 +543,8 @@ fn a_terminal_that_cannot_and_a_person_who_will_not_are_spared_escapes_by_every_
         assert!(!text.is_empty() && !has_colours(&text), "{words:?}: {text:?}");
     }
     let (text, mut child) =
-        on_terminal("env -u NO_COLOR -u CLICOLOR TERM=xterm-256color", &["inspect", &model]).unwrap();
+        on_terminal("env -u NO_COLOR -u CLICOLOR TERM=xterm-256color", &["inspect", &model])
+            .unwrap();
     child.wait().unwrap();
     assert!(has_colours(&text), "{text:?}");
 }

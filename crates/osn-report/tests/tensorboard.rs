@@ -136,16 +136,20 @@ fn a_reader_that_goes_on_to_the_next_file_holds_each_step_once_wherever_the_one_
             let mut events = RunEvents::go_on(&mut new, RUN, from).unwrap();
             events.sample(sample(2)).unwrap();
             events.take_in(RECORD.as_bytes()).unwrap();
-            assert_eq!(held(&[whole_records(old), &new]), whole, "cut at {cut}, {done} done");
+            let is_whole = held(&[whole_records(old), &new]) == whole;
+            assert!(is_whole, "cut at {cut}, {done} done");
         }
     }
 }
 
 #[test]
 fn an_event_file_lacks_nothing_before_its_last_step_and_is_not_believed_where_it_is_damaged() {
-    let last = records(EVENTS).iter().map(|record| Event::decode(*record).unwrap().step).max();
-    assert_eq!(i64::try_from(covered(EVENTS)).unwrap(), last.unwrap());
-    assert_eq!([covered(&[][..]), covered(&b"no event file"[..]), covered(&[0xff; 99][..])], [0; 3]);
+    let last = Event::decode(*records(EVENTS).last().unwrap()).unwrap().step;
+    assert_eq!(i64::try_from(covered(EVENTS)).unwrap(), last);
+    assert_eq!(
+        [covered(&[][..]), covered(&b"no event file"[..]), covered(&[0xff; 99][..])],
+        [0; 3]
+    );
     let mut damaged = EVENTS.to_vec();
     damaged[20] ^= 1;
     assert_eq!(covered(&damaged[..]), 0);

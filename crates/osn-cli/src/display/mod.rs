@@ -5,7 +5,7 @@ mod screen;
 mod terminal;
 
 pub(crate) use lines::step_of;
-pub(crate) use screen::{Bar, Screen};
+pub(crate) use screen::{Bar, Screen, Work};
 
 use std::io::{self, IsTerminal};
 

@@ -106,6 +106,36 @@ fn cells_of(part: f64, cells: usize) -> (String, String) {
     ("━".repeat(full), "─".repeat(cells - full))
 }
 
+/// A bar for work that is no training; there is none where nobody would see one.
+#[derive(Debug)]
+pub(crate) struct Work {
+    screen: Option<Screen>,
+    since: Instant,
+}
+
+impl Work {
+    pub(crate) fn begin(is_worth_a_bar: bool) -> Self {
+        let screen = (is_worth_a_bar && super::is_live()).then(Screen::default);
+        Self { screen, since: Instant::now() }
+    }
+
+    /// So much of all is done: what is counted, and what is next.
+    pub(crate) fn show(&self, (done, all): (u64, u64), count: String, message: String) {
+        let Some(screen) = &self.screen else { return };
+        let (done, all) = (done as f64, all as f64);
+        screen
+            .show(Some(Bar { done, all, before: 0.0, since: self.since, count, message }), vec![]);
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(screen) = &self.screen {
+            screen.clear();
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Foot {
     bar: Option<Bar>,

@@ -5,7 +5,7 @@ use std::io::Read;
 use prost::Message;
 
 use super::event_writer::read_record;
-use super::proto::{Event, Tagged, Value, What};
+use super::proto::Event;
 
 /// The step before which an event file lacks nothing of what its run's record says: that of its last
 /// event. 0 where it has none; what is damaged or cut short is not read, and nothing behind it.
@@ -13,16 +13,7 @@ pub fn covered(mut file: impl Read) -> u64 {
     let mut covered = 0;
     while let Some(record) = read_record(&mut file) {
         let Ok(event) = Event::decode(&record[..]) else { break };
-        if !is_picture(&event) {
-            covered = u64::try_from(event.step).unwrap_or_default();
-        }
+        covered = u64::try_from(event.step).unwrap_or_default();
     }
     covered
-}
-
-/// A picture goes in before the lines of the steps up to its own.
-fn is_picture(event: &Event) -> bool {
-    let Some(What::Summary(summary)) = &event.what else { return false };
-    let is_image = |tagged: &Tagged| matches!(tagged.value, Some(Value::Image(_)));
-    summary.value.iter().any(is_image)
 }

@@ -51,12 +51,15 @@ impl<W: Write> EventWriter<W> {
 
     /// Says that the run goes on here: readers forget what other files have of this step and of later ones.
     pub(super) fn goes_on(&mut self, at: Instant) -> io::Result<()> {
-        self.write(&Event {
+        let start = Event {
             wall_time: at.wall_time,
             step: i64::try_from(at.step).unwrap_or(i64::MAX),
             what: Some(What::SessionLog(SessionLog { status: START })),
             source_metadata: None,
-        })
+        };
+        // Some of TensorBoard's readers take the first start of all for that of the run, and a run's first
+        // file has none.
+        (0..2).try_for_each(|_| self.write(&start))
     }
 
     /// Numbers by tag; one that is not finite is written as it is.

@@ -63,6 +63,9 @@ pub fn next_file_name<'a>(
     }
 }
 
+/// A picture of a step.
+type Picture = (u64, png::Size, Vec<u8>);
+
 /// One run as events while it goes on: a line or a picture goes in as soon as it exists.
 ///
 /// | in the run's files | tag |
@@ -88,6 +91,8 @@ pub struct RunEvents<W> {
     wall_secs: f64,
     /// What is of an earlier step is in another file.
     from: u64,
+    /// Those whose scores are still to come.
+    pictures: Vec<Picture>,
     lines: RecordLines,
 }
 
@@ -129,7 +134,8 @@ impl<W: Write> RunEvents<W> {
         let started =
             description.get("started_unix_secs").and_then(Value::as_f64).unwrap_or_default();
         let writer = EventWriter::start(sink, started)?;
-        Ok(Self { writer, started, wall_secs: 0.0, from, lines: RecordLines::default() })
+        let (pictures, lines) = (Vec::new(), RecordLines::default());
+        Ok(Self { writer, started, wall_secs: 0.0, from, pictures, lines })
     }
 
     /// Where in the record the next [`take_in`](Self::take_in) begins, in bytes from its start.
@@ -144,36 +150,34 @@ impl<W: Write> RunEvents<W> {
     ///
     /// [`EventsError`] when a line is damaged or the sink refuses.
     pub fn take_in(&mut self, record_jsonl: impl BufRead) -> Result<(), EventsError> {
-        self.take_in_between(record_jsonl, |_, _| Ok(()))
-    }
-
-    /// The same, with something to do before each line.
-    fn take_in_between(
-        &mut self,
-        record_jsonl: impl BufRead,
-        mut before: impl FnMut(&mut Self, &Line) -> Result<(), EventsError>,
-    ) -> Result<(), EventsError> {
         let mut lines = std::mem::take(&mut self.lines);
-        let end = lines.take_in(record_jsonl, |line| {
-            before(self, &line)?;
-            Ok(self.add(line)?)
-        });
+        let end = lines.take_in(record_jsonl, |line| Ok::<_, EventsError>(self.add(line)?));
         self.lines = lines;
         end
     }
 
-    /// Adds the sample picture of a step.
+    /// Adds the sample picture of a step, in front of that step's scores, which may still be to come.
     ///
     /// # Errors
     ///
-    /// [`EventsError`] when it is no PNG file or the sink refuses.
+    /// [`EventsError::Picture`] when it is no PNG file.
     pub fn sample(&mut self, sample: Sample) -> Result<(), EventsError> {
         let Sample { step, png } = sample;
-        if step < self.from {
-            return Ok(());
-        }
         let size = png::size(&png).ok_or(EventsError::Picture { step })?;
-        Ok(self.writer.image(self.at(step), "samples", size, png)?)
+        if step >= self.from {
+            self.pictures.push((step, size, png));
+        }
+        Ok(())
+    }
+
+    /// Writes the pictures up to a step.
+    fn draw(&mut self, up_to: u64) -> io::Result<()> {
+        let (due, later) = std::mem::take(&mut self.pictures)
+            .into_iter()
+            .partition(|(step, ..): &Picture| *step <= up_to);
+        self.pictures = later;
+        let draw = |(step, size, png)| self.writer.image(self.at(step), "samples", size, png);
+        Vec::into_iter(due).try_for_each(draw)
     }
 
     fn describe(&mut self, mut description: Map<String, Value>) -> io::Result<()> {
@@ -205,6 +209,7 @@ impl<W: Write> RunEvents<W> {
                 self.writer.scalars(at, losses.chain(under("signal", signals)))
             }
             Line::Eval { step, metrics, floor, wall_secs } => {
+                self.draw(step)?;
                 let at = self.moved_to(step, wall_secs);
                 let scores = under("score", metrics);
                 self.writer.scalars(at, scores.chain(under("score_floor", floor)))
@@ -230,8 +235,8 @@ impl<W: Write> RunEvents<W> {
     }
 }
 
-/// Writes the events of a whole run: byte for byte what [`RunEvents`] wrote while it went on, when each
-/// picture was added before the scores of its step.
+/// Writes the events of a whole run: byte for byte what [`RunEvents`] wrote while it went on. Pictures of no
+/// score come last.
 ///
 /// A last line without its end is left out.
 ///
@@ -246,15 +251,9 @@ pub fn write_run(
 ) -> Result<(), EventsError> {
     let mut events = RunEvents::start(sink, run_json)?;
     samples.sort_by_key(|sample| sample.step);
-    let mut samples = samples.into_iter().peekable();
-    events.take_in_between(record_jsonl, |events, line| {
-        let Line::Eval { step, .. } = line else { return Ok(()) };
-        while let Some(sample) = samples.next_if(|sample| sample.step <= *step) {
-            events.sample(sample)?;
-        }
-        Ok(())
-    })?;
-    samples.try_for_each(|sample| events.sample(sample))
+    samples.into_iter().try_for_each(|sample| events.sample(sample))?;
+    events.take_in(record_jsonl)?;
+    Ok(events.draw(u64::MAX)?)
 }
 
 fn read_description(run_json: &str) -> Result<Map<String, Value>, ReadError> {
