@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::process;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -8,6 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use osn_recipes::run::Checkpoints;
 
 use crate::failure::Failure;
+use crate::stdout;
 
 /// Trains networks with spectral normalization that is decided for each layer at each step.
 ///
@@ -345,7 +347,10 @@ pub(crate) fn parse() -> Result<Option<Command>, Failure> {
     let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => Ok(cli.command),
-        Err(error) if is_answer(&error) => error.exit(),
+        Err(error) if is_answer(&error) => {
+            stdout::delivered(error.print())?;
+            process::exit(0)
+        }
         Err(error) => Err(Failure::bad_input(bad_usage(&error))),
     }
 }

@@ -4,10 +4,9 @@ use std::cmp::Reverse;
 use std::process::ExitCode;
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use console::style;
-use indicatif::HumanCount;
+use console::{Term, style};
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured};
-use osn_report::short;
+use osn_report::{counted, short};
 
 use crate::args::{Column, InspectArgs};
 use crate::failure::Failure;
@@ -79,6 +78,7 @@ fn table(inspection: &Inspection, args: &InspectArgs) -> Table {
     let marked = marked(&rows);
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    style_as_wanted(&mut table);
     let titles = ["", "weight", "shape", "type", "σ", "±", "‖W‖_F", "stable rank"];
     let leading = has_leading.then_some("largest singular values");
     let bold = |title: &str| Cell::new(title).add_attribute(Attribute::Bold);
@@ -90,6 +90,18 @@ fn table(inspection: &Inspection, args: &InspectArgs) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// Bold and colours as everywhere: the table alone looks no further than whether there is a terminal.
+fn style_as_wanted(table: &mut Table) {
+    if let Some((_, columns)) = Term::stdout().size_checked() {
+        table.set_width(columns);
+    }
+    if console::colors_enabled() {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
 }
 
 fn sort(rows: &mut [&Measured], by: Column) {
@@ -171,6 +183,15 @@ fn skipped(inspection: &Inspection) -> String {
     harmless(&reasons.into_iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
+/// A count with its digits in threes.
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let is_cut = |place: usize| place > 0 && (digits.len() - place).is_multiple_of(3);
+    let digit =
+        |(place, digit)| if is_cut(place) { format!(",{digit}") } else { format!("{digit}") };
+    digits.chars().enumerate().map(digit).collect()
+}
+
 fn totals(inspection: &Inspection) -> String {
     let totals = inspection.totals();
     let rank = totals
@@ -185,14 +206,25 @@ fn totals(inspection: &Inspection) -> String {
         format!("{MARK} σ is more than {FAR_ABOVE} times the median\n")
     };
     format!(
-        "{} weights, {} parameters{rank}\n{mark}\
+        "{}, {} parameters{rank}\n{mark}\
          ± relative width of an interval certain to hold σ; the widest is {widest:.0e}\n\
          product of all σ: 10^{:.2}. It bounds the Lipschitz constant of these weights\n\
          as matrices in one chain with 1-Lipschitz activations. A convolution may\n\
          amplify up to √(k₁k₂) times more than its reshaped σ (--view operator);\n\
          residual branches, attention and norms are not covered.",
-        style(totals.count).bold(),
-        HumanCount(totals.parameters as u64),
+        style(counted(totals.count, "weight")).bold(),
+        grouped(totals.parameters),
         totals.log10_lipschitz_product,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_in_threes() {
+        let shown = [0, 999, 1_000, 12_345, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
+    }
 }

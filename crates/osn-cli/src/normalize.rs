@@ -9,6 +9,7 @@ use osn_report::short;
 use crate::args::{Mode, NormalizeArgs};
 use crate::failure::Failure;
 use crate::harmless::harmless;
+use crate::stderr::say;
 use crate::weights::{self, Progress};
 
 /// Writes the checkpoint and says what was done.
@@ -27,9 +28,9 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
         _ => Failure::bad_input(format!("{}: {error}", args.input.display())),
     })?;
     for weight in &done {
-        eprintln!("{}", harmless(&line(weight)));
+        say(harmless(&line(weight)));
     }
-    eprintln!("wrote {}", args.output.display());
+    say(format_args!("wrote {}", args.output.display()));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,19 +1,15 @@
 //! What `osn inspect` and `osn normalize` share: which weights are meant, and the progress bar.
 
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
 use osn_checkpoint::{Checkpoint, MeasureParams, Tensor};
 use osn_core::{Globs, IntervalParams, View};
 
 use crate::args::WeightArgs;
+use crate::display::Work;
 use crate::failure::Failure;
 use crate::harmless::harmless;
 
 /// Work on fewer bytes than this is over before a bar could be read.
 const BYTES_WORTH_A_BAR: u64 = 64 << 20;
-const TICK: Duration = Duration::from_millis(250);
-const BAR: &str = "{spinner} {bar:24} {bytes}/{total_bytes}  {eta} left  {wide_msg}";
 
 /// What weights are seen as, from the command line.
 pub(crate) fn params(args: &WeightArgs) -> Result<MeasureParams, Failure> {
@@ -56,37 +52,27 @@ fn view(args: &WeightArgs) -> Result<View, Failure> {
 /// Shows how much of some checkpoints is done, on a terminal and where it takes a while.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    bar: ProgressBar,
-    before: u64,
+    work: Work,
+    /// Bytes.
+    done: u64,
+    all: u64,
+    /// Those of the tensor that is being read.
+    now: u64,
 }
 
 impl Progress {
     pub(crate) fn over<'a>(checkpoints: impl IntoIterator<Item = &'a Checkpoint>) -> Self {
         let tensors = checkpoints.into_iter().flat_map(Checkpoint::tensors);
-        let total: u64 = tensors.map(bytes).sum();
-        let bar = if total < BYTES_WORTH_A_BAR {
-            ProgressBar::hidden()
-        } else {
-            let style = ProgressStyle::with_template(BAR);
-            let bar = ProgressBar::new(total);
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.enable_steady_tick(TICK);
-            bar
-        };
-        Self { bar, before: 0 }
+        let all = tensors.map(bytes).sum();
+        Self { work: Work::begin(all >= BYTES_WORTH_A_BAR), done: 0, all, now: 0 }
     }
 
     /// The tensor is next; the one before it is done.
     pub(crate) fn next(&mut self, tensor: &Tensor) {
-        self.bar.inc(self.before);
-        self.bar.set_message(harmless(tensor.name()));
-        self.before = bytes(tensor);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.done += self.now;
+        self.now = bytes(tensor);
+        let count = format!("{}/{} MiB", self.done >> 20, self.all >> 20);
+        self.work.show((self.done, self.all), count, harmless(tensor.name()));
     }
 }
 
