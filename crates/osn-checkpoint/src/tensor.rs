@@ -1,6 +1,7 @@
 //! One tensor of a checkpoint: what it is, and how its elements are read.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 use crate::dtype::{ByteOrder, Dtype, Real, decode};
@@ -15,7 +16,19 @@ pub(crate) struct StoredFile {
     pub(crate) source: Arc<dyn Source>,
 }
 
+/// Bytes that tell the format of a file.
+pub(crate) const FIRST_BYTES: usize = 1024;
+
 impl StoredFile {
+    /// The first bytes, as many as there are and as fit.
+    pub(crate) fn first_bytes<'a>(&self, into: &'a mut [u8]) -> io::Result<&'a [u8]> {
+        let count = usize::try_from(self.source.byte_count()).unwrap_or(into.len());
+        let count = count.min(into.len());
+        let into = &mut into[..count];
+        self.source.read_exact_at(0, into)?;
+        Ok(into)
+    }
+
     pub(crate) fn blame(&self, problem: impl Into<Problem>) -> CheckpointError {
         CheckpointError { file: self.path.clone(), problem: problem.into() }
     }
@@ -23,6 +36,7 @@ impl StoredFile {
 
 /// Why a tensor that repeats its storage is not read.
 const REPEATS: &str = "repeats elements of a smaller storage";
+const SET_ASIDE: &str = "is an attribute, neither parameter nor buffer of a module";
 /// A tensor that repeats its storage is copied where it has no more bytes than this, or than its file.
 const MOST_REPEATED_BYTES: u64 = 1 << 20;
 
@@ -43,12 +57,22 @@ pub struct Tensor {
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     /// In its file.
-    Stored { placement: Placement, order: ByteOrder, lazy: Lazy },
+    Stored {
+        placement: Placement,
+        order: ByteOrder,
+        lazy: Lazy,
+        /// Whether it is no part of a model, though it lies beside one.
+        set_aside: bool,
+    },
     /// Nowhere that this crate can read, and why.
     Missing(Cow<'static, str>),
 }
 
 impl Content {
+    pub(crate) fn stored(placement: Placement, order: ByteOrder, lazy: Lazy) -> Self {
+        Self::Stored { placement, order, lazy, set_aside: false }
+    }
+
     pub(crate) fn missing(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Missing(reason.into())
     }
@@ -98,6 +122,7 @@ impl Tensor {
     pub fn skip_reason(&self) -> Option<&str> {
         match &self.content {
             Content::Missing(reason) => Some(reason),
+            Content::Stored { set_aside: true, .. } => Some(SET_ASIDE),
             Content::Stored { placement, .. } if placement.repeats() => Some(REPEATS),
             Content::Stored { .. } => self.dtype.skip_reason(),
         }
@@ -139,7 +164,9 @@ impl Tensor {
             decode(self.dtype, order, bytes, &mut into[place..], step);
         })?;
         if lazy.negative {
-            into.iter_mut().for_each(|element| *element = element.negated());
+            for element in into {
+                *element = element.negated();
+            }
         }
         Ok(())
     }
@@ -202,7 +229,9 @@ impl Tensor {
         refusal: Option<&str>,
     ) -> Result<(&Placement, ByteOrder, Lazy), CheckpointError> {
         match (&self.content, refusal) {
-            (Content::Stored { placement, order, lazy }, None) => Ok((placement, *order, *lazy)),
+            (Content::Stored { placement, order, lazy, .. }, None) => {
+                Ok((placement, *order, *lazy))
+            }
             (Content::Missing(reason), _) => Err(self.not_read(reason)),
             (_, Some(reason)) => Err(self.not_read(reason)),
         }
