@@ -11,7 +11,6 @@ use crate::source::{DiskFolder, Folder};
 use crate::tensor::{FIRST_BYTES, StoredFile, Tensor};
 use crate::{foreign, safetensors, torch};
 
-
 /// The form that a checkpoint's file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -142,6 +142,8 @@ impl<'a> Choice<'a> {
     /// The largest elements first, so that every tensor lies at a multiple of its element's size.
     fn into_plan(mut self, input: &'a Checkpoint) -> Plan<'a> {
         let Self { jobs, dropped, outcome } = &mut self;
+        // g of weight norm is a part of its weight, and the one that is changed.
+        outcome.left.retain(|it| !jobs.contains_key(&*it.name) && !dropped.contains(&*it.name));
         let mut entries = Vec::new();
         let is_kept = |tensor: &&Tensor| !dropped.contains(tensor.name());
         for tensor in input.tensors().iter().filter(is_kept) {
@@ -154,11 +156,8 @@ impl<'a> Choice<'a> {
                 if let Some(Job::Baked(weight)) = &job { &weight.path } else { tensor.name() };
             entries.push(Entry { name: name.to_owned(), tensor, job });
         }
-        // A mask may have been left as it was, and then left out.
-        let is_out = |it: &Named| outcome.left_out.iter().any(|out| out.name == it.name);
-        let left = std::mem::take(&mut outcome.left);
-        outcome.left =
-            left.into_iter().filter(|it| !is_out(it) && !dropped.contains(&*it.name)).collect();
+        let Outcome { left, left_out, .. } = &mut *outcome;
+        left.retain(|it| !left_out.iter().any(|out| out.name == it.name));
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.tensor.dtype().bits()));
         Plan { entries, outcome: self.outcome }
     }

@@ -23,7 +23,9 @@ impl<'a> Part<'a> {
     /// The key of the entry at `position` of a dictionary.
     pub(crate) fn of_key(pickle: &'a Pickle, key: Value, position: usize) -> Self {
         match key {
-            Value::Int(number) => u64::try_from(number).map_or(Self::Negative(number), Self::Number),
+            Value::Int(number) => {
+                u64::try_from(number).map_or(Self::Negative(number), Self::Number)
+            }
             Value::Bool(truth) => Self::Truth(truth),
             key => pickle.text(key).map_or(Self::Entry(position), Self::Key),
         }

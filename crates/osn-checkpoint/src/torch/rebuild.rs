@@ -186,7 +186,8 @@ impl<'a> Rebuilder<'a> {
             return self.call(function, given, depth + 1);
         }
         let found = self.call(function, given, depth + 1)?;
-        let unknown = || self.missing(Vec::new(), Dtype::Unknown, "is of a class that is not known");
+        let unknown =
+            || self.missing(Vec::new(), Dtype::Unknown, "is of a class that is not known");
         Ok(Some(found.unwrap_or_else(unknown).with_states(states)))
     }
 
@@ -304,9 +305,8 @@ impl<'a> Rebuilder<'a> {
     }
 
     fn lazy(self, noted: Option<&Value>) -> Lazy {
-        let is_noted = |key| {
-            noted.and_then(|&noted| self.pickle.entry(noted, key)) == Some(Value::Bool(true))
-        };
+        let is_noted =
+            |key| noted.and_then(|&noted| self.pickle.entry(noted, key)) == Some(Value::Bool(true));
         Lazy { negative: is_noted("neg"), conjugate: is_noted("conj") }
     }
 

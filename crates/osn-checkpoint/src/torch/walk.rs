@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::TorchError;
 use super::path::{Part, Path};
-use super::rebuild::{Rebuilt, Rebuilder};
+use super::rebuild::{Rebuilder, Rebuilt};
 use super::storage::Storages;
 use crate::pickle::{Node, Object, Pickle, Value};
 use crate::tensor::{StoredFile, Tensor};
@@ -85,7 +85,8 @@ fn owned(pickle: &Pickle) -> HashSet<u32> {
         _ => &[],
     });
     let parts = states.flat_map(|&state| pickle.pairs(state).unwrap_or(&[]));
-    let parts = parts.filter(|(key, _)| pickle.text(*key).is_some_and(|k| TENSOR_PARTS.contains(&k)));
+    let parts =
+        parts.filter(|(key, _)| pickle.text(*key).is_some_and(|k| TENSOR_PARTS.contains(&k)));
     let tensors = parts.flat_map(|&(_, part)| pickle.pairs(part).unwrap_or(&[]));
     tensors.filter_map(|(_, value)| value.node()).collect()
 }
