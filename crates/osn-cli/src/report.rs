@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use osn_checkpoint::write_output;
 use osn_recipes::plain_file;
 use osn_recipes::run::{FolderError, RunFolder, write_whole};
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
@@ -12,6 +13,7 @@ use osn_report::{Document, RunRecord, Sample};
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
+use crate::harmless::escaped;
 
 /// The name of a study's file, in its folder.
 pub(crate) const STUDY_FILE: &str = "study.json";
@@ -24,8 +26,12 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let output = output(args)?;
     let subjects: Vec<_> =
         args.folders.iter().map(|folder| Subject::read(folder)).collect::<Result<_, _>>()?;
-    write(&output, subjects.iter().map(Subject::document))?;
-    eprintln!("wrote {}", output.display());
+    let documents = subjects.iter().map(Subject::document);
+    match &args.output {
+        Some(typed) => write_typed(typed, documents)?,
+        None => write(&output, documents)?,
+    }
+    eprintln!("wrote {}", escaped(&output.to_string_lossy()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -142,6 +148,19 @@ pub(crate) fn open_at(path: &Path, offset: u64) -> Result<BufReader<File>, Failu
 
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Failure {
     Failure::bad_input(format!("cannot read {}: {error}", path.display()))
+}
+
+/// Writes to a path that a person has typed, which may be anything; in a run's own folder links are
+/// replaced.
+fn write_typed<'a>(
+    path: &Path,
+    documents: impl IntoIterator<Item = Document<'a>>,
+) -> Result<(), Failure> {
+    let page = osn_report::page(documents);
+    write_output(path, page.as_bytes()).map_err(|error| match error.is_bad_path() {
+        true => Failure::bad_input(error),
+        false => Failure::failed(error),
+    })
 }
 
 fn write<'a>(

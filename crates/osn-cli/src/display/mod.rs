@@ -10,7 +10,7 @@ use std::io::IsTerminal;
 use osn_recipes::run::{DecisionNote, Evaluation, Metrics, Progress, RunStart};
 use osn_report::short;
 
-use crate::harmless::harmless;
+use crate::harmless::escaped;
 
 /// Shows a run.
 pub(crate) trait Display {
@@ -46,7 +46,7 @@ pub(crate) fn for_stderr() -> Box<dyn Display> {
 /// What will run, in one line.
 fn headline(start: &RunStart) -> String {
     let d = start.description;
-    harmless(&format!(
+    escaped(&format!(
         "{} · {} · {} · seed {} · {} · {} steps on {} → {}",
         d.recipe,
         d.preset,
