@@ -18,8 +18,8 @@ pub(crate) struct Known<'a> {
 pub(crate) enum Meaning<'a> {
     /// It stands for a weight that is made from it.
     Weight(Weight<'a>),
-    /// It helps to make a weight, or was computed from one: whose, and what it is.
-    Part(String),
+    /// It helps to make a weight, or was computed from one: what it is.
+    Part(&'static str),
 }
 
 /// A weight that is not stored as it is used.
@@ -235,20 +235,17 @@ pub(crate) fn parametrized(name: &str) -> Option<(&str, &str)> {
     Some((module.strip_suffix('.').unwrap_or(module), parameter))
 }
 
-/// What a part of a weight is, in words.
-fn what_it_is(part: &str, weight: &Weight<'_>) -> String {
-    let path = &weight.path;
+/// What a part of a weight is, in words. Whose it is its name says, so that many are told in one line.
+fn what_it_is(part: &str, weight: &Weight<'_>) -> &'static str {
     let end = part.rsplit(['.', '_']).next().unwrap_or_default();
     match (weight.steps.as_deref(), end) {
-        _ if part == path => format!("computed from {}, which stands for it", weight.base.name()),
-        (Err(_), _) => format!("of the parametrization of {path}"),
-        (_, "mask") => format!("pruning mask of {path}"),
-        (_, "g" | "original0") => format!("g of the weight norm of {path}"),
-        (_, "u" | "v" | "state" | "u0" | "sv0") => {
-            format!("{end} of the spectral norm of {path}")
-        }
-        (_, "inv" | "scale") => format!("scale of the quantized {path}"),
-        _ => format!("of the parametrization of {path}"),
+        _ if part == weight.path => "computed from the tensors that stand for it",
+        (Err(_), _) => "part of a weight whose use is not known",
+        (_, "mask") => "the mask of a pruned weight",
+        (_, "g" | "original0") => "g of a weight norm",
+        (_, "u" | "v" | "u0") => "u or v of a spectral norm",
+        (_, "inv" | "scale") => "the scale of a quantized weight",
+        _ => "state of a spectral norm",
     }
 }
 

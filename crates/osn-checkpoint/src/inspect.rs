@@ -400,7 +400,7 @@ pub(crate) fn unwanted(
         return Ok(None);
     }
     if let Some(Meaning::Part(what)) = meaning {
-        return Ok(Some(what.clone()));
+        return Ok(Some((*what).to_owned()));
     }
     if meaning.is_none()
         && let Some(reason) = roles::by_name(tensor, known, states)

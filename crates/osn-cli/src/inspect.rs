@@ -1,6 +1,7 @@
 //! `osn inspect`: the spectra of checkpoints.
 
 use std::cmp::Reverse;
+use std::path::Path;
 use std::process::ExitCode;
 
 use console::style;
@@ -258,13 +259,15 @@ fn of_set(totals: &Totals, is_one_of_several: bool) -> String {
         None if log10.is_infinite() => "beyond all numbers".to_owned(),
         None => format!("10^{log10:.2}"),
     };
-    let set = match &totals.set {
-        Some(set) => format!("{} in {}: ", escaped(set), escaped(&totals.file)),
-        None if is_one_of_several => format!("{}: ", escaped(&totals.file)),
-        None => String::new(),
-    };
     let parameters = HumanCount(totals.parameters as u64);
     let noun = if totals.parameters == 1 { "parameter" } else { "parameters" };
     let weights = style(counted(totals.count, "weight")).bold();
-    format!("{set}{weights}, {parameters} {noun}{rank}\n{set}product of all σ: {product}")
+    let file = Path::new(&totals.file).file_name().unwrap_or_default().to_string_lossy();
+    let set = match &totals.set {
+        Some(set) => format!("{} in {}: ", escaped(set), escaped(&file)),
+        None if is_one_of_several => format!("{}: ", escaped(&file)),
+        None => String::new(),
+    };
+    let end = if is_one_of_several { "; " } else { "\n" };
+    format!("{set}{weights}, {parameters} {noun}{rank}{end}product of all σ: {product}")
 }

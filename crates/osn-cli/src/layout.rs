@@ -81,20 +81,15 @@ fn stacked(titles: &[&str], rows: &[Row], width: usize) -> String {
         let mark = if row.mark.is_empty() { String::new() } else { format!("{} ", row.mark) };
         let name = style(wrapped(&format!("{mark}{}", row.cells[0]), Some(width))).bold();
         lines.push(name.to_string());
-        let cells = titles.iter().zip(&row.cells).skip(1).filter(|(_, cell)| !cell.is_empty());
+        let is_told = |cell: &str| !cell.is_empty() && cell != "–";
+        let cells = titles.iter().zip(&row.cells).skip(1).filter(|(_, cell)| is_told(cell));
         let fields = cells.map(|(title, cell)| match *title {
             "shape" | "type" => cell.clone(),
             // A cell of several numbers may be broken between them.
             title if cell.contains(' ') => format!("{title}: {cell}"),
-            title => format!("{title}\u{a0}{cell}"),
+            title => format!("{title} {cell}").replace(' ', "\u{a0}"),
         });
-        let fields: Vec<_> = fields
-            .map(|field| {
-                field
-                    .replace("stable rank", "stable\u{a0}rank")
-                    .replace("stored σ", "stored\u{a0}σ")
-            })
-            .collect();
+        let fields: Vec<_> = fields.collect();
         let body = wrapped(&fields.join("  "), Some(width.saturating_sub(2)));
         lines.extend(body.lines().map(|line| format!("  {}", line.replace('\u{a0}', " "))));
     }
@@ -102,7 +97,7 @@ fn stacked(titles: &[&str], rows: &[Row], width: usize) -> String {
 }
 
 /// The text with lines of at most `width`, broken between words; a word that is longer is broken where
-/// it must be, behind a full stop where it has one.
+/// it must be, behind a mark where it has one.
 pub(crate) fn wrapped(text: &str, width: Option<usize>) -> String {
     let Some(width) = width.filter(|&width| width > 0) else { return text.to_owned() };
     text.lines().map(|line| wrapped_line(line, width)).collect::<Vec<_>>().join("\n")
@@ -146,7 +141,7 @@ fn pieces(word: &str, width: usize) -> Vec<String> {
         let mut ends = rest.char_indices().map(|(at, character)| at + character.len_utf8());
         let end = ends.by_ref().take_while(|&end| measure_text_width(&rest[..end]) <= width).last();
         let end = end.unwrap_or(rest.chars().next().map_or(1, char::len_utf8));
-        let end = rest[..end].rfind('.').map_or(end, |stop| stop + 1);
+        let end = rest[..end].rfind(['.', '/', '_']).map_or(end, |stop| stop + 1);
         pieces.push(rest[..end].to_owned());
         rest = &rest[end..];
     }
