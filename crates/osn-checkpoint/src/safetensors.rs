@@ -147,8 +147,8 @@ impl Info {
         // What is smaller than a byte has no element that could be read alone: bytes are.
         let element_bytes = dtype.element_bytes().unwrap_or(1);
         let placement = Placement::dense(data_start + start, element_bytes, bytes / element_bytes);
-        let (file, order, lazy) = (Arc::clone(file), ByteOrder::Little, Lazy::default());
-        let content = Content::Stored { placement, order, lazy };
+        let content = Content::stored(placement, ByteOrder::Little, Lazy::default());
+        let file = Arc::clone(file);
         Ok(Tensor { name, shape: self.shape, dtype, file, content })
     }
 }
@@ -250,8 +250,9 @@ impl<'de> Visitor<'de> for MetadataVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
         let mut texts = BTreeMap::new();
         while let Some(key) = map.next_key::<String>()? {
-            let text = map.next_value().map_err(|error| {
-                at_key(&key, &A::Error::custom(format_args!("in __metadata__, {error}")))
+            let text = map.next_value().map_err(|error: A::Error| {
+                let key = quoted(&key);
+                A::Error::custom(format_args!("at the key {key} of {METADATA}: {error}"))
             })?;
             texts.insert(key, text);
         }

@@ -36,6 +36,7 @@ impl StoredFile {
 
 /// Why a tensor that repeats its storage is not read.
 const REPEATS: &str = "repeats elements of a smaller storage";
+const SET_ASIDE: &str = "is an attribute, neither parameter nor buffer of a module";
 /// A tensor that repeats its storage is copied where it has no more bytes than this, or than its file.
 const MOST_REPEATED_BYTES: u64 = 1 << 20;
 
@@ -56,12 +57,22 @@ pub struct Tensor {
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     /// In its file.
-    Stored { placement: Placement, order: ByteOrder, lazy: Lazy },
+    Stored {
+        placement: Placement,
+        order: ByteOrder,
+        lazy: Lazy,
+        /// Whether it is no part of a model, though it lies beside one.
+        set_aside: bool,
+    },
     /// Nowhere that this crate can read, and why.
     Missing(Cow<'static, str>),
 }
 
 impl Content {
+    pub(crate) fn stored(placement: Placement, order: ByteOrder, lazy: Lazy) -> Self {
+        Self::Stored { placement, order, lazy, set_aside: false }
+    }
+
     pub(crate) fn missing(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Missing(reason.into())
     }
@@ -111,6 +122,7 @@ impl Tensor {
     pub fn skip_reason(&self) -> Option<&str> {
         match &self.content {
             Content::Missing(reason) => Some(reason),
+            Content::Stored { set_aside: true, .. } => Some(SET_ASIDE),
             Content::Stored { placement, .. } if placement.repeats() => Some(REPEATS),
             Content::Stored { .. } => self.dtype.skip_reason(),
         }
@@ -215,7 +227,7 @@ impl Tensor {
         refusal: Option<&str>,
     ) -> Result<(&Placement, ByteOrder, Lazy), CheckpointError> {
         match (&self.content, refusal) {
-            (Content::Stored { placement, order, lazy }, None) => Ok((placement, *order, *lazy)),
+            (Content::Stored { placement, order, lazy, .. }, None) => Ok((placement, *order, *lazy)),
             (Content::Missing(reason), _) => Err(self.not_read(reason)),
             (_, Some(reason)) => Err(self.not_read(reason)),
         }

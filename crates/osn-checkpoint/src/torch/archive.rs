@@ -78,15 +78,17 @@ fn entries(file: &StoredFile) -> Result<HashMap<String, Region>, TorchError> {
 
 /// The folder of the first pickle, with its slash; empty where the pickle is in none.
 fn pickle_folder(source: &dyn Source) -> Result<String, TorchError> {
-    let (mut found, mut other) = (None, None);
+    let (mut found, mut other, mut holds_files) = (None, None, false);
     zip::for_each_entry(source, |entry| {
         let folder = entry.name.strip_suffix(PICKLE);
         let folder = folder.filter(|folder| folder.is_empty() || folder.ends_with('/'));
         found = found.take().or(folder.map(str::to_owned));
         other = other.take().or(writer(&entry.name));
+        holds_files |= [".safetensors", ".pt", ".pth"].iter().any(|end| entry.name.ends_with(end));
         Ok(())
     })?;
-    found.ok_or_else(|| other.unwrap_or(OTHER).into_error())
+    let unknown = if holds_files { FILES } else { OTHER };
+    found.ok_or_else(|| other.unwrap_or(unknown).into_error())
 }
 
 /// Who writes archives with certain entries, and what to do with them.
@@ -99,6 +101,11 @@ enum Writer {
 const OTHER: Writer = Writer::Other {
     what: "a zip archive of something else: it has no data.pkl",
     advice: "unpack it and give the file with the weights",
+};
+
+const FILES: Writer = Writer::Other {
+    what: "a zip archive of other files",
+    advice: "unpack it and give the file inside",
 };
 
 impl Writer {
@@ -123,9 +130,6 @@ fn writer(entry: &str) -> Option<Writer> {
         "AndroidManifest.xml" | "MANIFEST.MF" => of("a program in a zip archive", OTHER_FILE),
         "[Content_Types].xml" => of("an Office document", OTHER_FILE),
         name if name.ends_with(".npy") => of("arrays of numpy (npz)", convert),
-        name if name.ends_with(".safetensors") || name.ends_with(".pt") => {
-            of("a zip archive of other files", "unpack it and give the file inside")
-        }
         _ => None,
     }
 }

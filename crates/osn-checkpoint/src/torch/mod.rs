@@ -30,6 +30,12 @@ pub enum TorchError {
         /// What is wrong, as the rest of the sentence.
         problem: &'static str,
     },
+    /// The archive does not begin where the file does.
+    #[error(
+        "has other bytes before its zip archive, as parts of torch.distributed.checkpoint have; make \
+         one file of the whole with its dcp_to_torch_save"
+    )]
+    NotAlone,
     /// `torch.save` began it and failed.
     #[error("is what a torch.save leaves that failed: it has no data.pkl; save it again")]
     FailedSave,

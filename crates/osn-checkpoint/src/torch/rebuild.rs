@@ -209,11 +209,11 @@ impl<'a> Rebuilder<'a> {
 
     /// The part of a distributed tensor that this process had, which may be all of it.
     fn distributed(self, shape: Vec<usize>, state: Value, depth: usize) -> Found {
-        let local = self.pickle.entry(state, "_local_tensor").unwrap_or(Value::None);
+        let local = self.attribute(state, "_local_tensor").unwrap_or(Value::None);
         let Some(found) = self.inner(local, depth + 1)? else {
             return Err(self.misdescribed("a distributed tensor without its part"));
         };
-        let spec = self.pickle.entry(state, "_spec").unwrap_or(Value::None);
+        let spec = self.attribute(state, "_spec").unwrap_or(Value::None);
         Ok(Some(if self.is_partial(spec) {
             self.missing(shape, found.dtype, PARTIAL)
         } else if found.shape == shape {
@@ -223,10 +223,17 @@ impl<'a> Rebuilder<'a> {
         }))
     }
 
+    /// An attribute in a state, which is a dictionary or one for each way to keep attributes.
+    fn attribute(self, state: Value, name: &str) -> Option<Value> {
+        let ways = self.pickle.tuple(state).unwrap_or(&[]);
+        let mut ways = ways.iter().copied().chain([state]);
+        ways.find_map(|dict| self.pickle.entry(dict, name))
+    }
+
     /// Whether a distributed tensor is the sum of its parts.
     fn is_partial(self, spec: Value) -> bool {
         let Some(Node::Object(spec)) = self.pickle.node(spec) else { return false };
-        let placements = spec.states.iter().find_map(|&it| self.pickle.entry(it, "placements"));
+        let placements = spec.states.iter().find_map(|&it| self.attribute(it, "placements"));
         let placements = placements.and_then(|placements| self.pickle.tuple(placements));
         placements.unwrap_or(&[]).iter().any(|&placement| self.is_partial_placement(placement))
     }
@@ -260,7 +267,7 @@ impl<'a> Rebuilder<'a> {
         let (region, offset) = self.region(arguments)?;
         let element_bytes = dtype.element_bytes().unwrap_or(1);
         let content = match Placement::strided(region, element_bytes, offset, &shape, &strides) {
-            Ok(placement) => Content::Stored { placement, order: self.storages.order, lazy },
+            Ok(placement) => Content::stored(placement, self.storages.order, lazy),
             Err(Misplaced::TooLarge) => Content::missing(TOO_LARGE),
             Err(Misplaced::Outside) => {
                 let (tensor, bytes) = (quoted(self.name), region.byte_count);

@@ -8,7 +8,7 @@ use super::path::{Part, Path};
 use super::rebuild::{Rebuilder, Rebuilt};
 use super::storage::Storages;
 use crate::pickle::{Node, Object, Pickle, Value};
-use crate::tensor::{StoredFile, Tensor};
+use crate::tensor::{Content, StoredFile, Tensor};
 
 /// Values inside values; each nested module takes two or three.
 const MAX_DEPTH: usize = 500;
@@ -70,7 +70,7 @@ fn walk(
         path: Path::new(prefix),
         open: Vec::new(),
         walked: vec![false; pickle.nodes().len()],
-        is_aside: false,
+        place: Place::Plain,
         found: Vec::new(),
         steps_left: FREE_STEPS + STEPS_PER_BYTE.saturating_mul(pickle.byte_count),
     };
@@ -105,10 +105,20 @@ struct Walk<'a> {
     open: Vec<Value>,
     /// The nodes that have been seen, by number.
     walked: Vec<bool>,
-    /// Whether the path goes through an attribute: what an object keeps aside has often been listed.
-    is_aside: bool,
+    place: Place,
     found: Vec<Tensor>,
     steps_left: u64,
+}
+
+/// What the path to a value goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Dictionaries, lists, and the parts of modules.
+    Plain,
+    /// An attribute of an object: what is kept there has often been listed elsewhere.
+    Attribute,
+    /// An attribute of a module or a tensor.
+    Aside,
 }
 
 type Done = Result<(), TorchError>;
@@ -123,7 +133,7 @@ impl<'a> Walk<'a> {
         }
         self.pay(self.path.plain().len() + self.open.len())?;
         let was_walked = std::mem::replace(&mut self.walked[number as usize], true);
-        if self.is_aside && (was_walked || self.owned.contains(&number)) {
+        if self.place != Place::Plain && (was_walked || self.owned.contains(&number)) {
             return Ok(());
         }
         if self.open.contains(&value) {
@@ -189,7 +199,7 @@ impl<'a> Walk<'a> {
         self.arguments(object)?;
         self.positions(&object.items)?;
         self.pairs(&object.pairs)?;
-        object.states.iter().try_for_each(|&state| self.state(state))
+        object.states.iter().try_for_each(|&state| self.state(state, Place::Attribute))
     }
 
     /// What an unknown callable is given; Python 2 gives an ordered dictionary its pairs this way.
@@ -213,39 +223,43 @@ impl<'a> Walk<'a> {
     }
 
     /// What an object is told of its attributes: a dictionary, or one for each way to keep them.
-    fn state(&mut self, state: Value) -> Done {
+    fn state(&mut self, state: Value, place: Place) -> Done {
         let pickle = self.pickle;
         if let Some(attributes) = pickle.pairs(state) {
-            return self.attributes(attributes);
+            return self.attributes(attributes, place);
         }
         match pickle.tuple(state) {
             Some(&[first, second]) if pickle.pairs(second).is_some() => {
-                self.state(first)?;
-                self.state(second)
+                self.state(first, place)?;
+                self.state(second, place)
             }
-            _ => self.aside(true, |walk| walk.value(state)),
+            _ => self.at(place, |walk| walk.value(state)),
         }
     }
 
-    fn attributes(&mut self, attributes: &[(Value, Value)]) -> Done {
+    fn attributes(&mut self, attributes: &[(Value, Value)], place: Place) -> Done {
         let pickle = self.pickle;
+        let part = |key| pickle.text(key).filter(|name| MODULE_PARTS.contains(name));
+        let is_module = attributes.iter().any(|&(key, _)| part(key).is_some());
+        let place = if is_module { Place::Aside } else { place };
         for (i, &(key, value)) in attributes.iter().enumerate() {
             match pickle.text(key) {
-                Some(name) if MODULE_PARTS.contains(&name) => {
-                    self.aside(false, |walk| walk.value(value))?;
-                }
-                Some(name) => self.aside(true, |walk| walk.named(Part::Attribute(name), value))?,
-                None => self.named(Part::of_key(pickle, key, i), value)?,
+                _ if part(key).is_some() => self.at(Place::Plain, |walk| walk.value(value))?,
+                Some(name) => self.at(place, |walk| walk.named(Part::Attribute(name), value))?,
+                None => self.at(place, |walk| walk.named(Part::of_key(pickle, key, i), value))?,
             }
         }
         Ok(())
     }
 
-    /// Walks with [`Walk::is_aside`] as given.
-    fn aside(&mut self, is_aside: bool, walk: impl FnOnce(&mut Self) -> Done) -> Done {
-        let before = std::mem::replace(&mut self.is_aside, is_aside);
+    /// Walks what is at another place than the values around it.
+    fn at(&mut self, place: Place, walk: impl FnOnce(&mut Self) -> Done) -> Done {
+        // What is in something aside is aside, too, but for the parts of a module in there.
+        let is_inside = self.place == Place::Aside && place == Place::Attribute;
+        let place = if is_inside { Place::Aside } else { place };
+        let before = std::mem::replace(&mut self.place, place);
         walk(self)?;
-        self.is_aside = before;
+        self.place = before;
         Ok(())
     }
 
@@ -256,12 +270,15 @@ impl<'a> Walk<'a> {
 
     /// Lists a tensor, and those among its attributes.
     fn list(&mut self, rebuilt: Rebuilt) -> Done {
-        let Rebuilt { shape, dtype, content, states } = rebuilt;
+        let Rebuilt { shape, dtype, mut content, states } = rebuilt;
+        if let (Place::Aside, Content::Stored { set_aside, .. }) = (self.place, &mut content) {
+            *set_aside = true;
+        }
         self.pay(TENSOR_STEPS + AXIS_STEPS * shape.len() + 2 * self.path.exact().len())?;
         let is_ambiguous = self.ambiguous.contains(self.path.plain());
         let name = if is_ambiguous { self.path.exact() } else { self.path.plain() };
         let (name, file) = (name.to_owned(), Arc::clone(self.file));
         self.found.push(Tensor { name, shape, dtype, file, content });
-        states.iter().try_for_each(|&state| self.state(state))
+        states.iter().try_for_each(|&state| self.state(state, Place::Aside))
     }
 }
