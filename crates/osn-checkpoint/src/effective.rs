@@ -96,7 +96,8 @@ impl<'a> Known<'a> {
         if let Some(path) = name.strip_suffix("_v") {
             return self.weight_norm(tensor, path);
         }
-        self.of_osn(tensor).or_else(|| self.big_gan(tensor)).or_else(|| self.quantized(tensor))
+        let iterated = || self.big_gan(tensor).or_else(|| self.weight_bar(tensor));
+        self.of_osn(tensor).or_else(iterated).or_else(|| self.quantized(tensor))
     }
 
     /// `torch.nn.utils.parametrize`: everything is below `M.parametrizations.P.`, each member of the
@@ -204,6 +205,15 @@ impl<'a> Known<'a> {
         let values = self.tensor(&format!("{module}sv0"))?;
         let path = base.name().to_owned();
         Some(Weight { path, base, steps: Ok(vec![Step::Iterated { u }]), parts: vec![u, values] })
+    }
+
+    /// A spectral norm that many projects copied: `X.weight_bar` with `X.weight_u` and `X.weight_v`, of
+    /// which v is made anew before it is used.
+    fn weight_bar(&self, base: &'a Tensor) -> Option<Weight<'a>> {
+        let path = base.name().strip_suffix("_bar")?;
+        let (u, v) = (self.tensor(&format!("{path}_u"))?, self.tensor(&format!("{path}_v"))?);
+        let steps = Ok(vec![Step::Iterated { u }]);
+        Some(Weight { path: path.to_owned(), base, steps, parts: vec![u, v] })
     }
 
     /// Weights of 8 bits with the scales of their blocks, rows or all of them beside.

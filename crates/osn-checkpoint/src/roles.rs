@@ -16,7 +16,9 @@ pub(crate) fn by_name(tensor: &Tensor, known: &Known<'_>, states: &States) -> Op
     let name = tensor.name();
     let segments = segments(name);
     let (last, _) = segments.split_last()?;
-    if segments.iter().any(|segment| is_optimizer(segment)) || states.hold(&segments) {
+    let is_of_opt = segments.windows(2).any(|pair| matches!(pair, ["opt", "state"]));
+    let has_slot = segments.iter().any(|segment| is_optimizer(segment));
+    if has_slot || is_of_opt || states.hold(&segments) {
         return Some("state of an optimizer; --select takes it".to_owned());
     }
     if BUFFERS.contains(last) {
@@ -168,7 +170,10 @@ const SCALES: [&str; 21] = [
     "weight_zero_point",
 ];
 /// And some that layers have, too: there must be a quantized weight beside them.
-const SOMETIMES_SCALES: [&str; 9] = [
+const SOMETIMES_SCALES: [&str; 12] = [
+    "_scale",
+    "_shift",
+    "_zeropoint",
     "amax",
     "bits",
     "codebook",
@@ -190,7 +195,9 @@ fn is_scale(name: &str, last: &str, known: &Known<'_>) -> bool {
         sibling.is_some_and(|sibling| !sibling.dtype().is_read())
     };
     SOMETIMES_SCALES.contains(&last)
-        && ["weight", "qweight", "weight_packed", "codes"].iter().any(|it| is_quantized(&it))
+        && ["_data", "W_q", "weight", "qweight", "weight_packed", "codes"]
+            .iter()
+            .any(|it| is_quantized(&it))
 }
 
 /// The set that a tensor belongs to, where its checkpoint holds a second one of the same weights: an
@@ -203,6 +210,9 @@ pub(crate) fn set_of(name: &str, known: &Known<'_>) -> Option<String> {
         return Some("target".to_owned());
     }
     let segments = segments(name);
+    if let Some(copy) = segments.iter().take(3).find(|it| is_copy(name, it, known)) {
+        return Some((*copy).to_owned());
+    }
     let is_number = |segment: &&str| segment.parse::<usize>().is_ok();
     // What comes behind a number is a layer, whatever it is called.
     let leading = segments.iter().copied().take_while(|segment| !is_number(segment)).take(3);
@@ -219,6 +229,31 @@ fn is_average(segment: &str) -> bool {
         || segment == "average"
         || segment == "collected_params"
         || ((has("swa") || has("avg") || has("shadow") || has("average")) && of_model)
+}
+
+/// Networks that follow another one, and what that is called.
+const FOLLOWERS: [(&str, &str); 8] = [
+    ("encoder_k", "encoder_q"),
+    ("momentum_encoder", "encoder"),
+    ("target", "online"),
+    ("target_encoder", "online_encoder"),
+    ("target_net", "policy_net"),
+    ("target_network", "online_network"),
+    ("teacher", "student"),
+    ("target_network", "network"),
+];
+
+/// Whether the tensor is of a network that follows another one in the file, by the part of its name
+/// that the other one has in another way.
+fn is_copy(name: &str, segment: &str, known: &Known<'_>) -> bool {
+    let listed = FOLLOWERS.iter().filter(|(copy, _)| *copy == segment).map(|(_, of)| *of);
+    let ends = ["_target", "_momentum", "_teacher"];
+    let without_end = ends.iter().filter_map(|end| segment.strip_suffix(end));
+    let without_start = segment.strip_prefix("target_").into_iter();
+    listed.chain(without_end).chain(without_start).any(|original| {
+        let twin = known.tensor(&name.replacen(segment, original, 1));
+        twin.is_some() && twin.map(Tensor::shape) == known.tensor(name).map(Tensor::shape)
+    })
 }
 
 /// `torch.optim.swa_utils.AveragedModel` keeps `n_averaged` beside `module`.
@@ -244,7 +279,10 @@ pub(crate) fn by_entries(tensor: &Tensor) -> Result<Option<&'static str>, Checkp
     let segments = segments(tensor.name());
     let last = segments.last().copied().unwrap_or_default().to_ascii_lowercase();
     let is_called_mask = last.ends_with("mask") || last == "tril" || last == "triu";
-    if is_mask(tensor, is_called_mask)? {
+    let module = segments.iter().rev().nth(1).copied().unwrap_or_default();
+    let is_of_attention =
+        last == "bias" && (module.contains("attn") || module.contains("attention"));
+    if is_mask(tensor, is_called_mask, is_of_attention)? {
         return Ok(Some("a mask, not a weight"));
     }
     let is_called_position = last == "pe" || last.contains("pos") || last == "weights";
@@ -273,7 +311,11 @@ fn all_entries(
 
 /// Whether there are no entries but 0 and one more, which is one that masks have: −∞ or a very low
 /// number, or any in a triangle or under the name of a mask.
-fn is_mask(tensor: &Tensor, is_called_mask: bool) -> Result<bool, CheckpointError> {
+fn is_mask(
+    tensor: &Tensor,
+    is_called_mask: bool,
+    is_of_attention: bool,
+) -> Result<bool, CheckpointError> {
     let &[.., height, width] = tensor.shape() else { return Ok(false) };
     let (mut other, mut has_zero) = (None, false);
     let mut triangle = [None; 2];
@@ -298,6 +340,7 @@ fn is_mask(tensor: &Tensor, is_called_mask: bool) -> Result<bool, CheckpointErro
     Ok(has_two
         && ((has_zero && hides && (other == Some(f64::NEG_INFINITY) || is_triangle))
             || (is_triangle && has_zero && other == Some(1.0) && height >= MIN_TRIANGLE)
+            || (is_of_attention && has_zero && other == Some(1.0) && height == width)
             || (is_called_mask && is_plain)))
 }
 

@@ -227,7 +227,9 @@ impl Tensor {
         refusal: Option<&str>,
     ) -> Result<(&Placement, ByteOrder, Lazy), CheckpointError> {
         match (&self.content, refusal) {
-            (Content::Stored { placement, order, lazy, .. }, None) => Ok((placement, *order, *lazy)),
+            (Content::Stored { placement, order, lazy, .. }, None) => {
+                Ok((placement, *order, *lazy))
+            }
             (Content::Missing(reason), _) => Err(self.not_read(reason)),
             (_, Some(reason)) => Err(self.not_read(reason)),
         }

@@ -198,6 +198,9 @@ impl Used {
 
     /// A scale for all, for each row, or for each block.
     fn scale_blocks(&mut self, shape: &[usize], scale: &Tensor) -> Result<(), MeasureError> {
+        if let Some(reason) = scale.skip_reason() {
+            return Err(MeasureError::NotKnown(format!("its scales are not read: {reason}")));
+        }
         let scales = numbers(scale)?;
         let sides = match (scale.shape(), shape) {
             ([] | [1], &[rows, cols]) => Some([rows, cols]),

@@ -136,7 +136,17 @@ fn what_only_looks_like_a_weight_is_left_as_it_was_and_named() {
         "q.scales",
         "rope.cos_cached",
         "bn.running_mean",
+        "h.2.attn.bias",
+        "opt.state.fc.weight.sum",
+        "pos_encoder.pe",
     ];
+    // Attention to a window of two.
+    let band = (0..16).map(|i| f32::from(u8::from(i % 4 <= i / 4 && i / 4 <= i % 4 + 1)));
+    let band: Vec<f32> = band.collect();
+    let waves: Vec<f32> = (0..8_u8)
+        .flat_map(|at| [1.0, 0.01].map(|rate| f32::from(at) * rate))
+        .flat_map(|angle| [angle.sin(), angle.cos()])
+        .collect();
     Builder::default()
         .f32("fc.weight", &[2, 2], &weight)
         // Honest weights under names that others have.
@@ -156,6 +166,9 @@ fn what_only_looks_like_a_weight_is_left_as_it_was_and_named() {
         .f32(others[6], &[2, 2], &weight)
         .f32(others[7], &[2, 2], &weight)
         .f32(others[8], &[2, 2], &weight)
+        .f32(others[9], &[1, 1, 4, 4], &band)
+        .f32(others[10], &[2, 2], &weight)
+        .f32(others[11], &[8, 1, 4], &waves)
         .write(&input);
     let outcome = run(&input, &output, to(1.0), "reshaped", &[]).unwrap();
     assert_eq!(outcome.done.len(), 6, "{outcome:?}");
@@ -183,11 +196,14 @@ fn averages_are_a_set_of_their_own() {
         .f32("swa.module.fc.weight", &[2, 2], &weight)
         .f32("swa.n_averaged", &[], &[3.0])
         .f32("layers.0.ema.weight", &[2, 2], &weight)
+        .f32("student.fc.weight", &[2, 2], &weight)
+        .f32("teacher.fc.weight", &[2, 2], &weight)
+        .f32("target_proj.weight", &[2, 2], &weight)
         .write(&path);
     let totals = inspect(&path).totals();
     let sets: Vec<_> = totals.iter().map(|it| (it.set.as_deref(), it.count)).collect();
-    assert_eq!(sets, [(None, 2), (Some("model_ema"), 1), (Some("swa"), 1)]);
-    assert!((totals[0].log10_lipschitz_product - 4.0_f64.log10()).abs() < 1e-6);
+    assert_eq!(sets, [(None, 4), (Some("model_ema"), 1), (Some("swa"), 1), (Some("teacher"), 1)]);
+    assert!((totals[0].log10_lipschitz_product - 16.0_f64.log10()).abs() < 1e-6);
     assert!((totals[1].log10_lipschitz_product - 2.0_f64.log10()).abs() < 1e-6);
 }
 

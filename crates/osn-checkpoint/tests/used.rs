@@ -156,6 +156,29 @@ fn the_scale_of_osn_is_in_use() {
 }
 
 #[test]
+fn norms_that_iterate_before_each_use_divide_by_what_the_next_iteration_sees() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let half = 0.5_f32.sqrt();
+    let (weight, u, v) = ([3.0, 0.0, 0.0, 1.0], [half, half], [0.0, 1.0]);
+    Builder::default()
+        .f32("g.conv.weight", &[2, 2], &weight)
+        .f32("g.conv.u0", &[1, 2], &u)
+        .f32("g.conv.sv0", &[1], &[1.0])
+        .f32("d.module.weight_bar", &[2, 2], &weight)
+        .f32("d.module.weight_u", &[2], &u)
+        .f32("d.module.weight_v", &[2], &v)
+        .write(&path);
+    // v = (3, 1)/√10 and ‖Wv‖ = ‖(9, 1)‖/√10.
+    let sigma = 3.0 / 8.2_f64.sqrt();
+    let inspection = inspect(&path);
+    assert_eq!(inspection.tensors.len(), 2);
+    for measured in &inspection.tensors {
+        assert!((measured.sigma.value - sigma).abs() < 1e-6, "{measured:?}");
+    }
+}
+
+#[test]
 fn numbers_of_eight_bits_are_measured_with_their_scales() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
