@@ -9,7 +9,7 @@ use osn_recipes::run::{History, Turn, read_record};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::harmless::harmless;
+use crate::harmless::escaped;
 use crate::stderr::say;
 use crate::stdout;
 
@@ -46,7 +46,7 @@ pub(crate) fn why(run: &Path, step: Option<u64>) -> Result<ExitCode, Failure> {
     let step = step.unwrap_or(history.steps());
     let line = |(network, path, turn): (&str, &str, &Turn)| {
         let Turn { step, to, reason } = turn;
-        harmless(&format!("{network} {path}: {to} since step {step}, as {reason}")) + "\n"
+        escaped(&format!("{network} {path}: {to} since step {step}, as {reason}")) + "\n"
     };
     let lines: String = history.at(step).map(line).collect();
     stdout::print(&lines)?;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use console::style;
 use osn_recipes::run::RunError;
 
-use crate::harmless::harmless;
+use crate::harmless::escaped;
 use crate::stderr::say;
 
 /// The run failed on its way.
@@ -82,7 +82,7 @@ fn one_line(message: &str) -> String {
     if let Some((end, _)) = line.char_indices().nth(MAX_SHOWN) {
         line.replace_range(end.., "…");
     }
-    harmless(&line)
+    escaped(&line)
 }
 
 #[cfg(test)]

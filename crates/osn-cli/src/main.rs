@@ -13,6 +13,7 @@ mod failure;
 mod harmless;
 mod inspect;
 mod interrupt;
+mod layout;
 mod live;
 mod normalize;
 mod report;

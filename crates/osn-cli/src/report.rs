@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use osn_checkpoint::write_output;
 use osn_recipes::plain_file;
 use osn_recipes::run::{FolderError, RunFolder, write_whole};
 use osn_report::study::RunStatus::Missing;
@@ -13,7 +14,7 @@ use osn_report::{Description, Document, RunRecord, Sample};
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
-use crate::harmless::harmless;
+use crate::harmless::escaped;
 use crate::run_folder;
 use crate::stderr::say;
 
@@ -28,11 +29,15 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let output = output(args)?;
     let subjects: Vec<_> =
         args.folders.iter().map(|folder| Subject::read(folder)).collect::<Result<_, _>>()?;
-    write(&output, subjects.iter().map(Subject::document))?;
-    say(format_args!("wrote {}", output.display()));
+    let documents = subjects.iter().map(Subject::document);
+    match &args.output {
+        Some(typed) => write_typed(typed, documents)?,
+        None => write(&output, documents)?,
+    }
+    say(format_args!("wrote {}", escaped(&output.to_string_lossy())));
     for (folder, subject) in args.folders.iter().zip(&subjects) {
         if let Some(lacks) = subject.lacks() {
-            say(harmless(&format!("{}: {lacks}", folder.display())));
+            say(escaped(&format!("{}: {lacks}", folder.display())));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -180,6 +185,19 @@ pub(crate) fn open_at(path: &Path, offset: u64) -> Result<BufReader<File>, Failu
 
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Failure {
     Failure::bad_input(format!("cannot read {}: {error}", path.display()))
+}
+
+/// Writes to a path that a person has typed, which may be anything; in a run's own folder links are
+/// replaced.
+fn write_typed<'a>(
+    path: &Path,
+    documents: impl IntoIterator<Item = Document<'a>>,
+) -> Result<(), Failure> {
+    let page = osn_report::page(documents);
+    write_output(path, page.as_bytes()).map_err(|error| match error.is_bad_path() {
+        true => Failure::bad_input(error),
+        false => Failure::failed(error),
+    })
 }
 
 fn write<'a>(

@@ -340,7 +340,8 @@ mod tests {
     fn an_image_that_fills_memory_is_refused_before_it_is_made() {
         let kernel = [1.0; 9];
         for size in [100_000, 1 << 15] {
-            for layer in [Convolution::new([size, size]), Convolution::new([size, size]).circular()] {
+            for layer in [Convolution::new([size, size]), Convolution::new([size, size]).circular()]
+            {
                 let geometry = layer.geometry(&[1, 1, 3, 3]).unwrap();
                 let refused = operator_interval(&kernel, &geometry).unwrap_err();
                 assert!(matches!(refused, EstimateError::TooLarge { .. }), "{refused}");
