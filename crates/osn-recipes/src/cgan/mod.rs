@@ -45,7 +45,7 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let data = data::for_recipe(request, config.image_size)?;
     let trained_on = data.trained_on();
-    let game = game::LabelledImages::new(&config, data, request.seed, &device)?;
+    let game = game::LabelledImages::new(&config, data, &decide, request.seed, &device)?;
     let players = players(&config, game.shape(), Some(&decide), request.seed, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);

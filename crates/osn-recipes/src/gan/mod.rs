@@ -35,7 +35,7 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let data = data::for_recipe(request, config.image_size)?;
     let (trained_on, channels) = (data.trained_on(), data.train.channels);
     let players = players(&config, channels, Some(&decide), request.seed, &device)?;
-    let game = game::Images::new(&config, data, request.seed, &device)?;
+    let game = game::Images::new(&config, data, &decide, request.seed, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
     Session::start(request, &DOC, &decide, &config, steps, &trained_on, observer)?.train(

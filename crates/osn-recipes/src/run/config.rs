@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{RecipeDoc, RunError, TrainRequest, apply_settings};
+use super::{RecipeDoc, RunError, TrainRequest, apply_settings, as_json};
 
 /// Steps and updates of a run: their products with other counts fit 64 bits.
 pub const MAX_STEPS: u64 = 1_000_000_000_000;
@@ -36,6 +36,12 @@ pub trait Config: Serialize + DeserializeOwned + Clone {
     /// [`RunError::Config`] for the first value that cannot be.
     fn check(&self) -> Result<(), RunError>;
 
+    /// Settings that can change nothing beside the others, each with the reason, as
+    /// [`RunError::Idle`] says it.
+    fn idle(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// The preset that was asked for, with the settings that were asked for.
     ///
     /// # Errors
@@ -55,7 +61,18 @@ pub trait Config: Serialize + DeserializeOwned + Clone {
         };
         let config = apply_settings(&preset, &request.settings)?;
         config.check()?;
+        refuse_idle(&preset, &config)?;
         Ok(config)
+    }
+}
+
+/// Refuses a value that was asked for and can change nothing; the preset's own may stand there idle.
+fn refuse_idle<C: Config>(preset: &C, config: &C) -> Result<(), RunError> {
+    let (before, now) = (as_json(preset), as_json(config));
+    let asked = config.idle().into_iter().find(|(key, _)| before.get(key) != now.get(key));
+    match asked {
+        None => Ok(()),
+        Some((key, why)) => Err(RunError::Idle { key: key.to_owned(), why }),
     }
 }
 

@@ -66,6 +66,14 @@ pub enum RunError {
         /// What is wrong with it, as the rest of a sentence: "must be at least 1, not 0".
         problem: String,
     },
+    /// A setting that was asked for can change nothing beside the others.
+    #[error("{key} changes nothing: {why}; leave it out")]
+    Idle {
+        /// The setting.
+        key: String,
+        /// Why, as the rest of a sentence.
+        why: String,
+    },
     /// The data cannot be used.
     #[error("cannot use the data '{name}': {source}")]
     Data {
@@ -132,6 +140,7 @@ impl RunError {
             | Self::RulesFile { .. }
             | Self::Setting(_)
             | Self::Config { .. }
+            | Self::Idle { .. }
             | Self::Data { .. }
             | Self::Folder(
                 FolderError::InUse { .. }

@@ -45,5 +45,5 @@ pub use samples::{ImageGrid, SampleError};
 pub use session::Session;
 pub(crate) use session::{as_json, describe};
 pub use settings::{SettingError, apply_settings};
-pub use told::Told;
+pub use told::{Told, must_be_held_out};
 pub use training::{Look, Pace, Scored, Thoroughness, Training};
