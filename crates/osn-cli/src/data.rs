@@ -9,7 +9,9 @@ use osn_recipes::data::{self, DataEntry, pairs};
 
 use crate::args::{ImportArgs, Importable};
 use crate::failure::Failure;
+use crate::harmless::escaped;
 use crate::stdout;
+use crate::text::paragraph;
 
 const BAR: &str = "{spinner} {bar:24} {pos}/{len} emoji  {eta} left";
 
@@ -19,16 +21,40 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
     let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
     let text: String = entries.iter().map(|entry| describe(entry, width)).collect();
     stdout::print(&text)?;
-    eprintln!("Also any folder of PNG or JPEG images, or of IDX files: osn train --data DIR");
-    eprintln!("Pairs are any folder with pictures of the same names in DIR/input and DIR/target");
+    eprintln!("Your own: osn train RECIPE --data DIR");
+    for (recipes, what) in own() {
+        eprint!("{}", paragraph(&format!("  {recipes:15} "), &what));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// What folders the recipes take.
+fn own() -> [(&'static str, String); 4] {
+    let pictures = format!(
+        "pictures as PNG or JPEG, at least {}, or the four IDX files",
+        data::LEAST_PICTURES
+    );
+    let pairs = format!(
+        "pictures of the same names in DIR/input and DIR/target, at least {}, or so in DIR/train and DIR/test",
+        data::LEAST_PICTURES
+    );
+    [
+        ("gan", pictures),
+        ("cgan, classify", "the four IDX files, which have labels".to_owned()),
+        ("translate", pairs),
+        ("control", "none".to_owned()),
+    ]
+}
+
 fn describe(entry: &DataEntry, width: usize) -> String {
-    let DataEntry { name, what, licence, origin, .. } = entry;
+    let DataEntry { name, what, licence, origin, recipes, .. } = entry;
     let here = if entry.present { "here   " } else { "missing" };
-    let indent = " ".repeat(width);
-    format!("{name:width$}  {here}  {what}\n{indent}           {licence}; {origin}\n")
+    let lead = format!("{name:width$}  {here}  ");
+    let indent = " ".repeat(width + 11);
+    let (recipes, origin) = (format!("for {}", recipes.join(", ")), format!("{licence}; {origin}"));
+    [(lead, what.as_str()), (indent.clone(), recipes.as_str()), (indent, origin.as_str())]
+        .map(|(lead, text)| paragraph(&lead, text))
+        .concat()
 }
 
 /// Makes data from what others publish, and says what came of it.
@@ -64,9 +90,11 @@ fn bar() -> ProgressBar {
 fn tell(imported: &Imported, out: &Path) {
     let Imported { train, test, blank } = imported;
     let out = out.display();
-    eprintln!("wrote {out}: {train} pairs to train, {test} to test");
+    let pairs = if *train == 1 { "pair" } else { "pairs" };
+    eprintln!("wrote {out}: {train} {pairs} to train, {test} to test");
     if !blank.is_empty() {
-        eprintln!("left out, as one side is blank: {}", blank.join(", "));
+        let names: Vec<_> = blank.iter().map(|name| escaped(name)).collect();
+        eprintln!("left out, as one side is blank: {}", names.join(", "));
     }
     eprintln!("licence, also of what is made of them: {}", openmoji::LICENCE);
     eprintln!("next: osn train translate --data {out}");

@@ -17,7 +17,7 @@ mod gram_matrix;
 mod interval;
 mod layer;
 mod leading;
-mod number;
+pub mod number;
 mod operator;
 mod operator_interval;
 mod patches;

@@ -34,6 +34,7 @@ impl<'a> Translation<'a> {
         let (quick, full) = (config.training.eval_images, config.training.final_images);
         let targets = Dataset {
             name: pairs.name.clone(),
+            test_every: pairs.test_every,
             train: pairs.train.targets.clone(),
             test: pairs.test.targets.clone(),
         };

@@ -10,7 +10,7 @@ pub use config::TranslateConfig;
 pub use game::players;
 pub use model::{PatchDiscriminator, UNet};
 
-use crate::adversarial::Trainer;
+use crate::adversarial::{SIGNALS, Trainer};
 use crate::data::pairs;
 use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
 
@@ -32,6 +32,7 @@ pub const DOC: RecipeDoc = RecipeDoc {
         "label_accuracy",
         "l1",
     ],
+    offers: SIGNALS,
 };
 
 /// Trains the recipe as asked.
@@ -43,11 +44,13 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let config = TranslateConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let pairs = pairs::for_recipe(request, config.image_size)?;
+    let scored = pairs.train.len().min(pairs.test.len());
     let trained_on = pairs.trained_on();
     let channels = [pairs.train.inputs.channels, pairs.train.targets.channels];
     let players = players(&config, channels, Some(&decide), request.seed, &device)?;
     let game = game::Translation::new(&config, pairs, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
+    training.tell_scored(scored, observer);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
     Session::start(request, &DOC, &decide, &config, steps, &trained_on)?.train(
         &mut trainer,
