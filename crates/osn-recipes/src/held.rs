@@ -199,10 +199,12 @@ fn attach_error(network: &str, decide: &Decide, error: AttachError) -> RunError 
     }
 }
 
-/// What an error says, and what it says of where it comes from.
+/// What an error says, and what those say that it comes from.
 fn with_sources(error: &dyn Error) -> String {
-    let sources = std::iter::successors(Some(error), |error| error.source());
-    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    match error.source() {
+        Some(source) => format!("{error}: {}", with_sources(source)),
+        None => error.to_string(),
+    }
 }
 
 fn step_error(network: &str, error: StepError) -> RunError {
