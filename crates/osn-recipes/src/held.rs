@@ -5,7 +5,7 @@ use std::error::Error;
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Gradients;
-use osn::{AttachError, Change, LayerReport, LayerSpectrum, Osn, Plan, Signals, StepError};
+use osn::{AttachError, Change, LayerReport, LayerSpectrum, Needs, Osn, Plan, Signals, StepError};
 
 use crate::decide::Decide;
 use crate::network_parts::{load_network, load_optimizer, save_network, save_optimizer};
@@ -85,6 +85,16 @@ impl<M: Module> Held<M> {
 
     fn part(&self, what: &str) -> String {
         format!("{}.{what}", self.name)
+    }
+
+    /// The network in validation mode, with the weights that it computes with as ordinary ones.
+    pub fn plain(&self) -> M {
+        self.network.valid().materialize()
+    }
+
+    /// What its rules look at besides σ.
+    pub fn needs(&self) -> Needs {
+        self.osn.as_ref().map_or(Needs::default(), Osn::needs)
     }
 
     /// Whether the next update decides, and so looks at its signals.

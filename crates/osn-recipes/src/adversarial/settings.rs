@@ -1,14 +1,18 @@
 //! The hyper-parameters that every adversarial recipe has.
 
+use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Objective;
-use crate::data::tell_scored;
-use crate::judge::CHUNK;
+use crate::data::sampler::hold_out;
+use crate::data::{Dataset, tell_scored};
+use crate::decide::Decide;
+use crate::judge::{CHUNK, Classes, Judge};
+use crate::metrics::NEIGHBOUR;
 use crate::run::{
     MAX_BATCH, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, Observer, Pace, Product, RunError, above_zero,
-    at_least, at_most, below_one, must_fit, zero_or_more,
+    at_least, at_most, below_one, must_be_held_out, must_fit, zero_or_more,
 };
 
 /// A step can only be stopped at its end.
@@ -124,6 +128,43 @@ impl Settings {
             Product { key, with: "d_channels and batch_size", sizes: judged },
         ];
         must_fit(MAX_FEATURES, "numbers in the features of a batch", &features)
+    }
+
+    /// What scores images against these: test images for the record and, where a rule follows a score,
+    /// the held-out training images for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Judge::new`] and [`Judge::with_validation`].
+    pub fn judge(
+        &self,
+        data: &Dataset,
+        classes: Classes,
+        decide: &Decide,
+        device: &Device,
+    ) -> Result<Judge, RunError> {
+        let [_, held_out] = hold_out(data.train.len());
+        must_be_held_out(&data.name, &held_out, decide)?;
+        let judge = Judge::new(data, classes, self.eval_images, self.final_images, device)?;
+        let follows_one = decide.rules.unknown_metric(&[]).is_some();
+        if follows_one || decide.rules.needs().metric && held_out.len() > NEIGHBOUR {
+            return judge.with_validation(data, &held_out, self.eval_images);
+        }
+        Ok(judge)
+    }
+
+    /// Settings that can change nothing beside the others, as [`Config::idle`](crate::run::Config::idle)
+    /// has them.
+    pub fn idle(&self) -> Vec<(&'static str, String)> {
+        // It is looked for at each logged step.
+        let looks = self.steps / self.log_every.max(1);
+        let longest = looks.saturating_sub(1) * self.log_every;
+        let never = self.saturated_after.is_some_and(|after| looks == 0 || after > longest);
+        let why = || {
+            let row = format!("the logged steps of such a run span {longest}");
+            ("saturated_after", format!("{row}; null trains on"))
+        };
+        never.then(why).into_iter().collect()
     }
 
     /// Whether the values go together.

@@ -47,7 +47,7 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let data = data::for_recipe(request, config.image_size)?;
     let scored = data.train.len().min(data.test.len());
     let trained_on = data.trained_on();
-    let game = game::LabelledImages::new(&config, data, request.seed, &device)?;
+    let game = game::LabelledImages::new(&config, data, &decide, request.seed, &device)?;
     let players = players(&config, game.shape(), Some(&decide), request.seed, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
     training.tell_scored(scored, observer);

@@ -13,6 +13,8 @@ use crate::run::{
 };
 
 const MAX_STAGE_BLOCKS: u64 = 64;
+/// What only batch normalization has.
+const NORM_VALUES: [&str; 2] = ["batch_norm_momentum", "batch_norm_epsilon"];
 
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -130,6 +132,15 @@ impl ClassifyConfig {
         }
     }
 
+    /// What the network is called in a setting.
+    fn name(&self) -> &'static str {
+        match self.network {
+            Architecture::Resnet => "resnet",
+            Architecture::Mlp => "mlp",
+            Architecture::Features => "features",
+        }
+    }
+
     /// How often to look and to score.
     pub(super) fn pace(&self) -> Pace {
         Pace { log_every: self.log_every, eval_every: self.eval_every }
@@ -167,18 +178,21 @@ impl Config for ClassifyConfig {
         vec![Self::quick(), Self::standard(), Self::features()]
     }
 
-    fn idle(&self) -> Vec<(&'static str, &'static str)> {
+    fn idle(&self) -> Vec<(&'static str, String)> {
+        let of_another = |network: &str| {
+            format!("it is of network={network}, and this network is {}", self.name())
+        };
+        let (of_mlp, of_resnet) = (of_another("mlp"), of_another("resnet"));
+        let plain = "batch_norm=false has no batch normalization".to_owned();
         let mut idle = Vec::new();
         if self.network != Architecture::Mlp {
-            idle.push(("hidden_sizes", "network=mlp"));
+            idle.push(("hidden_sizes", of_mlp));
         }
         if self.network != Architecture::Resnet {
-            let of_resnet = ["stage_channels", "stage_blocks", "batch_norm"];
-            idle.extend(of_resnet.map(|key| (key, "network=resnet")));
-        }
-        if self.network != Architecture::Resnet || !self.batch_norm {
-            let of_norm = ["batch_norm_momentum", "batch_norm_epsilon"];
-            idle.extend(of_norm.map(|key| (key, "network=resnet --set batch_norm=true")));
+            let keys = ["stage_channels", "stage_blocks", "batch_norm"].into_iter();
+            idle.extend(keys.chain(NORM_VALUES).map(|key| (key, of_resnet.clone())));
+        } else if !self.batch_norm {
+            idle.extend(NORM_VALUES.map(|key| (key, plain.clone())));
         }
         idle
     }

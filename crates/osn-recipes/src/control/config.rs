@@ -154,6 +154,19 @@ impl Config for ControlConfig {
         vec![Self::quick(), Self::standard()]
     }
 
+    fn idle(&self) -> Vec<(&'static str, String)> {
+        let mut idle = Vec::new();
+        if self.explore_start == self.explore_end {
+            let why = "explore_start and explore_end are the same";
+            idle.push(("explore_steps", why.to_owned()));
+        }
+        if self.explore_steps == 0 {
+            let why = "with explore_steps=0 the part is explore_end at once";
+            idle.push(("explore_start", why.to_owned()));
+        }
+        idle
+    }
+
     fn check(&self) -> Result<(), RunError> {
         at_least(
             1,

@@ -69,6 +69,10 @@ impl Config for GanConfig {
         vec![Self::quick(), Self::standard()]
     }
 
+    fn idle(&self) -> Vec<(&'static str, String)> {
+        self.training.idle()
+    }
+
     fn check(&self) -> Result<(), RunError> {
         let latent = [("latent_size", self.latent_size as u64)];
         let channels =

@@ -37,7 +37,7 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let scored = data.train.len().min(data.test.len());
     let (trained_on, channels) = (data.trained_on(), data.train.channels);
     let players = players(&config, channels, Some(&decide), request.seed, &device)?;
-    let game = game::Images::new(&config, data, request.seed, &device)?;
+    let game = game::Images::new(&config, data, &decide, request.seed, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
     training.tell_scored(scored, observer);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);

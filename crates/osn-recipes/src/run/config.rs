@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{RecipeDoc, RunError, TrainRequest, apply_settings};
+use super::{RecipeDoc, RunError, TrainRequest, apply_settings, as_json};
 
 /// Steps and updates of a run: their products with other counts fit 64 bits.
 pub const MAX_STEPS: u64 = 1_000_000_000_000;
@@ -44,8 +44,9 @@ pub trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
     /// [`RunError::Config`] for the first value that cannot be.
     fn check(&self) -> Result<(), RunError>;
 
-    /// The settings that do nothing as the others are, each with what would give it a meaning.
-    fn idle(&self) -> Vec<(&'static str, &'static str)> {
+    /// Settings that can change nothing beside the others, each with the reason, as
+    /// [`RunError::Idle`] says it.
+    fn idle(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 
@@ -69,22 +70,18 @@ pub trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
         let config = apply_settings(&preset, &request.settings)
             .map_err(|source| RunError::Setting { recipe: doc.name, source })?;
         config.check()?;
-        config.refuse_idle(&request.settings)?;
+        refuse_idle(&preset, &config)?;
         Ok(config)
     }
+}
 
-    /// Refuses a setting that was asked for and does nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::IdleSetting`].
-    fn refuse_idle(&self, settings: &[(String, String)]) -> Result<(), RunError> {
-        let is_asked =
-            |key: &str| settings.iter().any(|(asked, _)| asked.split('.').next() == Some(key));
-        match self.idle().into_iter().find(|(key, _)| is_asked(key)) {
-            Some((key, needs)) => Err(RunError::IdleSetting { key, needs }),
-            None => Ok(()),
-        }
+/// Refuses a value that was asked for and can change nothing; the preset's own may stand there idle.
+fn refuse_idle<C: Config>(preset: &C, config: &C) -> Result<(), RunError> {
+    let (before, now) = (as_json(preset), as_json(config));
+    let asked = config.idle().into_iter().find(|(key, _)| before.get(key) != now.get(key));
+    match asked {
+        None => Ok(()),
+        Some((key, why)) => Err(RunError::Idle { key: key.to_owned(), why }),
     }
 }
 

@@ -91,14 +91,6 @@ pub enum RunError {
         /// What is wrong with the setting.
         source: SettingError,
     },
-    /// A setting does nothing as the others are.
-    #[error("{key} does nothing without {needs}; leave it out, or add --set {needs}")]
-    IdleSetting {
-        /// The setting.
-        key: &'static str,
-        /// What would give it a meaning.
-        needs: &'static str,
-    },
     /// The config's values do not go together.
     #[error("{key} {problem}; change it with --set {key}=VALUE")]
     Config {
@@ -106,6 +98,14 @@ pub enum RunError {
         key: String,
         /// What is wrong with it, as the rest of a sentence: "must be at least 1, not 0".
         problem: String,
+    },
+    /// A setting that was asked for can change nothing beside the others.
+    #[error("{key} changes nothing: {why}; leave it out")]
+    Idle {
+        /// The setting.
+        key: String,
+        /// Why, as the rest of a sentence.
+        why: String,
     },
     /// The data cannot be used.
     #[error("cannot use the data '{name}': {source}")]
@@ -178,7 +178,7 @@ impl RunError {
             | Self::RulesFile { .. }
             | Self::Setting { .. }
             | Self::Config { .. }
-            | Self::IdleSetting { .. }
+            | Self::Idle { .. }
             | Self::Data { .. }
             | Self::Folder(
                 FolderError::InUse { .. }

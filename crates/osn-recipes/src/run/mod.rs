@@ -49,5 +49,5 @@ pub(crate) use session::{as_json, describe};
 pub use setting_docs::SettingDoc;
 pub(crate) use setting_docs::setting_docs;
 pub use settings::{SettingError, apply_settings};
-pub use told::Told;
+pub use told::{Told, must_be_held_out};
 pub use training::{Look, Pace, Scored, Thoroughness, Training};

@@ -77,7 +77,11 @@ pub enum Event {
         /// Score by name, for example `frechet`.
         #[serde(deserialize_with = "numbers")]
         metrics: Metrics,
-        /// The same scores of real data against real data: what a perfect generator would get.
+        /// The same scores at the size of every other scoring of the run, where `metrics` have another:
+        /// of as many images or episodes as while training. What belongs on a curve.
+        #[serde(default, skip_serializing_if = "Metrics::is_empty", deserialize_with = "numbers")]
+        curve: Metrics,
+        /// The same scores of real data against real data.
         #[serde(default, deserialize_with = "numbers")]
         floor: Metrics,
         /// Seconds since the run started.

@@ -227,7 +227,7 @@ impl Session {
         scored: Scored,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let Scored { metrics, floor, headline, samples } = scored;
+        let Scored { metrics, curve, floor, headline, samples } = scored;
         if let Some(grid) = samples {
             self.folder.write_samples(step, &grid)?;
         }
@@ -235,7 +235,7 @@ impl Session {
         observer.evaluated(&Evaluation { step, metrics: &metrics, floor: &floor, headline });
         self.totals.metrics.clone_from(&metrics);
         self.totals.floor.clone_from(&floor);
-        self.record()?.append(&Event::Eval { step, metrics, floor, wall_secs })?;
+        self.record()?.append(&Event::Eval { step, metrics, curve, floor, wall_secs })?;
         Ok(self.record()?.flush()?)
     }
 

@@ -55,6 +55,10 @@ impl Config for TranslateConfig {
         vec![Self::quick(), Self::standard()]
     }
 
+    fn idle(&self) -> Vec<(&'static str, String)> {
+        self.training.idle()
+    }
+
     fn check(&self) -> Result<(), RunError> {
         let channels =
             [("g_channels", self.g_channels as u64), ("d_channels", self.d_channels as u64)];

@@ -12,6 +12,7 @@ pub use model::{PatchDiscriminator, UNet};
 
 use crate::adversarial::{SIGNALS, Trainer};
 use crate::data::pairs;
+use crate::decide::Decide;
 use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
 
 /// What `--help` says of this recipe.
@@ -35,6 +36,24 @@ pub const DOC: RecipeDoc = RecipeDoc {
     offers: SIGNALS,
 };
 
+/// A rule follows what data without classes have not.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "its pairs have no classes, so no `{LABELS}` for a rule to follow; let it follow another score"
+)]
+struct NoClasses;
+
+/// The score that needs classes.
+const LABELS: &str = "label_accuracy";
+
+fn must_have_classes(pairs: &pairs::Pairs, decide: &Decide) -> Result<(), RunError> {
+    let mut rules = decide.rules.entries().iter();
+    if pairs.train.targets.labels.is_some() || rules.all(|it| it.rule.metric() != Some(LABELS)) {
+        return Ok(());
+    }
+    Err(RunError::Data { name: pairs.name.clone(), source: Box::new(NoClasses) })
+}
+
 /// Trains the recipe as asked.
 ///
 /// # Errors
@@ -47,8 +66,9 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let scored = pairs.train.len().min(pairs.test.len());
     let trained_on = pairs.trained_on();
     let channels = [pairs.train.inputs.channels, pairs.train.targets.channels];
+    must_have_classes(&pairs, &decide)?;
     let players = players(&config, channels, Some(&decide), request.seed, &device)?;
-    let game = game::Translation::new(&config, pairs, &device)?;
+    let game = game::Translation::new(&config, pairs, &decide, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
     training.tell_scored(scored, observer);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);

@@ -25,24 +25,24 @@ pub(crate) const TINY_IMAGES: [(&str, &str); 8] = [
     ("final_images", "200"),
 ];
 
-/// A run of a recipe with seed 7, with settings that make it small, as far as they do anything, and then
-/// more of them.
+/// What makes a network of `classify` small: of the one that is set, or else of the `resnet`.
+pub(crate) fn tiny_network(settings: &[(&str, &str)]) -> &'static [(&'static str, &'static str)] {
+    let network = settings.iter().rev().find(|(key, _)| *key == "network");
+    match network.map_or("resnet", |(_, network)| network) {
+        "mlp" => &[("hidden_sizes", "8,8")],
+        "resnet" => &[("stage_channels", "4,4")],
+        _ => &[],
+    }
+}
+
+/// A run of a recipe with seed 7, with settings that make it small and then more of them.
 pub(crate) fn request(
     recipe: &str,
     small: &[(&str, &str)],
     more: &[(&str, &str)],
     out: &Path,
 ) -> TrainRequest {
-    // `classify` refuses the sizes of a network that it does not train.
-    let named = small.iter().chain(more).rfind(|(key, _)| *key == "network");
-    let network = named.map_or("resnet", |(_, name)| *name);
-    let does_something = |key: &str| match key {
-        "hidden_sizes" => recipe != "classify" || network == "mlp",
-        "stage_channels" => network == "resnet",
-        _ => true,
-    };
-    let small = small.iter().filter(|(key, _)| does_something(key));
-    let settings = small.chain(more).map(|(key, value)| ((*key).into(), (*value).into()));
+    let settings = small.iter().chain(more).map(|(key, value)| ((*key).into(), (*value).into()));
     TrainRequest {
         recipe: recipe.into(),
         seed: 7,
