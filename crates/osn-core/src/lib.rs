@@ -14,6 +14,7 @@ mod exact;
 mod golub_kahan;
 mod gram_iteration;
 mod gram_matrix;
+mod initial_size;
 mod interval;
 mod layer;
 mod leading;
@@ -40,15 +41,17 @@ pub use conv_map::ConvMap;
 pub use convolution::{Boundary, Convolution, Geometry, GeometryError};
 pub use decide::{
     Adversarial, Always, Arm, Auto, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
-    Generalization, Gradient, Learned, LrOverSigma, Needs, Never, Observe, ParameterDoc, Patience,
-    Random, Rule, RuleDoc, RuleError, Rules, RulesFileError, RulesFileProblem, Schedule,
-    ScopedRule, Signals, Slope, Static, TargetAction, Task, TotalBy, UnknownTargetAction, slug,
+    Generalization, Gradient, Learned, LrOverMaxSigma, LrOverSigma, Needs, Never, Observe,
+    ParameterDoc, Patience, Random, Rule, RuleDoc, RuleError, Rules, RulesFileError,
+    RulesFileProblem, Schedule, ScopedRule, Signals, Slope, Static, TargetAction, Task, TotalBy,
+    UnknownTargetAction, slug,
 };
 pub use estimate::{Bound, Estimate, EstimateError, stable_rank, start_vector};
 pub use exact::{exact, singular_values};
 pub use golub_kahan::{GolubKahanParams, golub_kahan};
 pub use gram_iteration::{gram_iteration, gram_iteration_complex};
 pub use gram_matrix::GramMatrix;
+pub use initial_size::InitialSize;
 pub use interval::Interval;
 pub use layer::{GradientStatistics, Kind, Layer, Measurement, UnknownKind};
 pub use leading::{leading_pair_condition, leading_singular_values};

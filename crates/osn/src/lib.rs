@@ -23,7 +23,7 @@ pub use osn::{Change, LayerReport, Osn};
 pub use osn_core::{
     Action, Adversarial, Always, Arm, Auto, Balance, Bandit, Boundary, Budget, BudgetWeights, Cap,
     Convolution, Decision, Dial, Generalization, GeometryError, GlobError, Globs, Gradient,
-    GradientStatistics, Kind, Layer, Layout, Learned, LrOverSigma, Measurement, Needs, Never,
+    GradientStatistics, Kind, Layer, Layout, Learned, LrOverMaxSigma, LrOverSigma, Measurement, Needs, Never,
     Observe, Patience, Position, Random, Rates, Rule, RuleError, Rules, RulesFileError, Schedule,
     ScopedRule, Select, Signals, Slope, Static, TargetAction, Task, TotalBy, View,
 };

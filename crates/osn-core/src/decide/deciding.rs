@@ -52,6 +52,12 @@ pub(super) trait Deciding: Sized {
         None
     }
 
+    /// Why it leaves a layer as it is whatever comes, in words; nothing for a layer that it decides about. It is
+    /// shown only the latter.
+    fn leaves(&self, _: &Layer) -> Option<String> {
+        None
+    }
+
     /// What it remembers before its first decision.
     fn begin(&self, layers: &[Layer]) -> Self::Memory;
 
