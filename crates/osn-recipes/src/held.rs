@@ -1,5 +1,7 @@
 //! A network in training: its weights, its optimizer and the osn that holds it.
 
+use std::error::Error;
+
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Gradients;
@@ -47,6 +49,7 @@ impl<M: Module> Held<M> {
         };
         let (network, osn) =
             plan.attach(network).map_err(|error| attach_error(name, decide, error))?;
+        decide.must_see(osn.layers())?;
         Ok(Self { network, osn: Some(osn), name, adam })
     }
 
@@ -198,7 +201,19 @@ pub fn adam(beta_1: f32, beta_2: f32, epsilon: f32) -> ModuleOptimizer {
 fn attach_error(network: &str, decide: &Decide, error: AttachError) -> RunError {
     match error {
         AttachError::Rule(source) => RunError::Rule { text: decide.name.clone(), source },
+        // New weights are good ones, so it is the view that does not go with them.
+        error if decide.view.is_some() => {
+            RunError::NotSeen { text: decide.name.clone(), problem: with_sources(&error) }
+        }
         error => spectral(network, error),
+    }
+}
+
+/// What an error says, and what those say that it comes from.
+fn with_sources(error: &dyn Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", with_sources(source)),
+        None => error.to_string(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::metrics::{
 use crate::run::{Metrics, RunError, Thoroughness};
 
 /// Images generated and embedded at once.
-const CHUNK: usize = 500;
+pub const CHUNK: usize = 500;
 
 /// What is scored beside the distances between all generated and all real images, where images have
 /// classes.
@@ -150,6 +150,8 @@ impl Judge {
         full_count: usize,
         device: &Device,
     ) -> Result<Self, RunError> {
+        data.must_be_scorable()
+            .map_err(|error| RunError::Data { name: data.name.clone(), source: Box::new(error) })?;
         let network = FeatureNet::pretrained(device).map_err(RunError::score)?;
         let there = data.train.len().min(data.test.len());
         let [quick, full] = [quick_count, full_count].map(|count| count.min(there));

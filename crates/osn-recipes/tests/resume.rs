@@ -189,7 +189,7 @@ fn control_goes_on_to_the_same_bits_in_every_environment() {
         goes_on_to_the_same_bits("control", Some("auto:task=control,interval=2"), &more);
     }
     // It is told the scores of the third step after the fifth.
-    goes_on_from(TWICE, "control", Some("bandit:interval=5"), &memory);
+    goes_on_from(TWICE, "control", Some("bandit:metric=return,interval=5"), &memory);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One run as a process of its own, so that a crash is one failed run.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -103,7 +104,8 @@ fn arguments(cell: &Cell) -> Vec<String> {
     option("device", args.device);
     option("seed", Some(args.seed.to_string()));
     option("out", Some(args.out.to_string_lossy().into_owned()));
-    for (key, value) in args.settings {
+    // What a regime sets takes the place of what was set before.
+    for (key, value) in args.settings.into_iter().collect::<BTreeMap<_, _>>() {
         option("set", Some(format!("{key}={value}")));
     }
     // A study runs what has not ended again, from its start.

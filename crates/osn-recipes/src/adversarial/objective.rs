@@ -2,10 +2,11 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The losses of both players, as functions of logits that are above 0 where an image looks real.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
     /// D: `E[max(0, 1 − D(x))] + E[max(0, 1 + D(G))]`; G: `−E[D(G)]` (Lim and Ye 2017; Miyato et al.

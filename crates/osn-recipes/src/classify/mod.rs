@@ -17,6 +17,8 @@ pub use model::{Classifier, Mlp, ResNet, Sizes};
 pub use norms::{MapNorms, NormError, Stage, ln_lipschitz, plain_chain};
 pub use scores::{Judged, fgsm, median};
 
+use osn_core::Needs;
+
 use self::train::Trainer;
 use crate::data;
 use crate::features::{FeatureNet, IMAGE_SIZE};
@@ -34,6 +36,7 @@ pub const DOC: RecipeDoc = RecipeDoc {
     headline: "accuracy",
     higher_is_better: true,
     metrics: &["accuracy", "loss", "gap", "ece", "fgsm_accuracy"],
+    offers: Needs { race: false, slope: false, ..Needs::ALL },
 };
 
 /// Trains the recipe as asked.
@@ -74,12 +77,15 @@ fn train<N: Classifier>(
 ) -> Result<(RunSummary, N), RunError> {
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let data = data::for_recipe(request, IMAGE_SIZE)?;
+    let n_test = data.test.len();
     let trained_on = data.trained_on();
     let name = data.name.clone();
     let examples = Examples::new(data, config, request.seed)?;
     must_be_held_out(&name, &examples.held_out, &decide)?;
     let learner = Learner::<N>::new(config, examples.sizes, Some(&decide), request.seed, &device)?;
     let mut trainer = Trainer::new(config, examples, learner, request.seed, device);
+    let asked = [("eval_images", config.eval_images), ("final_images", config.final_images)];
+    data::tell_scored(n_test, asked, observer);
     let summary =
         Session::start(request, &DOC, &decide, config, config.steps, &trained_on, observer)?
             .train(&mut trainer, config.pace(), observer)?;

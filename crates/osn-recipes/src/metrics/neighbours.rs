@@ -6,7 +6,7 @@ use faer::ColRef;
 use rayon::prelude::*;
 
 use super::products::{blocks, products, squared_lengths};
-use super::{Features, MAX_NEIGHBOURHOOD, MetricError, NEIGHBOUR, check, finite};
+use super::{Features, LEAST_SCORED, MAX_NEIGHBOURHOOD, MetricError, NEIGHBOUR, check, finite};
 
 /// How far two sets fill the same space; each lies in [0, 1] but density, which has no upper limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,7 +37,7 @@ pub struct Neighbourhood {
 /// [`MetricError::Dimensions`], [`MetricError::TooFew`] below [`NEIGHBOUR`] + 1 images,
 /// [`MetricError::Overflow`].
 pub fn neighbourhood(real: &Features, fake: &Features) -> Result<Neighbourhood, MetricError> {
-    check(real, fake, NEIGHBOUR + 1)?;
+    check(real, fake, LEAST_SCORED)?;
     let (real, fake) = (Points::new(real)?, Points::new(fake)?);
     let (real_radii, fake_radii) = (real.squared_radii(), fake.squared_radii());
     let blocks = blocks(real.features.count);

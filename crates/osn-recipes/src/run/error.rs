@@ -39,6 +39,34 @@ pub enum RunError {
         /// What is wrong with the view.
         source: osn_core::ViewError,
     },
+    /// A rule would wait in vain.
+    #[error("the rule {rule} looks at {what}, which {recipe} never tells; take another, such as {}", .others.join(", "))]
+    Deaf {
+        /// The rule.
+        rule: String,
+        /// What it looks at.
+        what: &'static str,
+        /// The recipe.
+        recipe: &'static str,
+        /// The rules that the recipe's documentation names.
+        others: &'static [&'static str],
+    },
+    /// A view does not go with the weights.
+    #[error("{problem}, in --decide {text}")]
+    NotSeen {
+        /// The text of the rule and of the view.
+        text: String,
+        /// Which weight, and why not.
+        problem: String,
+    },
+    /// A view changes nothing.
+    #[error(
+        "every weight here is a matrix, which looks the same in this view; leave it out of --decide {text}"
+    )]
+    SeenInVain {
+        /// The text of the rule and of the view.
+        text: String,
+    },
     /// A rules file cannot be opened.
     #[error("cannot read the rules in {}: {source}", .path.display())]
     RulesUnreadable {
@@ -56,8 +84,13 @@ pub enum RunError {
         source: osn_core::RulesFileError,
     },
     /// A setting was refused.
-    #[error(transparent)]
-    Setting(#[from] SettingError),
+    #[error("{source}; 'osn settings {recipe}' tells what each takes and means")]
+    Setting {
+        /// The recipe.
+        recipe: &'static str,
+        /// What is wrong with the setting.
+        source: SettingError,
+    },
     /// The config's values do not go together.
     #[error("{key} {problem}; change it with --set {key}=VALUE")]
     Config {
@@ -136,9 +169,12 @@ impl RunError {
             Self::UnknownName { .. }
             | Self::Rule { .. }
             | Self::View { .. }
+            | Self::Deaf { .. }
+            | Self::NotSeen { .. }
+            | Self::SeenInVain { .. }
             | Self::RulesUnreadable { .. }
             | Self::RulesFile { .. }
-            | Self::Setting(_)
+            | Self::Setting { .. }
             | Self::Config { .. }
             | Self::Idle { .. }
             | Self::Data { .. }

@@ -34,6 +34,7 @@ impl<'a> Translation<'a> {
     ) -> Result<Self, RunError> {
         let targets = Dataset {
             name: pairs.name.clone(),
+            test_every: pairs.test_every,
             train: pairs.train.targets.clone(),
             test: pairs.test.targets.clone(),
         };

@@ -10,7 +10,7 @@ pub use config::TranslateConfig;
 pub use game::players;
 pub use model::{PatchDiscriminator, UNet};
 
-use crate::adversarial::Trainer;
+use crate::adversarial::{SIGNALS, Trainer};
 use crate::data::pairs;
 use crate::decide::Decide;
 use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
@@ -33,6 +33,7 @@ pub const DOC: RecipeDoc = RecipeDoc {
         "label_accuracy",
         "l1",
     ],
+    offers: SIGNALS,
 };
 
 /// A rule follows what data without classes have not.
@@ -62,12 +63,14 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let config = TranslateConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let pairs = pairs::for_recipe(request, config.image_size)?;
+    let scored = pairs.train.len().min(pairs.test.len());
     let trained_on = pairs.trained_on();
     let channels = [pairs.train.inputs.channels, pairs.train.targets.channels];
     must_have_classes(&pairs, &decide)?;
     let players = players(&config, channels, Some(&decide), request.seed, &device)?;
     let game = game::Translation::new(&config, pairs, &decide, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
+    training.tell_scored(scored, observer);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
     Session::start(request, &DOC, &decide, &config, steps, &trained_on, observer)?.train(
         &mut trainer,
