@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod dtype;
+mod effective;
 mod error;
 mod foreign;
 mod held;
@@ -15,21 +16,27 @@ mod inspect;
 mod measure;
 mod normalize;
 mod order;
+mod output;
 mod pickle;
 mod placement;
+mod plan;
+mod roles;
 mod safetensors;
 mod source;
 mod tensor;
 mod torch;
+mod used;
 
 pub use checkpoint::{Checkpoint, Format};
 pub use dtype::{Dtype, Real};
+pub use effective::selectable;
 pub use error::{CheckpointError, Problem};
 pub use held::{Held, StoredTriplet, TripletError, Writer, held};
 pub use index::IndexError;
 pub use inspect::{Inspection, Measured, Skipped, Stored, Totals};
 pub use measure::{MeasureError, MeasureParams, Measurement, measure};
-pub use normalize::{NormalizeError, NormalizeParams, Normalized, normalize};
+pub use normalize::{Named, NormalizeError, NormalizeParams, Normalized, Outcome, normalize};
+pub use output::{OutputError, OutputFile, write_output};
 pub use pickle::PickleError;
 pub use safetensors::SafetensorsError;
 pub use source::{Folder, Source};
