@@ -129,7 +129,7 @@ fn recognise(file: &StoredFile) -> Result<Format, Problem> {
         bytes if torch::recognises_legacy(bytes) => Ok(Format::TorchLegacy),
         _ if text.starts_with(b"{") => Ok(Format::Sharded),
         bytes => Err(torch::plain_pickle(bytes, file.source.as_ref())
-            .unwrap_or_else(|| foreign::problem(bytes, file.source.byte_count()))),
+            .unwrap_or_else(|| foreign::problem(bytes, file.source.as_ref()))),
     }
 }
 

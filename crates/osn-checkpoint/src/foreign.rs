@@ -2,6 +2,7 @@
 //! what to do.
 
 use crate::error::{Problem, quoted};
+use crate::source::Source;
 
 /// A short text is shown whole: it is often what a server answered.
 const SHOWN_TEXT_BYTES: usize = 400;
@@ -9,6 +10,9 @@ const SHOWN_TEXT_BYTES: usize = 400;
 const SAVE: &str = "load it with what wrote it and save the weights as safetensors";
 const UNPACK: &str = "unpack it and give the file inside";
 const AGAIN: &str = "get the file again";
+
+/// What a file is, and what to do.
+type Kind = (&'static str, &'static str);
 
 /// Where bytes stand, what they are, what a file with them is, and what to do.
 type Row = (usize, &'static [u8], &'static str, &'static str);
@@ -25,6 +29,8 @@ const ROWS: &[Row] = &[
     (0, b"\xfd7zXZ\0", "compressed with xz", UNPACK),
     (0, b"\x28\xb5\x2f\xfd", "compressed with zstd", UNPACK),
     (0, b"\x04\x22\x4d\x18", "compressed with lz4", UNPACK),
+    (0, b"\x78\x9c", "compressed with zlib, as joblib does", SAVE),
+    (0, b"\x78\xda", "compressed with zlib, as joblib does", SAVE),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
     (0, b"Rar!", "a RAR archive", UNPACK),
     (0, b"GGUF", "GGUF, the format of llama.cpp", "take the model as safetensors"),
@@ -51,47 +57,72 @@ const ROWS: &[Row] = &[
     (0, b"MZ", "a program", "give a file with weights"),
 ];
 
-/// The `ustar` of a tar archive, and the entries of those that PyTorch wrote before 0.1.10.
+/// What ends the index of a checkpoint of TensorFlow.
+const TENSORFLOW_END: [u8; 8] = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
+
+/// A tar archive has its name at this place of each entry's first block.
 const TAR: (usize, &[u8]) = (257, b"ustar");
-const TORCH_TAR: [&[u8]; 4] = [b"sys_info\0", b"storages\0", b"tensors\0", b"pickle\0"];
+const TAR_BLOCK: usize = 512;
+/// The entries of the archives that PyTorch wrote before 0.1.10. Between them may be notes.
+const TORCH_TAR: [&[u8]; 4] = [b"sys_info", b"storages", b"tensors", b"pickle"];
+const MAX_TAR_ENTRIES: usize = 8;
 
 /// What a file is that begins with these bytes and is none that can be read.
-pub(crate) fn problem(first_bytes: &[u8], file_bytes: u64) -> Problem {
-    let (what, advice) = if let Some(known) = known(first_bytes) {
-        known
-    } else if let Some(text) = short_text(first_bytes, file_bytes) {
-        return Problem::Text { text: quoted(text) };
-    } else if first_bytes.iter().all(|&byte| byte == 0) {
-        ("zeros from its start on, as a download that did not end leaves it", AGAIN)
-    } else {
-        return Problem::Unknown;
-    };
-    Problem::Foreign { what, advice }
+pub(crate) fn problem(first_bytes: &[u8], source: &dyn Source) -> Problem {
+    if let Some((what, advice)) = known(first_bytes, source) {
+        return Problem::Foreign { what, advice };
+    }
+    match short_text(first_bytes, source.byte_count()) {
+        Some(text) => Problem::Text { text: quoted(text) },
+        None => Problem::Unknown,
+    }
 }
 
-fn known(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+fn known(bytes: &[u8], source: &dyn Source) -> Option<Kind> {
     let stands = |at: usize, what: &[u8]| bytes.get(at..).is_some_and(|it| it.starts_with(what));
     let row = ROWS.iter().find(|&&(at, magic, ..)| stands(at, magic));
     if let Some(&(_, _, what, advice)) = row {
         return Some((what, advice));
     }
     if stands(TAR.0, TAR.1) {
-        return Some(tar(bytes));
+        return Some(tar(source));
     }
-    markup(bytes).or_else(|| protobuf(bytes)).or_else(|| msgpack(bytes))
+    let zeros = ("zeros from its start on, as a download that did not end leaves it", AGAIN);
+    let is_zeros = bytes.iter().all(|&byte| byte == 0);
+    markup(bytes)
+        .or_else(|| protobuf(bytes))
+        .or_else(|| msgpack(bytes))
+        .or_else(|| tensorflow(source))
+        .or_else(|| is_zeros.then_some(zeros))
 }
 
-fn tar(bytes: &[u8]) -> (&'static str, &'static str) {
-    let name = bytes.strip_prefix(b"./").unwrap_or(bytes);
-    if TORCH_TAR.iter().any(|entry| name.starts_with(entry)) {
-        ("a tar archive of PyTorch before 0.1.10", "load it with torch.load and save it again")
-    } else {
-        ("a tar archive", UNPACK)
+fn tar(source: &dyn Source) -> Kind {
+    let (mut at, mut block) = (0, [0; TAR_BLOCK]);
+    for _ in 0..MAX_TAR_ENTRIES {
+        if source.read_exact_at(at, &mut block).is_err() {
+            break;
+        }
+        let name = block[..100].split(|&byte| byte == 0).next().unwrap_or(&[]);
+        if TORCH_TAR.contains(&name.strip_prefix(b"./").unwrap_or(name)) {
+            let advice = "load it with torch.load and save it again";
+            return ("a tar archive of PyTorch before 0.1.10", advice);
+        }
+        let digits = block[124..136].iter().filter(|byte| (b'0'..=b'7').contains(byte));
+        let size = digits.fold(0_u64, |size, digit| size << 3 | u64::from(digit - b'0'));
+        at = at.saturating_add(size.next_multiple_of(TAR_BLOCK as u64)) + TAR_BLOCK as u64;
     }
+    ("a tar archive", UNPACK)
+}
+
+fn tensorflow(source: &dyn Source) -> Option<Kind> {
+    let mut end = TENSORFLOW_END;
+    let start = source.byte_count().checked_sub(end.len() as u64)?;
+    source.read_exact_at(start, &mut end).ok()?;
+    (end == TENSORFLOW_END).then_some(("the index of a checkpoint of TensorFlow", SAVE))
 }
 
 /// HTML and XML, which servers send in the place of a file.
-fn markup(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+fn markup(bytes: &[u8]) -> Option<Kind> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     let begins = |with: &str| {
         bytes.get(..with.len()).is_some_and(|it| it.eq_ignore_ascii_case(with.as_bytes()))
@@ -107,21 +138,18 @@ fn markup(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
 }
 
 /// ONNX is a message with its version as field 1, then one of the fields 2 to 8 of its description.
-fn protobuf(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+fn protobuf(bytes: &[u8]) -> Option<Kind> {
     match bytes {
         [0x08, 2..=30, 0x12 | 0x1a | 0x22 | 0x2a | 0x32 | 0x3a | 0x42, ..] => {
-            Some(("a model of ONNX", SAVE))
+            Some(("a model of ONNX or Core ML", SAVE))
         }
         _ => None,
     }
 }
 
 /// A map whose first key is a short text.
-fn msgpack(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    let rest = match bytes {
-        [0x81..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..] => rest,
-        _ => return None,
-    };
+fn msgpack(bytes: &[u8]) -> Option<Kind> {
+    let ([0x81..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..]) = bytes else { return None };
     let key = match rest {
         [length @ 0xa1..=0xbf, rest @ ..] => rest.get(..usize::from(length - 0xa0))?,
         [0xd9, length, rest @ ..] => rest.get(..usize::from(*length))?,

@@ -164,7 +164,9 @@ impl Tensor {
             decode(self.dtype, order, bytes, &mut into[place..], step);
         })?;
         if lazy.negative {
-            into.iter_mut().for_each(|element| *element = element.negated());
+            for element in into {
+                *element = element.negated();
+            }
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use console::style;
-use indicatif::HumanCount;
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured, Totals};
 use osn_core::View;
 use osn_report::{counted, short};
@@ -212,6 +211,15 @@ fn skipped(inspection: &Inspection) -> String {
     lines.join("\n")
 }
 
+/// A count with its digits in threes.
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let is_cut = |place: usize| place > 0 && (digits.len() - place).is_multiple_of(3);
+    let digit =
+        |(place, digit)| if is_cut(place) { format!(",{digit}") } else { format!("{digit}") };
+    digits.chars().enumerate().map(digit).collect()
+}
+
 fn totals(inspection: &Inspection, view: &View) -> String {
     let all = inspection.totals();
     let lines: Vec<_> = all.iter().map(|totals| of_set(totals, all.len() > 1)).collect();
@@ -259,7 +267,7 @@ fn of_set(totals: &Totals, is_one_of_several: bool) -> String {
         None if log10.is_infinite() => "beyond all numbers".to_owned(),
         None => format!("10^{log10:.2}"),
     };
-    let parameters = HumanCount(totals.parameters as u64);
+    let parameters = grouped(totals.parameters);
     let noun = if totals.parameters == 1 { "parameter" } else { "parameters" };
     let weights = style(counted(totals.count, "weight")).bold();
     let file = Path::new(&totals.file).file_name().unwrap_or_default().to_string_lossy();
@@ -270,4 +278,15 @@ fn of_set(totals: &Totals, is_one_of_several: bool) -> String {
     };
     let end = if is_one_of_several { "; " } else { "\n" };
     format!("{set}{weights}, {parameters} {noun}{rank}{end}product of all σ: {product}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_in_threes() {
+        let shown = [0, 999, 1_000, 12_345, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
+    }
 }

@@ -49,6 +49,12 @@ pub(crate) fn laid_out(titles: &[&str], rows: &[Row], width: Option<usize>) -> S
 fn table(titles: &[&str], rows: &[Row]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    // Bold and colours as everywhere: the table alone looks no further than whether there is a terminal.
+    if console::colors_enabled() {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
     let bold = |title: &&str| Cell::new(title).add_attribute(Attribute::Bold);
     table.set_header([""].iter().chain(titles).map(bold));
     for row in rows {

@@ -9,6 +9,7 @@ use osn_report::short;
 use crate::args::{Mode, NormalizeArgs};
 use crate::failure::Failure;
 use crate::harmless::escaped;
+use crate::stderr::say;
 use crate::weights::{self, Progress, by_reason, listed, shown};
 
 /// Endings of files that `torch.load` is given; it does not read safetensors.
@@ -27,7 +28,7 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
     let outcome = normalize(&input, &args.output, &params, |tensor| progress.next(tensor));
     drop(progress);
     let outcome = outcome.map_err(|error| failure(&error, args))?;
-    say(&outcome, args);
+    tell(&outcome, args);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,14 +48,14 @@ fn failure(error: &NormalizeError, args: &NormalizeArgs) -> Failure {
     }
 }
 
-fn say(outcome: &Outcome, args: &NormalizeArgs) {
+fn tell(outcome: &Outcome, args: &NormalizeArgs) {
     for weight in &outcome.done {
-        eprintln!("{}", line(weight));
+        say(line(weight));
     }
     let reasons = |named: &[Named], what: &str| {
         let said = named.iter().map(|it| (it.name.as_str(), it.reason.as_str()));
         for (reason, names) in by_reason(said) {
-            eprintln!("{what} {}: {}", listed(&names), escaped(reason));
+            say(format_args!("{what} {}: {}", listed(&names), escaped(reason)));
         }
     };
     reasons(&outcome.left, "left as it was:");
@@ -62,11 +63,11 @@ fn say(outcome: &Outcome, args: &NormalizeArgs) {
     let output = escaped(&args.output.to_string_lossy());
     let ending = args.output.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     if ENDINGS_OF_TORCH.contains(&&*ending) {
-        eprintln!(
+        say(format_args!(
             "wrote {output} as safetensors, which torch.load does not read: use safetensors.torch.load_file"
-        );
+        ));
     } else {
-        eprintln!("wrote {output}");
+        say(format_args!("wrote {output}"));
     }
 }
 

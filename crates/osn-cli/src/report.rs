@@ -8,12 +8,15 @@ use std::process::ExitCode;
 use osn_checkpoint::write_output;
 use osn_recipes::plain_file;
 use osn_recipes::run::{FolderError, RunFolder, write_whole};
+use osn_report::study::RunStatus::Missing;
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
-use osn_report::{Document, RunRecord, Sample};
+use osn_report::{Description, Document, RunRecord, Sample};
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
 use crate::harmless::escaped;
+use crate::run_folder;
+use crate::stderr::say;
 
 /// The name of a study's file, in its folder.
 pub(crate) const STUDY_FILE: &str = "study.json";
@@ -31,7 +34,12 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         Some(typed) => write_typed(typed, documents)?,
         None => write(&output, documents)?,
     }
-    eprintln!("wrote {}", escaped(&output.to_string_lossy()));
+    say(format_args!("wrote {}", escaped(&output.to_string_lossy())));
+    for (folder, subject) in args.folders.iter().zip(&subjects) {
+        if let Some(lacks) = subject.lacks() {
+            say(escaped(&format!("{}: {lacks}", folder.display())));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -54,7 +62,7 @@ fn own_page(folder: &Path) -> Result<PathBuf, Failure> {
     if is_study(folder) {
         return Ok(folder.join("report.html"));
     }
-    Ok(RunFolder::open(folder).map_err(Failure::bad_input)?.report_path())
+    Ok(run_folder::open(folder)?.report_path())
 }
 
 fn is_study(folder: &Path) -> bool {
@@ -75,12 +83,41 @@ impl Subject {
         Ok(Self::Run(Box::new(read(folder)?)))
     }
 
+    /// Why the page is not the whole story, where it is not.
+    fn lacks(&self) -> Option<String> {
+        match self {
+            Self::Run(run) => lacks(run),
+            Self::Study(study) => {
+                let runs = &study.study.runs;
+                let n_missing = runs.iter().filter(|run| run.status == Missing).count();
+                let n_runs = runs.len();
+                (n_missing > 0).then(|| format!("{n_missing} of its {n_runs} runs are missing"))
+            }
+        }
+    }
+
     fn document(&self) -> Document<'_> {
         match self {
             Self::Run(run) => Document::Run(run),
             Self::Study(study) => Document::Study(study),
         }
     }
+}
+
+/// Why a run's page ends where it ends.
+fn lacks(run: &RunRecord) -> Option<String> {
+    let Description { status, config, .. } = &run.description;
+    let end = match status.as_str() {
+        "finished" => return None,
+        "running" => "it goes on, or its process was killed",
+        "stopped" | "interrupted" => "it was stopped",
+        _ => "it failed",
+    };
+    let of = config["steps"].as_u64().map_or_else(String::new, |steps| format!(" of {steps}"));
+    Some(match run.last_step {
+        0 => format!("{end}, and its record has no step yet"),
+        step => format!("{end}; its record goes to step {step}{of}"),
+    })
 }
 
 /// Reads the study in a folder, with the last samples of its first seed where its runs are there.
@@ -115,7 +152,7 @@ fn is_inside(path: &Path) -> bool {
 
 /// Reads the run in a folder.
 pub(crate) fn read(path: &Path) -> Result<RunRecord, Failure> {
-    let folder = RunFolder::open(path).map_err(Failure::bad_input)?;
+    let folder = run_folder::open(path)?;
     let description = read_text(&folder.description_path())?;
     // A record may be larger than memory: it is read line by line.
     let record = open_at(&folder.record_path(), 0)?;

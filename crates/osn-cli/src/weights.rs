@@ -3,20 +3,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use osn_checkpoint::{Checkpoint, MeasureParams, Tensor, selectable};
 use osn_core::{Globs, IntervalParams, View};
 
 use crate::args::WeightArgs;
+use crate::display::Work;
 use crate::failure::Failure;
 use crate::harmless::escaped;
+use crate::stderr::say;
 
 /// Work on fewer bytes than this is over before a bar could be read.
 const BYTES_WORTH_A_BAR: u64 = 64 << 20;
-const TICK: Duration = Duration::from_millis(250);
-const BAR: &str = "{spinner} {bar:24} {bytes}/{total_bytes}  {eta} left  {wide_msg}";
 /// Names that a message gives as examples.
 const MAX_EXAMPLES: usize = 4;
 /// Endings of the files in a folder that may be checkpoints.
@@ -152,10 +150,8 @@ pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
         let files = files(path, &checkpoint);
         let common = files.iter().filter(|file| seen.contains(*file)).count();
         if common > 0 && common == files.len() {
-            eprintln!(
-                "{} is on the line already, and is counted once",
-                escaped(&path.to_string_lossy())
-            );
+            let path = path.to_string_lossy();
+            say(format_args!("{} is on the line already, and is counted once", escaped(&path)));
             continue;
         }
         if common > 0 {
@@ -235,37 +231,27 @@ pub(crate) fn by_reason<'a>(
 /// Shows how much of some checkpoints is done, on a terminal and where it takes a while.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    bar: ProgressBar,
-    before: u64,
+    work: Work,
+    /// Bytes.
+    done: u64,
+    all: u64,
+    /// Those of the tensor that is being read.
+    now: u64,
 }
 
 impl Progress {
     pub(crate) fn over<'a>(checkpoints: impl IntoIterator<Item = &'a Checkpoint>) -> Self {
         let tensors = checkpoints.into_iter().flat_map(Checkpoint::tensors);
-        let total = tensors.map(bytes).fold(0, u64::saturating_add);
-        let bar = if total < BYTES_WORTH_A_BAR {
-            ProgressBar::hidden()
-        } else {
-            let style = ProgressStyle::with_template(BAR);
-            let bar = ProgressBar::new(total);
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.enable_steady_tick(TICK);
-            bar
-        };
-        Self { bar, before: 0 }
+        let all = tensors.map(bytes).fold(0, u64::saturating_add);
+        Self { work: Work::begin(all >= BYTES_WORTH_A_BAR), done: 0, all, now: 0 }
     }
 
     /// The tensor is next; the one before it is done.
     pub(crate) fn next(&mut self, tensor: &Tensor) {
-        self.bar.inc(self.before);
-        self.bar.set_message(escaped(tensor.name()));
-        self.before = bytes(tensor);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.done = self.done.saturating_add(self.now);
+        self.now = bytes(tensor);
+        let count = format!("{}/{} MiB", self.done >> 20, self.all >> 20);
+        self.work.show((self.done, self.all), count, escaped(tensor.name()));
     }
 }
 

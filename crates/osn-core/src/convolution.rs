@@ -245,6 +245,44 @@ impl Geometry {
         self.in_channels / self.groups
     }
 
+    /// Returns a factor `f` for which σ of the convolution is at most `f·σ(R)`, with R its kernel reshaped to
+    /// `[out, in/groups·taps]`.
+    ///
+    /// Each output is R times a patch of x, and no entry of x lies in more than `f²` patches. Along an axis of
+    /// `k` taps, stride `s` and dilation `d` these are
+    ///
+    /// ```text
+    /// ⌈k·g/s⌉,  g = gcd(s, d)         ⌈k/s⌉ without dilation
+    /// ```
+    ///
+    /// or `k` where the convolution goes around an image whose size is no multiple of `s`. So it holds at every
+    /// size, stride, padding and boundary, and for any groups. In the other direction `σ(R) ≤ σ` holds only for a
+    /// single group, and where some output sees the whole kernel, each tap on an entry of its own: an image smaller
+    /// than the kernel, or one of nothing but edges, may have a smaller σ. A 3×3 kernel of ones on an image of one
+    /// pixel has σ 1, and σ(R) is 3.
+    pub fn reshaping_factor(&self) -> f64 {
+        let patches = |axis: usize| {
+            let (kernel, stride) = (self.kernel[axis], self.stride[axis].max(1));
+            let goes_around = self.boundary == Boundary::Circular;
+            if goes_around && !self.input[axis].is_multiple_of(stride) {
+                return kernel as f64;
+            }
+            kernel.div_ceil(stride / greatest_divisor(stride, self.dilation[axis])) as f64
+        };
+        [0, 1, 2].map(patches).iter().product::<f64>().sqrt()
+    }
+
+    /// Whether it is what [`Convolution::geometry`] may give: to be asked of one that comes from a file.
+    pub fn is_consistent(&self) -> bool {
+        let steps = self.stride.iter().chain(&self.dilation);
+        let has_steps = steps.clone().all(|&step| step > 0);
+        has_steps
+            && self.check().is_ok()
+            && self.in_channels.is_multiple_of(self.groups)
+            && self.output == self.output_size()
+            && self.check_lengths_fit().is_ok()
+    }
+
     /// Returns the length of a row of the kernel, in/groups·taps.
     pub(crate) fn depth(&self) -> usize {
         self.in_per_group() * self.taps()
@@ -324,6 +362,11 @@ impl Geometry {
             && fits(self.out_channels.saturating_mul(self.in_per_group()), self.kernel);
         if lengths_fit { Ok(()) } else { Err(GeometryError::TooLarge) }
     }
+}
+
+/// The greatest common divisor of two numbers, the first of which is not 0.
+fn greatest_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { greatest_divisor(b, a % b) }
 }
 
 /// Why a convolution does not fit its kernel.

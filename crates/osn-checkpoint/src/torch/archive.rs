@@ -84,7 +84,8 @@ fn pickle_folder(source: &dyn Source) -> Result<String, TorchError> {
         let folder = folder.filter(|folder| folder.is_empty() || folder.ends_with('/'));
         found = found.take().or(folder.map(str::to_owned));
         other = other.take().or(writer(&entry.name));
-        holds_files |= [".safetensors", ".pt", ".pth"].iter().any(|end| entry.name.ends_with(end));
+        holds_files |=
+            [".safetensors", ".pt", ".pth"].iter().any(|end| ends_with(&entry.name, end));
         Ok(())
     })?;
     let unknown = if holds_files { FILES } else { OTHER };
@@ -129,9 +130,13 @@ fn writer(entry: &str) -> Option<Writer> {
         "extern_modules" => of("an archive of torch.package", "save the model with torch.save"),
         "AndroidManifest.xml" | "MANIFEST.MF" => of("a program in a zip archive", OTHER_FILE),
         "[Content_Types].xml" => of("an Office document", OTHER_FILE),
-        name if name.ends_with(".npy") => of("arrays of numpy (npz)", convert),
+        name if ends_with(name, ".npy") => of("arrays of numpy (npz)", convert),
         _ => None,
     }
+}
+
+fn ends_with(name: &str, end: &str) -> bool {
+    name.ends_with(end)
 }
 
 const OTHER_FILE: &str = "give a file with weights";

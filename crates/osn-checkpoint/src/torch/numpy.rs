@@ -3,7 +3,6 @@
 use super::rebuild::{Rebuilt, sizes};
 use crate::dtype::Dtype;
 use crate::pickle::{Node, Object, Pickle, Value};
-use crate::tensor::Content;
 
 const INLINE: &str = "is an array of numpy inside the pickle; save it as a tensor";
 
@@ -32,7 +31,7 @@ pub(crate) fn array(pickle: &Pickle, object: &Object) -> Option<Rebuilt> {
         return None;
     }
     let shape = sizes(pickle, shape)?;
-    Some(Rebuilt::missing(shape, dtype_of_code(code), Content::missing(INLINE)))
+    Some(Rebuilt::missing(shape, dtype_of_code(code), INLINE))
 }
 
 /// `f4` of `numpy.dtype('f4', …)`.

@@ -1,5 +1,7 @@
 //! What a pickle says of one tensor: PyTorch notes a function that makes it, and its arguments.
 
+use std::borrow::Cow;
+
 use super::TorchError;
 use super::numpy;
 use super::storage::{StorageId, Storages, dtype_of_name};
@@ -37,8 +39,18 @@ pub(crate) struct Rebuilt {
 }
 
 impl Rebuilt {
-    pub(crate) fn missing(shape: Vec<usize>, dtype: Dtype, content: Content) -> Self {
-        Self { shape, dtype, content, states: Vec::new() }
+    /// A tensor that cannot be read.
+    pub(crate) fn missing(
+        shape: Vec<usize>,
+        dtype: Dtype,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { shape, dtype, content: Content::missing(reason), states: Vec::new() }
+    }
+
+    /// A tensor of which nothing else is known.
+    fn unknown(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::missing(Vec::new(), Dtype::Unknown, reason)
     }
 
     fn with_states(mut self, states: &[Value]) -> Self {
@@ -94,39 +106,34 @@ impl<'a> Rebuilder<'a> {
         match (&*callable.module, &*callable.name) {
             (UTILS, "_rebuild_tensor" | "_rebuild_tensor_v2") => self.tensor(arguments, None, 6),
             (UTILS, "_rebuild_tensor_v3") => self.tensor(arguments, Some(6), 7),
-            (UTILS, "_rebuild_parameter" | "_rebuild_parameter_with_state")
-            | (UTILS, "_rebuild_device_tensor_from_cpu_tensor") => self.wrapped(arguments, depth),
+            (
+                UTILS,
+                "_rebuild_parameter"
+                | "_rebuild_parameter_with_state"
+                | "_rebuild_device_tensor_from_cpu_tensor",
+            ) => self.wrapped(arguments, depth),
             (UTILS, "_rebuild_device_tensor_from_numpy" | "_rebuild_xla_tensor") => {
                 self.wrapped(&arguments[..arguments.len().min(1)], depth)
             }
-            (UTILS, "_rebuild_qtensor") => self.unread(arguments, 2, DEQUANTIZE),
-            (UTILS, "_rebuild_meta_tensor_no_storage") => self.unread(arguments, 1, META),
+            (UTILS, "_rebuild_qtensor") => Ok(Some(self.unread(arguments, 2, DEQUANTIZE))),
+            (UTILS, "_rebuild_meta_tensor_no_storage") => Ok(Some(self.unread(arguments, 1, META))),
             (UTILS, "_rebuild_sparse_tensor") => self.sparse(arguments, depth),
             (UTILS, "_rebuild_nested_tensor") => self.nested(arguments.first(), depth),
             (_, "_rebuild_njt") => self.jagged(arguments, depth),
             (_, "_rebuild_from_type" | "_rebuild_from_type_v2") => self.of_class(arguments, depth),
             (UTILS, "_rebuild_wrapper_subclass") => self.wrapper(arguments, Value::None, depth),
             (_, "UninitializedParameter" | "UninitializedBuffer") => {
-                Ok(Some(self.missing(Vec::new(), Dtype::Unknown, LAZY)))
+                Ok(Some(Rebuilt::unknown(LAZY)))
             }
             (module, "ShardedTensor") if module.starts_with("torch.") => {
-                Ok(Some(self.missing(Vec::new(), Dtype::Unknown, SHARDED)))
+                Ok(Some(Rebuilt::unknown(SHARDED)))
             }
             (module, name) if module.starts_with("torch") && name.starts_with("_rebuild_") => {
                 let reason = format!("is made by {}, which is not known", quoted(name));
-                Ok(Some(self.missing(Vec::new(), Dtype::Unknown, reason)))
+                Ok(Some(Rebuilt::unknown(reason)))
             }
             _ => Ok(None),
         }
-    }
-
-    fn missing(
-        self,
-        shape: Vec<usize>,
-        dtype: Dtype,
-        reason: impl Into<std::borrow::Cow<'static, str>>,
-    ) -> Rebuilt {
-        Rebuilt::missing(shape, dtype, Content::missing(reason))
     }
 
     /// A parameter, or a tensor from another device: the tensor at place 0, attributes at place 3.
@@ -138,14 +145,14 @@ impl<'a> Rebuilder<'a> {
     }
 
     /// A tensor whose elements are not read, its shape at `place`.
-    fn unread(self, arguments: &[Value], place: usize, reason: &'static str) -> Found {
+    fn unread(self, arguments: &[Value], place: usize, reason: &'static str) -> Rebuilt {
         let shape = arguments.get(place).and_then(|&sizes| self.sizes(sizes));
         let storage = arguments.first().copied().unwrap_or(Value::None);
         let dtype = match self.storage_id(storage) {
             Some(id) => id.dtype,
             None => self.pickle.global(storage).and_then(|dtype| dtype_of_name(&dtype.name)),
         };
-        Ok(Some(self.missing(shape.unwrap_or_default(), dtype.unwrap_or(Dtype::Unknown), reason)))
+        Rebuilt::missing(shape.unwrap_or_default(), dtype.unwrap_or(Dtype::Unknown), reason)
     }
 
     /// `(layout, (indices…, values, size, …))`.
@@ -154,11 +161,11 @@ impl<'a> Rebuilder<'a> {
         let size = data.iter().position(|&value| self.sizes(value).is_some());
         let shape = size.and_then(|place| self.sizes(data[place])).unwrap_or_default();
         let values = size.and_then(|place| data.get(place.checked_sub(1)?));
-        Ok(Some(self.missing(shape, self.dtype_of(values, depth)?, SPARSE)))
+        Ok(Some(Rebuilt::missing(shape, self.dtype_of(values, depth)?, SPARSE)))
     }
 
     fn nested(self, values: Option<&Value>, depth: usize) -> Found {
-        Ok(Some(self.missing(Vec::new(), self.dtype_of(values, depth)?, NESTED)))
+        Ok(Some(Rebuilt::missing(Vec::new(), self.dtype_of(values, depth)?, NESTED)))
     }
 
     /// A nested tensor of the layout jagged, by a dictionary.
@@ -186,8 +193,7 @@ impl<'a> Rebuilder<'a> {
             return self.call(function, given, depth + 1);
         }
         let found = self.call(function, given, depth + 1)?;
-        let unknown =
-            || self.missing(Vec::new(), Dtype::Unknown, "is of a class that is not known");
+        let unknown = || Rebuilt::unknown("is of a class that is not known");
         Ok(Some(found.unwrap_or_else(unknown).with_states(states)))
     }
 
@@ -200,11 +206,11 @@ impl<'a> Rebuilder<'a> {
             return self.distributed(shape, state, depth);
         }
         if class == "ShardedTensor" {
-            return Ok(Some(self.missing(shape, self.dtype_at(arguments, 1), SHARDED)));
+            return Ok(Some(Rebuilt::missing(shape, self.dtype_at(arguments, 1), SHARDED)));
         }
         let class = quoted(class);
         let reason = format!("is of the class {class}, which keeps its elements in its own way");
-        Ok(Some(self.missing(shape, self.dtype_at(arguments, 1), reason)))
+        Ok(Some(Rebuilt::missing(shape, self.dtype_at(arguments, 1), reason)))
     }
 
     /// The part of a distributed tensor that this process had, which may be all of it.
@@ -215,11 +221,11 @@ impl<'a> Rebuilder<'a> {
         };
         let spec = self.attribute(state, "_spec").unwrap_or(Value::None);
         Ok(Some(if self.is_partial(spec) {
-            self.missing(shape, found.dtype, PARTIAL)
+            Rebuilt::missing(shape, found.dtype, PARTIAL)
         } else if found.shape == shape {
             found
         } else {
-            self.missing(shape, found.dtype, PART)
+            Rebuilt::missing(shape, found.dtype, PART)
         }))
     }
 
@@ -249,7 +255,7 @@ impl<'a> Rebuilder<'a> {
     /// A storage that is saved for itself.
     fn bare_storage(self, name: Value) -> Option<Rebuilt> {
         let id = StorageId::read(self.pickle, name)?;
-        Some(self.missing(Vec::new(), id.dtype.unwrap_or(Dtype::U8), BARE_STORAGE))
+        Some(Rebuilt::missing(Vec::new(), id.dtype.unwrap_or(Dtype::U8), BARE_STORAGE))
     }
 
     /// `(storage, offset, shape, strides, …)`, the dtype and the dictionary of what is lazy at the
@@ -258,11 +264,11 @@ impl<'a> Rebuilder<'a> {
         let (shape, strides) = self.layout(arguments)?;
         let dtype = match self.element_dtype(arguments, dtype)? {
             Ok(dtype) => dtype,
-            Err(reason) => return Ok(Some(self.missing(shape, Dtype::Unknown, reason))),
+            Err(reason) => return Ok(Some(Rebuilt::missing(shape, Dtype::Unknown, reason))),
         };
         let lazy = self.lazy(arguments.get(lazy));
         if let Some(reason) = lazy.refusal(dtype) {
-            return Ok(Some(self.missing(shape, dtype, reason)));
+            return Ok(Some(Rebuilt::missing(shape, dtype, reason)));
         }
         let (region, offset) = self.region(arguments)?;
         let element_bytes = dtype.element_bytes().unwrap_or(1);

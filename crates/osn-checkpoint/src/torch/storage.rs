@@ -39,7 +39,7 @@ impl<'a> StorageId<'a> {
         if pickle.text(*tag) != Some("storage") {
             return None;
         }
-        let class = pickle.global(*kind)?.name.strip_suffix("Storage")?;
+        let class = pickle.global(*kind)?.name.strip_suffix("Storage")?.trim_start_matches('_');
         let dtype = dtype_of_class(class);
         let offset = match part.first() {
             None | Some(Value::None) => 0,
