@@ -211,3 +211,33 @@ fn write<'a>(
         error => Failure::failed(error),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_page_goes_to_a_regular_file_or_nowhere() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let write = |path: &Path| write_typed(path, []);
+        symlink("/dev/null", at("null")).unwrap();
+        symlink(at("nothing"), at("dangling")).unwrap();
+        for refused in [at("null"), at("dangling"), "/dev/stdout".into(), "-".into(), at("no/page")]
+        {
+            assert!(write(&refused).is_err(), "{}", refused.display());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        fs::write(at("page.html.tmp"), "another's").unwrap();
+        fs::write(at("page.html"), "before").unwrap();
+        symlink("page.html", at("link")).unwrap();
+        write(&at("link")).unwrap();
+        assert!(fs::read_to_string(at("page.html")).unwrap().starts_with("<!DOCTYPE html>"));
+        assert!(at("link").is_symlink());
+        assert_eq!(fs::read_to_string(at("page.html.tmp")).unwrap(), "another's");
+    }
+}
