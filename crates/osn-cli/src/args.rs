@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::process;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -9,6 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use osn_recipes::run::Checkpoints;
 
 use crate::failure::Failure;
+use crate::stdout;
 use crate::usage;
 
 /// Trains networks with spectral normalization that is decided for each layer at each step.
@@ -272,7 +274,8 @@ pub(crate) struct ReportArgs {
 /// Which weights to measure, and as what.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct WeightArgs {
-    /// Take the tensors whose name this glob matches, for example '**.query.weight'; repeatable.
+    /// Take the tensors whose name this glob matches, for example '**.query.weight'; repeatable. '*'
+    /// stops at a full stop, '**' does not.
     #[arg(long, value_name = "GLOB")]
     pub(crate) select: Vec<String>,
     /// What a weight is seen as: matrix, reshaped, bidirectional, operator or
@@ -283,9 +286,10 @@ pub(crate) struct WeightArgs {
     /// The size of the input of the operator view, one number a dimension, for example 28,28.
     #[arg(long, value_name = "H,W", value_delimiter = ',', allow_negative_numbers = true, value_parser = count("a size", 1))]
     pub(crate) input_size: Vec<usize>,
-    /// The axis that a weight's outputs run along; 1 for PyTorch's transposed convolutions.
-    #[arg(long, value_name = "AXIS", default_value_t = 0, allow_negative_numbers = true, value_parser = count("an axis", 0))]
-    pub(crate) output_axis: usize,
+    /// The axis that a weight's outputs run along, 1 for PyTorch's transposed convolutions; where it is
+    /// left out, the one that stored u and v are for, or else 0.
+    #[arg(long, value_name = "AXIS", allow_negative_numbers = true, value_parser = count("an axis", 0))]
+    pub(crate) output_axis: Option<usize>,
     /// The relative width that an interval may have.
     #[arg(long, value_name = "WIDTH", default_value_t = 1e-6, allow_negative_numbers = true, value_parser = tolerance)]
     pub(crate) tolerance: f64,
@@ -294,7 +298,8 @@ pub(crate) struct WeightArgs {
 /// Which checkpoints to measure, and how to show it.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// safetensors, a *.safetensors.index.json with its shards, or what PyTorch saved.
+    /// safetensors, a *.safetensors.index.json with its shards, what PyTorch saved, or a folder with one
+    /// of these.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Print one JSON object instead of a table.
@@ -401,7 +406,10 @@ pub(crate) fn parse() -> Result<Option<Command>, Failure> {
             usage::refuse_idle(command.as_ref(), &matches)?;
             Ok(command)
         }
-        Err(error) if is_answer(&error) => error.exit(),
+        Err(error) if is_answer(&error) => {
+            stdout::delivered(error.print())?;
+            process::exit(0)
+        }
         Err(error) => Err(Failure::bad_input(usage::refusal(&error, &Cli::command()))),
     }
 }

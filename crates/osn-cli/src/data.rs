@@ -3,17 +3,16 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use osn_recipes::data::openmoji::{self, ImportError, Imported};
 use osn_recipes::data::{self, DataEntry, pairs};
 
 use crate::args::{ImportArgs, Importable};
+use crate::display::Work;
 use crate::failure::Failure;
 use crate::harmless::escaped;
+use crate::stderr::say;
 use crate::stdout;
 use crate::text::paragraph;
-
-const BAR: &str = "{spinner} {bar:24} {pos}/{len} emoji  {eta} left";
 
 /// Prints the data sets that have a name.
 pub(crate) fn list() -> Result<ExitCode, Failure> {
@@ -21,9 +20,9 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
     let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
     let text: String = entries.iter().map(|entry| describe(entry, width)).collect();
     stdout::print(&text)?;
-    eprintln!("Your own: osn train RECIPE --data DIR");
+    say("Your own: osn train RECIPE --data DIR");
     for (recipes, what) in own() {
-        eprint!("{}", paragraph(&format!("  {recipes:15} "), &what));
+        say(paragraph(&format!("  {recipes:15} "), &what).trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -67,35 +66,26 @@ pub(crate) fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
 }
 
 fn openmoji(args: &ImportArgs) -> Result<Imported, Failure> {
-    let bar = bar();
+    let work = Work::begin(true);
     let imported = openmoji::import(&args.package, &args.out, args.size, |done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
+        work.show((done as u64, all as u64), format!("{done}/{all} emoji"), String::new());
     });
-    bar.finish_and_clear();
+    drop(work);
     imported.map_err(|error| match error {
         ImportError::Write { .. } => Failure::failed(error),
         _ => Failure::bad_input(error),
     })
 }
 
-/// Seen on a terminal only.
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template(BAR);
-    let bar = ProgressBar::new(0);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
-}
-
 fn tell(imported: &Imported, out: &Path) {
     let Imported { train, test, blank } = imported;
     let out = out.display();
     let pairs = if *train == 1 { "pair" } else { "pairs" };
-    eprintln!("wrote {out}: {train} {pairs} to train, {test} to test");
+    say(format_args!("wrote {out}: {train} {pairs} to train, {test} to test"));
     if !blank.is_empty() {
         let names: Vec<_> = blank.iter().map(|name| escaped(name)).collect();
-        eprintln!("left out, as one side is blank: {}", names.join(", "));
+        say(format_args!("left out, as one side is blank: {}", names.join(", ")));
     }
-    eprintln!("licence, also of what is made of them: {}", openmoji::LICENCE);
-    eprintln!("next: osn train translate --data {out}");
+    say(format_args!("licence, also of what is made of them: {}", openmoji::LICENCE));
+    say(format_args!("next: osn train translate --data {out}"));
 }

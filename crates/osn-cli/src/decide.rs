@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::harmless::escaped;
+use crate::stderr::say;
 use crate::stdout;
 use crate::text::paragraph;
 
@@ -23,11 +24,9 @@ pub(crate) fn list(json: bool) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     stdout::print(&rules.iter().map(describe).collect::<Vec<_>>().join("\n"))?;
-    eprintln!("\nTake one with: osn train --decide cap:target=2,dwell=100");
-    eprintln!("Several, each for some layers, are a file: osn train --decide rules.toml");
-    eprintln!(
-        "Weights as both reshapings of their kernels: osn train --decide always@bidirectional"
-    );
+    say("\nTake one with: osn train --decide cap:target=2,dwell=100");
+    say("Several, each for some layers, are a file: osn train --decide rules.toml");
+    say("Weights as both reshapings of their kernels: osn train --decide always@bidirectional");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -36,7 +35,7 @@ pub(crate) fn check(path: &Path) -> Result<ExitCode, Failure> {
     let rules = Decide::in_file(path)?.rules;
     let lines = rules.entries().iter().zip(1..).map(|(entry, number)| understood(number, entry));
     stdout::print(&lines.collect::<String>())?;
-    eprintln!("A layer is decided by the last rule that selects it.");
+    say("A layer is decided by the last rule that selects it.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -49,9 +48,12 @@ pub(crate) fn why(run: &Path, step: Option<u64>) -> Result<ExitCode, Failure> {
         let [network, path, to, reason] = [network, path, to, reason].map(escaped);
         format!("{network} {path}: {to} since step {step}, as {reason}\n")
     };
-    stdout::print(&history.at(step).map(line).collect::<String>())?;
-    if step > history.steps() {
-        eprintln!("The run has {} steps; this is how it ended.", history.steps());
+    let lines: String = history.at(step).map(line).collect();
+    stdout::print(&lines)?;
+    if lines.is_empty() {
+        say(format_args!("{}: no decision is in its record yet", run.display()));
+    } else if step > history.steps() {
+        say(format_args!("The run has {} steps; this is how it ended.", history.steps()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -66,7 +68,7 @@ pub(crate) fn like(run: &Path) -> Result<ExitCode, Failure> {
     // Whole steps, and at least one, as the rule wants them.
     let dwell = dwell.round().max(1.0);
     stdout::print(&format!("random:duty={duty:.3},dwell={dwell}\n"))?;
-    eprintln!("Its target is 1 unless you add one: random:target=2,…");
+    say("Its target is 1 unless you add one: random:target=2,…");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -149,7 +149,10 @@ fn options_that_do_nothing_are_refused() {
     let operator = ["inspect", "x", "--view", "operator", "--input-size", "8,8"];
     refuses(&[&operator[..], &["--top", "3"]].concat(), &["--top"]);
     refuses(&[&operator[..], &["--tolerance", "1e-3"]].concat(), &["--tolerance does nothing"]);
-    refuses(&["train", "classify", "--set", "hidden_sizes=9"], &["hidden_sizes changes nothing", "network=mlp"]);
+    refuses(
+        &["train", "classify", "--set", "hidden_sizes=9"],
+        &["hidden_sizes changes nothing", "network=mlp"],
+    );
     refuses(&["train", "gan", "--decide", "bandit:metric=acuracy"], &["unknown metric", "frechet"]);
     refuses(&["train", "control", "--decide", "balance"], &["balance", "control never tells"]);
     refuses(&["train", "control", "--decide", "always@bidirectional"], &["leave it out"]);

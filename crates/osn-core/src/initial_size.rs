@@ -40,11 +40,11 @@ impl InitialSize {
     }
 
     /// The σ of its matrix of so many rows and columns.
-    pub fn of_matrix(&self, rows: usize, cols: usize) -> f64 {
+    pub fn of_matrix(self, rows: usize, cols: usize) -> f64 {
         self.of(rows as f64, cols as f64)
     }
 
-    fn of(&self, rows: f64, cols: f64) -> f64 {
+    fn of(self, rows: f64, cols: f64) -> f64 {
         self.deviation * (rows.sqrt() + cols.sqrt())
     }
 
@@ -53,7 +53,7 @@ impl InitialSize {
     /// At each frequency of a large image the convolution of `k` positions and strides of product `s` is a matrix
     /// of `out` rows and `in·s` columns of deviation `d·√(k/s)`. The largest of them is somewhat above the mean
     /// that this is.
-    pub fn of_convolution(&self, geometry: &Geometry) -> f64 {
+    pub fn of_convolution(self, geometry: &Geometry) -> f64 {
         let product = |of: [usize; 3]| of.iter().map(|&it| it as f64).product::<f64>();
         let (positions, strides) = (product(geometry.kernel), product(geometry.stride));
         let groups = geometry.groups.max(1) as f64;

@@ -35,7 +35,7 @@ pub use bidirectional::bidirectional_interval;
 pub use circular::{CircularError, circular_interval, circular_singular_values};
 pub use complexity::{
     LayerNorms, PacBayesSetting, fraction_within_margin, ln_lipschitz_product, ln_margin_bound,
-    ln_pac_bayes_bound, ln_spectral_complexity, two_one_norm,
+    ln_pac_bayes_bound, ln_spectral_complexity, two_one_distance, two_one_norm,
 };
 pub use conv_map::ConvMap;
 pub use convolution::{Boundary, Convolution, Geometry, GeometryError};

@@ -294,7 +294,9 @@ mod tests {
     #[test]
     fn a_generator_is_not_tightened_where_the_discriminator_is_too_certain() {
         let mut layers = layers(2);
-        layers.iter_mut().for_each(|layer| layer.kind = Kind::Linear);
+        for layer in &mut layers {
+            layer.kind = Kind::Linear;
+        }
         layers[1].network = String::from("generator");
         let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
         let first = decide(&mut decider, 0, &[2.0, 2.0], &Signals::new());

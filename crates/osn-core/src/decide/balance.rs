@@ -212,7 +212,9 @@ mod tests {
             let [judge, generator] = decider.decisions() else { panic!("two") };
             assert!(judge.action.target().is_some_and(|target| target < 1.0), "{text}");
             assert_eq!(generator.action, Action::Off, "{text}: {}", generator.reason);
-            layers.iter_mut().for_each(|layer| layer.network = String::from("generator"));
+            for layer in &mut layers {
+                layer.network = String::from("generator");
+            }
             let error = Decider::new(Rule::parse(text).unwrap(), layers).unwrap_err().to_string();
             assert!(error.contains("not a generator"), "{error}");
         }

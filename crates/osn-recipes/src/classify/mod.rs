@@ -86,7 +86,8 @@ fn train<N: Classifier>(
     let mut trainer = Trainer::new(config, examples, learner, request.seed, device);
     let asked = [("eval_images", config.eval_images), ("final_images", config.final_images)];
     data::tell_scored(n_test, asked, observer);
-    let summary = Session::start(request, &DOC, &decide, config, config.steps, &trained_on)?
-        .train(&mut trainer, config.pace(), observer)?;
+    let summary =
+        Session::start(request, &DOC, &decide, config, config.steps, &trained_on, observer)?
+            .train(&mut trainer, config.pace(), observer)?;
     Ok((summary, trainer.into_network().valid().materialize()))
 }

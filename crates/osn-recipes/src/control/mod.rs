@@ -57,7 +57,7 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let mut trainer = Trainer::new(&config, &decide, request.seed, device)?;
     let trained_on = TrainedOn::named(config.environment.name());
-    Session::start(request, &DOC, &decide, &config, config.steps, &trained_on)?.train(
+    Session::start(request, &DOC, &decide, &config, config.steps, &trained_on, observer)?.train(
         &mut trainer,
         config.pace(),
         observer,

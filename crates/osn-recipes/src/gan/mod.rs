@@ -41,7 +41,7 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let (training, steps) = (&config.training, config.training.steps);
     training.tell_scored(scored, observer);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
-    Session::start(request, &DOC, &decide, &config, steps, &trained_on)?.train(
+    Session::start(request, &DOC, &decide, &config, steps, &trained_on, observer)?.train(
         &mut trainer,
         training.pace(),
         observer,

@@ -125,9 +125,7 @@ pub enum RunError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A number that must be finite is not.
-    #[error(
-        "{what} became {value} at step {step}; lower the learning rate, or hold the weights with --decide always"
-    )]
+    #[error("{what} became {value} at step {step}")]
     NonFinite {
         /// Which number.
         what: NonFinite,
@@ -138,7 +136,7 @@ pub enum RunError {
     },
     /// The discriminator has won, and the generator learns nothing from it any more.
     #[error(
-        "the discriminator has won: its loss was below {below} from step {since} to step {step}; lower the learning rate, hold the weights with --decide always, or train on with --set saturated_after=null"
+        "the discriminator has won: its loss was below {below} from step {since} to step {step}"
     )]
     Saturated {
         /// A hundredth of the loss of a discriminator that cannot tell.
@@ -256,7 +254,7 @@ mod tests {
             value: f64::NAN,
             step: 12,
         };
-        assert!(error.to_string().starts_with("the loss 'generator' became NaN at step 12;"));
+        assert!(error.to_string().starts_with("the loss 'generator' became NaN at step 12"));
         assert!(!error.is_bad_input());
     }
 }

@@ -58,10 +58,12 @@ impl Session {
         config: &impl Serialize,
         steps: u64,
         data: &TrainedOn,
+        observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
         if let Some(stopped) = &request.stopped {
             return Self::again(stopped, steps, data);
         }
+        observer.starting();
         let name = format!("{}-{}-s{}", doc.name, slug(&decide.name), request.seed);
         let folder = RunFolder::create(&request.out, &name)?;
         let lock = folder.lock()?;

@@ -115,7 +115,7 @@ pub struct Pace {
 
 impl Session {
     /// Trains between the observer's first and last call, and completes the folder whatever comes of
-    /// it. A run that goes on first goes back to its last checkpoint.
+    /// it. A run that goes on first goes back to its last checkpoint, or to its start before there is one.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl Session {
         observer: &mut dyn Observer,
     ) -> Result<RunSummary, RunError> {
         if self.record.is_none() {
-            self.go_back(training, observer)?;
+            self.go_back(training, pace, observer)?;
         }
         self.run(observer, |session, observer| session.go(training, pace, observer))
     }
@@ -182,7 +182,7 @@ impl Session {
         pace: Pace,
         observer: &mut dyn Observer,
     ) -> Result<bool, RunError> {
-        let is_last = step == self.steps() || observer.should_stop();
+        let is_last = observer.should_stop() || step == self.steps();
         if is_last || self.is_saved_at(step, pace.eval_every) {
             self.save(step, training)?;
         }
