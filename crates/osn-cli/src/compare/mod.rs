@@ -6,6 +6,7 @@ mod ledger;
 mod plan;
 mod pool;
 mod regimes;
+mod same;
 mod watch;
 
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     watch.close();
     match ending.inspect_err(|_| ledger.leave_nothing())? {
         Ending::Stopped => Ok(stopped(&ledger, &stop)),
-        Ending::Done { died } => conclude(args, &ledger, &died),
+        Ending::Done { interrupted } => conclude(args, &ledger, &interrupted),
     }
 }
 
@@ -41,7 +42,7 @@ fn stopped(ledger: &Ledger, stop: &StopFlag) -> ExitCode {
 }
 
 /// Data to standard output; where they are, and what to run alone, to standard error.
-fn conclude(args: &CompareArgs, ledger: &Ledger, died: &[&Cell]) -> Result<ExitCode, Failure> {
+fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<ExitCode, Failure> {
     let study = ledger.study();
     let analysis = Analysis::of(study);
     ledger.write(Some(&analysis))?;
@@ -53,9 +54,9 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, died: &[&Cell]) -> Result<ExitC
     }
     let page = report::write_own(ledger.folder())?;
     eprintln!("\nstudy  {}\npage   {}", ledger.path().display(), page.display());
-    for cell in died {
+    for cell in cut {
         let command = train::command(&cell.train_args());
-        eprintln!("{} died; run it alone with\n  {command}", cell.label());
+        eprintln!("{} was interrupted; run it alone with\n  {command}", cell.label());
     }
-    Ok(if died.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    Ok(if cut.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }

@@ -17,8 +17,8 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How the running of runs came to an end.
 pub(super) enum Ending<'a> {
-    /// Every run has been run; these died without a result in their files.
-    Done { died: Vec<&'a Cell> },
+    /// Every run has been run; something outside ended these before they had a result.
+    Done { interrupted: Vec<&'a Cell> },
     /// The user asked for the end.
     Stopped,
 }
@@ -48,10 +48,13 @@ pub(super) fn run<'a>(
         }
         // The channel closes with the last worker.
         drop(sender);
-        let died = follow(plan, ledger, watch, &news);
+        let interrupted = follow(plan, ledger, watch, &news);
         // On an error the other runs have no reader.
-        let was_stopped = if died.is_err() { stop.set() } else { stop.is_set() };
-        Ok(if was_stopped && died.is_ok() { Ending::Stopped } else { Ending::Done { died: died? } })
+        let was_stopped = if interrupted.is_err() { stop.set() } else { stop.is_set() };
+        if was_stopped && interrupted.is_ok() {
+            return Ok(Ending::Stopped);
+        }
+        Ok(Ending::Done { interrupted: interrupted? })
     })
 }
 
@@ -77,14 +80,14 @@ fn next(queue: &Mutex<impl Iterator<Item = usize>>) -> Option<usize> {
     queue.lock().ok()?.next()
 }
 
-/// Keeps the books until the last worker is gone; the cells that died.
+/// Keeps the books until the last worker is gone; the cells that were interrupted.
 fn follow<'a>(
     plan: &'a Plan,
     ledger: &mut Ledger,
     watch: &mut dyn Watch,
     news: &Receiver<News>,
 ) -> Result<Vec<&'a Cell>, Failure> {
-    let mut died = Vec::new();
+    let mut interrupted = Vec::new();
     loop {
         match news.recv_timeout(TICK) {
             Ok(News::Began(index)) => watch.step(&plan.cells[index], index, 0.0),
@@ -92,12 +95,12 @@ fn follow<'a>(
             Ok(News::Over(index, exit)) => {
                 let cell = &plan.cells[index];
                 if !settle(cell, index, exit, ledger)? {
-                    died.push(cell);
+                    interrupted.push(cell);
                 }
                 watch.ended(cell, index, ledger.run(index));
             }
             Err(RecvTimeoutError::Timeout) => watch.tick(),
-            Err(RecvTimeoutError::Disconnected) => return Ok(died),
+            Err(RecvTimeoutError::Disconnected) => return Ok(interrupted),
         }
     }
 }
@@ -113,7 +116,7 @@ fn settle(cell: &Cell, index: usize, exit: Exit, ledger: &mut Ledger) -> Result<
     };
     let has_ended = ledger.look(index, cell)?;
     if !has_ended {
-        ledger.died(index, &why);
+        ledger.interrupted(index, &why);
     }
     ledger.write(None)?;
     Ok(has_ended)

@@ -4,6 +4,8 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Need;
+use crate::features::IMAGE_SIZE;
 use crate::run::{
     Config, MAX_BATCH, MAX_CHANNELS, MAX_STEPS, MAX_UNITS, Pace, RunError, above_zero, at_least,
     at_most, below_one, check_widths, ensure, parts, zero_or_more,
@@ -142,6 +144,10 @@ impl ClassifyConfig {
 impl Config for ClassifyConfig {
     fn presets() -> Vec<Self> {
         vec![Self::quick(), Self::standard(), Self::features()]
+    }
+
+    fn need(&self) -> Need {
+        Need::Images(IMAGE_SIZE)
     }
 
     fn check(&self) -> Result<(), RunError> {

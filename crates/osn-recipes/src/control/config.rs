@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Task;
+use crate::data::Need;
 use crate::run::{
     Config, MAX_BATCH, MAX_STEPS, MAX_UNITS, Pace, RunError, above_zero, at_least, at_most,
     below_one, check_widths, parts, zero_or_more,
@@ -149,6 +150,10 @@ impl Config for ControlConfig {
 
     fn presets() -> Vec<Self> {
         vec![Self::quick(), Self::standard()]
+    }
+
+    fn need(&self) -> Need {
+        Need::Nothing(self.environment.name())
     }
 
     fn check(&self) -> Result<(), RunError> {

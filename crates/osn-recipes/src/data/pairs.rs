@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     DataEntry, DataError, ImageSet, fashion_mnist, must_fit, openmoji, pair_folder, sobel,
-    trained_on, unusable,
+    trained_on, unusable, whole_path,
 };
 use crate::run::{RunError, TrainRequest, TrainedOn};
 
@@ -25,7 +25,7 @@ pub struct PairSplit {
 /// Pairs to train on and pairs to judge by, which share no pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pairs {
-    /// The name or folder that they were loaded by.
+    /// The name or the whole path of the folder that they were loaded by.
     pub name: String,
     /// What a model may learn from.
     pub train: PairSplit,
@@ -68,7 +68,7 @@ pub struct Pairs {
 pub fn load(spec: Option<&str>, size: usize) -> Result<Pairs, DataError> {
     match spec {
         None | Some(EDGES) => edges(),
-        Some(name) if Path::new(name).is_dir() => pair_folder::load(Path::new(name), size),
+        Some(name) if Path::new(name).is_dir() => pair_folder::load(&whole_path(name), size),
         Some(name) => Err(DataError::UnknownPairs { name: name.to_owned() }),
     }
 }
@@ -81,7 +81,10 @@ pub fn load(spec: Option<&str>, size: usize) -> Result<Pairs, DataError> {
 pub fn for_recipe(request: &TrainRequest, size: usize) -> Result<Pairs, RunError> {
     let pairs = load(request.data.as_deref(), size);
     let mut pairs = pairs.map_err(|error| unusable(request, EDGES, error))?;
-    must_fit(&pairs.train.targets, size)?;
+    for split in [&pairs.train, &pairs.test] {
+        must_fit(&split.inputs, size)?;
+        must_fit(&split.targets, size)?;
+    }
     pairs.train = pairs.train.padded(size);
     pairs.test = pairs.test.padded(size);
     Ok(pairs)
@@ -119,7 +122,7 @@ impl Pairs {
     /// What a run on these pairs learns from.
     pub fn trained_on(&self) -> TrainedOn {
         let sides = [&self.train, &self.test].map(|split| [&split.inputs, &split.targets]);
-        trained_on(&self.train.targets.source, sides.into_iter().flatten())
+        trained_on(&self.name, &self.train.targets.source, sides.into_iter().flatten())
     }
 }
 

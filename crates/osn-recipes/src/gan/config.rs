@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::adversarial::Settings;
+use crate::data::Need;
 use crate::run::{
     Config, MAX_CHANNELS, MAX_UNITS, RunError, at_least, at_most, check_image_size, parts,
 };
@@ -48,6 +49,10 @@ impl GanConfig {
 impl Config for GanConfig {
     fn presets() -> Vec<Self> {
         vec![Self::quick(), Self::standard()]
+    }
+
+    fn need(&self) -> Need {
+        Need::Images(self.image_size)
     }
 
     fn check(&self) -> Result<(), RunError> {

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::data::Need;
+
 use super::{RecipeDoc, RunError, TrainRequest, apply_settings};
 
 /// Steps and updates of a run: their products with other counts fit 64 bits.
@@ -35,6 +37,9 @@ pub trait Config: Serialize + DeserializeOwned + Clone {
     ///
     /// [`RunError::Config`] for the first value that cannot be.
     fn check(&self) -> Result<(), RunError>;
+
+    /// What data it takes.
+    fn need(&self) -> Need;
 
     /// The preset that was asked for, with the settings that were asked for.
     ///

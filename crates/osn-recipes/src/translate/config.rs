@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::adversarial::Settings;
+use crate::data::Need;
 use crate::run::{
     Config, MAX_CHANNELS, RunError, at_least, at_most, check_image_size, parts, zero_or_more,
 };
@@ -52,6 +53,10 @@ impl TranslateConfig {
 impl Config for TranslateConfig {
     fn presets() -> Vec<Self> {
         vec![Self::quick(), Self::standard()]
+    }
+
+    fn need(&self) -> Need {
+        Need::Pairs(self.image_size)
     }
 
     fn check(&self) -> Result<(), RunError> {
