@@ -1,6 +1,7 @@
 //! `osn report`: runs and studies as one page.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Writes the page that is asked for.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let output = output(args)?;
+    must_differ(&args.folders)?;
     let subjects: Vec<_> =
         args.folders.iter().map(|folder| Subject::read(folder)).collect::<Result<_, _>>()?;
     let documents = subjects.iter().map(Subject::document);
@@ -41,6 +43,18 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One run shown twice would look like two that agree.
+fn must_differ(folders: &[PathBuf]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for folder in folders {
+        if fs::canonicalize(folder).is_ok_and(|real| !seen.insert(real)) {
+            let twice = folder.display();
+            return Err(Failure::bad_input(format!("{twice} is named twice; name it once")));
+        }
+    }
+    Ok(())
 }
 
 /// Writes the `report.html` of a run's or a study's own and returns its path.
