@@ -112,7 +112,7 @@ fn what_is_no_checkpoint_is_told_from_what_is() {
 }
 
 /// The first bytes of files that others write, and words that must be in what is said of them.
-const OTHERS: [(&[u8], &str); 26] = [
+const OTHERS: [(&[u8], &str); 29] = [
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n", "git lfs pull"),
     (b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title>", "web page"),
     (b"<HTML>", "web page"),
@@ -139,6 +139,9 @@ const OTHERS: [(&[u8], &str); 26] = [
     (b"\x80\x02ctorch.storage\n_load_from_bytes\n.", "PyTorch"),
     (b"(dp0\nVw\np1\nI1\ns.", "pickle"),
     (b"\x80\x03}q\0.", "torch.save"),
+    (b"ccollections\nOrderedDict\n)R.", "pickle"),
+    (b"cnumpy.core.multiarray\n_reconstruct\n)R.", "numpy"),
+    (b"(see the other file)", "'(see the other file)'"),
 ];
 
 #[test]

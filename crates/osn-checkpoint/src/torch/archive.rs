@@ -78,53 +78,46 @@ fn entries(file: &StoredFile) -> Result<HashMap<String, Region>, TorchError> {
 
 /// The folder of the first pickle, with its slash; empty where the pickle is in none.
 fn pickle_folder(source: &dyn Source) -> Result<String, TorchError> {
-    let (mut found, mut other, mut holds_files) = (None, None, false);
+    let (mut found, mut other, mut holds_files, mut is_of_torch) = (None, None, false, false);
     zip::for_each_entry(source, |entry| {
         let folder = entry.name.strip_suffix(PICKLE);
         let folder = folder.filter(|folder| folder.is_empty() || folder.ends_with('/'));
         found = found.take().or(folder.map(str::to_owned));
-        other = other.take().or(writer(&entry.name));
+        other = other.take().or(kind(&entry.name));
         holds_files |=
             [".safetensors", ".pt", ".pth"].iter().any(|end| ends_with(&entry.name, end));
+        is_of_torch |= OF_TORCH.iter().any(|end| ends_with(&entry.name, end));
         Ok(())
     })?;
-    let unknown = if holds_files { FILES } else { OTHER };
-    found.ok_or_else(|| other.unwrap_or(unknown).into_error())
-}
-
-/// Who writes archives with certain entries, and what to do with them.
-#[derive(Clone, Copy)]
-enum Writer {
-    FailedSave,
-    Other { what: &'static str, advice: &'static str },
-}
-
-const OTHER: Writer = Writer::Other {
-    what: "a zip archive of something else: it has no data.pkl",
-    advice: "unpack it and give the file with the weights",
-};
-
-const FILES: Writer = Writer::Other {
-    what: "a zip archive of other files",
-    advice: "unpack it and give the file inside",
-};
-
-impl Writer {
-    fn into_error(self) -> TorchError {
-        match self {
-            Self::FailedSave => TorchError::FailedSave,
-            Self::Other { what, advice } => TorchError::OtherArchive { what, advice },
+    found.ok_or_else(|| match other {
+        Some((what, advice)) => TorchError::OtherArchive { what, advice },
+        None if is_of_torch => TorchError::FailedSave,
+        None => {
+            let (what, advice) = if holds_files { FILES } else { OTHER };
+            TorchError::OtherArchive { what, advice }
         }
-    }
+    })
 }
 
-/// Whose archive it is, by the name of one entry.
-fn writer(entry: &str) -> Option<Writer> {
-    let of = |what, advice| Some(Writer::Other { what, advice });
+/// What PyTorch writes beside the pickle.
+const OF_TORCH: [&str; 3] = ["/.data/serialization_id", "/byteorder", "/version"];
+
+/// What an archive is, and what to do.
+type Kind = (&'static str, &'static str);
+
+const OTHER: Kind = (
+    "a zip archive of something else: it has no data.pkl",
+    "unpack it and give the file with the weights",
+);
+const FILES: Kind = ("a zip archive of other files", "unpack it and give the file inside");
+const OTHER_FILE: &str = "give a file with weights";
+
+/// What an archive with a certain entry is.
+fn kind(entry: &str) -> Option<Kind> {
+    let of = |what, advice| Some((what, advice));
     let convert = "load it with what wrote it and save the weights as safetensors";
     let (_, name) = entry.rsplit_once('/').unwrap_or(("", entry));
     match name {
-        "serialization_id" | "byteorder" if entry != name => Some(Writer::FailedSave),
         "model.weights.h5" => of("a model of Keras", convert),
         "archive_format" => of("a program of torch.export", "save its state_dict with torch.save"),
         "extern_modules" => of("an archive of torch.package", "save the model with torch.save"),
@@ -138,8 +131,6 @@ fn writer(entry: &str) -> Option<Writer> {
 fn ends_with(name: &str, end: &str) -> bool {
     name.ends_with(end)
 }
-
-const OTHER_FILE: &str = "give a file with weights";
 
 fn matters(name: &str) -> bool {
     [PICKLE, CONSTANTS_PICKLE, BYTE_ORDER].contains(&name)

@@ -4,9 +4,10 @@ use crate::error::Problem;
 use crate::pickle::{Node, read};
 use crate::source::Source;
 
-/// What begins a pickle: PROTO since protocol 2, before it mostly a dictionary, a list or a name.
-const STARTS: [&[u8]; 8] =
-    [b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"(dp", b"(lp", b"}q", b"ccopy_reg\n"];
+/// PROTO and its number begin every pickle since protocol 2.
+const PROTOCOLS: [&[u8]; 4] = [b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"];
+/// What begins most others: a mark, an empty list or dictionary, a name.
+const OLD_STARTS: &[u8] = b"(]}c";
 /// Modules by which a pickle tells whose it is.
 const WRITERS: [(&str, &str); 9] = [
     ("joblib", " of joblib"),
@@ -22,9 +23,16 @@ const WRITERS: [(&str, &str); 9] = [
 
 /// What is wrong with a file that begins with these bytes; `None` where that is no pickle.
 pub(crate) fn problem(first_bytes: &[u8], source: &dyn Source) -> Option<Problem> {
-    STARTS.iter().find(|start| first_bytes.starts_with(start))?;
+    let is_new = PROTOCOLS.iter().any(|start| first_bytes.starts_with(start));
+    let is_old = OLD_STARTS.contains(first_bytes.first()?);
+    if !is_new && !is_old {
+        return None;
+    }
     // joblib puts bytes between the instructions, so this may end early: its first name is enough.
     let pickle = read(source, 0, source.byte_count());
+    if !is_new && pickle.is_err() {
+        return None;
+    }
     let nodes = pickle.as_ref().map_or(&[][..], |pickle| pickle.nodes());
     let modules: Vec<&str> = nodes.iter().filter_map(module).collect();
     let shown = String::from_utf8_lossy(first_bytes);
