@@ -235,7 +235,7 @@ fn what_safetensors_has_no_type_for_is_left_out_by_name() {
                 }
             }
             Err(error) => {
-                assert!(matches!(error, NormalizeError::NothingSelected { .. }), "{error}")
+                assert!(matches!(error, NormalizeError::NothingSelected { .. }), "{error}");
             }
         }
     }
