@@ -198,7 +198,7 @@ impl<'a> Known<'a> {
         Some(Weight { path: base.name().to_owned(), base, steps, parts })
     }
 
-    /// The spectral norm of BigGAN's code: `X.weight` with `X.u0`, `[1, rows]`, and `X.sv0`.
+    /// The spectral norm of `BigGAN`'s code: `X.weight` with `X.u0`, `[1, rows]`, and `X.sv0`.
     fn big_gan(&self, base: &'a Tensor) -> Option<Weight<'a>> {
         let module = base.name().strip_suffix("weight")?;
         let u = self.tensor(&format!("{module}u0"))?;

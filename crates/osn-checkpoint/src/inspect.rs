@@ -110,6 +110,9 @@ pub struct Skipped {
     /// Whether the view or the axis that was asked for is at fault.
     #[serde(skip)]
     pub is_choice: bool,
+    /// Whether that view is for tensors of another rank.
+    #[serde(skip)]
+    pub is_other_rank: bool,
 }
 
 /// What one set of measured weights comes to: those of one checkpoint, its averages apart.
@@ -167,9 +170,11 @@ impl Inspection {
             for (tensor, found) in batch.iter().zip(found) {
                 match found {
                     Ok(found) => self.list(tensor, found, &look),
-                    Err(Passed { reason, is_bad, is_choice }) => {
+                    Err(Passed { reason, is_bad, is_choice, is_other_rank }) => {
                         let (file, name) = (tensor.file().to_owned(), tensor.name().to_owned());
-                        self.skipped.push(Skipped { file, name, reason, is_bad, is_choice });
+                        let skipped =
+                            Skipped { file, name, reason, is_bad, is_choice, is_other_rank };
+                        self.skipped.push(skipped);
                     }
                 }
             }
@@ -267,18 +272,20 @@ struct Passed {
     reason: String,
     is_bad: bool,
     is_choice: bool,
+    is_other_rank: bool,
 }
 
 impl From<String> for Passed {
     fn from(reason: String) -> Self {
-        Self { reason, is_bad: false, is_choice: false }
+        Self { reason, is_bad: false, is_choice: false, is_other_rank: false }
     }
 }
 
 impl From<MeasureError> for Passed {
     fn from(error: MeasureError) -> Self {
         let (is_bad, is_choice) = (error.is_bad_file(), error.is_bad_choice());
-        Self { reason: error.to_string(), is_bad, is_choice }
+        let is_other_rank = error.is_other_rank();
+        Self { reason: error.to_string(), is_bad, is_choice, is_other_rank }
     }
 }
 

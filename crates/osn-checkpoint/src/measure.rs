@@ -137,6 +137,11 @@ impl MeasureError {
         }
     }
 
+    /// Whether the view is for tensors of another rank: it may still be right for others.
+    pub fn is_other_rank(&self) -> bool {
+        matches!(self, Self::NotAMatrix { .. } | Self::Convolution(GeometryError::Rank { .. }))
+    }
+
     /// Whether the choice of a view or an axis is at fault: another one would do.
     pub fn is_bad_choice(&self) -> bool {
         matches!(

@@ -239,11 +239,11 @@ fn temporary_beside(place: &Path) -> io::Result<NamedTempFile> {
     // As for any new file: what the user's umask leaves of it.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder_of(place)).map_err(without_name)
+    builder.tempfile_in(folder_of(place)).map_err(|error| without_name(&error))
 }
 
 /// The system's own error: what the temporary file was called is of no use to anybody.
-fn without_name(error: io::Error) -> io::Error {
+fn without_name(error: &io::Error) -> io::Error {
     let source = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>());
     match source.and_then(io::Error::raw_os_error) {
         Some(code) => io::Error::from_raw_os_error(code),

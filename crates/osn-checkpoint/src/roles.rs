@@ -195,9 +195,7 @@ fn is_scale(name: &str, last: &str, known: &Known<'_>) -> bool {
         sibling.is_some_and(|sibling| !sibling.dtype().is_read())
     };
     SOMETIMES_SCALES.contains(&last)
-        && ["_data", "W_q", "weight", "qweight", "weight_packed", "codes"]
-            .iter()
-            .any(|it| is_quantized(&it))
+        && ["_data", "W_q", "weight", "qweight", "weight_packed", "codes"].iter().any(is_quantized)
 }
 
 /// The set that a tensor belongs to, where its checkpoint holds a second one of the same weights: an

@@ -17,7 +17,7 @@ pub(crate) enum Step<'a> {
     /// PyTorch's spectral norm: divided by uᵀWv, u and v as they are stored. Old versions stored no
     /// v, but the quotient.
     Spectral { u: &'a Tensor, v: Option<&'a Tensor>, computed: Option<&'a Tensor> },
-    /// BigGAN's: divided by ‖Wv‖ with v = Wᵀu/‖Wᵀu‖.
+    /// `BigGAN`'s: divided by ‖Wv‖ with v = Wᵀu/‖Wᵀu‖.
     Iterated { u: &'a Tensor },
     /// osn's: times the scale of the state.
     Osn { u: &'a Tensor, v: Option<&'a Tensor>, state: &'a Tensor },
@@ -154,7 +154,9 @@ impl Used {
         let (mut v, mut image) = (vec![0.0; map.cols()], vec![0.0; map.rows()]);
         map.apply_transpose(&u, &mut v);
         let length = norm(&v);
-        v.iter_mut().for_each(|entry| *entry /= length);
+        for entry in &mut v {
+            *entry /= length;
+        }
         map.apply(&v, &mut image);
         let divisor = norm(&image);
         self.entries.iter_mut().for_each(|entry| *entry /= divisor);
@@ -189,7 +191,9 @@ impl Used {
         let run = run.ok_or_else(unknown)?.max(1);
         let of_each = if is_one { vec![first] } else { scales };
         for (part, scale) in self.entries.chunks_mut(run).zip(of_each.iter().cycle()) {
-            part.iter_mut().for_each(|entry| *entry *= scale);
+            for entry in part {
+                *entry *= scale;
+            }
         }
         let all: Vec<_> = of_each.iter().map(|&scale| plain(scale)).collect();
         self.done.push(format!("times osn's s = {}", all.join(", ")));

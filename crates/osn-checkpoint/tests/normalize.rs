@@ -208,6 +208,44 @@ fn averages_are_a_set_of_their_own() {
 }
 
 #[test]
+fn a_checkpoint_of_a_run_has_a_network_its_average_and_an_optimizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, output) = (folder.path().join("in"), folder.path().join("out"));
+    let weight = [2.0, 0.0, 0.0, 1.0];
+    // s = ½ as round(ln ½·2²⁴).
+    let state = [11_629_080, -11_629_080, 0, 0, 0];
+    Builder::default()
+        .f32("generator/fc.weight", &[2, 2], &weight)
+        .i32("generator/fc.weight.spectral_norm.u", &[1 << 30, 0])
+        .i32("generator/fc.weight.spectral_norm.v", &[1 << 30, 0])
+        .i32("generator/fc.weight.spectral_norm.state", &state)
+        .f32("generator.adam/fc.weight:moment_1", &[2, 2], &weight)
+        .f32("generator.adam/fc.weight:moment_2", &[2, 2], &weight)
+        .raw("generator.osn", "U8", &[2], vec![1; 2])
+        .f32("average/fc.weight", &[2, 2], &weight)
+        .write(&path);
+    let inspection = inspect(&path);
+    let sigmas: Vec<_> = inspection
+        .tensors
+        .iter()
+        .map(|it| (&*it.name, it.set.as_deref(), it.sigma.value))
+        .collect();
+    assert_eq!(sigmas.len(), 2, "{sigmas:?}");
+    let own = sigmas.iter().find(|it| it.0 == "generator/fc.weight").unwrap();
+    assert!(own.1.is_none() && (own.2 - 1.0).abs() < 1e-6, "{own:?}");
+    assert!(sigmas.contains(&("average/fc.weight", Some("average"), sigmas[0].2.max(sigmas[1].2))));
+    let outcome = run(&path, &output, to(3.0), "reshaped", &[]).unwrap();
+    let written = elements(&output, "generator/fc.weight");
+    assert!((written[0] - 3.0).abs() < 1e-6 && (written[3] - 1.5).abs() < 1e-6, "{written:?}");
+    assert_eq!(bytes(&path, "generator.osn"), bytes(&output, "generator.osn"));
+    assert!(!opens(&output).iter().any(|name| name.contains("spectral_norm")));
+    assert_eq!(
+        names(&outcome.left),
+        ["generator.adam/fc.weight:moment_1", "generator.adam/fc.weight:moment_2"]
+    );
+}
+
+#[test]
 fn what_safetensors_has_no_type_for_is_left_out_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out");
@@ -235,7 +273,7 @@ fn what_safetensors_has_no_type_for_is_left_out_by_name() {
                 }
             }
             Err(error) => {
-                assert!(matches!(error, NormalizeError::NothingSelected { .. }), "{error}")
+                assert!(matches!(error, NormalizeError::NothingSelected { .. }), "{error}");
             }
         }
     }

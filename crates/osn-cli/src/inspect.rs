@@ -51,7 +51,8 @@ fn judge(
     checkpoints: &[Checkpoint],
 ) -> Result<ExitCode, Failure> {
     weights::check_select(&args.weights.select, checkpoints)?;
-    let choice = inspection.skipped.iter().find(|skipped| skipped.is_choice);
+    let choices = || inspection.skipped.iter().filter(|skipped| skipped.is_choice);
+    let choice = choices().find(|skipped| !skipped.is_other_rank).or_else(|| choices().next());
     let unfit = choice.filter(|_| inspection.tensors.is_empty());
     match inspection.first_bad().or(unfit) {
         None => Ok(ExitCode::SUCCESS),

@@ -95,8 +95,14 @@ fn stacked(titles: &[&str], rows: &[Row], width: usize) -> String {
             title if cell.contains(' ') => format!("{title}: {cell}"),
             title => format!("{title} {cell}").replace(' ', "\u{a0}"),
         });
+        let room = width.saturating_sub(2);
+        let fields = fields.map(|field| {
+            // A number stays with its title, where both fit into a line.
+            let fits = measure_text_width(&field) <= room;
+            if fits { field } else { field.replace('\u{a0}', " ") }
+        });
         let fields: Vec<_> = fields.collect();
-        let body = wrapped(&fields.join("  "), Some(width.saturating_sub(2)));
+        let body = wrapped(&fields.join("  "), Some(room));
         lines.extend(body.lines().map(|line| format!("  {}", line.replace('\u{a0}', " "))));
     }
     lines.join("\n")

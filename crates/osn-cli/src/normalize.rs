@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use osn_checkpoint::{Named, NormalizeError, NormalizeParams, Normalized, Outcome, normalize};
+use osn_checkpoint::{
+    Named, NormalizeError, NormalizeParams, Normalized, Outcome, OutputFile, normalize,
+};
 use osn_core::Action;
 use osn_report::short;
 
@@ -22,7 +24,11 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
         measure: weights::params(&args.weights)?,
         action: action(args)?,
     };
-    let input = weights::open(&args.input)?;
+    let path = weights::found(&args.input)?;
+    let input = weights::open(&path)?;
+    // Before anything is read; an index is an input, too, though no tensor lies in it.
+    let output = OutputFile::create(&args.output, &[&path]);
+    drop(output.map_err(|error| failure(&error.into(), args))?);
     weights::check_select(&args.weights.select, std::slice::from_ref(&input))?;
     let mut progress = Progress::over([&input]);
     let outcome = normalize(&input, &args.output, &params, |tensor| progress.next(tensor));
@@ -39,7 +45,8 @@ fn failure(error: &NormalizeError, args: &NormalizeArgs) -> Failure {
         NormalizeError::Output(error) => Failure::failed(error),
         NormalizeError::Read(error) => Failure::bad_input(error),
         _ => {
-            let message = error.to_string();
+            // Names of tensors are in it.
+            let message = escaped(&error.to_string());
             let file = args.input.display().to_string();
             let has_file = message.contains(&format!("{file}:"));
             let start = if has_file { String::new() } else { format!("{file}: ") };

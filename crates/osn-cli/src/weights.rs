@@ -77,14 +77,21 @@ fn short(name: &str) -> String {
 
 /// Opens a checkpoint, or the only one in a folder.
 pub(crate) fn open(path: &Path) -> Result<Checkpoint, Failure> {
-    let found = if path.is_dir() { only_one_in(path)? } else { path.to_owned() };
-    if !found.exists() {
+    Checkpoint::open(found(path)?).map_err(Failure::bad_input)
+}
+
+/// The file of a checkpoint: as it was typed, or the only one in a folder.
+pub(crate) fn found(path: &Path) -> Result<PathBuf, Failure> {
+    if path.is_dir() {
+        return only_one_in(path);
+    }
+    if !path.exists() {
         check_name(path)?;
     }
     if ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].map(Path::new).contains(&path) {
         return Err(Failure::bad_input(NO_STDIN));
     }
-    Checkpoint::open(&found).map_err(Failure::bad_input)
+    Ok(path.to_owned())
 }
 
 const NO_STDIN: &str =

@@ -189,6 +189,9 @@ fn a_folder_with_one_checkpoint_is_opened_and_others_are_told() {
     let index = r#"{"metadata":{},"weight_map":{"fc.weight":"b.safetensors"}}"#;
     fs::write(at("model.safetensors.index.json"), index).unwrap();
     assert_eq!(inspected(folder.path())["tensors"].as_array().unwrap().len(), 1);
+    let index = at("model.safetensors.index.json");
+    let over = ["normalize", text, index.to_str().unwrap(), "--target=1"];
+    assert!(failure(&over).contains("the input itself"));
     assert!(failure(&["inspect", "-"]).contains("standard input"));
     assert!(failure(&["inspect", "/dev/stdin"]).contains("standard input"));
     assert!(failure(&["inspect", "*.safetensors"]).contains("in quotes"));
@@ -299,6 +302,10 @@ fn a_name_forges_no_row_and_turns_no_text_around() {
     assert!(!text.contains(['\u{202e}', '\u{200b}']), "{text}");
     write(&path, "b\nc\u{2066}", &[2, 2], &[1.0, f32::NAN, 3.0, 4.0]);
     let error = failure(&["inspect", "--json", path.to_str().unwrap()]);
+    assert!(error.contains("b\u{fffd}c\u{fffd}"), "{error}");
+    let output = folder.path().join("out");
+    let (path, output) = (path.to_str().unwrap(), output.to_str().unwrap());
+    let error = failure(&["normalize", path, output, "--target=1"]);
     assert!(error.contains("b\u{fffd}c\u{fffd}"), "{error}");
 }
 

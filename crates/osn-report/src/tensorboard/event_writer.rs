@@ -99,7 +99,7 @@ impl<W: Write> EventWriter<W> {
     /// Text that is shown as it is.
     ///
     /// TensorBoard reads text as Markdown, in which four spaces before each line mean: no markup.
-    pub(super) fn text(&mut self, at: Instant, tag: String, text: &str) -> io::Result<()> {
+    pub(super) fn text(&mut self, at: Instant, tag: &str, text: &str) -> io::Result<()> {
         let text = escaped_lines(text);
         let verbatim: String = text.split_inclusive('\n').flat_map(|line| ["    ", line]).collect();
         let tensor = Tensor {
@@ -110,7 +110,7 @@ impl<W: Write> EventWriter<W> {
         let metadata = Some(metadata("text", Vec::new()));
         self.summary(
             at,
-            vec![Tagged { tag: escaped(&tag), value: Some(Value::Tensor(tensor)), metadata }],
+            vec![Tagged { tag: escaped(tag), value: Some(Value::Tensor(tensor)), metadata }],
         )
     }
 

@@ -185,9 +185,9 @@ impl<W: Write> RunEvents<W> {
         let config = description.remove("config").unwrap_or_default();
         description.retain(|name, _| !NOT_IN_RUN_TEXT.contains(&name.as_str()));
         let texts = [("config", config), ("run", Value::Object(description))];
-        texts.into_iter().try_for_each(|(tag, value)| {
-            self.writer.text(self.at(0), tag.to_owned(), &format!("{value:#}"))
-        })
+        texts
+            .into_iter()
+            .try_for_each(|(tag, value)| self.writer.text(self.at(0), tag, &format!("{value:#}")))
     }
 
     fn add(&mut self, line: Line) -> io::Result<()> {
@@ -222,7 +222,7 @@ impl<W: Write> RunEvents<W> {
             Line::Decision(decision) => {
                 let Decision { step, network, path, from, to, reason } = decision;
                 let text = format!("{from} → {to}: {reason}");
-                self.writer.text(self.at(step), format!("decision/{network}/{path}"), &text)
+                self.writer.text(self.at(step), &format!("decision/{network}/{path}"), &text)
             }
             // TensorBoard shows no curve that is not over steps.
             Line::Spectrum(_) | Line::Unknown => Ok(()),
