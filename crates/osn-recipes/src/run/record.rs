@@ -352,6 +352,7 @@ mod tests {
             Event::Eval {
                 step: 2,
                 metrics: metrics(&[("frechet", 12.5)]),
+                curve: Metrics::new(),
                 floor: metrics(&[("frechet", 0.5)]),
                 wall_secs: 2.0,
             },
