@@ -203,28 +203,61 @@ fn every_preset_of_every_recipe_is_taken() {
 }
 
 #[test]
-fn a_setting_that_does_nothing_as_the_others_are_is_refused() {
-    let idle = |settings: &[(&str, &str)]| {
-        let request = request("classify", &[], settings, "".as_ref());
-        match osn_recipes::describe(&request) {
-            Err(RunError::Idle { key, .. }) => Some(key),
-            other => other.map(|_| None).unwrap(),
+fn a_setting_that_can_change_nothing_beside_the_others_is_refused_with_the_reason() {
+    let message = |recipe: &str, settings: &[(&str, &str)]| {
+        let plain = request(recipe, &[], settings, "".as_ref());
+        match osn_recipes::describe(&plain) {
+            Ok(_) => String::new(),
+            Err(error) => {
+                assert!(error.is_bad_input() && matches!(error, RunError::Idle { .. }), "{error}");
+                error.to_string()
+            }
         }
     };
-    let some = |key: &str| Some(key.to_owned());
-    assert_eq!(idle(&[("hidden_sizes", "8")]), some("hidden_sizes"));
-    assert_eq!(idle(&[("hidden_sizes.0", "8")]), some("hidden_sizes"));
-    assert_eq!(idle(&[("network", "mlp"), ("hidden_sizes", "8")]), None);
-    for key in ["stage_channels", "stage_blocks"] {
-        assert_eq!(idle(&[(key, "4")]), None);
-        for network in ["mlp", "features"] {
-            assert_eq!(idle(&[(key, "4"), ("network", network)]), some(key));
-        }
+    assert_eq!(
+        message("classify", &[("hidden_sizes", "8")]),
+        "hidden_sizes changes nothing: it is of network=mlp, and this network is resnet; leave it out"
+    );
+    assert!(
+        message("classify", &[("hidden_sizes.0", "8")])
+            .starts_with("hidden_sizes changes nothing: ")
+    );
+    let (mlp, features) = (("network", "mlp"), ("network", "features"));
+    let plain = ("batch_norm", "false");
+    let idle: [(&str, &[(&str, &str)]); 12] = [
+        ("classify", &[mlp, ("stage_channels", "8")]),
+        ("classify", &[mlp, ("stage_blocks", "2")]),
+        ("classify", &[mlp, plain]),
+        ("classify", &[mlp, ("batch_norm_momentum", "0.5")]),
+        ("classify", &[features, ("hidden_sizes", "8")]),
+        ("classify", &[features, ("batch_norm_epsilon", "0.5")]),
+        ("classify", &[plain, ("batch_norm_momentum", "0.5")]),
+        ("control", &[("explore_steps", "0"), ("explore_start", "0.5")]),
+        ("control", &[("explore_start", "0.05"), ("explore_steps", "7")]),
+        ("gan", &[("steps", "500"), ("saturated_after", "2000")]),
+        ("cgan", &[("log_every", "9000"), ("saturated_after", "10")]),
+        ("translate", &[("steps", "20"), ("saturated_after", "11")]),
+    ];
+    for (recipe, settings) in idle {
+        let key = settings.last().unwrap().0;
+        let message = message(recipe, settings);
+        assert!(
+            message.starts_with(&format!("{key} changes nothing: ")),
+            "{settings:?}: {message}"
+        );
     }
-    let epsilon = "batch_norm_epsilon";
-    assert_eq!(idle(&[(epsilon, "1e-3")]), None);
-    assert_eq!(idle(&[(epsilon, "1e-3"), ("batch_norm", "false")]), some(epsilon));
-    assert_eq!(idle(&[(epsilon, "1e-3"), ("network", "mlp")]), some(epsilon));
+    // What the preset has may stand there idle, and so may what is set to the same.
+    let acts: [(&str, &[(&str, &str)]); 6] = [
+        ("classify", &[mlp, ("hidden_sizes", "8")]),
+        ("classify", &[mlp, ("batch_norm", "true")]),
+        ("classify", &[plain, ("stage_blocks", "2")]),
+        ("control", &[("explore_steps", "0")]),
+        ("gan", &[("steps", "500")]),
+        ("gan", &[("steps", "20"), ("saturated_after", "10")]),
+    ];
+    for (recipe, settings) in acts {
+        assert_eq!(message(recipe, settings), "", "{recipe} {settings:?}");
+    }
 }
 
 /// Runs a step of what is taken of the worst.

@@ -272,6 +272,33 @@ fn held_out_gradients_reach_every_layer_of_a_network_with_batch_normalization() 
 }
 
 #[test]
+fn the_two_losses_that_a_rule_compares_are_of_one_mode() {
+    fn check<N: Classifier>() {
+        let (config, device) = (small(), Device::flex());
+        let examples = examples(&config);
+        let rule = decide("auto:task=classify,interval=1");
+        let mut learner =
+            Learner::<N>::new(&config, examples.sizes, Some(&rule), 3, &device).unwrap();
+        let device = device.autodiff();
+        let indices: Vec<usize> = (0..32).collect();
+        let labels = examples.train.batch_labels(&indices).unwrap();
+        for _ in 0..3 {
+            let batch = || batch::images(&examples.train, &indices, &device);
+            let classes = || batch::classes(&labels, &device);
+            // One batch as both: nothing that is seen of it can be learned by heart.
+            learner.look_at_held_out(batch(), classes()).unwrap();
+            learner.update(batch(), classes(), 1e-2, &mut Told::default()).unwrap();
+            let told = learner.generalization().unwrap();
+            let apart = (told.train_loss - told.held_out_loss).abs();
+            assert!(apart < 1e-5, "{told:?}");
+        }
+    }
+    check::<ResNet>();
+    check::<Mlp>();
+    check::<FeatureNet>();
+}
+
+#[test]
 fn labels_are_replaced_at_their_share_and_evenly() {
     let labels: Vec<u8> = (0..20_000).map(|index| u8::try_from(index % 10).unwrap()).collect();
     let told = randomized(&labels, 0.4, 10, 1);

@@ -35,20 +35,23 @@ fn tiny(recipe: &str) -> &'static [(&'static str, &'static str)] {
 }
 
 /// A run, and the folder that is gone with it.
-struct Run(RunSummary, #[expect(dead_code, reason = "kept")] tempfile::TempDir);
+struct Run {
+    summary: RunSummary,
+    _out: tempfile::TempDir,
+}
 
 impl std::ops::Deref for Run {
     type Target = RunSummary;
 
     fn deref(&self) -> &RunSummary {
-        &self.0
+        &self.summary
     }
 }
 
 /// A run of a few steps, each of which is scored.
 fn run(recipe: &str, decide: &str, more: &[(&str, &str)], data: Option<&Path>) -> Run {
     let out = tempfile::tempdir().unwrap();
-    Run(train(&asked(recipe, decide, more, data, out.path())), out)
+    Run { summary: train(&asked(recipe, decide, more, data, out.path())), _out: out }
 }
 
 fn asked(
@@ -87,7 +90,8 @@ fn an_average_that_forgets_all_before_scores_as_none_to_the_bit_whatever_is_held
         _ => &[("n_dis", "1")][..],
     };
     for recipe in ADVERSARIAL {
-        for decide in ["always", "never", "cap:target=0.5,band=0", "always:target=3@bidirectional"]
+        for decide in
+            ["always", "never", "cap:target=0.5,hysteresis=0", "always:target=3@bidirectional"]
         {
             for &setting in settings(recipe) {
                 let judged = |ema| {

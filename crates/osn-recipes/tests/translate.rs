@@ -9,7 +9,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
-use osn_recipes::run::{Event, Told, TrainRequest};
+use osn_recipes::run::{Event, RunSummary, Told, TrainRequest};
 use osn_recipes::translate::{self, PatchDiscriminator, TranslateConfig};
 use runs::{bits, events, picture, reasons, refused, timeless, train};
 
@@ -59,13 +59,57 @@ fn the_generator_is_held_by_choice() {
     assert_eq!((held("false"), held("true")), ((3, 0), (3, 6)));
 }
 
+/// The targets of a network's layers at the first logged step and at the last.
+fn targets(run: &RunSummary, name: &str) -> [Vec<Option<f64>>; 2] {
+    let of_step = |wanted: u64| {
+        let target = |event| match event {
+            Event::Layer { step, network, target, .. } if network == name && step == wanted => {
+                Some(target)
+            }
+            _ => None,
+        };
+        events(run).into_iter().filter_map(target).collect()
+    };
+    [of_step(1), of_step(run.steps)]
+}
+
 #[test]
-fn rules_act_on_both_networks_and_on_what_the_race_tells_them() {
+fn a_certain_discriminator_is_held_tighter_and_the_generator_stays_as_it_was() {
+    // Eight updates for each of the generator's: D tells all samples apart in a few steps.
+    let ahead = [("n_dis", "8"), ("learning_rate", "0.005"), ("hold_generator", "true")];
+    let ahead = [&ahead[..], &[("steps", "12"), ("eval_every", "12")]].concat();
+    for (decide, why) in [
+        ("auto:task=translate,interval=1", "D is too certain"),
+        ("balance:interval=1", "separation"),
+        ("slope:interval=1", "slope"),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let decide = Some(decide.to_owned());
+        let run = train(&TrainRequest { decide: decide.clone(), ..request(out.path(), &ahead) });
+        let said = reasons(&run);
+        assert!(said.iter().any(|reason| reason.contains(why)), "{decide:?}: {said:?}");
+        let [first, last] = targets(&run, "discriminator");
+        assert_ne!(first, last, "{decide:?} never acts on the discriminator");
+        if why == "D is too certain" {
+            let pairs = first.iter().flatten().zip(last.iter().flatten());
+            assert!(pairs.clone().all(|(first, last)| last < first), "{first:?} {last:?}");
+        }
+        let [first, last] = targets(&run, "generator");
+        assert_eq!(
+            (first.len(), &first),
+            (6, &last),
+            "{decide:?}: the race is not the generator's"
+        );
+    }
+}
+
+#[test]
+fn a_rule_that_follows_a_score_acts_on_both_networks() {
     let out = tempfile::tempdir().unwrap();
-    let decide = Some("balance:interval=1".to_owned());
-    let run = train(&TrainRequest { decide, ..request(out.path(), &[("hold_generator", "true")]) });
-    let reasons = reasons(&run);
-    assert!(reasons.iter().any(|reason| reason.contains("separation")), "{reasons:?}");
+    let rule = "patience:metric=l1,interval=1,every=1,patience=1,delta=100";
+    let both = [("hold_generator", "true"), ("eval_every", "1"), ("n_dis", "2")];
+    let decide = Some(rule.to_owned());
+    let run = train(&TrainRequest { decide, ..request(out.path(), &both) });
     let acts = |name| run.layers.iter().any(|it| it.network == name && it.n_decisions > 0);
     assert!(acts("discriminator") && acts("generator"));
 }

@@ -88,9 +88,10 @@ impl<G: Module, D: Module> Players<G, D> {
     ) -> Result<Discriminated, RunError> {
         let (logits, loss) = self.discriminate(judge);
         self.watch.see_logits(&logits);
-        let signals = match self.discriminator.decides_next() {
-            true => told.signals().adversarial(self.watch.take()),
-            false => Signals::new(),
+        let signals = if self.discriminator.decides_next() {
+            told.signals().adversarial(self.watch.take())
+        } else {
+            Signals::new()
         };
         self.discriminator.descend(loss.backward(), self.learning_rate, &signals)?;
         Ok(Discriminated { loss, logits })
