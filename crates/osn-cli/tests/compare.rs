@@ -176,12 +176,16 @@ fn what_would_take_the_place_of_a_study_is_refused_with_what_differs() {
     let asked = ["--decide", &arms, "--seeds", "2"];
     let with = |more: &[&'static str]| [&asked[..], more].concat();
     is_another(out.path(), &with(&["--set", "batch_size=8"]), "regime default: batch_size was ");
-    is_another(out.path(), &with(&["--preset", "standard"]), "regime default: ");
+    is_another(
+        out.path(),
+        &with(&["--set", "environment=acrobot"]),
+        "the data was CartPole-v1 and is Acrobot-v1",
+    );
     is_another(out.path(), &["--decide", &arms, "--seeds", "1"], "it has 2 seeds and 1 are asked");
     is_another(out.path(), &["--decide", "never,always", "--seeds", "2"], "mine.toml is not asked");
     // What comes to the same is the same, however it is written.
-    let same = "always:target=1,never,cap:target=1";
-    compare(out.path(), &["--decide", same, "--seeds", "2", "--set", "steps=40"])
+    let same = ["--decide", "always:target=1,never,cap:target=1", "--preset", "standard"];
+    compare(out.path(), &[&same[..], &["--seeds", "2", "--set", "steps=40"]].concat())
         .assert()
         .success()
         .stderr(contains("6 runs, 6 of them there already"));

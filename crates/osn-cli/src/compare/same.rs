@@ -46,7 +46,8 @@ fn regime(name: &str, before: &RegimeIdentity, now: &RegimeIdentity) -> Vec<Stri
     let mut found = Vec::new();
     config("", &before.config, &now.config, &mut found);
     let identity = |it: &RegimeIdentity| it.data_sha256.clone().unwrap_or_else(|| it.data.clone());
-    found.extend(differs("the data's SHA-256", &identity(before), &identity(now)));
+    let what = if now.data_sha256.is_some() { "the data's SHA-256" } else { "the data" };
+    found.extend(differs(what, &identity(before), &identity(now)));
     found.into_iter().map(|difference| format!("regime {name}: {difference}")).collect()
 }
 
