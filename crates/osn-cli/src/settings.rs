@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::SettingsArgs;
 use crate::failure::Failure;
+use crate::stderr::say;
 use crate::stdout;
 use crate::text::paragraph;
 
@@ -24,8 +25,8 @@ pub(crate) fn run(args: &SettingsArgs) -> Result<ExitCode, Failure> {
     let text: String = docs.iter().map(|doc| describe(doc, &recipe, &shown)).collect();
     stdout::print(&text)?;
     let names: Vec<_> = osn_recipes::recipes().iter().map(|recipe| recipe.name).collect();
-    eprintln!("\nChange one with: osn train {} --set steps=500", recipe.name);
-    eprintln!("Settings of: {}", names.join(", "));
+    say(format_args!("\nChange one with: osn train {} --set steps=500", recipe.name));
+    say(format_args!("Settings of: {}", names.join(", ")));
     Ok(ExitCode::SUCCESS)
 }
 
