@@ -72,7 +72,8 @@ fn train<N: Classifier>(
     let examples = Examples::new(data, config, request.seed)?;
     let learner = Learner::<N>::new(config, examples.sizes, Some(&decide), request.seed, &device)?;
     let mut trainer = Trainer::new(config, examples, learner, request.seed, device);
-    let summary = Session::start(request, &DOC, &decide, config, config.steps, &trained_on, observer)?
-        .train(&mut trainer, config.pace(), observer)?;
+    let summary =
+        Session::start(request, &DOC, &decide, config, config.steps, &trained_on, observer)?
+            .train(&mut trainer, config.pace(), observer)?;
     Ok((summary, trainer.into_network().valid().materialize()))
 }

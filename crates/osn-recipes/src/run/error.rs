@@ -94,7 +94,9 @@ pub enum RunError {
         step: u64,
     },
     /// The discriminator has won, and the generator learns nothing from it any more.
-    #[error("the discriminator has won: its loss was below {below} from step {since} to step {step}")]
+    #[error(
+        "the discriminator has won: its loss was below {below} from step {since} to step {step}"
+    )]
     Saturated {
         /// A hundredth of the loss of a discriminator that cannot tell.
         below: f64,

@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::checkpoint::{ABOUT, CLOCK, CheckpointError, Parts, PartsError, RECORD, SESSION};
 use super::record::last_step;
 use super::{
-    Checkpoints, Config, Observer, Pace, RecordMark, RecordWriter, RunDescription, RunError, RunFolder, RunStatus,
-    RunSummary, Session, Totals, TrainRequest, TrainedOn, Training, Versions, as_json,
+    Checkpoints, Config, Observer, Pace, RecordMark, RecordWriter, RunDescription, RunError,
+    RunFolder, RunStatus, RunSummary, Session, Totals, TrainRequest, TrainedOn, Training, Versions,
+    as_json,
 };
 use crate::decide::Decide;
 
