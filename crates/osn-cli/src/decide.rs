@@ -9,12 +9,11 @@ use osn_recipes::run::{History, Turn, read_record};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::harmless::harmless;
+use crate::harmless::escaped;
 use crate::stderr::say;
 use crate::stdout;
+use crate::text::paragraph;
 
-/// The columns that a line may take.
-const WIDTH: usize = 80;
 const INDENT: &str = "    ";
 
 /// Prints what every rule does and can be told.
@@ -46,7 +45,8 @@ pub(crate) fn why(run: &Path, step: Option<u64>) -> Result<ExitCode, Failure> {
     let step = step.unwrap_or(history.steps());
     let line = |(network, path, turn): (&str, &str, &Turn)| {
         let Turn { step, to, reason } = turn;
-        harmless(&format!("{network} {path}: {to} since step {step}, as {reason}")) + "\n"
+        let [network, path, to, reason] = [network, path, to, reason].map(escaped);
+        format!("{network} {path}: {to} since step {step}, as {reason}\n")
     };
     let lines: String = history.at(step).map(line).collect();
     stdout::print(&lines)?;
@@ -79,6 +79,7 @@ fn history(run: &Path) -> Result<History, Failure> {
 
 fn understood(number: usize, entry: &ScopedRule) -> String {
     let ScopedRule { select, rule } = entry;
+    let (rule, select) = (escaped(&rule.label()), escaped(&select.to_string()));
     format!("rule {number}: {rule} for {select}\n")
 }
 
@@ -111,36 +112,10 @@ fn describe(doc: &RuleDoc) -> String {
     format!("{}\n{}{parameters}", doc.name, paragraph("  ", doc.sentence))
 }
 
-/// Text in lines of at most [`WIDTH`] columns, the first behind `lead` and the others below it.
-fn paragraph(lead: &str, text: &str) -> String {
-    let room = WIDTH - lead.chars().count();
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    let indent = format!("\n{:1$}", "", lead.chars().count());
-    format!("{lead}{}\n", lines.join(&indent))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_paragraph_hangs_under_its_first_line_and_keeps_its_words() {
-        let text = "word ".repeat(40);
-        let written = paragraph("    name  ", &text);
-        assert!(written.lines().all(|line| line.chars().count() <= WIDTH));
-        assert!(written.lines().skip(1).all(|line| line.starts_with("          word")));
-        assert_eq!(written.split_whitespace().count(), 41);
-        assert_eq!(paragraph("a ", "b"), "a b\n");
-    }
+    use crate::text::WIDTH;
 
     #[test]
     fn every_rule_fits_and_says_all_of_its_parameters() {

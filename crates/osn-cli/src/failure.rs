@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use console::style;
 use osn_recipes::run::RunError;
 
-use crate::harmless::harmless;
+use crate::harmless::escaped;
 use crate::stderr::say;
 
 /// The run failed on its way.
@@ -43,6 +43,12 @@ impl Failure {
     /// Adds what else the reader should know.
     pub(crate) fn and(mut self, more: impl Display) -> Self {
         self.message = format!("{}; {more}", self.message);
+        self
+    }
+
+    /// Says first what it is about.
+    pub(crate) fn of(mut self, what: impl Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
         self
     }
 
@@ -82,7 +88,7 @@ fn one_line(message: &str) -> String {
     if let Some((end, _)) = line.char_indices().nth(MAX_SHOWN) {
         line.replace_range(end.., "…");
     }
-    harmless(&line)
+    escaped(&line)
 }
 
 #[cfg(test)]

@@ -13,15 +13,19 @@ mod failure;
 mod harmless;
 mod inspect;
 mod interrupt;
+mod layout;
 mod live;
 mod normalize;
 mod report;
 mod resume;
 mod run_folder;
+mod settings;
 mod stderr;
 mod stdout;
 mod tensorboard;
+mod text;
 mod train;
+mod usage;
 mod weights;
 
 use std::panic;
@@ -62,6 +66,7 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Normalize(args)) => normalize::run(&args),
         Some(Command::Decide { command }) => explain(command),
+        Some(Command::Settings(args)) => settings::run(&args),
         Some(Command::Data { command: None | Some(DataCommand::List) }) => data::list(),
         Some(Command::Data { command: Some(DataCommand::Import(args)) }) => data::import(&args),
     }

@@ -1,10 +1,12 @@
 //! `osn report`: runs and studies as one page.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use osn_checkpoint::write_output;
 use osn_recipes::plain_file;
 use osn_recipes::run::{FolderError, RunFolder, write_whole};
 use osn_report::study::RunStatus::Missing;
@@ -13,7 +15,7 @@ use osn_report::{Description, Document, RunRecord, Sample};
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
-use crate::harmless::harmless;
+use crate::harmless::escaped;
 use crate::run_folder;
 use crate::stderr::say;
 
@@ -26,16 +28,33 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Writes the page that is asked for.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let output = output(args)?;
+    must_differ(&args.folders)?;
     let subjects: Vec<_> =
         args.folders.iter().map(|folder| Subject::read(folder)).collect::<Result<_, _>>()?;
-    write(&output, subjects.iter().map(Subject::document))?;
-    say(format_args!("wrote {}", output.display()));
+    let documents = subjects.iter().map(Subject::document);
+    match &args.output {
+        Some(typed) => write_typed(typed, documents)?,
+        None => write(&output, documents)?,
+    }
+    say(format_args!("wrote {}", escaped(&output.to_string_lossy())));
     for (folder, subject) in args.folders.iter().zip(&subjects) {
         if let Some(lacks) = subject.lacks() {
-            say(harmless(&format!("{}: {lacks}", folder.display())));
+            say(escaped(&format!("{}: {lacks}", folder.display())));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One run shown twice would look like two that agree.
+fn must_differ(folders: &[PathBuf]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for folder in folders {
+        if fs::canonicalize(folder).is_ok_and(|real| !seen.insert(real)) {
+            let twice = folder.display();
+            return Err(Failure::bad_input(format!("{twice} is named twice; name it once")));
+        }
+    }
+    Ok(())
 }
 
 /// Writes the `report.html` of a run's or a study's own and returns its path.
@@ -182,6 +201,19 @@ pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Failure {
     Failure::bad_input(format!("cannot read {}: {error}", path.display()))
 }
 
+/// Writes to a path that a person has typed, which may be anything; in a run's own folder links are
+/// replaced.
+fn write_typed<'a>(
+    path: &Path,
+    documents: impl IntoIterator<Item = Document<'a>>,
+) -> Result<(), Failure> {
+    let page = osn_report::page(documents);
+    write_output(path, page.as_bytes()).map_err(|error| match error.is_bad_path() {
+        true => Failure::bad_input(error),
+        false => Failure::failed(error),
+    })
+}
+
 fn write<'a>(
     path: &Path,
     documents: impl IntoIterator<Item = Document<'a>>,
@@ -192,4 +224,34 @@ fn write<'a>(
         }
         error => Failure::failed(error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_page_goes_to_a_regular_file_or_nowhere() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let write = |path: &Path| write_typed(path, []);
+        symlink("/dev/null", at("null")).unwrap();
+        symlink(at("nothing"), at("dangling")).unwrap();
+        for refused in [at("null"), at("dangling"), "/dev/stdout".into(), "-".into(), at("no/page")]
+        {
+            assert!(write(&refused).is_err(), "{}", refused.display());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        fs::write(at("page.html.tmp"), "another's").unwrap();
+        fs::write(at("page.html"), "before").unwrap();
+        symlink("page.html", at("link")).unwrap();
+        write(&at("link")).unwrap();
+        assert!(fs::read_to_string(at("page.html")).unwrap().starts_with("<!DOCTYPE html>"));
+        assert!(at("link").is_symlink());
+        assert_eq!(fs::read_to_string(at("page.html.tmp")).unwrap(), "another's");
+    }
 }

@@ -235,8 +235,9 @@ fn every_other_command_that_nobody_hears_ends_with_one_exit_code() {
     let model = checkpoint(out.path()).to_str().unwrap().to_owned();
     let baked = out.path().join("baked.safetensors").to_str().unwrap().to_owned();
     // What puts out data, and what does not.
-    let data: [&[&str]; 7] = [
+    let data: [&[&str]; 8] = [
         &["--help"],
+        &["settings"],
         &["inspect", &model],
         &["inspect", "--json", &model],
         &["data"],

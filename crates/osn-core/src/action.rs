@@ -22,9 +22,9 @@ pub const SIGMA_FLOOR: f64 = f32::MIN_POSITIVE as f64;
 /// | `Normalize` | `(c/σ)^a` | `a` |
 /// | `Cap`, soft | `exp(−a·softplus(τ·ln(σ/c))/τ)` | `a·sigmoid(τ·ln(σ/c))` |
 /// | `Cap`, hard (`τ = ∞`) | `min(1, c/σ)^a` | `a` if `σ > c`, else 0 |
-/// | `ScaleUpdate` | 1 | 0 |
+/// | `ScaleUpdate`, `CapUpdate` | 1 | 0 |
 ///
-/// `ScaleUpdate` leaves the weight alone and multiplies the optimizer's update of it by
+/// `ScaleUpdate` and `CapUpdate` leave the weight alone and multiply the optimizer's update of it by
 /// [`update_factor`](Action::update_factor), which is 1 for all others.
 ///
 /// With `G = ∂L/∂Ŵ`, the strength is what the gradient of the stored weight needs:
@@ -56,9 +56,16 @@ pub enum Action {
     /// Leaves the weight as it is, and multiplies the optimizer's update of it by `(c/σ)^a`.
     ///
     /// Normalizing `W` divides both the function and its step by σ; this divides the step alone, to
-    /// tell the two apart (Gogianu et al. 2021).
+    /// tell the two apart.
     ScaleUpdate {
         /// The σ `c` at which the update is left as it is, greater than 0, dimensionless.
+        target: f64,
+    },
+    /// Leaves the weight as it is, and multiplies the optimizer's update of it by `(1/max(1, σ/c))^a`.
+    ///
+    /// The same beside a cap. At `c = 1` it is the control of Gogianu et al. 2021, `lr/max(1, σ)`.
+    CapUpdate {
+        /// The σ `c` up to which the update is left as it is, greater than 0, dimensionless.
         target: f64,
     },
 }
@@ -73,14 +80,15 @@ fn hard() -> f64 {
 pub enum ActionError {
     /// The target is not a size that a weight can have.
     #[error(
-        "target {target} must be a positive number that single precision holds (1.2e-38 to 3.4e38)"
+        "target {} must be a positive number that single precision holds (1.2e-38 to 3.4e38)",
+        concise(*target)
     )]
     Target {
         /// What was asked for.
         target: f64,
     },
     /// The sharpness of a cap is not a positive number.
-    #[error("sharpness {sharpness} must be a positive number, or inf for a hard cap")]
+    #[error("sharpness {} must be a positive number, or inf for a hard cap", concise(*sharpness))]
     Sharpness {
         /// What was asked for.
         sharpness: f64,
@@ -97,7 +105,7 @@ impl Action {
             return 1.0;
         }
         match *self {
-            Action::Off | Action::ScaleUpdate { .. } => 1.0,
+            Action::Off | Action::ScaleUpdate { .. } | Action::CapUpdate { .. } => 1.0,
             Action::Normalize { target } => (target / sigma).powf(amount),
             Action::Cap { target, sharpness: f64::INFINITY } => {
                 (target / sigma).min(1.0).powf(amount)
@@ -117,7 +125,7 @@ impl Action {
             return 0.0;
         }
         match *self {
-            Action::Off | Action::ScaleUpdate { .. } => 0.0,
+            Action::Off | Action::ScaleUpdate { .. } | Action::CapUpdate { .. } => 0.0,
             Action::Normalize { .. } => amount,
             Action::Cap { target, sharpness: f64::INFINITY } => {
                 if sigma > target {
@@ -133,21 +141,26 @@ impl Action {
     }
 
     /// The factor on the optimizer's update of a weight of this `sigma` at this `amount`: `(c/σ)^a` for
-    /// [`Action::ScaleUpdate`], 1 for all others and where σ is not usable.
+    /// [`Action::ScaleUpdate`], `min(1, c/σ)^a` for [`Action::CapUpdate`], 1 for all others and where σ is not
+    /// usable.
     pub fn update_factor(&self, amount: f64, sigma: f64) -> f64 {
         match *self {
+            Action::CapUpdate { target } if is_usable(sigma) => {
+                (target / sigma).min(1.0).powf(amount)
+            }
             Action::ScaleUpdate { target } if is_usable(sigma) => (target / sigma).powf(amount),
             _ => 1.0,
         }
     }
 
-    /// Returns the action's name: `off`, `normalize`, `cap` or `scale_update`.
+    /// Returns the action's name: `off`, `normalize`, `cap`, `scale_update` or `cap_update`.
     pub fn name(&self) -> &'static str {
         match self {
             Action::Off => "off",
             Action::Normalize { .. } => "normalize",
             Action::Cap { .. } => "cap",
             Action::ScaleUpdate { .. } => "scale_update",
+            Action::CapUpdate { .. } => "cap_update",
         }
     }
 
@@ -157,7 +170,8 @@ impl Action {
             Action::Off => None,
             Action::Normalize { target }
             | Action::Cap { target, .. }
-            | Action::ScaleUpdate { target } => Some(target),
+            | Action::ScaleUpdate { target }
+            | Action::CapUpdate { target } => Some(target),
         }
     }
 
@@ -187,6 +201,7 @@ impl Action {
             Action::Normalize { .. } => Action::Normalize { target },
             Action::Cap { sharpness, .. } => Action::Cap { target, sharpness },
             Action::ScaleUpdate { .. } => Action::ScaleUpdate { target },
+            Action::CapUpdate { .. } => Action::CapUpdate { target },
         }
     }
 }
@@ -203,6 +218,9 @@ impl fmt::Display for Action {
                 write!(f, "soft cap at {} (sharpness {})", concise(target), concise(sharpness))
             }
             Action::ScaleUpdate { target } => write!(f, "updates times {}/σ", concise(target)),
+            Action::CapUpdate { target } => {
+                write!(f, "updates times {}/σ where that is below 1", concise(target))
+            }
         }
     }
 }
@@ -238,6 +256,7 @@ mod tests {
             Just(Action::Off),
             target.clone().prop_map(|target| Action::Normalize { target }),
             target.clone().prop_map(|target| Action::ScaleUpdate { target }),
+            target.clone().prop_map(|target| Action::CapUpdate { target }),
             (target, sharpness).prop_map(|(target, sharpness)| Action::Cap { target, sharpness }),
         ]
     }
@@ -308,8 +327,11 @@ mod tests {
     fn impossible_numbers_are_refused_by_name() {
         for target in [0.0, -1.0, 1e-40, 1e39, f64::NAN, f64::INFINITY] {
             let error = Action::Normalize { target }.validate().unwrap_err();
-            assert!(error.to_string().starts_with(&format!("target {target} must be")), "{error}");
+            let start = format!("target {} must be", concise(target));
+            assert!(error.to_string().starts_with(&start), "{error}");
         }
+        let tiny = Action::Normalize { target: 1e-320 }.validate().unwrap_err().to_string();
+        assert!(tiny.starts_with("target 1e-320 must be"), "{tiny}");
         for sharpness in [0.0, -1.0, f64::NAN] {
             let error = Action::Cap { target: 1.0, sharpness }.validate().unwrap_err();
             assert!(error.to_string().starts_with(&format!("sharpness {sharpness}")), "{error}");

@@ -30,9 +30,15 @@ const SOLVE_ROWS: usize = 96;
 /// λ_max(AᵀA) ≤ shift + γ·p·shift + ‖Ĝ − AᵀA‖₂
 /// ```
 ///
-/// where γ counts 2(p + 16) roundings: twice as many as there are, which covers products of the γs
-/// and a division that is carried out as the product with a reciprocal. Sums may be taken in any
-/// order, so the bound holds for a blocked factorisation.
+/// where γ counts 2(p + 16) roundings: twice as many as there are in the longest sum. That covers products of the
+/// γs, and what faer 0.24.4 does beside the textbook: its triangular solve takes up to three roundings for a term,
+/// since at the smallest blocks it computes `x·(1/l) + (−l′·(1/l))·y` with the reciprocal of a pivot rounded first,
+/// and it inverts no block. Sums may be taken in any order, so the bound holds for a blocked factorisation. Another
+/// version of faer has to be read again.
+///
+/// Nothing is added for underflow, as Rump does: the matrix is scaled so that σ² is at least 1 and `shift` with it,
+/// so what a few p² roundings to the spacing of 2⁻¹⁰⁷⁴ can do lies far below the half of γ that is to spare. All of
+/// it supposes rounding to nearest, and that no number is flushed to zero, which Rust has.
 pub(crate) fn verified_upper_bound(mut gram: GramMatrix, shift: f64) -> Option<f64> {
     let (error, side) = (gram.error_up(), gram.side() as f64);
     let columns = gram.columns_mut();

@@ -245,6 +245,44 @@ impl Geometry {
         self.in_channels / self.groups
     }
 
+    /// Returns a factor `f` for which σ of the convolution is at most `f·σ(R)`, with R its kernel reshaped to
+    /// `[out, in/groups·taps]`.
+    ///
+    /// Each output is R times a patch of x, and no entry of x lies in more than `f²` patches. Along an axis of
+    /// `k` taps, stride `s` and dilation `d` these are
+    ///
+    /// ```text
+    /// ⌈k·g/s⌉,  g = gcd(s, d)         ⌈k/s⌉ without dilation
+    /// ```
+    ///
+    /// or `k` where the convolution goes around an image whose size is no multiple of `s`. So it holds at every
+    /// size, stride, padding and boundary, and for any groups. In the other direction `σ(R) ≤ σ` holds only for a
+    /// single group, and where some output sees the whole kernel, each tap on an entry of its own: an image smaller
+    /// than the kernel, or one of nothing but edges, may have a smaller σ. A 3×3 kernel of ones on an image of one
+    /// pixel has σ 1, and σ(R) is 3.
+    pub fn reshaping_factor(&self) -> f64 {
+        let patches = |axis: usize| {
+            let (kernel, stride) = (self.kernel[axis], self.stride[axis].max(1));
+            let goes_around = self.boundary == Boundary::Circular;
+            if goes_around && !self.input[axis].is_multiple_of(stride) {
+                return kernel as f64;
+            }
+            kernel.div_ceil(stride / greatest_divisor(stride, self.dilation[axis])) as f64
+        };
+        [0, 1, 2].map(patches).iter().product::<f64>().sqrt()
+    }
+
+    /// Whether it is what [`Convolution::geometry`] may give: to be asked of one that comes from a file.
+    pub fn is_consistent(&self) -> bool {
+        let steps = self.stride.iter().chain(&self.dilation);
+        let has_steps = steps.clone().all(|&step| step > 0);
+        has_steps
+            && self.check().is_ok()
+            && self.in_channels.is_multiple_of(self.groups)
+            && self.output == self.output_size()
+            && self.check_lengths_fit().is_ok()
+    }
+
     /// Returns the length of a row of the kernel, in/groups·taps.
     pub(crate) fn depth(&self) -> usize {
         self.in_per_group() * self.taps()
@@ -278,7 +316,8 @@ impl Geometry {
             let reach = (self.kernel[axis] - 1).checked_mul(self.dilation[axis]);
             let full = spread.zip(reach).and_then(|(s, r)| s.checked_add(r)?.checked_add(1));
             let full = full.and_then(|full| full.checked_add(added[axis]));
-            let cropped = full.and_then(|full| full.checked_sub(before.checked_add(after)?));
+            let full = full.ok_or(GeometryError::TooLarge)?;
+            let cropped = before.checked_add(after).and_then(|cut| full.checked_sub(cut));
             size[axis] = cropped.filter(|&n| n > 0).ok_or(GeometryError::Reach { axis })?;
             if added[axis] >= self.stride[axis].max(1) {
                 return Err(GeometryError::Values { what: "output padding", values: added.into() });
@@ -302,10 +341,11 @@ impl Geometry {
             let padded = self.input[axis].checked_add(before).and_then(|n| n.checked_add(after));
             let reach = self.dilation[axis].checked_mul(self.kernel[axis] - 1);
             let farthest = self.stride[axis].max(self.dilation[axis]);
-            match padded.zip(reach) {
-                Some((padded, reach))
-                    if padded > reach && padded.max(farthest) <= MAX_POSITIONS => {}
-                _ => return Err(GeometryError::Reach { axis }),
+            let Some(reach) = reach else { return Err(GeometryError::Reach { axis }) };
+            match padded.filter(|&padded| padded.max(farthest) <= MAX_POSITIONS) {
+                None => return Err(GeometryError::TooLarge),
+                Some(padded) if padded <= reach => return Err(GeometryError::Reach { axis }),
+                Some(_) => {}
             }
         }
         Ok(())
@@ -322,6 +362,11 @@ impl Geometry {
             && fits(self.out_channels.saturating_mul(self.in_per_group()), self.kernel);
         if lengths_fit { Ok(()) } else { Err(GeometryError::TooLarge) }
     }
+}
+
+/// The greatest common divisor of two numbers, the first of which is not 0.
+fn greatest_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { greatest_divisor(b, a % b) }
 }
 
 /// Why a convolution does not fit its kernel.
@@ -417,6 +462,10 @@ mod tests {
         let huge = line().dilation([usize::MAX]).padding([usize::MAX]);
         assert_eq!(refused(huge, &[4, 2, 6]), GeometryError::Reach { axis: 2 });
         assert_eq!(refused(line(), &[4, 2, 0]), GeometryError::Empty);
+        let endless = Convolution::new([usize::MAX, 2]);
+        assert_eq!(refused(endless.clone(), &[1, 1, 3, 3]), GeometryError::TooLarge);
+        let endless = endless.stride([usize::MAX, 1]).transposed([]);
+        assert_eq!(refused(endless, &[1, 1, 3, 3]), GeometryError::TooLarge);
         let cube = Convolution::new([1 << 29, 1 << 29, 1 << 29]);
         assert_eq!(refused(cube, &[1, 1, 1, 1, 1]), GeometryError::TooLarge);
         assert_eq!(refused(line().groups(1 << 62), &[1 << 62, 8, 1]), GeometryError::TooLarge);

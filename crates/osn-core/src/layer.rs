@@ -100,7 +100,21 @@ pub struct Layer {
     pub block: Option<usize>,
 }
 
+/// The network that makes what a discriminator judges, by its name.
+const GENERATOR: &str = "generator";
+
 impl Layer {
+    /// Whether it belongs to a generator, which is a network of that name: what is told of the race between
+    /// the two networks says how the *discriminator* is to be held.
+    pub fn is_of_generator(&self) -> bool {
+        Self::is_generator(&self.network)
+    }
+
+    /// Whether a network of this name is a generator.
+    pub(crate) fn is_generator(network: &str) -> bool {
+        network == GENERATOR
+    }
+
     /// The path, with the block behind it where there are several: `attention.query.weight[3]`.
     pub fn name(&self) -> String {
         match self.block {
@@ -124,6 +138,10 @@ pub struct Measurement {
     pub drift: Option<f64>,
     /// `σ₂/σ₁` of the stored weight, in [0, 1], where a rule asked for it; 1 is a repeated σ.
     pub second: Option<f64>,
+    /// The σ that a weight of this shape starts at where it is drawn as usual, seen as this one is
+    /// ([`InitialSize`](crate::InitialSize)), where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_start: Option<f64>,
     /// What the gradients said since the decision before, where a rule asked for it.
     pub gradient: Option<GradientStatistics>,
 }
@@ -168,6 +186,12 @@ impl Measurement {
     #[must_use]
     pub fn with_drift(self, drift: Option<f64>) -> Self {
         Self { drift, ..self }
+    }
+
+    /// Adds the σ that a weight of this shape starts at as a rule.
+    #[must_use]
+    pub fn with_usual_start(self, sigma: f64) -> Self {
+        Self { usual_start: Some(sigma), ..self }
     }
 
     /// Adds `σ₂/σ₁`, where it was asked for.

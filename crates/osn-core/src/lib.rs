@@ -14,10 +14,11 @@ mod exact;
 mod golub_kahan;
 mod gram_iteration;
 mod gram_matrix;
+mod initial_size;
 mod interval;
 mod layer;
 mod leading;
-mod number;
+pub mod number;
 mod operator;
 mod operator_interval;
 mod patches;
@@ -34,21 +35,23 @@ pub use bidirectional::bidirectional_interval;
 pub use circular::{CircularError, circular_interval, circular_singular_values};
 pub use complexity::{
     LayerNorms, PacBayesSetting, fraction_within_margin, ln_lipschitz_product, ln_margin_bound,
-    ln_pac_bayes_bound, ln_spectral_complexity, two_one_norm,
+    ln_pac_bayes_bound, ln_spectral_complexity, two_one_distance, two_one_norm,
 };
 pub use conv_map::ConvMap;
 pub use convolution::{Boundary, Convolution, Geometry, GeometryError};
 pub use decide::{
     Adversarial, Always, Arm, Auto, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
-    Generalization, Gradient, Learned, LrOverSigma, Needs, Never, Observe, ParameterDoc, Patience,
-    Random, Rule, RuleDoc, RuleError, Rules, RulesFileError, RulesFileProblem, Schedule,
-    ScopedRule, Signals, Slope, Static, TargetAction, Task, TotalBy, UnknownTargetAction, slug,
+    Generalization, Gradient, Learned, LrOverMaxSigma, LrOverSigma, Needs, Never, Observe,
+    ParameterDoc, Patience, Random, Rule, RuleDoc, RuleError, Rules, RulesFileError,
+    RulesFileProblem, Schedule, ScopedRule, Signals, Slope, Static, TargetAction, Task, TotalBy,
+    UnknownTargetAction, slug,
 };
 pub use estimate::{Bound, Estimate, EstimateError, stable_rank, start_vector};
 pub use exact::{exact, singular_values};
 pub use golub_kahan::{GolubKahanParams, golub_kahan};
 pub use gram_iteration::{gram_iteration, gram_iteration_complex};
 pub use gram_matrix::GramMatrix;
+pub use initial_size::InitialSize;
 pub use interval::Interval;
 pub use layer::{GradientStatistics, Kind, Layer, Measurement, UnknownKind};
 pub use leading::{leading_pair_condition, leading_singular_values};

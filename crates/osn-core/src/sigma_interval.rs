@@ -67,7 +67,8 @@ pub struct GramEstimate {
 ///
 /// What rounding may have done to G, θ and the factorisation is added to both, outwards, so the bounds
 /// hold for the matrix that the entries are, not only up to rounding. That alone makes the interval
-/// about (m + p²)·1e-16·‖A‖_F²/σ² wide. Should the factorisation fail, because Lanczos' method missed
+/// about (m + p²)·1e-16·‖A‖_F²/σ² wide. The bounds of rounding are those of the order in which the pinned version of
+/// faer, 0.24.4, works; they count twice the roundings that were found there. Should the factorisation fail, because Lanczos' method missed
 /// the leading vector, it is tried again further out from another start. After the last try `upper` is
 /// ‖A‖_F: still true, but wide, so look at [`Interval::relative_width`].
 ///

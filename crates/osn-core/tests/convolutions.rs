@@ -297,6 +297,65 @@ fn the_reshaped_kernel_brackets_the_circular_convolution() {
 
 // ---- both reshapings
 
+/// σ of the convolution by its matrix, and of its kernel reshaped.
+fn operator_and_reshaped(kernel: &[f64], geometry: &Geometry) -> [f64; 2] {
+    let matrix = written_by_the_definition(kernel, geometry);
+    let rows = geometry.out_channels;
+    let maps = [
+        DenseMap::new(&matrix, geometry.rows(), geometry.cols()),
+        DenseMap::new(kernel, rows, kernel.len() / rows),
+    ];
+    maps.map(|map| exact(&map.expect("a matrix")).expect("finite").sigma)
+}
+
+#[test]
+fn a_reshaped_kernel_is_no_lower_bound_where_no_output_sees_all_of_it() {
+    let ones = [1.0; 9];
+    let of_size = |size: usize| {
+        let layer = Convolution::new([size; 2]).padding([1, 1]);
+        operator_and_reshaped(&ones, &layer.geometry(&[1, 1, 3, 3]).unwrap())
+    };
+    let [operator, reshaped] = of_size(1);
+    assert!((operator - 1.0).abs() < 1e-12 && (reshaped - 3.0).abs() < 1e-12);
+    let [operator, reshaped] = of_size(3);
+    assert!(operator >= reshaped, "the middle one sees all nine");
+}
+
+proptest! {
+    #[test]
+    fn no_operator_is_above_its_factor_times_the_reshaped_kernel(
+        (size, kernel) in (1..8_usize, 1..5_usize),
+        stride in 1..5_usize, dilation in 1..4_usize, padding in 0..3_usize,
+        (groups, circular) in (1..3_usize, any::<bool>()),
+        frequency in 0.1..3.0_f64,
+    ) {
+        let shape = [2 * groups, 2, kernel];
+        let layer = Convolution::new([size]).stride([stride]).dilation([dilation]).groups(groups);
+        let layer = if circular { layer.circular() } else { layer.padding([padding]) };
+        let Ok(geometry) = layer.geometry(&shape) else { return Ok(()) };
+        let count: usize = shape.iter().product();
+        for flat in [false, true] {
+            let entry = |index: usize| if flat { 1.0 } else { (index as f64 * frequency).sin() };
+            let entries: Vec<f64> = (0..count).map(entry).collect();
+            let [operator, reshaped] = operator_and_reshaped(&entries, &geometry);
+            let bound = geometry.reshaping_factor() * reshaped;
+            prop_assert!(operator <= bound * (1.0 + 1e-9) + 1e-12, "{operator} {bound} {geometry:?}");
+        }
+    }
+}
+
+#[test]
+fn the_factor_of_a_reshaped_kernel_is_reached() {
+    for (size, kernel, stride, factor) in [(16, 4, 2, 2.0), (16, 3, 1, 3.0), (12, 3, 3, 1.0)] {
+        let layer = Convolution::new([size; 2]).stride([stride; 2]).circular();
+        let shape = [1, 1, kernel, kernel];
+        let geometry = layer.geometry(&shape).unwrap();
+        let [operator, reshaped] = operator_and_reshaped(&vec![1.0; kernel * kernel], &geometry);
+        assert_eq!(geometry.reshaping_factor(), factor);
+        assert!((operator / reshaped - factor).abs() < 1e-9, "{operator} of {reshaped}");
+    }
+}
+
 #[test]
 fn the_bidirectional_sigma_is_the_mean_of_both_matrices_written_out() {
     // [out 2, in 3, 2, 2] and, transposed, [in 3, out 2, 2, 2]: every axis has another meaning.

@@ -235,7 +235,9 @@ fn scale_and_strength(ln_sigma: &Tensor<1>, dial: Dial) -> (Tensor<1>, Tensor<1>
     let amount = dial.amount;
     let excess = |target: f64| ln_sigma.clone() - target.ln();
     match dial.action {
-        Action::Off | Action::ScaleUpdate { .. } => (ln_sigma.zeros_like(), ln_sigma.zeros_like()),
+        Action::Off | Action::ScaleUpdate { .. } | Action::CapUpdate { .. } => {
+            (ln_sigma.zeros_like(), ln_sigma.zeros_like())
+        }
         Action::Normalize { target } => (excess(target) * -amount, ln_sigma.ones_like() * amount),
         Action::Cap { target, sharpness } if sharpness.is_infinite() => {
             let above = excess(target).greater_elem(0.0).float() * amount;

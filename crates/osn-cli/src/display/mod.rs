@@ -14,7 +14,7 @@ use console::style;
 use osn_recipes::run::{DecisionNote, Evaluation, Metrics, Progress, RunStart};
 use osn_report::short;
 
-use crate::harmless::harmless;
+use crate::harmless::escaped;
 use crate::stderr;
 
 /// Shows a run.
@@ -86,7 +86,7 @@ pub(crate) fn for_stderr() -> Box<dyn Display> {
 /// What will run, in one line.
 fn headline(start: &RunStart) -> String {
     let d = start.description;
-    harmless(&format!(
+    escaped(&format!(
         "{} · {} · {} · seed {} · {} · {} steps on {} → {}",
         d.recipe,
         d.preset,

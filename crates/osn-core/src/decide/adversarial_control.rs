@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Adversarial, Decision, Needs,
     deciding::Context,
-    of_start::{OfStart, cap, smoothed},
+    of_start::{OfStart, smoothed},
 };
 use crate::{Action, Kind, Layer, number::concise};
 
@@ -26,6 +26,10 @@ const TIGHTEN: f64 = 0.2;
 const FLAT: f64 = 0.5;
 /// The part of the old mean in the new one, of the separation and of the slope.
 const SMOOTHING: f64 = 0.8;
+
+/// Why a generator does not follow the factor: a discriminator that is too certain is held tighter, and that
+/// would weaken the wrong side.
+const OF_GENERATOR: &str = "a generator, which the race says nothing of";
 
 /// Holds every layer at one factor of its σ at the start; the factor follows the race. The equations
 /// are in the documentation of [`Auto`](super::Auto).
@@ -60,19 +64,27 @@ impl Race {
     }
 
     pub(super) fn decide(&mut self, context: &Context) -> Vec<Decision> {
-        let Context { step, layers, measurements, signals } = *context;
-        self.held.see(measurements, &FACTORS);
+        let Context { step, layers, signals, .. } = *context;
+        self.held.see(context, &FACTORS);
         let elapsed = step.saturating_sub(self.step);
         self.step = step;
-        let never_up = layers.iter().any(is_convolution);
+        let is_judge = |layer: &Layer| !layer.is_of_generator();
+        let never_up = layers.iter().any(|layer| is_judge(layer) && is_convolution(layer));
         if let Some((separation, slope)) = self.hear(signals.adversarial.unwrap_or_default()) {
             let most =
-                if never_up { self.held.largest_growth(measurements) } else { f64::INFINITY };
+                if never_up { self.held.largest_growth(context, is_judge) } else { f64::INFINITY };
             let change = elapsed as f64 * rate(separation, slope);
             self.held.move_by(change, &FACTORS, most, || why(separation, slope));
         }
         let normalize = |target| Action::Normalize { target };
-        if never_up { self.held.decisions(cap) } else { self.held.decisions(normalize) }
+        let mut decisions =
+            if never_up { self.held.caps() } else { self.held.decisions(normalize) };
+        for (place, decision) in decisions.iter_mut().enumerate() {
+            if layers[place].is_of_generator() {
+                *decision = self.held.fixed(place, OF_GENERATOR);
+            }
+        }
+        decisions
     }
 
     /// The means of separation and slope, if both were told.
@@ -120,7 +132,11 @@ fn why(separation: f64, slope: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Decider, Rule, Signals, of_start::START, tests::layers},
+        super::{
+            Decider, Rule, Signals,
+            of_start::{START, cap},
+            tests::layers,
+        },
         *,
     };
     use crate::Measurement;
@@ -243,8 +259,53 @@ mod tests {
             let mut decider = decider(&[2.0], Kind::Linear);
             assert_eq!(decide(&mut decider, 500, &[2.0], &signals), [3.0]);
         }
-        let mut broken = decider(&[0.0], Kind::Linear);
+        let mut broken = decider(&[f64::NAN], Kind::Linear);
         assert_eq!(broken.decisions()[0].action, Action::Off);
         assert_eq!(decide(&mut broken, 10, &[2.0], &Signals::new()), [3.0], "once it has a size");
+    }
+
+    #[test]
+    fn a_head_that_starts_at_zero_reaches_where_it_must() {
+        // Ten outputs of 256: Xavier's deviation is √(2/266), and σ about that times √256 + √10.
+        let usual = (2.0_f64 / 266.0).sqrt() * (16.0 + 10.0_f64.sqrt());
+        for first in [Kind::Linear, Kind::Conv] {
+            let mut layers = layers(2);
+            layers[0].kind = first;
+            (layers[1].kind, layers[1].shape) = (Kind::Linear, vec![256, 10]);
+            let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
+            let mut sigma = 0.0;
+            for step in (0..5_000).step_by(10) {
+                decide(&mut decider, step, &[2.0, sigma], &told(0.6, 2.4));
+                let action = decider.decisions()[1].action;
+                assert!(matches!(action, Action::Cap { .. }), "never scaled up: {action:?}");
+                // Adam at a rate of 1e-4 makes σ grow by at most 1e-4·√2560 a step; to 2.
+                assert_eq!(action.scale(1.0, sigma), 1.0, "at σ {sigma}");
+                sigma = (sigma + 10.0 * 1e-4 * 2560.0_f64.sqrt()).min(2.0);
+            }
+            assert_eq!(decider.decisions()[1].action.target(), Some(START * usual));
+            let reason = &decider.decisions()[1].reason;
+            assert!(
+                reason.contains("which is near 0: σ 1.662 of a layer of its shape"),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_generator_is_not_tightened_where_the_discriminator_is_too_certain() {
+        let mut layers = layers(2);
+        for layer in &mut layers {
+            layer.kind = Kind::Linear;
+        }
+        layers[1].network = String::from("generator");
+        let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
+        let first = decide(&mut decider, 0, &[2.0, 2.0], &Signals::new());
+        assert_eq!(first, [3.0, 3.0]);
+        for step in (10..1_000).step_by(10) {
+            decide(&mut decider, step, &[2.0, 2.0], &told(1.0, 24.0));
+        }
+        let decisions = decider.decisions();
+        assert!(decisions[0].action.target().is_some_and(|target| target < 1.0));
+        assert_eq!(decisions[1].action, cap(3.0), "{}", decisions[1].reason);
     }
 }

@@ -44,6 +44,13 @@ use crate::{Action, Kind, Layer, Position, Select};
 /// alone, on points it won (`DESIGN.md` has both). There `f` stays at most the largest growth
 /// `σ_l/σ_l(0)`, or 1.5, since a cap above every σ holds nothing. A decision changes when `f` has moved by 2 %.
 ///
+/// A layer that starts near zero, as a last layer often does, has no size of its own: below a quarter of the σ
+/// that a layer of its shape starts at ([`InitialSize`](crate::InitialSize)), that one is its `σ_l(0)`, and it is
+/// capped and never scaled up.
+///
+/// A generator ([`Layer::is_of_generator`]) does not follow the race, which says how the discriminator is to be
+/// held: each of its layers is capped at 1.5 times its σ at the start, and that stays.
+///
 /// # What is learned by heart
 ///
 /// A classifier's layers are capped at `c_l = f·σ_l(0)` too, and `f` starts at 1.5 too. With `L` the loss on
@@ -163,6 +170,16 @@ impl Deciding for Auto {
         }
     }
 
+    fn leaves(&self, layer: &Layer) -> Option<String> {
+        match self.task {
+            Task::Control => second_to_last().leaves(layer),
+            Task::Transformer if layer.kind != Kind::Attention => {
+                Some(format!("kind {} is not attention: leave", layer.kind))
+            }
+            _ => None,
+        }
+    }
+
     fn begin(&self, layers: &[Layer]) -> AutoMemory {
         match self.task {
             Task::Gan | Task::Translate => AutoMemory::Race(Race::begin(layers)),
@@ -195,8 +212,7 @@ impl Deciding for Auto {
             (Task::Control, AutoMemory::Fixed) => second_to_last().decide(&mut (), context),
             (Task::Classify, AutoMemory::Memorizing(memorizing)) => memorizing.decide(context),
             (Task::Transformer, AutoMemory::Capped(capped)) => {
-                let decisions = self.cap(2.0).decide(capped, context);
-                context.layers.iter().zip(decisions).map(of_attention).collect()
+                self.cap(2.0).decide(capped, context)
             }
             // The memory of another task, from a file that was tampered with, begins afresh.
             (_, memory) => {
@@ -217,14 +233,6 @@ impl Auto {
 fn second_to_last() -> Static {
     let select = Select { positions: vec![Position::SecondToLast], ..Select::default() };
     Static { select, action: Action::Normalize { target: 1.0 } }
-}
-
-fn of_attention((layer, decision): (&Layer, Decision)) -> Decision {
-    if layer.kind == Kind::Attention {
-        return decision;
-    }
-    let reason = format!("kind {} is not attention: leave", layer.kind);
-    Decision { action: Action::Off, reason }
 }
 
 #[cfg(test)]
@@ -270,6 +278,16 @@ mod tests {
             "{}",
             decisions[0].reason
         );
+    }
+
+    #[test]
+    fn a_task_that_finds_no_layer_of_its_kind_is_refused() {
+        let error = |text: &str, count| {
+            Decider::new(Rule::parse(text).unwrap(), layers(count)).unwrap_err().to_string()
+        };
+        let message = error("auto:task=transformer", 2);
+        assert!(message.ends_with("the first: kind conv is not attention: leave"), "{message}");
+        assert!(error("auto:task=control", 1).contains("position 0 (from 0) of 1"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     Decision, Needs, RuleError, Signals, TargetAction,
     deciding::{Context, Deciding},
     rule::{INTERVAL, RuleDoc, parameters, required, required_interval},
-    target_control::{Controlled, Finding, TargetControl},
+    target_control::{Controlled, Finding, TargetControl, of_generator},
 };
 use crate::{Layer, number::concise};
 
@@ -30,7 +30,9 @@ use crate::{Layer, number::concise};
 /// of D or on the loss. ABCAS (arXiv 2211.06595) sets a discriminator's Lipschitz constant from the
 /// distance of its output distributions.
 ///
-/// Without a separation, and where it is not finite, the target stays where it is.
+/// Without a separation, and where it is not finite, the target stays where it is. Layers of a generator
+/// ([`Layer::is_of_generator`]) are left alone: to hold them where the discriminator is too certain would weaken
+/// the side that is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Balance {
@@ -98,6 +100,10 @@ impl Deciding for Balance {
 
     fn needs(&self) -> Needs {
         Needs { race: true, ..Needs::default() }
+    }
+
+    fn leaves(&self, layer: &Layer) -> Option<String> {
+        of_generator(layer)
     }
 
     fn begin(&self, _: &[Layer]) -> Controlled {
@@ -186,6 +192,32 @@ mod tests {
         };
         assert!(target(0.98) < 1.5 && target(0.02) > 1.5 && target(0.6) == 1.5);
         assert_eq!(target(0.1), target(-1.0), "an error counts only so far");
+    }
+
+    #[test]
+    fn a_generator_is_left_alone_and_one_alone_is_refused() {
+        for text in ["balance", "slope", "budget:total_by=balance"] {
+            let mut layers = layers(2);
+            layers[1].network = String::from("generator");
+            let mut decider = Decider::new(Rule::parse(text).unwrap(), layers.clone()).unwrap();
+            let slope = Some(9.0);
+            let signals = Signals::new().adversarial(Adversarial {
+                separation: Some(1.0),
+                slope,
+                ..Adversarial::default()
+            });
+            for step in (0..1_000).step_by(10) {
+                decider.decide(step, &[Measurement::new(2.0, 1e-3); 2], &signals);
+            }
+            let [judge, generator] = decider.decisions() else { panic!("two") };
+            assert!(judge.action.target().is_some_and(|target| target < 1.0), "{text}");
+            assert_eq!(generator.action, Action::Off, "{text}: {}", generator.reason);
+            for layer in &mut layers {
+                layer.network = String::from("generator");
+            }
+            let error = Decider::new(Rule::parse(text).unwrap(), layers).unwrap_err().to_string();
+            assert!(error.contains("not a generator"), "{error}");
+        }
     }
 
     #[test]

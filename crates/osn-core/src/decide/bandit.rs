@@ -49,7 +49,7 @@ pub struct Bandit {
     pub metric: String,
     /// Whether a lower metric is a better one. Default: true.
     pub lower_is_better: bool,
-    /// What is played, in the order of the first round; at least two. Default: 0.7, 1, 2, 4, off.
+    /// What is played, in the order of the first round; at least two that differ. Default: 0.7, 1, 2, 4, off.
     pub arms: Vec<Arm>,
     /// The discount `γ` of a play, in `(0, 1]`; 1 forgets nothing. Default: 0.98.
     pub gamma: f64,
@@ -153,7 +153,9 @@ impl Deciding for Bandit {
         let doc = &Self::DOC;
         metric::check_name(doc, &self.metric)?;
         self.arms.iter().try_for_each(|arm| checked(doc, self.action_of(*arm)))?;
-        required(doc, self.arms.len() > 1, "arms", self.arms.word(), "at least two")?;
+        let first = self.arms.first();
+        let differ = self.arms.iter().any(|arm| Some(arm) != first);
+        required(doc, differ, "arms", self.arms.word(), "at least two that differ")?;
         let is_discount = self.gamma > 0.0 && self.gamma <= 1.0;
         required(doc, is_discount, "gamma", self.gamma, "more than 0 and at most 1")?;
         let is_usable = self.xi >= 0.0 && self.xi.is_finite();
@@ -170,6 +172,10 @@ impl Deciding for Bandit {
 
     fn needs(&self) -> Needs {
         Needs { metric: true, ..Needs::default() }
+    }
+
+    fn metric(&self) -> Option<&str> {
+        Some(&self.metric)
     }
 
     fn begin(&self, _: &[Layer]) -> Self::Memory {
@@ -459,7 +465,10 @@ mod tests {
             message("bandit:arms=1/on"),
             "rule `bandit`: arms is `1/on`, expected numbers or off, with / between them"
         );
-        assert_eq!(message("bandit:arms=1"), "rule `bandit`: arms is `1`, expected at least two");
+        assert_eq!(
+            message("bandit:arms=1"),
+            "rule `bandit`: arms is `1`, expected at least two that differ"
+        );
         for text in ["arms=1/-1", "gamma=0", "gamma=1.1", "xi=-1", "clip=0", "every=0"] {
             assert!(Rule::parse(&format!("bandit:{text}")).is_err(), "{text}");
         }

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, Needs, RuleError, TotalBy,
     deciding::{Context, Deciding},
+    of_start::Start,
     rule::{INTERVAL, RuleDoc, is_target, parameters, required, required_interval},
-    target_control::Controlled,
+    target_control::{Controlled, of_generator},
     text::{Parameter, plain_parameters},
 };
-use crate::{Action, GradientStatistics, Layer, Measurement, number::concise};
+use crate::{Action, GradientStatistics, Layer, SIGMA_FLOOR, number::concise};
 
 /// Holds the product of all σ within a total `Λ`, and takes the excess where it disturbs least.
 ///
@@ -43,8 +44,12 @@ use crate::{Action, GradientStatistics, Layer, Measurement, number::concise};
 /// The product is over all the layers that the rule decides about. It bounds the Lipschitz constant
 /// of a chain of them, with activations of slope at most 1; residual branches and parallel paths are
 /// counted as if they were in the chain, which is not a bound on anything. σ is an estimate from
-/// below, so the true product can be slightly larger. While a σ is 0 or broken the product is not
-/// known, and what was decided before stands.
+/// below, so the true product can be slightly larger. While a σ is broken the product is not known, and
+/// what was decided before stands.
+///
+/// A layer of σ 0 counts with the σ that it started at, so that the others are held as before it was pruned. One
+/// that starts near zero, below a quarter of the σ that a layer of its shape starts at
+/// ([`InitialSize`](crate::InitialSize)), counts with that one in the product at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
@@ -141,7 +146,7 @@ const LEAST_SENSITIVITY: f64 = 0.1;
 /// What the rule remembers of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct BudgetMemory {
-    /// `Σ ln σ` at the first decision at which all of them were known.
+    /// `Σ ln σ` of the starts, as of the first decision at which all of them were known.
     log_start: Option<f64>,
     /// Where the rule that moves the total is, if there is one.
     total: Option<Controlled>,
@@ -153,6 +158,8 @@ pub(super) struct BudgetMemory {
 struct LayerMemory {
     /// The exponential mean of the sensitivity, if one was ever measured.
     sensitivity: Option<f64>,
+    /// The size that it started at, once the product was known.
+    start: Option<Start>,
     /// The cap that stands, or nothing for a layer that is left alone.
     target: Option<f64>,
 }
@@ -197,6 +204,8 @@ impl Deciding for Budget {
         self.validate_total_by()?;
         let is_part = (0.0..1.0).contains(&self.smoothing);
         check(is_part, "smoothing", self.smoothing, "at least 0 and less than 1")?;
+        let is_used = self.looks_at_gradients() || self.smoothing == Self::default().smoothing;
+        check(is_used, "smoothing", self.smoothing, "nothing, as all layers weigh the same")?;
         let is_target = self.threshold >= 0.0 && self.threshold.is_finite();
         check(is_target, "threshold", self.threshold, "at least 0")?;
         required_interval(&Self::DOC, self.interval)
@@ -208,7 +217,11 @@ impl Deciding for Budget {
 
     fn needs(&self) -> Needs {
         let needs = self.total_by.map_or(Needs::default(), |rule| rule.needs());
-        Needs { gradients: true, ..needs }
+        Needs { gradients: self.looks_at_gradients(), ..needs }
+    }
+
+    fn leaves(&self, layer: &Layer) -> Option<String> {
+        self.total_by.and_then(|_| of_generator(layer))
     }
 
     fn begin(&self, layers: &[Layer]) -> Self::Memory {
@@ -231,17 +244,30 @@ impl Deciding for Budget {
         for (layer, measured) in memory.layers.iter_mut().zip(context.measurements) {
             self.learn(layer, measured.gradient);
         }
-        let steered = self.steer(memory, context);
-        let broken = context.measurements.iter().position(|measured| !is_target(measured.sigma));
-        let mut decisions = match broken {
-            Some(index) => stand(memory, context, index),
-            None => self.allocate(memory, context.measurements),
+        let sizes: Vec<Option<f64>> = sizes(memory, context).collect();
+        let known: Option<Vec<f64>> = sizes.iter().copied().collect();
+        let steered = self.steer(memory, context, known.as_deref());
+        let mut decisions = match (known, sizes.iter().position(Option::is_none)) {
+            (Some(sizes), _) => self.allocate(memory, context, &sizes),
+            (None, broken) => stand(memory, context, broken.unwrap_or_default()),
         };
         for decision in &mut decisions {
             decision.reason.insert_str(0, &steered);
         }
         decisions
     }
+}
+
+/// The σ of each layer that counts in the product: its own, or where it is 0 the one that it started at. Nothing
+/// for one that is broken.
+fn sizes(memory: &BudgetMemory, context: &Context) -> impl Iterator<Item = Option<f64>> {
+    let seen = context.layers.iter().zip(context.measurements);
+    memory.layers.iter().zip(seen).map(|(own, (layer, measured))| {
+        let start = own.start.or_else(|| Start::of(layer, measured))?;
+        let is_zero = (0.0..=SIGMA_FLOOR).contains(&measured.sigma);
+        let sigma = if is_zero { start.sigma } else { measured.sigma };
+        Some(sigma).filter(|sigma| is_target(*sigma))
+    })
 }
 
 /// Everything as it was, as the product is not known without the layer at `index`.
@@ -263,6 +289,10 @@ fn action(target: Option<f64>) -> Action {
 }
 
 impl Budget {
+    fn looks_at_gradients(&self) -> bool {
+        self.weights != BudgetWeights::Uniform
+    }
+
     fn validate_total_by(&self) -> Result<(), RuleError> {
         let Some(rule) = self.total_by else { return Ok(()) };
         let is_alone =
@@ -273,12 +303,12 @@ impl Budget {
     }
 
     /// Lets the other rule move the total, where there is one, and returns what it did.
-    fn steer(&self, memory: &mut BudgetMemory, context: &Context) -> String {
+    fn steer(&self, memory: &mut BudgetMemory, context: &Context, sizes: Option<&[f64]>) -> String {
         let (Some(rule), Some(total)) = (self.total_by, &mut memory.total) else {
             return String::new();
         };
-        let mean = log_product(context.measurements) / context.measurements.len() as f64;
-        let mean = Some(mean.exp()).filter(|mean| is_target(*mean));
+        let mean = sizes.map(|sizes| (log_product(sizes) / sizes.len() as f64).exp());
+        let mean = mean.filter(|mean| is_target(*mean));
         rule.steer(total, context.step, context.signals, mean) + "; "
     }
 
@@ -293,17 +323,25 @@ impl Budget {
         }
     }
 
-    /// Shares the excess among the layers, all of whose σ are usable.
-    fn allocate(&self, memory: &mut BudgetMemory, measurements: &[Measurement]) -> Vec<Decision> {
-        let log_product = log_product(measurements);
-        let log_total = self.log_total(memory, log_product);
+    /// Shares the excess among the layers, all of whose `sizes` are usable.
+    fn allocate(
+        &self,
+        memory: &mut BudgetMemory,
+        context: &Context,
+        sizes: &[f64],
+    ) -> Vec<Decision> {
+        let log_product = log_product(sizes);
+        let log_total = self.log_total(memory, context, log_product);
         let weights = self.weights_of(&memory.layers);
         let least: Vec<f64> = memory.layers.iter().map(|layer| self.least_share(layer)).collect();
         let shares = share_out(log_product - log_total, &weights, &least);
-        let state = format!("ln ∏σ {} against ln Λ {}", concise(log_product), concise(log_total));
-        let mut decisions = Vec::with_capacity(measurements.len());
+        let is_told = memory.layers.iter().any(|layer| layer.sensitivity.is_some());
+        let alike = if is_told || !self.looks_at_gradients() { "" } else { ", no gradients told" };
+        let (product, total) = (concise(log_product), concise(log_total));
+        let state = format!("ln ∏σ {product} against ln Λ {total}{alike}");
+        let mut decisions = Vec::with_capacity(sizes.len());
         for (index, layer) in memory.layers.iter_mut().enumerate() {
-            layer.target = shares[index].target(measurements[index].sigma);
+            layer.target = shares[index].target(sizes[index]);
             let why = shares[index].in_words(weights[index], least[index]);
             let action = action(layer.target);
             decisions.push(Decision { action, reason: format!("{state}{why}: {action}") });
@@ -311,8 +349,8 @@ impl Budget {
         decisions
     }
 
-    fn log_total(&self, memory: &mut BudgetMemory, log_product: f64) -> f64 {
-        let log_start = *memory.log_start.get_or_insert(log_product);
+    fn log_total(&self, memory: &mut BudgetMemory, context: &Context, log_product: f64) -> f64 {
+        let log_start = memory.log_start.unwrap_or_else(|| memory.begin(context, log_product));
         match (memory.total, self.total) {
             (Some(steered), _) => memory.layers.len() as f64 * steered.target().ln(),
             (None, Some(total)) => total.ln(),
@@ -336,9 +374,23 @@ impl Budget {
     }
 }
 
+impl BudgetMemory {
+    /// Remembers where each layer starts, and returns the logarithm of the product of that.
+    fn begin(&mut self, context: &Context, log_product: f64) -> f64 {
+        let seen = context.layers.iter().zip(context.measurements);
+        for (own, (layer, measured)) in self.layers.iter_mut().zip(seen) {
+            own.start = Start::of(layer, measured);
+        }
+        let starts = self.layers.iter().map(|own| own.start.map(|start| start.sigma.ln()));
+        let log_start = starts.sum::<Option<f64>>().unwrap_or(log_product);
+        self.log_start = Some(log_start);
+        log_start
+    }
+}
+
 /// `Σ ln σ`.
-fn log_product(measurements: &[Measurement]) -> f64 {
-    measurements.iter().map(|measured| measured.sigma.ln()).sum()
+fn log_product(sizes: &[f64]) -> f64 {
+    sizes.iter().map(|sigma| sigma.ln()).sum()
 }
 
 /// Splits `excess` in proportion to `1/w` among the layers that get at least their `least` share.
@@ -400,7 +452,7 @@ mod tests {
         super::{Decider, Signals, tests::layers},
         *,
     };
-    use crate::Rule;
+    use crate::{Measurement, Rule};
     use proptest::prelude::*;
 
     fn decider(budget: Budget, count: usize) -> Decider {
@@ -445,7 +497,7 @@ mod tests {
         let mut decider = decider(within(6.0), 2);
         let decisions = decider.decide(0, &plain(&[3.0, 2.0]), &Signals::new());
         assert!(decisions.iter().all(|decision| decision.action == Action::Off));
-        let reason = "ln ∏σ 1.792 against ln Λ 1.792, nothing to take: off";
+        let reason = "ln ∏σ 1.792 against ln Λ 1.792, no gradients told, nothing to take: off";
         assert_eq!(decisions[0].reason, reason);
     }
 
@@ -523,7 +575,7 @@ mod tests {
 
     #[test]
     fn broken_numbers_change_nothing_and_say_so() {
-        for broken in [f64::NAN, f64::INFINITY, 0.0] {
+        for broken in [f64::NAN, f64::INFINITY, -1.0] {
             let mut decider = decider(within(4.0), 2);
             let before = decider.decide(0, &plain(&[4.0, 4.0]), &Signals::new()).to_vec();
             let after = decider.decide(10, &plain(&[40.0, broken]), &Signals::new());
@@ -546,6 +598,43 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_that_starts_at_zero_counts_with_the_size_of_its_shape() {
+        // 8×4×3×3, seen as 8×36 of deviation √(2/(12·9)).
+        let usual = (2.0_f64 / 108.0).sqrt() * (8.0_f64.sqrt() + 6.0);
+        let mut decider = decider(Budget::default(), 2);
+        for (step, sigma) in [(0, 0.0), (10, 0.01), (20, 0.5), (30, usual)] {
+            decider.decide(step, &plain(&[2.0, sigma]), &Signals::new());
+            let mut actions = decider.decisions().iter().map(|it| it.action);
+            assert!(actions.all(|it| it == Action::Off), "{sigma}: within the total");
+        }
+        let found = effective(&mut decider, &plain(&[2.0, 4.0 * usual]));
+        assert!((found[0] * found[1] / (2.0 * usual) - 1.0).abs() < 1e-9, "{found:?}");
+    }
+
+    #[test]
+    fn a_layer_that_is_pruned_leaves_the_others_held() {
+        let mut decider = decider(within(4.0), 2);
+        let before = decider.decide(0, &plain(&[4.0, 4.0]), &Signals::new()).to_vec();
+        for step in [10, 20, 500] {
+            let after = decider.decide(step, &plain(&[4.0, 0.0]), &Signals::new());
+            assert_eq!(after[0].action, before[0].action);
+        }
+        // And the one that is left is still followed.
+        let after = decider.decide(510, &plain(&[16.0, 0.0]), &Signals::new());
+        assert!(after[0].action.target().is_some_and(|target| target < 16.0 / 2.0));
+    }
+
+    #[test]
+    fn without_gradients_it_says_so() {
+        let mut decider = decider(within(4.0), 2);
+        let reason = |decider: &Decider| decider.decisions()[0].reason.clone();
+        decider.decide(0, &plain(&[4.0, 4.0]), &Signals::new());
+        assert!(reason(&decider).contains("no gradients told"), "{}", reason(&decider));
+        decider.decide(10, &[sensitive(4.0, 0.2), sensitive(4.0, 0.6)], &Signals::new());
+        assert!(!reason(&decider).contains("no gradients told"));
+    }
+
+    #[test]
     fn a_total_is_given_in_one_way() {
         let message = |text: &str| Rule::parse(text).unwrap_err().to_string();
         assert_eq!(
@@ -557,7 +646,11 @@ mod tests {
             "rule `budget`: total is `0`, expected a positive number"
         );
         assert!(message("budget:weights=even").ends_with(BudgetWeights::EXPECTED));
-        for text in ["budget:total=1", "budget:total_of_start=2,weights=uniform,smoothing=0"] {
+        for text in [
+            "budget:total=1",
+            "budget:total_of_start=2,weights=uniform",
+            "budget:total_of_start=2,weights=inverse_sensitivity,smoothing=0",
+        ] {
             assert_eq!(Rule::parse(text).unwrap().label(), text);
         }
         let file = r#"{"rule":"budget","total":4,"weights":"inverse_sensitivity"}"#;

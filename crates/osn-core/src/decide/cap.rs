@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, RuleError,
     deciding::{Context, Deciding},
-    rule::{INTERVAL, RuleDoc, checked, is_target, parameters, required, required_interval},
+    of_start::{Start, by_shape},
+    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
 };
 use crate::{
-    Action, Layer,
+    Action, Layer, Measurement,
     number::{concise, maybe_infinite},
 };
 
@@ -19,9 +20,11 @@ use crate::{
 /// urgent, letting go is not. So a layer switches at most twice in `dwell` steps, and a σ that only
 /// trembles inside the band never switches it. A σ that is not finite switches nothing.
 ///
-/// With `of_start`, each layer has a cap of its own: `c = of_start·σ₀`, with σ₀ its σ at the first decision
-/// at which it is a size that a weight can be held at. It is left alone until then. So no size has to be
-/// known beforehand, and a layer is held once it has grown by that factor.
+/// With `of_start`, each layer has a cap of its own: `c = of_start·σ₀`, with σ₀ its σ at the first decision. So
+/// no size has to be known beforehand, and a layer is held once it has grown by that factor. A layer that
+/// starts near zero, below a quarter of the σ that a layer of its shape starts at
+/// ([`InitialSize`](crate::InitialSize)), has that one as its σ₀. A layer whose σ₀ is broken or beyond what a
+/// weight can be held at is left alone.
 ///
 /// σ is that of the stored weight. The hard cap is `W·min(1, c/σ)` of SNGP (Liu et al. 2020); a finite
 /// sharpness gives the soft cap of [`Action::Cap`].
@@ -65,8 +68,8 @@ impl Default for Cap {
 pub(super) struct Capped {
     /// The step since which it is held; nothing for a layer that is not.
     held_since: Option<u64>,
-    /// Its σ at the start, where the cap is a multiple of it.
-    start: Option<f64>,
+    /// The size that it started at, where the cap is a multiple of it.
+    start: Option<Start>,
 }
 
 impl Deciding for Cap {
@@ -108,10 +111,9 @@ impl Deciding for Cap {
     }
 
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
-        let layers = memory.iter_mut().zip(context.measurements);
-        layers
-            .map(|(layer, measured)| self.decide_layer(layer, context.step, measured.sigma))
-            .collect()
+        let seen = context.layers.iter().zip(context.measurements);
+        let layers = memory.iter_mut().zip(seen);
+        layers.map(|(own, seen)| self.decide_layer(own, context.step, seen)).collect()
     }
 }
 
@@ -125,22 +127,30 @@ impl Cap {
     }
 
     /// Decides about one layer by a cap of its own, once its σ at the start is known.
-    fn decide_layer(&self, layer: &mut Capped, step: u64, sigma: f64) -> Decision {
+    fn decide_layer(
+        &self,
+        own: &mut Capped,
+        step: u64,
+        (layer, measured): (&Layer, &Measurement),
+    ) -> Decision {
+        let sigma = measured.sigma;
         let Some(of_start) = self.of_start else {
-            return self.decide_one(&mut layer.held_since, step, sigma);
+            return self.decide_one(&mut own.held_since, step, sigma);
         };
-        layer.start = layer.start.or_else(|| Some(sigma).filter(|it| is_target(of_start * it)));
+        own.start = own.start.or_else(|| Start::for_factors(layer, measured, [of_start; 2]));
         let (factor, size) = (concise(of_start), concise(sigma));
-        let Some(start) = layer.start else {
+        let Some(start) = own.start else {
             let reason = format!("σ {size} is no start for a cap of {factor} times it: leave");
             return Decision { action: Action::Off, reason };
         };
-        let own = Cap { target: of_start * start, ..*self };
-        let Decision { action, reason } = own.decide_one(&mut layer.held_since, step, sigma);
-        Decision {
-            action,
-            reason: format!("cap {factor} of σ {} at the start, {reason}", concise(start)),
-        }
+        let cap = Cap { target: of_start * start.sigma, ..*self };
+        let Decision { action, reason } = cap.decide_one(&mut own.held_since, step, sigma);
+        let of = if start.is_by_shape {
+            format!("its start near 0, {}", by_shape(start.sigma))
+        } else {
+            format!("σ {} at the start", concise(start.sigma))
+        };
+        Decision { action, reason: format!("cap {factor} of {of}, {reason}") }
     }
 
     /// Decides about one layer of stored `sigma`; `held_since` is the step since which it is held.
@@ -209,7 +219,7 @@ mod tests {
         super::{Decider, Signals, tests::layers},
         *,
     };
-    use crate::{Measurement, Rule};
+    use crate::Rule;
 
     /// Decides along a trajectory, one step apart, and says at which steps the layer is held.
     fn held(cap: Cap, trajectory: impl IntoIterator<Item = f64>) -> Vec<bool> {
@@ -324,7 +334,7 @@ mod tests {
     #[test]
     fn the_start_waits_for_a_sigma_that_is_one() {
         let mut decider = decider("cap:of_start=2");
-        for (step, broken) in [(0, f64::NAN), (10, f64::INFINITY), (20, 0.0), (30, -1.0)] {
+        for (step, broken) in [(0, f64::NAN), (10, f64::INFINITY), (20, 1e39), (30, -1.0)] {
             assert_eq!(actions(&mut decider, step, [broken, 1.0])[0], Action::Off);
             assert!(
                 decider.decisions()[0]
@@ -335,6 +345,42 @@ mod tests {
         actions(&mut decider, 40, [4.0, 1.0]);
         let held = actions(&mut decider, 50, [9.0, 9.0]).map(|action| action.target());
         assert_eq!(held, [Some(8.0), Some(2.0)]);
+    }
+
+    #[test]
+    fn a_layer_that_starts_near_zero_is_capped_by_its_shape_and_not_by_its_first_steps() {
+        // 8×4×3×3, seen as 8×36 of deviation √(2/(12·9)).
+        let usual = (2.0_f64 / 108.0).sqrt() * (8.0_f64.sqrt() + 6.0);
+        for start in [0.0, 1e-6, 0.2 * usual] {
+            let mut decider = decider("cap:of_start=1.5,dwell=0");
+            actions(&mut decider, 0, [start, 1.0]);
+            // As Adam makes it grow: a little at each step, to where a last layer ends.
+            for step in (10..1_000).step_by(10) {
+                let grown = start + 0.004 * step as f64;
+                let action = actions(&mut decider, step, [grown, 1.0])[0];
+                let is_held = action != Action::Off;
+                assert_eq!(is_held, grown > 1.05 * 1.5 * usual, "{grown}");
+                let target = action.target().unwrap_or(1.5 * usual);
+                assert!((target - 1.5 * usual).abs() < 1e-12, "{target}");
+            }
+            let reason = &decider.decisions()[0].reason;
+            assert!(
+                reason.starts_with("cap 1.5 of its start near 0, σ 1.201 of a layer"),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_the_view_counts_more_than_the_shape_and_a_later_zero_not_at_all() {
+        let measured = |sigma: f64| Measurement::new(sigma, 0.0).with_usual_start(10.0);
+        let mut decider = decider("cap:of_start=1,dwell=0");
+        decider.decide(0, &[measured(0.0), measured(4.0)], &Signals::new());
+        // Pruned to nothing, then grown again.
+        decider.decide(10, &[measured(0.0), measured(0.0)], &Signals::new());
+        decider.decide(20, &[measured(20.0), measured(20.0)], &Signals::new());
+        let targets = [0, 1].map(|place: usize| decider.decisions()[place].action.target());
+        assert_eq!(targets, [Some(10.0), Some(4.0)]);
     }
 
     #[test]

@@ -47,6 +47,17 @@ pub(super) trait Deciding: Sized {
         Needs::default()
     }
 
+    /// The metric that it follows, by its name, if it follows one.
+    fn metric(&self) -> Option<&str> {
+        None
+    }
+
+    /// Why it leaves a layer as it is whatever comes, in words; nothing for a layer that it decides about. It is
+    /// shown only the latter.
+    fn leaves(&self, _: &Layer) -> Option<String> {
+        None
+    }
+
     /// What it remembers before its first decision.
     fn begin(&self, layers: &[Layer]) -> Self::Memory;
 

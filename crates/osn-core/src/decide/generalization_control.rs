@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, Generalization, Needs,
     deciding::Context,
-    of_start::{OfStart, cap, smoothed},
+    of_start::{OfStart, smoothed},
 };
 use crate::{Layer, number::concise};
 
@@ -55,16 +55,16 @@ impl Memorizing {
     }
 
     pub(super) fn decide(&mut self, context: &Context) -> Vec<Decision> {
-        let Context { step, measurements, signals, .. } = *context;
-        self.held.see(measurements, &FACTORS);
+        let Context { step, signals, .. } = *context;
+        self.held.see(context, &FACTORS);
         let elapsed = step.saturating_sub(self.step);
         self.step = step;
         if let Some(losses) = signals.generalization.and_then(|told| self.hear(told)) {
-            let most = self.held.largest_growth(measurements);
+            let most = self.held.largest_growth(context, |_| true);
             let change = elapsed as f64 * rate(gap(losses));
             self.held.move_by(change, &FACTORS, most, || why(losses));
         }
-        self.held.decisions(cap)
+        self.held.caps()
     }
 
     /// The means of both losses, if both are numbers.

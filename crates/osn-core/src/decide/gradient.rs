@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, Needs, RuleError, TargetAction,
     deciding::{Context, Deciding},
+    of_start::is_near_zero,
     rule::{INTERVAL, RuleDoc, parameters, required, required_interval},
     target_control::{Controlled, Finding, TargetControl},
 };
@@ -30,6 +31,10 @@ use crate::{Layer, Measurement, number::concise};
 /// activations, normalized activations or residual branches. In a plain network of linear maps and
 /// `ReLU` without biases, every layer's gradient scales by the same factor, the ratio does not follow,
 /// and the target drifts to a limit.
+///
+/// While the first or the last layer is near zero, below a quarter of the σ that a layer of its shape starts at
+/// ([`InitialSize`](crate::InitialSize)), and `q₀` is not known yet, nothing is measured: a last layer that starts
+/// at zero gives the first one no gradient.
 ///
 /// Without gradients, and where a norm is zero or not finite, the target stays where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -77,6 +82,8 @@ pub(super) struct Remembered {
     start: f64,
     /// How many they are.
     count: u64,
+    /// The last step at which there was nothing to calibrate on yet.
+    waited_until: u64,
 }
 
 impl Deciding for Gradient {
@@ -141,7 +148,7 @@ impl Gradient {
     }
 
     fn begin_network(&self) -> Remembered {
-        Remembered { controlled: self.control().begin(), start: 0.0, count: 0 }
+        Remembered { controlled: self.control().begin(), start: 0.0, count: 0, waited_until: 0 }
     }
 
     fn decide_network(
@@ -153,7 +160,10 @@ impl Gradient {
         let pairs = context.layers.iter().zip(context.measurements);
         let members: Vec<_> = pairs.filter(|(layer, _)| layer.network == network).collect();
         let measurements: Vec<_> = members.iter().map(|(_, measured)| **measured).collect();
-        let finding = self.find(remembered, context.step, first_and_last(&members));
+        let finding = match starting_layer(&members).filter(|_| remembered.count == 0) {
+            Some(why) => remembered.wait(context.step, why),
+            None => self.find(remembered, context.step, first_and_last(&members)),
+        };
         self.control().decide(&mut remembered.controlled, context.step, finding, &measurements)
     }
 
@@ -166,7 +176,8 @@ impl Gradient {
             let (first, last) = (concise(first), concise(last));
             return Finding::unknown(format!("gradients {first} and {last} have no ratio"));
         }
-        if step <= self.calibrate || remembered.count == 0 {
+        let until = remembered.waited_until.saturating_add(self.calibrate);
+        if step <= until || remembered.count == 0 {
             return remembered.calibrate(log_ratio);
         }
         self.compare(log_ratio, remembered.start)
@@ -185,6 +196,12 @@ impl Gradient {
 }
 
 impl Remembered {
+    /// Puts the start off.
+    fn wait(&mut self, step: u64, why: String) -> Finding {
+        self.waited_until = step;
+        Finding::unknown(why)
+    }
+
     /// Takes a ratio into the mean that counts as the start.
     fn calibrate(&mut self, log_ratio: f64) -> Finding {
         self.count = self.count.saturating_add(1);
@@ -192,6 +209,18 @@ impl Remembered {
         let (ratio, start) = (concise(log_ratio.exp()), concise(self.start.exp()));
         Finding::unknown(format!("first/last gradient {ratio}, start so far {start}"))
     }
+}
+
+/// Why the ratio says nothing of the start yet: the first or the last layer is as good as zero, as the last one of
+/// a network often is at first, and then the other one has next to no gradient.
+fn starting_layer(members: &[(&Layer, &Measurement)]) -> Option<String> {
+    let indices = || members.iter().map(|(layer, _)| layer.index);
+    let (first, last) = (indices().min()?, indices().max()?);
+    let is_end = |layer: &Layer| [first, last].contains(&layer.index);
+    let mut ends = members.iter().filter(|(layer, _)| is_end(layer));
+    let (layer, measured) = ends.find(|(layer, measured)| is_near_zero(layer, measured))?;
+    let sigma = concise(measured.sigma);
+    Some(format!("σ {sigma} of {} is near 0, no start yet", layer.name()))
 }
 
 /// The mean gradient norms of the first and the last layer of a network, each of all its blocks; or
@@ -240,6 +269,27 @@ mod tests {
         let mut decider = calibrated("gradient:gain=0.01");
         let decision = decide(&mut decider, 110, &norms(&[first_over_last, 77.0, 1.0]));
         decision.action.target().unwrap().ln()
+    }
+
+    #[test]
+    fn a_last_layer_that_starts_at_zero_is_no_start_of_the_ratio() {
+        let rule = Rule::parse("gradient:calibrate=100").unwrap();
+        let mut decider = Decider::new(rule, layers(2)).unwrap();
+        let norms = |mean_norm: f64| GradientStatistics { mean_norm, ..Default::default() };
+        for step in (10..=400).step_by(10) {
+            // The last layer grows from zero, and the gradient of the first one with it.
+            let grown = (step as f64 / 200.0).min(1.0);
+            let measured = [
+                Measurement::new(1.0, 0.0).with_gradient(norms(grown)),
+                Measurement::new(1.2 * grown, 0.0).with_gradient(norms(1.0)),
+            ];
+            decider.decide(step, &measured, &Signals::new());
+            let reason = &decider.decisions()[0].reason;
+            assert_eq!(reason.contains("no start yet"), grown < 0.251, "{reason}");
+        }
+        // A ratio of 1 is what there is at the end: near where it was measured, so little has moved.
+        let target = decider.decisions()[0].action.target().unwrap();
+        assert!((target - 1.0).abs() < 0.25, "{target}");
     }
 
     #[test]

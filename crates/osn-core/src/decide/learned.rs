@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, Needs, RuleError,
     deciding::{Context, Deciding},
+    of_start::is_near_zero,
     rule::{INTERVAL, RuleDoc, checked, is_target, parameters, required, required_interval},
 };
 use crate::{Action, Layer, Measurement, number::concise};
@@ -23,7 +24,8 @@ use crate::{Action, Layer, Measurement, number::concise};
 /// training loss never does: a network that may choose its own constraint by the loss that the
 /// constraint is there to hold back removes it. For a discriminator a held-out loss is its loss on
 /// real images that it does not train on, or the generator's side. Without one a layer's target stays
-/// where it is.
+/// where it is: at what its first size makes of it, once it is at least a quarter of what a layer of its shape
+/// starts at ([`InitialSize`](crate::InitialSize)).
 ///
 /// `α` stays within ±4, so `g` in 0.018 to 0.982: beyond, `g·(1 − g)` is too small for a gate ever to
 /// come back. One decision moves `α` by at most 0.5, whatever the scale of the loss. Between decisions
@@ -112,10 +114,11 @@ impl Deciding for Learned {
     }
 
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
-        let gates = memory.iter_mut().zip(context.measurements);
+        let seen = context.layers.iter().zip(context.measurements);
+        let gates = memory.iter_mut().zip(seen);
         gates
-            .map(|(gate, measured)| {
-                let why = self.update(gate, measured);
+            .map(|(gate, (layer, measured))| {
+                let why = self.update(gate, layer, measured);
                 let action = gate.action();
                 Decision { action, reason: format!("{why}: {action}") }
             })
@@ -125,7 +128,7 @@ impl Deciding for Learned {
 
 impl Learned {
     /// Moves one gate as far as the held-out loss says, and returns what was measured and done.
-    fn update(&self, gate: &mut Gate, measured: &Measurement) -> String {
+    fn update(&self, gate: &mut Gate, layer: &Layer, measured: &Measurement) -> String {
         let sigma = measured.sigma;
         let held_out = measured.gradient.and_then(|gradient| gradient.held_out_sensitivity);
         if !is_target(sigma) {
@@ -133,6 +136,9 @@ impl Learned {
         }
         match held_out {
             Some(held_out) if held_out.is_finite() => self.learn(gate, sigma, held_out),
+            _ if gate.target.is_none() && is_near_zero(layer, measured) => {
+                format!("σ {} is near 0, no size to hold it at yet", concise(sigma))
+            }
             missing => {
                 let target = gate.target.unwrap_or_else(|| self.effective(*gate, sigma));
                 gate.target = Some(target);
@@ -221,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_held_out_loss_with_its_best_in_between_is_brought_there() {
-        for (sigma, best) in [(8.0, 2.0), (8.0, 5.0), (0.1, 0.4)] {
+        for (sigma, best) in [(8.0, 2.0), (8.0, 5.0), (0.4, 0.6)] {
             let found = learned(Learned::default(), sigma, best);
             assert!((found / best - 1.0).abs() < 1e-3, "{found} {best}");
         }
@@ -234,9 +240,20 @@ mod tests {
         let loss = |alpha: f64| rule.effective(Gate { alpha, target: None }, sigma).ln().sin();
         let mut gate = Gate { alpha: 0.3, target: None };
         let held_out = rule.effective(gate, sigma).ln().cos();
-        rule.update(&mut gate, &measured(sigma, Some(held_out)));
+        rule.update(&mut gate, &layers(1)[0], &measured(sigma, Some(held_out)));
         let slope = (loss(0.3 + 1e-5) - loss(0.3 - 1e-5)) / 2e-5;
         assert!((gate.alpha - (0.3 - 0.1 * slope)).abs() < 1e-9, "{gate:?} {slope}");
+    }
+
+    #[test]
+    fn a_layer_that_starts_near_zero_is_not_held_at_what_its_first_steps_made_of_it() {
+        let mut decider = decider(Learned::default());
+        for (step, sigma) in [(0, 0.0), (10, 0.01), (20, 0.1)] {
+            decider.decide(step, &[measured(sigma, None)], &Signals::new());
+            assert_eq!(decider.decisions()[0].action, Action::Off, "{sigma}");
+        }
+        decider.decide(30, &[measured(1.21, None)], &Signals::new());
+        assert!((target(&decider) - 1.1).abs() < 1e-12, "half-way to 1");
     }
 
     #[test]

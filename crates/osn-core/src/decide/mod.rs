@@ -44,7 +44,7 @@ pub use self::{
     cap::Cap,
     gradient::Gradient,
     learned::Learned,
-    lr_over_sigma::LrOverSigma,
+    lr_over_sigma::{LrOverMaxSigma, LrOverSigma},
     never::Never,
     observe::Observe,
     patience::Patience,
@@ -111,11 +111,11 @@ pub struct Decider {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Part {
-    /// Where its layers are among all of them.
+    /// Where its layers are among all of them: those that it does not leave alone whatever comes.
     places: Vec<usize>,
     layers: Vec<Layer>,
     memory: Memory,
-    /// The metrics that were told since its last decision, of each the latest.
+    /// The latest value that was told of the metric that it follows, if it was told one since its last decision.
     unheard: BTreeMap<String, f64>,
 }
 
@@ -127,7 +127,9 @@ impl Decider {
     ///
     /// # Errors
     ///
-    /// [`RuleError`] if a rule's parameters make no sense, or if it decides none of the layers.
+    /// [`RuleError`] if a rule's parameters make no sense, or if it decides none of the layers: because of
+    /// its place among the rules, or because it leaves all that it has alone, as `static:kind=conv` does with
+    /// linear ones.
     pub fn new(rules: impl Into<Rules>, layers: Vec<Layer>) -> Result<Self, RuleError> {
         let rules = rules.into();
         rules.validate()?;
@@ -135,8 +137,8 @@ impl Decider {
         rules.check_owners(&layers, &owners)?;
         let part = |(owner, entry): (usize, &ScopedRule)| Part::new(owner, entry, &layers, &owners);
         let parts: Vec<Part> = rules.entries().iter().enumerate().map(part).collect();
-        let nobody = Decision { action: Action::Off, reason: "no rule selects it".to_owned() };
-        let decisions = vec![nobody; layers.len()];
+        let pairs = layers.iter().zip(&owners);
+        let decisions = pairs.map(|(layer, owner)| rules.left(layer, *owner)).collect();
         let mut decider = Self { rules, layers, parts, decisions };
         decider.decide_at_attach();
         Ok(decider)
@@ -223,24 +225,18 @@ impl Decider {
     ) {
         let rule = &self.rules.entries()[owner].rule;
         let part = &mut self.parts[owner];
-        if rule.interval().is_some() {
-            part.unheard.extend(signals.metrics.clone());
-        }
+        let metric = rule.metric().and_then(|name| signals.metrics.get_key_value(name));
+        part.unheard.extend(metric.map(|(name, value)| (name.clone(), *value)));
         if is_due(rule, step) {
             let decisions = part.decide(rule, step, measurements, signals);
             self.put(owner, decisions);
         }
     }
 
-    /// Makes a rule's decisions the ones that stand. Where there are several rules, each says which
-    /// it is.
+    /// Makes a rule's decisions the ones that stand.
     fn put(&mut self, owner: usize, decisions: Vec<Decision>) {
-        let is_alone = self.parts.len() == 1;
-        for (&place, mut decision) in self.parts[owner].places.iter().zip(decisions) {
-            if !is_alone {
-                decision.reason = format!("rule {}: {}", owner + 1, decision.reason);
-            }
-            self.decisions[place] = decision;
+        for (&place, decision) in self.parts[owner].places.iter().zip(decisions) {
+            self.decisions[place] = self.rules.said_by(owner, decision);
         }
     }
 }
@@ -248,7 +244,9 @@ impl Decider {
 impl Part {
     /// The part of the rule at place `owner`, which decides the layers that `owners` give it.
     fn new(owner: usize, entry: &ScopedRule, layers: &[Layer], owners: &[Option<usize>]) -> Self {
-        let is_own = |place: &usize| owners[*place] == Some(owner);
+        let is_own = |place: &usize| {
+            owners[*place] == Some(owner) && entry.rule.leaves(&layers[*place]).is_none()
+        };
         let places: Vec<usize> = (0..layers.len()).filter(is_own).collect();
         let layers: Vec<Layer> = places.iter().map(|&place| layers[place].clone()).collect();
         let memory = entry.rule.begin(&layers);
@@ -325,6 +323,36 @@ mod tests {
                 assert_eq!(copy.decide(step, &wave(step), &Signals::new()), expected, "{text}");
             }
             assert_eq!(copy, original);
+        }
+    }
+
+    /// Everything that a loop can tell, with names that never come again.
+    fn told(step: u64) -> Signals {
+        let wave = (step as f64 / 30.0).sin();
+        let (separation, slope) = (Some(wave.abs()), Some(2.0 + wave));
+        Signals::new()
+            .metric("frechet", 5.0 + wave)
+            .metric(format!("loss at {step}"), wave)
+            .loss(format!("loss at {step}"), wave)
+            .adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+            .generalization(Generalization { train_loss: 0.1, held_out_loss: 0.6 + wave })
+    }
+
+    #[test]
+    fn what_is_remembered_does_not_grow_with_the_decisions() {
+        let docs = Rule::catalogue().iter().map(|doc| doc.name);
+        let texts = docs.chain(["cap:of_start=1", "auto:task=classify", "cap:interval=1000000"]);
+        for text in texts {
+            let mut decider = Decider::new(Rule::parse(text).unwrap(), layers(2)).unwrap();
+            let mut size_after = |count: u64| {
+                for step in 0..count {
+                    decider.decide(10 * step, &wave(10 * step), &told(step));
+                }
+                serde_json::to_string(&decider).unwrap().len()
+            };
+            let (early, late) = (size_after(100), size_after(10_000));
+            // Numbers have more or fewer digits, and reasons other words.
+            assert!(late < early + 600, "{text}: {early} bytes, then {late}");
         }
     }
 

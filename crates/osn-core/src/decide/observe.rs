@@ -43,15 +43,7 @@ impl Deciding for Observe {
     }
 
     fn needs(&self) -> Needs {
-        Needs {
-            race: true,
-            slope: true,
-            metric: true,
-            gradients: true,
-            held_out: true,
-            generalization: true,
-            second: true,
-        }
+        Needs::ALL
     }
 
     fn begin(&self, _: &[Layer]) {}

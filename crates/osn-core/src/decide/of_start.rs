@@ -4,20 +4,66 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, rule::is_target};
-use crate::{Action, Measurement, number::concise};
+use super::{Decision, deciding::Context, rule::is_target};
+use crate::{Action, InitialSize, Layer, Measurement, number::concise};
 
 /// The factor before anything is known.
 pub(super) const START: f64 = 1.5;
 /// How far the factor's logarithm moves before the decision changes.
 const STEP: f64 = 0.02;
 
+/// A layer whose σ is below this part of what a layer of its shape starts at counts as one that starts at zero.
+const NEAR_ZERO: f64 = 0.25;
+
+/// The size that a layer started at: its own σ, or where it started near zero the one that a layer of its shape
+/// starts at.
+///
+/// A layer that starts at zero, as the last one of a network often does, has no size of its own until the
+/// optimizer has made some steps, and what it has then says how long they were and not how large it is to become.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Start {
+    pub(super) sigma: f64,
+    /// Whether it is that of the shape.
+    pub(super) is_by_shape: bool,
+}
+
+impl Start {
+    /// What the first measurement of a layer says; nothing where it is broken.
+    pub(super) fn of(layer: &Layer, measured: &Measurement) -> Option<Self> {
+        let sigma = Some(measured.sigma).filter(|it| *it >= 0.0 && it.is_finite())?;
+        if is_near_zero(layer, measured) {
+            return Some(Self { sigma: usual(layer, measured), is_by_shape: true });
+        }
+        Some(Self { sigma, is_by_shape: false })
+    }
+
+    /// The same, if a weight can be held at it times each of these factors.
+    pub(super) fn for_factors(
+        layer: &Layer,
+        measured: &Measurement,
+        factors: [f64; 2],
+    ) -> Option<Self> {
+        let is_held = |start: &Self| factors.iter().all(|it| is_target(start.sigma * it));
+        Self::of(layer, measured).filter(is_held)
+    }
+}
+
+/// Whether a layer is as good as zero beside what one of its shape starts at.
+pub(super) fn is_near_zero(layer: &Layer, measured: &Measurement) -> bool {
+    measured.sigma < NEAR_ZERO * usual(layer, measured)
+}
+
+fn usual(layer: &Layer, measured: &Measurement) -> f64 {
+    measured.usual_start.unwrap_or_else(|| InitialSize::of_layer(layer))
+}
+
 /// A factor, and the decisions that follow from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OfStart {
-    /// Each layer's σ at the start, once it was a size that a weight can be held at.
-    starts: Vec<Option<f64>>,
+    /// The size that each layer started at, once it was measured and one that a weight can be held at.
+    starts: Vec<Option<Start>>,
     factor: f64,
     /// The factor that the decisions have.
     decided: f64,
@@ -35,21 +81,22 @@ impl OfStart {
         self.starts.len() == n_layers
     }
 
-    /// Takes over the σ of layers that had none to start from. The least and the largest factor must
-    /// lead to targets that a weight can be held at.
-    pub(super) fn see(&mut self, measurements: &[Measurement], limits: &RangeInclusive<f64>) {
-        for (start, measured) in self.starts.iter_mut().zip(measurements) {
-            let is_start =
-                [limits.start(), limits.end()].iter().all(|it| is_target(measured.sigma * **it));
-            *start = start.or(is_start.then_some(measured.sigma));
+    /// Takes over the start of layers that had none. The least and the largest factor must lead to targets
+    /// that a weight can be held at.
+    pub(super) fn see(&mut self, context: &Context, limits: &RangeInclusive<f64>) {
+        let factors = [*limits.start(), *limits.end()];
+        let seen = context.layers.iter().zip(context.measurements);
+        for (start, (layer, measured)) in self.starts.iter_mut().zip(seen) {
+            *start = start.or_else(|| Start::for_factors(layer, measured, factors));
         }
     }
 
-    /// The factor from which on a cap holds no layer, at least [`START`]: letting go further would only
-    /// be a way to wind up.
-    pub(super) fn largest_growth(&self, measurements: &[Measurement]) -> f64 {
-        let growth = |(start, now): (&Option<f64>, &Measurement)| Some(now.sigma / (*start)?);
-        let growths = self.starts.iter().zip(measurements).filter_map(growth);
+    /// The factor from which on a cap holds none of the `counted` layers, at least [`START`]: letting go further
+    /// would only be a way to wind up.
+    pub(super) fn largest_growth(&self, context: &Context, counts: impl Fn(&Layer) -> bool) -> f64 {
+        let seen = context.layers.iter().zip(context.measurements);
+        let counted = self.starts.iter().zip(seen).filter(|(_, (layer, _))| counts(layer));
+        let growths = counted.filter_map(|(start, (_, now))| Some(now.sigma / (*start)?.sigma));
         growths.filter(|it| it.is_finite()).fold(START, f64::max)
     }
 
@@ -72,18 +119,45 @@ impl OfStart {
         self.reason = format!("{}: factor on σ at the start {from} to {to}", why());
     }
 
-    /// For each layer what `act` makes of its target.
+    /// Caps each layer at its target.
+    pub(super) fn caps(&self) -> Vec<Decision> {
+        self.decisions(cap)
+    }
+
+    /// For each layer what `act` makes of its target; one that started near zero is capped at it and never
+    /// scaled up, which would make of the optimizer's first steps a weight of full size.
     pub(super) fn decisions(&self, act: impl Fn(f64) -> Action) -> Vec<Decision> {
-        let decide = |start: &Option<f64>| match start {
+        let decide = |start: &Option<Start>| match start {
             None => {
                 Decision { action: Action::Off, reason: "no σ to start from: leave".to_owned() }
             }
-            Some(start) => {
-                Decision { action: act(start * self.decided), reason: self.reason.clone() }
+            Some(Start { sigma, is_by_shape: false }) => {
+                Decision { action: act(sigma * self.decided), reason: self.reason.clone() }
+            }
+            Some(Start { sigma, is_by_shape: true }) => {
+                let reason = format!("{}, which is near 0: {}", self.reason, by_shape(*sigma));
+                Decision { action: cap(sigma * self.decided), reason }
             }
         };
         self.starts.iter().map(decide).collect()
     }
+
+    /// The decision about one of the layers that does not follow the factor: a cap at [`START`].
+    pub(super) fn fixed(&self, place: usize, why: &str) -> Decision {
+        let Some(Start { sigma, .. }) = self.starts[place] else {
+            return Decision {
+                action: Action::Off,
+                reason: "no σ to start from: leave".to_owned(),
+            };
+        };
+        let reason = format!("{why}: {START} times its σ {} at the start", concise(sigma));
+        Decision { action: cap(START * sigma), reason }
+    }
+}
+
+/// Which size counts in place of one near zero, in words.
+pub(super) fn by_shape(sigma: f64) -> String {
+    format!("σ {} of a layer of its shape counts", concise(sigma))
 }
 
 /// The action that scales down to `target` and never up.

@@ -42,7 +42,7 @@ pub struct Patience {
     pub max: f64,
     /// How far `ln c` moves in the first trial, greater than 0. Default: 0.35, a factor of 1.42.
     pub step: f64,
-    /// Reports whose mean is a level, and that a trial lasts, at least 1. Default: 3.
+    /// Reports whose mean is a level, and that a trial lasts, from 1 to 1000. Default: 3.
     pub every: u64,
     /// Reports without a gain after which a trial begins, at least 1. Default: 5.
     pub patience: u64,
@@ -72,6 +72,8 @@ impl Default for Patience {
     }
 }
 
+/// The most reports of which a mean is taken: each of them is remembered.
+const MOST_REPORTS: u64 = 1_000;
 /// The smallest step, as a part of the first.
 const SMALLEST_STEP: f64 = 0.125;
 
@@ -134,7 +136,8 @@ impl Deciding for Patience {
         required(doc, is_within, "start", self.start, "from min to max")?;
         let is_step = self.step > 0.0 && self.step.is_finite();
         required(doc, is_step, "step", self.step, "a positive number")?;
-        required(doc, self.every > 0, "every", self.every, "at least 1")?;
+        let is_count = (1..=MOST_REPORTS).contains(&self.every);
+        required(doc, is_count, "every", self.every, "from 1 to 1000")?;
         required(doc, self.patience > 0, "patience", self.patience, "at least 1")?;
         let is_part = self.delta >= 0.0 && self.delta.is_finite();
         required(doc, is_part, "delta", self.delta, "at least 0")?;
@@ -147,6 +150,10 @@ impl Deciding for Patience {
 
     fn needs(&self) -> Needs {
         Needs { metric: true, ..Needs::default() }
+    }
+
+    fn metric(&self) -> Option<&str> {
+        Some(&self.metric)
     }
 
     fn begin(&self, _: &[Layer]) -> Self::Memory {

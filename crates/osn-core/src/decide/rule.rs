@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Always, Auto, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, LrOverSigma, Needs,
-    Never, Observe, Patience, Random, Schedule, Slope, Static,
+    Always, Auto, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, LrOverMaxSigma,
+    LrOverSigma, Needs, Never, Observe, Patience, Random, Schedule, Slope, Static,
     deciding::{Context, Deciding},
-    text::{Text, Words},
+    text::{Parameter, Text, Words},
 };
 use crate::{Action, ActionError, GlobError, Layer};
 
@@ -61,8 +61,19 @@ macro_rules! rules {
                 match self { $(Rule::$rule(rule) => rule.needs(),)* }
             }
 
+            /// The name of the metric that the rule follows ([`Signals::metrics`](super::Signals)), if it
+            /// follows one.
+            pub fn metric(&self) -> Option<&str> {
+                match self { $(Rule::$rule(rule) => rule.metric(),)* }
+            }
+
             pub(super) fn interval(&self) -> Option<u64> {
                 match self { $(Rule::$rule(rule) => rule.interval(),)* }
+            }
+
+            /// Why the rule leaves a layer as it is whatever comes; nothing for one that it decides about.
+            pub(super) fn leaves(&self, layer: &Layer) -> Option<String> {
+                match self { $(Rule::$rule(rule) => rule.leaves(layer),)* }
             }
 
             pub(super) fn begin(&self, layers: &[Layer]) -> Memory {
@@ -134,8 +145,10 @@ rules! {
     Bandit,
     /// Learns for each layer how far it is held, from a held-out loss.
     Learned,
-    /// Scales the updates of every layer by its σ, and the layers not at all.
+    /// Multiplies the updates of every layer by target/σ, and the layers not at all.
     LrOverSigma,
+    /// Multiplies the updates of every layer by target/σ where that is below 1, and the layers not at all.
+    LrOverMaxSigma,
 }
 
 /// What a rule does and what it can be told.
@@ -268,7 +281,15 @@ pub enum RuleError {
     /// There is no rule at all.
     #[error("no rule: write at least one")]
     NoRule,
-    /// One of several rules has no layer to decide about.
+    /// No rule can decide anything in one of the networks.
+    #[error("{rules} decides nothing in the {network}: add a rule for it in a file of rules")]
+    NoneForNetwork {
+        /// The network.
+        network: String,
+        /// The rules there are.
+        rules: String,
+    },
+    /// One of the rules has no layer to decide about.
     #[error("rule {number}, {rule}, decides no layer: {why}")]
     Idle {
         /// Its place among the rules, from 1.
@@ -316,6 +337,16 @@ impl Rule {
     pub fn documented(name: &str) -> Result<&'static RuleDoc, RuleError> {
         let known = Self::catalogue().iter().find(|doc| doc.name == name);
         known.ok_or_else(|| unknown(name))
+    }
+
+    /// Whether all that it does follows from the race of two networks, so that it can do nothing for a
+    /// generator.
+    pub(super) fn follows_race_alone(&self) -> bool {
+        match self {
+            Rule::Balance(_) | Rule::Slope(_) => true,
+            Rule::Budget(budget) => budget.total_by.is_some(),
+            _ => false,
+        }
     }
 
     /// The rule's name, without its parameters.
@@ -371,13 +402,13 @@ pub(super) fn required(
     doc: &RuleDoc,
     holds: bool,
     key: &'static str,
-    value: impl fmt::Display,
+    value: impl Parameter,
     expected: &str,
 ) -> Result<(), RuleError> {
     let bad_value = || RuleError::BadValue {
         rule: doc.name,
         key,
-        value: value.to_string(),
+        value: value.word(),
         expected: expected.to_owned(),
     };
     if holds { Ok(()) } else { Err(bad_value()) }
@@ -443,7 +474,8 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let names = "expected one of auto, never, observe, always, static, cap, schedule, balance, \
-                     slope, gradient, random, budget, patience, bandit, learned, lr_over_sigma";
+                     slope, gradient, random, budget, patience, bandit, learned, lr_over_sigma, \
+                     lr_over_max_sigma";
         assert_eq!(message("allways"), format!("unknown rule `allways`: {names}"));
         assert_eq!(message(""), format!("unknown rule ``: {names}"));
         assert_eq!(
@@ -477,6 +509,10 @@ mod tests {
         assert_eq!(
             message("cap:hysteresis=1"),
             "rule `cap`: hysteresis is `1`, expected at least 0 and less than 1"
+        );
+        assert_eq!(
+            message("cap:hysteresis=1e300"),
+            "rule `cap`: hysteresis is `1e300`, expected at least 0 and less than 1"
         );
         assert_eq!(message("cap:interval=0"), "rule `cap`: interval is `0`, expected at least 1");
         assert_eq!(message("cap:dwell=-1"), "rule `cap`: dwell is `-1`, expected a whole number");

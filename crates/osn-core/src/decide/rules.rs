@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Needs, Rule, RuleError, rule::slug};
-use crate::{Layer, Select};
+use super::{Decision, Needs, Rule, RuleError, rule::slug};
+use crate::{Action, Layer, Select};
 
 /// How it is decided what is done to each layer of a model: rules in order, each with the layers that it
 /// is for.
@@ -57,6 +57,22 @@ impl Rules {
         needs.fold(Needs::default(), Needs::or)
     }
 
+    /// The first metric that a rule follows and that is not among the `known` ones, which are all that the
+    /// training loop ever tells: such a rule would wait for it in vain.
+    pub fn unknown_metric(&self, known: &[&str]) -> Option<&str> {
+        let mut metrics = self.entries.iter().filter_map(|entry| entry.rule.metric());
+        metrics.find(|metric| !known.contains(metric))
+    }
+
+    /// The first rule that looks at a signal which is not among the `offered` ones, and the signal in words:
+    /// such a rule would hold where it is for ever. [`Observe`](super::Observe) asks for all signals and makes
+    /// do with those that come.
+    pub fn unmet_need(&self, offered: Needs) -> Option<(&Rule, &'static str)> {
+        let rules = self.entries.iter().map(|entry| &entry.rule);
+        let mut rules = rules.filter(|rule| !matches!(rule, Rule::Observe(_)));
+        rules.find_map(|rule| Some((rule, rule.needs().first_beyond(offered)?)))
+    }
+
     /// The rules as one line, for people: `cap:target=2 for position last; budget`.
     ///
     /// [`Rule::parse`] reads it back where it is a single rule for every layer.
@@ -76,28 +92,101 @@ impl Rules {
         layers.iter().map(owner).collect()
     }
 
-    /// Refuses a rule that owns none of the layers: it is a mistake, and nothing else would show it.
+    /// Refuses a rule that decides none of the layers: it is a mistake, and nothing else would show it.
     pub(super) fn check_owners(
         &self,
         layers: &[Layer],
         owners: &[Option<usize>],
     ) -> Result<(), RuleError> {
-        let is_idle = |place: &usize| !owners.contains(&Some(*place));
-        let idle = (0..self.entries.len()).find(is_idle).filter(|_| !layers.is_empty());
-        idle.map_or(Ok(()), |place| Err(self.idle(place, layers)))
+        let decides = |place: usize| {
+            let rule = &self.entries[place].rule;
+            let mut pairs = layers.iter().zip(owners);
+            pairs.any(|(layer, owner)| *owner == Some(place) && rule.leaves(layer).is_none())
+        };
+        let idle = (0..self.entries.len()).find(|place| !decides(*place));
+        let idle = idle.filter(|_| !layers.is_empty());
+        idle.map_or(Ok(()), |place| Err(self.idle(place, layers, owners)))
     }
 
-    fn idle(&self, place: usize, layers: &[Layer]) -> RuleError {
+    fn idle(&self, place: usize, layers: &[Layer], owners: &[Option<usize>]) -> RuleError {
         let entry = &self.entries[place];
         let selected: Vec<_> = layers.iter().filter(|layer| entry.select.matches(layer)).collect();
-        let why = if selected.is_empty() {
-            let available = names(layers);
-            format!("{} holds for none of {available}; change its select", entry.select)
-        } else {
-            let taken = names(selected);
-            format!("later rules decide {taken}; put it behind them, or change their select")
+        let pairs = layers.iter().zip(owners);
+        let mut own = pairs.filter(|(_, owner)| **owner == Some(place)).map(|(layer, _)| layer);
+        let left = own.find_map(|layer| entry.rule.leaves(layer));
+        let why = match left {
+            Some(reason) => format!("of {} it leaves each; the first: {reason}", names(selected)),
+            None if selected.is_empty() => {
+                let available = names(layers);
+                format!("{} holds for none of {available}; change its select", entry.select)
+            }
+            None => {
+                let taken = names(selected);
+                format!("later rules decide {taken}; put it behind them, or change their select")
+            }
         };
         RuleError::Idle { number: place + 1, rule: entry.rule.label(), why }
+    }
+
+    /// What stands for a layer that its rule is not asked about.
+    pub(super) fn left(&self, layer: &Layer, owner: Option<usize>) -> Decision {
+        let off = |reason| Decision { action: Action::Off, reason };
+        let Some(place) = owner else { return off("no rule selects it".to_owned()) };
+        let reason = self.entries[place].rule.leaves(layer).unwrap_or_default();
+        self.said_by(place, off(reason))
+    }
+
+    /// A decision that says whose it is, where there are several rules.
+    pub(super) fn said_by(&self, place: usize, decision: Decision) -> Decision {
+        if self.entries.len() == 1 {
+            return decision;
+        }
+        let reason = format!("rule {}: {}", place + 1, decision.reason);
+        Decision { reason, ..decision }
+    }
+
+    /// The rules that can decide anything in a network of this name: all but those that select other networks,
+    /// or that follow the race and are asked about the generator. For a loop that gives each of its networks
+    /// its part of one file of rules; [`unknown_network`](Self::unknown_network) finds what is then for none.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError::NoneForNetwork`] if no rule is left.
+    pub fn for_network(&self, network: &str) -> Result<Rules, RuleError> {
+        let entries = self.entries.iter().filter(|entry| entry.is_for(network));
+        let rules: Rules = entries.cloned().collect();
+        if rules.entries.is_empty() {
+            let (network, rules) = (network.to_owned(), self.label());
+            return Err(RuleError::NoneForNetwork { network, rules });
+        }
+        Ok(rules)
+    }
+
+    /// The first network that a rule selects and that is not among the `known` ones.
+    pub fn unknown_network(&self, known: &[&str]) -> Option<&str> {
+        let networks = self.entries.iter().flat_map(ScopedRule::networks);
+        networks.map(String::as_str).find(|network| !known.contains(network))
+    }
+}
+
+impl ScopedRule {
+    /// The networks that it names.
+    fn networks(&self) -> impl Iterator<Item = &String> {
+        let own: &[String] = match &self.rule {
+            Rule::Static(rule) => &rule.select.networks,
+            _ => &[],
+        };
+        self.select.networks.iter().chain(own)
+    }
+
+    /// Whether it can decide anything in a network of this name.
+    fn is_for(&self, network: &str) -> bool {
+        let is_named = |names: &[String]| names.is_empty() || names.iter().any(|it| it == network);
+        let by_rule = match &self.rule {
+            Rule::Static(rule) => is_named(&rule.select.networks),
+            rule => !(Layer::is_generator(network) && rule.follows_race_alone()),
+        };
+        is_named(&self.select.networks) && by_rule
     }
 }
 
@@ -308,6 +397,54 @@ mod tests {
         assert_eq!(needs(&["never", "slope", "budget"]), both);
         for doc in Rule::catalogue() {
             assert_eq!(needs(&[doc.name, "observe"]), Rule::Observe(Observe::default()).needs());
+        }
+    }
+
+    #[test]
+    fn each_network_gets_its_part_of_a_file() {
+        let of = |network: &str, text: &str| {
+            let select = Select { networks: vec![network.to_owned()], ..Select::default() };
+            ScopedRule { select, rule: rule(text) }
+        };
+        let both = Rules::from_iter([
+            everywhere("balance"),
+            of("generator", "always"),
+            everywhere("static:network=discriminator,position=last"),
+        ]);
+        let label = |network: &str| both.for_network(network).unwrap().label();
+        assert_eq!(label("discriminator"), "balance; static:network=discriminator,position=last");
+        assert_eq!(label("generator"), "always for network generator");
+        assert_eq!(both.unknown_network(&["discriminator", "generator"]), None);
+        assert_eq!(both.unknown_network(&["discriminator"]), Some("generator"));
+        let capital = Rules::from(rule("static:network=Discriminator"));
+        assert_eq!(capital.unknown_network(&["discriminator"]), Some("Discriminator"));
+        let message = Rules::from(rule("slope")).for_network("generator").unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "slope decides nothing in the generator: add a rule for it in a file of rules"
+        );
+    }
+
+    #[test]
+    fn a_metric_that_is_never_told_is_found_wherever_it_stands() {
+        let last = at(Position::Last, "bandit:metric=accuracy");
+        let rules = Rules::from_iter([everywhere("patience:metric=frechet"), last]);
+        assert_eq!(rules.unknown_metric(&["frechet", "accuracy"]), None);
+        assert_eq!(rules.unknown_metric(&["frechet"]), Some("accuracy"));
+        assert_eq!(rules.unknown_metric(&["accuracy"]), Some("frechet"));
+        assert_eq!(Rules::from(rule("cap")).unknown_metric(&[]), None);
+    }
+
+    #[test]
+    fn a_signal_that_is_never_told_is_found_with_its_rule() {
+        let rules = Rules::from_iter([everywhere("never"), at(Position::Last, "slope")]);
+        let race = Needs { race: true, ..Needs::default() };
+        let (rule, what) = rules.unmet_need(race).unwrap();
+        assert_eq!((rule.name(), what), ("slope", "the slope of a discriminator"));
+        assert_eq!(rules.unmet_need(Needs { slope: true, ..race }), None);
+        assert_eq!(Rules::from(self::rule("observe")).unmet_need(Needs::default()), None);
+        for doc in Rule::catalogue() {
+            assert_eq!(Rules::from(self::rule(doc.name)).unmet_need(Needs::ALL), None);
         }
     }
 

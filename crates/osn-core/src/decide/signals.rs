@@ -77,6 +77,31 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// Everything that a rule can look at.
+    pub const ALL: Self = Self {
+        race: true,
+        slope: true,
+        metric: true,
+        gradients: true,
+        held_out: true,
+        generalization: true,
+        second: true,
+    };
+
+    /// The first of these that `offered` has not, in words.
+    pub fn first_beyond(self, offered: Self) -> Option<&'static str> {
+        let pairs = [
+            (self.race, offered.race, "the separation of a discriminator"),
+            (self.slope, offered.slope, "the slope of a discriminator"),
+            (self.metric, offered.metric, "a metric"),
+            (self.gradients, offered.gradients, "the gradients of each step"),
+            (self.held_out, offered.held_out, "the gradients of a held-out loss"),
+            (self.generalization, offered.generalization, "a training loss and a held-out loss"),
+            (self.second, offered.second, "the second singular value"),
+        ];
+        pairs.into_iter().find(|(needed, has, _)| *needed && !has).map(|(_, _, words)| words)
+    }
+
     /// What either of two looks at.
     #[must_use]
     pub fn or(self, other: Self) -> Self {

@@ -6,7 +6,7 @@ use super::{
     Adversarial, Decision, Needs, RuleError, Signals, TargetAction,
     deciding::{Context, Deciding},
     rule::{INTERVAL, RuleDoc, parameters, required, required_interval},
-    target_control::{Controlled, Finding, TargetControl},
+    target_control::{Controlled, Finding, TargetControl, of_generator},
 };
 use crate::{Layer, number::concise};
 
@@ -32,7 +32,8 @@ use crate::{Layer, number::concise};
 /// The slope follows the target at once, and in a network of `L` layers about as `c^L`, so
 /// `proportional` must stay well below `1/L`; by default it is 0.
 ///
-/// Without a slope or a separation, and where one is not finite, the target stays where it is.
+/// Without a slope or a separation, and where one is not finite, the target stays where it is. Layers of a
+/// generator ([`Layer::is_of_generator`]) are left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Slope {
@@ -104,6 +105,10 @@ impl Deciding for Slope {
 
     fn needs(&self) -> Needs {
         Needs { race: true, slope: true, ..Needs::default() }
+    }
+
+    fn leaves(&self, layer: &Layer) -> Option<String> {
+        of_generator(layer)
     }
 
     fn begin(&self, _: &[Layer]) -> Controlled {

@@ -32,7 +32,7 @@ impl Default for Static {
     }
 }
 
-const ACTIONS: &str = "one of normalize, cap, scale_update, off";
+const ACTIONS: &str = "one of normalize, cap, scale_update, cap_update, off";
 
 impl Deciding for Static {
     type Memory = ();
@@ -52,7 +52,7 @@ impl Deciding for Static {
             ParameterDoc {
                 name: "action",
                 default: "normalize",
-                meaning: "what the selected layers get: normalize, cap, scale_update or off",
+                meaning: "what the selected layers get: normalize, cap, scale_update, cap_update or off",
             },
             ParameterDoc {
                 name: "target",
@@ -92,8 +92,8 @@ impl Deciding for Static {
                 words.value("target", &target, &1.0);
                 words.value("sharpness", &sharpness, &f64::INFINITY);
             }
-            Action::ScaleUpdate { target } => {
-                words.list("action", ["scale_update"]);
+            Action::ScaleUpdate { target } | Action::CapUpdate { target } => {
+                words.list("action", [self.action.name()]);
                 words.value("target", &target, &1.0);
             }
         }
@@ -107,13 +107,14 @@ impl Deciding for Static {
         None
     }
 
+    fn leaves(&self, layer: &Layer) -> Option<String> {
+        self.select.mismatch(layer).map(|why| format!("not selected: {why}"))
+    }
+
     fn begin(&self, _: &[Layer]) {}
 
-    fn at_attach(&self, layer: &Layer) -> Decision {
-        match self.select.mismatch(layer) {
-            Some(why) => Decision { action: Action::Off, reason: format!("not selected: {why}") },
-            None => Decision { action: self.action, reason: self.reason() },
-        }
+    fn at_attach(&self, _: &Layer) -> Decision {
+        Decision { action: self.action, reason: self.reason() }
     }
 
     fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
@@ -141,11 +142,14 @@ fn read_action(text: &Text) -> Result<Action, RuleError> {
             sharpness: text.value("sharpness", "inf", f64::INFINITY)?,
         },
         "scale_update" => Action::ScaleUpdate { target: text.value("target", "1", 1.0)? },
+        "cap_update" => Action::CapUpdate { target: text.value("target", "1", 1.0)? },
         _ => return Err(text.bad_value("action", name, ACTIONS)),
     };
     let unused: &[&str] = match action {
         Action::Off => &["target", "sharpness"],
-        Action::Normalize { .. } | Action::ScaleUpdate { .. } => &["sharpness"],
+        Action::Normalize { .. } | Action::ScaleUpdate { .. } | Action::CapUpdate { .. } => {
+            &["sharpness"]
+        }
         Action::Cap { .. } => &[],
     };
     match unused.iter().find_map(|key| Some((key, text.one(key)?))) {
@@ -158,7 +162,7 @@ fn read_action(text: &Text) -> Result<Action, RuleError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Decider, *};
     use crate::Rule;
 
     fn layer(path: &str, kind: Kind, index: usize) -> Layer {
@@ -183,10 +187,8 @@ mod tests {
     }
 
     fn decisions(text: &str) -> [Decision; 3] {
-        match Rule::parse(text).unwrap() {
-            Rule::Static(rule) => q_network().map(|layer| rule.at_attach(&layer)),
-            other => panic!("{other:?}"),
-        }
+        let decider = Decider::new(Rule::parse(text).unwrap(), q_network().to_vec()).unwrap();
+        decider.decisions().to_vec().try_into().unwrap()
     }
 
     fn held(text: &str) -> [bool; 3] {
@@ -203,7 +205,7 @@ mod tests {
         assert_eq!(held("static:path={head,body.conv}.weight"), [true, false, true]);
         assert_eq!(held("static:not=body.**"), [false, false, true]);
         assert_eq!(held("static:kind=linear"), [false, true, true]);
-        assert_eq!(held("static:network=policy"), [false, false, false]);
+        assert_eq!(held("static:network=q"), [true, true, true]);
         assert_eq!(held("static:kind=linear,position=largest"), [false, true, false]);
     }
 
@@ -222,6 +224,34 @@ mod tests {
     }
 
     #[test]
+    fn one_that_selects_nothing_is_refused_with_what_there_is() {
+        for (text, why) in [
+            ("path=nothing.*", "path body.conv.weight is not nothing.*"),
+            ("not=**", "path body.conv.weight is excluded by **"),
+            ("network=Q", "network q is not Q"),
+            ("kind=embedding", "kind conv is not embedding"),
+            ("position=99999", "position 0 (from 0) of 3 is not 99999"),
+            ("kind=conv,position=last", "position 0 (from 0) of 3 is not last"),
+        ] {
+            let rule = Rule::parse(&format!("static:{text}")).unwrap();
+            let error = Decider::new(rule, q_network().to_vec()).unwrap_err().to_string();
+            let expected = format!(
+                "rule 1, static:{text}, decides no layer: of body.conv.weight, body.hidden.weight, \
+                 head.weight it leaves each; the first: not selected: {why}"
+            );
+            assert_eq!(error, expected);
+        }
+    }
+
+    #[test]
+    fn an_update_can_be_capped_too() {
+        let [first, ..] = decisions("static:action=cap_update,target=2");
+        assert_eq!(first.action, Action::CapUpdate { target: 2.0 });
+        let text = "static:action=cap_update,target=2";
+        assert_eq!(Rule::parse(text).unwrap().label(), text);
+    }
+
+    #[test]
     fn a_parameter_that_the_action_lacks_is_refused() {
         let message = |text: &str| Rule::parse(text).unwrap_err().to_string();
         assert_eq!(
@@ -234,7 +264,8 @@ mod tests {
         );
         assert_eq!(
             message("static:action=clip"),
-            "rule `static`: action is `clip`, expected one of normalize, cap, scale_update, off"
+            "rule `static`: action is `clip`, expected one of normalize, cap, scale_update, \
+             cap_update, off"
         );
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Decision, RuleError, TargetAction,
     rule::{RuleDoc, checked, required},
 };
-use crate::{Measurement, number::concise};
+use crate::{Layer, Measurement, number::concise};
 
 /// Proportional-integral control of one target `c`, by an error `e` that is positive where the
 /// layers are held too loosely:
@@ -50,6 +50,12 @@ pub(super) struct Limit {
     pub(super) name: &'static str,
 }
 
+/// Why a rule that follows the race of two networks leaves a layer, if it does.
+pub(super) fn of_generator(layer: &Layer) -> Option<String> {
+    let reason = || "the race says how to hold a discriminator, not a generator: leave".to_owned();
+    layer.is_of_generator().then(reason)
+}
+
 impl Controlled {
     /// The target that stands.
     pub(super) fn target(&self) -> f64 {
@@ -83,7 +89,17 @@ impl TargetControl {
         required(doc, is_between, "start", self.start, "a number from min to max")?;
         required(doc, is_gain(self.gain), "gain", self.gain, "at least 0, and finite")?;
         let proportional = self.proportional;
-        required(doc, is_gain(proportional), "proportional", proportional, "at least 0, and finite")
+        required(
+            doc,
+            is_gain(proportional),
+            "proportional",
+            proportional,
+            "at least 0, and finite",
+        )?;
+        let moves = self.gain > 0.0 || proportional > 0.0;
+        required(doc, moves, "gain", self.gain, "greater than 0: else the target never moves")?;
+        let has_room = self.max > self.min;
+        required(doc, has_room, "max", self.max, "greater than min: else the target never moves")
     }
 
     pub(super) fn begin(&self) -> Controlled {

@@ -39,6 +39,34 @@ pub enum RunError {
         /// What is wrong with the view.
         source: osn_core::ViewError,
     },
+    /// A rule would wait in vain.
+    #[error("the rule {rule} looks at {what}, which {recipe} never tells; take another, such as {}", .others.join(", "))]
+    Deaf {
+        /// The rule.
+        rule: String,
+        /// What it looks at.
+        what: &'static str,
+        /// The recipe.
+        recipe: &'static str,
+        /// The rules that the recipe's documentation names.
+        others: &'static [&'static str],
+    },
+    /// A view does not go with the weights.
+    #[error("{problem}, in --decide {text}")]
+    NotSeen {
+        /// The text of the rule and of the view.
+        text: String,
+        /// Which weight, and why not.
+        problem: String,
+    },
+    /// A view changes nothing.
+    #[error(
+        "every weight here is a matrix, which looks the same in this view; leave it out of --decide {text}"
+    )]
+    SeenInVain {
+        /// The text of the rule and of the view.
+        text: String,
+    },
     /// A rules file cannot be opened.
     #[error("cannot read the rules in {}: {source}", .path.display())]
     RulesUnreadable {
@@ -56,8 +84,13 @@ pub enum RunError {
         source: osn_core::RulesFileError,
     },
     /// A setting was refused.
-    #[error(transparent)]
-    Setting(#[from] SettingError),
+    #[error("{source}; 'osn settings {recipe}' tells what each takes and means")]
+    Setting {
+        /// The recipe.
+        recipe: &'static str,
+        /// What is wrong with the setting.
+        source: SettingError,
+    },
     /// The config's values do not go together.
     #[error("{key} {problem}; change it with --set {key}=VALUE")]
     Config {
@@ -65,6 +98,14 @@ pub enum RunError {
         key: String,
         /// What is wrong with it, as the rest of a sentence: "must be at least 1, not 0".
         problem: String,
+    },
+    /// A setting that was asked for can change nothing beside the others.
+    #[error("{key} changes nothing: {why}; leave it out")]
+    Idle {
+        /// The setting.
+        key: String,
+        /// Why, as the rest of a sentence.
+        why: String,
     },
     /// The data cannot be used.
     #[error("cannot use the data '{name}': {source}")]
@@ -128,13 +169,18 @@ impl RunError {
             Self::UnknownName { .. }
             | Self::Rule { .. }
             | Self::View { .. }
+            | Self::Deaf { .. }
+            | Self::NotSeen { .. }
+            | Self::SeenInVain { .. }
             | Self::RulesUnreadable { .. }
             | Self::RulesFile { .. }
-            | Self::Setting(_)
+            | Self::Setting { .. }
             | Self::Config { .. }
+            | Self::Idle { .. }
             | Self::Data { .. }
             | Self::Folder(
                 FolderError::InUse { .. }
+                | FolderError::InsideRun { .. }
                 | FolderError::Link { .. }
                 | FolderError::Read { .. }
                 | FolderError::Description { .. },
@@ -147,6 +193,18 @@ impl RunError {
             | Self::Spectral { .. }
             | Self::Score { .. } => false,
         }
+    }
+
+    /// Whether the training itself went wrong, and would again: all else is of the disk, the machine or
+    /// the words of whoever asked, and says nothing of the rules.
+    pub fn is_of_training(&self) -> bool {
+        matches!(
+            self,
+            Self::NonFinite { .. }
+                | Self::Saturated { .. }
+                | Self::Spectral { .. }
+                | Self::Score { .. }
+        )
     }
 
     /// A [`RunError::Score`] with what the scorer said.
@@ -211,5 +269,20 @@ mod tests {
         };
         assert!(error.to_string().starts_with("the loss 'generator' became NaN at step 12"));
         assert!(!error.is_bad_input());
+    }
+
+    #[test]
+    fn only_what_the_training_did_is_of_the_training() {
+        let (what, value) = (NonFinite::Layer("conv1.weight".into()), f64::INFINITY);
+        assert!(RunError::NonFinite { what, value, step: 1 }.is_of_training());
+        assert!(RunError::Saturated { below: 0.01, since: 1, step: 2 }.is_of_training());
+        assert!(RunError::score(io::Error::other("an image is NaN")).is_of_training());
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let path = PathBuf::from("run.json");
+        let folder = FolderError::Write { path: path.clone(), source: full() };
+        assert!(!RunError::from(folder).is_of_training());
+        assert!(!RunError::from(RecordError::Io { path, source: full() }).is_of_training());
+        let lost = CheckpointError::None { folder: PathBuf::from("run") };
+        assert!(!RunError::from(lost).is_of_training());
     }
 }

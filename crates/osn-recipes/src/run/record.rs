@@ -80,7 +80,11 @@ pub enum Event {
         /// Score by name, for example `frechet`.
         #[serde(deserialize_with = "numbers")]
         metrics: Metrics,
-        /// The same scores of real data against real data: what a perfect generator would get.
+        /// The same scores at the size of every other scoring of the run, where `metrics` have another:
+        /// of as many images or episodes as while training. What belongs on a curve.
+        #[serde(default, skip_serializing_if = "Metrics::is_empty", deserialize_with = "numbers")]
+        curve: Metrics,
+        /// The same scores of real data against real data.
         #[serde(default, deserialize_with = "numbers")]
         floor: Metrics,
         /// Seconds since the run started.
@@ -201,8 +205,8 @@ impl RecordWriter {
     /// [`RecordError::Io`] when the file cannot be read or cut.
     pub fn reopen(path: &Path, mark: &RecordMark) -> Result<Option<Self>, RecordError> {
         let reopen = || -> io::Result<Option<Self>> {
-            plain_file::must_be_regular(path)?;
-            let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+            let mut file =
+                plain_file::open_itself(OpenOptions::new().read(true).write(true), path)?;
             let mut digest = Sha256::new();
             let length = io::copy(&mut Read::by_ref(&mut file).take(mark.length), &mut digest)?;
             if length != mark.length || hex(&digest.clone().finalize()) != mark.sha256 {
@@ -287,7 +291,10 @@ pub struct Record {
 /// [`RecordError::Io`] when the file cannot be read, [`RecordError::Line`] for a damaged line that
 /// is not the last.
 pub fn read_record(path: &Path) -> Result<Record, RecordError> {
-    let bytes = std::fs::read(path).map_err(|source| io_error(path, source))?;
+    let mut bytes = Vec::new();
+    plain_file::open(path)
+        .and_then(|mut file| file.read_to_end(&mut bytes))
+        .map_err(|source| io_error(path, source))?;
     // A cut may fall inside a character; the replacement only ever lands in that last line.
     parse_record(&String::from_utf8_lossy(&bytes)).map_err(|(line, source)| RecordError::Line {
         path: path.to_owned(),
@@ -380,6 +387,7 @@ mod tests {
             Event::Eval {
                 step: 2,
                 metrics: metrics(&[("frechet", 12.5)]),
+                curve: Metrics::new(),
                 floor: metrics(&[("frechet", 0.5)]),
                 wall_secs: 2.0,
             },

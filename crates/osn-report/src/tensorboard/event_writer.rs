@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use prost::Message;
 
 use super::png::Size;
+use crate::words::{escaped, escaped_lines};
+
 use super::proto::{
     Dimension, Event, FLOAT, Hparam, HparamsPluginData, Image, PluginData, START, STRING,
     SessionLog, SessionStartInfo, SourceMetadata, Summary, SummaryMetadata, Tagged, Tensor,
@@ -72,7 +74,11 @@ impl<W: Write> EventWriter<W> {
     ) -> io::Result<()> {
         #[expect(clippy::cast_possible_truncation, reason = "the format has 32 bits")]
         let value = |number: f64| Value::Scalar(number as f32);
-        let tagged = |(tag, number)| Tagged { tag, value: Some(value(number)), metadata: None };
+        let tagged = |(tag, number): (String, f64)| Tagged {
+            tag: escaped(&tag),
+            value: Some(value(number)),
+            metadata: None,
+        };
         self.summary(at, scalars.into_iter().map(tagged).collect())
     }
 
@@ -87,13 +93,14 @@ impl<W: Write> EventWriter<W> {
         let Size { width, height, channels: colorspace } = size;
         let image = Image { height, width, colorspace, encoded_image_string: png };
         let value = Some(Value::Image(image));
-        self.summary(at, vec![Tagged { tag: tag.to_owned(), value, metadata: None }])
+        self.summary(at, vec![Tagged { tag: escaped(tag), value, metadata: None }])
     }
 
     /// Text that is shown as it is.
     ///
     /// TensorBoard reads text as Markdown, in which four spaces before each line mean: no markup.
     pub(super) fn text(&mut self, at: Instant, tag: String, text: &str) -> io::Result<()> {
+        let text = escaped_lines(text);
         let verbatim: String = text.split_inclusive('\n').flat_map(|line| ["    ", line]).collect();
         let tensor = Tensor {
             dtype: STRING,
@@ -101,7 +108,10 @@ impl<W: Write> EventWriter<W> {
             string_val: vec![verbatim.into_bytes()],
         };
         let metadata = Some(metadata("text", Vec::new()));
-        self.summary(at, vec![Tagged { tag, value: Some(Value::Tensor(tensor)), metadata }])
+        self.summary(
+            at,
+            vec![Tagged { tag: escaped(&tag), value: Some(Value::Tensor(tensor)), metadata }],
+        )
     }
 
     /// The settings of the run, for the table that compares runs.

@@ -208,10 +208,14 @@ impl<W: Write> RunEvents<W> {
                 let losses = under("loss", losses);
                 self.writer.scalars(at, losses.chain(under("signal", signals)))
             }
-            Line::Eval { step, metrics, floor, wall_secs } => {
+            Line::Eval { step, metrics, curve, floor, wall_secs } => {
                 self.draw(step)?;
                 let at = self.moved_to(step, wall_secs);
-                let scores = under("score", metrics);
+                // One curve is of one sample size; the last score of another stands by itself.
+                let is_alone = |name: &String| curve.contains_key(name);
+                let (last, metrics) = metrics.into_iter().partition(|(name, _)| is_alone(name));
+                let scores = under("score", metrics).chain(under("score", curve));
+                let scores = scores.chain(under("score_final", last));
                 self.writer.scalars(at, scores.chain(under("score_floor", floor)))
             }
             Line::Layer(layer) => self.writer.scalars(self.at(layer.step), layer_scalars(&layer)),
