@@ -97,9 +97,9 @@ impl StopFlag {
         match &*stage {
             Stage::Preparing => process::exit(i32::from(exit_code)),
             Stage::Empty { folder, speaker } => leave_nothing(folder, speaker, exit_code),
-            Stage::AtWork { words, speaker } if is_first => speak(speaker, words),
+            Stage::AtWork { words, speaker } if is_first => speak(speaker, Some(words), false),
             Stage::AtWork { speaker, .. } if is_haste => {
-                speak(speaker, "");
+                speak(speaker, None, true);
                 process::exit(i32::from(exit_code));
             }
             Stage::Writing if is_haste => process::exit(i32::from(exit_code)),
@@ -121,18 +121,19 @@ impl StopFlag {
 /// Takes the folder of a run without a step away, and ends.
 fn leave_nothing(folder: &Path, speaker: &Speaker, exit_code: u8) -> ! {
     let _ = fs::remove_dir_all(folder);
-    speak(speaker, "stopped before its first step; no run is left");
+    speak(speaker, Some("stopped before its first step; no run is left"), true);
     process::exit(i32::from(exit_code))
 }
 
-/// Says the words, or takes whatever moves off the screen where there are none.
-fn speak(speaker: &Speaker, words: &'static str) {
+/// Says the words, and before an end takes whatever moves off the screen.
+fn speak(speaker: &Speaker, words: Option<&'static str>, is_end: bool) {
     let (speaker, (sender, done)) = (speaker.clone(), mpsc::channel());
     let speak = move || {
-        if words.is_empty() {
-            speaker.close()
-        } else {
-            speaker.say(words)
+        if let Some(words) = words {
+            speaker.say(words);
+        }
+        if is_end {
+            speaker.close();
         }
         // Whoever waited may have gone on.
         let _ = sender.send(());

@@ -26,6 +26,7 @@ const SLOW_START: [&str; 4] = ["--set", "random_actions=10000000", "--set", "mem
 /// What makes every step take seconds.
 const SLOW_STEPS: [&str; 4] = ["--set", "actions_per_step=10000", "--set", "explore_start=0.01"];
 const SIGINT: u32 = 2;
+const SIGTERM: u32 = 15;
 
 fn short() -> Vec<&'static str> {
     [&CONTROL[..], &["--set", "steps=30"]].concat()
@@ -104,7 +105,7 @@ fn the_others_are_still_heard() {
 }
 
 #[test]
-fn a_study_and_a_watcher_started_by_nohup_outlive_the_terminal() {
+fn a_study_started_by_nohup_outlives_the_terminal() {
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().to_str().unwrap();
     let words = ["compare", "control", "--decide=never,always", "--seeds=1", "--out", folder];
@@ -113,15 +114,30 @@ fn a_study_and_a_watcher_started_by_nohup_outlive_the_terminal() {
     let runs = out.path().join("runs/default");
     wait_for(|| run_in(&runs).is_some_and(|folder| folder.join("record.jsonl").exists()));
     signal(&child, "-HUP");
-    let run = run_in(&runs).unwrap();
-    let watcher = osn(&["watch", run.to_str().unwrap()]);
-    let watcher = after("trap '' HUP; export BROWSER=true", &watcher).spawn().unwrap();
-    wait_for(|| catches(watcher.id(), SIGINT));
-    signal(&watcher, "-HUP");
-    assert_eq!(said(watcher).0, Some(0));
     let (code, words) = said(child);
     assert_eq!(code, Some(0), "{words}");
     assert!(words.contains("2/2 runs"), "{words}");
+}
+
+#[test]
+fn a_watcher_hears_what_it_was_not_told_to_pass_over() {
+    let out = tempfile::tempdir().unwrap();
+    let (mut child, folder) = begun(&ENDLESS, out.path());
+    for (ignored, heard, code) in
+        [("HUP", "-INT", 130), ("INT", "-TERM", 143), ("TERM", "-HUP", 129)]
+    {
+        let watcher = osn(&["watch", folder.to_str().unwrap()]);
+        let words = format!("trap '' {ignored}; export BROWSER=true");
+        let watcher = after(&words, &watcher).spawn().unwrap();
+        let number = if ignored == "INT" { SIGTERM } else { SIGINT };
+        wait_for(|| catches(watcher.id(), number));
+        signal(&watcher, &format!("-{ignored}"));
+        signal(&watcher, heard);
+        assert_eq!(said(watcher).0, Some(code), "{ignored} {heard}");
+    }
+    assert!(child.try_wait().unwrap().is_none(), "the run goes on");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
@@ -235,8 +251,9 @@ fn every_other_command_that_nobody_hears_ends_with_one_exit_code() {
     let model = checkpoint(out.path()).to_str().unwrap().to_owned();
     let baked = out.path().join("baked.safetensors").to_str().unwrap().to_owned();
     // What puts out data, and what does not.
-    let data: [&[&str]; 7] = [
+    let data: [&[&str]; 8] = [
         &["--help"],
+        &["settings"],
         &["inspect", &model],
         &["inspect", "--json", &model],
         &["data"],
@@ -282,9 +299,9 @@ fn data_that_could_not_be_put_out_is_said() {
 fn ctrl_c_before_the_first_step_ends_at_once_and_leaves_no_run() {
     for (name, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
         let out = tempfile::tempdir().unwrap();
-        // While it prepares.
+        // While it prepares; the last that it listens for is SIGTERM.
         let child = train(&[&ENDLESS[..], &SLOW_START].concat(), out.path()).spawn().unwrap();
-        wait_for(|| catches(child.id(), SIGINT));
+        wait_for(|| catches(child.id(), SIGTERM));
         assert_eq!(run_in(out.path()), None);
         signal(&child, name);
         assert_eq!(said(child).0, Some(code));

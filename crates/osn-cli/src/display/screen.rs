@@ -173,7 +173,7 @@ impl Foot {
     /// What takes away what is drawn. A terminal that became narrower has broken lines in two.
     fn erased(&self, columns: usize) -> String {
         let widths = self.drawn.iter().map(|line| measure_text_width(line));
-        match widths.map(|width| rows_of(width, columns)).sum() {
+        match widths.map(|width| rows_of(width, columns)).sum::<usize>() {
             0 => String::new(),
             // The cursor goes up, and what is from there on goes.
             rows => format!("\r\x1b[{rows}A\x1b[J"),
