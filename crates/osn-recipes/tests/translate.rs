@@ -60,14 +60,24 @@ fn the_generator_is_held_by_choice() {
 }
 
 #[test]
-fn rules_act_on_both_networks_and_on_what_the_race_tells_them() {
+fn the_race_moves_the_discriminator_and_never_the_generator() {
     let out = tempfile::tempdir().unwrap();
-    let decide = Some("balance:interval=1".to_owned());
-    let run = train(&TrainRequest { decide, ..request(out.path(), &[("hold_generator", "true")]) });
-    let reasons = reasons(&run);
-    assert!(reasons.iter().any(|reason| reason.contains("separation")), "{reasons:?}");
-    let acts = |name| run.layers.iter().any(|it| it.network == name && it.n_decisions > 0);
-    assert!(acts("discriminator") && acts("generator"));
+    let request = |decide: &str| TrainRequest {
+        decide: Some(decide.to_owned()),
+        ..request(out.path(), &[("hold_generator", "true")])
+    };
+    let message = refused(&request("balance:interval=1"));
+    assert!(message.contains("decides nothing in the generator"), "{message}");
+    // Each network has its own rule in a file.
+    let file = out.path().join("rules.toml");
+    let text = "[[rule]]\nrule = \"balance\"\ninterval = 1\n\
+                [[rule]]\nrule = \"always\"\nselect = { networks = \"generator\" }\n";
+    std::fs::write(&file, text).unwrap();
+    let run = train(&request(file.to_str().unwrap()));
+    let of = |name| run.layers.iter().filter(move |layer| layer.network == name);
+    assert!(of("discriminator").any(|layer| layer.n_decisions > 0));
+    assert!(of("generator").all(|layer| layer.n_decisions == 0));
+    assert!(reasons(&run).iter().any(|reason| reason.contains("separation")));
 }
 
 #[test]
