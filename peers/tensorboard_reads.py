@@ -4,7 +4,7 @@
     cargo run -p osn-report --example tensorboard -- RUN…
     .venv/bin/python peers/tensorboard_reads.py RUN…
 
-RUN is the folder of a run; the second line is for runs without an event file. Every number, text,
+RUN is the folder of a run, resumed or not; the second line is for runs without an event file. Every number, text,
 picture, setting, step and time is compared. Then the file's last records are cut short, as a
 killed run leaves them, and at last the TensorBoard that people look at serves all runs together and is
 asked for the same numbers.
@@ -80,11 +80,12 @@ def expected(folder):
     return run, dict(scalars), dict(texts), pictures
 
 
-def event_file(folder):
-    files = list(folder.glob("*tfevents*"))
-    if len(files) != 1:
-        sys.exit(f"{folder} has {len(files)} event files, not 1; the first lines of this script say how to make one")
-    return files[0]
+def event_files(folder):
+    """The files of a run, which has another one for each time that it was resumed."""
+    files = sorted(folder.glob("*tfevents*"))
+    if not files:
+        sys.exit(f"{folder} has no event file; the first lines of this script say how to make one")
+    return files
 
 
 def accumulate(path):
@@ -178,12 +179,12 @@ def check_cuts(data, n_records=3):
 
 def check_files(folder):
     run, scalars, texts, pictures = expected(folder)
-    path = event_file(folder)
+    last = event_files(folder)[-1]
     # The folder, not the file: so its name is looked at too.
     events = accumulate(folder)
     assert events.FirstEventTimestamp() == run["started_unix_secs"]
     counts = (check_scalars(events, scalars), len(scalars), check_texts(events, run, texts),
-              check_pictures(events, pictures), check_hparams(events, run), check_cuts(path.read_bytes()))
+              check_pictures(events, pictures), check_hparams(events, run), check_cuts(last.read_bytes()))
     print("{}: {} numbers under {} tags, {} texts, {} pictures, {} settings, {} cuts".format(folder, *counts))
     return scalars
 

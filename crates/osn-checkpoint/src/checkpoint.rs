@@ -8,13 +8,8 @@ use crate::error::{CheckpointError, Problem, quoted};
 use crate::index::{Index, IndexError};
 use crate::order::natural;
 use crate::source::{DiskFolder, Folder};
-use crate::tensor::{StoredFile, Tensor};
-use crate::{safetensors, torch};
-
-/// Bytes that tell the format.
-const FIRST_BYTES: usize = 16;
-/// PROTO, with which every pickle since protocol 2 begins.
-const PICKLE_START: u8 = 0x80;
+use crate::tensor::{FIRST_BYTES, StoredFile, Tensor};
+use crate::{foreign, safetensors, torch};
 
 /// The form that a checkpoint's file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,19 +119,17 @@ fn open_file(folder: &dyn Folder, name: &Path) -> Result<Arc<StoredFile>, Checkp
 
 /// Tells the format by the first bytes; the file's name does not matter.
 fn recognise(file: &StoredFile) -> Result<Format, Problem> {
-    let count = usize::try_from(file.source.byte_count()).unwrap_or(FIRST_BYTES);
     let mut bytes = [0; FIRST_BYTES];
-    let bytes = &mut bytes[..count.min(FIRST_BYTES)];
-    file.source.read_exact_at(0, bytes)?;
-    let first_letter = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    let bytes = file.first_bytes(&mut bytes)?;
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     match bytes {
         [] => Err(Problem::Empty),
         bytes if safetensors::recognises(bytes) => Ok(Format::Safetensors),
         bytes if torch::recognises_archive(bytes) => Ok(Format::TorchArchive),
         bytes if torch::recognises_legacy(bytes) => Ok(Format::TorchLegacy),
-        [PICKLE_START, ..] => Err(Problem::PlainPickle),
-        _ if first_letter == Some(&b'{') => Ok(Format::Sharded),
-        _ => Err(Problem::Unknown),
+        _ if text.starts_with(b"{") => Ok(Format::Sharded),
+        bytes => Err(torch::plain_pickle(bytes, file.source.as_ref())
+            .unwrap_or_else(|| foreign::problem(bytes, file.source.as_ref()))),
     }
 }
 
@@ -167,7 +160,7 @@ fn read_shards(
     let mut tensors = Vec::new();
     for (shard, names) in index.shards() {
         let found = read_shard(folder, index_file, shard)?;
-        check_shard(&found, shard, &names).map_err(|error| index_file.blame(error))?;
+        let found = belonging(found, shard, &names).map_err(|error| index_file.blame(error))?;
         tensors.extend(found);
     }
     sort(&mut tensors);
@@ -187,11 +180,18 @@ fn read_shard(
     Ok(read.map_err(|problem| file.blame(problem))?.tensors)
 }
 
-/// Sees that a shard holds what the index says; it may hold more.
-fn check_shard(found: &[Tensor], shard: &str, names: &[&str]) -> Result<(), IndexError> {
-    let found: HashSet<&str> = found.iter().map(Tensor::name).collect();
-    match names.iter().find(|name| !found.contains(**name)) {
+/// The tensors that the index says are in a shard, all of which must be there. What else the shard
+/// holds, such as a tensor of an older shard, is no part of the model.
+fn belonging(
+    mut found: Vec<Tensor>,
+    shard: &str,
+    names: &[&str],
+) -> Result<Vec<Tensor>, IndexError> {
+    let wanted: HashSet<&str> = names.iter().copied().collect();
+    found.retain(|tensor| wanted.contains(tensor.name()));
+    let present: HashSet<&str> = found.iter().map(Tensor::name).collect();
+    match names.iter().find(|name| !present.contains(**name)) {
         Some(name) => Err(IndexError::MissingTensor { tensor: quoted(name), shard: quoted(shard) }),
-        None => Ok(()),
+        None => Ok(found),
     }
 }

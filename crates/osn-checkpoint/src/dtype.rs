@@ -40,6 +40,8 @@ enum Class {
     Float,
     /// They are no real numbers, or stand for them only together with others.
     Other,
+    /// Nothing is known of them.
+    Unknown,
 }
 
 dtypes! {
@@ -97,12 +99,15 @@ dtypes! {
     QU8 = "QU8", 8, Other;
     /// 32-bit signed integers that stand for real numbers by a scale kept elsewhere.
     QI32 = "QI32", 32, Other;
+    /// A type that this crate does not know.
+    Unknown = "unknown", 0, Unknown;
 }
 
 impl Dtype {
     /// Finds a dtype by the name that safetensors has for it.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|dtype| dtype.name() == name)
+        let mut known = Self::ALL.iter().copied().filter(|&dtype| dtype != Self::Unknown);
+        known.find(|dtype| dtype.name() == name)
     }
 
     /// Whether elements are read as numbers.
@@ -116,12 +121,22 @@ impl Dtype {
             Class::Read => None,
             Class::Float => Some("floating point of less than 16 bits is not read"),
             Class::Other => Some("not floating point"),
+            Class::Unknown => Some("its type is not known"),
         }
     }
 
     /// The bytes of one element; `None` where an element is no whole number of bytes.
     pub(crate) fn element_bytes(self) -> Option<usize> {
-        self.bits().is_multiple_of(8).then_some(self.bits() / 8)
+        let is_whole = self.bits() > 0 && self.bits().is_multiple_of(8);
+        is_whole.then_some(self.bits() / 8)
+    }
+
+    pub(crate) fn is_complex(self) -> bool {
+        matches!(self, Self::C32 | Self::C64 | Self::C128)
+    }
+
+    pub(crate) fn is_integer(self) -> bool {
+        matches!(self.name().as_bytes(), [b'I' | b'U', b'1'..=b'9', ..])
     }
 }
 
@@ -145,6 +160,10 @@ pub trait Real: Copy + private::Sealed {
 
     /// The same value.
     fn from_f32(value: f32) -> Self;
+
+    /// The value of the other sign.
+    #[must_use]
+    fn negated(self) -> Self;
 }
 
 mod private {
@@ -161,6 +180,10 @@ impl Real for f64 {
     fn from_f32(value: f32) -> Self {
         Self::from(value)
     }
+
+    fn negated(self) -> Self {
+        -self
+    }
 }
 
 impl Real for f32 {
@@ -171,6 +194,10 @@ impl Real for f32 {
 
     fn from_f32(value: f32) -> Self {
         value
+    }
+
+    fn negated(self) -> Self {
+        -self
     }
 }
 
@@ -223,10 +250,11 @@ mod tests {
 
     #[test]
     fn every_name_leads_back_to_its_dtype() {
-        for &dtype in Dtype::ALL {
+        for &dtype in Dtype::ALL.iter().filter(|&&dtype| dtype != Dtype::Unknown) {
             assert_eq!(Dtype::from_name(dtype.name()), Some(dtype));
         }
         assert_eq!(Dtype::from_name("F128"), None);
+        assert_eq!(Dtype::from_name("unknown"), None);
     }
 
     #[test]

@@ -40,9 +40,29 @@ pub enum Problem {
          torch.save or torch.jit.save"
     )]
     Unknown,
+    /// It is of a format that is known, but not read.
+    #[error("is {what}; {advice}")]
+    Foreign {
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// It is a short text.
+    #[error("is a text and no checkpoint: {text}; get the file again")]
+    Text {
+        /// The text.
+        text: String,
+    },
     /// It is a pickle that `torch.save` has not written.
-    #[error("is a pickle, but not one of torch.save; load it and save it with torch.save")]
-    PlainPickle,
+    #[error(
+        "is a pickle{of}, but not one of torch.save; load it in Python and save its tensors with \
+         torch.save or as safetensors"
+    )]
+    PlainPickle {
+        /// Whose it is, as ` of joblib`; empty where that is not known.
+        of: &'static str,
+    },
     /// Two tensors have one name.
     #[error("has two tensors of the name {name}")]
     DuplicateName {
@@ -59,12 +79,12 @@ pub enum Problem {
     #[error(transparent)]
     Torch(#[from] TorchError),
     /// A tensor's elements are asked for that are not read.
-    #[error("its tensor {tensor} cannot be read as numbers: {reason}")]
+    #[error("its tensor {tensor} is not read: {reason}")]
     NotRead {
         /// The tensor's name.
         tensor: String,
         /// Why.
-        reason: &'static str,
+        reason: String,
     },
 }
 

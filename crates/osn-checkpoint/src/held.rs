@@ -7,7 +7,8 @@ use osn_core::{DenseMap, EstimateError, LinearMap};
 
 use crate::checkpoint::Checkpoint;
 use crate::dtype::Dtype;
-use crate::error::CheckpointError;
+use crate::effective::parametrized;
+use crate::error::{CheckpointError, Problem, quoted};
 use crate::measure::read_whole;
 use crate::tensor::Tensor;
 
@@ -19,7 +20,8 @@ pub enum Writer {
     /// weight is `weight_orig/(uᵀ·weight_orig·v)`.
     TorchHook,
     /// `torch.nn.utils.parametrizations.spectral_norm`: `X.parametrizations.weight.original`,
-    /// `….weight.0._u`, `….weight.0._v`, and the same effective weight.
+    /// `….weight.0._u`, `….weight.0._v`, and the same effective weight. Where it is not the first of
+    /// several parametrizations its vectors belong to what the others make, and it is not listed.
     TorchParametrization,
     /// osn: `X.weight`, `X.weight.spectral_norm.u`, `.v` and `.state`, as integers.
     Osn,
@@ -162,9 +164,10 @@ impl StoredTriplet {
     {
         let rows = self.u.len();
         let cols = self.v.as_ref().map(Vec::len);
-        let count: usize = shape.iter().product();
-        let fits =
-            |&axis: &usize| shape[axis] == rows && cols.is_none_or(|cols| rows * cols == count);
+        let fits = |&axis: &usize| {
+            shape[axis] == rows
+                && cols.is_none_or(|cols| rows.checked_mul(cols) == Some(entries.len()))
+        };
         let values = (0..shape.len()).filter(fits).map(|axis| {
             let map = DenseMap::from_tensor(entries, shape, axis)?;
             Ok((axis, self.value(&map)?))
@@ -185,56 +188,50 @@ impl StoredTriplet {
     }
 }
 
-/// Parametrizations of one weight that are looked through for the vectors.
-const MAX_CHAIN: usize = 16;
-
 /// Tells by a weight's name who may have written its state, what the weight is called where
 /// nothing normalizes it, and what stands before `u` in the name of u.
 fn recognise(name: &str, by_name: &HashMap<&str, &Tensor>) -> Option<(Writer, String, String)> {
     if let Some(path) = name.strip_suffix("_orig") {
         return Some((Writer::TorchHook, path.to_owned(), format!("{path}_")));
     }
-    let Some((module, parameter)) = parametrized(name) else {
+    let chain = name.strip_suffix(".original");
+    let Some((chain, (module, parameter))) = chain.and_then(|it| Some((it, parametrized(it)?)))
+    else {
         return Some((Writer::Osn, name.to_owned(), format!("{name}.spectral_norm.")));
     };
-    let chain = name.strip_suffix("original")?;
-    let mut places = (0..MAX_CHAIN).map(|place| format!("{chain}{place}._"));
-    let vectors = places.find(|vectors| by_name.contains_key(&*format!("{vectors}u")))?;
+    // Vectors of a later parametrization are those of what the ones before have made.
+    let vectors = format!("{chain}.0._");
+    by_name.get(&*format!("{vectors}u"))?;
     let path = [module, parameter].join(if module.is_empty() { "" } else { "." });
     Some((Writer::TorchParametrization, path, vectors))
 }
 
-/// Splits `M.parametrizations.P.original` into M, which may be empty, and P.
-fn parametrized(name: &str) -> Option<(&str, &str)> {
-    let inside = name.strip_suffix(".original")?;
-    let (before, parameter) = inside.rsplit_once('.')?;
-    let module = before.strip_suffix("parametrizations")?;
-    Some((module.strip_suffix('.').unwrap_or(module), parameter))
+pub(crate) fn numbers(tensor: &Tensor) -> Result<Vec<f64>, CheckpointError> {
+    tensor.read_all()
 }
 
-fn numbers(tensor: &Tensor) -> Result<Vec<f64>, CheckpointError> {
-    let mut numbers = vec![0.0; tensor.element_count()];
-    tensor.read(0, &mut numbers)?;
-    Ok(numbers)
-}
-
-fn codes(tensor: &Tensor) -> Result<Vec<i32>, CheckpointError> {
-    let mut bytes = vec![0; tensor.byte_count()];
-    tensor.read_bytes(0, &mut bytes)?;
+/// What osn stores, as integers of 32 bits.
+pub(crate) fn codes(tensor: &Tensor) -> Result<Vec<i32>, CheckpointError> {
+    if tensor.dtype() != Dtype::I32 {
+        let reason = format!("osn writes it as I32, and it is {}", tensor.dtype());
+        let tensor_name = quoted(tensor.name());
+        return Err(tensor.file.blame(Problem::NotRead { tensor: tensor_name, reason }));
+    }
+    let bytes = tensor.read_all_bytes()?;
     Ok(bytes.as_chunks().0.iter().map(|&code| i32::from_le_bytes(code)).collect())
 }
 
 /// osn stores entries of unit vectors as `round(x·2³⁰)`.
-fn unit_codes(tensor: &Tensor) -> Result<Vec<f64>, CheckpointError> {
+pub(crate) fn unit_codes(tensor: &Tensor) -> Result<Vec<f64>, CheckpointError> {
     Ok(codes(tensor)?.into_iter().map(|code| f64::from(code) / f64::from(1 << 30)).collect())
 }
 
 /// osn stores logarithms as `round(x·2²⁴)`, and the smallest code stands for the one of 0.
-fn decode_log(code: i32) -> f64 {
+pub(crate) fn decode_log(code: i32) -> f64 {
     if code == i32::MIN { 0.0 } else { (f64::from(code) / f64::from(1 << 24)).exp() }
 }
 
-fn norm(x: &[f64]) -> f64 {
+pub(crate) fn norm(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
@@ -250,15 +247,6 @@ fn unit(x: &[f64]) -> Result<Vec<f64>, TripletError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_parametrized_name_has_a_module_and_a_parameter() {
-        let split = parametrized("net.fc.parametrizations.weight.original");
-        assert_eq!(split, Some(("net.fc", "weight")));
-        assert_eq!(parametrized("parametrizations.weight.original"), Some(("", "weight")));
-        assert_eq!(parametrized("net.original"), None);
-        assert_eq!(parametrized("parametrizations.weight.original0"), None);
-    }
 
     #[test]
     fn vectors_are_tried_along_every_axis_that_they_fit() {

@@ -16,6 +16,8 @@ use crate::source::Source;
 
 /// No longer index is read.
 const MAX_BYTES: u64 = 100_000_000;
+/// What some editors put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What is wrong with an index.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,18 @@ pub enum IndexError {
     /// It is not the JSON that it must be.
     #[error("is JSON, but no index of a sharded checkpoint: {0}")]
     Json(serde_json::Error),
+    /// It is what a server answered in the place of a file.
+    #[error("is JSON with the error {message} of a server, and no checkpoint; get the file again")]
+    ServerError {
+        /// What the server says.
+        message: String,
+    },
+    /// It is JSON about something else.
+    #[error(
+        "is JSON, but no index of a sharded checkpoint: it has no weight_map; give the file with \
+         the weights, or its *.index.json"
+    )]
+    OtherJson,
     /// It names no tensor.
     #[error("is an index without a tensor in its weight_map")]
     Empty,
@@ -66,7 +80,7 @@ pub enum IndexError {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Index {
     #[serde(default)]
-    metadata: BTreeMap<String, Value>,
+    metadata: Value,
     weight_map: WeightMap,
 }
 
@@ -78,7 +92,8 @@ impl Index {
         }
         let mut text = vec![0; usize::try_from(bytes).unwrap_or(0)];
         source.read_exact_at(0, &mut text)?;
-        let index: Self = serde_json::from_slice(&text).map_err(IndexError::Json)?;
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+        let index: Self = serde_json::from_slice(text).map_err(|error| other_json(text, error))?;
         index.check()?;
         Ok(index)
     }
@@ -102,10 +117,30 @@ impl Index {
         shards
     }
 
-    /// What it says of the whole, as text.
+    /// What it says of the whole, as text. Nothing depends on it, so it may be anything.
     pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        self.metadata.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+        match &self.metadata {
+            Value::Null => BTreeMap::new(),
+            Value::Object(notes) => {
+                notes.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+            }
+            other => BTreeMap::from([("metadata".to_owned(), text(other))]),
+        }
+    }
+}
+
+/// What JSON is that is no index.
+fn other_json(text: &[u8], error: serde_json::Error) -> IndexError {
+    let Ok(Value::Object(object)) = serde_json::from_slice(text) else {
+        return IndexError::Json(error);
+    };
+    let message = ["error", "message", "detail", "errors"].iter().find_map(|key| object.get(*key));
+    match message {
+        _ if object.contains_key("weight_map") => IndexError::Json(error),
+        Some(Value::String(message)) => IndexError::ServerError { message: quoted(message) },
+        Some(message) => IndexError::ServerError { message: quoted(&message.to_string()) },
+        None => IndexError::OtherJson,
     }
 }
 
@@ -114,6 +149,11 @@ fn is_plain_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
     let single = matches!(components.next(), Some(Component::Normal(part)) if part == name);
     single && components.next().is_none() && !name.contains(['/', '\\', ':', '\0'])
+}
+
+/// An error of JSON with the key that it is at.
+pub(crate) fn at_key<E: serde::de::Error>(key: &str, error: &E) -> E {
+    E::custom(format_args!("at the key {}: {error}", quoted(key)))
 }
 
 /// Tensor to shard, without a tensor that comes twice.
@@ -137,7 +177,8 @@ impl<'de> Visitor<'de> for WeightMapVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap, A::Error> {
         let mut shards = HashMap::new();
-        while let Some((name, shard)) = map.next_entry::<String, String>()? {
+        while let Some(name) = map.next_key::<String>()? {
+            let shard = map.next_value().map_err(|error| at_key(&name, &error))?;
             if shards.contains_key(&name) {
                 let name = quoted(&name);
                 return Err(serde::de::Error::custom(format_args!("tensor {name} comes twice")));

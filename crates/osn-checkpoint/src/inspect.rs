@@ -1,13 +1,21 @@
 //! What is known of every tensor of some checkpoints, as one object.
 
+use std::collections::BTreeMap;
+
 use osn_core::{Globs, Interval, View, ln_lipschitz_product};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
-use crate::held::{Held, TripletError, Writer, held};
-use crate::measure::{MeasureParams, Measurement, measure};
+use crate::effective::{Known, Meaning, Weight};
+use crate::held::{Held, held};
+use crate::measure::{
+    MeasureError, MeasureParams, Measurement, check, check_shape, measure, measure_entries,
+    output_axis,
+};
+use crate::roles::{self, States};
 use crate::tensor::Tensor;
+use crate::used::{Step, Vectors, plain};
 
 /// What `osn inspect --json` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -18,15 +26,25 @@ pub struct Inspection {
     pub tensors: Vec<Measured>,
     /// The others, and why.
     pub skipped: Vec<Skipped>,
+    /// How many checkpoints were added.
+    #[serde(skip)]
+    checkpoints: usize,
 }
 
-/// One measured tensor, or one block of it.
+/// One measured weight, or one block of it, as its model uses it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measured {
     /// The file that the elements are in.
     pub file: String,
     /// The tensor's name.
     pub name: String,
+    /// What the weight is called that is made of this tensor, where that is another name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
+    /// The set that it belongs to, where the checkpoint holds more than one of the same weights: an
+    /// average, by the part of the name that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// Which block of it this is, from 0, where it was cut into several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block: Option<usize>,
@@ -38,8 +56,14 @@ pub struct Measured {
     pub view: String,
     /// The axis that its outputs run along.
     pub output_axis: usize,
-    /// The largest singular value, in an interval that holds the true one.
+    /// The largest singular value of the weight in use, in an interval that holds the true one.
     pub sigma: Interval,
+    /// The same of the tensor as it is stored, where the weight in use is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_sigma: Option<Interval>,
+    /// What the model does with the stored tensor before it uses it, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_use: Option<String>,
     /// The Frobenius norm of the entries.
     pub frobenius: f64,
     /// `‖W‖²_F/σ²`; none for a convolution as an operator, whose map has more entries.
@@ -50,6 +74,9 @@ pub struct Measured {
     /// What the checkpoint itself holds of this weight's spectral normalization.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stored: Option<Stored>,
+    /// Which checkpoint it is of.
+    #[serde(skip)]
+    checkpoint: usize,
 }
 
 /// The singular vectors that a checkpoint holds of a weight, judged by the weight.
@@ -57,11 +84,12 @@ pub struct Measured {
 pub struct Stored {
     /// Who wrote them.
     pub writer: &'static str,
-    /// uᵀ W v, by which the weight is divided where it is used; none where it cannot be had.
+    /// |uᵀWv|; PyTorch divides the weight by uᵀWv, with u and v as they are stored. None where it cannot
+    /// be had.
     pub sigma: Option<f64>,
-    /// How far that lies below σ, as a part of σ.
+    /// How far that lies below the σ of what it divides, as a part of that σ.
     pub shortfall: Option<f64>,
-    /// Whether the vectors are the leading ones, to the accuracy that training needs.
+    /// Whether the vectors are the leading ones and of length 1, to the accuracy that training needs.
     pub is_good: bool,
     /// The same in words.
     pub verdict: String,
@@ -79,43 +107,52 @@ pub struct Skipped {
     /// Whether the file is at fault: an entry is not finite, or cannot be read.
     #[serde(skip)]
     pub is_bad: bool,
+    /// Whether the view or the axis that was asked for is at fault.
+    #[serde(skip)]
+    pub is_choice: bool,
 }
 
-/// What all measured tensors come to together.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What one set of measured weights comes to: those of one checkpoint, its averages apart.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Totals {
-    /// How many were measured.
+    /// Which set of its checkpoint; none for the weights themselves.
+    pub set: Option<String>,
+    /// The file that the first of them is in.
+    pub file: String,
+    /// How many were measured, a weight of several blocks once.
     pub count: usize,
     /// Their elements.
     pub parameters: usize,
-    /// log₁₀ of the product of the upper ends of all σ.
+    /// log₁₀ of the product of the upper ends of all σ. A weight of several blocks gives √Σσ², which
+    /// bounds the whole.
     pub log10_lipschitz_product: f64,
+    /// The first weight that is zero: then so is the product.
+    pub zero: Option<String>,
     /// The median of the stable ranks.
     pub median_stable_rank: Option<f64>,
 }
 
-/// The axis that stored vectors are for and uᵀ W v, or why there is none.
-type Place = Result<(usize, f64), TripletError>;
-
 /// Elements of tensors that are measured side by side, in bytes of f32.
 const BATCH_BYTES: usize = 32 << 20;
 
-/// Stored vectors are good where what they see of σ is this close to it.
+/// Stored vectors are good where what they see of σ is this close to it, and their lengths to 1.
 const GOOD_SHORTFALL: f64 = 0.01;
 
 impl Default for Inspection {
     fn default() -> Self {
-        Self { schema: 1, tensors: Vec::new(), skipped: Vec::new() }
+        Self { schema: 1, tensors: Vec::new(), skipped: Vec::new(), checkpoints: 0 }
     }
 }
 
 impl Inspection {
-    /// Measures every tensor of `checkpoint` that `select` matches; an empty `select` matches all but
-    /// the state of an optimizer. Large tensors are measured one after the other, each by all cores,
-    /// and small ones some at a time. `before` is called before each.
+    /// Measures every weight of `checkpoint` that `select` matches; an empty `select` matches all that
+    /// is a weight. Large tensors are measured one after the other, each by all cores, and small ones
+    /// some at a time. `before` is called before each.
     ///
-    /// Nothing is dropped: a tensor that is not measured is listed with the reason. A weight whose
-    /// singular vectors the checkpoint holds is seen along the axis that they are for.
+    /// A weight is measured as its model uses it: divided by its spectral norm, pruned, scaled. Nothing
+    /// is dropped: a tensor that is not measured is listed with the reason. A weight whose singular
+    /// vectors the checkpoint holds is seen along the axis that they are for, unless `params` has
+    /// another.
     pub fn add(
         &mut self,
         checkpoint: &Checkpoint,
@@ -123,21 +160,21 @@ impl Inspection {
         params: &MeasureParams,
         mut before: impl FnMut(&Tensor),
     ) {
-        let held = held(checkpoint);
+        let look = Look::new(checkpoint, select, params);
         for batch in batches(checkpoint.tensors()) {
             batch.iter().for_each(&mut before);
-            let found: Vec<_> =
-                batch.par_iter().map(|tensor| examine(tensor, &held, select, params)).collect();
+            let found: Vec<_> = batch.par_iter().map(|tensor| look.at(tensor)).collect();
             for (tensor, found) in batch.iter().zip(found) {
                 match found {
-                    Examined::Measured { found, place, output_axis } => {
-                        let params = MeasureParams { output_axis, ..params.clone() };
-                        self.list(tensor, found, place.as_ref(), &params);
+                    Ok(found) => self.list(tensor, found, &look),
+                    Err(Passed { reason, is_bad, is_choice }) => {
+                        let (file, name) = (tensor.file().to_owned(), tensor.name().to_owned());
+                        self.skipped.push(Skipped { file, name, reason, is_bad, is_choice });
                     }
-                    Examined::Skipped { reason, is_bad } => self.skip(tensor, reason, is_bad),
                 }
             }
         }
+        self.checkpoints += 1;
     }
 
     /// The first tensor at which the file is at fault.
@@ -145,77 +182,179 @@ impl Inspection {
         self.skipped.iter().find(|skipped| skipped.is_bad)
     }
 
-    /// What the measured tensors come to together.
-    pub fn totals(&self) -> Totals {
-        let uppers: Vec<f64> = self.tensors.iter().map(|tensor| tensor.sigma.upper).collect();
-        let mut ranks: Vec<f64> = self.tensors.iter().filter_map(|it| it.stable_rank).collect();
-        ranks.sort_by(f64::total_cmp);
-        let elements = |tensor: &Measured| tensor.shape.iter().product::<usize>();
-        Totals {
-            count: self.tensors.len(),
-            parameters: self.tensors.iter().map(elements).sum(),
-            log10_lipschitz_product: ln_lipschitz_product(&uppers) / std::f64::consts::LN_10,
-            median_stable_rank: ranks.get(ranks.len() / 2).copied(),
+    /// What the measured weights come to, for each set of each checkpoint.
+    pub fn totals(&self) -> Vec<Totals> {
+        let mut sets: BTreeMap<(usize, Option<&str>), Vec<&Measured>> = BTreeMap::new();
+        for tensor in &self.tensors {
+            let set = (tensor.checkpoint, tensor.set.as_deref());
+            sets.entry(set).or_default().push(tensor);
         }
+        sets.values().map(|of_set| totals(of_set)).collect()
     }
 
-    fn list(
-        &mut self,
-        tensor: &Tensor,
-        found: Vec<Measurement>,
-        place: Option<&(&Held, Place)>,
-        params: &MeasureParams,
-    ) {
-        let is_cut = matches!(params.view, View::Blocks { .. });
-        let is_matrix = matches!(params.view, View::Matrix | View::Reshaped);
-        for (block, found) in found.into_iter().enumerate() {
-            let judged = place.filter(|_| is_matrix);
-            let stored = judged.map(|(held, place)| judge(held, place, found.sigma));
+    fn list(&mut self, tensor: &Tensor, found: Found, look: &Look<'_>) {
+        let is_cut = matches!(look.params.view, View::Blocks { .. });
+        let raw = found.raw.into_iter().map(Some).chain(std::iter::repeat(None));
+        let found_and_raw = found.used.into_iter().zip(raw).enumerate();
+        for (block, (used, raw)) in found_and_raw {
             self.tensors.push(Measured {
                 file: tensor.file().to_owned(),
                 name: tensor.name().to_owned(),
+                weight: found.weight.clone(),
+                set: roles::set_of(tensor.name(), &look.known),
                 block: is_cut.then_some(block),
-                shape: found.shape,
+                shape: used.shape,
                 dtype: tensor.dtype().name(),
-                view: params.view.to_string(),
-                output_axis: params.output_axis,
-                sigma: found.sigma,
-                frobenius: found.frobenius,
-                stable_rank: found.stable_rank,
-                leading: found.leading,
-                stored,
+                view: look.params.view.to_string(),
+                output_axis: found.output_axis,
+                sigma: used.sigma,
+                raw_sigma: raw.map(|raw| raw.sigma),
+                in_use: found.in_use.clone(),
+                frobenius: used.frobenius,
+                stable_rank: used.stable_rank,
+                leading: used.leading,
+                stored: found.stored.clone(),
+                checkpoint: self.checkpoints,
             });
         }
     }
+}
 
-    fn skip(&mut self, tensor: &Tensor, reason: String, is_bad: bool) {
-        let (file, name) = (tensor.file().to_owned(), tensor.name().to_owned());
-        self.skipped.push(Skipped { file, name, reason, is_bad });
+fn totals(of_set: &[&Measured]) -> Totals {
+    let mut of_tensors: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+    for tensor in of_set {
+        let square = of_tensors.entry((&tensor.file, &tensor.name)).or_default();
+        *square = if tensor.block.is_none() {
+            tensor.sigma.upper
+        } else {
+            square.hypot(tensor.sigma.upper).next_up()
+        };
+    }
+    let uppers: Vec<f64> = of_tensors.values().copied().collect();
+    let zero = of_tensors.iter().find(|(_, upper)| **upper == 0.0).map(|((_, name), _)| *name);
+    let elements = |tensor: &&Measured| tensor.shape.iter().product::<usize>();
+    Totals {
+        set: of_set[0].set.clone(),
+        file: of_set[0].file.clone(),
+        count: of_tensors.len(),
+        parameters: of_set.iter().map(elements).sum(),
+        log10_lipschitz_product: ln_lipschitz_product(&uppers) / std::f64::consts::LN_10,
+        zero: zero.map(str::to_owned),
+        median_stable_rank: median(of_set.iter().filter_map(|it| it.stable_rank).collect()),
     }
 }
 
-/// What came of one tensor.
-enum Examined<'a> {
-    Measured { found: Vec<Measurement>, place: Option<(&'a Held, Place)>, output_axis: usize },
-    Skipped { reason: String, is_bad: bool },
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = values[(values.len() - 1) / 2];
+    Some(f64::midpoint(lower, upper))
 }
 
-fn examine<'a>(
-    tensor: &Tensor,
-    held: &'a [Held],
-    select: &Globs,
-    params: &MeasureParams,
-) -> Examined<'a> {
-    if let Some(reason) = unwanted(tensor.name(), select) {
-        return Examined::Skipped { reason: reason.to_owned(), is_bad: false };
+/// What was found at one tensor.
+struct Found {
+    used: Vec<Measurement>,
+    /// The same of the tensor as it is stored, where that is another.
+    raw: Vec<Measurement>,
+    weight: Option<String>,
+    in_use: Option<String>,
+    output_axis: usize,
+    stored: Option<Stored>,
+}
+
+/// Why a tensor is not measured.
+struct Passed {
+    reason: String,
+    is_bad: bool,
+    is_choice: bool,
+}
+
+impl From<String> for Passed {
+    fn from(reason: String) -> Self {
+        Self { reason, is_bad: false, is_choice: false }
     }
-    let held = held.iter().find(|held| held.weight.name() == tensor.name());
-    let place = held.map(|held| (held, held.place()));
-    let params = at_home(params, place.as_ref().and_then(|(_, place)| place.as_ref().ok()));
-    match measure(tensor, &params) {
-        Ok(found) => Examined::Measured { found, place, output_axis: params.output_axis },
-        Err(error) => Examined::Skipped { reason: error.to_string(), is_bad: error.is_bad_file() },
+}
+
+impl From<MeasureError> for Passed {
+    fn from(error: MeasureError) -> Self {
+        let (is_bad, is_choice) = (error.is_bad_file(), error.is_bad_choice());
+        Self { reason: error.to_string(), is_bad, is_choice }
     }
+}
+
+/// One checkpoint that is looked at.
+struct Look<'a> {
+    known: Known<'a>,
+    states: States,
+    held: Vec<Held>,
+    select: &'a Globs,
+    params: &'a MeasureParams,
+}
+
+impl<'a> Look<'a> {
+    fn new(checkpoint: &'a Checkpoint, select: &'a Globs, params: &'a MeasureParams) -> Self {
+        let tensors = checkpoint.tensors();
+        let (known, states) = (Known::of(tensors), States::of(tensors));
+        Self { known, states, held: held(checkpoint), select, params }
+    }
+
+    fn at(&self, tensor: &Tensor) -> Result<Found, Passed> {
+        if let Some(reason) = unwanted(tensor, &self.known, &self.states, self.select)? {
+            return Err(reason.into());
+        }
+        match self.known.meaning(tensor.name()) {
+            Some(Meaning::Weight(weight)) => self.weight(weight),
+            _ => self.as_stored(tensor),
+        }
+    }
+
+    fn as_stored(&self, tensor: &Tensor) -> Result<Found, Passed> {
+        let used = measure(tensor, self.params)?;
+        let output_axis = output_axis(tensor.shape(), self.params);
+        Ok(Found { used, raw: vec![], weight: None, in_use: None, output_axis, stored: None })
+    }
+
+    fn weight(&self, weight: &Weight<'_>) -> Result<Found, Passed> {
+        let base = weight.base;
+        if !weight.is_quantized() {
+            check(base, self.params)?;
+        }
+        check_shape(base.shape(), self.params)?;
+        if let (Err(why), false) = (&weight.steps, self.select.is_empty()) {
+            let in_use = Some(format!("not known: {why}; this is the tensor as it is stored"));
+            return Ok(Found { in_use, ..self.as_stored(base)? });
+        }
+        let made = weight.used(self.params.output_axis)?;
+        let params = along(self.params, made.axis);
+        let used = measure_entries(&made.entries, base.shape(), &params)?;
+        let raw = if weight.is_quantized() { vec![] } else { measure(base, &params)? };
+        let is_matrix = matches!(params.view, View::Matrix | View::Reshaped);
+        let stored = match (is_matrix, made.vectors, self.held_of(weight)) {
+            (true, Some(vectors), _) => Some(judge(writer(base), &vectors, used[0].sigma)),
+            (true, None, Some(held)) => Some(judge_osn(held, raw[0].sigma)),
+            _ => None,
+        };
+        Ok(Found {
+            used,
+            raw,
+            weight: (weight.path != base.name()).then(|| weight.path.clone()),
+            in_use: Some(made.done.join(", ")),
+            output_axis: output_axis(base.shape(), &params),
+            stored,
+        })
+    }
+
+    /// What osn holds of a weight.
+    fn held_of(&self, weight: &Weight<'_>) -> Option<&Held> {
+        let is_osn = matches!(weight.steps.as_deref(), Ok([Step::Osn { .. }]));
+        self.held.iter().find(|held| is_osn && held.weight.name() == weight.base.name())
+    }
+}
+
+/// The same, along the axis that stored vectors are for where none is asked for.
+pub(crate) fn along(params: &MeasureParams, axis: Option<usize>) -> MeasureParams {
+    let axis = axis.filter(|_| !matches!(params.view, View::Operator(_)));
+    MeasureParams { output_axis: params.output_axis.or(axis), ..params.clone() }
 }
 
 /// Neighbours that are measured side by side: small ones keep several cores busy only together.
@@ -237,36 +376,77 @@ fn batches(tensors: &[Tensor]) -> Vec<&[Tensor]> {
     batches
 }
 
-/// Why a tensor of this name is not to be measured; `None` where it is.
-pub(crate) fn unwanted(name: &str, select: &Globs) -> Option<&'static str> {
-    if !select.is_empty() {
-        return select.matching(name).is_none().then_some("not selected");
-    }
-    let mut segments = name.split('.');
-    segments.any(is_optimizer_state).then_some("state of an optimizer; --select takes it")
-}
-
-/// Training checkpoints keep what Adam and SGD remember of each weight, in its shape, beside it.
-fn is_optimizer_state(segment: &str) -> bool {
-    const BUFFERS: [&str; 4] = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer"];
-    segment.starts_with("optimizer") || BUFFERS.contains(&segment)
-}
-
-/// The same, along the axis that stored vectors are for, where there are any.
-pub(crate) fn at_home(params: &MeasureParams, place: Option<&(usize, f64)>) -> MeasureParams {
-    let output_axis = place.map_or(params.output_axis, |&(axis, _)| axis);
-    MeasureParams { output_axis, ..params.clone() }
-}
-
-/// Holds stored vectors against the weight that they belong to, whose σ lies in `sigma`.
-fn judge(held: &Held, place: &Place, sigma: Interval) -> Stored {
-    let writer = match held.writer {
-        Writer::TorchHook => "torch.nn.utils.spectral_norm",
-        Writer::TorchParametrization => "torch.nn.utils.parametrizations.spectral_norm",
-        Writer::Osn => "osn",
+/// Why a tensor is not to be measured; `None` where it is.
+///
+/// What is no weight is measured where it is selected; a mask, a scale and what only helps to make a
+/// weight must be named in full.
+pub(crate) fn unwanted(
+    tensor: &Tensor,
+    known: &Known<'_>,
+    states: &States,
+    select: &Globs,
+) -> Result<Option<String>, MeasureError> {
+    let name = tensor.name();
+    let meaning = known.meaning(name);
+    let path = match meaning {
+        Some(Meaning::Weight(weight)) => &weight.path,
+        _ => name,
     };
-    match place {
-        &Ok((_, value)) => {
+    let is_selected = [name, path].iter().any(|it| select.matching(it).is_some());
+    if !select.is_empty() && !is_selected {
+        return Ok(Some("not selected".to_owned()));
+    }
+    if select.patterns().iter().any(|pattern| pattern == name) {
+        return Ok(None);
+    }
+    if let Some(Meaning::Part(what)) = meaning {
+        return Ok(Some((*what).to_owned()));
+    }
+    if meaning.is_none()
+        && let Some(reason) = roles::by_name(tensor, known, states)
+    {
+        let is_left = select.is_empty() || reason.contains("quantized");
+        return Ok(is_left.then_some(reason));
+    }
+    if meaning.is_some() {
+        return Ok(None);
+    }
+    Ok(roles::by_entries(tensor)?.map(str::to_owned))
+}
+
+fn writer(base: &Tensor) -> &'static str {
+    if base.name().ends_with("_orig") {
+        "torch.nn.utils.spectral_norm"
+    } else {
+        "torch.nn.utils.parametrizations.spectral_norm"
+    }
+}
+
+/// Holds the vectors by which a weight is divided against the result, whose σ lies in `used`: divided
+/// by its own σ that would be 1.
+fn judge(writer: &'static str, vectors: &Vectors, used: Interval) -> Stored {
+    let Vectors { value, norms } = *vectors;
+    let shortfall = 1.0 - value.signum() / used.value;
+    let are_unit = norms.iter().all(|norm| (norm - 1.0).abs() <= GOOD_SHORTFALL);
+    let is_good = are_unit && shortfall.abs() <= GOOD_SHORTFALL;
+    let percent = 100.0 * (1.0 - shortfall);
+    let verdict = if is_good {
+        format!("stored u, v are good: they see σ to {:.1e}", shortfall.abs())
+    } else if are_unit {
+        format!("stored u, v are stale: they see {percent:.1} % of σ")
+    } else {
+        let [u, v] = norms.map(plain);
+        format!("stored u, v are no unit vectors (‖u‖ {u}, ‖v‖ {v}): uᵀWv is {percent:.1} % of σ")
+    };
+    let sigma = Some(value.abs());
+    Stored { writer, sigma, shortfall: Some(shortfall), is_good, verdict }
+}
+
+/// Holds osn's vectors against the weight that they belong to, whose σ lies in `sigma`.
+fn judge_osn(held: &Held, sigma: Interval) -> Stored {
+    let writer = "osn";
+    match held.place() {
+        Ok((_, value)) => {
             let shortfall = if sigma.upper == 0.0 { 0.0 } else { 1.0 - value / sigma.value };
             let is_good = shortfall.abs() <= GOOD_SHORTFALL;
             let verdict = if is_good {
@@ -277,7 +457,7 @@ fn judge(held: &Held, place: &Place, sigma: Interval) -> Stored {
             Stored { writer, sigma: Some(value), shortfall: Some(shortfall), is_good, verdict }
         }
         Err(reason) => {
-            let verdict = format!("stored u, v are unusable: {reason}");
+            let verdict = format!("stored u, v are not judged: {reason}");
             Stored { writer, sigma: None, shortfall: None, is_good: false, verdict }
         }
     }

@@ -25,8 +25,9 @@ const PANEL_ELEMENTS: usize = 4 << 20;
 pub struct MeasureParams {
     /// What a tensor is seen as.
     pub view: View,
-    /// The axis of a tensor that its outputs run along.
-    pub output_axis: usize,
+    /// The axis of a tensor that its outputs run along; where it is left out that is the one that
+    /// stored vectors are for, or else the first.
+    pub output_axis: Option<usize>,
     /// How many of the largest singular values to find besides σ's interval.
     pub leading: usize,
     /// How narrow the interval is to be.
@@ -34,10 +35,10 @@ pub struct MeasureParams {
 }
 
 impl Default for MeasureParams {
-    /// The reshaped view, outputs along axis 0.
+    /// The reshaped view.
     fn default() -> Self {
         let interval = IntervalParams::default();
-        Self { view: View::Reshaped, output_axis: 0, leading: 0, interval }
+        Self { view: View::Reshaped, output_axis: None, leading: 0, interval }
     }
 }
 
@@ -93,9 +94,28 @@ pub enum MeasureError {
         /// The number of blocks.
         count: usize,
     },
+    /// The view tells the outputs by itself, along another axis.
+    #[error("the operator view has its outputs along axis {its}, and axis {asked} is asked for")]
+    OutputAxis {
+        /// The axis of the view.
+        its: usize,
+        /// What was asked for.
+        asked: usize,
+    },
     /// The elements are of a type that is not read.
     #[error("{0}")]
-    NotRead(&'static str),
+    NotRead(String),
+    /// The file does not tell how the weight is used.
+    #[error("the weight in use is not known: {0}")]
+    NotKnown(String),
+    /// The weight in use has entries that are no numbers.
+    #[error("the weight in use ({what}) has an entry that is {entry}")]
+    NotFinite {
+        /// What is done to the stored weight.
+        what: String,
+        /// The entry.
+        entry: f64,
+    },
     /// The convolution of the operator view does not fit.
     #[error(transparent)]
     Convolution(#[from] GeometryError),
@@ -110,7 +130,24 @@ pub enum MeasureError {
 impl MeasureError {
     /// Whether the file is at fault, not the choice of what to measure.
     pub fn is_bad_file(&self) -> bool {
-        matches!(self, Self::Estimate(_) | Self::File(_))
+        match self {
+            Self::Estimate(error) => !matches!(error, EstimateError::TooLarge { .. }),
+            Self::File(_) | Self::NotFinite { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the choice of a view or an axis is at fault: another one would do.
+    pub fn is_bad_choice(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAMatrix { .. }
+                | Self::NoSuchAxis { .. }
+                | Self::UnevenBlocks { .. }
+                | Self::OutputAxis { .. }
+                | Self::Convolution(_)
+                | Self::Estimate(EstimateError::TooLarge { .. })
+        )
     }
 }
 
@@ -133,26 +170,53 @@ pub fn measure(tensor: &Tensor, params: &MeasureParams) -> Result<Vec<Measuremen
 
 /// What tells that a tensor cannot be measured before any of it is read.
 pub(crate) fn check(tensor: &Tensor, params: &MeasureParams) -> Result<(), MeasureError> {
-    let (shape, axis) = (tensor.shape(), params.output_axis);
+    check_readable(tensor)?;
+    check_shape(tensor.shape(), params)
+}
+
+pub(crate) fn check_readable(tensor: &Tensor) -> Result<(), MeasureError> {
+    tensor.skip_reason().map_or(Ok(()), |reason| Err(MeasureError::NotRead(reason.to_owned())))
+}
+
+pub(crate) fn check_shape(shape: &[usize], params: &MeasureParams) -> Result<(), MeasureError> {
     let rank = shape.len();
-    if let Some(reason) = tensor.skip_reason() {
-        return Err(MeasureError::NotRead(reason));
-    }
     if rank < 2 {
         return Err(MeasureError::Rank { rank });
     }
-    if tensor.element_count() == 0 {
+    if shape.contains(&0) {
         return Err(MeasureError::Empty);
     }
-    if axis >= rank {
+    if let Some(axis) = params.output_axis.filter(|&axis| axis >= rank) {
         return Err(MeasureError::NoSuchAxis { rank, axis });
     }
     match &params.view {
         View::Matrix if rank != 2 => Err(MeasureError::NotAMatrix { rank }),
         View::Blocks { axis, count } => check_blocks(shape, *axis, *count),
-        View::Operator(convolution) => Ok(convolution.geometry(shape).map(|_| ())?),
+        View::Operator(convolution) => {
+            let its = usize::from(convolution.output_padding.is_some());
+            if let Some(asked) = params.output_axis.filter(|&asked| asked != its) {
+                return Err(MeasureError::OutputAxis { its, asked });
+            }
+            Ok(convolution.geometry(shape).map(|_| ())?)
+        }
         _ => Ok(()),
     }
+}
+
+/// The axis that the outputs of a tensor run along, as it is measured.
+pub(crate) fn output_axis(shape: &[usize], params: &MeasureParams) -> usize {
+    let first = match &params.view {
+        View::Operator(convolution) => usize::from(convolution.output_padding.is_some()),
+        View::Blocks { axis: 0, count } if is_stack(shape, 0, *count) => 1,
+        _ => 0,
+    };
+    params.output_axis.unwrap_or(first)
+}
+
+/// Whether blocks are single matrices of a stack of them, `[n, out, in]` cut along n: then the axis
+/// that is cut is none of theirs.
+fn is_stack(shape: &[usize], axis: usize, count: usize) -> bool {
+    shape.len() == 3 && shape[axis] == count
 }
 
 fn check_blocks(shape: &[usize], axis: usize, count: usize) -> Result<(), MeasureError> {
@@ -172,7 +236,7 @@ fn measure_as<T: Real + Default + Into<f64> + Send + Sync>(
     let bytes = tensor.element_count().saturating_mul(size_of::<T>());
     let is_plain = matches!(params.view, View::Matrix | View::Reshaped);
     if is_plain && params.leading == 0 && bytes > HELD_BYTES {
-        let layout = Layout::new(tensor.shape(), params.output_axis);
+        let layout = Layout::new(tensor.shape(), output_axis(tensor.shape(), params));
         let found = streamed::<T>(tensor, layout, &params.interval, PANEL_ELEMENTS)?;
         return Ok(vec![measurement(tensor.shape(), &found, Vec::new())]);
     }
@@ -183,6 +247,8 @@ fn measure_as<T: Real + Default + Into<f64> + Send + Sync>(
 pub(crate) fn read_whole<T: Real + Default + Send>(
     tensor: &Tensor,
 ) -> Result<Vec<T>, CheckpointError> {
+    // Refused here where it is refused at all, before memory is taken.
+    tensor.read::<T>(0, &mut [])?;
     let mut entries = vec![T::default(); tensor.element_count()];
     let row: usize = tensor.shape().iter().skip(1).product();
     let part = READ_ELEMENTS.next_multiple_of(row.max(1));
@@ -197,7 +263,7 @@ pub(crate) fn measure_entries<T: Into<f64> + Copy + Sync>(
     shape: &[usize],
     params: &MeasureParams,
 ) -> Result<Vec<Measurement>, MeasureError> {
-    let axis = params.output_axis;
+    let axis = output_axis(shape, params);
     match &params.view {
         View::Bidirectional if shape.len() > 2 => {
             let sigma = bidirectional_interval(entries, shape, axis, &params.interval)?;
@@ -213,6 +279,11 @@ pub(crate) fn measure_entries<T: Into<f64> + Copy + Sync>(
         View::Blocks { axis: cut, count } => {
             let mut block_shape = shape.to_vec();
             block_shape[*cut] /= count;
+            let mut axis = axis;
+            if is_stack(shape, *cut, *count) && axis != *cut {
+                block_shape.remove(*cut);
+                axis -= usize::from(axis > *cut);
+            }
             let blocks = (0..*count).map(|block| block_of(entries, shape, *cut, *count, block));
             blocks.map(|block| dense(&block, &block_shape, axis, params)).collect()
         }

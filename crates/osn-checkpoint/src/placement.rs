@@ -80,12 +80,13 @@ impl Placement {
         Ok(Self { start, element_bytes, element_count, axes })
     }
 
-    pub(crate) fn element_count(&self) -> usize {
-        self.element_count
-    }
-
     pub(crate) fn element_bytes(&self) -> usize {
         self.element_bytes
+    }
+
+    /// The bytes of all elements without gaps; `None` where that overflows.
+    pub(crate) fn byte_count(&self) -> Option<usize> {
+        self.element_count.checked_mul(self.element_bytes)
     }
 
     /// Whether there are more elements than places that they span, as in an expanded tensor.

@@ -9,12 +9,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error, MapAccess, Visitor};
 
 use crate::dtype::{ByteOrder, Dtype};
 use crate::error::{Problem, quoted};
+use crate::index::at_key;
 use crate::placement::{Placement, element_count};
-use crate::tensor::{StoredFile, Tensor};
+use crate::tensor::{Content, Lazy, StoredFile, Tensor};
 
 /// The bytes before the header.
 const LENGTH_BYTES: u64 = 8;
@@ -40,14 +41,6 @@ pub enum SafetensorsError {
     /// The header is not the JSON that it must be.
     #[error("its header is not that of a safetensors file: {0}")]
     Header(serde_json::Error),
-    /// A tensor's dtype has no known name.
-    #[error("tensor {tensor} has the unknown dtype {dtype}")]
-    Dtype {
-        /// The tensor's name.
-        tensor: String,
-        /// The name of the dtype.
-        dtype: String,
-    },
     /// A tensor's offsets do not go with its dtype and shape, or the product of the shape overflows.
     #[error("tensor {tensor} has {bytes} bytes, which is not what its shape and dtype need")]
     Size {
@@ -142,10 +135,9 @@ impl Info {
         data_start: u64,
     ) -> Result<Tensor, SafetensorsError> {
         let Some(dtype) = Dtype::from_name(&self.dtype) else {
-            return Err(SafetensorsError::Dtype {
-                tensor: quoted(&name),
-                dtype: quoted(&self.dtype),
-            });
+            let reason = format!("is of the type {}, which is not known", quoted(&self.dtype));
+            let (shape, dtype, file) = (self.shape, Dtype::Unknown, Arc::clone(file));
+            return Ok(Tensor { name, shape, dtype, file, content: Content::missing(reason) });
         };
         let (start, end) = self.data_offsets;
         let bytes = element_count(&self.shape).and_then(|count| dense_bytes(dtype, count));
@@ -155,8 +147,9 @@ impl Info {
         // What is smaller than a byte has no element that could be read alone: bytes are.
         let element_bytes = dtype.element_bytes().unwrap_or(1);
         let placement = Placement::dense(data_start + start, element_bytes, bytes / element_bytes);
-        let (file, order) = (Arc::clone(file), ByteOrder::Little);
-        Ok(Tensor { name, shape: self.shape, dtype, file, placement, order })
+        let content = Content::stored(placement, ByteOrder::Little, Lazy::default());
+        let file = Arc::clone(file);
+        Ok(Tensor { name, shape: self.shape, dtype, file, content })
     }
 }
 
@@ -225,11 +218,44 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         let mut header = Header::default();
         while let Some(name) = map.next_key::<String>()? {
             if name == METADATA {
-                header.metadata = map.next_value()?;
+                header.metadata = map.next_value::<Option<Metadata>>()?.unwrap_or_default().0;
             } else {
-                header.tensors.push((name, map.next_value()?));
+                let info = map.next_value().map_err(|error| at_key(&name, &error))?;
+                header.tensors.push((name, info));
             }
         }
         Ok(header)
+    }
+}
+
+/// What the header says of the whole: texts by key.
+#[derive(Debug, Default)]
+struct Metadata(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MetadataVisitor)
+    }
+}
+
+struct MetadataVisitor;
+
+impl<'de> Visitor<'de> for MetadataVisitor {
+    type Value = Metadata;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object of texts as __metadata__")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+        let mut texts = BTreeMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let text = map.next_value().map_err(|error: A::Error| {
+                let key = quoted(&key);
+                A::Error::custom(format_args!("at the key {key} of {METADATA}: {error}"))
+            })?;
+            texts.insert(key, text);
+        }
+        Ok(Metadata(texts))
     }
 }

@@ -75,18 +75,44 @@ impl Folder for DiskFolder {
         self.0.join(name).display().to_string()
     }
 
-    /// Looks before it opens: opening a pipe would wait for somebody to write into it.
+    /// Looks at what it has opened, so that nothing can come between. Opening waits for nobody, not
+    /// even for somebody who writes into a pipe.
     fn open(&self, name: &Path) -> Result<Arc<dyn Source>, Problem> {
-        let path = self.0.join(name);
-        let kind = std::fs::metadata(&path)?.file_type();
+        let file = open_at_once(&self.0.join(name))?;
+        let kind = file.metadata()?.file_type();
         if kind.is_dir() {
             return Err(Problem::Folder);
         }
         if !kind.is_file() {
             return Err(Problem::NotAFile);
         }
-        Ok(Arc::new(DiskFile::open(File::open(&path)?)?))
+        Ok(Arc::new(DiskFile::open(file)?))
     }
+}
+
+/// Opens a file to read; follows links, as caches of models are full of them.
+#[cfg(unix)]
+fn open_at_once(path: &Path) -> Result<File, Problem> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    match File::options().read(true).custom_flags(flags).open(path) {
+        // A socket cannot be opened.
+        Err(_) if std::fs::metadata(path).is_ok_and(|found| is_socket(&found)) => {
+            Err(Problem::NotAFile)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+#[cfg(unix)]
+fn is_socket(found: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_socket(&found.file_type())
+}
+
+/// Opens a file to read. A folder cannot be opened.
+#[cfg(not(unix))]
+fn open_at_once(path: &Path) -> Result<File, Problem> {
+    if path.is_dir() { Err(Problem::Folder) } else { Ok(File::open(path)?) }
 }
 
 #[cfg(unix)]

@@ -1,9 +1,11 @@
 //! One tensor of a checkpoint: what it is, and how its elements are read.
 
+use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 use crate::dtype::{ByteOrder, Dtype, Real, decode};
-use crate::error::{CheckpointError, Problem};
+use crate::error::{CheckpointError, Problem, quoted};
 use crate::placement::{Placement, element_count};
 use crate::source::Source;
 
@@ -14,11 +16,29 @@ pub(crate) struct StoredFile {
     pub(crate) source: Arc<dyn Source>,
 }
 
+/// Bytes that tell the format of a file.
+pub(crate) const FIRST_BYTES: usize = 1024;
+
 impl StoredFile {
+    /// The first bytes, as many as there are and as fit.
+    pub(crate) fn first_bytes<'a>(&self, into: &'a mut [u8]) -> io::Result<&'a [u8]> {
+        let count = usize::try_from(self.source.byte_count()).unwrap_or(into.len());
+        let count = count.min(into.len());
+        let into = &mut into[..count];
+        self.source.read_exact_at(0, into)?;
+        Ok(into)
+    }
+
     pub(crate) fn blame(&self, problem: impl Into<Problem>) -> CheckpointError {
         CheckpointError { file: self.path.clone(), problem: problem.into() }
     }
 }
+
+/// Why a tensor that repeats its storage is not read.
+const REPEATS: &str = "repeats elements of a smaller storage";
+const SET_ASIDE: &str = "is an attribute, neither parameter nor buffer of a module";
+/// A tensor that repeats its storage is copied where it has no more bytes than this, or than its file.
+const MOST_REPEATED_BYTES: u64 = 1 << 20;
 
 /// One tensor of a checkpoint.
 ///
@@ -30,8 +50,32 @@ pub struct Tensor {
     pub(crate) shape: Vec<usize>,
     pub(crate) dtype: Dtype,
     pub(crate) file: Arc<StoredFile>,
-    pub(crate) placement: Placement,
-    pub(crate) order: ByteOrder,
+    pub(crate) content: Content,
+}
+
+/// Where a tensor's elements are.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// In its file.
+    Stored {
+        placement: Placement,
+        order: ByteOrder,
+        lazy: Lazy,
+        /// Whether it is no part of a model, though it lies beside one.
+        set_aside: bool,
+    },
+    /// Nowhere that this crate can read, and why.
+    Missing(Cow<'static, str>),
+}
+
+impl Content {
+    pub(crate) fn stored(placement: Placement, order: ByteOrder, lazy: Lazy) -> Self {
+        Self::Stored { placement, order, lazy, set_aside: false }
+    }
+
+    pub(crate) fn missing(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Missing(reason.into())
+    }
 }
 
 impl Tensor {
@@ -40,7 +84,7 @@ impl Tensor {
         &self.name
     }
 
-    /// The size of each axis, outermost first.
+    /// The size of each axis, outermost first; empty where the file does not say.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -55,25 +99,48 @@ impl Tensor {
         &self.file.path
     }
 
-    /// The number of elements, the product of the shape.
+    /// The number of elements, the product of the shape; 0 where that overflows, in a tensor that is
+    /// neither read nor copied.
     pub fn element_count(&self) -> usize {
         element_count(&self.shape).unwrap_or(0)
     }
 
-    /// The number of bytes of [`Tensor::read_bytes`].
+    /// The number of bytes of [`Tensor::read_bytes`]; 0 where [`Tensor::copy_refusal`] gives a reason.
     pub fn byte_count(&self) -> usize {
-        self.placement.element_count() * self.placement.element_bytes()
+        match &self.content {
+            Content::Stored { placement, .. } if self.copy_refusal().is_none() => {
+                placement.byte_count().unwrap_or(0)
+            }
+            _ => 0,
+        }
     }
 
     /// Why [`Tensor::read`] refuses this tensor; `None` where it does not.
     ///
     /// A tensor that repeats elements of its storage (`expand` of PyTorch) may have any number of
     /// elements, however small its file, so it is not read.
-    pub fn skip_reason(&self) -> Option<&'static str> {
-        if self.placement.repeats() {
-            return Some("repeats elements of a smaller storage");
+    pub fn skip_reason(&self) -> Option<&str> {
+        match &self.content {
+            Content::Missing(reason) => Some(reason),
+            Content::Stored { set_aside: true, .. } => Some(SET_ASIDE),
+            Content::Stored { placement, .. } if placement.repeats() => Some(REPEATS),
+            Content::Stored { .. } => self.dtype.skip_reason(),
         }
-        self.dtype.skip_reason()
+    }
+
+    /// Why [`Tensor::read_bytes`] refuses this tensor; `None` where it does not.
+    ///
+    /// What is no floating point can be copied, and so can a tensor that repeats its storage, up to
+    /// the size of its file or 1 MiB.
+    pub fn copy_refusal(&self) -> Option<&str> {
+        match &self.content {
+            Content::Missing(reason) => Some(reason),
+            Content::Stored { placement, .. } => {
+                let most = self.file.source.byte_count().max(MOST_REPEATED_BYTES);
+                let fits = placement.byte_count().is_some_and(|bytes| bytes as u64 <= most);
+                (placement.repeats() && !fits).then_some(REPEATS)
+            }
+        }
     }
 
     /// Reads the elements from `start` on, in row-major order, into all of `into`.
@@ -91,14 +158,29 @@ impl Tensor {
     ///
     /// If the tensor has fewer than `start + into.len()` elements.
     pub fn read<T: Real>(&self, start: usize, into: &mut [T]) -> Result<(), CheckpointError> {
-        if let Some(reason) = self.skip_reason() {
-            return Err(self.file.blame(Problem::NotRead { tensor: self.name.clone(), reason }));
-        }
+        let (placement, order, lazy) = self.stored(self.skip_reason())?;
         let count = into.len();
-        let emit = |place, step, bytes: &[u8]| {
-            decode(self.dtype, self.order, bytes, &mut into[place..], step);
-        };
-        self.gather(start, count, emit)
+        self.gather(placement, start, count, |place, step, bytes| {
+            decode(self.dtype, order, bytes, &mut into[place..], step);
+        })?;
+        if lazy.negative {
+            for element in into {
+                *element = element.negated();
+            }
+        }
+        Ok(())
+    }
+
+    /// All elements, in row-major order. What cannot be read is refused before memory is taken.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::read`].
+    pub fn read_all<T: Real>(&self) -> Result<Vec<T>, CheckpointError> {
+        self.stored(self.skip_reason())?;
+        let mut elements = vec![T::from_f32(0.0); self.element_count()];
+        self.read(0, &mut elements)?;
+        Ok(elements)
     }
 
     /// Reads the bytes from `start` on into all of `into`: the elements in row-major order without
@@ -106,45 +188,118 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Problem::NotRead`] where the tensor repeats elements of its storage, [`Problem::Read`] as
-    /// for [`Tensor::read`].
+    /// [`Problem::NotRead`] where [`Tensor::copy_refusal`] gives a reason, [`Problem::Read`] as for
+    /// [`Tensor::read`].
     ///
     /// # Panics
     ///
     /// If `start` or `into.len()` is no whole number of elements, or if there are fewer bytes.
     pub fn read_bytes(&self, start: usize, into: &mut [u8]) -> Result<(), CheckpointError> {
-        if self.placement.repeats() {
-            let reason = "repeats elements of a smaller storage";
-            return Err(self.file.blame(Problem::NotRead { tensor: self.name.clone(), reason }));
-        }
-        let size = self.placement.element_bytes();
+        let (placement, order, lazy) = self.stored(self.copy_refusal())?;
+        let size = placement.element_bytes();
         let whole = start.is_multiple_of(size) && into.len().is_multiple_of(size);
         assert!(whole, "{start} or {} is no multiple of {size} bytes", into.len());
         let count = into.len() / size;
-        self.gather(start / size, count, |place, step, bytes| {
+        self.gather(placement, start / size, count, |place, step, bytes| {
             for (i, element) in bytes.chunks_exact(size).enumerate() {
                 let start = (place + i * step) * size;
-                into[start..start + size].copy_from_slice(element);
-                if self.order == ByteOrder::Big {
-                    self.turn(&mut into[start..start + size]);
-                }
+                let copy = &mut into[start..start + size];
+                copy.copy_from_slice(element);
+                turn(self.dtype, order, copy);
+                lazy.resolve(self.dtype, copy);
             }
         })
     }
 
-    /// Turns a big-endian element around; a complex number is two.
-    fn turn(&self, element: &mut [u8]) {
-        let parts = if matches!(self.dtype, Dtype::C32 | Dtype::C64 | Dtype::C128) { 2 } else { 1 };
-        element.chunks_exact_mut(element.len() / parts).for_each(<[u8]>::reverse);
+    /// All bytes of [`Tensor::read_bytes`]. What cannot be copied is refused before memory is taken.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::read_bytes`].
+    pub fn read_all_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
+        self.stored(self.copy_refusal())?;
+        let mut bytes = vec![0; self.byte_count()];
+        self.read_bytes(0, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Where the elements are, unless there is a reason against it.
+    fn stored(
+        &self,
+        refusal: Option<&str>,
+    ) -> Result<(&Placement, ByteOrder, Lazy), CheckpointError> {
+        match (&self.content, refusal) {
+            (Content::Stored { placement, order, lazy, .. }, None) => {
+                Ok((placement, *order, *lazy))
+            }
+            (Content::Missing(reason), _) => Err(self.not_read(reason)),
+            (_, Some(reason)) => Err(self.not_read(reason)),
+        }
+    }
+
+    fn not_read(&self, reason: &str) -> CheckpointError {
+        let (tensor, reason) = (quoted(&self.name), reason.to_owned());
+        self.file.blame(Problem::NotRead { tensor, reason })
     }
 
     fn gather(
         &self,
+        placement: &Placement,
         start: usize,
         count: usize,
         emit: impl FnMut(usize, usize, &[u8]),
     ) -> Result<(), CheckpointError> {
         let source = self.file.source.as_ref();
-        self.placement.gather(source, start, count, emit).map_err(|error| self.file.blame(error))
+        placement.gather(source, start, count, emit).map_err(|error| self.file.blame(error))
+    }
+}
+
+/// Turns an element to little-endian order; a complex number is two.
+fn turn(dtype: Dtype, order: ByteOrder, element: &mut [u8]) {
+    if order == ByteOrder::Big {
+        element.chunks_exact_mut(part_bytes(dtype, element)).for_each(<[u8]>::reverse);
+    }
+}
+
+/// The bytes of one of the numbers that an element is made of.
+fn part_bytes(dtype: Dtype, element: &[u8]) -> usize {
+    if dtype.is_complex() { element.len() / 2 } else { element.len() }
+}
+
+/// What PyTorch notes of a tensor and does to its elements only when they are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lazy {
+    pub(crate) negative: bool,
+    pub(crate) conjugate: bool,
+}
+
+impl Lazy {
+    /// Why this cannot be done to elements of a dtype; `None` where it can.
+    pub(crate) fn refusal(self, dtype: Dtype) -> Option<&'static str> {
+        let can_be_negated = dtype.is_read() || dtype.is_complex() || dtype.is_integer();
+        (self.negative && !can_be_negated).then_some("is a lazy negative of a type without one")
+    }
+
+    /// Does it to one element in little-endian order.
+    fn resolve(self, dtype: Dtype, element: &mut [u8]) {
+        let part = part_bytes(dtype, element);
+        for (i, number) in element.chunks_exact_mut(part).enumerate() {
+            let is_imaginary = i == 1;
+            if self.negative != (self.conjugate && is_imaginary) {
+                negate(dtype, number);
+            }
+        }
+    }
+}
+
+/// A floating point number by its sign, an integer in two's complement.
+fn negate(dtype: Dtype, number: &mut [u8]) {
+    if !dtype.is_integer() {
+        number.iter_mut().next_back().into_iter().for_each(|byte| *byte ^= 0x80);
+        return;
+    }
+    let mut carry = true;
+    for byte in number {
+        (*byte, carry) = (!*byte).overflowing_add(carry.into());
     }
 }

@@ -104,12 +104,85 @@ fn the_builders_of_this_test_make_honest_files() {
 #[test]
 fn what_is_no_checkpoint_is_told_from_what_is() {
     assert!(matches!(problem(b""), Problem::Empty));
-    assert!(matches!(problem(b"<html>not found</html>"), Problem::Unknown));
-    assert!(matches!(problem(&[0; 100]), Problem::Unknown));
-    assert!(matches!(problem(b"\x80\x04K\x01."), Problem::PlainPickle));
-    assert!(matches!(problem(b"{\"a\": 1}"), Problem::Index(IndexError::Json(_))));
+    assert!(matches!(problem(b"\x7fnothing"), Problem::Unknown));
+    assert!(matches!(problem(b"\x80\x04K\x01."), Problem::PlainPickle { of: "" }));
+    assert!(matches!(problem(b"{\"a\": 1}"), Problem::Index(IndexError::OtherJson)));
     let other = archive(&[("readme.txt", b"hello")]);
-    assert!(matches!(problem(&other), Problem::Torch(TorchError::NoPickle)));
+    assert!(matches!(problem(&other), Problem::Torch(TorchError::OtherArchive { .. })));
+}
+
+/// The first bytes of files that others write, and words that must be in what is said of them.
+const OTHERS: [(&[u8], &str); 26] = [
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n", "git lfs pull"),
+    (b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title>", "web page"),
+    (b"<HTML>", "web page"),
+    (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML"),
+    (br#"{"error":"Repository not found"}"#, "'Repository not found'"),
+    (br#"{"message": {"code": 404}}"#, "404"),
+    (br#"{"architectures": ["X"]}"#, "no weight_map"),
+    (b"Entry not found\n", "'Entry not found'"),
+    (b"\x1f\x8b\x08\0\0\0\0\0\0\0", "gzip"),
+    (b"\x28\xb5\x2f\xfd\0\0\0\0\0\0", "zstd"),
+    (b"\xfd7zXZ\0\0\0\0\0", "xz"),
+    (b"BZh91AY&SY", "bzip2"),
+    (b"GGUF\x03\0\0\0\0\0", "llama.cpp"),
+    (b"\x89HDF\r\n\x1a\n\0\0", "Keras"),
+    (b"\x93NUMPY\x01\0v\0{'descr': '<f4'}", "numpy"),
+    (b"\x08\x08\x12\x07pytorch\x1a\x05", "ONNX"),
+    (b"\x08\x01\x12\x05abcde", "TensorFlow"),
+    (b"\x1c\0\0\0TFL3\0\0\0", "TensorFlow Lite"),
+    (b"\x81\xa6params\x80", "Flax"),
+    (&[0; 2000], "zeros"),
+    (b"%PDF-1.7\n%\xff", "PDF"),
+    (b"\x80\x04\x8c\x14joblib.numpy_pickle\x8c\x11NumpyArrayWrapper\x93.", "joblib"),
+    (b"\x80\x02csklearn.linear_model\nLasso\n.", "scikit-learn"),
+    (b"\x80\x02ctorch.storage\n_load_from_bytes\n.", "PyTorch"),
+    (b"(dp0\nVw\np1\nI1\ns.", "pickle"),
+    (b"\x80\x03}q\0.", "torch.save"),
+];
+
+#[test]
+fn what_others_write_is_told_by_its_name() {
+    for (bytes, words) in OTHERS {
+        let said = problem(bytes).to_string();
+        assert!(said.contains(words), "{said}");
+    }
+    let mut tar = vec![0; 1024];
+    tar[257..262].copy_from_slice(b"ustar");
+    assert!(problem(&tar).to_string().contains("is a tar archive; unpack"));
+    tar[..8].copy_from_slice(b"sys_info");
+    assert!(problem(&tar).to_string().contains("tar archive of PyTorch before 0.1.10"));
+    // Python puts notes with the time before each file.
+    let mut notes = vec![0; 1024];
+    notes[257..262].copy_from_slice(b"ustar");
+    notes[124..135].copy_from_slice(b"00000000034");
+    let noted = [notes, tar].concat();
+    assert!(problem(&noted).to_string().contains("tar archive of PyTorch before 0.1.10"));
+    let index =
+        [&b"\0\x01something"[..], &[0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb]].concat();
+    assert!(problem(&index).to_string().contains("TensorFlow"));
+}
+
+#[test]
+fn archives_of_others_are_told_by_their_entries() {
+    let said = |entry: &str| problem(&archive(&[(entry, b"x")])).to_string();
+    assert!(said("w.npy").contains("npz"));
+    assert!(said("model.weights.h5").contains("Keras"));
+    assert!(said("m/archive_format").contains("torch.export"));
+    assert!(said("m/.data/extern_modules").contains("torch.package"));
+    assert!(said("model.safetensors").contains("give the file inside"));
+    assert!(said("readme.txt").contains("no data.pkl"));
+    assert!(said("m/.data/serialization_id").contains("failed"));
+}
+
+#[test]
+fn archives_one_after_the_other_are_not_taken_for_one() {
+    let one = with_pickle(&tensor_pickle(0, &[4, 4], &[4, 1]));
+    assert!(open(&one).is_ok());
+    let two = [&one[..], &one].concat();
+    assert!(matches!(torch_error(&two), TorchError::NotAlone));
+    let before = [b"something", &one[..]].concat();
+    assert!(open(&before).is_err());
 }
 
 #[test]
@@ -121,6 +194,29 @@ fn what_is_no_file_on_disk_says_so() {
     assert!(matches!(problem(&folder.path().join("missing")), Problem::Read(_)));
     #[cfg(unix)]
     assert!(matches!(problem(std::path::Path::new("/dev/zero")), Problem::NotAFile));
+}
+
+/// A pipe that nobody writes into is not waited for, nor one behind a link.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    let socket = folder.path().join("socket");
+    let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for path in [pipe, link, socket] {
+        let error = Checkpoint::open(&path).unwrap_err();
+        assert!(matches!(error.problem, Problem::NotAFile), "{error}");
+    }
+    let whole = folder.path().join("whole");
+    std::fs::write(&whole, safetensors("{}", 0)).unwrap();
+    let linked = folder.path().join("linked");
+    std::os::unix::fs::symlink(&whole, &linked).unwrap();
+    assert!(Checkpoint::open(&linked).is_ok(), "caches of models are links");
 }
 
 #[test]
@@ -173,11 +269,77 @@ fn safetensors_headers_are_not_believed() {
     assert!(matches!(one("F32", "[4294967296,4294967296]"), E::Size { .. }));
     assert!(matches!(one("F32", "[18446744073709551615,2]"), E::Size { .. }));
     assert!(matches!(one("F32", "[-1]"), E::Header(_)));
-    assert!(matches!(one("F31", "[4]"), E::Dtype { .. }));
     assert!(matches!(safetensors_error(&safetensors("{\"w\":1}", 0)), E::Header(_)));
     assert!(matches!(safetensors_error(&safetensors("{", 0)), E::Header(_)));
     let deep = format!("{{\"w\":{}1{}}}", "[".repeat(50_000), "]".repeat(50_000));
     assert!(matches!(safetensors_error(&safetensors(&deep, 0)), E::Header(_)));
+}
+
+#[test]
+fn a_header_that_is_wrong_names_the_key() {
+    let said = |header: &str| safetensors_error(&safetensors(header, 0)).to_string();
+    let of = said(r#"{"__metadata__":{"format":"pt","step":3}}"#);
+    assert!(of.contains("the key 'step' of __metadata__"), "{of}");
+    assert!(said(r#"{"__metadata__":[1]}"#).contains("__metadata__"));
+    let of = said(r#"{"a.b":{"dtype":3,"shape":[],"data_offsets":[0,0]}}"#);
+    assert!(of.contains("the key 'a.b'"), "{of}");
+    let map = r#"{"weight_map":{"w":null}}"#;
+    let of = problem(map.as_bytes()).to_string();
+    assert!(of.contains("the key 'w'"), "{of}");
+}
+
+#[test]
+fn null_in_the_place_of_notes_is_none() {
+    let entry = r#""w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#;
+    for metadata in ["null", "{}"] {
+        let file = safetensors(&format!("{{\"__metadata__\":{metadata},{entry}}}"), 0);
+        assert!(open(&file).unwrap().metadata().is_empty());
+    }
+    let shard = safetensors(&format!("{{{entry}}}"), 0);
+    let shards: &[(&str, &[u8])] = &[("shard", &shard)];
+    let map = r#""weight_map":{"w":"shard"}"#;
+    for index in [format!("{{{map}}}"), format!(r#"{{"metadata":null,{map}}}"#)] {
+        assert!(open_beside(index.as_bytes(), shards).unwrap().metadata().is_empty(), "{index}");
+    }
+    let notes = r#""metadata":{"total_size":1.6e1,"x":[1,null],"y":null}"#;
+    let checkpoint = open_beside(format!("{{{notes},{map}}}").as_bytes(), shards).unwrap();
+    assert_eq!(checkpoint.metadata()["x"], "[1,null]");
+    assert_eq!(checkpoint.metadata()["y"], "null");
+    let list = open_beside(format!(r#"{{"metadata":[16],{map}}}"#).as_bytes(), shards).unwrap();
+    assert_eq!(list.metadata()["metadata"], "[16]");
+}
+
+#[test]
+fn an_unknown_type_skips_its_tensor_alone() {
+    let header = r#"{"new":{"dtype":"F8_E3M4","shape":[2,2],"data_offsets":[0,4]},
+                     "w":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
+    let checkpoint = open(&safetensors(header, 12)).unwrap();
+    let [new, w] = checkpoint.tensors() else { panic!("two tensors") };
+    assert_eq!((new.name(), new.shape(), new.dtype().name()), ("new", &[2, 2][..], "unknown"));
+    assert!(new.skip_reason().unwrap().contains("'F8_E3M4'"));
+    assert!(new.copy_refusal().unwrap().contains("'F8_E3M4'"));
+    assert_eq!(w.read_all::<f32>().unwrap(), [0.0; 2]);
+}
+
+#[test]
+fn types_of_less_than_a_byte_have_the_bytes_that_the_reference_counts() {
+    let bytes: Vec<u8> = (0..12).collect();
+    for (dtype, count) in [
+        (safetensors::Dtype::F4, 24),
+        (safetensors::Dtype::F6_E2M3, 16),
+        (safetensors::Dtype::F6_E3M2, 16),
+        (safetensors::Dtype::F8_E8M0, 12),
+    ] {
+        let view = TensorView::new(dtype, vec![count], &bytes).unwrap();
+        let file = safetensors::serialize([("w", view)], None).unwrap();
+        let checkpoint = open(&file).unwrap();
+        let tensor = &checkpoint.tensors()[0];
+        assert_eq!(tensor.shape(), [count]);
+        assert_eq!(tensor.read_all_bytes().unwrap(), bytes, "{dtype:?}");
+        assert!(tensor.skip_reason().is_some());
+    }
+    let odd = r#"{"w":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}}"#;
+    assert!(matches!(safetensors_error(&safetensors(odd, 2)), SafetensorsError::Size { .. }));
 }
 
 #[test]
@@ -221,6 +383,30 @@ fn an_index_is_not_believed() {
     assert_eq!(honest.tensors()[0].name(), "a");
 }
 
+/// A safetensors file of matrices of one entry.
+fn shard(entries: &[(&str, f32)]) -> Vec<u8> {
+    let values: Vec<[u8; 4]> = entries.iter().map(|(_, value)| value.to_le_bytes()).collect();
+    let views = entries.iter().zip(&values).map(|((name, _), value)| {
+        (name.to_string(), TensorView::new(safetensors::Dtype::F32, vec![1, 1], value).unwrap())
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+#[test]
+fn an_index_decides_what_belongs_to_its_model() {
+    let (old, new) =
+        (shard(&[("w", 2.0), ("stray", 9.0), ("y", 3.0)]), shard(&[("w", 5.0), ("x", 1.0)]));
+    for (old_name, new_name) in [("a", "b"), ("b", "a")] {
+        let index =
+            format!(r#"{{"weight_map":{{"w":"{new_name}","x":"{new_name}","y":"{old_name}"}}}}"#);
+        let shards: &[(&str, &[u8])] = &[(old_name, &old), (new_name, &new)];
+        let checkpoint = open_beside(index.as_bytes(), shards).unwrap();
+        let found = checkpoint.tensors().iter();
+        let found: Vec<_> = found.map(|t| (t.name(), t.read_all::<f32>().unwrap()[0])).collect();
+        assert_eq!(found, [("w", 5.0), ("x", 1.0), ("y", 3.0)]);
+    }
+}
+
 #[test]
 fn a_damaged_shard_is_blamed_itself() {
     let error = open_beside(br#"{"weight_map":{"a":"shard"}}"#, &[("shard", b"")]).unwrap_err();
@@ -244,7 +430,6 @@ fn a_tensor_must_lie_in_its_storage() {
     };
     assert!(matches!(error(1, &[4, 4], &[4, 1]), E::Outside { bytes: 64, .. }));
     assert!(matches!(error(0, &[4, 4], &[5, 1]), E::Outside { .. }));
-    assert!(matches!(error(0, &[i32::MAX; 3], &[i32::MAX; 3]), E::Outside { .. }));
     assert!(matches!(error(-1, &[2, 2], &[2, 1]), E::Description { .. }));
     assert!(matches!(error(0, &[-2, 2], &[2, 1]), E::Description { .. }));
     assert!(matches!(error(0, &[2, 2], &[-2, 1]), E::Description { .. }));
@@ -257,6 +442,30 @@ fn an_expanded_tensor_may_be_any_size_but_is_not_read() {
     let pickle = tensor_pickle(0, &[i32::MAX, i32::MAX], &[0, 0]);
     let checkpoint = open(&with_pickle(&pickle)).unwrap();
     assert!(checkpoint.tensors()[0].skip_reason().unwrap().contains("repeats"));
+}
+
+#[test]
+fn a_size_that_overflows_makes_its_tensor_unread() {
+    for (shape, strides) in [([i32::MAX; 3], [0; 3]), ([i32::MAX; 3], [i32::MAX; 3])] {
+        let checkpoint = open(&with_pickle(&tensor_pickle(0, &shape, &strides))).unwrap();
+        let tensor = &checkpoint.tensors()[0];
+        assert_eq!(tensor.skip_reason(), Some("its size overflows"));
+        assert_eq!(tensor.copy_refusal(), Some("its size overflows"));
+        assert_eq!((tensor.element_count(), tensor.byte_count()), (0, 0));
+        assert!(tensor.read_all::<f64>().is_err() && tensor.read_all_bytes().is_err());
+    }
+}
+
+/// 2⁶² elements of one number: more bytes than a number of them holds.
+#[test]
+fn what_is_not_read_takes_no_memory() {
+    let pickle = tensor_pickle(0, &[i32::MAX, i32::MAX], &[0, 0]);
+    let checkpoint = open(&with_pickle(&pickle)).unwrap();
+    let tensor = &checkpoint.tensors()[0];
+    for error in [tensor.read_all::<f32>().unwrap_err(), tensor.read_all_bytes().unwrap_err()] {
+        assert!(matches!(error.problem, Problem::NotRead { .. }), "{error}");
+    }
+    assert_eq!(tensor.byte_count(), 0);
 }
 
 #[test]
@@ -318,11 +527,60 @@ fn a_pickle_that_holds_itself_ends() {
     assert_eq!(checkpoint.tensors().len(), 1);
 }
 
+/// The pickle of `tensor_pickle` with `value` under another key before it.
+fn beside(value: &[u8]) -> Vec<u8> {
+    let tensor = tensor_pickle(0, &[4, 4], &[4, 1]);
+    [b"\x80\x02}X\x01\0\0\0lq\0", value, b"s", &tensor[3..tensor.len() - 2], b"s."].concat()
+}
+
 #[test]
-fn a_pickle_of_endless_instructions_is_refused() {
-    let long = [&b"\x80\x02"[..], &b"N0".repeat(2_000_000), b"N."].concat();
-    let error = torch_error(&with_pickle(&long));
-    assert!(matches!(error, TorchError::Pickle(PickleError::TooLong { .. })));
+fn a_long_honest_list_is_passed_over() {
+    // Batches of 1000, as Python writes them.
+    let batches = |item: &[u8], end: &[u8], start: &[u8]| {
+        let batch = [b"(", &item.repeat(1000)[..], end].concat();
+        [start, &batch.repeat(1000)[..]].concat()
+    };
+    let float = b"G\x3f\xb9\x99\x99\x99\x99\x99\x9a";
+    let lists = [
+        batches(float, b"e", b"]"),
+        batches(b"N", b"e", b"]"),
+        batches(b"K\x01", b"e", b"]"),
+        batches(b"(K\x01K\x02tr\0\0\x01\0", b"e", b"]"),
+        batches(b"]r\0\0\x01\0", b"e", b"]"),
+        batches(b"X\x06\0\0\0tokenar\0\0\x01\0M\x01\x01", b"u", b"}"),
+        [b"(", &float.repeat(300_000)[..], b"t"].concat(),
+        [b"(", &float.repeat(300_000)[..], b"l"].concat(),
+    ];
+    for list in lists {
+        let checkpoint = open(&with_pickle(&beside(&list))).unwrap();
+        assert_eq!(checkpoint.tensors()[0].shape(), [4, 4]);
+    }
+}
+
+#[test]
+fn a_tensor_behind_a_long_list_has_its_place_in_the_name() {
+    let tensor = tensor_pickle(0, &[4, 4], &[4, 1]);
+    // Without the dictionary and its end.
+    let bare = &tensor[b"\x80\x02}X\x01\0\0\0w".len()..tensor.len() - 2];
+    let numbers = b"K\x01".repeat(500);
+    let list = [b"\x80\x02](", &numbers[..], bare, &numbers, bare, b"e."].concat();
+    let checkpoint = open(&with_pickle(&list)).unwrap();
+    let names: Vec<_> = checkpoint.tensors().iter().map(osn_checkpoint::Tensor::name).collect();
+    assert_eq!(names, ["500", "1001"]);
+}
+
+#[test]
+fn a_pickle_that_takes_more_memory_than_it_is_worth_is_refused() {
+    // Each byte makes a dictionary, each eighth an object.
+    for item in [&b"}"[..], b"]", b")\x94", b"ca\na\n)R", b"(d", b"(", b"N"] {
+        let count = (8 << 20) / item.len();
+        let hostile = [b"\x80\x02)", &item.repeat(count)[..], b"."].concat();
+        let error = torch_error(&with_pickle(&hostile));
+        assert!(
+            matches!(error, TorchError::Pickle(PickleError::TooLarge { .. })),
+            "{item:?}: {error}"
+        );
+    }
 }
 
 #[test]

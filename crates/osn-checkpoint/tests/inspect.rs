@@ -6,25 +6,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use osn_checkpoint::{
-    Checkpoint, Inspection, MeasureParams, NormalizeError, NormalizeParams, normalize,
-};
+mod support;
+
+use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, NormalizeError, OutputError};
 use osn_core::{Action, ConvMap, Convolution, DenseMap, Globs, View, exact};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
-
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
+use support::{fixture, run, viewed};
 
 fn inspect(path: &Path, params: &MeasureParams) -> Inspection {
     let mut inspection = Inspection::default();
     inspection.add(&Checkpoint::open(path).unwrap(), &Globs::default(), params, |_| {});
     inspection
-}
-
-fn viewed(view: &str) -> MeasureParams {
-    MeasureParams { view: view.parse().unwrap(), ..MeasureParams::default() }
 }
 
 /// Numbers without a pattern, the same each time.
@@ -97,7 +90,7 @@ fn every_view_measures_what_it_says() {
         |axis| exact(&DenseMap::from_tensor(&kernel, &[6, 2, 3, 2], axis).unwrap()).unwrap().sigma;
     let of_conv = |params: &MeasureParams| inspect(&path, params).tensors[0].sigma;
 
-    let inputs = MeasureParams { output_axis: 1, ..MeasureParams::default() };
+    let inputs = MeasureParams { output_axis: Some(1), ..MeasureParams::default() };
     assert!(of_conv(&inputs).contains(reshaped(1)));
     let mean = f64::midpoint(reshaped(0), reshaped(1));
     assert!(of_conv(&viewed("bidirectional")).contains(mean));
@@ -202,21 +195,6 @@ fn a_tensor_with_a_bad_entry_is_named_and_the_others_are_measured() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
 }
 
-fn run(
-    input: &Path,
-    output: &Path,
-    action: Action,
-    view: &str,
-    select: &[&str],
-) -> Result<Vec<osn_checkpoint::Normalized>, NormalizeError> {
-    let params = NormalizeParams {
-        select: Globs::new(select.iter().copied()).unwrap(),
-        measure: viewed(view),
-        action,
-    };
-    normalize(&Checkpoint::open(input).unwrap(), output, &params, |_| {})
-}
-
 #[test]
 fn a_normalized_checkpoint_has_every_selected_sigma_at_its_target_and_all_else_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
@@ -257,7 +235,7 @@ fn a_cap_leaves_what_is_below_it_to_the_bit() {
     let between = f64::midpoint(sigmas[0], sigmas[1]);
     let output = folder.path().join("out.safetensors");
     let cap = Action::Cap { target: between, sharpness: f64::INFINITY };
-    let done = run(&input, &output, cap, "reshaped", &[]).unwrap();
+    let done = run(&input, &output, cap, "reshaped", &[]).unwrap().done;
     let after: Vec<_> = inspect(&output, &MeasureParams::default())
         .tensors
         .iter()
@@ -278,7 +256,7 @@ fn halves_are_normalized_as_nearly_as_they_can_say() {
     let output = folder.path().join("out.safetensors");
     for name in ["f16", "bf16", "f64"] {
         let action = Action::Normalize { target: 2.0 };
-        let done = run(&fixture("archive.pt"), &output, action, "reshaped", &[name]).unwrap();
+        let done = run(&fixture("archive.pt"), &output, action, "reshaped", &[name]).unwrap().done;
         let inspection = inspect(&output, &MeasureParams::default());
         let written = inspection.tensors.iter().find(|tensor| tensor.name == name).unwrap();
         assert!((written.sigma.value / 2.0 - 1.0).abs() < 2e-3, "{name}: {:?}", written.sigma);
@@ -297,7 +275,7 @@ fn nothing_is_written_over_the_input_or_without_a_weight() {
     std::os::unix::fs::symlink(&input, &link).unwrap();
     for output in [&input, &link] {
         let refused = run(&input, output, action, "reshaped", &[]);
-        assert!(matches!(refused, Err(NormalizeError::SameFile { .. })));
+        assert!(matches!(refused, Err(NormalizeError::Output(OutputError::Input { .. }))));
     }
     let output = folder.path().join("out.safetensors");
     for select in ["nothing", "steps"] {

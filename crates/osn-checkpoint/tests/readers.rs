@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use osn_checkpoint::{Checkpoint, Format, Problem, Tensor};
+use osn_checkpoint::{Checkpoint, Format, Problem, Tensor, TorchError};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -203,10 +203,90 @@ fn what_is_not_read_says_why() {
         let tensor = checkpoint.tensors().iter().find(|t| t.name() == name).unwrap().clone();
         let error = tensor.read(0, &mut vec![0.0; tensor.element_count()]).unwrap_err();
         assert!(error.to_string().contains(tensor.skip_reason().unwrap()));
-        tensor.skip_reason().unwrap()
+        tensor.skip_reason().unwrap().to_owned()
     };
     assert_eq!(skipped("archive.pt", "i64"), "not floating point");
     assert_eq!(skipped("archive.pt", "complex"), "not floating point");
     assert!(skipped("late_dtypes.pt", "f8").contains("less than 16 bits"));
     assert!(skipped("expanded.pt", "expanded").contains("repeats"));
+}
+
+/// One tensor of `forms.json`: its name, shape, dtype, a part of the reason for which it is not read,
+/// whether it is copied, and its elements.
+type Form = (String, Vec<usize>, String, Option<String>, bool, Option<Vec<f64>>);
+
+fn forms() -> BTreeMap<String, Vec<Form>> {
+    serde_json::from_str(&std::fs::read_to_string(fixture("forms.json")).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn check_form(file: &str, found: &Tensor, form: &Form) {
+    let (name, shape, dtype, reason, is_copied, values) = form;
+    let at = format!("{file}: {name}");
+    assert_eq!((found.shape(), found.dtype().name()), (&shape[..], dtype.as_str()), "{at}");
+    assert_eq!(found.copy_refusal().is_none(), *is_copied, "{at}: {:?}", found.copy_refusal());
+    assert_eq!(found.read_all_bytes().is_ok(), *is_copied, "{at}");
+    match reason {
+        None => assert_eq!(&found.read_all::<f64>().unwrap(), values.as_ref().unwrap(), "{at}"),
+        Some(reason) => {
+            assert!(
+                found.skip_reason().unwrap().contains(reason),
+                "{at}: {:?}",
+                found.skip_reason()
+            );
+            let error = found.read_all::<f32>().unwrap_err();
+            assert!(matches!(error.problem, Problem::NotRead { .. }), "{at}: {error}");
+        }
+    }
+}
+
+#[test]
+fn every_form_of_a_tensor_is_listed_once_and_read_or_skipped_by_name() {
+    let forms = forms();
+    assert!(forms.len() > 10, "the list of files is there");
+    for (file, expected) in &forms {
+        let checkpoint = Checkpoint::open(fixture(file)).unwrap();
+        let names: Vec<_> = checkpoint.tensors().iter().map(Tensor::name).collect();
+        let expected_names: Vec<_> = expected.iter().map(|form| form.0.as_str()).collect();
+        assert_eq!(names, expected_names, "{file}");
+        for (found, form) in checkpoint.tensors().iter().zip(expected) {
+            check_form(file, found, form);
+        }
+    }
+}
+
+/// The bytes of a tensor of `forms.pt`.
+fn form_bytes(name: &str) -> Vec<u8> {
+    let checkpoint = Checkpoint::open(fixture("forms.pt")).unwrap();
+    let tensor = checkpoint.tensors().iter().find(|tensor| tensor.name() == name).unwrap();
+    tensor.read_all_bytes().unwrap()
+}
+
+#[test]
+fn what_is_lazy_is_done_when_bytes_are_read() {
+    let floats = |name| -> Vec<f32> {
+        form_bytes(name).as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+    };
+    assert_eq!(floats("negative"), [-1.0, -2.0, -3.0, -4.0]);
+    assert_eq!(floats("imaginary"), [-2.0, 4.0]);
+    assert_eq!(floats("conjugate"), [1.0, -2.0, 3.0, 4.0]);
+    assert_eq!(floats("both"), [-2.0, 2.0, -4.0, -4.0]);
+    let integers = form_bytes("integers");
+    let integers = integers.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes));
+    assert_eq!(integers.collect::<Vec<_>>(), [-1, 0, 3]);
+    assert_eq!(floats("expanded"), [1.0; 16]);
+}
+
+#[test]
+fn protocol_0_is_said() {
+    for file in ["protocol_0.pt", "legacy_0.pt"] {
+        let error = Checkpoint::open(fixture(file)).unwrap_err();
+        assert!(matches!(error.problem, Problem::Torch(TorchError::TextStorage)), "{error}");
+    }
+}
+
+#[test]
+fn a_save_that_failed_is_said() {
+    let error = Checkpoint::open(fixture("failed.pt")).unwrap_err();
+    assert!(matches!(error.problem, Problem::Torch(TorchError::FailedSave)), "{error}");
 }

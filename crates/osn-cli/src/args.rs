@@ -1,6 +1,8 @@
 //! The command line.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::process;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -8,6 +10,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use osn_recipes::run::Checkpoints;
 
 use crate::failure::Failure;
+use crate::stdout;
+use crate::usage;
 
 /// Trains networks with spectral normalization that is decided for each layer at each step.
 ///
@@ -40,6 +44,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<DecideCommand>,
     },
+    /// List what can be set in a recipe, with defaults and meanings.
+    Settings(SettingsArgs),
     /// Show what data is there and where it came from.
     Data {
         #[command(subcommand)]
@@ -67,7 +73,7 @@ pub(crate) enum DecideCommand {
         #[arg(value_name = "RUN")]
         run: PathBuf,
         /// The step; the last one where it is left out.
-        #[arg(value_name = "STEP")]
+        #[arg(value_name = "STEP", allow_negative_numbers = true, value_parser = whole("a step", 0..=u64::MAX))]
         step: Option<u64>,
     },
     /// Print the rule `random` that holds layers as much as a run did, as its control arm.
@@ -98,8 +104,8 @@ pub(crate) struct ImportArgs {
     /// The folder to write the pairs to.
     #[arg(long, value_name = "OUT", default_value = osn_recipes::data::openmoji::FOLDER)]
     pub(crate) out: PathBuf,
-    /// The width and height of the pictures in pixels.
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(8..=256))]
+    /// The width and height of the pictures in pixels, from 8 to 256.
+    #[arg(long, value_name = "N", default_value_t = 32, allow_negative_numbers = true, value_parser = side)]
     pub(crate) size: u32,
 }
 
@@ -127,9 +133,9 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "NAME|DIR")]
     pub(crate) data: Option<String>,
     /// The seed of everything random.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, allow_negative_numbers = true, value_parser = whole("a seed", 0..=u64::MAX))]
     pub(crate) seed: u64,
-    /// Change one value of the config, for example steps=500; repeatable.
+    /// Change one setting, for example steps=500; repeatable. `osn settings RECIPE` lists them all.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<(String, String)>,
     /// The folder that the run's own folder is created in.
@@ -146,10 +152,10 @@ pub(crate) struct TrainArgs {
     pub(crate) tensorboard: bool,
     /// Steps between two checkpoints; one before each scoring and one a minute where it is left out.
     /// There is always one at the end.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole("a number of steps", 1..=u64::MAX))]
     pub(crate) checkpoint_every: Option<u64>,
     /// How many of the last checkpoints to keep; 0 writes none.
-    #[arg(long, value_name = "N", default_value_t = Checkpoints::default().keep)]
+    #[arg(long, value_name = "N", default_value_t = Checkpoints::default().keep, allow_negative_numbers = true, value_parser = count("a number of checkpoints", 0))]
     pub(crate) keep_checkpoints: usize,
 }
 
@@ -175,15 +181,16 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "A,B,…")]
     pub(crate) decide: Vec<String>,
     /// How many seeds, from 1 on; the same for every rule.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=MAX_SEEDS))]
+    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = whole("a number of seeds", 1..=MAX_SEEDS))]
     pub(crate) seeds: u64,
     /// How many runs at once; half the cores where it is left out.
-    #[arg(long, value_name = "N", value_parser = jobs)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count("a number of runs at once", 1))]
     pub(crate) jobs: Option<usize>,
     /// The size of the runs.
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
-    /// Change one value of every run's config, for example steps=500; repeatable.
+    /// Change one setting of every run, for example steps=500; repeatable. `osn settings RECIPE` lists
+    /// them all.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<(String, String)>,
     /// A data set (see `osn data`) or a folder of images.
@@ -205,10 +212,24 @@ pub(crate) struct CompareArgs {
     pub(crate) json: bool,
 }
 
+/// What to list the settings of.
+#[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    /// The recipe.
+    #[arg(value_name = "RECIPE", default_value = DEFAULT_RECIPE)]
+    pub(crate) recipe: String,
+    /// Show the defaults of this preset only.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Print one JSON object instead.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// More than anybody waits for, and few enough to count.
 const MAX_SEEDS: u64 = 1000;
 
-const DEFAULT_RECIPE: &str = "gan";
+pub(crate) const DEFAULT_RECIPE: &str = "gan";
 pub(crate) const DEFAULT_SEED: u64 = 1;
 pub(crate) const DEFAULT_OUT: &str = "runs";
 
@@ -253,7 +274,8 @@ pub(crate) struct ReportArgs {
 /// Which weights to measure, and as what.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct WeightArgs {
-    /// Take the tensors whose name this glob matches, for example '**.query.weight'; repeatable.
+    /// Take the tensors whose name this glob matches, for example '**.query.weight'; repeatable. '*'
+    /// stops at a full stop, '**' does not.
     #[arg(long, value_name = "GLOB")]
     pub(crate) select: Vec<String>,
     /// What a weight is seen as: matrix, reshaped, bidirectional, operator or
@@ -262,30 +284,32 @@ pub(crate) struct WeightArgs {
     #[arg(long, value_name = "VIEW", default_value = "reshaped")]
     pub(crate) view: String,
     /// The size of the input of the operator view, one number a dimension, for example 28,28.
-    #[arg(long, value_name = "H,W", value_delimiter = ',')]
+    #[arg(long, value_name = "H,W", value_delimiter = ',', allow_negative_numbers = true, value_parser = count("a size", 1))]
     pub(crate) input_size: Vec<usize>,
-    /// The axis that a weight's outputs run along; 1 for PyTorch's transposed convolutions.
-    #[arg(long, value_name = "AXIS", default_value_t = 0)]
-    pub(crate) output_axis: usize,
+    /// The axis that a weight's outputs run along, 1 for PyTorch's transposed convolutions; where it is
+    /// left out, the one that stored u and v are for, or else 0.
+    #[arg(long, value_name = "AXIS", allow_negative_numbers = true, value_parser = count("an axis", 0))]
+    pub(crate) output_axis: Option<usize>,
     /// The relative width that an interval may have.
-    #[arg(long, value_name = "WIDTH", default_value_t = 1e-6, value_parser = tolerance)]
+    #[arg(long, value_name = "WIDTH", default_value_t = 1e-6, allow_negative_numbers = true, value_parser = tolerance)]
     pub(crate) tolerance: f64,
 }
 
 /// Which checkpoints to measure, and how to show it.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// safetensors, a *.safetensors.index.json with its shards, or what PyTorch saved.
+    /// safetensors, a *.safetensors.index.json with its shards, what PyTorch saved, or a folder with one
+    /// of these.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
     /// Also find the K largest singular values of each weight.
-    #[arg(long, value_name = "K", default_value_t = 0)]
+    #[arg(long, value_name = "K", default_value_t = 0, allow_negative_numbers = true, value_parser = count("a number of singular values", 0))]
     pub(crate) top: usize,
     /// The order of the table.
-    #[arg(long, value_name = "COLUMN", default_value = "sigma")]
+    #[arg(long, value_name = "COLUMN", default_value = "sigma", conflicts_with = "json")]
     pub(crate) sort: Column,
     #[command(flatten)]
     pub(crate) weights: WeightArgs,
@@ -314,7 +338,7 @@ pub(crate) struct NormalizeArgs {
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// The σ to bring weights to.
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = target)]
     pub(crate) target: f64,
     /// Bring every weight to the target, or only those above it.
     #[arg(long, value_name = "MODE", default_value = "normalize")]
@@ -339,14 +363,54 @@ fn tolerance(text: &str) -> Result<f64, String> {
     }
 }
 
+fn target(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "a target is a positive number, for example 1".to_owned())
+}
+
+fn side(text: &str) -> Result<u32, String> {
+    let side = whole("a side", 8..=256)(text)?;
+    u32::try_from(side).map_err(|error| error.to_string())
+}
+
+/// Reads whole numbers of a range; what they are is said where they are none.
+fn whole(
+    what: &'static str,
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("{what} is a whole number from {} to {}", range.start(), range.end())),
+    }
+}
+
+/// The same of counts and places, which have no end.
+fn count(
+    what: &'static str,
+    least: usize,
+) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    move |text| match text.parse() {
+        Ok(count) if count >= least => Ok(count),
+        _ => Err(format!("{what} is a whole number from {least} up")),
+    }
+}
+
 /// Reads the command line; prints help and the version where they are asked for.
 pub(crate) fn parse() -> Result<Option<Command>, Failure> {
     let command = Cli::command().mut_subcommand("train", |train| train.after_help(names()));
-    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = command.try_get_matches().and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli.command, matches))
+    });
     match parsed {
-        Ok(cli) => Ok(cli.command),
-        Err(error) if is_answer(&error) => error.exit(),
-        Err(error) => Err(Failure::bad_input(bad_usage(&error))),
+        Ok((command, matches)) => {
+            usage::refuse_idle(command.as_ref(), &matches)?;
+            Ok(command)
+        }
+        Err(error) if is_answer(&error) => {
+            stdout::delivered(error.print())?;
+            process::exit(0)
+        }
+        Err(error) => Err(Failure::bad_input(usage::refusal(&error, &Cli::command()))),
     }
 }
 
@@ -362,35 +426,11 @@ fn names() -> String {
     });
     let recipes: Vec<_> = recipes.collect();
     let devices = osn_recipes::DEVICES.join(", ");
-    format!("Recipes, the default names first:\n{}\nDevices: {devices}", recipes.join("\n"))
-}
-
-/// What clap says in several paragraphs, without the usage that `--help` shows better.
-fn bad_usage(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let text = text.split("\nUsage:").next().unwrap_or_default();
-    let text = text.split("\nFor more information").next().unwrap_or_default();
-    let text = text.trim_start_matches("error: ").trim_end();
-    let commands = match error.kind() {
-        ErrorKind::InvalidSubcommand => format!("\nvalid: {}", commands().join(", ")),
-        _ => String::new(),
-    };
-    format!("{text}{commands}\nsee 'osn --help'")
-}
-
-/// The commands there are, or those of the command that the program was started with.
-fn commands() -> Vec<String> {
-    let cli = Cli::command();
-    let first = std::env::args().nth(1).unwrap_or_default();
-    let parent = cli.find_subcommand(&first).unwrap_or(&cli);
-    parent.get_subcommands().map(|command| command.get_name().to_owned()).collect()
-}
-
-fn jobs(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if count > 0 => Ok(count),
-        _ => Err("a number of runs at once is a whole number from 1 up".to_owned()),
-    }
+    format!(
+        "Recipes, the default names first:\n{}\nDevices: {devices}\n\
+         Settings, with defaults and meanings: osn settings RECIPE",
+        recipes.join("\n")
+    )
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -415,6 +455,22 @@ mod tests {
         let Some(Command::Train(args)) = parsed.command else { panic!("not train") };
         assert_eq!(format!("{args:?}"), format!("{:?}", TrainArgs::default()));
         assert!(Cli::try_parse_from(["osn"]).unwrap().command.is_none());
+    }
+
+    #[test]
+    fn a_number_out_of_its_range_is_told_the_range() {
+        let seeds = whole("a number of seeds", 1..=9);
+        assert_eq!(seeds("9"), Ok(9));
+        for bad in ["0", "10", "-1", "abc", "1.5", "", "99999999999999999999999"] {
+            assert_eq!(seeds(bad).unwrap_err(), "a number of seeds is a whole number from 1 to 9");
+        }
+        assert_eq!(count("an axis", 0)("3"), Ok(3));
+        assert!(
+            count("an axis", 0)("-1")
+                .unwrap_err()
+                .starts_with("an axis is a whole number from 0 up")
+        );
+        assert!(target("x").is_err() && target("-1").is_ok_and(|it| it == -1.0));
     }
 
     #[test]

@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use osn_recipes::data::openmoji::{self, ImportError, Imported};
 use osn_recipes::data::{self, DataEntry, pairs};
 
 use crate::args::{ImportArgs, Importable};
+use crate::display::Work;
 use crate::failure::Failure;
+use crate::harmless::escaped;
+use crate::stderr::say;
 use crate::stdout;
-
-const BAR: &str = "{spinner} {bar:24} {pos}/{len} emoji  {eta} left";
+use crate::text::paragraph;
 
 /// Prints the data sets that have a name.
 pub(crate) fn list() -> Result<ExitCode, Failure> {
@@ -19,16 +20,40 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
     let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
     let text: String = entries.iter().map(|entry| describe(entry, width)).collect();
     stdout::print(&text)?;
-    eprintln!("Also any folder of PNG or JPEG images, or of IDX files: osn train --data DIR");
-    eprintln!("Pairs are any folder with pictures of the same names in DIR/input and DIR/target");
+    say("Your own: osn train RECIPE --data DIR");
+    for (recipes, what) in own() {
+        say(paragraph(&format!("  {recipes:15} "), &what).trim_end());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// What folders the recipes take.
+fn own() -> [(&'static str, String); 4] {
+    let pictures = format!(
+        "pictures as PNG or JPEG, at least {}, or the four IDX files",
+        data::LEAST_PICTURES
+    );
+    let pairs = format!(
+        "pictures of the same names in DIR/input and DIR/target, at least {}, or so in DIR/train and DIR/test",
+        data::LEAST_PICTURES
+    );
+    [
+        ("gan", pictures),
+        ("cgan, classify", "the four IDX files, which have labels".to_owned()),
+        ("translate", pairs),
+        ("control", "none".to_owned()),
+    ]
+}
+
 fn describe(entry: &DataEntry, width: usize) -> String {
-    let DataEntry { name, what, licence, origin, .. } = entry;
+    let DataEntry { name, what, licence, origin, recipes, .. } = entry;
     let here = if entry.present { "here   " } else { "missing" };
-    let indent = " ".repeat(width);
-    format!("{name:width$}  {here}  {what}\n{indent}           {licence}; {origin}\n")
+    let lead = format!("{name:width$}  {here}  ");
+    let indent = " ".repeat(width + 11);
+    let (recipes, origin) = (format!("for {}", recipes.join(", ")), format!("{licence}; {origin}"));
+    [(lead, what.as_str()), (indent.clone(), recipes.as_str()), (indent, origin.as_str())]
+        .map(|(lead, text)| paragraph(&lead, text))
+        .concat()
 }
 
 /// Makes data from what others publish, and says what came of it.
@@ -41,33 +66,26 @@ pub(crate) fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
 }
 
 fn openmoji(args: &ImportArgs) -> Result<Imported, Failure> {
-    let bar = bar();
+    let work = Work::begin(true);
     let imported = openmoji::import(&args.package, &args.out, args.size, |done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
+        work.show((done as u64, all as u64), format!("{done}/{all} emoji"), String::new());
     });
-    bar.finish_and_clear();
+    drop(work);
     imported.map_err(|error| match error {
         ImportError::Write { .. } => Failure::failed(error),
         _ => Failure::bad_input(error),
     })
 }
 
-/// Seen on a terminal only.
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template(BAR);
-    let bar = ProgressBar::new(0);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
-}
-
 fn tell(imported: &Imported, out: &Path) {
     let Imported { train, test, blank } = imported;
     let out = out.display();
-    eprintln!("wrote {out}: {train} pairs to train, {test} to test");
+    let pairs = if *train == 1 { "pair" } else { "pairs" };
+    say(format_args!("wrote {out}: {train} {pairs} to train, {test} to test"));
     if !blank.is_empty() {
-        eprintln!("left out, as one side is blank: {}", blank.join(", "));
+        let names: Vec<_> = blank.iter().map(|name| escaped(name)).collect();
+        say(format_args!("left out, as one side is blank: {}", names.join(", ")));
     }
-    eprintln!("licence, also of what is made of them: {}", openmoji::LICENCE);
-    eprintln!("next: osn train translate --data {out}");
+    say(format_args!("licence, also of what is made of them: {}", openmoji::LICENCE));
+    say(format_args!("next: osn train translate --data {out}"));
 }

@@ -9,11 +9,11 @@ use osn_recipes::run::{History, Turn, read_record};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::harmless::harmless;
+use crate::harmless::escaped;
+use crate::stderr::say;
 use crate::stdout;
+use crate::text::paragraph;
 
-/// The columns that a line may take.
-const WIDTH: usize = 80;
 const INDENT: &str = "    ";
 
 /// Prints what every rule does and can be told.
@@ -24,11 +24,9 @@ pub(crate) fn list(json: bool) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     stdout::print(&rules.iter().map(describe).collect::<Vec<_>>().join("\n"))?;
-    eprintln!("\nTake one with: osn train --decide cap:target=2,dwell=100");
-    eprintln!("Several, each for some layers, are a file: osn train --decide rules.toml");
-    eprintln!(
-        "Weights as both reshapings of their kernels: osn train --decide always@bidirectional"
-    );
+    say("\nTake one with: osn train --decide cap:target=2,dwell=100");
+    say("Several, each for some layers, are a file: osn train --decide rules.toml");
+    say("Weights as both reshapings of their kernels: osn train --decide always@bidirectional");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -37,7 +35,7 @@ pub(crate) fn check(path: &Path) -> Result<ExitCode, Failure> {
     let rules = Decide::in_file(path)?.rules;
     let lines = rules.entries().iter().zip(1..).map(|(entry, number)| understood(number, entry));
     stdout::print(&lines.collect::<String>())?;
-    eprintln!("A layer is decided by the last rule that selects it.");
+    say("A layer is decided by the last rule that selects it.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,11 +45,15 @@ pub(crate) fn why(run: &Path, step: Option<u64>) -> Result<ExitCode, Failure> {
     let step = step.unwrap_or(history.steps());
     let line = |(network, path, turn): (&str, &str, &Turn)| {
         let Turn { step, to, reason } = turn;
-        harmless(&format!("{network} {path}: {to} since step {step}, as {reason}")) + "\n"
+        let [network, path, to, reason] = [network, path, to, reason].map(escaped);
+        format!("{network} {path}: {to} since step {step}, as {reason}\n")
     };
-    stdout::print(&history.at(step).map(line).collect::<String>())?;
-    if step > history.steps() {
-        eprintln!("The run has {} steps; this is how it ended.", history.steps());
+    let lines: String = history.at(step).map(line).collect();
+    stdout::print(&lines)?;
+    if lines.is_empty() {
+        say(format_args!("{}: no decision is in its record yet", run.display()));
+    } else if step > history.steps() {
+        say(format_args!("The run has {} steps; this is how it ended.", history.steps()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -66,7 +68,7 @@ pub(crate) fn like(run: &Path) -> Result<ExitCode, Failure> {
     // Whole steps, and at least one, as the rule wants them.
     let dwell = dwell.round().max(1.0);
     stdout::print(&format!("random:duty={duty:.3},dwell={dwell}\n"))?;
-    eprintln!("Its target is 1 unless you add one: random:target=2,…");
+    say("Its target is 1 unless you add one: random:target=2,…");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -77,6 +79,7 @@ fn history(run: &Path) -> Result<History, Failure> {
 
 fn understood(number: usize, entry: &ScopedRule) -> String {
     let ScopedRule { select, rule } = entry;
+    let (rule, select) = (escaped(&rule.label()), escaped(&select.to_string()));
     format!("rule {number}: {rule} for {select}\n")
 }
 
@@ -109,36 +112,10 @@ fn describe(doc: &RuleDoc) -> String {
     format!("{}\n{}{parameters}", doc.name, paragraph("  ", doc.sentence))
 }
 
-/// Text in lines of at most [`WIDTH`] columns, the first behind `lead` and the others below it.
-fn paragraph(lead: &str, text: &str) -> String {
-    let room = WIDTH - lead.chars().count();
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    let indent = format!("\n{:1$}", "", lead.chars().count());
-    format!("{lead}{}\n", lines.join(&indent))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_paragraph_hangs_under_its_first_line_and_keeps_its_words() {
-        let text = "word ".repeat(40);
-        let written = paragraph("    name  ", &text);
-        assert!(written.lines().all(|line| line.chars().count() <= WIDTH));
-        assert!(written.lines().skip(1).all(|line| line.starts_with("          word")));
-        assert_eq!(written.split_whitespace().count(), 41);
-        assert_eq!(paragraph("a ", "b"), "a b\n");
-    }
+    use crate::text::WIDTH;
 
     #[test]
     fn every_rule_fits_and_says_all_of_its_parameters() {

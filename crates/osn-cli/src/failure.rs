@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use console::style;
 use osn_recipes::run::RunError;
 
-use crate::harmless::harmless;
+use crate::harmless::escaped;
+use crate::stderr::say;
 
 /// The run failed on its way.
 pub(crate) const FAILED: u8 = 1;
@@ -15,6 +16,8 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const BAD_INPUT: u8 = 2;
 /// Stopped by its user, as a shell reports a program that Ctrl-C ended.
 pub(crate) const STOPPED: u8 = 130;
+/// Its terminal is gone, as a shell reports a program that SIGHUP ended.
+pub(crate) const HUNG_UP: u8 = 129;
 
 /// Characters of a message that are shown.
 const MAX_SHOWN: usize = 2_000;
@@ -51,7 +54,7 @@ impl Failure {
     /// Prints the failure as one line and returns its exit code.
     pub(crate) fn show(&self) -> ExitCode {
         let label = style("error:").for_stderr().red().bold();
-        eprintln!("{label} {}", self.one_line());
+        say(format_args!("{label} {}", self.one_line()));
         ExitCode::from(self.exit_code)
     }
 }
@@ -68,7 +71,7 @@ pub(crate) fn show_panic(info: &PanicHookInfo) {
     let message = info.payload_as_str().unwrap_or("no message");
     let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
     let label = style("error:").for_stderr().red().bold();
-    eprintln!("{label} a mistake in osn{place}: {}; please report it", one_line(message));
+    say(format_args!("{label} a mistake in osn{place}: {}; please report it", one_line(message)));
 }
 
 /// The lines of a message as one; messages of others may have several. Words of a file may be in it, so
@@ -79,7 +82,7 @@ fn one_line(message: &str) -> String {
     if let Some((end, _)) = line.char_indices().nth(MAX_SHOWN) {
         line.replace_range(end.., "…");
     }
-    harmless(&line)
+    escaped(&line)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! The osn command: parses, calls, prints.
 //!
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 success, 1 the
-//! run failed, 2 bad usage or bad input, 130 stopped with Ctrl-C, 143 asked to end (SIGTERM).
-
-#![expect(clippy::print_stderr, reason = "this is the program that speaks to a person")]
+//! run failed, 2 bad usage or bad input, 130 stopped with Ctrl-C, 143 asked to end (SIGTERM), 129 its
+//! terminal is gone (SIGHUP).
 
 mod args;
 mod compare;
@@ -14,13 +13,19 @@ mod failure;
 mod harmless;
 mod inspect;
 mod interrupt;
+mod layout;
 mod live;
 mod normalize;
 mod report;
 mod resume;
+mod run_folder;
+mod settings;
+mod stderr;
 mod stdout;
 mod tensorboard;
+mod text;
 mod train;
+mod usage;
 mod weights;
 
 use std::panic;
@@ -31,6 +36,8 @@ use failure::{FAILED, Failure};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(failure::show_panic));
+    interrupt::outlive_full_files();
+    display::choose_colours();
     panic::catch_unwind(run).unwrap_or(ExitCode::from(FAILED))
 }
 
@@ -59,6 +66,7 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Normalize(args)) => normalize::run(&args),
         Some(Command::Decide { command }) => explain(command),
+        Some(Command::Settings(args)) => settings::run(&args),
         Some(Command::Data { command: None | Some(DataCommand::List) }) => data::list(),
         Some(Command::Data { command: Some(DataCommand::Import(args)) }) => data::import(&args),
     }

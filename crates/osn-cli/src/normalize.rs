@@ -2,14 +2,18 @@
 
 use std::process::ExitCode;
 
-use osn_checkpoint::{Checkpoint, NormalizeError, NormalizeParams, Normalized, normalize};
+use osn_checkpoint::{Named, NormalizeError, NormalizeParams, Normalized, Outcome, normalize};
 use osn_core::Action;
 use osn_report::short;
 
 use crate::args::{Mode, NormalizeArgs};
 use crate::failure::Failure;
-use crate::harmless::harmless;
-use crate::weights::{self, Progress};
+use crate::harmless::escaped;
+use crate::stderr::say;
+use crate::weights::{self, Progress, by_reason, listed, shown};
+
+/// Endings of files that `torch.load` is given; it does not read safetensors.
+const ENDINGS_OF_TORCH: [&str; 5] = ["pt", "pth", "bin", "ckpt", "pkl"];
 
 /// Writes the checkpoint and says what was done.
 pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
@@ -18,19 +22,53 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
         measure: weights::params(&args.weights)?,
         action: action(args)?,
     };
-    let input = Checkpoint::open(&args.input).map_err(Failure::bad_input)?;
+    let input = weights::open(&args.input)?;
+    weights::check_select(&args.weights.select, std::slice::from_ref(&input))?;
     let mut progress = Progress::over([&input]);
-    let done = normalize(&input, &args.output, &params, |tensor| progress.next(tensor));
+    let outcome = normalize(&input, &args.output, &params, |tensor| progress.next(tensor));
     drop(progress);
-    let done = done.map_err(|error| match error {
-        NormalizeError::Write { .. } => Failure::failed(error),
-        _ => Failure::bad_input(format!("{}: {error}", args.input.display())),
-    })?;
-    for weight in &done {
-        eprintln!("{}", harmless(&line(weight)));
-    }
-    eprintln!("wrote {}", args.output.display());
+    let outcome = outcome.map_err(|error| failure(&error, args))?;
+    tell(&outcome, args);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What concerns a tensor is said of the input; the other messages have their file already.
+fn failure(error: &NormalizeError, args: &NormalizeArgs) -> Failure {
+    match error {
+        NormalizeError::Output(error) if error.is_bad_path() => Failure::bad_input(error),
+        NormalizeError::Output(error) => Failure::failed(error),
+        NormalizeError::Read(error) => Failure::bad_input(error),
+        _ => {
+            let message = error.to_string();
+            let file = args.input.display().to_string();
+            let has_file = message.contains(&format!("{file}:"));
+            let start = if has_file { String::new() } else { format!("{file}: ") };
+            Failure::bad_input(format!("{start}{message}"))
+        }
+    }
+}
+
+fn tell(outcome: &Outcome, args: &NormalizeArgs) {
+    for weight in &outcome.done {
+        say(line(weight));
+    }
+    let reasons = |named: &[Named], what: &str| {
+        let said = named.iter().map(|it| (it.name.as_str(), it.reason.as_str()));
+        for (reason, names) in by_reason(said) {
+            say(format_args!("{what} {}: {}", listed(&names), escaped(reason)));
+        }
+    };
+    reasons(&outcome.left, "left as it was:");
+    reasons(&outcome.left_out, "left out:");
+    let output = escaped(&args.output.to_string_lossy());
+    let ending = args.output.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    if ENDINGS_OF_TORCH.contains(&&*ending) {
+        say(format_args!(
+            "wrote {output} as safetensors, which torch.load does not read: use safetensors.torch.load_file"
+        ));
+    } else {
+        say(format_args!("wrote {output}"));
+    }
 }
 
 fn action(args: &NormalizeArgs) -> Result<Action, Failure> {
@@ -46,9 +84,11 @@ fn action(args: &NormalizeArgs) -> Result<Action, Failure> {
 fn line(weight: &Normalized) -> String {
     let block = weight.block.map_or(String::new(), |block| format!("[{block}]"));
     let (before, after) = (short(weight.before.value), short(weight.after.value));
+    let stored = weight.stored.as_ref().map_or(String::new(), |it| format!(", {}", escaped(it)));
+    let name = shown(&weight.name);
     if weight.scale == 1.0 {
-        format!("{}{block}: σ {before}, left", weight.name)
+        format!("{name}{block}: σ {before}, left{stored}")
     } else {
-        format!("{}{block}: σ {before} → {after}", weight.name)
+        format!("{name}{block}: σ {before} → {after}{stored}")
     }
 }

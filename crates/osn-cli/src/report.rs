@@ -5,13 +5,18 @@ use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use osn_checkpoint::write_output;
 use osn_recipes::plain_file;
 use osn_recipes::run::{FolderError, RunFolder, write_whole};
+use osn_report::study::RunStatus::Missing;
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
-use osn_report::{Document, RunRecord, Sample};
+use osn_report::{Description, Document, RunRecord, Sample};
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
+use crate::harmless::escaped;
+use crate::run_folder;
+use crate::stderr::say;
 
 /// The name of a study's file, in its folder.
 pub(crate) const STUDY_FILE: &str = "study.json";
@@ -24,8 +29,17 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let output = output(args)?;
     let subjects: Vec<_> =
         args.folders.iter().map(|folder| Subject::read(folder)).collect::<Result<_, _>>()?;
-    write(&output, subjects.iter().map(Subject::document))?;
-    eprintln!("wrote {}", output.display());
+    let documents = subjects.iter().map(Subject::document);
+    match &args.output {
+        Some(typed) => write_typed(typed, documents)?,
+        None => write(&output, documents)?,
+    }
+    say(format_args!("wrote {}", escaped(&output.to_string_lossy())));
+    for (folder, subject) in args.folders.iter().zip(&subjects) {
+        if let Some(lacks) = subject.lacks() {
+            say(escaped(&format!("{}: {lacks}", folder.display())));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -48,7 +62,7 @@ fn own_page(folder: &Path) -> Result<PathBuf, Failure> {
     if is_study(folder) {
         return Ok(folder.join("report.html"));
     }
-    Ok(RunFolder::open(folder).map_err(Failure::bad_input)?.report_path())
+    Ok(run_folder::open(folder)?.report_path())
 }
 
 fn is_study(folder: &Path) -> bool {
@@ -69,12 +83,41 @@ impl Subject {
         Ok(Self::Run(Box::new(read(folder)?)))
     }
 
+    /// Why the page is not the whole story, where it is not.
+    fn lacks(&self) -> Option<String> {
+        match self {
+            Self::Run(run) => lacks(run),
+            Self::Study(study) => {
+                let runs = &study.study.runs;
+                let n_missing = runs.iter().filter(|run| run.status == Missing).count();
+                let n_runs = runs.len();
+                (n_missing > 0).then(|| format!("{n_missing} of its {n_runs} runs are missing"))
+            }
+        }
+    }
+
     fn document(&self) -> Document<'_> {
         match self {
             Self::Run(run) => Document::Run(run),
             Self::Study(study) => Document::Study(study),
         }
     }
+}
+
+/// Why a run's page ends where it ends.
+fn lacks(run: &RunRecord) -> Option<String> {
+    let Description { status, config, .. } = &run.description;
+    let end = match status.as_str() {
+        "finished" => return None,
+        "running" => "it goes on, or its process was killed",
+        "stopped" | "interrupted" => "it was stopped",
+        _ => "it failed",
+    };
+    let of = config["steps"].as_u64().map_or_else(String::new, |steps| format!(" of {steps}"));
+    Some(match run.last_step {
+        0 => format!("{end}, and its record has no step yet"),
+        step => format!("{end}; its record goes to step {step}{of}"),
+    })
 }
 
 /// Reads the study in a folder, with the last samples of its first seed where its runs are there.
@@ -109,7 +152,7 @@ fn is_inside(path: &Path) -> bool {
 
 /// Reads the run in a folder.
 pub(crate) fn read(path: &Path) -> Result<RunRecord, Failure> {
-    let folder = RunFolder::open(path).map_err(Failure::bad_input)?;
+    let folder = run_folder::open(path)?;
     let description = read_text(&folder.description_path())?;
     // A record may be larger than memory: it is read line by line.
     let record = open_at(&folder.record_path(), 0)?;
@@ -142,6 +185,19 @@ pub(crate) fn open_at(path: &Path, offset: u64) -> Result<BufReader<File>, Failu
 
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Failure {
     Failure::bad_input(format!("cannot read {}: {error}", path.display()))
+}
+
+/// Writes to a path that a person has typed, which may be anything; in a run's own folder links are
+/// replaced.
+fn write_typed<'a>(
+    path: &Path,
+    documents: impl IntoIterator<Item = Document<'a>>,
+) -> Result<(), Failure> {
+    let page = osn_report::page(documents);
+    write_output(path, page.as_bytes()).map_err(|error| match error.is_bad_path() {
+        true => Failure::bad_input(error),
+        false => Failure::failed(error),
+    })
 }
 
 fn write<'a>(

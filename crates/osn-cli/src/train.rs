@@ -1,12 +1,13 @@
 //! `osn train`: one run, watched.
 
-use std::io::{self, IsTerminal, Write};
+use std::cell::Cell;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use osn_recipes::run::{
-    Checkpoints, DecisionNote, Evaluation, Observer, Progress, RunError, RunStart, RunStatus,
-    RunSummary, TrainRequest,
+    Checkpoints, DecisionNote, Evaluation, Observer, Progress, RunDescription, RunError, RunStart,
+    RunStatus, RunSummary, TrainRequest,
 };
 use osn_report::{duration, short};
 
@@ -15,12 +16,13 @@ use crate::display::{self, Display};
 use crate::failure::Failure;
 use crate::interrupt::{self, StopFlag};
 use crate::live::{self, LiveServer};
-use crate::report;
+use crate::stderr::say;
 use crate::tensorboard::EventFile;
+use crate::{report, stdout};
 
 /// Trains what is asked for and says where everything is.
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
-    let also = Also { open: args.open, tensorboard: args.tensorboard };
+    let also = Also { is_new: true, open: args.open, tensorboard: args.tensorboard };
     let train = |observer: &mut dyn Observer| osn_recipes::train(&request(args), observer);
     let (summary, stop) = watched(also, train)?;
     conclude(&summary, &stop, || next_command(args, &program()))
@@ -29,6 +31,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
 /// What is done beside training.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Also {
+    /// The run is new: without a step it is not worth keeping.
+    pub(crate) is_new: bool,
     /// The run is shown in the browser.
     pub(crate) open: bool,
     /// It gets an event file.
@@ -40,9 +44,8 @@ pub(crate) fn watched<T>(
     also: Also,
     train: impl FnOnce(&mut dyn Observer) -> Result<T, RunError>,
 ) -> Result<(T, StopFlag), Failure> {
-    let display = display::for_stderr();
-    let stop = interrupt::watch(interrupt::STOPPING_RUN, display.notifier())?;
-    let mut watch = Watch { display, stop, also, folder: None, live: None, events: None };
+    let stop = interrupt::listen()?;
+    let mut watch = Watch::new(display::for_stderr(), stop, also);
     let outcome = train(&mut watch);
     watch.display.close();
     watch.catch_up();
@@ -51,7 +54,7 @@ pub(crate) fn watched<T>(
     }
     match outcome {
         Ok(outcome) => Ok((outcome, watch.stop)),
-        Err(error) => Err(fail(error, watch.folder.as_deref())),
+        Err(error) => Err(fail(error, &watch)),
     }
 }
 
@@ -75,14 +78,31 @@ fn request(args: &TrainArgs) -> TrainRequest {
 struct Watch {
     display: Box<dyn Display>,
     stop: StopFlag,
+    /// Whether a step is done.
+    is_at_work: Cell<bool>,
     also: Also,
     folder: Option<PathBuf>,
+    /// Whether weights are held always.
+    is_held: bool,
     live: Option<LiveServer>,
     events: Option<EventFile>,
 }
 
 /// What cannot be shown or noted is said, and no reason not to train.
 impl Watch {
+    fn new(display: Box<dyn Display>, stop: StopFlag, also: Also) -> Self {
+        Self {
+            display,
+            stop,
+            is_at_work: Cell::new(false),
+            also,
+            folder: None,
+            is_held: false,
+            live: None,
+            events: None,
+        }
+    }
+
     fn open(&mut self, folder: &Path) {
         match live::show(folder) {
             Ok(server) => {
@@ -93,8 +113,13 @@ impl Watch {
         }
     }
 
-    fn start_events(&mut self, folder: &Path) {
-        match EventFile::start(folder) {
+    fn start_events(&mut self, start: &RunStart) {
+        let started = if self.also.is_new {
+            EventFile::start(start.folder)
+        } else {
+            EventFile::go_on(start.folder, start.done)
+        };
+        match started {
             Ok(events) => self.events = Some(events),
             Err(failure) => self.say(&failure.one_line()),
         }
@@ -110,13 +135,24 @@ impl Watch {
     }
 
     fn say(&self, words: &str) {
-        self.display.notifier()(words);
+        self.display.speaker().say(words);
+    }
+
+    fn at_work(&self) {
+        if !self.is_at_work.replace(true) {
+            self.stop.at_work(interrupt::STOPPING_RUN, self.display.speaker());
+        }
     }
 }
 
 impl Observer for Watch {
+    fn starting(&mut self) {
+        self.stop.writing();
+    }
+
     fn started(&mut self, start: &RunStart) {
         self.folder = Some(start.folder.to_owned());
+        self.is_held = holds_always(start.description);
         self.display.started(start);
         if start.done > 0 {
             self.say(&format!("going on after step {}", start.done));
@@ -125,7 +161,12 @@ impl Observer for Watch {
             self.open(start.folder);
         }
         if self.also.tensorboard || EventFile::is_there(start) {
-            self.start_events(start.folder);
+            self.start_events(start);
+        }
+        if self.also.is_new {
+            self.stop.new_run(start.folder, self.display.speaker());
+        } else {
+            self.at_work();
         }
     }
 
@@ -149,8 +190,16 @@ impl Observer for Watch {
     }
 
     fn should_stop(&self) -> bool {
+        // A step is done.
+        self.at_work();
         self.stop.is_set()
     }
+}
+
+/// Whether a rule holds weights at every step.
+fn holds_always(description: &RunDescription) -> bool {
+    let rules = description.rules.as_array().into_iter().flatten();
+    rules.into_iter().any(|entry| entry["rule"]["rule"] == "always")
 }
 
 /// Says where everything is and what to type next: after a stopped run how to go on, else `next`.
@@ -162,26 +211,46 @@ pub(crate) fn conclude(
     let page = report::write_own(&summary.folder)?;
     let is_stopped = summary.status == RunStatus::Stopped;
     let next = if is_stopped { resume_command(&summary.folder) } else { next() };
-    eprint!("{}", ending(summary, &page, &next));
+    say(ending(summary, &page, &next));
     // For scripts; a person has just read it.
     if !io::stdout().is_terminal() {
-        let _ = writeln!(io::stdout(), "{}", summary.folder.display());
+        stdout::print(&format!("{}\n", summary.folder.display()))?;
     }
     Ok(if is_stopped { ExitCode::from(stop.exit_code()) } else { ExitCode::SUCCESS })
 }
 
 /// A failed run that got as far as a folder has a record worth looking at, and can go on where only the
 /// disk was in its way.
-fn fail(error: RunError, folder: Option<&Path>) -> Failure {
+fn fail(error: RunError, watch: &Watch) -> Failure {
     let is_of_the_disk = matches!(error, RunError::Folder(_) | RunError::Record(_));
+    let advice = advice(&error, watch.is_held);
     let failure = Failure::from(error);
-    let Some(folder) = folder else { return failure };
+    let failure = if advice.is_empty() { failure } else { failure.and(advice) };
+    let Some(folder) = &watch.folder else { return failure };
     // The failure of the run is the news; a page that cannot be written is not.
     let _ = report::write_own(folder);
     if is_of_the_disk {
         return failure.and(format_args!("or mend that, and go on with {}", resume_line(folder)));
     }
     failure.and(format_args!("the record up to there is in {}", folder.display()))
+}
+
+/// What helps a run that diverged, beside what it does already.
+fn advice(error: &RunError, is_held: bool) -> &'static str {
+    match (error, is_held) {
+        (RunError::NonFinite { .. }, true) => "lower the learning rate",
+        (RunError::NonFinite { .. }, false) => {
+            "lower the learning rate, or hold the weights with --decide always"
+        }
+        (RunError::Saturated { .. }, true) => {
+            "lower the learning rate, or train on with --set saturated_after=null"
+        }
+        (RunError::Saturated { .. }, false) => {
+            "lower the learning rate, hold the weights with --decide always, or train on with --set \
+             saturated_after=null"
+        }
+        _ => "",
+    }
 }
 
 /// What can be done with a run that went on to its end.
@@ -205,7 +274,7 @@ fn ending(summary: &RunSummary, page: &Path, next: &str) -> String {
     let (steps, time) = (summary.steps, duration(summary.wall_secs));
     let folder = summary.folder.display();
     format!(
-        "{word} after {steps} steps in {time}\n\n{}\n  run      {folder}\n  samples  {}\n  report   {}\n\nnext: {}\n",
+        "{word} after {steps} steps in {time}\n\n{}\n  run      {folder}\n  samples  {}\n  report   {}\n\nnext: {}",
         scores(summary),
         summary.folder.join("samples").display(),
         page.display(),

@@ -1,24 +1,39 @@
 //! What `osn inspect` and `osn normalize` share: which weights are meant, and the progress bar.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
-use osn_checkpoint::{Checkpoint, MeasureParams, Tensor};
+use osn_checkpoint::{Checkpoint, MeasureParams, Tensor, selectable};
 use osn_core::{Globs, IntervalParams, View};
 
 use crate::args::WeightArgs;
+use crate::display::Work;
 use crate::failure::Failure;
-use crate::harmless::harmless;
+use crate::harmless::escaped;
+use crate::stderr::say;
 
 /// Work on fewer bytes than this is over before a bar could be read.
 const BYTES_WORTH_A_BAR: u64 = 64 << 20;
-const TICK: Duration = Duration::from_millis(250);
-const BAR: &str = "{spinner} {bar:24} {bytes}/{total_bytes}  {eta} left  {wide_msg}";
+/// Names that a message gives as examples.
+const MAX_EXAMPLES: usize = 4;
+/// Endings of the files in a folder that may be checkpoints.
+const ENDINGS: [&str; 6] = ["safetensors", "pt", "pth", "bin", "ckpt", "pkl"];
 
 /// What weights are seen as, from the command line.
 pub(crate) fn params(args: &WeightArgs) -> Result<MeasureParams, Failure> {
+    let view = view(args)?;
+    if let (View::Operator(convolution), Some(asked)) = (&view, args.output_axis) {
+        let its = usize::from(convolution.output_padding.is_some());
+        if asked != its {
+            return Err(Failure::bad_input(format!(
+                "--output-axis {asked} does not go with this operator view, whose outputs run along \
+                 axis {its}; leave it out, or say transposed=0 in the view of a transposed convolution"
+            )));
+        }
+    }
     Ok(MeasureParams {
-        view: view(args)?,
+        view,
         output_axis: args.output_axis,
         leading: 0,
         interval: IntervalParams { tolerance: args.tolerance, ..IntervalParams::default() },
@@ -28,6 +43,135 @@ pub(crate) fn params(args: &WeightArgs) -> Result<MeasureParams, Failure> {
 /// The globs of `--select`.
 pub(crate) fn select(args: &WeightArgs) -> Result<Globs, Failure> {
     Globs::new(args.select.iter().cloned()).map_err(Failure::bad_input)
+}
+
+/// Sees that every glob of `--select` matches a name in some checkpoint.
+pub(crate) fn check_select(globs: &[String], checkpoints: &[Checkpoint]) -> Result<(), Failure> {
+    let names: Vec<_> = checkpoints.iter().flat_map(selectable).collect();
+    let matches = |glob: &str| {
+        Globs::new([glob]).is_ok_and(|glob| names.iter().any(|it| glob.matching(it).is_some()))
+    };
+    let Some(glob) = globs.iter().find(|glob| !matches(glob)) else { return Ok(()) };
+    let wider = glob.replace("**", "*").replace('*', "**");
+    if wider != *glob && matches(&wider) {
+        return Err(Failure::bad_input(format!(
+            "no name matches --select '{glob}': '*' stops at a full stop; try '{wider}'"
+        )));
+    }
+    let some: Vec<_> = names.iter().take(MAX_EXAMPLES).map(|name| escaped(&short(name))).collect();
+    let more = if names.len() > some.len() { ", …" } else { "" };
+    Err(Failure::bad_input(format!(
+        "no name matches --select '{glob}'; there are {}{more}",
+        some.join(", ")
+    )))
+}
+
+/// A name that leaves room for others.
+fn short(name: &str) -> String {
+    const MAX: usize = 80;
+    match name.char_indices().nth(MAX) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+/// Opens a checkpoint, or the only one in a folder.
+pub(crate) fn open(path: &Path) -> Result<Checkpoint, Failure> {
+    let found = if path.is_dir() { only_one_in(path)? } else { path.to_owned() };
+    if !found.exists() {
+        check_name(path)?;
+    }
+    if ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].map(Path::new).contains(&path) {
+        return Err(Failure::bad_input(NO_STDIN));
+    }
+    Checkpoint::open(&found).map_err(Failure::bad_input)
+}
+
+const NO_STDIN: &str =
+    "a checkpoint is not read from standard input, since it is read here and there; give a file";
+
+/// Says what is the matter with names that no file has.
+fn check_name(path: &Path) -> Result<(), Failure> {
+    let name = path.to_string_lossy();
+    if name == "-" {
+        return Err(Failure::bad_input(NO_STDIN));
+    }
+    if name.contains(['*', '?', '[']) {
+        return Err(Failure::bad_input(format!(
+            "no file is called '{name}'; a shell puts names in the place of a pattern where it is not \
+             in quotes and files match it"
+        )));
+    }
+    Ok(())
+}
+
+/// The index in a folder or, where there is none, the checkpoint.
+fn only_one_in(folder: &Path) -> Result<PathBuf, Failure> {
+    let fail = |error| Failure::bad_input(format!("cannot read {}: {error}", folder.display()));
+    let entries = fs::read_dir(folder).map_err(fail)?;
+    let paths: Result<BTreeSet<_>, _> = entries.map(|entry| Ok(entry?.path())).collect();
+    let paths = paths.map_err(fail)?;
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let is_visible = |path: &&PathBuf| path.is_file() && !name(path).starts_with('.');
+    let is_index = |path: &&PathBuf| name(path).ends_with(".index.json");
+    let ending = |path: &Path| path.extension().unwrap_or_default().to_string_lossy().into_owned();
+    let is_checkpoint = |path: &&PathBuf| ENDINGS.contains(&&*ending(path));
+    let visible: Vec<_> = paths.iter().filter(is_visible).collect();
+    let of_kind = |is_kind: &dyn Fn(&&PathBuf) -> bool| -> Vec<&PathBuf> {
+        visible.iter().copied().filter(|path| is_kind(path)).collect()
+    };
+    let mut found = of_kind(&is_index);
+    if found.is_empty() {
+        found = of_kind(&is_checkpoint);
+    }
+    match found[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(Failure::bad_input(format!("{} holds no checkpoint", folder.display()))),
+        [..] => {
+            let names: Vec<_> =
+                found.iter().take(MAX_EXAMPLES).map(|path| escaped(&name(path))).collect();
+            let more = if found.len() > names.len() { ", …" } else { "" };
+            Err(Failure::bad_input(format!(
+                "{} holds {} checkpoints, give one or more of them: {}{more}",
+                folder.display(),
+                found.len(),
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// Opens checkpoints, each file once however often and by whatever name it is on the line.
+pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
+    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut opened = Vec::new();
+    for path in paths {
+        let checkpoint = open(path)?;
+        let files = files(path, &checkpoint);
+        let common = files.iter().filter(|file| seen.contains(*file)).count();
+        if common > 0 && common == files.len() {
+            let path = path.to_string_lossy();
+            say(format_args!("{} is on the line already, and is counted once", escaped(&path)));
+            continue;
+        }
+        if common > 0 {
+            return Err(Failure::bad_input(format!(
+                "{} shares files with what is before it on the line; give one of them",
+                path.display()
+            )));
+        }
+        seen.extend(files);
+        opened.push(checkpoint);
+    }
+    Ok(opened)
+}
+
+/// The files that a checkpoint's elements are in, without links.
+fn files(path: &Path, checkpoint: &Checkpoint) -> BTreeSet<PathBuf> {
+    let whole = |file: &Path| file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let files = checkpoint.tensors().iter().map(|tensor| whole(Path::new(tensor.file())));
+    let files: BTreeSet<_> = files.collect();
+    if files.is_empty() { BTreeSet::from([whole(path)]) } else { files }
 }
 
 /// The view, with `--input-size` put into that of the operator.
@@ -53,40 +197,61 @@ fn view(args: &WeightArgs) -> Result<View, Failure> {
     text.parse().map_err(Failure::bad_input)
 }
 
+/// What a tensor without a name is called, as one that was saved alone is.
+pub(crate) fn shown(name: &str) -> String {
+    if name.is_empty() { "(without a name)".to_owned() } else { escaped(name) }
+}
+
+/// Names of tensors in a sentence, the first few of them.
+pub(crate) fn listed(names: &[&str]) -> String {
+    match names {
+        [name] => shown(name),
+        _ => {
+            let some: Vec<_> = names.iter().take(MAX_EXAMPLES).map(|name| shown(name)).collect();
+            let more = if names.len() > some.len() { ", …" } else { "" };
+            format!("{} tensors ({}{more})", names.len(), some.join(", "))
+        }
+    }
+}
+
+/// Tensors by what there is to say of them, in the order in which it is said first.
+pub(crate) fn by_reason<'a>(
+    said: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Vec<(&'a str, Vec<&'a str>)> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (name, reason) in said {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((reason, vec![name])),
+        }
+    }
+    reasons
+}
+
 /// Shows how much of some checkpoints is done, on a terminal and where it takes a while.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    bar: ProgressBar,
-    before: u64,
+    work: Work,
+    /// Bytes.
+    done: u64,
+    all: u64,
+    /// Those of the tensor that is being read.
+    now: u64,
 }
 
 impl Progress {
     pub(crate) fn over<'a>(checkpoints: impl IntoIterator<Item = &'a Checkpoint>) -> Self {
         let tensors = checkpoints.into_iter().flat_map(Checkpoint::tensors);
-        let total: u64 = tensors.map(bytes).sum();
-        let bar = if total < BYTES_WORTH_A_BAR {
-            ProgressBar::hidden()
-        } else {
-            let style = ProgressStyle::with_template(BAR);
-            let bar = ProgressBar::new(total);
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.enable_steady_tick(TICK);
-            bar
-        };
-        Self { bar, before: 0 }
+        let all = tensors.map(bytes).fold(0, u64::saturating_add);
+        Self { work: Work::begin(all >= BYTES_WORTH_A_BAR), done: 0, all, now: 0 }
     }
 
     /// The tensor is next; the one before it is done.
     pub(crate) fn next(&mut self, tensor: &Tensor) {
-        self.bar.inc(self.before);
-        self.bar.set_message(harmless(tensor.name()));
-        self.before = bytes(tensor);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.done = self.done.saturating_add(self.now);
+        self.now = bytes(tensor);
+        let count = format!("{}/{} MiB", self.done >> 20, self.all >> 20);
+        self.work.show((self.done, self.all), count, escaped(tensor.name()));
     }
 }
 

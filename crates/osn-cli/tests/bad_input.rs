@@ -103,9 +103,25 @@ fn settings_that_no_machine_has_are_refused_in_little_memory() {
         ("control", "hidden_sizes=99999999,99999999"),
         ("classify", "stage_blocks=18446744073709551615"),
         ("classify", "stage_channels=99999999"),
+        ("gan", "final_images=4000000000"),
+        ("translate", "eval_images=18446744073709551615"),
+        ("classify", "train_images=4000000000"),
     ] {
         let key = setting.split('=').next().unwrap();
         train_refuses(&[recipe, "--set", setting], &[key]);
+    }
+}
+
+#[test]
+fn sizes_whose_product_no_machine_has_are_refused_in_little_memory() {
+    for (recipe, settings) in [
+        ("gan", ["image_size=512", "batch_size=8192"]),
+        ("gan", ["latent_size=8192", "g_channels=1024"]),
+        ("translate", ["image_size=512", "g_channels=1024"]),
+        ("classify", ["stage_channels=1024,1024", "stage_blocks=64"]),
+    ] {
+        let words = settings.map(|setting| ["--set", setting]).concat();
+        train_refuses(&[&[recipe], &words[..]].concat(), &["must be smaller"]);
     }
 }
 

@@ -71,12 +71,117 @@ fn the_version_is_that_of_the_package() {
 fn bad_usage_is_one_line() {
     refuses(
         &["foo"],
-        &["'foo'", "train, resume, compare, watch, report, inspect, normalize, decide, data"],
+        &[
+            "'foo'",
+            "train, resume, compare, watch, report, inspect, normalize, decide, settings, data",
+            "see 'osn --help'",
+        ],
     );
     refuses(&["train", "--sed", "1"], &["'--sed'", "'--seed'"]);
     refuses(&["train", "--seed", "-1"], &["'-1'", "--seed"]);
     refuses(&["train", "--set", "steps"], &["KEY=VALUE", "steps=500"]);
     refuses(&["report"], &["<RUN|STUDY>"]);
+}
+
+#[test]
+fn bad_usage_ends_in_the_help_of_the_command_that_was_meant() {
+    for (words, help) in [
+        (&["train", "--sed", "1"][..], "see 'osn train --help'"),
+        (&["compare", "--seeds", "x"], "see 'osn compare --help'"),
+        (&["decide", "why"], "see 'osn decide why --help'"),
+        (&["decide", "chek"], "see 'osn decide --help'"),
+        (&["data", "import", "emoji", "x"], "see 'osn data import --help'"),
+        (&["foo"], "see 'osn --help'"),
+    ] {
+        refuses(words, &[help]);
+    }
+}
+
+#[test]
+fn a_number_that_cannot_be_is_told_the_range_in_plain_words() {
+    for (words, range) in [
+        (&["train", "--seed", "-1"][..], "a seed is a whole number from 0 to 18446744073709551615"),
+        (&["train", "--seed", "abc"], "a seed is a whole number"),
+        (&["train", "--checkpoint-every", "0"], "a number of steps is a whole number from 1"),
+        (
+            &["train", "--keep-checkpoints", "-1"],
+            "a number of checkpoints is a whole number from 0",
+        ),
+        (&["compare", "--seeds", "-3"], "a number of seeds is a whole number from 1 to 1000"),
+        (&["compare", "--jobs", "-3"], "a number of runs at once is a whole number from 1"),
+        (&["inspect", "x", "--top", "-1"], "a number of singular values is a whole number from 0"),
+        (&["inspect", "x", "--tolerance", "-1"], "a number between 0 and 1"),
+        (&["normalize", "a", "b", "--target", "-1"], "positive number"),
+        (&["normalize", "a", "b", "--target", "big"], "a target is a positive number"),
+        (&["decide", "why", "RUN", "-1"], "a step is a whole number from 0"),
+        (&["decide", "why", "RUN", "end"], "a step is a whole number from 0"),
+        (
+            &["data", "import", "openmoji", "x", "--size", "-1"],
+            "a side is a whole number from 8 to 256",
+        ),
+    ] {
+        let output = osn(words).assert().code(2);
+        let line = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        assert!(line.contains(range) && line.lines().count() == 1, "{words:?}: {line}");
+        assert!(!line.contains("-- -") && !line.contains("digit"), "{words:?}: {line}");
+    }
+}
+
+#[test]
+fn a_setting_without_set_is_told_how_it_is_written() {
+    refuses(&["train", "--steps", "5"], &["write --set steps=5"]);
+    refuses(&["train", "gan", "--batch-size=8"], &["write --set batch_size=8"]);
+    refuses(&["compare", "control", "--memory", "9"], &["write --set memory=9"]);
+    refuses(&["train", "gan", "steps=5"], &["write --set steps=5"]);
+    refuses(&["train", "steps=5"], &["write --set steps=5"]);
+    refuses(&["train", "--hidden-sizes", "9"], &["a setting of control and classify"]);
+    refuses(&["resume", "RUN", "--set", "steps=9"], &["a run goes on as it began"]);
+    refuses(&["gan"], &["osn train gan"]);
+}
+
+#[test]
+fn options_that_do_nothing_are_refused() {
+    let every = ["train", "--checkpoint-every", "5", "--keep-checkpoints", "0"];
+    refuses(&every, &["--checkpoint-every does nothing"]);
+    refuses(&["train", "--set", "steps=5", "--set", "steps=6"], &["--set steps=… is there twice"]);
+    refuses(&["compare", "--set", "steps=5", "--set", "steps=6"], &["is there twice"]);
+    refuses(&["inspect", "x", "--json", "--sort", "file"], &["--sort", "--json"]);
+    let operator = ["inspect", "x", "--view", "operator", "--input-size", "8,8"];
+    refuses(&[&operator[..], &["--top", "3"]].concat(), &["--top"]);
+    refuses(&[&operator[..], &["--tolerance", "1e-3"]].concat(), &["--tolerance does nothing"]);
+    refuses(
+        &["train", "classify", "--set", "hidden_sizes=9"],
+        &["hidden_sizes changes nothing", "network=mlp"],
+    );
+    refuses(&["train", "gan", "--decide", "bandit:metric=acuracy"], &["unknown metric", "frechet"]);
+    refuses(&["train", "control", "--decide", "balance"], &["balance", "control never tells"]);
+    refuses(&["train", "control", "--decide", "always@bidirectional"], &["leave it out"]);
+    refuses(&["compare", "gan", "--decide", "always,patience:metric=x"], &["unknown metric 'x'"]);
+}
+
+#[test]
+fn every_setting_of_a_recipe_is_listed_with_its_defaults_and_what_it_means() {
+    let output =
+        osn(&["settings", "control"]).assert().success().stderr(contains("osn train control"));
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(
+        text.contains("\nsteps  quick 40000, standard 160000\n    a whole number, at least 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nbeta_2  0.999\n    a number, from 0 to below 1\n    Adam's β₂"),
+        "{text}"
+    );
+    let output = osn(&["settings", "gan", "--preset", "standard", "--json"]).assert().success();
+    let list: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let settings = list["settings"].as_array().unwrap();
+    let steps = settings.iter().find(|setting| setting["name"] == "steps").unwrap();
+    assert_eq!(steps["defaults"], serde_json::json!({ "standard": "10000" }));
+    refuses(&["settings", "gann"], &["unknown recipe 'gann'"]);
+    refuses(&["settings", "gan", "--preset", "slow"], &["unknown preset 'slow'", "quick"]);
+    osn(&["train", "--help"]).assert().success().stdout(contains("osn settings RECIPE"));
+    refuses(&["train", "--set", "stepz=3"], &["did you mean 'steps'?", "'osn settings gan'"]);
 }
 
 #[test]
@@ -177,7 +282,12 @@ fn data_lists_what_is_there_on_standard_output() {
         let lists = contains("fashion-mnist-10k")
             .and(contains("MIT"))
             .and(contains("fashion-mnist-edges"))
-            .and(contains("osn data import openmoji DIR"));
+            .and(contains("for gan, cgan, classify"))
+            .and(contains("for translate"))
+            .and(contains("osn data import"))
+            .and(predicate::function(|text: &str| {
+                text.lines().all(|line| line.chars().count() <= 80)
+            }));
         osn(arguments).assert().success().stdout(lists).stderr(contains("--data DIR"));
     }
 }
@@ -205,7 +315,7 @@ fn imported_emoji_are_counted_with_their_licence_and_the_next_command() {
         ["data", "import", "openmoji", package.to_str().unwrap(), "--size", "16", "--out"];
     let arguments = [&arguments[..], &[out.to_str().unwrap()]].concat();
     osn(&arguments).assert().success().stdout("").stderr(
-        contains("1 pairs to train, 0 to test")
+        contains("1 pair to train, 0 to test")
             .or(contains("0 pairs to train, 1 to test"))
             .and(contains("blank: 2B1C"))
             .and(contains("CC BY-SA 4.0"))
@@ -227,7 +337,7 @@ fn an_import_that_cannot_be_is_one_line() {
     refuses(&["data", "import", "twemoji", path], &["'twemoji'", "openmoji"]);
     refuses(&["data", "import", "openmoji"], &["<DIR>"]);
     refuses(&["data", "import", "openmoji", path], &["has no black/svg", "npm package openmoji"]);
-    refuses(&["data", "import", "openmoji", path, "--size", "4"], &["--size", "8..=256"]);
+    refuses(&["data", "import", "openmoji", path, "--size", "4"], &["--size", "from 8 to 256"]);
     emoji_package(folder.path());
     fs::write(folder.path().join("color/svg/1F600.svg"), "<svg").unwrap();
     let out = folder.path().join("pairs");
@@ -365,4 +475,21 @@ fn a_run_says_what_stood_at_a_step_and_what_random_is_like_it() {
     // Held for 90 of 120 steps, in stretches of 30 and 90.
     osn(&["decide", "like", run]).assert().success().stdout("random:duty=0.750,dwell=60\n");
     refuses(&["decide", "why", "nowhere"], &["nowhere", "record.jsonl"]);
+}
+
+#[test]
+fn words_of_a_record_or_of_rules_forge_no_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = "{\"event\":\"decision\",\"step\":0,\"network\":\"d\\nforged\",\"path\":\"w\\u202e\",\
+                  \"from\":\"off\",\"to\":\"off\",\"reason\":\"σ\\r\\n0\"}\n";
+    fs::write(folder.path().join("record.jsonl"), record).unwrap();
+    let expected = "d\u{fffd}forged w\u{fffd}: off since step 0, as σ\u{fffd}\u{fffd}0\n";
+    let run = folder.path().to_str().unwrap();
+    osn(&["decide", "why", run]).assert().success().stdout(diff(expected));
+    let rules = folder.path().join("rules.toml");
+    let text = "[[rule]]\nrule = \"never\"\nselect.networks = [\"d\\nrule 2: forged\"]\n";
+    fs::write(&rules, text).unwrap();
+    let output = osn(&["decide", "check", rules.to_str().unwrap()]).assert().success();
+    let said = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
 }

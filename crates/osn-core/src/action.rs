@@ -80,14 +80,15 @@ fn hard() -> f64 {
 pub enum ActionError {
     /// The target is not a size that a weight can have.
     #[error(
-        "target {target} must be a positive number that single precision holds (1.2e-38 to 3.4e38)"
+        "target {} must be a positive number that single precision holds (1.2e-38 to 3.4e38)",
+        concise(*target)
     )]
     Target {
         /// What was asked for.
         target: f64,
     },
     /// The sharpness of a cap is not a positive number.
-    #[error("sharpness {sharpness} must be a positive number, or inf for a hard cap")]
+    #[error("sharpness {} must be a positive number, or inf for a hard cap", concise(*sharpness))]
     Sharpness {
         /// What was asked for.
         sharpness: f64,
@@ -326,8 +327,11 @@ mod tests {
     fn impossible_numbers_are_refused_by_name() {
         for target in [0.0, -1.0, 1e-40, 1e39, f64::NAN, f64::INFINITY] {
             let error = Action::Normalize { target }.validate().unwrap_err();
-            assert!(error.to_string().starts_with(&format!("target {target} must be")), "{error}");
+            let start = format!("target {} must be", concise(target));
+            assert!(error.to_string().starts_with(&start), "{error}");
         }
+        let tiny = Action::Normalize { target: 1e-320 }.validate().unwrap_err().to_string();
+        assert!(tiny.starts_with("target 9.999e-321 must be"), "{tiny}");
         for sharpness in [0.0, -1.0, f64::NAN] {
             let error = Action::Cap { target: 1.0, sharpness }.validate().unwrap_err();
             assert!(error.to_string().starts_with(&format!("sharpness {sharpness}")), "{error}");

@@ -177,6 +177,24 @@ fn place_in(sizes: [usize; 3], index: usize) -> [usize; 3] {
     [line / sizes[1], line % sizes[1], index % sizes[2]]
 }
 
+/// The most numbers in x and A x together, and the most positions of the torus. All frequencies are
+/// in memory with their norms, as are the vectors of the iteration: this many take 3 GB.
+pub(crate) const MAX_NUMBERS: usize = 1 << 25;
+
+/// Refuses what would not fit into memory, before any is taken.
+fn check_size(geometry: &Geometry, torus: Torus) -> Result<(), EstimateError> {
+    let product = |channels: usize, sizes: [usize; 3]| {
+        sizes.iter().map(|&size| size as f64).product::<f64>() * channels as f64
+    };
+    let of_map = product(geometry.in_channels, geometry.input)
+        + product(geometry.out_channels, geometry.output);
+    let numbers = of_map.max(product(1, torus.size));
+    if numbers <= MAX_NUMBERS as f64 {
+        return Ok(());
+    }
+    Err(EstimateError::TooLarge { numbers, most: MAX_NUMBERS })
+}
+
 /// The matrices M(ω) of a kernel on a torus.
 #[derive(Debug)]
 pub(crate) struct Symbol {
@@ -196,6 +214,7 @@ impl Symbol {
     ) -> Result<Self, EstimateError> {
         assert_eq!(kernel.len(), geometry.kernel_len(), "the kernel does not fit {geometry:?}");
         EstimateError::check_entries(kernel)?;
+        check_size(geometry, torus)?;
         let scale = power_of_two_scale(largest_magnitude(kernel));
         let kernel = kernel.iter().map(|&entry| entry.into() * scale).collect();
         Ok(Self { kernel, scale, geometry: *geometry, torus })

@@ -316,7 +316,8 @@ impl Geometry {
             let reach = (self.kernel[axis] - 1).checked_mul(self.dilation[axis]);
             let full = spread.zip(reach).and_then(|(s, r)| s.checked_add(r)?.checked_add(1));
             let full = full.and_then(|full| full.checked_add(added[axis]));
-            let cropped = full.and_then(|full| full.checked_sub(before.checked_add(after)?));
+            let full = full.ok_or(GeometryError::TooLarge)?;
+            let cropped = before.checked_add(after).and_then(|cut| full.checked_sub(cut));
             size[axis] = cropped.filter(|&n| n > 0).ok_or(GeometryError::Reach { axis })?;
             if added[axis] >= self.stride[axis].max(1) {
                 return Err(GeometryError::Values { what: "output padding", values: added.into() });
@@ -340,10 +341,11 @@ impl Geometry {
             let padded = self.input[axis].checked_add(before).and_then(|n| n.checked_add(after));
             let reach = self.dilation[axis].checked_mul(self.kernel[axis] - 1);
             let farthest = self.stride[axis].max(self.dilation[axis]);
-            match padded.zip(reach) {
-                Some((padded, reach))
-                    if padded > reach && padded.max(farthest) <= MAX_POSITIONS => {}
-                _ => return Err(GeometryError::Reach { axis }),
+            let Some(reach) = reach else { return Err(GeometryError::Reach { axis }) };
+            match padded.filter(|&padded| padded.max(farthest) <= MAX_POSITIONS) {
+                None => return Err(GeometryError::TooLarge),
+                Some(padded) if padded <= reach => return Err(GeometryError::Reach { axis }),
+                Some(_) => {}
             }
         }
         Ok(())
@@ -460,6 +462,10 @@ mod tests {
         let huge = line().dilation([usize::MAX]).padding([usize::MAX]);
         assert_eq!(refused(huge, &[4, 2, 6]), GeometryError::Reach { axis: 2 });
         assert_eq!(refused(line(), &[4, 2, 0]), GeometryError::Empty);
+        let endless = Convolution::new([usize::MAX, 2]);
+        assert_eq!(refused(endless.clone(), &[1, 1, 3, 3]), GeometryError::TooLarge);
+        let endless = endless.stride([usize::MAX, 1]).transposed([]);
+        assert_eq!(refused(endless, &[1, 1, 3, 3]), GeometryError::TooLarge);
         let cube = Convolution::new([1 << 29, 1 << 29, 1 << 29]);
         assert_eq!(refused(cube, &[1, 1, 1, 1, 1]), GeometryError::TooLarge);
         assert_eq!(refused(line().groups(1 << 62), &[1 << 62, 8, 1]), GeometryError::TooLarge);

@@ -82,6 +82,17 @@ pub enum EstimateError {
         /// Which product it was, counted from 1.
         product: usize,
     },
+    /// A convolution over so many numbers would take more memory than is at hand.
+    #[error(
+        "its input and output hold {numbers:.0e} numbers, and {most} are the most that are measured; \
+         give a smaller input size, where σ is nearly the same"
+    )]
+    TooLarge {
+        /// How many numbers, positions times channels.
+        numbers: f64,
+        /// The most.
+        most: usize,
+    },
     /// The singular value decomposition did not converge.
     #[error("the singular value decomposition of a {rows}x{cols} matrix did not converge")]
     NoConvergence {

@@ -18,7 +18,7 @@ mod initial_size;
 mod interval;
 mod layer;
 mod leading;
-mod number;
+pub mod number;
 mod operator;
 mod operator_interval;
 mod patches;

@@ -3,7 +3,11 @@
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 /// Writes a number with at most four significant digits, for reasons and displays.
-pub(crate) fn concise(value: f64) -> String {
+///
+/// ```
+/// assert_eq!(osn_core::number::concise(1.23456e-50), "1.235e-50");
+/// ```
+pub fn concise(value: f64) -> String {
     if value != 0.0 && is_unwieldy(value) {
         let text = format!("{value:.3e}");
         return match text.split_once('e') {
@@ -17,8 +21,12 @@ pub(crate) fn concise(value: f64) -> String {
     without_trailing_zeros(&format!("{value:.decimals$}")).to_owned()
 }
 
-/// Writes a number so that reading it gives back the same bits.
-pub(crate) fn exact(value: f64) -> String {
+/// Writes a number so that reading it gives back the same bits, without rows of zeros.
+///
+/// ```
+/// assert_eq!(osn_core::number::exact(1e39), "1e39");
+/// ```
+pub fn exact(value: f64) -> String {
     if value != 0.0 && is_unwieldy(value) { format!("{value:e}") } else { value.to_string() }
 }
 

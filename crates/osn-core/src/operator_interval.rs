@@ -26,6 +26,9 @@ const MAX_WRITTEN_OUT: usize = 10_000_000;
 /// And if the Gram matrices of all groups take no more multiplications: a few seconds.
 const MAX_GRAM_WORK: f64 = 5e10;
 
+/// The most numbers in the vectors of one cycle of Golub-Kahan.
+const MAX_BASIS: usize = 1 << 27;
+
 /// The most cycles of Golub-Kahan.
 const MAX_CYCLES: usize = 16;
 
@@ -59,7 +62,8 @@ const MAX_CYCLES: usize = 16;
 ///
 /// # Errors
 ///
-/// [`EstimateError`] if an entry is not finite, or a decomposition fails.
+/// [`EstimateError`] if an entry is not finite, a decomposition fails, or x and A x together have
+/// more than 2²⁵ numbers: nothing that large is allocated.
 ///
 /// # Panics
 ///
@@ -147,7 +151,8 @@ fn interval_around_torus(kernel: &[f64], geometry: &Geometry) -> Result<Interval
 /// Values of convolutions lie close together. What is missing in σ was then at most some hundred times
 /// the square of the residual, in which 2000 leaves a margin; the bound itself does not rest on it.
 fn converged(map: &ConvMap<'_, f64>, start: &[f64], upper: f64) -> Result<Estimate, EstimateError> {
-    let one_cycle = GolubKahanParams { tolerance: 0.0, n_restarts: 0, ..Default::default() };
+    let n_steps = steps_that_fit(map.rows() + map.cols());
+    let one_cycle = GolubKahanParams { n_steps, tolerance: 0.0, n_restarts: 0 };
     let mut estimate = golub_kahan(map, start, &one_cycle)?;
     for _ in 1..MAX_CYCLES {
         let width = (upper - estimate.sigma) / upper;
@@ -157,6 +162,11 @@ fn converged(map: &ConvMap<'_, f64>, start: &[f64], upper: f64) -> Result<Estima
         estimate = golub_kahan(map, &estimate.v, &one_cycle)?;
     }
     Ok(estimate)
+}
+
+/// As many steps as are usual, or as many as keep the vectors of a cycle within 1 GB, but four.
+fn steps_that_fit(numbers: usize) -> usize {
+    (MAX_BASIS / numbers.max(1)).clamp(4, GolubKahanParams::default().n_steps)
 }
 
 /// Returns ‖Aᵀu‖/‖u‖ with all rounding taken off.
@@ -324,6 +334,22 @@ mod tests {
             tight += usize::from(interval.relative_width() < 0.3);
         }
         assert!(count > 500 && tight > count / 2, "{tight} of {count} are tight");
+    }
+
+    #[test]
+    fn an_image_that_fills_memory_is_refused_before_it_is_made() {
+        let kernel = [1.0; 9];
+        for size in [100_000, 1 << 15] {
+            for layer in [Convolution::new([size, size]), Convolution::new([size, size]).circular()]
+            {
+                let geometry = layer.geometry(&[1, 1, 3, 3]).unwrap();
+                let refused = operator_interval(&kernel, &geometry).unwrap_err();
+                assert!(matches!(refused, EstimateError::TooLarge { .. }), "{refused}");
+            }
+        }
+        let kernel = [1.0; 1 << 12];
+        let many = Convolution::new([256, 256]).geometry(&[64, 64, 1, 1]).unwrap();
+        assert!(operator_interval(&kernel, &many).is_ok());
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use osn_core::{Rule, Rules, View};
+use osn_core::{Layer, Rule, Rules, View};
 
 use crate::plain_file;
-use crate::run::RunError;
+use crate::run::{RecipeDoc, RunError};
 
 /// What parts the rules from the view.
 const SEEN_AS: char = '@';
@@ -38,6 +38,44 @@ impl Decide {
             }
             _ => Self::without_view(word),
         }
+    }
+
+    /// Refuses rules that wait for what the recipe never tells: another score, another signal.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::UnknownName`], with the scores that there are; [`RunError::Deaf`], with rules that hear
+    /// something.
+    pub fn must_go_with(&self, recipe: &RecipeDoc) -> Result<(), RunError> {
+        if let Some(metric) = self.rules.unknown_metric(recipe.metrics) {
+            return Err(RunError::unknown_name("metric", metric, recipe.metrics));
+        }
+        match self.rules.unmet_need(recipe.offers) {
+            Some((rule, what)) => Err(RunError::Deaf {
+                rule: rule.label(),
+                what,
+                recipe: recipe.name,
+                others: recipe.decides,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a view in which none of these layers looks different than without it.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::SeenInVain`].
+    pub fn must_see<'a>(
+        &self,
+        layers: impl IntoIterator<Item = &'a Layer>,
+    ) -> Result<(), RunError> {
+        let is_of_kernels =
+            matches!(self.view, Some(View::Matrix | View::Reshaped | View::Bidirectional));
+        if is_of_kernels && layers.into_iter().all(|layer| layer.shape.len() <= 2) {
+            return Err(RunError::SeenInVain { text: self.name.clone() });
+        }
+        Ok(())
     }
 
     fn without_view(word: &str) -> Result<Self, RunError> {

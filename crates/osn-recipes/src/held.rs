@@ -1,9 +1,11 @@
 //! A network in training: its weights, its optimizer and the osn that holds it.
 
+use std::error::Error;
+
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Gradients;
-use osn::{AttachError, Change, LayerReport, LayerSpectrum, Osn, Plan, Signals, StepError};
+use osn::{AttachError, Change, LayerReport, LayerSpectrum, Needs, Osn, Plan, Signals, StepError};
 
 use crate::decide::Decide;
 use crate::network_parts::{load_network, load_optimizer, save_network, save_optimizer};
@@ -49,6 +51,7 @@ impl<M: Module> Held<M> {
         };
         let (network, osn) =
             plan.attach(network).map_err(|error| attach_error(name, decide, error))?;
+        decide.must_see(osn.layers())?;
         let changes = osn.wanted();
         Ok(Self { network, osn: Some(osn), name, adam, changes })
     }
@@ -86,6 +89,16 @@ impl<M: Module> Held<M> {
 
     fn part(&self, what: &str) -> String {
         format!("{}.{what}", self.name)
+    }
+
+    /// The network in validation mode, with the weights that it computes with as ordinary ones.
+    pub fn plain(&self) -> M {
+        self.network.valid().materialize()
+    }
+
+    /// What its rules look at besides σ.
+    pub fn needs(&self) -> Needs {
+        self.osn.as_ref().map_or(Needs::default(), Osn::needs)
     }
 
     /// Whether the next update decides, and so looks at its signals.
@@ -193,7 +206,19 @@ pub fn adam(beta_1: f32, beta_2: f32, epsilon: f32) -> ModuleOptimizer {
 fn attach_error(network: &str, decide: &Decide, error: AttachError) -> RunError {
     match error {
         AttachError::Rule(source) => RunError::Rule { text: decide.name.clone(), source },
+        // New weights are good ones, so it is the view that does not go with them.
+        error if decide.view.is_some() => {
+            RunError::NotSeen { text: decide.name.clone(), problem: with_sources(&error) }
+        }
         error => spectral(network, error),
+    }
+}
+
+/// What an error says, and what those say that it comes from.
+fn with_sources(error: &dyn Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", with_sources(source)),
+        None => error.to_string(),
     }
 }
 

@@ -1,15 +1,18 @@
-//! Scores generated images against the test images, in the features of the frozen network.
+//! Scores generated images against real ones, in the features of the frozen network: against test images
+//! for the record, against held-out training images for rules.
 
 use burn::tensor::{Device, Tensor};
 
 use crate::data::sampler::permutation;
 use crate::data::{Dataset, ImageSet};
 use crate::features::FeatureNet;
-use crate::metrics::{Features, MetricError, Scores, agreement, frechet_by_class, score};
+use crate::metrics::{
+    Features, MetricError, NEIGHBOUR, Scores, agreement, frechet_by_class, score,
+};
 use crate::run::{Metrics, RunError, Thoroughness};
 
 /// Images generated and embedded at once.
-const CHUNK: usize = 500;
+pub const CHUNK: usize = 500;
 
 /// What is scored beside the distances between all generated and all real images, where images have
 /// classes.
@@ -34,6 +37,27 @@ pub struct Judge {
     quick: Reference,
     /// More of them, all by default, for the last scoring.
     full: Reference,
+    /// Training images that nothing trains on, for what rules are told; absent where no rule asks.
+    validation: Option<Embedded>,
+}
+
+/// Held-out images cannot be scored against.
+#[derive(Debug, thiserror::Error)]
+enum ValidationError {
+    /// Neighbours need company.
+    #[error(
+        "the rules follow a score, and of every twenty training images the last is held out for it: \
+         {found} are too few, {needed} are needed; add images or take a rule that follows none"
+    )]
+    TooFew {
+        /// How many there are.
+        found: usize,
+        /// The least that works.
+        needed: usize,
+    },
+    /// They have no features.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
 }
 
 /// Some test images, and the scores that as many training images get against them.
@@ -61,8 +85,40 @@ impl Embedded {
     ) -> Result<Self, MetricError> {
         let mut indices = permutation(0, nonce, images.len());
         indices.truncate(count);
+        Self::of(images, indices, network)
+    }
+
+    fn of(
+        images: &ImageSet,
+        indices: Vec<usize>,
+        network: &FeatureNet,
+    ) -> Result<Self, MetricError> {
         let chosen = images.select(&indices);
         Ok(Self { indices, features: network.embed(&chosen)?, labels: chosen.labels })
+    }
+
+    /// Scores images, and the classes that they were meant to be of, against these.
+    fn compare(
+        &self,
+        network: &FeatureNet,
+        classes: Classes,
+        fake: &Features,
+        meant: Option<&[u8]>,
+    ) -> Result<Metrics, MetricError> {
+        let mut metrics = metrics(&score(&self.features, fake)?);
+        let (Some(labels), Some(meant)) = (&self.labels, meant) else { return Ok(metrics) };
+        if classes != Classes::Ignored {
+            let accuracy = agreement(&network.classes_of(fake), meant);
+            metrics.insert("label_accuracy".to_owned(), accuracy);
+        }
+        if classes == Classes::Compared {
+            let distances = frechet_by_class([&self.features, fake], [labels, meant])?;
+            let mean = distances.values().sum::<f64>() / distances.len() as f64;
+            metrics.insert("intra_frechet".to_owned(), mean);
+            let named = |(class, distance)| (format!("intra_frechet/{class}"), distance);
+            metrics.extend(distances.into_iter().map(named));
+        }
+        Ok(metrics)
     }
 
     /// The first so many of them.
@@ -76,8 +132,10 @@ impl Embedded {
 }
 
 impl Judge {
-    /// Embeds the test images, and scores as many training images against them: the floor that no
-    /// generator can be expected to go below.
+    /// Embeds the test images, and scores as many training images against them: what one scores that
+    /// shows the training images again. The frozen network was fitted to training images of
+    /// Fashion-MNIST, so this floor is of images that it knows against such that it does not, and a
+    /// little above what two sets of unknown ones would have.
     ///
     /// `quick_count` images are scored by [`Thoroughness::Quick`], `full_count` by
     /// [`Thoroughness::Full`], or all there are where those are fewer.
@@ -92,8 +150,12 @@ impl Judge {
         full_count: usize,
         device: &Device,
     ) -> Result<Self, RunError> {
+        data.must_be_scorable()
+            .map_err(|error| RunError::Data { name: data.name.clone(), source: Box::new(error) })?;
         let network = FeatureNet::pretrained(device).map_err(RunError::score)?;
-        let count = full_count.min(data.train.len()).min(data.test.len());
+        let there = data.train.len().min(data.test.len());
+        let [quick, full] = [quick_count, full_count].map(|count| count.min(there));
+        let count = quick.max(full);
         let embed = |images: &ImageSet, nonce| Embedded::new(images, nonce, count, &network);
         let (real, other) = (embed(&data.test, 0), embed(&data.train, 1));
         let unusable =
@@ -103,8 +165,36 @@ impl Judge {
             Reference::new(real.first(count), &other.first(count), &network, classes)
                 .map_err(unusable)
         };
-        let (quick, full) = (reference(count.min(quick_count))?, reference(count)?);
-        Ok(Self { network, classes, quick, full })
+        let (quick, full) = (reference(quick)?, reference(full)?);
+        Ok(Self { network, classes, quick, full, validation: None })
+    }
+
+    /// Embeds training images that nothing trains on, at most so many of these `held_out` ones, for
+    /// [`validate`](Self::validate).
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Data`] if there are too few.
+    pub fn with_validation(
+        mut self,
+        data: &Dataset,
+        held_out: &[usize],
+        count: usize,
+    ) -> Result<Self, RunError> {
+        let unusable = |source: ValidationError| RunError::Data {
+            name: data.name.clone(),
+            source: Box::new(source),
+        };
+        let order = permutation(0, 2, held_out.len()).into_iter().take(count);
+        let indices: Vec<usize> = order.map(|place| held_out[place]).collect();
+        let found = indices.len();
+        if found <= NEIGHBOUR {
+            return Err(unusable(ValidationError::TooFew { found, needed: NEIGHBOUR + 1 }));
+        }
+        let embedded = Embedded::of(&data.train, indices, &self.network);
+        self.validation =
+            Some(embedded.map_err(|source| unusable(ValidationError::Metric(source)))?);
+        Ok(self)
     }
 
     /// Scores of training images against test images.
@@ -121,15 +211,38 @@ impl Judge {
     pub fn score(
         &self,
         thoroughness: Thoroughness,
+        generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
+    ) -> Result<Metrics, RunError> {
+        self.score_against(&self.reference(thoroughness).real, generate)
+    }
+
+    /// Scores as many images as there are held-out training images, as [`score`](Self::score) does with
+    /// test images; nothing where there are none. A standard error and what a class alone scores are
+    /// nothing to follow and left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`score`](Self::score).
+    pub fn validate(
+        &self,
+        generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
+    ) -> Result<Metrics, RunError> {
+        let Some(real) = &self.validation else { return Ok(Metrics::new()) };
+        let mut metrics = self.score_against(real, generate)?;
+        metrics.retain(|name, _| name != "kid_error" && !name.contains('/'));
+        Ok(metrics)
+    }
+
+    fn score_against(
+        &self,
+        real: &Embedded,
         mut generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
     ) -> Result<Metrics, RunError> {
-        let reference = self.reference(thoroughness);
-        let chunks = (0..).zip(reference.real.indices.chunks(CHUNK));
+        let chunks = (0..).zip(real.indices.chunks(CHUNK));
         let batches = chunks.map(|(chunk, indices)| generate(chunk, indices));
         let fake = self.network.embed_batches(batches).map_err(RunError::score)?;
-        reference
-            .compare(&self.network, self.classes, &fake, reference.real.labels.as_deref())
-            .map_err(RunError::score)
+        let meant = real.labels.as_deref();
+        real.compare(&self.network, self.classes, &fake, meant).map_err(RunError::score)
     }
 
     fn reference(&self, thoroughness: Thoroughness) -> &Reference {
@@ -147,38 +260,14 @@ impl Reference {
         network: &FeatureNet,
         classes: Classes,
     ) -> Result<Self, MetricError> {
-        let mut reference = Self { real, floor: Metrics::new() };
-        reference.floor =
-            reference.compare(network, classes, &other.features, other.labels.as_deref())?;
+        let meant = other.labels.as_deref();
+        let mut floor = real.compare(network, classes, &other.features, meant)?;
         // The network was trained on training images: what it makes of test images is the fair floor.
-        if let Some(accuracy) = reference.floor.get_mut("label_accuracy") {
-            let labels = reference.real.labels.as_deref().unwrap_or_default();
-            *accuracy = agreement(&network.classes_of(&reference.real.features), labels);
+        if let Some(accuracy) = floor.get_mut("label_accuracy") {
+            let labels = real.labels.as_deref().unwrap_or_default();
+            *accuracy = agreement(&network.classes_of(&real.features), labels);
         }
-        Ok(reference)
-    }
-
-    fn compare(
-        &self,
-        network: &FeatureNet,
-        classes: Classes,
-        fake: &Features,
-        meant: Option<&[u8]>,
-    ) -> Result<Metrics, MetricError> {
-        let mut metrics = metrics(&score(&self.real.features, fake)?);
-        let (Some(labels), Some(meant)) = (&self.real.labels, meant) else { return Ok(metrics) };
-        if classes != Classes::Ignored {
-            let accuracy = agreement(&network.classes_of(fake), meant);
-            metrics.insert("label_accuracy".to_owned(), accuracy);
-        }
-        if classes == Classes::Compared {
-            let distances = frechet_by_class([&self.real.features, fake], [labels, meant])?;
-            let mean = distances.values().sum::<f64>() / distances.len() as f64;
-            metrics.insert("intra_frechet".to_owned(), mean);
-            let named = |(class, distance)| (format!("intra_frechet/{class}"), distance);
-            metrics.extend(distances.into_iter().map(named));
-        }
-        Ok(metrics)
+        Ok(Self { real, floor })
     }
 }
 

@@ -28,8 +28,8 @@ use serde_json::Value;
 
 use crate::decide::Decide;
 use crate::run::{
-    Config, Observer, RecipeDoc, Resumed, RunDescription, RunError, RunSummary, StoppedRun,
-    TrainRequest, TrainedOn, as_json,
+    Config, Observer, RecipeDoc, Resumed, RunDescription, RunError, RunSummary, SettingDoc,
+    StoppedRun, TrainRequest, TrainedOn, as_json, setting_docs,
 };
 
 /// The recipes, the default first.
@@ -54,13 +54,19 @@ struct Recipe {
     doc: RecipeDoc,
     /// The config that a request comes to.
     config: fn(&TrainRequest, &RecipeDoc) -> Result<Value, RunError>,
+    settings: fn() -> Vec<SettingDoc>,
     run: Run,
 }
 
 type Run = fn(&TrainRequest, &mut dyn Observer) -> Result<RunSummary, RunError>;
 
 const fn registered<C: Config>(doc: RecipeDoc, run: Run) -> Recipe {
-    Recipe { doc, config: |request, doc| Ok(as_json(&C::resolve(request, doc)?)), run }
+    Recipe {
+        doc,
+        config: |request, doc| Ok(as_json(&C::resolve(request, doc)?)),
+        settings: setting_docs::<C>,
+        run,
+    }
 }
 
 /// What recipes there are, the default first.
@@ -121,6 +127,15 @@ pub fn recipe(name: &str) -> Result<RecipeDoc, RunError> {
     Ok(named(name)?.doc)
 }
 
+/// What can be set in the recipe of a name.
+///
+/// # Errors
+///
+/// As [`recipe`].
+pub fn settings(name: &str) -> Result<Vec<SettingDoc>, RunError> {
+    Ok((named(name)?.settings)())
+}
+
 fn named(name: &str) -> Result<&'static Recipe, RunError> {
     RECIPES.iter().find(|recipe| recipe.doc.name == name).ok_or_else(|| {
         let valid: Vec<_> = RECIPES.iter().map(|recipe| recipe.doc.name).collect();
@@ -133,7 +148,9 @@ fn decide(request: &TrainRequest, doc: &RecipeDoc) -> Result<Decide, RunError> {
     if let Some(stopped) = &request.stopped {
         return stopped.decide();
     }
-    Decide::named(request.decide.as_deref().unwrap_or(doc.decides[0]))
+    let decide = Decide::named(request.decide.as_deref().unwrap_or(doc.decides[0]))?;
+    decide.must_go_with(doc)?;
+    Ok(decide)
 }
 
 /// The device that was asked for, else the default.

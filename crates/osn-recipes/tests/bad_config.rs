@@ -19,9 +19,8 @@ const TINY_CONTROL: [(&str, &str); 6] = [
     ("eval_episodes", "2"),
     ("final_episodes", "2"),
 ];
-const TINY_CLASSIFY: [(&str, &str); 6] = [
+const TINY_CLASSIFY: [(&str, &str); 5] = [
     ("batch_size", "8"),
-    ("hidden_sizes", "8,8"),
     ("stage_channels", "4,4"),
     ("log_every", "1"),
     ("eval_images", "20"),
@@ -110,7 +109,11 @@ fn is_taken(request: &TrainRequest) -> bool {
         Err(error) => {
             let message = error.to_string();
             assert!(error.is_bad_input(), "{key}={value}: {message}");
-            assert!(matches!(error, RunError::Setting(_) | RunError::Config { .. }), "{message}");
+            let of_setting = matches!(
+                error,
+                RunError::Setting { .. } | RunError::Config { .. } | RunError::Idle { .. }
+            );
+            assert!(of_setting, "{message}");
             let name = key.rsplit_once('.').map_or(key.as_str(), |(name, _)| name);
             assert!(message.contains(name), "{name} is missing in {message}");
             let is_odd = value.contains('\n') || value.len() > 1_000;
@@ -136,12 +139,9 @@ fn every_setting_of_every_recipe_is_taken_or_refused_in_a_line() {
 }
 
 /// Those that make memory, time or a counter no larger.
-const UNBOUNDED: [&str; 14] = [
+const UNBOUNDED: [&str; 11] = [
     "log_every",
     "eval_every",
-    "eval_images",
-    "final_images",
-    "train_images",
     "target_every",
     "explore_steps",
     "learning_rate",
@@ -164,6 +164,67 @@ fn no_setting_that_costs_memory_or_time_takes_any_number() {
             }
         }
     }
+}
+
+#[test]
+fn sizes_that_each_could_be_are_refused_where_their_product_could_not() {
+    for (recipe, settings) in [
+        ("gan", &["image_size=512", "batch_size=8192"][..]),
+        ("gan", &["image_size=512", "latent_size=8192", "g_channels=1024"]),
+        ("gan", &["image_size=512", "g_channels=1024"]),
+        ("cgan", &["image_size=512", "d_channels=1024", "batch_size=512"]),
+        ("translate", &["image_size=512", "g_channels=1024"]),
+        ("translate", &["image_size=512", "d_channels=1024", "batch_size=8192"]),
+        ("control", &["hidden_sizes=8192,8192,8192,8192,8192,8192,8192,8192"]),
+        ("classify", &["stage_channels=1024,1024,1024", "stage_blocks=64"]),
+        ("classify", &["stage_channels=1024", "batch_size=8192", "stage_blocks=1"]),
+        ("classify", &["network=mlp", "hidden_sizes=8192,8192,8192,8192,8192,8192,8192"]),
+    ] {
+        let pairs = settings.iter().filter_map(|setting| setting.split_once('='));
+        let settings = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let plain = TrainRequest { recipe: recipe.to_owned(), ..TrainRequest::default() };
+        let request = TrainRequest { settings, ..plain };
+        let error = osn_recipes::describe(&request).unwrap_err();
+        let RunError::Config { key, problem } = error else { panic!("{recipe}: {error}") };
+        assert!(request.settings.iter().any(|(set, _)| *set == key), "{recipe}: {key}");
+        assert!(problem.starts_with("must be smaller: with "), "{problem}");
+    }
+}
+
+#[test]
+fn every_preset_of_every_recipe_is_taken() {
+    for doc in osn_recipes::recipes() {
+        for preset in doc.presets {
+            let plain = TrainRequest { recipe: doc.name.to_owned(), ..TrainRequest::default() };
+            let request = TrainRequest { preset: Some((*preset).to_owned()), ..plain };
+            osn_recipes::describe(&request).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_setting_that_does_nothing_as_the_others_are_is_refused() {
+    let idle = |settings: &[(&str, &str)]| {
+        let request = request("classify", &[], settings, "".as_ref());
+        match osn_recipes::describe(&request) {
+            Err(RunError::Idle { key, .. }) => Some(key),
+            other => other.map(|_| None).unwrap(),
+        }
+    };
+    let some = |key: &str| Some(key.to_owned());
+    assert_eq!(idle(&[("hidden_sizes", "8")]), some("hidden_sizes"));
+    assert_eq!(idle(&[("hidden_sizes.0", "8")]), some("hidden_sizes"));
+    assert_eq!(idle(&[("network", "mlp"), ("hidden_sizes", "8")]), None);
+    for key in ["stage_channels", "stage_blocks"] {
+        assert_eq!(idle(&[(key, "4")]), None);
+        for network in ["mlp", "features"] {
+            assert_eq!(idle(&[(key, "4"), ("network", network)]), some(key));
+        }
+    }
+    let epsilon = "batch_norm_epsilon";
+    assert_eq!(idle(&[(epsilon, "1e-3")]), None);
+    assert_eq!(idle(&[(epsilon, "1e-3"), ("batch_norm", "false")]), some(epsilon));
+    assert_eq!(idle(&[(epsilon, "1e-3"), ("network", "mlp")]), some(epsilon));
 }
 
 /// Runs a step of what is taken of the worst.
@@ -212,6 +273,84 @@ fn seeds_and_checkpoint_paces_of_any_size_train() {
 }
 
 // --- Rules -----------------------------------------------------------------------------------
+
+fn describe(recipe: &str, decide: &str) -> Result<(), RunError> {
+    let plain = TrainRequest { recipe: recipe.to_owned(), ..TrainRequest::default() };
+    let request = TrainRequest { decide: Some(decide.to_owned()), ..plain };
+    osn_recipes::describe(&request).map(drop)
+}
+
+#[test]
+fn a_rule_that_follows_a_score_nobody_tells_is_refused_with_those_that_are_told() {
+    for (recipe, decide) in [
+        ("gan", "patience:metric=frechett"),
+        ("gan", "bandit:metric=accuracy"),
+        ("control", "bandit"),
+        ("classify", "patience:metric=frechet"),
+    ] {
+        let Err(RunError::UnknownName { kind, name, valid }) = describe(recipe, decide) else {
+            panic!("{recipe} takes {decide}")
+        };
+        assert_eq!(kind, "metric");
+        assert!(!valid.contains(&name) && valid.len() > 1, "{name} {valid:?}");
+    }
+    assert!(describe("gan", "patience:metric=kid").is_ok());
+    assert!(describe("control", "bandit:metric=return").is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.toml");
+    let text = "[[rule]]\nrule = \"cap\"\n[[rule]]\nrule = \"bandit\"\nmetric = \"accuracy\"\n\
+                select.positions = [\"last\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let refused = describe("gan", file.to_str().unwrap());
+    assert!(matches!(refused, Err(RunError::UnknownName { kind: "metric", .. })), "{refused:?}");
+}
+
+#[test]
+fn a_rule_that_waits_for_what_the_recipe_never_tells_is_refused() {
+    for (recipe, decide) in [
+        ("control", "balance"),
+        ("control", "slope"),
+        ("control", "learned"),
+        ("control", "auto"),
+        ("classify", "balance"),
+        ("gan", "auto:task=classify"),
+    ] {
+        let refused = describe(recipe, decide);
+        let Err(RunError::Deaf { recipe: of, others, .. }) = &refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(*of, recipe);
+        for other in *others {
+            assert!(describe(recipe, other).is_ok(), "{recipe} offers {other}");
+        }
+    }
+    for doc in osn_recipes::recipes() {
+        for decide in ["observe", "never", "budget", "gradient"] {
+            assert!(describe(doc.name, decide).is_ok(), "{}: {decide}", doc.name);
+        }
+    }
+}
+
+#[test]
+fn a_view_of_kernels_is_refused_where_there_are_none() {
+    let out = tempfile::tempdir().unwrap();
+    for view in ["matrix", "reshaped", "bidirectional"] {
+        let plain = request("control", &TINY_CONTROL, &[("steps", "2")], out.path());
+        let decide = Some(format!("always@{view}"));
+        let message = runs::refused(&TrainRequest { decide, ..plain });
+        assert!(message.contains(view), "{message}");
+    }
+    // Nor is what does not go with the weights a failure of the run.
+    let plain = request("gan", &TINY_IMAGES, &[], out.path());
+    for (view, part) in [("matrix", "down1.weight"), ("blocks:axis=0,count=7", "7 equal blocks")] {
+        let decide = Some(format!("always@{view}"));
+        let message = runs::refused(&TrainRequest { decide, ..plain.clone() });
+        assert!(message.contains(part) && message.contains(view), "{message}");
+    }
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "nothing is done");
+    let plain = request("classify", &TINY_CLASSIFY, &[("steps", "1")], out.path());
+    runs::train(&TrainRequest { decide: Some("always@bidirectional".to_owned()), ..plain });
+}
 
 /// What is said of rules in a file that holds this.
 fn rules_refused(bytes: &[u8]) -> String {

@@ -293,17 +293,63 @@ fn a_folder_that_nobody_may_read_is_named() {
 
 #[test]
 fn too_few_pictures_are_refused_by_every_recipe_before_there_is_a_run() {
-    for count in [0, 1, 5] {
+    for (count, found) in [
+        (0, "0 PNG or JPEG pictures"),
+        (1, "1 PNG or JPEG picture:"),
+        (5, "5 PNG or JPEG pictures"),
+    ] {
         let (folder, pairs) = (pictures(count), pairs_of(count));
-        let found = format!("holds {count} PNG or JPEG images");
         for recipe in ["gan", "cgan", "classify"] {
-            must_say(&refused(recipe, folder.path()), &[&found, "add images"]);
+            must_say(&refused(recipe, folder.path()), &[found, "36 are needed"]);
         }
-        must_say(&refused("translate", pairs.path()), &[&found, "add images"]);
+        must_say(&refused("translate", pairs.path()), &[found, "36 are needed"]);
     }
-    // One test image can be loaded, and is too few for a distance.
-    for (recipe, folder) in [("gan", pictures(6)), ("translate", pairs_of(6))] {
-        must_say(&refused(recipe, folder.path()), &["too few", "cannot use the data"]);
+    // So few can be split, but not scored.
+    for (count, split) in [
+        (6, "5 pictures to train on and 1 to judge by"),
+        (30, "25 pictures to train on and 5 to judge by"),
+        (35, "30 pictures to train on and 5 to judge by"),
+    ] {
+        for (recipe, folder) in [("gan", pictures(count)), ("translate", pairs_of(count))] {
+            must_say(&refused(recipe, folder.path()), &[split, "of every 6", "36 are needed"]);
+        }
+    }
+}
+
+/// What a run of two steps on the pictures of a folder says before it starts, and what it says of them.
+fn trained_on(recipe: &str, folder: &Path) -> (Vec<String>, String) {
+    let out = TempDir::new().unwrap();
+    let data = Some(folder.to_str().unwrap().to_owned());
+    let plain = request(recipe, of_recipe(recipe), &[("image_size", "8")], out.path());
+    let mut observer = runs::StopsAfter::steps(1);
+    let summary = osn_recipes::train(&TrainRequest { data, ..plain }, &mut observer).unwrap();
+    let described = osn_recipes::run::RunFolder::open(&summary.folder).unwrap().description();
+    (observer.noticed, described.unwrap().data)
+}
+
+#[test]
+fn a_run_says_how_many_pictures_it_found_how_they_are_split_and_what_scores_are_of() {
+    for (recipe, folder, what) in
+        [("gan", pictures(37), "37 pictures"), ("translate", pairs_of(37), "37 pairs")]
+    {
+        let (noticed, data) = trained_on(recipe, folder.path());
+        assert!(data.contains(&format!("{what}, 31 to train on and 6 to judge by")), "{data}");
+        assert!(data.contains("the last of every 6"), "{data}");
+        must_say(&noticed.join(" "), &["scores are of 6 images", "final_images=200"]);
+    }
+}
+
+#[test]
+fn a_data_set_of_the_other_kind_is_told_the_recipe_that_takes_it() {
+    for entry in [data::list(), pairs::list()].concat() {
+        for recipe in ["gan", "cgan", "classify", "translate"] {
+            let is_known = entry.name.starts_with("fashion");
+            if is_known && !entry.recipes.contains(&recipe) {
+                let message = refused(recipe, Path::new(&entry.name));
+                must_say(&message, &[&entry.name, entry.recipes[0], "this recipe takes"]);
+            }
+        }
+        assert!(!entry.recipes.is_empty());
     }
 }
 

@@ -128,7 +128,7 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
         players.train_discriminator(judge, &mut Told::default()).unwrap();
         let images = players.generator.network.forward(latents(1), &labels);
         let judge = |network: &Discriminator, images| network.forward(images, labels.clone());
-        players.train_generator(images, judge, |_| None).unwrap();
+        players.train_generator(images, judge, |_| None, &mut Told::default()).unwrap();
     }
     let mut all = bits(&players.discriminator.network);
     all.extend(bits(&players.generator.network));

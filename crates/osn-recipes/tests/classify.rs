@@ -22,13 +22,11 @@ use osn_recipes::run::{
 };
 use runs::{bits, events, picture, refused, timeless, train};
 
-const TINY: [(&str, &str); 8] = [
+const TINY: [(&str, &str); 6] = [
     ("steps", "6"),
     ("log_every", "1"),
     ("eval_every", "3"),
     ("batch_size", "8"),
-    ("hidden_sizes", "8,8"),
-    ("stage_channels", "4,4"),
     ("eval_images", "80"),
     ("final_images", "120"),
 ];
@@ -36,7 +34,7 @@ const TINY: [(&str, &str); 8] = [
 const NETWORKS: [&str; 3] = ["resnet", "mlp", "features"];
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
-    runs::request("classify", &TINY, more, out)
+    runs::request("classify", &[&TINY, runs::tiny_network(more)].concat(), more, out)
 }
 
 #[test]
@@ -120,6 +118,8 @@ fn what_cannot_be_asked_for_is_bad_input() {
     assert!(message("train_images", "5").starts_with("train_images must be at least 20"));
     assert!(message("stage_channels", "[]").starts_with("stage_channels must name"));
     assert!(message("hidden_sizes", "8,0").starts_with("hidden_sizes must be from 1 to 8192"));
+    let more = message("train_images", "10001");
+    assert!(more.starts_with("train_images must be at most 10000, all that"), "{more}");
     assert!(message("fgsm_epsilon", "-1").starts_with("fgsm_epsilon must be 0 or more"));
 }
 
@@ -407,7 +407,7 @@ fn the_feature_network_comes_out_plain_and_can_be_saved() {
     let request = TrainRequest {
         preset: Some("features".to_owned()),
         decide: Some("never".to_owned()),
-        ..request(out.path(), &[])
+        ..request(out.path(), &[("network", "features")])
     };
     let (run, network) = train_features(&request, &mut Silent).unwrap();
     assert_eq!(network.num_params(), 121_994, "no trace of osn");

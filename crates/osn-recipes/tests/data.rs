@@ -11,7 +11,8 @@ use flate2::write::GzEncoder;
 use image::{ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use osn_recipes::data::idx::{self, IdxError};
 use osn_recipes::data::sampler::{Sampler, noise, permutation};
-use osn_recipes::data::{self, DataError, ImageSet, fashion_mnist, folder};
+use osn_recipes::data::{self, DataError, ImageSet, fashion_mnist};
+use osn_recipes::run::{RunError, TrainRequest};
 use tempfile::TempDir;
 
 // --- IDX -------------------------------------------------------------------------------------
@@ -426,7 +427,71 @@ fn too_few_images_are_counted_in_the_error() {
     let folder = TempDir::new().unwrap();
     fill(folder.path(), 5);
     let problem = load_folder(folder.path(), 8).unwrap_err();
-    assert!(matches!(problem, DataError::TooFew { found: 5, needed: folder::TEST_EVERY, .. }));
+    assert!(matches!(problem, DataError::TooFew { found: 5, .. }));
+    save(folder.path(), "5.png", &grey_image(9));
+    assert!(load_folder(folder.path(), 8).is_ok());
+}
+
+/// What macOS writes beside a file on another system's disk.
+fn apple_double() -> Vec<u8> {
+    [&[0, 5, 22, 7, 0, 2, 0, 0][..], b"Mac OS X        ", &[0; 139]].concat()
+}
+
+#[test]
+fn what_systems_leave_beside_pictures_is_passed_over() {
+    let folder = TempDir::new().unwrap();
+    fill(folder.path(), 12);
+    let clean = load_folder(folder.path(), 8).unwrap();
+    for name in ["._000.png", ".DS_Store", "Thumbs.db", "desktop.ini", ".hidden.jpg", "notes.txt"] {
+        fs::write(folder.path().join(name), apple_double()).unwrap();
+    }
+    for name in ["__MACOSX", ".Trashes", "@eaDir", "$RECYCLE.BIN", ".git/objects"] {
+        let left = folder.path().join(name);
+        fs::create_dir_all(&left).unwrap();
+        fs::write(left.join("._000.png"), apple_double()).unwrap();
+        // A small copy that would be a double.
+        save(&left, "000.png", &grey_image(0));
+    }
+    assert_eq!(load_folder(folder.path(), 8).unwrap(), clean);
+    // Only what lies in it: a folder that is itself hidden was asked for.
+    let hidden = folder.path().join(".mine");
+    fill(&hidden, 6);
+    assert_eq!(load_folder(&hidden, 8).unwrap().train.len(), 5);
+}
+
+#[test]
+fn the_split_is_the_same_however_accents_are_written() {
+    let of = |names: [&str; 6]| {
+        let folder = TempDir::new().unwrap();
+        for (value, name) in (0..).zip(names) {
+            save(folder.path(), name, &grey_image(value * 10));
+        }
+        let data = load_folder(folder.path(), 1).unwrap();
+        (data.train.pixels, data.test.pixels)
+    };
+    // As one character each, and as a letter with a mark behind it.
+    let composed = ["cafe.png", "caf\u{e9}.png", "cafz.png", "\u{e4}.png", "b.png", "z.png"];
+    let marked = ["cafe.png", "cafe\u{301}.png", "cafz.png", "a\u{308}.png", "b.png", "z.png"];
+    assert_eq!(of(composed), of(marked));
+}
+
+#[test]
+fn images_too_many_for_the_asked_size_are_refused_before_they_are_enlarged() {
+    let folder = TempDir::new().unwrap();
+    write_idx_folder(folder.path(), 20_000, 2, false);
+    let request = |size: usize| {
+        let data = folder.path().to_str().map(str::to_owned);
+        let request = TrainRequest { data, ..TrainRequest::default() };
+        data::for_recipe(&request, size).map(|data| data.train.pixels.len())
+    };
+    assert_eq!(request(8).unwrap(), 20_000 * 64);
+    for size in [512, usize::MAX] {
+        let error = request(size).unwrap_err();
+        assert!(
+            matches!(error, RunError::Config { ref key, .. } if key == "image_size"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

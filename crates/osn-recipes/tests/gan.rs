@@ -132,7 +132,9 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
         let judge = |network: &Discriminator| network.forward(images);
         players.train_discriminator(judge, &mut Told::default()).unwrap();
         let images = players.generator.network.forward(latents(1));
-        players.train_generator(images, Discriminator::forward, |_| None).unwrap();
+        players
+            .train_generator(images, Discriminator::forward, |_| None, &mut Told::default())
+            .unwrap();
     }
     let mut all = bits(&players.discriminator.network);
     all.extend(bits(&players.generator.network));

@@ -141,10 +141,29 @@ fn one_image_repeated_has_singular_covariance_and_finite_scores() {
     let fake = Features::new(DIM, real.values()[..DIM].repeat(50)).unwrap();
     let found = score(&real, &fake).unwrap();
     assert!(found.frechet > 1.0 && found.frechet.is_finite());
-    assert_eq!((found.precision, found.recall), (1.0, 0.02));
+    assert_eq!((found.precision, found.recall), (1.0, 0.0));
     let nothing = score(&fake, &fake).unwrap();
     close(nothing.frechet, 0.0, 1e-12);
-    assert_eq!((nothing.precision, nothing.recall, nothing.coverage), (1.0, 1.0, 1.0));
+    assert_eq!((nothing.precision, nothing.recall, nothing.coverage), (0.0, 0.0, 0.0));
+}
+
+#[test]
+fn a_vector_on_the_edge_of_a_ball_is_outside_as_in_prdc() {
+    let grid = |xs: std::ops::Range<i32>, [x, y]: [i32; 2], more: &[f64]| {
+        let points = xs.flat_map(|i| (0..4).map(move |j| [2 * i + x, 2 * j + y]));
+        let values = points.flatten().map(f64::from).chain(more.iter().copied());
+        Features::new(2, values.collect()).unwrap()
+    };
+    let real = grid(0..4, [0, 0], &[]);
+    // Computed by prdc's formulas in numpy, on whole numbers: every ball has points on its edge. With
+    // those inside it would be 0.786, 1, 0.757 and 0.875, and 0.625, 0.625, 0.425 and 0.5.
+    for (fake, expected) in [
+        (grid(0..3, [2, 4], &[20.0, 20.0, -4.0, 0.0]), [9.0 / 14.0, 0.9375, 32.0 / 70.0, 0.6875]),
+        (grid(0..4, [0, 6], &[]), [0.5, 0.5, 0.25, 0.5]),
+    ] {
+        let found = neighbourhood(&real, &fake).unwrap();
+        assert_eq!([found.precision, found.recall, found.density, found.coverage], expected);
+    }
 }
 
 #[test]
@@ -152,23 +171,23 @@ fn repeated_images_have_no_distance_whatever_the_rounding() {
     let far = map(&normal(0, 40), |_, value| value + 1000.1);
     let repeated = Features::new(DIM, far.values().repeat(8)).unwrap();
     let found = neighbourhood(&repeated, &repeated).unwrap();
-    // Every ball has the radius 0 and holds the eight equal vectors alone.
-    assert_eq!((found.precision, found.recall, found.coverage), (1.0, 1.0, 1.0));
-    assert_eq!(found.density, 8.0 / 5.0);
+    // Every ball has the radius 0 and holds nothing.
+    assert_eq!((found.precision, found.recall, found.coverage), (0.0, 0.0, 0.0));
+    assert_eq!(found.density, 0.0);
 }
 
 #[test]
-fn features_that_are_all_zero_score_as_equal() {
+fn features_that_are_all_zero_have_no_distance_and_empty_balls() {
     let zero = Features::new(3, vec![0.0; 30]).unwrap();
     let found = score(&zero, &zero).unwrap();
     let expected = Scores {
         frechet: 0.0,
         kid: 0.0,
         kid_error: 0.0,
-        precision: 1.0,
-        recall: 1.0,
-        density: 2.0,
-        coverage: 1.0,
+        precision: 0.0,
+        recall: 0.0,
+        density: 0.0,
+        coverage: 0.0,
     };
     assert_eq!(found, expected);
 }

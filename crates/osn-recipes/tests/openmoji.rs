@@ -312,6 +312,26 @@ fn a_picture_without_its_partner_is_named() {
 }
 
 #[test]
+fn what_systems_leave_beside_the_drawings_is_passed_over() {
+    let package = Package::of(&["1F600", "1F601"]);
+    fs::write(package.path().join("black/svg/._1F600.svg"), [0, 5, 22, 7]).unwrap();
+    let Imported { train, test, blank } = package.import().unwrap();
+    assert_eq!((train + test, blank.len()), (2, 0));
+}
+
+#[test]
+fn more_than_memory_holds_is_refused_before_anything_is_drawn() {
+    let package = Package::of(&["1F600", "1F601"]);
+    for size in [1 << 16, u32::MAX] {
+        let imported = openmoji::import(&package.path(), &package.out(), size, |_, _| {});
+        let refused =
+            matches!(imported, Err(ImportError::TooLarge { count: 2, size: of }) if of == size);
+        assert!(refused, "{imported:?}");
+    }
+    assert_nothing_written(&package);
+}
+
+#[test]
 fn another_folder_than_the_package_is_refused() {
     let package = Package::new();
     let error = package.import().unwrap_err();

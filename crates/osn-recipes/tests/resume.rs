@@ -20,13 +20,8 @@ const STEPS: u64 = 8;
 const SHORT: [(&str, &str); 3] = [("steps", "8"), ("eval_every", "3"), ("log_every", "2")];
 const TINY_CONTROL: [(&str, &str); 4] =
     [("batch_size", "8"), ("hidden_sizes", "8,8"), ("eval_episodes", "2"), ("final_episodes", "4")];
-const TINY_CLASSIFY: [(&str, &str); 5] = [
-    ("batch_size", "8"),
-    ("hidden_sizes", "8,8"),
-    ("stage_channels", "4,4"),
-    ("eval_images", "80"),
-    ("final_images", "120"),
-];
+const TINY_CLASSIFY: [(&str, &str); 3] =
+    [("batch_size", "8"), ("eval_images", "80"), ("final_images", "120")];
 
 fn request(recipe: &str, decide: Option<&str>, more: &[(&str, &str)], out: &Path) -> TrainRequest {
     let small: &[(&str, &str)] = match recipe {
@@ -34,7 +29,8 @@ fn request(recipe: &str, decide: Option<&str>, more: &[(&str, &str)], out: &Path
         "classify" => &TINY_CLASSIFY,
         _ => &TINY_IMAGES,
     };
-    let request = runs::request(recipe, small, &[&SHORT, more].concat(), out);
+    let network = if recipe == "classify" { runs::tiny_network(more) } else { &[] };
+    let request = runs::request(recipe, &[small, network].concat(), &[&SHORT, more].concat(), out);
     let checkpoints = Checkpoints { every: Some(1), keep: 100 };
     TrainRequest { decide: decide.map(str::to_owned), checkpoints, ..request }
 }
@@ -193,7 +189,7 @@ fn control_goes_on_to_the_same_bits_in_every_environment() {
         goes_on_to_the_same_bits("control", Some("auto:task=control,interval=2"), &more);
     }
     // It is told the scores of the third step after the fifth.
-    goes_on_from(TWICE, "control", Some("bandit:interval=5"), &memory);
+    goes_on_from(TWICE, "control", Some("bandit:metric=return,interval=5"), &memory);
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
         let made = players.generator.network.forward(input.clone());
         let judge = |network: &PatchDiscriminator, made| network.forward(input.clone(), made);
         let l1 = |made: &Tensor<4>| Some(("l1", (made.clone() - truth.clone()).abs().mean()));
-        players.train_generator(made, judge, l1).unwrap();
+        players.train_generator(made, judge, l1, &mut Told::default()).unwrap();
     }
     let mut all = bits(&players.discriminator.network);
     all.extend(bits(&players.generator.network));

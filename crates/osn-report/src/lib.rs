@@ -14,6 +14,7 @@ mod sigma_products;
 pub mod study;
 pub mod tensorboard;
 mod thin;
+mod words;
 
 pub use curves::Curves;
 pub use number::{counted, duration, short};
@@ -23,3 +24,4 @@ pub use run::{
     Series, Spectrum, Totals,
 };
 pub use sigma_products::SigmaProducts;
+pub use words::escaped;

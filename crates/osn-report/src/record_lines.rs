@@ -25,6 +25,9 @@ pub(crate) enum Line {
     Eval {
         step: u64,
         metrics: Numbers,
+        /// The same scores at the size of every other scoring, where these have another.
+        #[serde(default)]
+        curve: Numbers,
         #[serde(default)]
         floor: Numbers,
         wall_secs: Option<f64>,

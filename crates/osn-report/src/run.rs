@@ -13,6 +13,8 @@ use crate::sigma_products::SigmaProducts;
 
 /// Decisions that are held; of the others only the number is.
 const MAX_DECISIONS: usize = 200;
+/// What stands before the name of a score that rules were told of.
+pub(crate) const VALIDATION: &str = "validation_";
 
 /// Why a run's files cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +118,10 @@ pub struct Totals {
 pub struct Series {
     /// Its name.
     pub name: String,
-    /// Step and value, in order; a value that was not finite is NaN.
+    /// Step and value, in order; a value that was not finite is NaN. All are of one sample size.
     pub points: Vec<(u64, f64)>,
+    /// The value at the end that is of another sample size, where there is one.
+    pub end: Option<f64>,
 }
 
 /// One layer over the steps.
@@ -242,9 +246,9 @@ impl RunRecord {
                 add_row(&mut self.losses, step, &losses);
                 add_row(&mut self.signals, step, &signals);
             }
-            Line::Eval { step, metrics, floor, .. } => {
+            Line::Eval { step, metrics, curve, floor, .. } => {
                 self.last_step = self.last_step.max(step);
-                extend(&mut self.scores, step, metrics);
+                extend(&mut self.scores, step, metrics, &curve);
                 self.scores.sort_by_key(|series| score_rank(&series.name));
                 self.floor.extend(floor.into_iter().filter_map(|(name, v)| Some((name, v?))));
             }
@@ -394,8 +398,15 @@ fn add_row(curves: &mut Curves, step: u64, numbers: &Numbers) {
     }
 }
 
-/// The place of a score among the others: the known ones first, as people quote them.
-fn score_rank(name: &str) -> (usize, String) {
+/// The place of a score among the others: the known ones first, as people quote them, and what rules
+/// were told behind what they were not.
+fn score_rank(name: &str) -> (bool, usize, String) {
+    let told = name.strip_prefix(VALIDATION);
+    let (rank, name) = rank_of(told.unwrap_or(name));
+    (told.is_some(), rank, name)
+}
+
+fn rank_of(name: &str) -> (usize, String) {
     const KNOWN: [&str; 25] = [
         "frechet",
         "kid",
@@ -427,23 +438,34 @@ fn score_rank(name: &str) -> (usize, String) {
     (rank, name.to_owned())
 }
 
-fn extend(series: &mut Vec<Series>, step: u64, numbers: Numbers) {
-    for (name, value) in numbers {
-        let point = (step, value.unwrap_or(f64::NAN));
+/// Adds a scoring: to the curves what has their sample size, which is in `curve` where `metrics` has
+/// another.
+fn extend(series: &mut Vec<Series>, step: u64, metrics: Numbers, curve: &Numbers) {
+    for (name, value) in metrics {
+        let value = value.unwrap_or(f64::NAN);
+        let on_curve = curve.get(&name).map(|value| value.unwrap_or(f64::NAN));
+        let end = on_curve.map(|_| value);
+        let point = (step, on_curve.unwrap_or(value));
         match series.iter_mut().find(|series| series.name == name) {
-            Some(series) => series.points.push(point),
-            None => series.push(Series { name, points: vec![point] }),
+            Some(series) => {
+                series.points.push(point);
+                series.end = end;
+            }
+            None => series.push(Series { name, points: vec![point], end }),
         }
     }
 }
 
 impl Series {
-    /// The last value, NaN where there is none.
+    /// The value at the end, NaN where there is none.
     pub fn last(&self) -> f64 {
-        self.points.last().map_or(f64::NAN, |point| point.1)
+        let last = self.points.last().map_or(f64::NAN, |point| point.1);
+        self.end.unwrap_or(last)
     }
 
-    /// The mean over the steps by the trapezoidal rule: the area under the curve over its width.
+    /// The mean over the steps by the trapezoidal rule: the area under the curve over its width, from the
+    /// first scoring to the last. Every point is of one sample size; the value at the [`end`](Self::end)
+    /// of another is none of them.
     ///
     /// With one point, its value; values that are not finite make it NaN.
     pub fn mean_over_steps(&self) -> f64 {
@@ -535,8 +557,24 @@ mod tests {
     }
 
     #[test]
+    fn a_thorough_last_score_is_the_last_and_no_point_of_the_curve() {
+        let record = r#"{"event":"eval","step":1,"metrics":{"frechet":9.0,"kid":4.0}}
+{"event":"eval","step":2,"metrics":{"frechet":1.0,"kid":3.0,"new":5.0},"curve":{"frechet":7.0,"kid":null}}
+"#;
+        let run = RunRecord::read(RUN, record, Vec::new()).unwrap();
+        let [frechet, kid, new] = &run.scores[..] else { panic!("three scores") };
+        assert_eq!((&frechet.points[..], frechet.last()), (&[(1, 9.0), (2, 7.0)][..], 1.0));
+        assert_eq!(frechet.mean_over_steps(), 8.0);
+        assert!(kid.last() == 3.0 && kid.mean_over_steps().is_nan());
+        assert_eq!((new.last(), new.mean_over_steps()), (5.0, 5.0));
+    }
+
+    #[test]
     fn the_mean_over_steps_weighs_by_distance() {
-        let series = |points: &[(u64, f64)]| Series { name: String::new(), points: points.into() };
+        let series = |points: &[(u64, f64)]| {
+            let (name, points) = (String::new(), points.into());
+            Series { name, points, end: Some(100.0) }
+        };
         assert_eq!(series(&[(0, 1.0), (10, 1.0), (30, 4.0)]).mean_over_steps(), 2.0);
         assert_eq!(series(&[(5, 7.0)]).mean_over_steps(), 7.0);
         assert!(series(&[]).mean_over_steps().is_nan());

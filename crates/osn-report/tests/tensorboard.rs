@@ -8,8 +8,11 @@
 use std::cell::RefCell;
 use std::io::{self, Write};
 
-use osn_report::tensorboard::{EventsError, RunEvents, file_name, write_run};
+use osn_report::tensorboard::{
+    EventsError, RunEvents, covered, file_name, next_file_name, write_run,
+};
 use osn_report::{ReadError, Sample};
+use prost::Message;
 
 const RUN: &str = include_str!("golden/tensorboard/run.json");
 const RECORD: &str = include_str!("golden/tensorboard/record.jsonl");
@@ -65,6 +68,102 @@ fn how_a_run_ended_changes_none_of_its_events() {
     let mut file = Vec::new();
     write_run(&mut file, &ended, RECORD.as_bytes(), vec![sample(2)]).unwrap();
     assert!(file == EVENTS);
+}
+
+/// What of an event says where it belongs.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Event {
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "7")]
+    session_log: Option<SessionLog>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct SessionLog {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
+/// What TensorBoard holds when it has read these files one after the other: where a session starts it
+/// forgets that step and all later ones.
+fn held(files: &[&[u8]]) -> Vec<Vec<u8>> {
+    let mut held: Vec<(i64, Vec<u8>)> = Vec::new();
+    for record in files.iter().flat_map(|file| records(file)) {
+        let event = Event::decode(record).unwrap();
+        match event.session_log {
+            Some(log) => {
+                assert_eq!(log.status, 1, "START");
+                held.retain(|(step, _)| *step < event.step);
+            }
+            None if event.file_version.is_some() => {}
+            None => held.push((event.step, record.to_vec())),
+        }
+    }
+    let mut held: Vec<_> = held.into_iter().map(|(_, record)| record).collect();
+    held.sort();
+    held
+}
+
+/// The records of a file that a kill cut short.
+fn whole_records(file: &[u8]) -> &[u8] {
+    let mut length = 0;
+    for record in records(EVENTS) {
+        if length + record.len() + 16 > file.len() {
+            break;
+        }
+        length += record.len() + 16;
+    }
+    &file[..length]
+}
+
+#[test]
+fn a_reader_that_goes_on_to_the_next_file_holds_each_step_once_wherever_the_one_before_ends() {
+    let whole = held(&[EVENTS]);
+    // Around every end of a record, and a few places inside.
+    let mut ends = vec![0];
+    ends.extend(records(EVENTS).iter().scan(0, |end, record| {
+        *end += record.len() + 16;
+        Some(*end)
+    }));
+    for cut in ends.iter().flat_map(|end| [*end, end.saturating_sub(1), end / 2]) {
+        let old = &EVENTS[..cut];
+        for done in 0..=3 {
+            let mut new = Vec::new();
+            let from = covered(old).min(done);
+            let mut events = RunEvents::go_on(&mut new, RUN, from).unwrap();
+            events.sample(sample(2)).unwrap();
+            events.take_in(RECORD.as_bytes()).unwrap();
+            let is_whole = held(&[whole_records(old), &new]) == whole;
+            assert!(is_whole, "cut at {cut}, {done} done");
+        }
+    }
+}
+
+#[test]
+fn an_event_file_lacks_nothing_before_its_last_step_and_is_not_believed_where_it_is_damaged() {
+    let last = Event::decode(*records(EVENTS).last().unwrap()).unwrap().step;
+    assert_eq!(i64::try_from(covered(EVENTS)).unwrap(), last);
+    assert_eq!(
+        [covered(&[][..]), covered(&b"no event file"[..]), covered(&[0xff; 99][..])],
+        [0; 3]
+    );
+    let mut damaged = EVENTS.to_vec();
+    damaged[20] ^= 1;
+    assert_eq!(covered(&damaged[..]), 0);
+}
+
+#[test]
+fn the_next_file_is_behind_all_others_of_the_run_and_only_of_this_run() {
+    let first = file_name(9);
+    let other = file_name(10) + ".00007";
+    assert_eq!(next_file_name(9, [other.as_str(), "run.json"]), first);
+    let second = next_file_name(9, [other.as_str(), &first]);
+    assert_eq!(second, format!("{first}.00001"));
+    let third = next_file_name(9, [second.as_str(), &first, &format!("{first}.mine")]);
+    assert!(first < second && second < third, "{third}");
 }
 
 /// Notes what each call got, and whether it was flushed.

@@ -24,6 +24,8 @@ use crate::start::{cold_start, second_of_blocks, state_of};
 
 /// How often σ and the health of the weights come back to the host at least, whatever the rules ask for.
 const READ_EVERY: u64 = 50;
+/// The code of a norm that is not finite: no f32 has this logarithm.
+const NOT_FINITE: i32 = i32::MAX;
 /// A residual above this means that `u`, `v` have lost the weight: they start again. At 0.25 the
 /// lower bound may be 3 % off.
 const RESTART_RESIDUAL: f64 = 0.25;
@@ -343,7 +345,7 @@ impl Osn {
         signals: &Signals,
     ) -> Result<Vec<Change>, StepError> {
         let (mut states, norms) = read_states_and_norms(held, codes);
-        self.check(&states)?;
+        self.check(&states, &norms)?;
         self.restart_lost(held, &mut states, &norms, codes)?;
         self.reading.take(self.step, states.iter().map(|state| state.sigma).collect());
         if self.decider.needs_measurements() && !self.decider.is_due(self.step) {
@@ -385,7 +387,7 @@ impl Osn {
         let held = self.read(model)?;
         let codes: Vec<Codes> = held.iter().map(|held| held.codes.clone()).collect();
         let (states, norms) = read_states_and_norms(&held, &codes);
-        self.check(&states)?;
+        self.check(&states, &norms)?;
         let decisions = self.decider.decisions();
         let dials = self.actuators.iter().map(Actuator::dial);
         let forms = self.watched.iter().flat_map(|it| it.layers.iter().map(|_| it.form));
@@ -541,12 +543,17 @@ impl Osn {
         self.decider.is_due(step) || step.is_multiple_of(READ_EVERY)
     }
 
-    fn check(&self, states: &[State]) -> Result<(), StepError> {
-        match states.iter().position(|state| state.bad_step != 0) {
+    /// Refuses a weight that was not finite at some step, or is not now.
+    fn check(&self, states: &[State], norms: &[f64]) -> Result<(), StepError> {
+        let mut pairs = states.iter().zip(norms);
+        match pairs.position(|(state, norm)| state.bad_step != 0 || !norm.is_finite()) {
             None => Ok(()),
             Some(index) => Err(StepError::NotFinite {
                 path: self.layers().nth(index).map(Layer::name).unwrap_or_default(),
-                step: u64::try_from(states[index].bad_step).unwrap_or_default(),
+                step: match states[index].bad_step {
+                    0 => self.step,
+                    step => u64::try_from(step).unwrap_or_default(),
+                },
             }),
         }
     }
@@ -691,16 +698,22 @@ fn read_states_and_norms(held: &[Held], codes: &[Codes]) -> (Vec<State>, Vec<f64
 }
 
 fn decode_norm(code: i32) -> f64 {
-    if code == LOG_OF_ZERO { 0.0 } else { (f64::from(code) / LOG).exp() }
+    match code {
+        LOG_OF_ZERO => 0.0,
+        NOT_FINITE => f64::NAN,
+        code => (f64::from(code) / LOG).exp(),
+    }
 }
 
 /// `ln ‖W‖_F` of each block of `[outer, count, inner]` as a code, computed where the weight is.
 fn ln_frobenius_codes(weight: Tensor<3>) -> Tensor<1, Int> {
     let (largest, relative) = scaled_block_norms(weight);
     let is_zero = relative.clone().lower_equal_elem(0.0);
+    let is_bad = (relative.clone() + largest.clone()).is_finite().bool_not();
     let ln = relative.clamp_min(SIGMA_FLOOR).log() + largest.log();
     let code = (ln * LOG).round().int().cast(burn::tensor::IntDType::I32);
-    code.clone().mask_where(is_zero, code.full_like(LOG_OF_ZERO))
+    let code = code.clone().mask_where(is_zero, code.full_like(LOG_OF_ZERO));
+    code.clone().mask_where(is_bad, code.full_like(NOT_FINITE))
 }
 
 /// Copies rows to the host: those of one device joined into one tensor first.

@@ -237,6 +237,18 @@ fn gradients_are_kept_for_the_rule_that_is_not_due_at_a_check_of_health() {
     assert!((mean / (sum / 60.0) - 1.0).abs() < 1e-3, "{mean} of {}", sum / 60.0);
 }
 
+#[test]
+fn a_report_of_a_weight_gone_bad_since_the_last_step_is_an_error_too() {
+    let rule = Rule::parse("never").unwrap();
+    let (mut model, mut osn) = Plan::new().select("*").decide(rule).attach(two()).unwrap();
+    osn.step(&mut model, &Signals::new()).unwrap();
+    for bad in [f32::NAN, f32::INFINITY] {
+        let model = model.clone().map(&mut Change::First(bad));
+        let error = osn.report(&model).unwrap_err();
+        assert!(matches!(error, StepError::NotFinite { step: 1, .. }), "{error}");
+    }
+}
+
 // ---- nothing stale
 
 fn sigmas(reports: &[LayerReport]) -> Vec<f64> {

@@ -6,36 +6,27 @@ use std::io;
 use super::{Global, Node, Object, Pickle, PickleError, Value};
 use crate::source::{Source, Stream};
 
-/// Instructions that any pickle may have. None costs more than about 100 bytes of memory.
-const FREE_INSTRUCTIONS: u64 = 1 << 18;
-/// Bytes of file for each further instruction.
-const BYTES_PER_INSTRUCTION: u64 = 128;
+/// Memory that any pickle may take, and that each byte of it may.
+///
+/// In an honest pickle a value takes up to 8 bytes of memory for each of its bytes: a pair of short
+/// texts about 8, a pair of numbers 6. What takes more, such as a list of empty lists, is not long.
+const FREE_BYTES: u64 = 32 << 20;
+const BYTES_PER_BYTE: u64 = 8;
+/// What an entry of a memo with gaps and an allocation take, beside what is in them.
+const MEMO_BYTES: usize = 48;
+const ALLOCATION_BYTES: usize = 16;
+/// What a mark counts: more than it takes, as marks are only as many as values are in each other.
+const MARK_BYTES: usize = 64;
+/// Values that are no nodes are kept up to this place of a list: shapes and states are shorter.
+/// What is behind it, such as the losses of a long training, is only counted.
+const KEPT: usize = 128;
 /// Longer texts are passed over: no name and no key of a storage is that long.
 const MAX_TEXT_BYTES: u64 = 4096;
 /// No line of an old protocol is longer.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// What one pickle may cost.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) instructions: u64,
-}
-
-impl Limits {
-    /// As many instructions as a checkpoint of `file_bytes` can honestly need, of which a tensor
-    /// takes about thirty. Memory is bounded with them: 32 MiB, or the size of a larger file.
-    pub(crate) fn for_file(file_bytes: u64) -> Self {
-        Self { instructions: FREE_INSTRUCTIONS + file_bytes / BYTES_PER_INSTRUCTION }
-    }
-}
-
 /// Runs the pickle between two places of a source.
-pub(crate) fn read(
-    source: &dyn Source,
-    start: u64,
-    end: u64,
-    limits: Limits,
-) -> Result<Pickle, PickleError> {
+pub(crate) fn read(source: &dyn Source, start: u64, end: u64) -> Result<Pickle, PickleError> {
     let mut machine = Machine {
         stream: Stream::new(source, start, end),
         at: start,
@@ -43,15 +34,16 @@ pub(crate) fn read(
         nodes: Vec::new(),
         stack: Vec::new(),
         marks: Vec::new(),
-        memo: HashMap::new(),
+        memo: Memo::default(),
+        taken: 0,
     };
-    for instructions in 1..=limits.instructions {
+    loop {
         if let Some(root) = machine.step()? {
             let end = machine.stream.position();
-            return Ok(Pickle { nodes: machine.nodes, root, instructions, end });
+            return Ok(Pickle { nodes: machine.nodes, root, byte_count: end - start, end });
         }
+        machine.check_memory(start)?;
     }
-    Err(PickleError::TooLong { limit: limits.instructions })
 }
 
 struct Machine<'a> {
@@ -63,7 +55,39 @@ struct Machine<'a> {
     stack: Vec<Value>,
     /// Heights of the stack.
     marks: Vec<usize>,
-    memo: HashMap<u64, Value>,
+    memo: Memo,
+    /// Bytes that nodes and memo take.
+    taken: usize,
+}
+
+/// Values that may come again, by number. Writers number them from 0 on.
+#[derive(Debug, Default)]
+struct Memo {
+    in_order: Vec<Value>,
+    others: HashMap<u64, Value>,
+}
+
+impl Memo {
+    fn find(&self, number: u64) -> Option<Value> {
+        let in_order = usize::try_from(number).ok().and_then(|place| self.in_order.get(place));
+        in_order.or_else(|| self.others.get(&number)).copied()
+    }
+
+    /// Keeps a value; gives the bytes that it takes.
+    fn keep(&mut self, number: u64, value: Value) -> usize {
+        let place = usize::try_from(number).unwrap_or(usize::MAX);
+        if let Some(kept) = self.in_order.get_mut(place) {
+            *kept = value;
+            0
+        } else if place == self.in_order.len() {
+            self.in_order.push(value);
+            size_of::<Value>()
+        } else if self.others.insert(number, value).is_none() {
+            MEMO_BYTES
+        } else {
+            0
+        }
+    }
 }
 
 type Done<T = ()> = Result<T, PickleError>;
@@ -92,6 +116,14 @@ impl Machine<'_> {
         Ok(None)
     }
 
+    fn check_memory(&self, start: u64) -> Done {
+        let read = self.stream.position().saturating_sub(start);
+        let limit = FREE_BYTES.saturating_add(BYTES_PER_BYTE.saturating_mul(read));
+        let stack = size_of::<Value>() * self.stack.len() + MARK_BYTES * self.marks.len();
+        let taken = self.taken.saturating_add(stack) as u64;
+        if taken > limit { Err(PickleError::TooLarge { limit }) } else { Ok(()) }
+    }
+
     fn damaged(&self, problem: &'static str) -> PickleError {
         PickleError::Damaged { at: self.at, code: self.code, problem }
     }
@@ -99,6 +131,7 @@ impl Machine<'_> {
     fn push_node(&mut self, node: Node) -> Done {
         let number =
             u32::try_from(self.nodes.len()).map_err(|_| self.damaged("too many values"))?;
+        self.taken += size_of::<Node>() + inner_bytes(&node);
         self.nodes.push(node);
         self.stack.push(Value::Node(number));
         Ok(())
@@ -238,7 +271,7 @@ impl Machine<'_> {
     fn tuple(&mut self) -> Done {
         let values = match self.code {
             b')' => Vec::new(),
-            b't' => self.pop_marked()?,
+            b't' => shortened(self.pop_marked()?),
             code => self.pop_last(usize::from(code - 0x84))?,
         };
         self.push_node(Node::Tuple(values))
@@ -252,26 +285,31 @@ impl Machine<'_> {
 
     /// `EMPTY_LIST`, APPEND, APPENDS, LIST, `EMPTY_SET`, ADDITEMS, FROZENSET.
     fn list(&mut self) -> Done {
-        let mut values = match self.code {
+        let values = match self.code {
             b']' | 0x8f => return self.push_node(Node::List(Vec::new())),
             b'l' | 0x91 => {
-                let values = self.pop_marked()?;
+                let values = shortened(self.pop_marked()?);
                 return self.push_node(Node::List(values));
             }
             b'a' => vec![self.pop()?],
             _ => self.pop_marked()?,
         };
-        match self.top_node()? {
-            Some(Node::List(list)) => list.append(&mut values),
-            Some(Node::Object(object)) => object.items.append(&mut values),
+        let list = match self.top_node()? {
+            Some(Node::List(list)) => list,
+            Some(Node::Object(object)) => &mut object.items,
             _ => return Err(self.damaged("no list to append to")),
+        };
+        let before = list.len();
+        for value in values {
+            append(list, value);
         }
+        self.taken += size_of::<Value>() * (list.len() - before);
         Ok(())
     }
 
     /// `EMPTY_DICT`, DICT, SETITEM, SETITEMS.
     fn dict(&mut self) -> Done {
-        let mut added = match self.code {
+        let added = match self.code {
             b'}' => return self.push_node(Node::Dict(Vec::new())),
             b'd' => {
                 let pairs = self.pop_pairs()?;
@@ -283,11 +321,18 @@ impl Machine<'_> {
             }
             _ => self.pop_pairs()?,
         };
-        match self.top_node()? {
-            Some(Node::Dict(pairs)) => pairs.append(&mut added),
-            Some(Node::Object(object)) => object.pairs.append(&mut added),
+        let pairs = match self.top_node()? {
+            Some(Node::Dict(pairs)) => pairs,
+            Some(Node::Object(object)) => &mut object.pairs,
             _ => return Err(self.damaged("no dictionary to put into")),
+        };
+        let before = pairs.len();
+        for pair in added {
+            if pairs.len() < KEPT || pair.1.node().is_some() {
+                pairs.push(pair);
+            }
         }
+        self.taken += size_of::<(Value, Value)>() * (pairs.len() - before);
         Ok(())
     }
 
@@ -400,15 +445,15 @@ impl Machine<'_> {
             }
             b'h' | b'q' => self.length::<1>()?,
             b'j' | b'r' => self.length::<4>()?,
-            _ => self.memo.len() as u64,
+            _ => (self.memo.in_order.len() + self.memo.others.len()) as u64,
         };
         if matches!(self.code, b'g' | b'h' | b'j') {
-            let value = self.memo.get(&number).copied();
+            let value = self.memo.find(number);
             let value = value.ok_or_else(|| self.damaged("nothing in the memo"))?;
             self.stack.push(value);
         } else {
             let value = self.top()?;
-            self.memo.insert(number, value);
+            self.taken += self.memo.keep(number, value);
         }
         Ok(())
     }
@@ -430,6 +475,44 @@ impl Machine<'_> {
             }
         }
     }
+}
+
+/// Bytes that a node takes outside of itself.
+fn inner_bytes(node: &Node) -> usize {
+    match node {
+        Node::Text(text) => ALLOCATION_BYTES + text.len(),
+        Node::Tuple(values) | Node::List(values) if values.is_empty() => 0,
+        Node::Tuple(values) | Node::List(values) => {
+            ALLOCATION_BYTES + size_of::<Value>() * values.len()
+        }
+        Node::Dict(pairs) => ALLOCATION_BYTES + size_of::<(Value, Value)>() * pairs.len(),
+        Node::Global(global) => 3 * ALLOCATION_BYTES + global.module.len() + global.name.len(),
+        Node::Object(_) => 2 * ALLOCATION_BYTES + size_of::<Object>(),
+        Node::Persistent(_) => 0,
+    }
+}
+
+/// Appends to a list, or only counts.
+fn append(list: &mut Vec<Value>, value: Value) {
+    if value.node().is_some() || list.len() < KEPT {
+        list.push(value);
+    } else if let Some(Value::Run(count)) = list.last_mut() {
+        *count += 1;
+    } else {
+        list.push(Value::Run(1));
+    }
+}
+
+/// A list of the same values, those that are only counted joined.
+fn shortened(values: Vec<Value>) -> Vec<Value> {
+    if values.len() <= KEPT {
+        return values;
+    }
+    let mut list = Vec::new();
+    for value in values {
+        append(&mut list, value);
+    }
+    list
 }
 
 /// The text of an integer, or `00` and `01` for the truth values of protocol 0.

@@ -3,11 +3,11 @@
 //! A pickle is a program for a stack machine. The [`machine`] runs its instructions, but where
 //! Python would import a name it notes the name, and where Python would call something it notes
 //! what would be called with what. Nothing is ever imported or called, so nothing in a pickle can
-//! do more than cost the time and memory that [`machine::Limits`] grant.
+//! do more than cost time and memory, of which each byte of it is granted so much.
 
 mod machine;
 
-pub(crate) use machine::{Limits, read};
+pub(crate) use machine::read;
 
 /// Why a pickle cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +34,10 @@ pub enum PickleError {
         /// What it finds, as the rest of a sentence.
         problem: &'static str,
     },
-    /// More instructions than a checkpoint of this size can need.
-    #[error("its pickle has more than {limit} instructions, too many for a checkpoint of its size")]
-    TooLong {
-        /// As many as are run.
+    /// It makes values that take far more memory than its bytes, as only a hostile file does.
+    #[error("its pickle takes more than {limit} bytes of memory, too many for its size")]
+    TooLarge {
+        /// As many as are granted.
         limit: u64,
     },
     /// The file cannot be read.
@@ -54,6 +54,18 @@ pub(crate) enum Value {
     /// A float, an integer of more than 64 bits, bytes, a long text: nothing that tensors need.
     Other,
     Node(u32),
+    /// In a long list: so many values that are no nodes.
+    Run(u64),
+}
+
+impl Value {
+    /// The number of its node.
+    pub(crate) fn node(self) -> Option<u32> {
+        match self {
+            Self::Node(number) => Some(number),
+            _ => None,
+        }
+    }
 }
 
 /// A value that others may refer to.
@@ -94,8 +106,8 @@ pub(crate) struct Object {
 pub(crate) struct Pickle {
     nodes: Vec<Node>,
     pub(crate) root: Value,
-    /// The instructions that it took, a measure of its size.
-    pub(crate) instructions: u64,
+    /// How long it is.
+    pub(crate) byte_count: u64,
     /// Where in the source it ends.
     pub(crate) end: u64,
 }
@@ -131,6 +143,21 @@ impl Pickle {
             Some(Node::List(values)) => Some(values),
             _ => None,
         }
+    }
+
+    /// The pairs of a dictionary, a plain one or of a class.
+    pub(crate) fn pairs(&self, value: Value) -> Option<&[(Value, Value)]> {
+        match self.node(value) {
+            Some(Node::Dict(pairs)) => Some(pairs),
+            Some(Node::Object(object)) if !object.pairs.is_empty() => Some(&object.pairs),
+            _ => None,
+        }
+    }
+
+    /// The last entry of a dictionary under a text.
+    pub(crate) fn entry(&self, dict: Value, key: &str) -> Option<Value> {
+        let mut pairs = self.pairs(dict)?.iter().rev();
+        pairs.find(|(found, _)| self.text(*found) == Some(key)).map(|&(_, value)| value)
     }
 
     pub(crate) fn global(&self, value: Value) -> Option<&Global> {

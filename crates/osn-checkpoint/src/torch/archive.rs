@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::storage::Storages;
+use super::storage::{self, Storages};
 use super::zip::{self, Entry};
 use super::{TorchError, walk};
 use crate::dtype::ByteOrder;
 use crate::error::{Problem, quoted};
-use crate::pickle::{Limits, read as read_pickle};
+use crate::pickle::read as read_pickle;
 use crate::placement::Region;
 use crate::source::Source;
 use crate::tensor::{StoredFile, Tensor};
@@ -51,9 +51,9 @@ fn read_part(
     pickle: &str,
     folder: &str,
 ) -> Result<Vec<Tensor>, TorchError> {
-    let Region { start, byte_count } = *entries.get(pickle).ok_or(TorchError::NoPickle)?;
-    let limits = Limits::for_file(file.source.byte_count());
-    let pickle = read_pickle(file.source.as_ref(), start, start + byte_count, limits)?;
+    let Region { start, byte_count } = *entries.get(pickle).ok_or(TorchError::FailedSave)?;
+    let pickle = read_pickle(file.source.as_ref(), start, start + byte_count)?;
+    storage::refuse_texts(&pickle)?;
     let storage = |(name, region): (&String, &Region)| {
         name.strip_prefix(folder).map(|key| (key.to_owned(), *region))
     };
@@ -78,15 +78,68 @@ fn entries(file: &StoredFile) -> Result<HashMap<String, Region>, TorchError> {
 
 /// The folder of the first pickle, with its slash; empty where the pickle is in none.
 fn pickle_folder(source: &dyn Source) -> Result<String, TorchError> {
-    let mut found = None;
+    let (mut found, mut other, mut holds_files) = (None, None, false);
     zip::for_each_entry(source, |entry| {
         let folder = entry.name.strip_suffix(PICKLE);
         let folder = folder.filter(|folder| folder.is_empty() || folder.ends_with('/'));
         found = found.take().or(folder.map(str::to_owned));
+        other = other.take().or(writer(&entry.name));
+        holds_files |=
+            [".safetensors", ".pt", ".pth"].iter().any(|end| ends_with(&entry.name, end));
         Ok(())
     })?;
-    found.ok_or(TorchError::NoPickle)
+    let unknown = if holds_files { FILES } else { OTHER };
+    found.ok_or_else(|| other.unwrap_or(unknown).into_error())
 }
+
+/// Who writes archives with certain entries, and what to do with them.
+#[derive(Clone, Copy)]
+enum Writer {
+    FailedSave,
+    Other { what: &'static str, advice: &'static str },
+}
+
+const OTHER: Writer = Writer::Other {
+    what: "a zip archive of something else: it has no data.pkl",
+    advice: "unpack it and give the file with the weights",
+};
+
+const FILES: Writer = Writer::Other {
+    what: "a zip archive of other files",
+    advice: "unpack it and give the file inside",
+};
+
+impl Writer {
+    fn into_error(self) -> TorchError {
+        match self {
+            Self::FailedSave => TorchError::FailedSave,
+            Self::Other { what, advice } => TorchError::OtherArchive { what, advice },
+        }
+    }
+}
+
+/// Whose archive it is, by the name of one entry.
+fn writer(entry: &str) -> Option<Writer> {
+    let of = |what, advice| Some(Writer::Other { what, advice });
+    let convert = "load it with what wrote it and save the weights as safetensors";
+    let (_, name) = entry.rsplit_once('/').unwrap_or(("", entry));
+    match name {
+        "serialization_id" | "byteorder" if entry != name => Some(Writer::FailedSave),
+        "model.weights.h5" => of("a model of Keras", convert),
+        "archive_format" => of("a program of torch.export", "save its state_dict with torch.save"),
+        "extern_modules" => of("an archive of torch.package", "save the model with torch.save"),
+        "AndroidManifest.xml" | "MANIFEST.MF" => of("a program in a zip archive", OTHER_FILE),
+        "[Content_Types].xml" => of("an Office document", OTHER_FILE),
+        name if ends_with(name, ".npy") => of("arrays of numpy (npz)", convert),
+        _ => None,
+    }
+}
+
+fn ends_with(name: &str, end: &str) -> bool {
+    name.ends_with(end)
+}
+
+const OTHER_FILE: &str = "give a file with weights";
 
 fn matters(name: &str) -> bool {
     [PICKLE, CONSTANTS_PICKLE, BYTE_ORDER].contains(&name)

@@ -8,36 +8,48 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::TorchError;
-use super::storage::{StorageId, Storages};
+use super::storage::{self, StorageId, Storages};
 use super::walk;
 use crate::dtype::ByteOrder;
 use crate::error::Problem;
-use crate::pickle::{Limits, Node, Pickle, Value, read as read_pickle};
+use crate::pickle::{Node, Pickle, Value, read as read_pickle};
 use crate::placement::Region;
 use crate::source::Stream;
-use crate::tensor::{StoredFile, Tensor};
+use crate::tensor::{FIRST_BYTES, StoredFile, Tensor};
 
-/// The magic number as protocol 2 writes it: LONG1, 10 bytes, `0x1950a86a20f9469cfc6c`, STOP.
+/// The magic number since protocol 2: LONG1, 10 bytes, `0x1950a86a20f9469cfc6c`, STOP.
 const MAGIC: [u8; 13] =
     [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
+/// The same as protocols 0 and 1 write it.
+const MAGIC_TEXT: &[u8] = b"L119547037146038801333356L\n.";
 const PROTOCOL_VERSION: i64 = 1001;
 
 /// Whether a file that starts with these bytes is of the older format.
 pub(crate) fn recognises(first_bytes: &[u8]) -> bool {
-    // PROTO and its number come before the magic number.
-    first_bytes.first() == Some(&0x80)
-        && first_bytes.get(2..).is_some_and(|rest| rest.starts_with(&MAGIC))
+    magic_bytes(first_bytes).is_some()
+}
+
+/// The length of the first pickle where it is the magic number, of any protocol: PROTO and its
+/// number since 2, FRAME and its length since 4.
+fn magic_bytes(first_bytes: &[u8]) -> Option<u64> {
+    let rest = match first_bytes {
+        [0x80, _, 0x95, rest @ ..] => rest.get(8..)?,
+        [0x80, _, rest @ ..] | rest => rest,
+    };
+    let magic = [&MAGIC[..], MAGIC_TEXT].into_iter().find(|magic| rest.starts_with(magic))?;
+    Some((first_bytes.len() - rest.len() + magic.len()) as u64)
 }
 
 /// Lists the tensors of a file of the older format.
 pub(crate) fn read(file: &Arc<StoredFile>) -> Result<Vec<Tensor>, Problem> {
     let source = file.source.as_ref();
-    let mut next = Next { file, at: 2 + MAGIC.len() as u64 };
+    let mut next = Next { file, at: start(file)? };
     if next.pickle()?.root != Value::Int(PROTOCOL_VERSION) {
         return Err(TorchError::Legacy { part: "known version of its protocol" }.into());
     }
     next.pickle()?;
     let object = next.pickle()?;
+    storage::refuse_texts(&object)?;
     let keys = next.pickle()?;
     let sizes = element_sizes(&object);
     let mut stream = Stream::new(source, next.at, source.byte_count());
@@ -45,6 +57,13 @@ pub(crate) fn read(file: &Arc<StoredFile>) -> Result<Vec<Tensor>, Problem> {
     // Whatever machine wrote it, the storages are little-endian.
     let storages = Storages { regions, order: ByteOrder::Little };
     Ok(walk::tensors(&object, "", file, &storages)?)
+}
+
+/// Where the second pickle starts.
+fn start(file: &StoredFile) -> Result<u64, Problem> {
+    let mut first_bytes = [0; FIRST_BYTES];
+    let first_bytes = file.first_bytes(&mut first_bytes)?;
+    Ok(magic_bytes(first_bytes).ok_or(TorchError::Legacy { part: "magic number" })?)
 }
 
 /// Pickles one after the other.
@@ -56,8 +75,7 @@ struct Next<'a> {
 impl Next<'_> {
     fn pickle(&mut self) -> Result<Pickle, TorchError> {
         let end = self.file.source.byte_count();
-        let limits = Limits::for_file(end);
-        let pickle = read_pickle(self.file.source.as_ref(), self.at, end, limits)?;
+        let pickle = read_pickle(self.file.source.as_ref(), self.at, end)?;
         self.at = pickle.end;
         Ok(pickle)
     }
@@ -69,8 +87,7 @@ fn element_sizes(object: &Pickle) -> HashMap<&str, u64> {
         Node::Persistent(name) => StorageId::read(object, *name),
         _ => None,
     });
-    let size = |id: StorageId| id.dtype.and_then(crate::dtype::Dtype::element_bytes).unwrap_or(1);
-    named.map(|id| (id.key, size(id) as u64)).collect()
+    named.filter_map(|id| Some((id.key, id.element_bytes()? as u64))).collect()
 }
 
 fn regions(

@@ -2,6 +2,10 @@
 
 mod archive;
 mod legacy;
+mod numpy;
+mod path;
+mod plain;
+mod rebuild;
 mod storage;
 mod walk;
 mod zip;
@@ -11,20 +15,38 @@ use crate::pickle::PickleError;
 
 pub(crate) use archive::{read as read_archive, recognises as recognises_archive};
 pub(crate) use legacy::{read as read_legacy, recognises as recognises_legacy};
+pub(crate) use plain::problem as plain_pickle;
 
 /// What is wrong with a file of PyTorch.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TorchError {
     /// The archive's directory is damaged.
-    #[error("its zip archive {problem}; the file may be cut short, get it again")]
+    #[error(
+        "its zip archive {problem}: the file was cut short, or torch.save did not end; get it again \
+         or save it again"
+    )]
     Archive {
         /// What is wrong, as the rest of the sentence.
         problem: &'static str,
     },
+    /// The archive does not begin where the file does.
+    #[error(
+        "has other bytes before its zip archive, as parts of torch.distributed.checkpoint have; make \
+         one file of the whole with its dcp_to_torch_save"
+    )]
+    NotAlone,
+    /// `torch.save` began it and failed.
+    #[error("is what a torch.save leaves that failed: it has no data.pkl; save it again")]
+    FailedSave,
     /// It is an archive of something else.
-    #[error("is a zip archive without a data.pkl, so torch.save has not written it")]
-    NoPickle,
+    #[error("is {what}; {advice}")]
+    OtherArchive {
+        /// Of what.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
     /// A file of the archive is compressed or encrypted, which torch.save never does.
     #[error("its entry {entry} is compressed or encrypted; save it again with torch.save")]
     Packed {
@@ -49,6 +71,12 @@ pub enum TorchError {
         /// What is missing.
         part: &'static str,
     },
+    /// Pickle protocol 0 has only text for what names a storage.
+    #[error(
+        "was saved with pickle protocol 0, which cannot name storages, so PyTorch cannot load it \
+         either; save it again with torch.save as it is"
+    )]
+    TextStorage,
     /// A tensor's description is not what PyTorch writes.
     #[error("tensor {tensor} is described by {problem}")]
     Description {

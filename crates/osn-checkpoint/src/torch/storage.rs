@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::TorchError;
 use crate::dtype::{ByteOrder, Dtype};
-use crate::pickle::{Pickle, Value};
+use crate::pickle::{Node, Pickle, Value};
 use crate::placement::Region;
+
+/// The class of a storage that is bytes.
+const UNTYPED: &str = "Untyped";
 
 /// Where the storages of a file are, by their keys.
 #[derive(Debug)]
@@ -17,7 +21,9 @@ pub(crate) struct Storages {
 /// the older format adds `None` or `(key, offset, size)` of a part of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StorageId<'a> {
-    /// `None` where the storage is bytes and the tensor tells what they are.
+    /// Its class, `Float` of `FloatStorage`.
+    pub(crate) class: &'a str,
+    /// What its class says of the elements; `None` where it says nothing or is not known.
     pub(crate) dtype: Option<Dtype>,
     pub(crate) key: &'a str,
     /// The first element of the part that is meant.
@@ -33,8 +39,8 @@ impl<'a> StorageId<'a> {
         if pickle.text(*tag) != Some("storage") {
             return None;
         }
-        let class = pickle.global(*kind)?.name.strip_suffix("Storage")?;
-        let dtype = if class == "Untyped" { None } else { Some(dtype_of_class(class)?) };
+        let class = pickle.global(*kind)?.name.strip_suffix("Storage")?.trim_start_matches('_');
+        let dtype = dtype_of_class(class);
         let offset = match part.first() {
             None | Some(Value::None) => 0,
             Some(&part) => match *pickle.tuple(part)? {
@@ -42,7 +48,18 @@ impl<'a> StorageId<'a> {
                 _ => return None,
             },
         };
-        Some(Self { dtype, key: pickle.text(*key)?, offset })
+        Some(Self { class, dtype, key: pickle.text(*key)?, offset })
+    }
+
+    /// Whether the storage is bytes, and the tensor tells what they are.
+    pub(crate) fn is_untyped(&self) -> bool {
+        self.class == UNTYPED
+    }
+
+    /// The bytes of one element in the older format, which counts elements; `None` where nobody
+    /// knows.
+    pub(crate) fn element_bytes(&self) -> Option<usize> {
+        if self.is_untyped() { Some(1) } else { self.dtype?.element_bytes() }
     }
 }
 
@@ -94,4 +111,13 @@ pub(crate) fn dtype_of_name(name: &str) -> Option<Dtype> {
         "complex128" => Dtype::C128,
         _ => return None,
     })
+}
+
+/// Refuses a pickle of protocol 0 that names storages: it has text where a tuple must be.
+pub(crate) fn refuse_texts(pickle: &Pickle) -> Result<(), TorchError> {
+    let is_text = |node: &Node| match node {
+        Node::Persistent(name) => pickle.text(*name).is_some(),
+        _ => false,
+    };
+    if pickle.nodes().iter().any(is_text) { Err(TorchError::TextStorage) } else { Ok(()) }
 }

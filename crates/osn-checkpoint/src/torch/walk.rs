@@ -1,58 +1,124 @@
 //! Finds the tensors among the values of a pickle, and gives them names.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::TorchError;
-use super::storage::{StorageId, Storages, dtype_of_name};
-use crate::dtype::Dtype;
-use crate::error::quoted;
+use super::path::{Part, Path};
+use super::rebuild::{Rebuilder, Rebuilt};
+use super::storage::Storages;
 use crate::pickle::{Node, Object, Pickle, Value};
-use crate::placement::{Placement, Region};
-use crate::tensor::{StoredFile, Tensor};
+use crate::tensor::{Content, StoredFile, Tensor};
 
 /// Values inside values; each nested module takes two or three.
 const MAX_DEPTH: usize = 500;
-/// Steps that a walk may take for each instruction of the pickle, each worth about a byte of
-/// memory. An honest checkpoint takes a few; one in which values refer to each other again and
-/// again takes any number.
-const STEPS_PER_INSTRUCTION: u64 = 128;
-const FREE_STEPS: u64 = 1 << 16;
+/// Steps that a walk may take, each worth about a byte of memory: some for each byte of the pickle.
+/// An honest checkpoint takes a few; one in which values refer to each other again and again takes
+/// any number.
+const STEPS_PER_BYTE: u64 = 16;
+const FREE_STEPS: u64 = 1 << 20;
 
 /// What a tensor takes to list, and each of its axes.
-const TENSOR_STEPS: usize = 192;
+const TENSOR_STEPS: usize = 256;
 const AXIS_STEPS: usize = 32;
 
-/// PyTorch allows no more axes.
-const MAX_RANK: usize = 64;
+/// How often names are made anew because two tensors had one.
+const MAX_RENAMINGS: usize = 4;
 
 /// What a module keeps its parts in; these names are not part of a tensor's.
 const MODULE_PARTS: [&str; 3] = ["_parameters", "_buffers", "_modules"];
+/// Those of its parts that are tensors.
+const TENSOR_PARTS: [&str; 2] = ["_parameters", "_buffers"];
 
 /// Lists the tensors of a pickle in its order, each by the path of keys, attributes and positions
 /// that leads to it, with `prefix` before it.
+///
+/// Where two paths have one name they are told apart by quotes: `a.b` and `"a.b"`.
 pub(crate) fn tensors(
     pickle: &Pickle,
     prefix: &str,
     file: &Arc<StoredFile>,
     storages: &Storages,
 ) -> Result<Vec<Tensor>, TorchError> {
-    let steps_left = FREE_STEPS + STEPS_PER_INSTRUCTION.saturating_mul(pickle.instructions);
-    let (name, open, found) = (prefix.to_owned(), Vec::new(), Vec::new());
-    let mut walk = Walk { pickle, file, storages, name, open, found, steps_left };
+    let mut ambiguous = HashSet::new();
+    for _ in 0..MAX_RENAMINGS {
+        let found = walk(pickle, prefix, file, storages, &ambiguous)?;
+        let mut names = HashSet::with_capacity(found.len());
+        let repeated = found.iter().map(Tensor::name).filter(|name| !names.insert(*name));
+        let count = ambiguous.len();
+        ambiguous.extend(repeated.map(str::to_owned).collect::<Vec<_>>());
+        if ambiguous.len() == count {
+            return Ok(found);
+        }
+    }
+    walk(pickle, prefix, file, storages, &ambiguous)
+}
+
+fn walk(
+    pickle: &Pickle,
+    prefix: &str,
+    file: &Arc<StoredFile>,
+    storages: &Storages,
+    ambiguous: &HashSet<String>,
+) -> Result<Vec<Tensor>, TorchError> {
+    let mut walk = Walk {
+        pickle,
+        file,
+        storages,
+        ambiguous,
+        owned: owned(pickle),
+        path: Path::new(prefix),
+        open: Vec::new(),
+        walked: vec![false; pickle.nodes().len()],
+        place: Place::Plain,
+        found: Vec::new(),
+        steps_left: FREE_STEPS + STEPS_PER_BYTE.saturating_mul(pickle.byte_count),
+    };
     walk.value(pickle.root)?;
     Ok(walk.found)
+}
+
+/// The nodes that are parameters or buffers of some module.
+fn owned(pickle: &Pickle) -> HashSet<u32> {
+    let states = pickle.nodes().iter().flat_map(|node| match node {
+        Node::Object(object) => &object.states[..],
+        _ => &[],
+    });
+    let parts = states.flat_map(|&state| pickle.pairs(state).unwrap_or(&[]));
+    let parts =
+        parts.filter(|(key, _)| pickle.text(*key).is_some_and(|k| TENSOR_PARTS.contains(&k)));
+    let tensors = parts.flat_map(|&(_, part)| pickle.pairs(part).unwrap_or(&[]));
+    tensors.filter_map(|(_, value)| value.node()).collect()
 }
 
 struct Walk<'a> {
     pickle: &'a Pickle,
     file: &'a Arc<StoredFile>,
     storages: &'a Storages,
+    /// Names that several paths have.
+    ambiguous: &'a HashSet<String>,
+    /// The parameters and buffers of modules, which have their names there.
+    owned: HashSet<u32>,
     /// The path to the value at hand.
-    name: String,
+    path: Path,
     /// The values on that path: one that comes again is a circle, and has been listed.
     open: Vec<Value>,
+    /// The nodes that have been seen, by number.
+    walked: Vec<bool>,
+    place: Place,
     found: Vec<Tensor>,
     steps_left: u64,
+}
+
+/// What the path to a value goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Dictionaries, lists, and the parts of modules.
+    Plain,
+    /// An attribute of an object: what is kept there has often been listed elsewhere.
+    Attribute,
+    /// An attribute of a module or a tensor.
+    Aside,
 }
 
 type Done = Result<(), TorchError>;
@@ -61,23 +127,34 @@ impl<'a> Walk<'a> {
     fn value(&mut self, value: Value) -> Done {
         self.pay(1)?;
         let pickle = self.pickle;
-        let Some(node) = pickle.node(value) else { return Ok(()) };
+        let (Some(node), Some(number)) = (pickle.node(value), value.node()) else { return Ok(()) };
         if matches!(node, Node::Text(_) | Node::Global(_)) {
             return Ok(());
         }
-        self.pay(self.name.len() + self.open.len())?;
+        self.pay(self.path.plain().len() + self.open.len())?;
+        let was_walked = std::mem::replace(&mut self.walked[number as usize], true);
+        if self.place != Place::Plain && (was_walked || self.owned.contains(&number)) {
+            return Ok(());
+        }
         if self.open.contains(&value) {
             return Ok(());
         }
         self.open.push(value);
+        self.node(value, node)?;
+        self.open.pop();
+        Ok(())
+    }
+
+    fn node(&mut self, value: Value, node: &'a Node) -> Done {
+        if let Some(rebuilt) = self.rebuilt(value)? {
+            return self.list(rebuilt);
+        }
         match node {
             Node::Tuple(values) | Node::List(values) => self.positions(values),
             Node::Dict(pairs) => self.pairs(pairs),
             Node::Object(object) => self.object(object),
             Node::Text(_) | Node::Global(_) | Node::Persistent(_) => Ok(()),
-        }?;
-        self.open.pop();
-        Ok(())
+        }
     }
 
     /// A step costs what it may search and allocate.
@@ -89,74 +166,40 @@ impl<'a> Walk<'a> {
     }
 
     fn positions(&mut self, values: &[Value]) -> Done {
-        let mut values = values.iter().enumerate();
-        values.try_for_each(|(i, &value)| self.named(&i.to_string(), value))
+        let mut position = 0;
+        for &value in values {
+            match value {
+                Value::Run(count) => position += count,
+                value => {
+                    self.named(Part::Number(position), value)?;
+                    position += 1;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn pairs(&mut self, pairs: &[(Value, Value)]) -> Done {
-        pairs.iter().enumerate().try_for_each(|(i, &(key, value))| match self.key(key) {
-            Some(key) => self.named(&key, value),
-            None => self.named(&i.to_string(), value),
-        })
+        let pickle = self.pickle;
+        let mut pairs = pairs.iter().enumerate();
+        pairs.try_for_each(|(i, &(key, value))| self.named(Part::of_key(pickle, key, i), value))
     }
 
-    fn key(&self, key: Value) -> Option<String> {
-        match key {
-            Value::Int(number) => Some(number.to_string()),
-            Value::Bool(truth) => Some(truth.to_string()),
-            key => self.pickle.text(key).map(str::to_owned),
+    fn named(&mut self, part: Part, value: Value) -> Done {
+        if value.node().is_none() {
+            return self.pay(1);
         }
-    }
-
-    fn named(&mut self, key: &str, value: Value) -> Done {
-        let length = self.name.len();
-        if length > 0 {
-            self.name.push('.');
-        }
-        self.name.push_str(key);
+        let before = self.path.enter(part);
         self.value(value)?;
-        self.name.truncate(length);
+        self.path.leave(before);
         Ok(())
     }
 
     fn object(&mut self, object: &'a Object) -> Done {
-        if !self.rebuilt(object.callable, object.arguments)? {
-            self.arguments(object)?;
-        }
+        self.arguments(object)?;
         self.positions(&object.items)?;
         self.pairs(&object.pairs)?;
-        object.states.iter().try_for_each(|&state| self.state(state))
-    }
-
-    /// What PyTorch makes tensors by. False where the callable is something else.
-    fn rebuilt(&mut self, callable: Value, arguments: Value) -> Result<bool, TorchError> {
-        let pickle = self.pickle;
-        let Some(callable) = pickle.global(callable) else { return Ok(false) };
-        let arguments = pickle.tuple(arguments).unwrap_or(&[]);
-        match (&*callable.module, &*callable.name, arguments) {
-            (
-                "torch._utils",
-                "_rebuild_tensor" | "_rebuild_tensor_v2" | "_rebuild_tensor_v3"
-                | "_rebuild_qtensor",
-                _,
-            ) => self.tensor(arguments)?,
-            (
-                "torch._utils",
-                "_rebuild_parameter" | "_rebuild_parameter_with_state",
-                &[data, ..],
-            ) => self.value(data)?,
-            (
-                "torch._tensor",
-                "_rebuild_from_type_v2",
-                &[function, _, arguments, ref rest @ ..],
-            ) => {
-                let rebuilt = self.rebuilt(function, arguments)?;
-                rest.iter().try_for_each(|&state| self.state(state))?;
-                return Ok(rebuilt);
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
+        object.states.iter().try_for_each(|&state| self.state(state, Place::Attribute))
     }
 
     /// What an unknown callable is given; Python 2 gives an ordered dictionary its pairs this way.
@@ -179,88 +222,63 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What an object is told of its attributes.
-    fn state(&mut self, state: Value) -> Done {
+    /// What an object is told of its attributes: a dictionary, or one for each way to keep them.
+    fn state(&mut self, state: Value, place: Place) -> Done {
         let pickle = self.pickle;
-        let Some(Node::Dict(attributes)) = pickle.node(state) else {
-            return self.value(state);
-        };
-        for &(key, value) in attributes {
+        if let Some(attributes) = pickle.pairs(state) {
+            return self.attributes(attributes, place);
+        }
+        match pickle.tuple(state) {
+            Some(&[first, second]) if pickle.pairs(second).is_some() => {
+                self.state(first, place)?;
+                self.state(second, place)
+            }
+            _ => self.at(place, |walk| walk.value(state)),
+        }
+    }
+
+    fn attributes(&mut self, attributes: &[(Value, Value)], place: Place) -> Done {
+        let pickle = self.pickle;
+        let part = |key| pickle.text(key).filter(|name| MODULE_PARTS.contains(name));
+        let is_module = attributes.iter().any(|&(key, _)| part(key).is_some());
+        let place = if is_module { Place::Aside } else { place };
+        for (i, &(key, value)) in attributes.iter().enumerate() {
             match pickle.text(key) {
-                Some(part) if MODULE_PARTS.contains(&part) => self.value(value)?,
-                _ => self.pairs(&[(key, value)])?,
+                _ if part(key).is_some() => self.at(Place::Plain, |walk| walk.value(value))?,
+                Some(name) => self.at(place, |walk| walk.named(Part::Attribute(name), value))?,
+                None => self.at(place, |walk| walk.named(Part::of_key(pickle, key, i), value))?,
             }
         }
         Ok(())
     }
 
-    /// Lists the tensor of the arguments `(storage, offset, shape, strides, …)`; the third form has
-    /// the dtype at place 6.
-    fn tensor(&mut self, arguments: &[Value]) -> Done {
-        let (region, dtype, offset) = self.storage(arguments)?;
-        let sizes = |place| arguments.get(place).and_then(|&sizes| self.sizes(sizes));
-        let (Some(shape), Some(strides)) = (sizes(2), sizes(3)) else {
-            return Err(self.misdescribed("a shape or strides that are no sizes"));
-        };
-        if shape.len() > MAX_RANK {
-            return Err(self.misdescribed("more axes than PyTorch allows"));
-        }
-        if shape.len() != strides.len() {
-            return Err(self.misdescribed("unequal numbers of sizes and strides"));
-        }
-        self.pay(TENSOR_STEPS + AXIS_STEPS * shape.len())?;
-        let element_bytes = dtype.element_bytes().unwrap_or(1);
-        let placement = Placement::strided(region, element_bytes, offset, &shape, &strides);
-        let placement = placement.map_err(|_| TorchError::Outside {
-            tensor: quoted(&self.name),
-            bytes: region.byte_count,
-        })?;
-        let (name, file, order) = (self.name.clone(), Arc::clone(self.file), self.storages.order);
-        self.found.push(Tensor { name, shape, dtype, file, placement, order });
+    /// Walks what is at another place than the values around it.
+    fn at(&mut self, place: Place, walk: impl FnOnce(&mut Self) -> Done) -> Done {
+        // What is in something aside is aside, too, but for the parts of a module in there.
+        let is_inside = self.place == Place::Aside && place == Place::Attribute;
+        let place = if is_inside { Place::Aside } else { place };
+        let before = std::mem::replace(&mut self.place, place);
+        walk(self)?;
+        self.place = before;
         Ok(())
     }
 
-    /// The storage of a tensor's arguments, its dtype, and the tensor's first element in it.
-    fn storage(&self, arguments: &[Value]) -> Result<(Region, Dtype, usize), TorchError> {
-        let [storage, Value::Int(offset), ..] = *arguments else {
-            return Err(self.misdescribed("too little to find it"));
-        };
-        let id = match self.pickle.node(storage) {
-            Some(&Node::Persistent(name)) => StorageId::read(self.pickle, name),
-            _ => None,
-        };
-        let id = id.ok_or_else(|| self.misdescribed("a storage of an unknown kind"))?;
-        let named = || dtype_of_name(&self.pickle.global(*arguments.get(6)?)?.name);
-        let dtype = id.dtype.or_else(named);
-        let dtype = dtype.ok_or_else(|| self.misdescribed("an unknown dtype"))?;
-        let region = self.storages.regions.get(id.key).copied();
-        let region = region.ok_or_else(|| TorchError::MissingStorage {
-            tensor: quoted(&self.name),
-            storage: quoted(id.key),
-        })?;
-        let offset = usize::try_from(offset).ok().and_then(|offset| offset.checked_add(id.offset));
-        let offset = offset.ok_or_else(|| self.misdescribed("an offset that is no size"))?;
-        Ok((region, dtype, offset))
+    fn rebuilt(&mut self, value: Value) -> Result<Option<Rebuilt>, TorchError> {
+        let (pickle, storages, name) = (self.pickle, self.storages, self.path.plain());
+        Rebuilder { pickle, storages, name }.value(value)
     }
 
-    fn sizes(&self, value: Value) -> Option<Vec<usize>> {
-        let sizes = match self.pickle.node(value)? {
-            Node::Tuple(sizes) | Node::List(sizes) => sizes,
-            // torch.Size is a tuple, called with one.
-            Node::Object(object) => {
-                let &[sizes] = self.pickle.tuple(object.arguments)? else { return None };
-                self.pickle.tuple(sizes)?
-            }
-            _ => return None,
-        };
-        let size = |size: &Value| match size {
-            Value::Int(size) => usize::try_from(*size).ok(),
-            _ => None,
-        };
-        sizes.iter().take(MAX_RANK + 1).map(size).collect()
-    }
-
-    fn misdescribed(&self, problem: &'static str) -> TorchError {
-        TorchError::Description { tensor: quoted(&self.name), problem }
+    /// Lists a tensor, and those among its attributes.
+    fn list(&mut self, rebuilt: Rebuilt) -> Done {
+        let Rebuilt { shape, dtype, mut content, states } = rebuilt;
+        if let (Place::Aside, Content::Stored { set_aside, .. }) = (self.place, &mut content) {
+            *set_aside = true;
+        }
+        self.pay(TENSOR_STEPS + AXIS_STEPS * shape.len() + 2 * self.path.exact().len())?;
+        let is_ambiguous = self.ambiguous.contains(self.path.plain());
+        let name = if is_ambiguous { self.path.exact() } else { self.path.plain() };
+        let (name, file) = (name.to_owned(), Arc::clone(self.file));
+        self.found.push(Tensor { name, shape, dtype, file, content });
+        states.iter().try_for_each(|&state| self.state(state, Place::Aside))
     }
 }

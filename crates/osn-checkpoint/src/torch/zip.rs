@@ -23,6 +23,9 @@ const END_BYTES: u64 = 22;
 const LOCATOR_BYTES: usize = 20;
 /// A comment of at most 65535 bytes may follow the end of the directory.
 const MAX_COMMENT_BYTES: u64 = 0xffff;
+/// What may lie between the directory and its end: its wide end, and the locator of that.
+const MAX_BETWEEN: u64 = (END_64_BYTES + LOCATOR_BYTES) as u64;
+const END_64_BYTES: usize = 56;
 const EXTRA_64: u16 = 1;
 const ENCRYPTED: u16 = 1;
 const STORED: u16 = 0;
@@ -62,10 +65,14 @@ pub(crate) fn for_each_entry(
     mut visit: impl FnMut(Entry) -> Result<(), super::TorchError>,
 ) -> Result<(), super::TorchError> {
     let directory = find_directory(source).map_err(unreadable)?;
-    let Some(Region { start, byte_count }) = directory else {
+    let Some((Region { start, byte_count }, end_start)) = directory else {
         return Err(damaged("has no directory at its end"));
     };
     let end = start.saturating_add(byte_count);
+    // Places are counted from the start of an archive, which must be that of the file.
+    if end_start.saturating_sub(end) > MAX_BETWEEN {
+        return Err(super::TorchError::NotAlone);
+    }
     let mut stream = Stream::new(source, start, end);
     while stream.position() < end {
         let entry = read_entry(&mut stream).map_err(|_| damaged("has a directory cut short"))?;
@@ -82,7 +89,8 @@ fn unreadable(_: io::Error) -> super::TorchError {
     damaged("ends inside its directory")
 }
 
-fn find_directory(source: &dyn Source) -> io::Result<Option<Region>> {
+/// The directory, and where its end begins.
+fn find_directory(source: &dyn Source) -> io::Result<Option<(Region, u64)>> {
     let file_bytes = source.byte_count();
     let tail_start = file_bytes.saturating_sub(END_BYTES + MAX_COMMENT_BYTES);
     let mut tail = vec![0; usize::try_from(file_bytes - tail_start).unwrap_or(0)];
@@ -91,19 +99,22 @@ fn find_directory(source: &dyn Source) -> io::Result<Option<Region>> {
         |end: &[u8]| end.starts_with(&END) && usize::from(short(end, 20)) == end.len() - 22;
     let place = (0..(tail.len() + 1).saturating_sub(22)).rev().find(|&i| ends_here(&tail[i..]));
     let Some(place) = place else { return Ok(None) };
-    let end = &tail[place..];
+    let (end_start, end) = (tail_start + place as u64, &tail[place..]);
     let (byte_count, start) = (word(end, 12), word(end, 16));
-    if byte_count != u32::MAX && start != u32::MAX && short(end, 10) != u16::MAX {
-        return Ok(Some(Region { start: start.into(), byte_count: byte_count.into() }));
-    }
-    find_directory_64(source, tail_start + place as u64)
+    let is_narrow = byte_count != u32::MAX && start != u32::MAX && short(end, 10) != u16::MAX;
+    let directory = if is_narrow {
+        Some(Region { start: start.into(), byte_count: byte_count.into() })
+    } else {
+        find_directory_64(source, end_start)?
+    };
+    Ok(directory.map(|directory| (directory, end_start)))
 }
 
 fn find_directory_64(source: &dyn Source, end_start: u64) -> io::Result<Option<Region>> {
     let Some(locator_start) = end_start.checked_sub(LOCATOR_BYTES as u64) else { return Ok(None) };
     let mut locator = [0; LOCATOR_BYTES];
     source.read_exact_at(locator_start, &mut locator)?;
-    let mut end = [0; 56];
+    let mut end = [0; END_64_BYTES];
     source.read_exact_at(long(&locator, 8), &mut end)?;
     let is_whole = locator.starts_with(&END_64_LOCATOR) && end.starts_with(&END_64);
     Ok(is_whole.then(|| Region { start: long(&end, 48), byte_count: long(&end, 40) }))

@@ -1,9 +1,14 @@
 //! One run as a process of its own, so that a crash is one failed run.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
+
+use osn_recipes::run::{RunFolder, RunStatus};
 
 use super::plan::Cell;
 use crate::display;
@@ -34,7 +39,14 @@ pub(super) fn train(
     on_step: impl FnMut(u64, u64) + Send,
 ) -> Exit {
     match start(cell, n_threads) {
-        Ok(child) => watch(child, stop, on_step),
+        Ok(child) => {
+            let process = child.0.id();
+            let exit = watch(child, stop, on_step);
+            if exit == Exit::Stopped {
+                leave_no_part(&cell.request.out, process);
+            }
+            exit
+        }
         Err(error) => Exit::Over(format!("cannot start it: {error}")),
     }
 }
@@ -47,6 +59,23 @@ impl Drop for Guarded {
         // It may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// Takes away the run of a process that was ended on its way: a study keeps no checkpoints, so nothing can
+/// go on from there. What cannot be removed is passed over by the next study, too.
+fn leave_no_part(runs: &Path, process: u32) {
+    let folders = fs::read_dir(runs).into_iter().flatten().flatten().map(|entry| entry.path());
+    for folder in folders.filter(|folder| RunFolder::was_written_by(folder, process)) {
+        let description = RunFolder::open(&folder).and_then(|folder| folder.description());
+        let status = description.map(|description| description.status);
+        if !matches!(status, Ok(RunStatus::Finished | RunStatus::Failed)) {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+    // The study's folders go with its only run: that of the regime, and that of all of them.
+    for folder in runs.ancestors().take(2) {
+        let _ = fs::remove_dir(folder);
     }
 }
 
@@ -75,7 +104,8 @@ fn arguments(cell: &Cell) -> Vec<String> {
     option("device", args.device);
     option("seed", Some(args.seed.to_string()));
     option("out", Some(args.out.to_string_lossy().into_owned()));
-    for (key, value) in args.settings {
+    // What a regime sets takes the place of what was set before.
+    for (key, value) in args.settings.into_iter().collect::<BTreeMap<_, _>>() {
         option("set", Some(format!("{key}={value}")));
     }
     // A study runs what has not ended again, from its start.

@@ -18,14 +18,17 @@ use self::pool::Ending;
 use crate::args::CompareArgs;
 use crate::failure::{FAILED, Failure};
 use crate::interrupt::StopFlag;
+use crate::stderr::say;
 use crate::{interrupt, report, stdout, train};
 
 /// Runs what is missing of a study and says what came of all of it.
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
+    let stop = interrupt::listen()?;
     let plan = Plan::of(args)?;
+    stop.writing();
     let mut ledger = Ledger::open(&plan)?;
     let mut watch = watch::for_stderr(&plan, &ledger);
-    let stop = interrupt::watch(interrupt::STOPPING_STUDY, watch.notifier())?;
+    stop.at_work(interrupt::STOPPING_STUDY, watch.speaker());
     let ending = pool::run(&plan, &mut ledger, watch.as_mut(), &stop);
     watch.close();
     match ending.inspect_err(|_| ledger.leave_nothing())? {
@@ -36,7 +39,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
 
 fn stopped(ledger: &Ledger, stop: &StopFlag) -> ExitCode {
     let (n_ended, n_runs) = (ledger.n_ended(), ledger.n_runs());
-    eprintln!("stopped with {n_ended} of {n_runs} runs; the same command runs the others");
+    say(format_args!("stopped with {n_ended} of {n_runs} runs; the same command runs the others"));
+    ledger.leave_nothing();
     ExitCode::from(stop.exit_code())
 }
 
@@ -52,10 +56,10 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, died: &[&Cell]) -> Result<ExitC
         stdout::print(&verdict(study, &analysis))?;
     }
     let page = report::write_own(ledger.folder())?;
-    eprintln!("\nstudy  {}\npage   {}", ledger.path().display(), page.display());
+    say(format_args!("\nstudy  {}\npage   {}", ledger.path().display(), page.display()));
     for cell in died {
         let command = train::command(&cell.train_args());
-        eprintln!("{} died; run it alone with\n  {command}", cell.label());
+        say(format_args!("{} died; run it alone with\n  {command}", cell.label()));
     }
     Ok(if died.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }

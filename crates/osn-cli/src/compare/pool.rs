@@ -1,9 +1,8 @@
 //! Several runs at once, in the order of the plan.
 
 use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::Duration;
 
 use super::child::{self, Exit};
 use super::ledger::Ledger;
@@ -11,9 +10,6 @@ use super::plan::{Cell, Plan, n_cores};
 use super::watch::Watch;
 use crate::failure::Failure;
 use crate::interrupt::StopFlag;
-
-/// How often the time left is shown anew while nothing happens.
-const TICK: Duration = Duration::from_secs(1);
 
 /// How the running of runs came to an end.
 pub(super) enum Ending<'a> {
@@ -50,8 +46,11 @@ pub(super) fn run<'a>(
         drop(sender);
         let died = follow(plan, ledger, watch, &news);
         // On an error the other runs have no reader.
-        let was_stopped = if died.is_err() { stop.set() } else { stop.is_set() };
-        Ok(if was_stopped && died.is_ok() { Ending::Stopped } else { Ending::Done { died: died? } })
+        if died.is_err() {
+            stop.set();
+        }
+        let died = died?;
+        Ok(if stop.is_set() { Ending::Stopped } else { Ending::Done { died } })
     })
 }
 
@@ -85,21 +84,20 @@ fn follow<'a>(
     news: &Receiver<News>,
 ) -> Result<Vec<&'a Cell>, Failure> {
     let mut died = Vec::new();
-    loop {
-        match news.recv_timeout(TICK) {
-            Ok(News::Began(index)) => watch.step(&plan.cells[index], index, 0.0),
-            Ok(News::Step(index, part)) => watch.step(&plan.cells[index], index, part),
-            Ok(News::Over(index, exit)) => {
+    for news in news {
+        match news {
+            News::Began(index) => watch.step(&plan.cells[index], index, 0.0),
+            News::Step(index, part) => watch.step(&plan.cells[index], index, part),
+            News::Over(index, exit) => {
                 let cell = &plan.cells[index];
                 if !settle(cell, index, exit, ledger)? {
                     died.push(cell);
                 }
                 watch.ended(cell, index, ledger.run(index));
             }
-            Err(RecvTimeoutError::Timeout) => watch.tick(),
-            Err(RecvTimeoutError::Disconnected) => return Ok(died),
         }
     }
+    Ok(died)
 }
 
 /// Writes down what came of a run; whether its files tell.

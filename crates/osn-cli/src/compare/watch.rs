@@ -1,20 +1,16 @@
 //! How a study looks while it goes on: a bar on a terminal, plain lines elsewhere.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use console::style;
-use indicatif::{ProgressBar, ProgressStyle};
 use osn_report::study::{RunStatus, StudyRun};
 use osn_report::{counted, duration, short};
 
 use super::ledger::Ledger;
 use super::plan::{Cell, Plan};
-use crate::display;
-
-/// How finely the bar is divided for each run.
-const PARTS: f64 = 1000.0;
-const TICK: Duration = Duration::from_millis(250);
+use crate::display::{self, Bar, Screen, Speaker};
+use crate::stderr::say;
 
 /// Shows a study.
 pub(super) trait Watch {
@@ -22,12 +18,10 @@ pub(super) trait Watch {
     fn step(&mut self, cell: &Cell, index: usize, part: f64);
     /// A run is over.
     fn ended(&mut self, cell: &Cell, index: usize, run: &StudyRun);
-    /// Some time has passed.
-    fn tick(&mut self);
     /// Whatever moves is taken off the screen.
     fn close(&mut self);
     /// A way to say something from another thread.
-    fn notifier(&self) -> Box<dyn Fn(&str) + Send>;
+    fn speaker(&self) -> Speaker;
 }
 
 /// The display for standard error as it is now; it says at once what will run.
@@ -35,10 +29,11 @@ pub(super) fn for_stderr(plan: &Plan, ledger: &Ledger) -> Box<dyn Watch> {
     let tally = Tally::new(plan, ledger);
     let headline = headline(plan, ledger);
     if display::is_live() {
-        eprintln!("{}", style(headline).for_stderr().bold());
-        Box::new(Live { bar: bar(&tally), tally })
+        let screen = Screen::default();
+        screen.say(&style(headline).for_stderr().bold().to_string());
+        Box::new(Live { screen, tally })
     } else {
-        eprintln!("{headline}");
+        say(headline);
         Box::new(Lines { tally })
     }
 }
@@ -113,17 +108,21 @@ impl Tally {
         self.n_ended as f64 + self.running.values().map(|(_, part)| part).sum::<f64>()
     }
 
-    /// The time for what is left at the pace so far.
-    fn left(&self, spent: Duration) -> String {
-        let done = self.done();
-        let new = done - self.n_before as f64;
-        let secs = spent.as_secs_f64() / new * (self.n_runs as f64 - done);
-        if new > 0.0 { duration(secs) } else { "–".to_owned() }
+    fn bar(&self) -> Bar {
+        let (n_ended, n_runs) = (self.n_ended, self.n_runs);
+        Bar {
+            done: self.done(),
+            all: n_runs as f64,
+            before: self.n_before as f64,
+            since: self.started,
+            count: format!("{n_ended}/{n_runs} runs"),
+            message: style(self.under_way()).for_stderr().dim().to_string(),
+        }
     }
 
     fn line(&self) -> String {
-        let (n_ended, n_runs) = (self.n_ended, self.n_runs);
-        format!("{n_ended}/{n_runs} runs  left {}", self.left(self.started.elapsed()))
+        let bar = self.bar();
+        format!("{}  left {}", bar.count, bar.left(self.started.elapsed()))
     }
 
     fn under_way(&self) -> String {
@@ -134,33 +133,13 @@ impl Tally {
 
 /// A bar over the whole grid, and a line above it for each run that is over.
 struct Live {
+    screen: Screen,
     tally: Tally,
-    bar: ProgressBar,
-}
-
-fn bar(tally: &Tally) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:24.cyan/dim} {wide_msg}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━─");
-    let bar = ProgressBar::new(parts(tally.n_runs as f64)).with_style(style);
-    bar.enable_steady_tick(TICK);
-    bar
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count of runs, with parts of them"
-)]
-fn parts(runs: f64) -> u64 {
-    (runs * PARTS) as u64
 }
 
 impl Live {
     fn draw(&self) {
-        self.bar.set_position(parts(self.tally.done()));
-        let under_way = self.tally.under_way();
-        let under_way = style(under_way).for_stderr().dim();
-        self.bar.set_message(format!("{}  {under_way}", self.tally.line()));
+        self.screen.show(Some(self.tally.bar()), Vec::new());
     }
 }
 
@@ -174,22 +153,17 @@ impl Watch for Live {
         if let Some(line) = self.tally.ended(cell, index, run) {
             let is_failed = run.status == RunStatus::Failed;
             let line = style(line).for_stderr();
-            self.bar.println((if is_failed { line.red() } else { line }).to_string());
+            self.screen.say(&(if is_failed { line.red() } else { line }).to_string());
         }
         self.draw();
     }
 
-    fn tick(&mut self) {
-        self.draw();
-    }
-
     fn close(&mut self) {
-        self.bar.finish_and_clear();
+        self.screen.clear();
     }
 
-    fn notifier(&self) -> Box<dyn Fn(&str) + Send> {
-        let bar = self.bar.clone();
-        Box::new(move |text| bar.println(style(text).for_stderr().yellow().to_string()))
+    fn speaker(&self) -> Speaker {
+        Speaker::above(&self.screen)
     }
 }
 
@@ -205,21 +179,21 @@ impl Watch for Lines {
 
     fn ended(&mut self, cell: &Cell, index: usize, run: &StudyRun) {
         if let Some(line) = self.tally.ended(cell, index, run) {
-            eprintln!("{}  {line}", self.tally.line());
+            say(format_args!("{}  {line}", self.tally.line()));
         }
     }
 
-    fn tick(&mut self) {}
-
     fn close(&mut self) {}
 
-    fn notifier(&self) -> Box<dyn Fn(&str) + Send> {
-        Box::new(|text| eprintln!("{text}"))
+    fn speaker(&self) -> Speaker {
+        Speaker::default()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -233,10 +207,10 @@ mod tests {
             running: BTreeMap::new(),
         };
         let minute = Duration::from_mins(1);
-        assert_eq!(tally.left(minute), "–");
+        assert_eq!(tally.bar().left(minute), "–");
         tally.n_ended = 5;
         tally.running.insert(5, ("a".into(), 0.5));
         // One and a half run took a minute; four and a half are left.
-        assert_eq!(tally.left(minute), "3 min 00 s");
+        assert_eq!(tally.bar().left(minute), "3 min 00 s");
     }
 }

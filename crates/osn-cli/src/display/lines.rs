@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use osn_recipes::run::{DecisionNote, Evaluation, LayerStatus, Progress, RunStart};
-use osn_report::{duration, short};
+use osn_report::{counted, duration, short};
 
-use super::{Display, headline, losses, scores};
+use super::{Display, Speaker, headline, losses, scores};
+use crate::stderr::say;
 
 /// The time between two lines of progress.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -17,7 +18,7 @@ pub(super) struct Lines {
     /// Steps that were done before.
     done: u64,
     written: Option<Instant>,
-    n_decisions: u64,
+    n_decisions: usize,
     last_decision: String,
 }
 
@@ -36,7 +37,8 @@ impl Lines {
 
     fn write_decisions(&mut self) {
         if self.n_decisions > 0 {
-            eprintln!("  {} decisions, the last: {}", self.n_decisions, self.last_decision);
+            let decisions = counted(self.n_decisions, "decision");
+            say(format_args!("  {decisions}, the last: {}", self.last_decision));
             self.n_decisions = 0;
         }
     }
@@ -45,25 +47,30 @@ impl Lines {
 impl Display for Lines {
     fn started(&mut self, start: &RunStart) {
         (self.started, self.done) = (Some(Instant::now()), start.done);
-        eprintln!("{}", headline(start));
+        say(headline(start));
     }
 
     fn progress(&mut self, progress: &Progress) {
         if self.is_due(progress) {
             let (step, steps, left) = (progress.step, progress.steps, self.time_left(progress));
-            eprintln!("{}  left {left}  {}", step_text(step, steps), losses(progress));
-            progress.layers.iter().for_each(|layer| eprintln!("  {}", line(layer)));
+            let losses = losses(progress);
+            say(format_args!("{}  left {left}  {losses}", step_text(step, steps)));
+            progress.layers.iter().for_each(|layer| say(format_args!("  {}", line(layer))));
             self.write_decisions();
             self.written = Some(Instant::now());
         }
     }
 
     fn evaluated(&mut self, evaluation: &Evaluation) {
-        eprintln!("step {}  {}", evaluation.step, scores(evaluation));
+        say(format_args!("step {}  {}", evaluation.step, scores(evaluation)));
     }
 
     fn decided(&mut self, decision: &DecisionNote) {
         let DecisionNote { step, path, from, to, reason } = decision;
+        // What a layer starts with is no change, and stands in its line.
+        if *step == 0 {
+            return;
+        }
         self.n_decisions += 1;
         self.last_decision = format!("step {step} {path}: {from} → {to} ({reason})");
     }
@@ -72,8 +79,8 @@ impl Display for Lines {
         self.write_decisions();
     }
 
-    fn notifier(&self) -> Box<dyn Fn(&str) + Send> {
-        Box::new(|text| eprintln!("{text}"))
+    fn speaker(&self) -> Speaker {
+        Speaker::default()
     }
 }
 

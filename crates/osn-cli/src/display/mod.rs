@@ -1,16 +1,21 @@
 //! How a run looks while it goes on: live on a terminal, in plain lines elsewhere.
 
 mod lines;
+mod screen;
 mod terminal;
 
 pub(crate) use lines::step_of;
+pub(crate) use screen::{Bar, Screen, Work};
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
+use anstream::{AutoStream, ColorChoice};
+use console::style;
 use osn_recipes::run::{DecisionNote, Evaluation, Metrics, Progress, RunStart};
 use osn_report::short;
 
-use crate::harmless::harmless;
+use crate::harmless::escaped;
+use crate::stderr;
 
 /// Shows a run.
 pub(crate) trait Display {
@@ -25,13 +30,48 @@ pub(crate) trait Display {
     /// The run is over; whatever moves is taken off the screen.
     fn close(&mut self);
     /// A way to say something from another thread without disturbing what is shown.
-    fn notifier(&self) -> Box<dyn Fn(&str) + Send>;
+    fn speaker(&self) -> Speaker;
+}
+
+/// Says things without disturbing what is shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Speaker(Option<Screen>);
+
+impl Speaker {
+    /// One that speaks above what moves on a screen.
+    pub(crate) fn above(screen: &Screen) -> Self {
+        Self(Some(screen.clone()))
+    }
+
+    pub(crate) fn say(&self, words: &str) {
+        match &self.0 {
+            Some(screen) => screen.say(&style(words).for_stderr().yellow().to_string()),
+            None => stderr::say(words),
+        }
+    }
+
+    /// Takes whatever moves off the screen.
+    pub(crate) fn close(&self) {
+        if let Some(screen) = &self.0 {
+            screen.clear();
+        }
+    }
 }
 
 /// Whether standard error is a screen on which lines can be drawn anew.
 pub(crate) fn is_live() -> bool {
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    std::io::stderr().is_terminal() && !is_dumb
+    // On Unix whoever has such a screen says so.
+    let term = std::env::var("TERM").unwrap_or_default();
+    let is_dumb = term == "dumb" || (cfg!(unix) && term.is_empty());
+    io::stderr().is_terminal() && !is_dumb
+}
+
+/// Colours only where they are wanted, by the same rule for every word of the program and of its help:
+/// `NO_COLOR`, then `CLICOLOR_FORCE`, `CLICOLOR`, and what `TERM` can.
+pub(crate) fn choose_colours() {
+    let is_wanted = |choice| choice != ColorChoice::Never;
+    console::set_colors_enabled(is_wanted(AutoStream::choice(&io::stdout())));
+    console::set_colors_enabled_stderr(is_wanted(AutoStream::choice(&io::stderr())));
 }
 
 /// The display for standard error as it is now.
@@ -46,7 +86,7 @@ pub(crate) fn for_stderr() -> Box<dyn Display> {
 /// What will run, in one line.
 fn headline(start: &RunStart) -> String {
     let d = start.description;
-    harmless(&format!(
+    escaped(&format!(
         "{} · {} · {} · seed {} · {} · {} steps on {} → {}",
         d.recipe,
         d.preset,

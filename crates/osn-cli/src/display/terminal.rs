@@ -1,13 +1,13 @@
 //! A progress bar and a live line for each layer.
 
-use std::time::Duration;
+use std::time::Instant;
 
-use console::{Term, pad_str, style, truncate_str};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use console::{pad_str, style, truncate_str};
 use osn_recipes::run::{DecisionNote, Evaluation, LayerStatus, Progress, RunStart};
 use osn_report::short;
 
-use super::{Display, headline, headline_score, losses, scores};
+use super::screen::{Bar, Screen, size};
+use super::{Display, Speaker, headline, headline_score, losses, scores};
 
 /// Cells of a strength bar.
 const BAR_CELLS: usize = 8;
@@ -15,82 +15,69 @@ const BAR_CELLS: usize = 8;
 const PATH_SHARE: usize = 3;
 /// Lines of the screen that are not for layers: the bar, what is above it, and the cursor's.
 const OTHER_LINES: usize = 4;
-/// How often the clock on the bar moves while nothing else does.
-const TICK: Duration = Duration::from_millis(250);
 
 /// Draws on standard error.
 #[derive(Debug, Default)]
 pub(super) struct Terminal {
-    screen: MultiProgress,
-    bar: Option<ProgressBar>,
-    layers: Vec<ProgressBar>,
+    screen: Screen,
+    bar: Option<Bar>,
+    layers: Vec<LayerStatus>,
     score: String,
 }
 
 impl Display for Terminal {
     fn started(&mut self, start: &RunStart) {
-        let _ = self.screen.println(style(headline(start)).for_stderr().bold().to_string());
-        let bar = self.screen.add(ProgressBar::new(start.steps).with_style(bar_style()));
-        bar.set_position(start.done);
-        // What was done before took no time of this process.
-        bar.reset_eta();
-        bar.enable_steady_tick(TICK);
-        self.bar = Some(bar);
+        self.screen.say(&style(headline(start)).for_stderr().bold().to_string());
+        let done = start.done as f64;
+        self.bar = Some(Bar {
+            done,
+            all: start.steps as f64,
+            // What was done before took no time of this process.
+            before: done,
+            since: Instant::now(),
+            count: format!("{}/{}", start.done, start.steps),
+            message: String::new(),
+        });
+        self.draw();
     }
 
     fn progress(&mut self, progress: &Progress) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(progress.step);
-            bar.set_message(format!("{}  {}", losses(progress), self.score));
+        if let Some(bar) = &mut self.bar {
+            bar.done = progress.step as f64;
+            bar.count = format!("{}/{}", progress.step, progress.steps);
+            bar.message = format!("{}  {}", losses(progress), self.score);
         }
-        self.show_layers(progress.layers);
+        // A step at which none was read back leaves those of before.
+        if !progress.layers.is_empty() {
+            progress.layers.clone_into(&mut self.layers);
+        }
+        self.draw();
     }
 
     fn evaluated(&mut self, evaluation: &Evaluation) {
         self.score = headline_score(evaluation).unwrap_or_default();
-        let _ = self.screen.println(format!("step {}  {}", evaluation.step, scores(evaluation)));
+        self.screen.say(&format!("step {}  {}", evaluation.step, scores(evaluation)));
     }
 
     /// Each layer's line shows its last decision and reason already.
     fn decided(&mut self, _: &DecisionNote) {}
 
     fn close(&mut self) {
-        self.layers.drain(..).chain(self.bar.take()).for_each(|bar| bar.finish_and_clear());
+        self.screen.clear();
     }
 
-    fn notifier(&self) -> Box<dyn Fn(&str) + Send> {
-        let screen = self.screen.clone();
-        Box::new(move |text| {
-            let _ = screen.println(style(text).for_stderr().yellow().to_string());
-        })
+    fn speaker(&self) -> Speaker {
+        Speaker::above(&self.screen)
     }
 }
 
 impl Terminal {
-    fn show_layers(&mut self, layers: &[LayerStatus]) {
-        let (rows, columns) = Term::stderr().size();
-        let room = usize::from(rows).saturating_sub(OTHER_LINES);
-        let lines = layer_lines(layers, room, usize::from(columns).saturating_sub(1));
-        while self.layers.len() < lines.len() {
-            self.layers.push(self.screen.add(ProgressBar::no_length().with_style(line_style())));
-        }
-        for (bar, line) in self.layers.iter().zip(lines) {
-            bar.set_message(line);
-        }
+    fn draw(&self) {
+        let (rows, columns) = size();
+        let room = rows.saturating_sub(OTHER_LINES);
+        let lines = layer_lines(&self.layers, room, columns.saturating_sub(1));
+        self.screen.show(self.bar.clone(), lines);
     }
-}
-
-fn bar_style() -> ProgressStyle {
-    let template = "{bar:24.cyan/dim} {pos}/{len}  left {eta}  {wide_msg}";
-    style_of(template).progress_chars("━━─")
-}
-
-fn line_style() -> ProgressStyle {
-    style_of("{msg}")
-}
-
-fn style_of(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates of this file are well formed")
 }
 
 /// One line a layer, the last saying how many do not fit.

@@ -14,20 +14,22 @@ use osn_recipes::run::{RunFolder, RunStatus};
 use self::follow::Follower;
 pub(crate) use self::server::LiveServer;
 use crate::args::WatchArgs;
+use crate::display::Speaker;
 use crate::failure::Failure;
-use crate::{interrupt, report, train};
+use crate::stderr::say;
+use crate::{interrupt, report, run_folder, train};
 
 /// How often `osn watch` looks whether the run has ended.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Shows a run that another process trains, until it ends.
 pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
-    let folder = RunFolder::open(&args.run).map_err(Failure::bad_input)?;
+    let folder = run_folder::open(&args.run)?;
     match state(&folder)? {
         State::Alive => watch(&folder),
         State::Ended => {
             let page = report::write_own(&args.run)?;
-            eprintln!("the run has ended; its page is {}", page.display());
+            say(format_args!("the run has ended; its page is {}", page.display()));
             Ok(ExitCode::SUCCESS)
         }
         State::Dead => Err(died(&folder)),
@@ -36,9 +38,10 @@ pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
 
 /// Serves the run until it ends, or whoever watches has seen enough.
 fn watch(folder: &RunFolder) -> Result<ExitCode, Failure> {
-    let stop = interrupt::watch(interrupt::STOPPING_WATCH, |words| eprintln!("{words}"))?;
+    let stop = interrupt::listen()?;
+    stop.at_work(interrupt::STOPPING_WATCH, Speaker::default());
     let server = show(folder.path())?;
-    eprintln!("{}", where_it_is(&server));
+    say(where_it_is(&server));
     let mut now = State::Alive;
     while !stop.is_set() && now == State::Alive {
         thread::sleep(PAUSE);

@@ -44,7 +44,7 @@ pub(super) fn in_words(improvement: f64) -> String {
 pub(super) fn check_name(doc: &RuleDoc, metric: &str) -> Result<(), RuleError> {
     let is_plain = |character: char| !character.is_whitespace() && !",[]{}".contains(character);
     let holds = !metric.is_empty() && metric.chars().all(is_plain);
-    required(doc, holds, "metric", metric, "a name without blanks, commas and brackets")
+    required(doc, holds, "metric", metric.to_owned(), "a name without blanks, commas and brackets")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::{
     Always, Auto, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, LrOverMaxSigma,
     LrOverSigma, Needs, Never, Observe, Patience, Random, Schedule, Slope, Static,
     deciding::{Context, Deciding},
-    text::{Text, Words},
+    text::{Parameter, Text, Words},
 };
 use crate::{Action, ActionError, GlobError, Layer};
 
@@ -410,13 +410,13 @@ pub(super) fn required(
     doc: &RuleDoc,
     holds: bool,
     key: &'static str,
-    value: impl fmt::Display,
+    value: impl Parameter,
     expected: &str,
 ) -> Result<(), RuleError> {
     let bad_value = || RuleError::BadValue {
         rule: doc.name,
         key,
-        value: value.to_string(),
+        value: value.word(),
         expected: expected.to_owned(),
     };
     if holds { Ok(()) } else { Err(bad_value()) }
@@ -517,6 +517,10 @@ mod tests {
         assert_eq!(
             message("cap:hysteresis=1"),
             "rule `cap`: hysteresis is `1`, expected at least 0 and less than 1"
+        );
+        assert_eq!(
+            message("cap:hysteresis=1e300"),
+            "rule `cap`: hysteresis is `1e300`, expected at least 0 and less than 1"
         );
         assert_eq!(message("cap:interval=0"), "rule `cap`: interval is `0`, expected at least 1");
         assert_eq!(message("cap:dwell=-1"), "rule `cap`: dwell is `-1`, expected a whole number");

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::data::sampler::noise;
-use crate::run::{RunError, Scored, Thoroughness};
+use crate::run::{Metrics, RunError, Scored, Thoroughness};
 
 /// Which random numbers, and where they are needed.
 #[derive(Clone, Copy, Debug)]
@@ -76,4 +76,12 @@ pub trait Game {
     ///
     /// [`RunError::Score`] if an image is not finite.
     fn score(&self, generator: &Self::Generator, how: Thoroughness) -> Result<Scored, RunError>;
+
+    /// Scores a generator in validation mode on images that no network trains on and that are none of
+    /// [`score`](Self::score)'s: what rules may follow. Nothing where no rule asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`score`](Self::score).
+    fn validate(&self, generator: &Self::Generator) -> Result<Metrics, RunError>;
 }

@@ -16,3 +16,8 @@ pub use saturation::Saturation;
 pub use settings::Settings;
 pub use trainer::Trainer;
 pub use watch::{Watch, halves};
+
+use osn_core::Needs;
+
+/// What these recipes tell the rules of the discriminator: all but what a classifier's losses say.
+pub const SIGNALS: Needs = Needs { generalization: false, ..Needs::ALL };

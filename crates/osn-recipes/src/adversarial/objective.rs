@@ -2,17 +2,21 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The losses of both players, as functions of logits that are above 0 where an image looks real.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
     /// D: `E[max(0, 1 − D(x))] + E[max(0, 1 + D(G))]`; G: `−E[D(G)]` (Lim and Ye 2017; Miyato et al.
     /// 2018).
     Hinge,
-    /// D: `½E[(D(x) − 1)²] + ½E[(D(G) + 1)²]`; G: `½E[(D(G) − 1)²]` (Mao et al. 2017, with classes coded
-    /// ±1, so that 0 is the boundary here too).
+    /// D: `½E[(D(x) − 1)²] + ½E[(D(G) + 1)²]`; G: `½E[(D(G) − 1)²]` (Mao et al. 2017, equation 2, with
+    /// a = −1 and b = c = 1, so that 0 is the boundary here too).
+    ///
+    /// That is neither of the paper's codings, (−1, 1, 0) and (0, 1, 1), but 4 times the second in
+    /// `(D + 1)/2`: Adam hardly sees the factor, and a D that is held needs twice the range.
     LeastSquares,
 }
 

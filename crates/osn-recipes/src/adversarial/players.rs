@@ -2,13 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use osn::{Needs, Osn, Signals};
+use osn::Signals;
 
 use super::{Objective, Settings, Watch, halves};
 use crate::decide::Decide;
-use crate::ema;
+use crate::ema::Average;
 use crate::held::{Held, adam};
-use crate::network_parts::{load_network, save_network};
 use crate::run::{Parts, PartsError, RunError, Told};
 
 /// The average of the generator in a checkpoint.
@@ -38,15 +37,12 @@ pub struct Players<G, D> {
     /// Makes images.
     pub generator: Held<G>,
     /// The average of the generator, where the settings ask for one.
-    pub average: Option<G>,
+    pub average: Option<Average<G>>,
     /// Tells real images from made ones.
     pub discriminator: Held<D>,
     watch: Watch,
-    /// What the rules were told when the discriminator's last decided.
-    signals: Signals,
     objective: Objective,
     learning_rate: f64,
-    decay: Option<f64>,
 }
 
 /// The names of both networks, as rules and records have them.
@@ -74,17 +70,15 @@ impl<G: Module, D: Module> Players<G, D> {
         };
         let of_generator = if holds_generator { part(NETWORKS[1])? } else { None };
         let decide = part(NETWORKS[0])?;
-        let average = settings.ema.map(|_| generator.valid());
         let discriminator = Held::new(discriminator, NETWORKS[0], decide.as_ref(), adam())?;
+        let generator = Held::new(generator, NETWORKS[1], of_generator.as_ref(), adam())?;
         Ok(Self {
-            average,
-            generator: Held::new(generator, NETWORKS[1], of_generator.as_ref(), adam())?,
-            watch: Watch::new(discriminator.osn.as_ref().map_or(Needs::default(), Osn::needs)),
+            average: settings.ema.map(|decay| Average::new(&generator.network, decay)),
+            generator,
+            watch: Watch::new(discriminator.needs()),
             discriminator,
-            signals: Signals::new(),
             objective: settings.objective,
             learning_rate: settings.learning_rate,
-            decay: settings.ema,
         })
     }
 
@@ -103,10 +97,11 @@ impl<G: Module, D: Module> Players<G, D> {
     ) -> Result<Discriminated, RunError> {
         let (logits, loss) = self.discriminate(judge);
         self.watch.see_logits(&logits);
-        if self.discriminator.decides_next() {
-            self.signals = told.signals().adversarial(self.watch.take());
-        }
-        self.discriminator.descend(loss.backward(), self.learning_rate, &self.signals)?;
+        let signals = match self.discriminator.decides_next() {
+            true => told.signals().adversarial(self.watch.take()),
+            false => Signals::new(),
+        };
+        self.discriminator.descend(loss.backward(), self.learning_rate, &signals)?;
         Ok(Discriminated { loss, logits })
     }
 
@@ -134,6 +129,9 @@ impl<G: Module, D: Module> Players<G, D> {
     /// One update of the generator, which made `images`; `judge` returns their logits, and `second_loss`
     /// what else it is to minimize.
     ///
+    /// Its rules are told what it is `told` of and nothing of the discriminator's race: a certain
+    /// discriminator is a reason to hold that one tighter, and none to hold the generator.
+    ///
     /// # Errors
     ///
     /// [`RunError::NonFinite`] for a weight that is not finite, where the generator is held.
@@ -142,6 +140,7 @@ impl<G: Module, D: Module> Players<G, D> {
         images: Tensor<4>,
         judge: impl Fn(&D, Tensor<4>) -> Tensor<2>,
         second_loss: impl FnOnce(&Tensor<4>) -> Option<(&'static str, Tensor<1>)>,
+        told: &mut Told,
     ) -> Result<Generated, RunError> {
         // In validation mode the discriminator's weights are constants: nothing is spent on
         // gradients that nobody wants.
@@ -150,10 +149,9 @@ impl<G: Module, D: Module> Players<G, D> {
         let beside = second.as_ref().map(|(_, loss)| loss.clone());
         let judge = |images| judge(&discriminator, images);
         let (loss, gradients) = self.watch.generator_loss(self.objective, images, judge, beside);
-        self.generator.descend(gradients, self.learning_rate, &self.signals)?;
-        if let (Some(average), Some(decay)) = (self.average.take(), self.decay) {
-            self.average = Some(ema::update(average, &self.generator.network, decay));
-        }
+        self.generator.learn(gradients, self.learning_rate, told)?;
+        let average = self.average.take();
+        self.average = average.map(|average| average.updated(&self.generator.network));
         Ok(Generated { loss, second })
     }
 
@@ -166,10 +164,9 @@ impl<G: Module, D: Module> Players<G, D> {
         self.generator.save(parts)?;
         self.discriminator.save(parts)?;
         if let Some(average) = &self.average {
-            save_network(parts, AVERAGE, average)?;
+            average.save(parts, AVERAGE)?;
         }
-        self.watch.save(parts, "watch")?;
-        parts.put_value("signals", &self.signals)
+        self.watch.save(parts, "watch")
     }
 
     /// Becomes what was saved; `device` is the plain one.
@@ -181,15 +178,17 @@ impl<G: Module, D: Module> Players<G, D> {
         self.generator.load(parts)?;
         self.discriminator.load(parts)?;
         if let Some(average) = &mut self.average {
-            *average = load_network(parts, AVERAGE, average.clone())?;
+            average.load(parts, AVERAGE)?;
         }
-        self.watch.load(parts, "watch", device)?;
-        self.signals = parts.value("signals")?;
-        Ok(())
+        self.watch.load(parts, "watch", device)
     }
 
-    /// The generator that is judged, in validation mode.
+    /// The generator that is judged, in validation mode and with ordinary weights: those that it
+    /// computes with.
     pub fn judged(&self) -> G {
-        self.average.clone().unwrap_or_else(|| self.generator.network.valid())
+        match &self.average {
+            Some(average) => average.network().clone(),
+            None => self.generator.plain(),
+        }
     }
 }

@@ -1,17 +1,25 @@
 //! The hyper-parameters that every adversarial recipe has.
 
+use burn::tensor::Device;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Objective;
+use crate::data::sampler::hold_out;
+use crate::data::{Dataset, tell_scored};
+use crate::decide::Decide;
+use crate::judge::{CHUNK, Classes, Judge};
+use crate::metrics::NEIGHBOUR;
 use crate::run::{
-    MAX_BATCH, MAX_STEPS, Pace, RunError, above_zero, at_least, at_most, below_one, zero_or_more,
+    MAX_BATCH, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, Observer, Pace, Product, RunError, above_zero,
+    at_least, at_most, below_one, must_be_held_out, must_fit, zero_or_more,
 };
 
 /// A step can only be stopped at its end.
 const MAX_N_DIS: u64 = 1_000;
 
 /// How generator and discriminator are trained. One step is one update of the generator.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// What both minimize: `hinge` or `least_squares`.
     pub objective: Objective,
@@ -89,9 +97,74 @@ impl Settings {
         [self.batch_norm_momentum, self.batch_norm_epsilon]
     }
 
+    /// Says so where so many images are fewer than are to be scored.
+    pub fn tell_scored(&self, there: usize, observer: &mut dyn Observer) {
+        let asked = [("eval_images", self.eval_images), ("final_images", self.final_images)];
+        tell_scored(there, asked, observer);
+    }
+
     /// How often to look and to score.
     pub fn pace(&self) -> Pace {
         Pace { log_every: self.log_every, eval_every: self.eval_every }
+    }
+
+    /// Whether the largest features of a batch fit, of which one image has these sizes in the generator
+    /// and in the discriminator, which sees real and generated images at once.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Config`].
+    pub fn must_fit_features(
+        &self,
+        [g, rows, columns]: [u64; 3],
+        [d, d_rows, d_columns]: [u64; 3],
+    ) -> Result<(), RunError> {
+        let (batch, scored) = (self.batch_size as u64, CHUNK as u64);
+        let generated: &[&[u64]] = &[&[batch.max(scored), g, rows, columns]];
+        let judged: &[&[u64]] = &[&[2, batch, d, d_rows, d_columns]];
+        let key = "image_size";
+        let features = [
+            Product { key, with: "g_channels and batch_size", sizes: generated },
+            Product { key, with: "d_channels and batch_size", sizes: judged },
+        ];
+        must_fit(MAX_FEATURES, "numbers in the features of a batch", &features)
+    }
+
+    /// What scores images against these: test images for the record and, where a rule follows a score,
+    /// the held-out training images for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Judge::new`] and [`Judge::with_validation`].
+    pub fn judge(
+        &self,
+        data: &Dataset,
+        classes: Classes,
+        decide: &Decide,
+        device: &Device,
+    ) -> Result<Judge, RunError> {
+        let [_, held_out] = hold_out(data.train.len());
+        must_be_held_out(&data.name, &held_out, decide)?;
+        let judge = Judge::new(data, classes, self.eval_images, self.final_images, device)?;
+        let follows_one = decide.rules.unknown_metric(&[]).is_some();
+        if follows_one || decide.rules.needs().metric && held_out.len() > NEIGHBOUR {
+            return judge.with_validation(data, &held_out, self.eval_images);
+        }
+        Ok(judge)
+    }
+
+    /// Settings that can change nothing beside the others, as [`Config::idle`](crate::run::Config::idle)
+    /// has them.
+    pub fn idle(&self) -> Vec<(&'static str, String)> {
+        // It is looked for at each logged step.
+        let looks = self.steps / self.log_every.max(1);
+        let longest = looks.saturating_sub(1) * self.log_every;
+        let never = self.saturated_after.is_some_and(|after| looks == 0 || after > longest);
+        let why = || {
+            let row = format!("the logged steps of such a run span {longest}");
+            ("saturated_after", format!("{row}; null trains on"))
+        };
+        never.then(why).into_iter().collect()
     }
 
     /// Whether the values go together.
@@ -114,10 +187,10 @@ impl Settings {
         let batch = [("batch_size", self.batch_size as u64)];
         at_least(2, &batch)?;
         at_most(MAX_BATCH, &batch)?;
-        at_least(
-            100,
-            &[("eval_images", self.eval_images as u64), ("final_images", self.final_images as u64)],
-        )?;
+        let scored =
+            [("eval_images", self.eval_images as u64), ("final_images", self.final_images as u64)];
+        at_least(100, &scored)?;
+        at_most(MAX_IMAGES, &scored)?;
         above_zero(&[
             ("learning_rate", self.learning_rate),
             ("batch_norm_epsilon", self.batch_norm_epsilon),

@@ -27,7 +27,9 @@ pub struct Trainer<'a, T: Game> {
     held_out: Batches,
     /// The images of the discriminator's last update.
     last_batch: Vec<usize>,
+    /// What each network's rules have not been told yet.
     told: Told,
+    told_of_generator: Told,
     saturation: Saturation,
     /// The plain device.
     device: Device,
@@ -52,6 +54,7 @@ impl<'a, T: Game> Trainer<'a, T> {
             held_out,
             last_batch: Vec::new(),
             told: Told::default(),
+            told_of_generator: Told::default(),
             saturation: Saturation::default(),
             device,
         }
@@ -106,6 +109,7 @@ impl<'a, T: Game> Trainer<'a, T> {
             images,
             |network, images| game.judge(network, images, &condition),
             |images| game.second_loss(images, indices),
+            &mut self.told_of_generator,
         )
     }
 
@@ -135,6 +139,7 @@ impl<T: Game> Training for Trainer<'_, T> {
             vec![("discriminator", of_discriminator), ("generator", number(made.loss))];
         losses.extend(made.second.map(|(name, loss)| (name, number(loss))));
         self.told.losses(&losses);
+        self.told_of_generator.losses(&losses);
         let mut layers = self.players.discriminator.layers()?;
         layers.append(&mut self.players.generator.layers()?);
         let diverged = self.saturation(step, of_discriminator);
@@ -148,22 +153,29 @@ impl<T: Game> Training for Trainer<'_, T> {
     }
 
     fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError> {
-        let scored = self.game.score(&self.players.judged(), thoroughness)?;
-        self.told.scores(&scored.metrics);
-        Ok(scored)
+        self.game.score(&self.players.judged(), thoroughness)
+    }
+
+    fn validate(&mut self) -> Result<Metrics, RunError> {
+        let scores = self.game.validate(&self.players.judged())?;
+        self.told.scores(&scores);
+        self.told_of_generator.scores(&scores);
+        Ok(scores)
     }
 
     /// The last batch is not saved: each step begins by drawing one.
     fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
         self.players.save(parts)?;
         parts.put_value("saturation", &self.saturation)?;
-        parts.put_value("told", &self.told)
+        parts.put_value("told", &self.told)?;
+        parts.put_value("told_of_generator", &self.told_of_generator)
     }
 
     fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
         self.players.load(parts, &self.device)?;
         self.saturation = parts.value("saturation")?;
         self.told = parts.value("told")?;
+        self.told_of_generator = parts.value("told_of_generator")?;
         Ok(())
     }
 }

@@ -8,12 +8,13 @@ use crate::data::Dataset;
 use crate::decide::Decide;
 use crate::gan::GanConfig;
 use crate::judge::{Classes, Judge};
-use crate::run::{ImageGrid, RunError, Scored, Thoroughness};
+use crate::run::{ImageGrid, Metrics, RunError, Scored, Thoroughness};
 use crate::{batch, init};
 
 /// What tells the noise of different uses apart.
 const FOR_SCORES: u64 = 3;
 const FOR_SAMPLES: u64 = 4;
+const FOR_VALIDATION: u64 = 6;
 
 /// Generated images in each row of a sample grid; each class has a row.
 const SAMPLE_COLUMNS: usize = 10;
@@ -37,19 +38,18 @@ pub(super) struct LabelledImages<'a> {
 }
 
 impl<'a> LabelledImages<'a> {
-    /// Embeds the test images.
+    /// Embeds the test images, and what scores are validated on where rules follow one.
     pub(super) fn new(
         config: &'a GanConfig,
         data: Dataset,
+        decide: &Decide,
         seed: u64,
         device: &Device,
     ) -> Result<Self, RunError> {
         let no_classes = || RunError::Data { name: data.name.clone(), source: Box::new(NoClasses) };
         let train_labels = data.train.labels.clone().ok_or_else(no_classes)?;
         let test_labels = data.test.labels.clone().ok_or_else(no_classes)?;
-        let training = &config.training;
-        let (quick, full) = (training.eval_images, training.final_images);
-        let judge = Judge::new(&data, Classes::Compared, quick, full, device)?;
+        let judge = config.training.judge(&data, Classes::Compared, decide, device)?;
         let device = device.clone();
         Ok(Self { config, seed, data, train_labels, test_labels, judge, device })
     }
@@ -61,6 +61,19 @@ impl<'a> LabelledImages<'a> {
 
     fn latents(&self, count: usize, draw: Draw) -> Tensor<2> {
         draw.noise(self.seed, [count, self.config.latent_size])
+    }
+
+    /// Images of the classes that the real ones of these indices have.
+    fn like(
+        &self,
+        generator: &Generator,
+        labels: &[u8],
+        indices: &[usize],
+        (stream, step): (u64, u64),
+    ) -> Tensor<4> {
+        let labels: Vec<u8> = indices.iter().map(|&index| labels[index]).collect();
+        let draw = Draw { stream, step, device: &self.device };
+        self.generate(generator, &batch::classes(&labels, &self.device), draw)
     }
 
     /// One row for each class; a column has the same latent vector in all of them.
@@ -111,15 +124,20 @@ impl Game for LabelledImages<'_> {
 
     fn score(&self, generator: &Generator, how: Thoroughness) -> Result<Scored, RunError> {
         let metrics = self.judge.score(how, |chunk, indices| {
-            let draw = Draw { stream: FOR_SCORES, step: chunk, device: &self.device };
-            let labels: Vec<u8> = indices.iter().map(|&index| self.test_labels[index]).collect();
-            self.generate(generator, &batch::classes(&labels, &self.device), draw)
+            self.like(generator, &self.test_labels, indices, (FOR_SCORES, chunk))
         })?;
         Ok(Scored {
             metrics,
+            curve: Metrics::new(),
             floor: self.judge.floor(how).clone(),
             headline: "intra_frechet",
             samples: Some(self.samples(generator)),
+        })
+    }
+
+    fn validate(&self, generator: &Generator) -> Result<Metrics, RunError> {
+        self.judge.validate(|chunk, indices| {
+            self.like(generator, &self.train_labels, indices, (FOR_VALIDATION, chunk))
         })
     }
 }

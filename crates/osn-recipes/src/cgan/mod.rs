@@ -10,7 +10,7 @@ pub use conditional_norm::ConditionalBatchNorm;
 pub use game::players;
 pub use model::{Discriminator, Generator};
 
-use crate::adversarial::Trainer;
+use crate::adversarial::{SIGNALS, Trainer};
 use crate::data;
 use crate::gan::GanConfig;
 use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
@@ -23,6 +23,17 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto", "always", "cap", "never", "static"],
     headline: "intra_frechet",
     higher_is_better: false,
+    metrics: &[
+        "frechet",
+        "kid",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "label_accuracy",
+        "intra_frechet",
+    ],
+    offers: SIGNALS,
 };
 
 /// Trains the recipe as asked.
@@ -34,12 +45,14 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let config = GanConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let data = data::for_recipe(request, config.image_size)?;
+    let scored = data.train.len().min(data.test.len());
     let trained_on = data.trained_on();
-    let game = game::LabelledImages::new(&config, data, request.seed, &device)?;
+    let game = game::LabelledImages::new(&config, data, &decide, request.seed, &device)?;
     let players = players(&config, game.shape(), Some(&decide), request.seed, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
+    training.tell_scored(scored, observer);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
-    Session::start(request, &DOC, &decide, &config, steps, &trained_on)?.train(
+    Session::start(request, &DOC, &decide, &config, steps, &trained_on, observer)?.train(
         &mut trainer,
         training.pace(),
         observer,

@@ -2,17 +2,22 @@
 
 use std::f64::consts::PI;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::features::IMAGE_SIZE;
 use crate::run::{
-    Config, MAX_BATCH, MAX_CHANNELS, MAX_STEPS, MAX_UNITS, Pace, RunError, above_zero, at_least,
-    at_most, below_one, check_widths, ensure, parts, zero_or_more,
+    Config, MAX_BATCH, MAX_CHANNELS, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, MAX_UNITS, MAX_WEIGHTS,
+    Pace, Product, RunError, above_zero, at_least, at_most, below_one, check_weights, check_widths,
+    ensure, must_fit, parts, zero_or_more,
 };
 
 const MAX_STAGE_BLOCKS: u64 = 64;
+/// What only batch normalization has.
+const NORM_VALUES: [&str; 2] = ["batch_norm_momentum", "batch_norm_epsilon"];
 
 /// What is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Architecture {
     /// [`ResNet`](super::ResNet).
@@ -24,7 +29,7 @@ pub enum Architecture {
 }
 
 /// Hyper-parameters of `classify`. One step is one update of the network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassifyConfig {
     /// What is trained: `resnet`, `mlp` or `features`.
     pub network: Architecture,
@@ -127,6 +132,15 @@ impl ClassifyConfig {
         }
     }
 
+    /// What the network is called in a setting.
+    fn name(&self) -> &'static str {
+        match self.network {
+            Architecture::Resnet => "resnet",
+            Architecture::Mlp => "mlp",
+            Architecture::Features => "features",
+        }
+    }
+
     /// How often to look and to score.
     pub(super) fn pace(&self) -> Pace {
         Pace { log_every: self.log_every, eval_every: self.eval_every }
@@ -139,9 +153,48 @@ impl ClassifyConfig {
     }
 }
 
+impl ClassifyConfig {
+    /// Whether weights and features fit, of images in three channels.
+    fn check_memory(&self) -> Result<(), RunError> {
+        let side = IMAGE_SIZE as u64;
+        check_weights(3 * side * side, &self.hidden_sizes)?;
+        let (channels, blocks) = (&self.stage_channels, self.stage_blocks as u64);
+        let widest = channels.iter().copied().max().unwrap_or(0) as u64;
+        // Two kernels a block, each from and to no more channels than its stage or the one before has.
+        let kernels: Vec<_> = channels.iter().map(|&to| [18, blocks, to as u64, widest]).collect();
+        let kernels: Vec<&[u64]> = kernels.iter().map(|sizes| &sizes[..]).collect();
+        let key = "stage_channels";
+        let weights = Product { key, with: "stage_blocks", sizes: &kernels };
+        must_fit(MAX_WEIGHTS, "weights", &[weights])?;
+        // The first convolution halves the image.
+        let features: &[&[u64]] = &[&[self.batch_size as u64, widest, side / 2, side / 2]];
+        let features = Product { key, with: "batch_size", sizes: features };
+        must_fit(MAX_FEATURES, "numbers in the features of a batch", &[features])
+    }
+}
+
 impl Config for ClassifyConfig {
     fn presets() -> Vec<Self> {
         vec![Self::quick(), Self::standard(), Self::features()]
+    }
+
+    fn idle(&self) -> Vec<(&'static str, String)> {
+        let of_another = |network: &str| {
+            format!("it is of network={network}, and this network is {}", self.name())
+        };
+        let (of_mlp, of_resnet) = (of_another("mlp"), of_another("resnet"));
+        let plain = "batch_norm=false has no batch normalization".to_owned();
+        let mut idle = Vec::new();
+        if self.network != Architecture::Mlp {
+            idle.push(("hidden_sizes", of_mlp));
+        }
+        if self.network != Architecture::Resnet {
+            let keys = ["stage_channels", "stage_blocks", "batch_norm"].into_iter();
+            idle.extend(keys.chain(NORM_VALUES).map(|key| (key, of_resnet.clone())));
+        } else if !self.batch_norm {
+            idle.extend(NORM_VALUES.map(|key| (key, plain.clone())));
+        }
+        idle
     }
 
     fn check(&self) -> Result<(), RunError> {
@@ -158,6 +211,12 @@ impl Config for ClassifyConfig {
         )?;
         at_least(2, &[("batch_size", self.batch_size as u64)])?;
         at_least(20, &[("train_images", self.train_images.unwrap_or(20) as u64)])?;
+        let images = [
+            ("train_images", self.train_images.unwrap_or(0) as u64),
+            ("eval_images", self.eval_images as u64),
+            ("final_images", self.final_images as u64),
+        ];
+        at_most(MAX_IMAGES, &images)?;
         at_most(MAX_STEPS, &[("steps", self.steps)])?;
         at_most(MAX_BATCH, &[("batch_size", self.batch_size as u64)])?;
         at_most(MAX_STAGE_BLOCKS, &[("stage_blocks", self.stage_blocks as u64)])?;
@@ -166,6 +225,7 @@ impl Config for ClassifyConfig {
         ensure("stage_channels", !self.stage_channels.is_empty(), || {
             "must name at least one stage, such as 16,32".to_owned()
         })?;
+        self.check_memory()?;
         parts(&[("label_noise", self.label_noise), ("mirror_chance", self.mirror_chance)])?;
         above_zero(&[
             ("learning_rate", self.learning_rate),

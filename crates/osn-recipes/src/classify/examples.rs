@@ -3,7 +3,7 @@
 use super::{ClassifyConfig, Sizes};
 use crate::data::sampler::{hold_out, permutation, uniforms};
 use crate::data::{Dataset, EMBEDDED, ImageSet};
-use crate::run::RunError;
+use crate::run::{RunError, ensure};
 
 /// What tells these draws apart from others.
 const FOR_CHOICE: u64 = 1 << 40;
@@ -34,10 +34,14 @@ impl Examples {
     ///
     /// # Errors
     ///
-    /// [`RunError::Data`] for images without labels.
+    /// [`RunError::Data`] for images without labels, [`RunError::Config`] for more images than there are.
     pub fn new(data: Dataset, config: &ClassifyConfig, seed: u64) -> Result<Self, RunError> {
         let no_labels = || RunError::Data { name: data.name.clone(), source: Box::new(NoLabels) };
         let n_classes = data.class_count().ok_or_else(no_labels)?;
+        let (asked, found) = (config.train_images.unwrap_or(0), data.train.len());
+        ensure("train_images", asked <= found, || {
+            format!("must be at most {found}, all that there are, not {asked}")
+        })?;
         let mut train = chosen(data.train, config.train_images, seed);
         train.labels =
             train.labels.map(|labels| randomized(&labels, config.label_noise, n_classes, seed));

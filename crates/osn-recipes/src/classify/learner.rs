@@ -1,9 +1,9 @@
 //! The network, its optimizer and its osn: one update.
 
-use burn::module::{Flag, ModuleMapper, Param};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor};
-use osn::{Generalization, Needs, Osn};
+use osn::Generalization;
 
 use super::watch::Watch;
 use super::{Classifier, ClassifyConfig, Sizes};
@@ -28,6 +28,8 @@ pub struct Learner<N> {
     /// Images to logits, held by its osn.
     pub held: Held<N>,
     watch: Watch,
+    /// Whether it does something else in training than where it is judged.
+    has_modes: bool,
 }
 
 impl<N: Classifier> Learner<N> {
@@ -47,8 +49,9 @@ impl<N: Classifier> Learner<N> {
         let network = N::build(config, sizes, seed, &device.clone().autodiff())?;
         let adam = adam(config.beta_1, config.beta_2, config.epsilon);
         let held = Held::new(network, "classifier", decide, adam)?;
-        let watch = Watch::new(held.osn.as_ref().map_or(Needs::default(), Osn::needs));
-        Ok(Self { held, watch })
+        let watch = Watch::new(held.needs());
+        let has_modes = has_modes(&held.network);
+        Ok(Self { held, watch, has_modes })
     }
 
     /// One update on a batch of the autodiff device, then one refresh of osn.
@@ -63,9 +66,12 @@ impl<N: Classifier> Learner<N> {
         learning_rate: f64,
         told: &mut Told,
     ) -> Result<Learned, RunError> {
+        self.look_at_train(&images, &classes);
         let logits = self.held.network.logits(images);
         let loss = cross_entropy(logits.clone(), classes.clone());
-        self.watch.see_train(&loss);
+        if !self.has_modes {
+            self.watch.see_train(&loss);
+        }
         if self.held.decides_next() {
             told.generalization(self.watch.take());
         }
@@ -103,6 +109,16 @@ impl<N: Classifier> Learner<N> {
         self.watch.last()
     }
 
+    /// Sums the loss on a batch that is about to be trained on as the loss on held-out images is taken:
+    /// with what batch normalization does where the network is judged. In training it does something
+    /// else, and the difference of two modes is nothing that was learned by heart.
+    fn look_at_train(&mut self, images: &Tensor<4>, classes: &Tensor<1, Int>) {
+        if self.has_modes && self.watch.is_needed() && self.held.decides_next() {
+            let logits = self.held.network.valid().logits(images.clone().without_autodiff());
+            self.watch.see_train(&cross_entropy(logits, classes.clone().without_autodiff()));
+        }
+    }
+
     /// Tells the rules the loss on images that the network does not train on, and its gradients where a
     /// rule looks at them. Nothing is trained, and no running value of batch normalization moves.
     ///
@@ -119,6 +135,21 @@ impl<N: Classifier> Learner<N> {
         let loss = cross_entropy(network.logits(images), classes);
         self.watch.see_held_out(&loss);
         if self.held.wants_held_out() { self.held.see_held_out(&loss.backward()) } else { Ok(()) }
+    }
+}
+
+/// Whether a network has layers that do something else in training, such as batch normalization.
+fn has_modes<N: Module>(network: &N) -> bool {
+    let mut flags = Flags(0);
+    network.visit(&mut flags);
+    flags.0 > 0
+}
+
+struct Flags(usize);
+
+impl ModuleVisitor for Flags {
+    fn visit_flag(&mut self, _: &Param<Flag>) {
+        self.0 += 1;
     }
 }
 

@@ -17,10 +17,15 @@ pub use model::{Classifier, Mlp, ResNet, Sizes};
 pub use norms::{MapNorms, NormError, Stage, ln_lipschitz, plain_chain};
 pub use scores::{Judged, fgsm, median};
 
+use osn_core::Needs;
+
 use self::train::Trainer;
 use crate::data;
 use crate::features::{FeatureNet, IMAGE_SIZE};
-use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
+use crate::run::{
+    Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest, ensure,
+    must_be_held_out,
+};
 
 /// What `--help` says of this recipe.
 pub const DOC: RecipeDoc = RecipeDoc {
@@ -30,6 +35,8 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto:task=classify", "cap", "always", "never", "learned"],
     headline: "accuracy",
     higher_is_better: true,
+    metrics: &["accuracy", "loss", "gap", "ece", "fgsm_accuracy"],
+    offers: Needs { race: false, slope: false, ..Needs::ALL },
 };
 
 /// Trains the recipe as asked.
@@ -46,18 +53,20 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     }
 }
 
-/// Trains the network behind the feature distances, whatever `network` says, and returns it with
-/// ordinary weights on the plain device.
+/// Trains the network behind the feature distances, and returns it with ordinary weights on the plain
+/// device.
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// As [`run`], and [`RunError::Config`] where another network was asked for.
 pub fn train_features(
     request: &TrainRequest,
     observer: &mut dyn Observer,
 ) -> Result<(RunSummary, FeatureNet), RunError> {
     let config = ClassifyConfig::resolve(request, &DOC)?;
-    let config = ClassifyConfig { network: Architecture::Features, ..config };
+    ensure("network", config.network == Architecture::Features, || {
+        "must be features, as in the preset of that name".to_owned()
+    })?;
     train(request, &config, observer)
 }
 
@@ -68,11 +77,17 @@ fn train<N: Classifier>(
 ) -> Result<(RunSummary, N), RunError> {
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let data = data::for_recipe(request, IMAGE_SIZE)?;
+    let n_test = data.test.len();
     let trained_on = data.trained_on();
+    let name = data.name.clone();
     let examples = Examples::new(data, config, request.seed)?;
+    must_be_held_out(&name, &examples.held_out, &decide)?;
     let learner = Learner::<N>::new(config, examples.sizes, Some(&decide), request.seed, &device)?;
     let mut trainer = Trainer::new(config, examples, learner, request.seed, device);
-    let summary = Session::start(request, &DOC, &decide, config, config.steps, &trained_on)?
-        .train(&mut trainer, config.pace(), observer)?;
+    let asked = [("eval_images", config.eval_images), ("final_images", config.final_images)];
+    data::tell_scored(n_test, asked, observer);
+    let summary =
+        Session::start(request, &DOC, &decide, config, config.steps, &trained_on, observer)?
+            .train(&mut trainer, config.pace(), observer)?;
     Ok((summary, trainer.into_network().valid().materialize()))
 }

@@ -37,6 +37,8 @@ pub(super) struct Trainer<'a, N> {
     trained_on: Batches,
     held_out: Batches,
     told: Told,
+    /// Whether a rule follows a score.
+    is_validated: bool,
     /// The plain device, on which the network is judged.
     device: Device,
 }
@@ -53,6 +55,7 @@ impl<'a, N: Classifier> Trainer<'a, N> {
             config,
             seed,
             inputs: examples.inputs(),
+            is_validated: learner.held.needs().metric,
             learner,
             trained_on: Batches::new(seed, examples.trained_on.clone()),
             held_out: Batches::new(seed, examples.held_out.clone()),
@@ -120,6 +123,18 @@ impl<'a, N: Classifier> Trainer<'a, N> {
         } else {
             Err(RunError::score(NotFinite))
         }
+    }
+
+    /// What the network makes of images as they are, and after an attack.
+    fn judge_both(
+        &self,
+        network: &N,
+        set: &ImageSet,
+        indices: &[usize],
+    ) -> Result<[Judged; 2], RunError> {
+        let attacked = |images, classes| fgsm(network, images, classes, self.config.fgsm_epsilon);
+        let as_they_are = self.judge(network, set, indices, as_it_is)?;
+        Ok([as_they_are, self.judge(network, set, indices, attacked)?])
     }
 
     fn metrics(
@@ -200,18 +215,39 @@ impl<N: Classifier> Training for Trainer<'_, N> {
     /// Judges the test images, as they are and after an attack, and as many training images with the
     /// labels that the network was told.
     fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError> {
-        let network = self.learner.held.network.valid().materialize();
+        let network = self.learner.held.plain();
         let [of_test, of_train] = self.scored(thoroughness);
-        let Examples { train, test, .. } = &self.examples;
-        let as_it_is = |images: Tensor<4>, _| images;
-        let attacked = |images, classes| fgsm(&network, images, classes, self.config.fgsm_epsilon);
-        let on_train = self.judge(&network, train, &of_train, as_it_is)?;
-        let on_test = self.judge(&network, test, &of_test, as_it_is)?;
-        let on_moved = self.judge(&network, test, &of_test, attacked)?;
+        let on_train = self.judge(&network, &self.examples.train, &of_train, as_it_is)?;
+        let [on_test, on_moved] = self.judge_both(&network, &self.examples.test, &of_test)?;
         let metrics = self.metrics(&network, &on_test, &on_train, &on_moved)?;
         let samples = self.mistakes(&on_test);
-        self.told.scores(&metrics);
-        Ok(Scored { metrics, floor: Metrics::new(), headline: "accuracy", samples })
+        let (floor, curve) = (Metrics::new(), Metrics::new());
+        Ok(Scored { metrics, curve, floor, headline: "accuracy", samples })
+    }
+
+    /// Judges the held-out images as [`score`](Self::score) does the test images, and as many training
+    /// images. Both have the labels that the network was told.
+    fn validate(&mut self) -> Result<Metrics, RunError> {
+        if !self.is_validated || self.examples.held_out.is_empty() {
+            return Ok(Metrics::new());
+        }
+        let network = self.learner.held.plain();
+        let Examples { train, trained_on, held_out, .. } = &self.examples;
+        let held_out = spread(held_out, self.config.eval_images);
+        let on_train =
+            self.judge(&network, train, &spread(trained_on, held_out.len()), as_it_is)?;
+        let [held_out, moved] = self.judge_both(&network, train, &held_out)?;
+        let accuracy = held_out.accuracy();
+        let scores = [
+            ("accuracy", accuracy),
+            ("loss", held_out.cross_entropy()),
+            ("gap", on_train.accuracy() - accuracy),
+            ("ece", held_out.calibration_error()),
+            ("fgsm_accuracy", moved.accuracy()),
+        ];
+        let scores = Metrics::from(scores.map(|(name, value)| (name.to_owned(), value)));
+        self.told.scores(&scores);
+        Ok(scores)
     }
 
     fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
@@ -224,6 +260,11 @@ impl<N: Classifier> Training for Trainer<'_, N> {
         self.told = parts.value("told")?;
         Ok(())
     }
+}
+
+/// No attack.
+fn as_it_is(images: Tensor<4>, _: Tensor<1, Int>) -> Tensor<4> {
+    images
 }
 
 /// Up to `count` of them, evenly: data may be sorted by class.

@@ -10,7 +10,7 @@ use crate::sum::{SavedSum, Sum};
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     is_needed: bool,
-    /// The mean loss of a batch that the network trains on, `[1]`.
+    /// The mean loss of a batch that the network trains on, `[1]`, as a network makes it that is judged.
     train: Sum,
     /// The same of images that it does not train on, `[1]`.
     held_out: Sum,

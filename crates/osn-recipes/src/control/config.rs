@@ -1,24 +1,27 @@
 //! Every hyper-parameter of the recipe, with where it comes from.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Task;
 use crate::run::{
     Config, MAX_BATCH, MAX_STEPS, MAX_UNITS, Pace, RunError, above_zero, at_least, at_most,
-    below_one, check_widths, parts, zero_or_more,
+    below_one, check_weights, check_widths, parts, zero_or_more,
 };
 
 /// A step can only be stopped at its end.
 const MAX_ACTIONS_PER_STEP: u64 = 10_000;
 /// Nor can what comes before the first.
 const MAX_RANDOM_ACTIONS: u64 = 10_000_000;
-/// Some ten gigabytes of transitions.
-const MAX_MEMORY: u64 = 100_000_000;
+/// Some two gigabytes of transitions.
+const MAX_MEMORY: u64 = 10_000_000;
+/// No task shows or offers more numbers.
+const MOST_OBSERVED: u64 = 16;
 /// Episodes that are played at once.
 const MAX_EPISODES: u64 = 100_000;
 
 /// Hyper-parameters of `control`. One step is one update of the Q-network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ControlConfig {
     /// What to act in: `cartpole`, `acrobot` or `mountain_car`.
     pub environment: Task,
@@ -151,6 +154,19 @@ impl Config for ControlConfig {
         vec![Self::quick(), Self::standard()]
     }
 
+    fn idle(&self) -> Vec<(&'static str, String)> {
+        let mut idle = Vec::new();
+        if self.explore_start == self.explore_end {
+            let why = "explore_start and explore_end are the same";
+            idle.push(("explore_steps", why.to_owned()));
+        }
+        if self.explore_steps == 0 {
+            let why = "with explore_steps=0 the part is explore_end at once";
+            idle.push(("explore_start", why.to_owned()));
+        }
+        idle
+    }
+
     fn check(&self) -> Result<(), RunError> {
         at_least(
             1,
@@ -169,6 +185,7 @@ impl Config for ControlConfig {
         at_least(2, &[("batch_size", self.batch_size as u64)])?;
         self.check_bounds()?;
         check_widths("hidden_sizes", &self.hidden_sizes, MAX_UNITS)?;
+        check_weights(MOST_OBSERVED, &self.hidden_sizes)?;
         zero_or_more(&[("epsilon", f64::from(self.epsilon))])?;
         above_zero(&[
             ("learning_rate", self.learning_rate),

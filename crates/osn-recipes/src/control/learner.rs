@@ -54,7 +54,7 @@ impl Learner {
         let adam = adam(config.beta_1, config.beta_2, config.epsilon);
         let held = Held::new(network, "q_network", decide, adam)?;
         Ok(Self {
-            target: held.network.valid().materialize(),
+            target: held.plain(),
             held,
             huber: HuberLossConfig::new(config.huber_delta).init(),
             discount: config.discount,
@@ -116,6 +116,6 @@ impl Learner {
 
     /// Makes the target what the network is now: effective weights become ordinary ones.
     pub fn copy_to_target(&mut self) {
-        self.target = self.held.network.valid().materialize();
+        self.target = self.held.plain();
     }
 }

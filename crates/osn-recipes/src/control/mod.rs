@@ -22,6 +22,8 @@ pub use mountain_car::MountainCar;
 pub use play::{Player, returns};
 pub use replay::{Batch, Replay, Transition};
 
+use osn_core::Needs;
+
 use self::train::Trainer;
 use crate::run::{
     Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest, TrainedOn,
@@ -35,6 +37,14 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto:task=control", "static", "lr_over_sigma", "cap", "always", "never"],
     headline: "return",
     higher_is_better: true,
+    metrics: &["return", "worst_return"],
+    offers: Needs {
+        race: false,
+        slope: false,
+        held_out: false,
+        generalization: false,
+        ..Needs::ALL
+    },
 };
 
 /// Trains the recipe as asked.
@@ -47,7 +57,7 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let mut trainer = Trainer::new(&config, &decide, request.seed, device)?;
     let trained_on = TrainedOn::named(config.environment.name());
-    Session::start(request, &DOC, &decide, &config, config.steps, &trained_on)?.train(
+    Session::start(request, &DOC, &decide, &config, config.steps, &trained_on, observer)?.train(
         &mut trainer,
         config.pace(),
         observer,

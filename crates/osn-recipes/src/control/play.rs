@@ -1,5 +1,7 @@
 //! Acting: one player that learns while it plays, and episodes that only judge.
 
+use std::collections::VecDeque;
+
 use burn::tensor::Device;
 
 use super::environment::{Environment, Task};
@@ -25,8 +27,10 @@ pub struct Player {
     of_episode: Vec<usize>,
     /// The sum of rewards in the episode that goes on.
     so_far: f64,
-    /// The sums of those that ended.
-    returns: Vec<f64>,
+    /// How many episodes ended.
+    episodes: u64,
+    /// The sums of rewards in the last of them.
+    recent: VecDeque<f64>,
 }
 
 impl Player {
@@ -34,8 +38,17 @@ impl Player {
     /// takes this one and the next.
     pub fn new(task: Task, seed: u64, stream: u64) -> Self {
         let environment = task.start(seed, stream, 0);
-        let (of_episode, returns) = (Vec::new(), Vec::new());
-        Self { task, seed, stream, environment, actions: 0, of_episode, so_far: 0.0, returns }
+        Self {
+            task,
+            seed,
+            stream,
+            environment,
+            actions: 0,
+            of_episode: Vec::new(),
+            so_far: 0.0,
+            episodes: 0,
+            recent: VecDeque::new(),
+        }
     }
 
     /// One action: at random with the chance `explore`, else what `choose` makes of the observation.
@@ -66,8 +79,8 @@ impl Player {
     ///
     /// [`PartsError`] for what cannot be written.
     pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
-        parts.put_numbers("player/returns", self.returns.iter().copied());
-        parts.put_value("player", &(self.actions, self.so_far, &self.of_episode))
+        parts.put_numbers("player/recent", self.recent.iter().copied());
+        parts.put_value("player", &(self.actions, self.so_far, &self.of_episode, self.episodes))
     }
 
     /// Goes to where it was: an episode is a function of its start and the actions.
@@ -76,13 +89,17 @@ impl Player {
     ///
     /// [`PartsError`] for what is missing, no action, or more than an episode has.
     pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
-        self.returns = parts.numbers("player/returns")?;
-        (self.actions, self.so_far, self.of_episode) = parts.value("player")?;
+        self.recent = parts.numbers("player/recent")?.into();
+        (self.actions, self.so_far, self.of_episode, self.episodes) = parts.value("player")?;
+        let counted = self.recent.len() as u64 == self.episodes.min(RECENT as u64);
+        if !counted || self.episodes >= u64::MAX / 2 {
+            return Err(PartsError::part("player/recent", "it has another number of returns"));
+        }
         if self.of_episode.iter().any(|&action| action >= self.task.n_actions()) {
             return Err(PartsError::part("player", "there is no such action"));
         }
-        let (episode, begun) = (self.returns.len() as u64, self.of_episode.len() as u64);
-        if self.actions > episode * LONGEST_EPISODE + begun {
+        let (episode, begun) = (self.episodes, self.of_episode.len() as u64);
+        if self.actions > episode.saturating_mul(LONGEST_EPISODE).saturating_add(begun) {
             return Err(PartsError::part("player", "it acted more often than its episodes allow"));
         }
         self.environment = self.task.start(self.seed, self.stream, episode);
@@ -96,13 +113,13 @@ impl Player {
 
     /// The mean return of the last hundred episodes that ended, or of all where there are fewer.
     pub fn recent_return(&self) -> Option<f64> {
-        let recent = &self.returns[self.returns.len().saturating_sub(RECENT)..];
-        (!recent.is_empty()).then(|| mean(recent))
+        let count = self.recent.len() as f64;
+        (count > 0.0).then(|| self.recent.iter().sum::<f64>() / count)
     }
 
     /// Episodes that ended.
-    pub fn episodes(&self) -> usize {
-        self.returns.len()
+    pub fn episodes(&self) -> u64 {
+        self.episodes
     }
 
     #[expect(
@@ -116,9 +133,18 @@ impl Player {
 
     fn begin_anew(&mut self) {
         self.of_episode.clear();
-        self.returns.push(std::mem::take(&mut self.so_far));
-        let episode = self.returns.len() as u64;
-        self.environment = self.task.start(self.seed, self.stream, episode);
+        let earned = std::mem::take(&mut self.so_far);
+        self.note(earned);
+        self.environment = self.task.start(self.seed, self.stream, self.episodes);
+    }
+
+    /// Notes the return of an episode that ended.
+    fn note(&mut self, earned: f64) {
+        self.episodes += 1;
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(earned);
     }
 }
 
@@ -165,10 +191,11 @@ mod tests {
         };
         let transitions: Vec<_> = (0..2_000).map(|_| player.act(0.25, &mut act)).collect();
         assert!((1_400..1_600).contains(&chosen), "{chosen} of 2,000");
-        let ends = transitions.iter().filter(|it| it.terminated).count();
-        assert_eq!(player.episodes(), ends);
-        let earned: f64 = player.returns.iter().sum::<f64>() + player.so_far;
-        assert_eq!(earned, 2_000.0);
+        let ends: Vec<usize> = (0..2_000).filter(|&place| transitions[place].terminated).collect();
+        assert_eq!(player.episodes(), ends.len() as u64);
+        // A step earns 1, so the last hundred episodes earned what lies between their ends.
+        let last_hundred = (ends[ends.len() - 1] - ends[ends.len() - 101]) as f64;
+        assert_eq!(player.recent_return(), Some(last_hundred / 100.0));
         for pair in transitions.windows(2) {
             assert_eq!(pair[0].next == pair[1].observation, !pair[0].terminated);
         }
@@ -178,8 +205,25 @@ mod tests {
     fn the_recent_return_is_the_mean_of_the_last_hundred() {
         let mut player = Player::new(Task::Cartpole, 1, 10);
         assert_eq!(player.recent_return(), None);
-        player.returns = (0..150).map(f64::from).collect();
+        (0..150).for_each(|earned| player.note(f64::from(earned)));
         assert_eq!(player.recent_return(), Some(99.5));
+    }
+
+    #[test]
+    fn a_checkpoint_of_a_player_does_not_grow_with_its_episodes() {
+        let saved = |episodes: u32| {
+            let mut player = Player::new(Task::Cartpole, 1, 10);
+            (0..episodes).for_each(|earned| player.note(f64::from(earned)));
+            let mut parts = Parts::default();
+            player.save(&mut parts).unwrap();
+            (parts, player)
+        };
+        let size = |episodes| saved(episodes).0.to_bytes().unwrap().len();
+        assert_eq!(size(1_000), size(9_999));
+        let (parts, player) = saved(150);
+        let mut loaded = Player::new(Task::Cartpole, 1, 10);
+        loaded.load(&parts).unwrap();
+        assert_eq!((loaded.episodes, &loaded.recent), (150, &player.recent));
     }
 
     #[test]

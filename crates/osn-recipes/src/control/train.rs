@@ -17,6 +17,7 @@ const FOR_BATCHES: u64 = 1;
 const FOR_SCORES: u64 = 2;
 /// A player takes two.
 const FOR_PLAYING: u64 = 3;
+const FOR_VALIDATION: u64 = 5;
 
 /// Everything that a run changes and draws from.
 pub(super) struct Trainer<'a> {
@@ -26,8 +27,10 @@ pub(super) struct Trainer<'a> {
     replay: Replay,
     learner: Learner,
     told: Told,
-    /// The mean return at each evaluation so far.
-    curve: Vec<f64>,
+    /// The sum of the mean returns at the evaluations so far, and how many these are.
+    curve: (f64, u64),
+    /// Whether a rule follows a score.
+    is_validated: bool,
     /// The plain device, on which the agent acts.
     device: Device,
 }
@@ -46,9 +49,10 @@ impl<'a> Trainer<'a> {
             seed,
             player: Player::new(config.environment, seed, FOR_PLAYING),
             replay: Replay::new(config.memory),
+            is_validated: learner.held.needs().metric,
             learner,
             told: Told::default(),
-            curve: Vec::new(),
+            curve: (0.0, 0),
             device,
         };
         trainer.act_at_random();
@@ -81,13 +85,16 @@ impl<'a> Trainer<'a> {
         Ok(learned)
     }
 
+    /// The returns of so many episodes without chance, from starts of this stream.
+    fn play(&self, stream: u64, count: usize) -> Vec<f64> {
+        let (task, starts) = (self.config.environment, [self.seed, stream]);
+        returns(&self.learner.held.plain(), task, starts, count, &self.device)
+    }
+
     fn summarize(&self, returns: &[f64]) -> Metrics {
-        let worst = returns.iter().copied().fold(f64::INFINITY, f64::min);
-        let mut metrics = Metrics::from([
-            ("return".to_owned(), mean(returns)),
-            ("worst_return".to_owned(), worst),
-            ("area".to_owned(), mean(&self.curve)),
-        ]);
+        let (sum, count) = self.curve;
+        let mut metrics = mean_and_worst(returns);
+        metrics.insert("area".to_owned(), sum / count as f64);
         if let Some(recent) = self.player.recent_return() {
             metrics.insert("recent_return".to_owned(), recent);
         }
@@ -121,25 +128,36 @@ impl Training for Trainer<'_> {
         self.learner.held.spectra()
     }
 
-    /// Lets the network play without chance; at the end as many episodes as count.
+    /// Lets the network play without chance; at the end as many episodes as count. The area is of the
+    /// evaluations of one size, so the last of these, and not the one at the end, is its last.
     fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError> {
         let count = match thoroughness {
             Thoroughness::Quick => self.config.eval_episodes,
             Thoroughness::Full => self.config.final_episodes,
         };
-        let (network, draws) = (self.learner.held.network.valid(), [self.seed, FOR_SCORES]);
-        let returns = returns(&network, self.config.environment, draws, count, &self.device);
-        self.curve.push(mean(&returns));
-        let metrics = self.summarize(&returns);
-        self.told.scores(&metrics);
-        Ok(Scored { metrics, floor: Metrics::new(), headline: "return", samples: None })
+        let returns = self.play(FOR_SCORES, count);
+        if thoroughness == Thoroughness::Quick {
+            self.curve = (self.curve.0 + mean(&returns), self.curve.1 + 1);
+        }
+        let (metrics, none) = (self.summarize(&returns), Metrics::new());
+        Ok(Scored { metrics, curve: none.clone(), floor: none, headline: "return", samples: None })
+    }
+
+    /// The same from starts of their own.
+    fn validate(&mut self) -> Result<Metrics, RunError> {
+        if !self.is_validated {
+            return Ok(Metrics::new());
+        }
+        let scores = mean_and_worst(&self.play(FOR_VALIDATION, self.config.eval_episodes));
+        self.told.scores(&scores);
+        Ok(scores)
     }
 
     fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
         self.learner.save(parts)?;
         self.replay.save(parts)?;
         self.player.save(parts)?;
-        parts.put_numbers("curve", self.curve.iter().copied());
+        parts.put_value("curve", &self.curve)?;
         parts.put_value("told", &self.told)
     }
 
@@ -147,10 +165,18 @@ impl Training for Trainer<'_> {
         self.learner.load(parts)?;
         self.replay.load(parts, self.config.environment)?;
         self.player.load(parts)?;
-        self.curve = parts.numbers("curve")?;
+        self.curve = parts.value("curve")?;
+        if self.curve.1 >= u64::MAX / 2 {
+            return Err(PartsError::part("curve", "nobody was evaluated so often"));
+        }
         self.told = parts.value("told")?;
         Ok(())
     }
+}
+
+fn mean_and_worst(returns: &[f64]) -> Metrics {
+    let worst = returns.iter().copied().fold(f64::INFINITY, f64::min);
+    Metrics::from([("return".to_owned(), mean(returns)), ("worst_return".to_owned(), worst)])
 }
 
 /// The mean value of the actions taken, and the variance of the errors of those values.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage, Rgba};
 use rayon::prelude::*;
+use unicode_normalization::UnicodeNormalization;
 
 use super::{DataError, Dataset, ImageSet, picture_faults};
 use crate::plain_file;
@@ -23,6 +24,10 @@ const MAX_PACKED_BYTES: u64 = 256 << 20;
 const MAX_DECODED_BYTES: u64 = 512 << 20;
 /// Channels that differ by no more than this are grey: JPEG adds as much.
 const GREY_TOLERANCE: u8 = 8;
+/// Folders that systems leave among pictures, for what an archive cannot hold, for small copies and for what
+/// was thrown away.
+const LEFT_BEHIND: [&str; 5] =
+    ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
 
 /// Loads every PNG and JPEG image in a folder and the folders below it.
 ///
@@ -32,7 +37,9 @@ const GREY_TOLERANCE: u8 = 8;
 /// the split depends on nothing but the names. Near-copies with neighbouring names can therefore
 /// end up on both sides.
 ///
-/// Other files are passed over; a link to a folder is followed, but no folder is visited twice.
+/// Other files are passed over, and so is what systems leave beside pictures: hidden files and folders,
+/// such as `._01.png`, and folders such as `__MACOSX`. A link to a folder is followed, but no folder is
+/// visited twice.
 ///
 /// # Errors
 ///
@@ -46,11 +53,7 @@ pub fn load(folder: &Path, size: usize) -> Result<Dataset, DataError> {
     assert!(size > 0, "images need at least one pixel");
     let paths = find_images(folder, size)?;
     if paths.len() < TEST_EVERY {
-        return Err(DataError::TooFew {
-            folder: folder.to_owned(),
-            found: paths.len(),
-            needed: TEST_EVERY,
-        });
+        return Err(DataError::TooFew { folder: folder.to_owned(), found: paths.len() });
     }
     let images = decode_all(&paths, size)?;
     let grey = !images.iter().any(has_colour);
@@ -65,14 +68,21 @@ fn decode_all(paths: &[PathBuf], size: usize) -> Result<Vec<RgbImage>, DataError
 fn split(folder: &Path, size: usize, images: &[RgbImage], grey: bool) -> Dataset {
     let is_test = |&(index, _): &(usize, &RgbImage)| index % TEST_EVERY == TEST_EVERY - 1;
     let (test, train): (Vec<_>, Vec<_>) = images.iter().enumerate().partition(is_test);
-    let part = |part: Vec<(usize, &RgbImage)>, what: &str| {
-        let source = format!("{}: {what} image of every {TEST_EVERY} by path", folder.display());
-        image_set(part.into_iter().map(|(_, image)| image), grey, size, source)
+    let source = format!(
+        "{}: {} pictures, {} to train on and {} to judge by, the last of every {TEST_EVERY} by path",
+        folder.display(),
+        images.len(),
+        train.len(),
+        test.len(),
+    );
+    let part = |part: Vec<(usize, &RgbImage)>| {
+        image_set(part.into_iter().map(|(_, image)| image), grey, size, source.clone())
     };
     Dataset {
         name: folder.display().to_string(),
-        train: part(train, "all but the last"),
-        test: part(test, "the last"),
+        train: part(train),
+        test: part(test),
+        test_every: Some(TEST_EVERY),
     }
 }
 
@@ -95,11 +105,24 @@ pub(super) fn image_set<'a>(
 
 /// The paths of all images below a folder, sorted; no more than memory holds at `size`×`size`.
 pub(super) fn find_images(folder: &Path, size: usize) -> Result<Vec<PathBuf>, DataError> {
-    let limit = (MAX_RESIZED_BYTES / (3 * size * size)).min(MAX_FILES);
+    let bytes = size.saturating_mul(size).saturating_mul(3);
+    let limit = (MAX_RESIZED_BYTES / bytes).min(MAX_FILES);
     let mut walk = Walk { root: folder, limit, visited: HashSet::new(), images: Vec::new() };
     walk.enter(folder, 0)?;
-    walk.images.sort();
+    // Systems write accents in two ways, and the order is to be the same on all of them.
+    walk.images.sort_by_cached_key(|path| (composed(path), path.clone()));
     Ok(walk.images)
+}
+
+/// A path with each accent and its letter as one character, however it was written.
+pub(super) fn composed(path: &Path) -> PathBuf {
+    path.to_str().map_or_else(|| path.to_owned(), |text| text.nfc().collect::<String>().into())
+}
+
+/// Whether a system left this beside what is meant, such as `._01.png` or `__MACOSX`.
+pub(super) fn is_left_behind(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".") || LEFT_BEHIND.iter().any(|left| name == *left)
 }
 
 struct Walk<'a> {
@@ -125,6 +148,9 @@ impl Walk<'_> {
     }
 
     fn visit(&mut self, path: PathBuf, depth: usize) -> Result<(), DataError> {
+        if is_left_behind(&path) {
+            return Ok(());
+        }
         if path.is_dir() {
             return self.enter(&path, depth + 1);
         }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::metrics::LEAST_SCORED;
 use crate::run::checkpoint::hex;
-use crate::run::{RunError, TrainRequest, TrainedOn, ensure};
+use crate::run::{Observer, RunError, TrainRequest, TrainedOn, ensure};
 
 pub mod fashion_mnist;
 pub mod folder;
@@ -22,6 +23,14 @@ mod svg;
 pub const EMBEDDED: &str = "fashion-mnist-10k";
 /// The name of the full Fashion-MNIST, used where it is installed.
 pub const FULL: &str = "fashion-mnist";
+
+/// The recipes that train on images, and those that train on pairs of them.
+const IMAGE_RECIPES: &[&str] = &["gan", "cgan", "classify"];
+const PAIR_RECIPES: &[&str] = &["translate"];
+/// The least pictures of a folder that can be split and scored.
+pub const LEAST_PICTURES: usize = folder::TEST_EVERY * LEAST_SCORED;
+/// Bytes of images that are held at once.
+const MAX_BYTES: usize = 4 << 30;
 
 /// Images of one size, as bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +58,8 @@ pub struct Dataset {
     pub train: ImageSet,
     /// What only judges.
     pub test: ImageSet,
+    /// Of how many images one is for testing, where nobody else has split them.
+    pub test_every: Option<usize>,
 }
 
 /// One line of the list of data sets.
@@ -64,6 +75,8 @@ pub struct DataEntry {
     pub origin: String,
     /// Whether it can be loaded on this machine now.
     pub present: bool,
+    /// The recipes that take it.
+    pub recipes: &'static [&'static str],
 }
 
 /// Why data cannot be loaded.
@@ -130,15 +143,30 @@ pub enum DataError {
         /// How much is allowed.
         limit: usize,
     },
+    /// A folder holds no image.
+    #[error("{} holds no PNG or JPEG picture: add pictures or pass another folder", folder.display())]
+    Empty {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A folder holds too few images to split into train and test.
-    #[error("{} holds {found} PNG or JPEG images, at least {needed} are needed: add images or pass another folder", folder.display())]
+    #[error("{} holds {}: {}", folder.display(), counted(*found, "PNG or JPEG picture"), how_many())]
     TooFew {
         /// The folder that was asked for.
         folder: PathBuf,
         /// How many images there are.
         found: usize,
-        /// How many are needed.
-        needed: usize,
+    },
+    /// There are images enough to train on, but too few for a score.
+    #[error("there are {} to train on and {} to judge by: {}",
+        counted(*train, "picture"), test, test_every.map_or_else(each_needs, |_| how_many()))]
+    Unscorable {
+        /// Images to train on.
+        train: usize,
+        /// Images to judge by.
+        test: usize,
+        /// Of how many images one is for testing, where nobody else has split them.
+        test_every: Option<usize>,
     },
     /// A file with the name of an image cannot be decoded.
     #[error("{} cannot be decoded ({}): repair or remove it", path.display(), one_line(problem))]
@@ -147,6 +175,24 @@ pub enum DataError {
         path: PathBuf,
         /// What the decoder says.
         problem: image::ImageError,
+    },
+    /// A data set is of pairs where images are taken.
+    #[error(
+        "{name} is of pairs, which {} takes; this recipe takes {EMBEDDED}, {FULL} or a folder of images",
+        PAIR_RECIPES.join(", ")
+    )]
+    NoImages {
+        /// What was asked for.
+        name: String,
+    },
+    /// A data set is of images where pairs are taken.
+    #[error(
+        "{name} is of images without pairs, which {} take; this recipe takes {} or a folder that holds input and target",
+        IMAGE_RECIPES.join(", "), pairs::EDGES
+    )]
+    NoPairs {
+        /// What was asked for.
+        name: String,
     },
     /// The name is neither known pairs nor a folder.
     #[error(
@@ -174,6 +220,22 @@ pub enum DataError {
         /// Where its partner was looked for.
         partner: PathBuf,
     },
+    /// An image has no partner but one of nearly its name.
+    #[error("{} has no partner, and neither has {}: give both the same name and ending", path.display(), other.display())]
+    Misnamed {
+        /// The image.
+        path: PathBuf,
+        /// What may be meant as its partner.
+        other: PathBuf,
+    },
+    /// Two images of one side have the same name, once its accents are written in one way.
+    #[error("{} and {} differ only in how an accent is written: rename or remove one", path.display(), other.display())]
+    SameName {
+        /// The one.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
     /// The two images of a pair differ in size.
     #[error(
         "{} is {}x{}, but {} is {}x{}: a pair needs one size",
@@ -189,6 +251,23 @@ pub enum DataError {
         /// Its width and height.
         target_size: (u32, u32),
     },
+}
+
+/// `1 picture`, `2 pictures`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How many images a folder must hold, and why.
+fn how_many() -> String {
+    let (every, scored) = (folder::TEST_EVERY, LEAST_SCORED);
+    format!(
+        "one of every {every} is to judge by and a score needs {scored} of these, so {LEAST_PICTURES} are needed in all"
+    )
+}
+
+fn each_needs() -> String {
+    format!("a score needs {LEAST_SCORED} of each")
 }
 
 /// What a decoder says may have several lines.
@@ -214,6 +293,7 @@ pub fn load(spec: Option<&str>, size: usize) -> Result<Dataset, DataError> {
     match spec {
         None | Some(EMBEDDED) => fashion_mnist::embedded(),
         Some(FULL) => fashion_mnist::full(),
+        Some(pairs::EDGES) => Err(DataError::NoImages { name: pairs::EDGES.to_owned() }),
         Some(name) => load_folder(name, size),
     }
 }
@@ -226,7 +306,7 @@ pub fn load(spec: Option<&str>, size: usize) -> Result<Dataset, DataError> {
 pub fn for_recipe(request: &TrainRequest, size: usize) -> Result<Dataset, RunError> {
     let data = load(request.data.as_deref(), size);
     let mut data = data.map_err(|error| unusable(request, EMBEDDED, error))?;
-    must_fit(&data.train, size)?;
+    must_fit(&[&data.train, &data.test], size)?;
     data.train = data.train.padded(size);
     data.test = data.test.padded(size);
     Ok(data)
@@ -237,11 +317,32 @@ fn unusable(request: &TrainRequest, default: &str, source: DataError) -> RunErro
     RunError::Data { name, source: Box::new(source) }
 }
 
-fn must_fit(images: &ImageSet, size: usize) -> Result<(), RunError> {
-    let largest = images.height.max(images.width);
+/// Refuses images that are larger than `size`, and so many that memory does not hold them at that size.
+fn must_fit(sets: &[&ImageSet], size: usize) -> Result<(), RunError> {
+    let largest = sets.iter().map(|images| images.height.max(images.width)).max().unwrap_or(0);
     ensure("image_size", largest <= size, || {
         format!("must be at least {largest}, the size of the images, not {size}")
+    })?;
+    let pixels = size.saturating_mul(size);
+    let bytes = |images: &&ImageSet| (images.len() * images.channels).saturating_mul(pixels);
+    let all = sets.iter().map(bytes).fold(0, usize::saturating_add);
+    ensure("image_size", all <= MAX_BYTES, || {
+        let count: usize = sets.iter().map(|images| images.len()).sum();
+        let most = MAX_BYTES >> 30;
+        format!("must be less than {size}, at which the {count} images take more than {most} GiB")
     })
+}
+
+/// Says so where fewer images are scored than the settings ask for, as there are no more.
+pub fn tell_scored(there: usize, asked: [(&str, usize); 2], observer: &mut dyn Observer) {
+    let more = asked.into_iter().filter(|(_, count)| *count > there);
+    let more: Vec<_> = more.map(|(key, count)| format!("{key}={count}")).collect();
+    if !more.is_empty() {
+        let (all, more) = (counted(there, "image"), more.join(" and "));
+        observer.noticed(&format!(
+            "scores are of {all}, as there are no more to judge by: {more} ask for more"
+        ));
+    }
 }
 
 fn load_folder(name: &str, size: usize) -> Result<Dataset, DataError> {
@@ -267,6 +368,7 @@ pub fn list() -> Vec<DataEntry> {
             origin: "compiled in: the first 1,000 training images of each class, all test images"
                 .to_owned(),
             present: true,
+            recipes: IMAGE_RECIPES,
         },
         DataEntry {
             name: FULL.to_owned(),
@@ -274,6 +376,7 @@ pub fn list() -> Vec<DataEntry> {
             licence: licence.to_owned(),
             origin: format!("Debian package dataset-fashion-mnist, in {}", full.display()),
             present: fashion_mnist::is_idx_folder(full),
+            recipes: IMAGE_RECIPES,
         },
     ]
 }
@@ -289,6 +392,19 @@ impl Dataset {
     /// What a run on these images learns from.
     pub fn trained_on(&self) -> TrainedOn {
         trained_on(&self.train.source, [&self.train, &self.test])
+    }
+
+    /// Refuses images of which there are too few for a score.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Unscorable`].
+    pub fn must_be_scorable(&self) -> Result<(), DataError> {
+        let (train, test) = (self.train.len(), self.test.len());
+        if train.min(test) < LEAST_SCORED {
+            return Err(DataError::Unscorable { train, test, test_every: self.test_every });
+        }
+        Ok(())
     }
 
     /// How many classes there are, one more than the largest label; none where a part has no labels.

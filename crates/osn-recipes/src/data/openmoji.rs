@@ -11,6 +11,7 @@ use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 use tempfile::TempDir;
 
+use super::folder::is_left_behind;
 use super::svg;
 pub use super::svg::SvgError;
 use crate::plain_file;
@@ -28,6 +29,8 @@ const LICENCE_FILE: &str = "LICENCE.txt";
 /// The largest file of the package has 35 kB.
 const MAX_SVG_BYTES: u64 = 1 << 20;
 const MAX_PAIRS: usize = 100_000;
+/// Bytes of drawings, which are all held until the last is drawn.
+const MAX_DRAWN_BYTES: u64 = 4 << 30;
 /// So many emoji share no drawing but the frame of the flags, which says nothing of their colours.
 const MAX_SHARING: usize = 100;
 /// The code points that only vary an emoji: five skin tones, the signs of woman and man, what joins
@@ -74,6 +77,14 @@ pub enum ImportError {
     TooMany {
         /// Where they lie.
         folder: PathBuf,
+    },
+    /// So many emoji of this size are more than memory holds.
+    #[error("{count} pairs of {size}x{size} pixels take more than 4 GiB: draw them smaller")]
+    TooLarge {
+        /// How many there are.
+        count: usize,
+        /// Their width and height.
+        size: u32,
     },
     /// A picture cannot be drawn.
     #[error("{} {problem}: repair the file, or remove it and its partner", path.display())]
@@ -136,6 +147,7 @@ pub fn import(
     assert!(size > 0, "images need at least one pixel");
     refuse_to_replace(out)?;
     let names = find_names(package)?;
+    refuse_too_large(names.len(), size)?;
     let emoji = draw_all(package, &names, size, progress)?;
     let (drawn, blank): (Vec<_>, Vec<_>) = emoji.into_iter().partition(Emoji::has_both_sides);
     let is_test = choose_tests(&drawn);
@@ -154,6 +166,12 @@ fn refuse_to_replace(out: &Path) -> Result<(), ImportError> {
     }
 }
 
+fn refuse_too_large(count: usize, size: u32) -> Result<(), ImportError> {
+    let sizes = [count as u64, 2, 3, u64::from(size), u64::from(size)];
+    let bytes = sizes.into_iter().fold(1, u64::saturating_mul);
+    if bytes <= MAX_DRAWN_BYTES { Ok(()) } else { Err(ImportError::TooLarge { count, size }) }
+}
+
 /// The names of all emoji, sorted.
 fn find_names(package: &Path) -> Result<Vec<String>, ImportError> {
     let (line_art, colour) = (names_in(package, LINE_ART)?, names_in(package, COLOUR)?);
@@ -166,6 +184,7 @@ fn names_in(package: &Path, folder: &'static str) -> Result<BTreeSet<String>, Im
     let missing = || ImportError::NotThePackage { package: package.to_owned(), folder };
     let entries = fs::read_dir(package.join(folder)).map_err(|_| missing())?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let paths = paths.filter(|path| !is_left_behind(path));
     let names: BTreeSet<_> = paths.filter_map(|path| svg_name(&path)).take(MAX_PAIRS + 1).collect();
     match names.len() {
         0 => Err(missing()),

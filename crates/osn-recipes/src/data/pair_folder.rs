@@ -1,6 +1,6 @@
 //! A folder of paired images: the same name in `input` and in `target` is a pair.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, RgbImage};
@@ -22,12 +22,21 @@ type Pair = (RgbImage, RgbImage);
 pub(super) fn load(folder: &Path, size: usize) -> Result<Pairs, DataError> {
     assert!(size > 0, "images need at least one pixel");
     if is_split(folder) {
-        let train = read(&folder.join(TRAIN), 1, size)?;
-        let test = read(&folder.join(TEST), 1, size)?;
-        return Ok(assemble(folder, &train, &test, size));
+        let (train, test) =
+            (some_pairs(&folder.join(TRAIN), size)?, some_pairs(&folder.join(TEST), size)?);
+        return Ok(assemble(
+            folder,
+            [&decode_all(&train, size)?, &decode_all(&test, size)?],
+            None,
+            size,
+        ));
     }
-    let (train, test) = split(read(folder, TEST_EVERY, size)?);
-    Ok(assemble(folder, &train, &test, size))
+    let pairs = find_pairs(folder, size)?;
+    if pairs.len() < TEST_EVERY {
+        return Err(DataError::TooFew { folder: folder.join(INPUT), found: pairs.len() });
+    }
+    let (train, test) = split(decode_all(&pairs, size)?);
+    Ok(assemble(folder, [&train, &test], Some(TEST_EVERY), size))
 }
 
 /// Whether train and test are folders of their own.
@@ -43,18 +52,30 @@ fn split(pairs: Vec<Pair>) -> (Vec<Pair>, Vec<Pair>) {
 }
 
 /// A side is grey in train and test alike, or a model for one would not fit the other.
-fn assemble(folder: &Path, train: &[Pair], test: &[Pair], size: usize) -> Pairs {
+fn assemble(
+    folder: &Path,
+    [train, test]: [&[Pair]; 2],
+    test_every: Option<usize>,
+    size: usize,
+) -> Pairs {
     let has_colour =
         |side: fn(&Pair) -> &RgbImage| train.iter().chain(test).map(side).any(folder::has_colour);
     let (input_grey, target_grey) = (!has_colour(input), !has_colour(target));
-    let part = |pairs: &[Pair], name: &str| {
-        let source = |side: &str| format!("{}: {side} of the pairs to {name}", folder.display());
-        PairSplit {
-            inputs: folder::image_set(pairs.iter().map(input), input_grey, size, source(INPUT)),
-            targets: folder::image_set(pairs.iter().map(target), target_grey, size, source(TARGET)),
-        }
+    let how = test_every.map(|every| format!(", the last of every {every} by name"));
+    let source = format!(
+        "{}: {} pairs, {} to train on and {} to judge by{}",
+        folder.display(),
+        train.len() + test.len(),
+        train.len(),
+        test.len(),
+        how.unwrap_or_default(),
+    );
+    let part = |pairs: &[Pair]| PairSplit {
+        inputs: folder::image_set(pairs.iter().map(input), input_grey, size, source.clone()),
+        targets: folder::image_set(pairs.iter().map(target), target_grey, size, source.clone()),
     };
-    Pairs { name: folder.display().to_string(), train: part(train, TRAIN), test: part(test, TEST) }
+    let name = folder.display().to_string();
+    Pairs { name, train: part(train), test: part(test), test_every }
 }
 
 fn input(pair: &Pair) -> &RgbImage {
@@ -65,48 +86,64 @@ fn target(pair: &Pair) -> &RgbImage {
     &pair.1
 }
 
-/// The pairs of a folder with `input` and `target`, in the order of their names.
-fn read(folder: &Path, needed: usize, size: usize) -> Result<Vec<Pair>, DataError> {
-    let paths = find_pairs(folder, size)?;
-    if paths.len() < needed {
-        return Err(DataError::TooFew { folder: folder.join(INPUT), found: paths.len(), needed });
-    }
+/// Two paths that are a pair.
+type PairPaths = (PathBuf, PathBuf);
+
+fn decode_all(paths: &[PairPaths], size: usize) -> Result<Vec<Pair>, DataError> {
     let pairs: Vec<_> =
         paths.par_iter().map(|(input, target)| decode(input, target, size)).collect();
     pairs.into_iter().collect()
 }
 
-/// The paths of all pairs, sorted.
-fn find_pairs(folder: &Path, size: usize) -> Result<Vec<(PathBuf, PathBuf)>, DataError> {
-    let (input, target) = (folder.join(INPUT), folder.join(TARGET));
-    let (inputs, targets) = (names(&input, size)?, names(&target, size)?);
-    refuse_unpaired(&input, &inputs, &target, &targets)?;
-    refuse_unpaired(&target, &targets, &input, &inputs)?;
-    Ok(inputs.iter().map(|name| (input.join(name), target.join(name))).collect())
+/// The pairs of a folder that must have some.
+fn some_pairs(folder: &Path, size: usize) -> Result<Vec<PairPaths>, DataError> {
+    let pairs = find_pairs(folder, size)?;
+    if pairs.is_empty() { Err(DataError::Empty { folder: folder.join(INPUT) }) } else { Ok(pairs) }
 }
 
-/// The paths of the images of one side, sorted and relative to it.
-fn names(side: &Path, size: usize) -> Result<Vec<PathBuf>, DataError> {
+/// The paths of all pairs of a folder with `input` and `target`, in the order of their names.
+fn find_pairs(folder: &Path, size: usize) -> Result<Vec<PairPaths>, DataError> {
+    let (inputs, targets) = (names(&folder.join(INPUT), size)?, names(&folder.join(TARGET), size)?);
+    refuse_unpaired(&inputs, &targets, &folder.join(TARGET))?;
+    refuse_unpaired(&targets, &inputs, &folder.join(INPUT))?;
+    // Now both have the same names, in the same order.
+    Ok(inputs.into_values().zip(targets.into_values()).collect())
+}
+
+/// The images of one side by their names in it, in which accents are written in one way.
+fn names(side: &Path, size: usize) -> Result<BTreeMap<PathBuf, PathBuf>, DataError> {
     if !side.is_dir() {
         return Err(DataError::NoSide { folder: side.to_owned() });
     }
-    let paths = folder::find_images(side, size)?;
-    Ok(paths.iter().map(|path| path.strip_prefix(side).unwrap_or(path).to_owned()).collect())
+    let mut names = BTreeMap::new();
+    for path in folder::find_images(side, size)? {
+        let name = folder::composed(path.strip_prefix(side).unwrap_or(&path));
+        if let Some(other) = names.insert(name, path.clone()) {
+            return Err(DataError::SameName { path, other });
+        }
+    }
+    Ok(names)
 }
 
 fn refuse_unpaired(
-    side: &Path,
-    names: &[PathBuf],
+    names: &BTreeMap<PathBuf, PathBuf>,
+    others: &BTreeMap<PathBuf, PathBuf>,
     other_side: &Path,
-    others: &[PathBuf],
 ) -> Result<(), DataError> {
-    let others: HashSet<_> = others.iter().collect();
-    match names.iter().find(|name| !others.contains(name)) {
-        None => Ok(()),
-        Some(name) => {
-            Err(DataError::Unpaired { path: side.join(name), partner: other_side.join(name) })
-        }
-    }
+    let Some((name, path)) = names.iter().find(|(name, _)| !others.contains_key(*name)) else {
+        return Ok(());
+    };
+    let similar = others.iter().find(|(other, _)| are_alike(name, other));
+    Err(match similar {
+        Some((_, other)) => DataError::Misnamed { path: path.clone(), other: other.clone() },
+        None => DataError::Unpaired { path: path.clone(), partner: other_side.join(name) },
+    })
+}
+
+/// Whether two names differ in nothing but their endings and in large and small letters.
+fn are_alike(name: &Path, other: &Path) -> bool {
+    let plain = |path: &Path| path.with_extension("").to_string_lossy().to_lowercase();
+    plain(name) == plain(other)
 }
 
 fn decode(input: &Path, target: &Path, size: usize) -> Result<Pair, DataError> {

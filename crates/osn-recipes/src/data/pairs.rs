@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    DataEntry, DataError, ImageSet, fashion_mnist, must_fit, openmoji, pair_folder, sobel,
-    trained_on, unusable,
+    DataEntry, DataError, EMBEDDED, FULL, ImageSet, PAIR_RECIPES, fashion_mnist, must_fit,
+    openmoji, pair_folder, sobel, trained_on, unusable,
 };
 use crate::run::{RunError, TrainRequest, TrainedOn};
 
@@ -31,6 +31,8 @@ pub struct Pairs {
     pub train: PairSplit,
     /// What only judges.
     pub test: PairSplit,
+    /// Of how many pairs one is for testing, where nobody else has split them.
+    pub test_every: Option<usize>,
 }
 
 /// Loads pairs by name or folder.
@@ -52,8 +54,8 @@ pub struct Pairs {
 /// so a straight step from black to white is white. As with every [`ImageSet`],
 /// [`ImageSet::batch`] maps the bytes to [−1, 1].
 ///
-/// Pictures of a folder are cropped and resized to `size`×`size` as [`folder::load`] does it, and
-/// each side is grey if none of its pictures has colour. The built-in pairs keep their 28×28;
+/// Names pair up however their accents are written. Pictures of a folder are found, cropped and resized to
+/// `size`×`size` as [`folder::load`] does it, and each side is grey if none of its pictures has colour. The built-in pairs keep their 28×28;
 /// [`PairSplit::padded`] brings them to another size.
 ///
 /// [`folder::load`]: super::folder::load
@@ -68,6 +70,7 @@ pub struct Pairs {
 pub fn load(spec: Option<&str>, size: usize) -> Result<Pairs, DataError> {
     match spec {
         None | Some(EDGES) => edges(),
+        Some(name @ (EMBEDDED | FULL)) => Err(DataError::NoPairs { name: name.to_owned() }),
         Some(name) if Path::new(name).is_dir() => pair_folder::load(Path::new(name), size),
         Some(name) => Err(DataError::UnknownPairs { name: name.to_owned() }),
     }
@@ -81,7 +84,8 @@ pub fn load(spec: Option<&str>, size: usize) -> Result<Pairs, DataError> {
 pub fn for_recipe(request: &TrainRequest, size: usize) -> Result<Pairs, RunError> {
     let pairs = load(request.data.as_deref(), size);
     let mut pairs = pairs.map_err(|error| unusable(request, EDGES, error))?;
-    must_fit(&pairs.train.targets, size)?;
+    let sides = [&pairs.train, &pairs.test].map(|split| [&split.inputs, &split.targets]);
+    must_fit(sides.as_flattened(), size)?;
     pairs.train = pairs.train.padded(size);
     pairs.test = pairs.test.padded(size);
     Ok(pairs)
@@ -90,7 +94,8 @@ pub fn for_recipe(request: &TrainRequest, size: usize) -> Result<Pairs, RunError
 fn edges() -> Result<Pairs, DataError> {
     let data = fashion_mnist::embedded()?;
     let split = |targets: ImageSet| PairSplit { inputs: sobel::edges(&targets), targets };
-    Ok(Pairs { name: EDGES.to_owned(), train: split(data.train), test: split(data.test) })
+    let (train, test) = (split(data.train), split(data.test));
+    Ok(Pairs { name: EDGES.to_owned(), train, test, test_every: None })
 }
 
 /// Lists the pairs that have a name or a command, and whether they can be loaded here now.
@@ -103,6 +108,7 @@ pub fn list() -> Vec<DataEntry> {
             licence: fashion_mnist::LICENCE.to_owned(),
             origin: "computed from fashion-mnist-10k".to_owned(),
             present: true,
+            recipes: PAIR_RECIPES,
         },
         DataEntry {
             name: openmoji::FOLDER.to_owned(),
@@ -111,6 +117,7 @@ pub fn list() -> Vec<DataEntry> {
             origin: "npm package openmoji, drawn by osn data import openmoji DIR into this folder"
                 .to_owned(),
             present: pair_folder::is_split(Path::new(openmoji::FOLDER)),
+            recipes: PAIR_RECIPES,
         },
     ]
 }

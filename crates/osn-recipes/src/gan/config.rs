@@ -1,14 +1,16 @@
 //! Every hyper-parameter of the recipe, with where it comes from.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::adversarial::Settings;
 use crate::run::{
-    Config, MAX_CHANNELS, MAX_UNITS, RunError, at_least, at_most, check_image_size, parts,
+    Config, MAX_CHANNELS, MAX_UNITS, MAX_WEIGHTS, Product, RunError, at_least, at_most,
+    check_image_size, must_fit, parts,
 };
 
 /// Hyper-parameters of `gan`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GanConfig {
     /// Rows and columns of the images; a multiple of 4. Fashion-MNIST's own 28: no border to
     /// generate, and a quarter of the arithmetic less than padded to 32.
@@ -45,9 +47,30 @@ impl GanConfig {
     }
 }
 
+impl GanConfig {
+    /// Whether the largest weights and features fit.
+    fn check_memory(&self) -> Result<(), RunError> {
+        let [half, quarter] = [2, 4].map(|part| (self.image_size / part) as u64);
+        let (g, d) = (self.g_channels as u64, self.d_channels as u64);
+        let projection: &[&[u64]] = &[&[self.latent_size as u64, 2 * g, quarter, quarter]];
+        let kernels: &[&[u64]] = &[&[9, 2 * d, 4 * d]];
+        let with = "g_channels and image_size";
+        let weights = [
+            Product { key: "latent_size", with, sizes: projection },
+            Product { key: "d_channels", with: "itself", sizes: kernels },
+        ];
+        must_fit(MAX_WEIGHTS, "weights", &weights)?;
+        self.training.must_fit_features([g, half, half], [d, half, half])
+    }
+}
+
 impl Config for GanConfig {
     fn presets() -> Vec<Self> {
         vec![Self::quick(), Self::standard()]
+    }
+
+    fn idle(&self) -> Vec<(&'static str, String)> {
+        self.training.idle()
     }
 
     fn check(&self) -> Result<(), RunError> {
@@ -60,6 +83,7 @@ impl Config for GanConfig {
         at_most(MAX_CHANNELS, &channels)?;
         parts(&[("leaky_slope", self.leaky_slope)])?;
         check_image_size(self.image_size)?;
-        self.training.check()
+        self.training.check()?;
+        self.check_memory()
     }
 }

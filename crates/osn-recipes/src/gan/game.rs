@@ -7,12 +7,13 @@ use crate::adversarial::{Draw, Game, Players};
 use crate::data::Dataset;
 use crate::decide::Decide;
 use crate::judge::{Classes, Judge};
-use crate::run::{ImageGrid, RunError, Scored, Thoroughness};
+use crate::run::{ImageGrid, Metrics, RunError, Scored, Thoroughness};
 use crate::{batch, init};
 
 /// What tells the noise of different uses apart.
 const FOR_SCORES: u64 = 3;
 const FOR_SAMPLES: u64 = 4;
+const FOR_VALIDATION: u64 = 6;
 
 /// Generated images in a sample grid, and in each of its rows.
 const SAMPLES: usize = 64;
@@ -29,16 +30,15 @@ pub(super) struct Images<'a> {
 }
 
 impl<'a> Images<'a> {
-    /// Embeds the test images.
+    /// Embeds the test images, and what scores are validated on where rules follow one.
     pub(super) fn new(
         config: &'a GanConfig,
         data: Dataset,
+        decide: &Decide,
         seed: u64,
         device: &Device,
     ) -> Result<Self, RunError> {
-        let training = &config.training;
-        let (quick, full) = (training.eval_images, training.final_images);
-        let judge = Judge::new(&data, Classes::Ignored, quick, full, device)?;
+        let judge = config.training.judge(&data, Classes::Ignored, decide, device)?;
         Ok(Self { config, seed, data, judge, device: device.clone() })
     }
 
@@ -86,9 +86,17 @@ impl Game for Images<'_> {
         })?;
         Ok(Scored {
             metrics,
+            curve: Metrics::new(),
             floor: self.judge.floor(how).clone(),
             headline: "frechet",
             samples: Some(self.samples(generator)),
+        })
+    }
+
+    fn validate(&self, generator: &Generator) -> Result<Metrics, RunError> {
+        self.judge.validate(|chunk, indices| {
+            let draw = Draw { stream: FOR_VALIDATION, step: chunk, device: &self.device };
+            self.generate(generator, &indices.len(), draw)
         })
     }
 }

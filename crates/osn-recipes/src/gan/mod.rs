@@ -9,7 +9,7 @@ pub use config::GanConfig;
 pub use game::players;
 pub use model::{Discriminator, Generator};
 
-use crate::adversarial::Trainer;
+use crate::adversarial::{SIGNALS, Trainer};
 use crate::data;
 use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
 
@@ -21,6 +21,8 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto", "always", "cap", "never", "static"],
     headline: "frechet",
     higher_is_better: false,
+    metrics: &["frechet", "kid", "precision", "recall", "density", "coverage"],
+    offers: SIGNALS,
 };
 
 /// Trains the recipe as asked.
@@ -32,12 +34,14 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let config = GanConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let data = data::for_recipe(request, config.image_size)?;
+    let scored = data.train.len().min(data.test.len());
     let (trained_on, channels) = (data.trained_on(), data.train.channels);
     let players = players(&config, channels, Some(&decide), request.seed, &device)?;
-    let game = game::Images::new(&config, data, request.seed, &device)?;
+    let game = game::Images::new(&config, data, &decide, request.seed, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
+    training.tell_scored(scored, observer);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
-    Session::start(request, &DOC, &decide, &config, steps, &trained_on)?.train(
+    Session::start(request, &DOC, &decide, &config, steps, &trained_on, observer)?.train(
         &mut trainer,
         training.pace(),
         observer,

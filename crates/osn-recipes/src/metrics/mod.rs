@@ -19,8 +19,11 @@ pub use frechet::frechet_distance;
 pub use kernel::{KernelDistance, kernel_distance};
 pub use neighbours::{Neighbourhood, neighbourhood};
 
-/// The neighbour whose distance is the radius of a ball, in [`neighbourhood`].
+/// The neighbour whose distance is the radius of a ball, in [`neighbourhood`]: 5 as in the code of Naeem
+/// et al. 2020, for precision and recall too (Kynkäänniemi et al. 2019: 3).
 pub const NEIGHBOUR: usize = 5;
+/// The least images of either kind that can be scored.
+pub const LEAST_SCORED: usize = NEIGHBOUR + 1;
 /// More vectors than these are not looked at by [`neighbourhood`].
 pub const MAX_NEIGHBOURHOOD: usize = 5_000;
 

@@ -6,7 +6,7 @@ use faer::ColRef;
 use rayon::prelude::*;
 
 use super::products::{blocks, products, squared_lengths};
-use super::{Features, MAX_NEIGHBOURHOOD, MetricError, NEIGHBOUR, check, finite};
+use super::{Features, LEAST_SCORED, MAX_NEIGHBOURHOOD, MetricError, NEIGHBOUR, check, finite};
 
 /// How far two sets fill the same space; each lies in [0, 1] but density, which has no upper limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,18 +24,20 @@ pub struct Neighbourhood {
 /// Computes precision, recall, density and coverage.
 ///
 /// The ball of a vector reaches to its k-th nearest neighbour in its own set, itself not counted;
-/// k is [`NEIGHBOUR`]. Precision and recall are equations 1 and 2 of Kynkäänniemi et al. 2019
-/// (arXiv:1904.06991), density and coverage are defined in section 3 of Naeem et al. 2020
-/// (arXiv:2002.09797). A vector on the edge of a ball is inside it. At most [`MAX_NEIGHBOURHOOD`]
-/// vectors of each set are used, a fixed random choice. All four depend on the counts: compare only
-/// values of equal counts.
+/// k is [`NEIGHBOUR`] for all four. Precision and recall are equations 1 and 2 of Kynkäänniemi et al.
+/// 2019 (arXiv:1904.06991), density and coverage are defined in section 3 of Naeem et al. 2020
+/// (arXiv:2002.09797). Their reference code (prdc) is followed: k is 5 as there, where Kynkäänniemi et
+/// al. take 3, and a vector on the edge of a ball is outside, so vectors that repeat more than k times
+/// have empty balls, and a set of one vector shares nothing, not even with itself. At most
+/// [`MAX_NEIGHBOURHOOD`] vectors of each set are used, a fixed random choice. All four depend on k and
+/// the counts: compare only values of equal ones.
 ///
 /// # Errors
 ///
 /// [`MetricError::Dimensions`], [`MetricError::TooFew`] below [`NEIGHBOUR`] + 1 images,
 /// [`MetricError::Overflow`].
 pub fn neighbourhood(real: &Features, fake: &Features) -> Result<Neighbourhood, MetricError> {
-    check(real, fake, NEIGHBOUR + 1)?;
+    check(real, fake, LEAST_SCORED)?;
     let (real, fake) = (Points::new(real)?, Points::new(fake)?);
     let (real_radii, fake_radii) = (real.squared_radii(), fake.squared_radii());
     let blocks = blocks(real.features.count);
@@ -121,11 +123,11 @@ impl Hits {
     fn count(distances: &[Vec<f64>], real_radii: &[f64], fake_radii: &[f64]) -> Self {
         let mut hits = Self { real_balls: vec![0; fake_radii.len()], covered: 0, recalled: 0 };
         for (row, &radius) in distances.iter().zip(real_radii) {
-            let inside = row.iter().map(|&distance| usize::from(distance <= radius));
+            let inside = row.iter().map(|&distance| usize::from(distance < radius));
             hits.real_balls.iter_mut().zip(inside).for_each(|(count, one)| *count += one);
-            hits.covered += usize::from(row.iter().any(|&distance| distance <= radius));
+            hits.covered += usize::from(row.iter().any(|&distance| distance < radius));
             let mut pairs = row.iter().zip(fake_radii);
-            hits.recalled += usize::from(pairs.any(|(distance, radius)| distance <= radius));
+            hits.recalled += usize::from(pairs.any(|(distance, radius)| distance < radius));
         }
         hits
     }

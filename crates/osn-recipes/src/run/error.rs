@@ -39,6 +39,34 @@ pub enum RunError {
         /// What is wrong with the view.
         source: osn_core::ViewError,
     },
+    /// A rule would wait in vain.
+    #[error("the rule {rule} looks at {what}, which {recipe} never tells; take another, such as {}", .others.join(", "))]
+    Deaf {
+        /// The rule.
+        rule: String,
+        /// What it looks at.
+        what: &'static str,
+        /// The recipe.
+        recipe: &'static str,
+        /// The rules that the recipe's documentation names.
+        others: &'static [&'static str],
+    },
+    /// A view does not go with the weights.
+    #[error("{problem}, in --decide {text}")]
+    NotSeen {
+        /// The text of the rule and of the view.
+        text: String,
+        /// Which weight, and why not.
+        problem: String,
+    },
+    /// A view changes nothing.
+    #[error(
+        "every weight here is a matrix, which looks the same in this view; leave it out of --decide {text}"
+    )]
+    SeenInVain {
+        /// The text of the rule and of the view.
+        text: String,
+    },
     /// A rules file cannot be opened.
     #[error("cannot read the rules in {}: {source}", .path.display())]
     RulesUnreadable {
@@ -56,8 +84,13 @@ pub enum RunError {
         source: osn_core::RulesFileError,
     },
     /// A setting was refused.
-    #[error(transparent)]
-    Setting(#[from] SettingError),
+    #[error("{source}; 'osn settings {recipe}' tells what each takes and means")]
+    Setting {
+        /// The recipe.
+        recipe: &'static str,
+        /// What is wrong with the setting.
+        source: SettingError,
+    },
     /// The config's values do not go together.
     #[error("{key} {problem}; change it with --set {key}=VALUE")]
     Config {
@@ -65,6 +98,14 @@ pub enum RunError {
         key: String,
         /// What is wrong with it, as the rest of a sentence: "must be at least 1, not 0".
         problem: String,
+    },
+    /// A setting that was asked for can change nothing beside the others.
+    #[error("{key} changes nothing: {why}; leave it out")]
+    Idle {
+        /// The setting.
+        key: String,
+        /// Why, as the rest of a sentence.
+        why: String,
     },
     /// The data cannot be used.
     #[error("cannot use the data '{name}': {source}")]
@@ -84,9 +125,7 @@ pub enum RunError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A number that must be finite is not.
-    #[error(
-        "{what} became {value} at step {step}; lower the learning rate, or hold the weights with --decide always"
-    )]
+    #[error("{what} became {value} at step {step}")]
     NonFinite {
         /// Which number.
         what: NonFinite,
@@ -97,7 +136,7 @@ pub enum RunError {
     },
     /// The discriminator has won, and the generator learns nothing from it any more.
     #[error(
-        "the discriminator has won: its loss was below {below} from step {since} to step {step}; lower the learning rate, hold the weights with --decide always, or train on with --set saturated_after=null"
+        "the discriminator has won: its loss was below {below} from step {since} to step {step}"
     )]
     Saturated {
         /// A hundredth of the loss of a discriminator that cannot tell.
@@ -130,10 +169,14 @@ impl RunError {
             Self::UnknownName { .. }
             | Self::Rule { .. }
             | Self::View { .. }
+            | Self::Deaf { .. }
+            | Self::NotSeen { .. }
+            | Self::SeenInVain { .. }
             | Self::RulesUnreadable { .. }
             | Self::RulesFile { .. }
-            | Self::Setting(_)
+            | Self::Setting { .. }
             | Self::Config { .. }
+            | Self::Idle { .. }
             | Self::Data { .. }
             | Self::Folder(
                 FolderError::InUse { .. }
@@ -211,7 +254,7 @@ mod tests {
             value: f64::NAN,
             step: 12,
         };
-        assert!(error.to_string().starts_with("the loss 'generator' became NaN at step 12;"));
+        assert!(error.to_string().starts_with("the loss 'generator' became NaN at step 12"));
         assert!(!error.is_bad_input());
     }
 }

@@ -174,6 +174,11 @@ impl RunFolder {
         FolderLock::is_taken(&self.path, LOCK)
     }
 
+    /// Whether the last process that wrote the run in a folder is this one.
+    pub fn was_written_by(path: &Path, process: u32) -> bool {
+        FolderLock::signer(path, LOCK) == Some(process)
+    }
+
     /// Starts the record.
     ///
     /// # Errors
@@ -181,6 +186,19 @@ impl RunFolder {
     /// [`FolderError::Record`] when there is one already.
     pub fn start_record(&self) -> Result<RecordWriter, FolderError> {
         Ok(RecordWriter::create(&self.record_path())?)
+    }
+
+    /// Starts the record anew, in place of what there is of it.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`] when the system refuses.
+    pub fn start_record_again(&self) -> Result<RecordWriter, FolderError> {
+        let path = self.record_path();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_error(&path, error)),
+            _ => self.start_record(),
+        }
     }
 
     /// Writes `run.json`, in place of the one before.

@@ -117,6 +117,7 @@ mod tests {
         let end = Event::Eval {
             step: 100,
             metrics: BTreeMap::new(),
+            curve: BTreeMap::new(),
             floor: BTreeMap::new(),
             wall_secs: 0.0,
         };

@@ -13,6 +13,8 @@ use crate::plain_file;
 /// How often a taken lock is tried again, and the pause before: whoever only looks lets go at once.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(10);
+/// More than the number of a process takes.
+const MAX_SIGNATURE_BYTES: u64 = 64;
 
 /// The right to write the folder of a run or of a study; it ends with its process, however that ends.
 ///
@@ -53,6 +55,12 @@ impl FolderLock {
         let Ok(file) = plain_file::open(&folder.join(file)) else { return false };
         // Shared, so that two who look do not see each other; the file lets go when it is dropped.
         file.try_lock_shared().is_err()
+    }
+
+    /// The last process that took the lock `file` of a folder.
+    pub fn signer(folder: &Path, file: &str) -> Option<u32> {
+        let text = plain_file::read(&folder.join(file), MAX_SIGNATURE_BYTES).ok()?;
+        String::from_utf8(text).ok()?.trim().parse().ok()
     }
 }
 

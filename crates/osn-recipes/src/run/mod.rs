@@ -18,14 +18,16 @@ mod request;
 mod resume;
 mod samples;
 mod session;
+mod setting_docs;
 mod settings;
 mod told;
 mod training;
 
 pub use checkpoint::{CheckpointError, Checkpoints, Parts, PartsError, Shelf};
 pub use config::{
-    Config, MAX_BATCH, MAX_CHANNELS, MAX_STEPS, MAX_UNITS, above_zero, at_least, at_most,
-    below_one, check_image_size, check_widths, ensure, parts, zero_or_more,
+    Config, MAX_BATCH, MAX_CHANNELS, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, MAX_UNITS, MAX_WEIGHTS,
+    Product, above_zero, at_least, at_most, below_one, check_image_size, check_weights,
+    check_widths, ensure, must_fit, parts, zero_or_more,
 };
 pub use description::{
     LayerSummary, Machine, RunDescription, RunStatus, SCHEMA, Totals, TrainedOn, Versions,
@@ -44,6 +46,8 @@ pub use resume::{Resumed, StoppedRun};
 pub use samples::{ImageGrid, SampleError};
 pub use session::Session;
 pub(crate) use session::{as_json, describe};
+pub use setting_docs::SettingDoc;
+pub(crate) use setting_docs::setting_docs;
 pub use settings::{SettingError, apply_settings};
-pub use told::Told;
+pub use told::{Told, must_be_held_out};
 pub use training::{Look, Pace, Scored, Thoroughness, Training};

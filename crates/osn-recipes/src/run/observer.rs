@@ -6,10 +6,14 @@ use super::{Metrics, RunDescription, RunSummary};
 
 /// Watches a run.
 ///
-/// A recipe calls [`started`](Observer::started) once, the others as they happen, and
-/// [`finished`](Observer::finished) once unless it fails. Nothing that an observer does changes the
-/// run's numbers; it can only end it early.
+/// A recipe calls [`starting`](Observer::starting) and [`started`](Observer::started) once, the others
+/// as they happen, and [`finished`](Observer::finished) once unless it fails. Nothing that an observer does
+/// changes the run's numbers; it can only end it early.
 pub trait Observer {
+    /// All is loaded, and the run's folder is about to be made, or changed where a run goes on: whoever
+    /// ends the process before leaves nothing behind.
+    fn starting(&mut self) {}
+
     /// The run's folder is there and training begins.
     fn started(&mut self, start: &RunStart);
 
@@ -28,7 +32,7 @@ pub trait Observer {
     /// Something that its user should know, in one line.
     fn noticed(&mut self, _words: &str) {}
 
-    /// Whether the run is to end after the current step.
+    /// Whether the run is to end after the step that has just been done; asked after each.
     fn should_stop(&self) -> bool;
 }
 

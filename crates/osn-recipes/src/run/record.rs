@@ -18,6 +18,9 @@ pub type Metrics = BTreeMap<String, f64>;
 /// The longest time that an event may wait in memory before it is on disk.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Far more than the longest line.
+const END_BYTES: u64 = 1 << 20;
+
 /// One line of `record.jsonl`.
 ///
 /// JSON has no infinity and no NaN: a number that is not finite is written as `null`, and a `null`
@@ -77,7 +80,11 @@ pub enum Event {
         /// Score by name, for example `frechet`.
         #[serde(deserialize_with = "numbers")]
         metrics: Metrics,
-        /// The same scores of real data against real data: what a perfect generator would get.
+        /// The same scores at the size of every other scoring of the run, where `metrics` have another:
+        /// of as many images or episodes as while training. What belongs on a curve.
+        #[serde(default, skip_serializing_if = "Metrics::is_empty", deserialize_with = "numbers")]
+        curve: Metrics,
+        /// The same scores of real data against real data.
         #[serde(default, deserialize_with = "numbers")]
         floor: Metrics,
         /// Seconds since the run started.
@@ -291,6 +298,35 @@ pub fn read_record(path: &Path) -> Result<Record, RecordError> {
         line,
         source,
     })
+}
+
+/// The last step in a record, or 0 in one that is empty or absent; only its end is read.
+///
+/// # Errors
+///
+/// [`RecordError::Io`] when the file cannot be read.
+pub(super) fn last_step(path: &Path) -> Result<u64, RecordError> {
+    match end_of(path) {
+        Ok(end) => Ok(String::from_utf8_lossy(&end).lines().rev().find_map(step_in).unwrap_or(0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(io_error(path, source)),
+    }
+}
+
+/// The last bytes of a file, which hold some whole lines.
+fn end_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = plain_file::open(path)?;
+    let start = file.metadata()?.len().saturating_sub(END_BYTES);
+    file.seek(SeekFrom::Start(start))?;
+    let mut end = Vec::new();
+    file.take(END_BYTES).read_to_end(&mut end)?;
+    Ok(end)
+}
+
+/// The step of a whole line.
+fn step_in(line: &str) -> Option<u64> {
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    event["step"].as_u64()
 }
 
 /// Reads a record from its text.

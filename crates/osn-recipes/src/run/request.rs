@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use osn_core::Needs;
+
 use super::{Checkpoints, LayerSummary, Metrics, RunStatus, StoppedRun};
 
 /// One recipe, as `--help` and error messages show it.
@@ -19,6 +21,11 @@ pub struct RecipeDoc {
     pub headline: &'static str,
     /// Whether more of that score is better.
     pub higher_is_better: bool,
+    /// The scores that a rule may follow, by the names that it says. They are those of images or episodes
+    /// that only rules see; the record has them with `validation_` before the name.
+    pub metrics: &'static [&'static str],
+    /// What its training tells the rules besides.
+    pub offers: Needs,
 }
 
 /// What is to be trained, in the words of whoever asks.

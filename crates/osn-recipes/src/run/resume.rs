@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::checkpoint::{ABOUT, CLOCK, CheckpointError, Parts, PartsError, RECORD, SESSION};
+use super::record::last_step;
 use super::{
-    Config, Observer, RecordMark, RecordWriter, RunDescription, RunError, RunFolder, RunStatus,
-    RunSummary, Session, Totals, TrainRequest, TrainedOn, Training, Versions, as_json,
+    Checkpoints, Config, Observer, Pace, RecordMark, RecordWriter, RunDescription, RunError,
+    RunFolder, RunStatus, RunSummary, Session, Totals, TrainRequest, TrainedOn, Training, Versions,
+    as_json,
 };
 use crate::decide::Decide;
 
@@ -137,6 +139,10 @@ impl Session {
         let StoppedRun { folder, description } = stopped;
         folder.must_not_lead_out()?;
         let lock = folder.lock()?;
+        // Whoever is stopped saves: here none was wanted, or they are gone.
+        if description.status == RunStatus::Stopped && folder.shelf().list().is_empty() {
+            return Err(CheckpointError::None { folder: folder.path().to_owned() }.into());
+        }
         must_be_same("data", &as_json(&description.data), &as_json(&data.source))?;
         must_be_same("data_sha256", &as_json(&description.data_sha256), &as_json(&data.sha256))?;
         let build = Versions::of_this_build(&description.versions.burn);
@@ -168,23 +174,24 @@ impl Session {
         Ok(parts().map_err(CheckpointError::Unsaved)?)
     }
 
-    /// Goes back to the newest checkpoint that is whole, and makes the folder what it was then.
+    /// Goes back to the newest checkpoint that is whole, or to the start of a run that was ended before its
+    /// first, and makes the folder what it was then.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`]: there is none, or it leads elsewhere.
+    /// [`CheckpointError`]: there is none any more, or it leads elsewhere.
     pub(super) fn go_back(
         &mut self,
         training: &mut impl Training,
+        pace: Pace,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
         let shelf = self.folder.shelf().list();
-        let folder = self.folder.path().to_owned();
         if shelf.is_empty() {
-            return Err(CheckpointError::None { folder }.into());
+            return self.begin_again(pace, observer);
         }
         for (step, file) in shelf {
-            match self.go_back_to(step, &file, training) {
+            match self.go_back_to(step, &file, training, observer) {
                 Ok(()) => return Ok(()),
                 Err(RunError::Checkpoint(error)) if error.is_damage() => {
                     observer.noticed(&format!("{error}; the checkpoint before it is used"));
@@ -192,7 +199,27 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        Err(CheckpointError::NoneWhole { folder }.into())
+        Err(CheckpointError::NoneWhole { folder: self.folder.path().to_owned() }.into())
+    }
+
+    /// Goes back to the start of a run that has never written a checkpoint.
+    fn begin_again(&mut self, pace: Pace, observer: &mut dyn Observer) -> Result<(), RunError> {
+        if self.has_lost_checkpoints(pace)? {
+            return Err(CheckpointError::None { folder: self.folder.path().to_owned() }.into());
+        }
+        observer.noticed("it ended before its first checkpoint; it begins again");
+        observer.starting();
+        self.record = Some(self.folder.start_record_again()?);
+        self.tidy(0)
+    }
+
+    /// Whether the record goes on behind a step at which there must have been a checkpoint: its user has
+    /// thrown them away, and must not lose the record, too.
+    fn has_lost_checkpoints(&self, pace: Pace) -> Result<bool, RunError> {
+        let Checkpoints { every, keep } = self.description.checkpoints;
+        let first = every.unwrap_or(pace.eval_every);
+        let last = last_step(&self.folder.record_path())?;
+        Ok(keep > 0 && last > first)
     }
 
     fn go_back_to(
@@ -200,6 +227,7 @@ impl Session {
         step: u64,
         file: &Path,
         training: &mut impl Training,
+        observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
         let damaged = |problem| CheckpointError::Damaged { path: file.to_owned(), problem };
         let parts = super::checkpoint::read_parts(file)?;
@@ -208,6 +236,7 @@ impl Session {
         let clock = clock_of(&parts).map_err(damaged)?;
         let mark: RecordMark = parts.value(RECORD).map_err(damaged)?;
         training.load(&parts).map_err(damaged)?;
+        observer.starting();
         let record = RecordWriter::reopen(&self.folder.record_path(), &mark)?;
         let lost = || CheckpointError::Record { path: file.to_owned() };
         self.record = Some(record.ok_or_else(lost)?);

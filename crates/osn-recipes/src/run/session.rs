@@ -58,10 +58,12 @@ impl Session {
         config: &impl Serialize,
         steps: u64,
         data: &TrainedOn,
+        observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
         if let Some(stopped) = &request.stopped {
             return Self::again(stopped, steps, data);
         }
+        observer.starting();
         let name = format!("{}-{}-s{}", doc.name, slug(&decide.name), request.seed);
         let folder = RunFolder::create(&request.out, &name)?;
         let lock = folder.lock()?;
@@ -227,7 +229,7 @@ impl Session {
         scored: Scored,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let Scored { metrics, floor, headline, samples } = scored;
+        let Scored { metrics, curve, floor, headline, samples } = scored;
         if let Some(grid) = samples {
             self.folder.write_samples(step, &grid)?;
         }
@@ -235,7 +237,7 @@ impl Session {
         observer.evaluated(&Evaluation { step, metrics: &metrics, floor: &floor, headline });
         self.totals.metrics.clone_from(&metrics);
         self.totals.floor.clone_from(&floor);
-        self.record()?.append(&Event::Eval { step, metrics, floor, wall_secs })?;
+        self.record()?.append(&Event::Eval { step, metrics, curve, floor, wall_secs })?;
         Ok(self.record()?.flush()?)
     }
 

@@ -198,7 +198,7 @@ fn unknown_key(tree: &Value, key: &str) -> SettingError {
 }
 
 /// Every dotted key that holds one value.
-fn keys(tree: &Value) -> Vec<String> {
+pub(super) fn keys(tree: &Value) -> Vec<String> {
     let Value::Object(fields) = tree else { return Vec::new() };
     let with_children = |(name, value): (&String, &Value)| {
         let children = keys(value);

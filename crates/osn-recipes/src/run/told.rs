@@ -1,9 +1,39 @@
 //! What a recipe's loop remembers to tell its rules.
 
 use osn::{Generalization, Signals};
+use osn_core::{Needs, Rules};
 use serde::{Deserialize, Serialize};
 
-use super::Metrics;
+use super::{Metrics, RunError};
+use crate::decide::Decide;
+
+/// A rule looks at what is not there.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{rule}` looks at {what}, and of fewer than twenty training images none is held out for that; add \
+     images or take another rule"
+)]
+struct NoneHeldOut {
+    rule: String,
+    what: &'static str,
+}
+
+/// Refuses rules that look at data which only they see, where there is none.
+///
+/// # Errors
+///
+/// [`RunError::Data`], with the rule.
+pub fn must_be_held_out(data: &str, held_out: &[usize], decide: &Decide) -> Result<(), RunError> {
+    let without = Needs { metric: false, held_out: false, generalization: false, ..Needs::ALL };
+    let unmet = |rules: &Rules| {
+        let (rule, what) = rules.unmet_need(without)?;
+        Some(NoneHeldOut { rule: rule.label(), what })
+    };
+    match unmet(&decide.rules).filter(|_| held_out.is_empty()) {
+        None => Ok(()),
+        Some(none) => Err(RunError::Data { name: data.to_owned(), source: Box::new(none) }),
+    }
+}
 
 /// Losses and scores since a rule last decided.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -33,12 +33,19 @@ pub trait Training {
     /// [`RunError::Spectral`] for a weight that is not finite.
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError>;
 
-    /// Scores what was learned.
+    /// Scores what was learned. No rule is told of it: these scores are for the record.
     ///
     /// # Errors
     ///
     /// [`RunError::Score`] if it cannot be scored.
     fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError>;
+
+    /// Scores what was learned on what only rules see, and tells them; nothing where no rule asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`score`](Self::score).
+    fn validate(&mut self) -> Result<Metrics, RunError>;
 
     /// Puts everything that decides its future into a checkpoint; called between two steps.
     ///
@@ -74,6 +81,9 @@ pub struct Look {
 pub struct Scored {
     /// Each score by its name.
     pub metrics: Metrics,
+    /// The same scores at the size of every other scoring of the run, where these have another one: what
+    /// belongs on a curve.
+    pub curve: Metrics,
     /// The same scores of real data, where there are.
     pub floor: Metrics,
     /// The score to show first.
@@ -81,6 +91,9 @@ pub struct Scored {
     /// What was made, for people.
     pub samples: Option<ImageGrid>,
 }
+
+/// What the record has before the name of a score that rules were told of.
+const VALIDATION: &str = "validation_";
 
 /// How thoroughly to score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +115,7 @@ pub struct Pace {
 
 impl Session {
     /// Trains between the observer's first and last call, and completes the folder whatever comes of
-    /// it. A run that goes on first goes back to its last checkpoint.
+    /// it. A run that goes on first goes back to its last checkpoint, or to its start before there is one.
     ///
     /// # Errors
     ///
@@ -114,7 +127,7 @@ impl Session {
         observer: &mut dyn Observer,
     ) -> Result<RunSummary, RunError> {
         if self.record.is_none() {
-            self.go_back(training, observer)?;
+            self.go_back(training, pace, observer)?;
         }
         self.run(observer, |session, observer| session.go(training, pace, observer))
     }
@@ -169,17 +182,30 @@ impl Session {
         pace: Pace,
         observer: &mut dyn Observer,
     ) -> Result<bool, RunError> {
-        let is_last = step == self.steps() || observer.should_stop();
+        let is_last = observer.should_stop() || step == self.steps();
         if is_last || self.is_saved_at(step, pace.eval_every) {
             self.save(step, training)?;
         }
         if is_last || step.is_multiple_of(pace.eval_every) {
-            let how = if is_last { Thoroughness::Full } else { Thoroughness::Quick };
-            self.scored(step, training.score(how)?, observer)?;
+            self.scored(step, scored(training, is_last)?, observer)?;
         }
         if is_last {
             self.spectra(step, training.spectra()?)?;
         }
         Ok(is_last)
     }
+}
+
+/// The scores of a step, and those that rules are told. All scorings of a run are of one size; the last
+/// has a thorough one beside it.
+fn scored(training: &mut impl Training, is_last: bool) -> Result<Scored, RunError> {
+    let mut scored = training.score(Thoroughness::Quick)?;
+    if is_last {
+        let quick = scored.metrics;
+        scored = training.score(Thoroughness::Full)?;
+        scored.curve = if quick == scored.metrics { Metrics::new() } else { quick };
+    }
+    let told = training.validate()?.into_iter();
+    scored.metrics.extend(told.map(|(name, value)| (format!("{VALIDATION}{name}"), value)));
+    Ok(scored)
 }

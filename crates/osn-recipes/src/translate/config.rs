@@ -1,5 +1,6 @@
 //! Every hyper-parameter of the recipe, with where it comes from.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::adversarial::Settings;
@@ -8,7 +9,7 @@ use crate::run::{
 };
 
 /// Hyper-parameters of `translate`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TranslateConfig {
     /// Rows and columns of the images; a multiple of 4.
     pub image_size: usize,
@@ -54,6 +55,10 @@ impl Config for TranslateConfig {
         vec![Self::quick(), Self::standard()]
     }
 
+    fn idle(&self) -> Vec<(&'static str, String)> {
+        self.training.idle()
+    }
+
     fn check(&self) -> Result<(), RunError> {
         let channels =
             [("g_channels", self.g_channels as u64), ("d_channels", self.d_channels as u64)];
@@ -62,6 +67,10 @@ impl Config for TranslateConfig {
         parts(&[("leaky_slope", self.leaky_slope)])?;
         zero_or_more(&[("l1_weight", self.l1_weight)])?;
         check_image_size(self.image_size)?;
-        self.training.check()
+        self.training.check()?;
+        let (size, half) = (self.image_size as u64, self.image_size as u64 / 2);
+        // The last features of the generator stand beside its input, of up to three channels.
+        let generated = [self.g_channels as u64 + 3, size, size];
+        self.training.must_fit_features(generated, [self.d_channels as u64, half, half])
     }
 }

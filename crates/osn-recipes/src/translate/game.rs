@@ -8,7 +8,7 @@ use crate::data::sampler::permutation;
 use crate::data::{Dataset, pairs};
 use crate::decide::Decide;
 use crate::judge::{Classes, Judge};
-use crate::run::{ImageGrid, RunError, Scored, Thoroughness};
+use crate::run::{ImageGrid, Metrics, RunError, Scored, Thoroughness};
 use crate::{batch, init};
 
 /// Test pairs in a sample grid, each with input, output and truth, and in each of its rows.
@@ -25,25 +25,31 @@ pub(super) struct Translation<'a> {
 }
 
 impl<'a> Translation<'a> {
-    /// Embeds the targets for testing.
+    /// Embeds the targets for testing, and those that scores are validated on where rules follow one.
     pub(super) fn new(
         config: &'a TranslateConfig,
         pairs: pairs::Pairs,
+        decide: &Decide,
         device: &Device,
     ) -> Result<Self, RunError> {
-        let (quick, full) = (config.training.eval_images, config.training.final_images);
         let targets = Dataset {
             name: pairs.name.clone(),
+            test_every: pairs.test_every,
             train: pairs.train.targets.clone(),
             test: pairs.test.targets.clone(),
         };
-        let judge = Judge::new(&targets, Classes::Recognized, quick, full, device)?;
+        let judge = config.training.judge(&targets, Classes::Recognized, decide, device)?;
         Ok(Self { config, pairs, judge, device: device.clone() })
     }
 
-    /// The inputs and targets of test pairs, and what the generator makes of the inputs.
-    fn translate_tests(&self, generator: &UNet, indices: &[usize]) -> [Tensor<4>; 3] {
-        let [input, truth] = [&self.pairs.test.inputs, &self.pairs.test.targets]
+    /// The inputs and targets of some pairs, and what the generator makes of the inputs.
+    fn translated(
+        &self,
+        generator: &UNet,
+        pairs: &pairs::PairSplit,
+        indices: &[usize],
+    ) -> [Tensor<4>; 3] {
+        let [input, truth] = [&pairs.inputs, &pairs.targets]
             .map(|images| batch::images(images, indices, &self.device));
         [input.clone(), generator.forward(input), truth]
     }
@@ -52,7 +58,7 @@ impl<'a> Translation<'a> {
     fn samples(&self, generator: &UNet) -> ImageGrid {
         let mut indices = permutation(0, 0, self.pairs.test.len());
         indices.truncate(SAMPLES);
-        let [input, output, truth] = self.translate_tests(generator, &indices);
+        let [input, output, truth] = self.translated(generator, &self.pairs.test, &indices);
         let [count, from, height, width] = input.dims();
         let channels = from.max(output.dims()[1]);
         // A grey image beside a colour one shows its one channel three times.
@@ -108,22 +114,52 @@ impl Game for Translation<'_> {
     }
 
     fn score(&self, generator: &UNet, how: Thoroughness) -> Result<Scored, RunError> {
-        let (mut difference, mut count) = (0.0, 0);
+        let mut l1 = MeanDifference::default();
         let mut metrics = self.judge.score(how, |_, indices| {
-            let [_, output, truth] = self.translate_tests(generator, indices);
-            let mean = (output.clone() - truth).abs().mean().into_scalar::<f32>();
-            difference += f64::from(mean) * indices.len() as f64;
-            count += indices.len();
-            output
+            l1.of(self.translated(generator, &self.pairs.test, indices))
         })?;
-        // Pixels lie in [−1, 1]; the difference is told in [0, 1].
-        metrics.insert("l1".to_owned(), difference / (2 * count) as f64);
+        metrics.insert("l1".to_owned(), l1.mean());
         Ok(Scored {
             metrics,
+            curve: Metrics::new(),
             floor: self.judge.floor(how).clone(),
             headline: "frechet",
             samples: Some(self.samples(generator)),
         })
+    }
+
+    fn validate(&self, generator: &UNet) -> Result<Metrics, RunError> {
+        let mut l1 = MeanDifference::default();
+        let mut metrics = self
+            .judge
+            .validate(|_, indices| l1.of(self.translated(generator, &self.pairs.train, indices)))?;
+        if !metrics.is_empty() {
+            metrics.insert("l1".to_owned(), l1.mean());
+        }
+        Ok(metrics)
+    }
+}
+
+/// The mean absolute difference of outputs to what they should be.
+#[derive(Default)]
+struct MeanDifference {
+    sum: f64,
+    count: usize,
+}
+
+impl MeanDifference {
+    /// Takes in some pairs, each with its output, which it returns.
+    fn of(&mut self, [_, output, truth]: [Tensor<4>; 3]) -> Tensor<4> {
+        let count = output.dims()[0];
+        let mean = (output.clone() - truth).abs().mean().into_scalar::<f32>();
+        self.sum += f64::from(mean) * count as f64;
+        self.count += count;
+        output
+    }
+
+    /// Pixels lie in [−1, 1]; the difference is told in [0, 1].
+    fn mean(&self) -> f64 {
+        self.sum / (2 * self.count) as f64
     }
 }
 

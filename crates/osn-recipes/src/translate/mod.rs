@@ -10,8 +10,9 @@ pub use config::TranslateConfig;
 pub use game::players;
 pub use model::{PatchDiscriminator, UNet};
 
-use crate::adversarial::Trainer;
+use crate::adversarial::{SIGNALS, Trainer};
 use crate::data::pairs;
+use crate::decide::Decide;
 use crate::run::{Config, Observer, RecipeDoc, RunError, RunSummary, Session, TrainRequest};
 
 /// What `--help` says of this recipe.
@@ -22,7 +23,36 @@ pub const DOC: RecipeDoc = RecipeDoc {
     decides: &["auto:task=translate", "always", "cap", "never", "static"],
     headline: "frechet",
     higher_is_better: false,
+    metrics: &[
+        "frechet",
+        "kid",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "label_accuracy",
+        "l1",
+    ],
+    offers: SIGNALS,
 };
+
+/// A rule follows what data without classes have not.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "its pairs have no classes, so no `{LABELS}` for a rule to follow; let it follow another score"
+)]
+struct NoClasses;
+
+/// The score that needs classes.
+const LABELS: &str = "label_accuracy";
+
+fn must_have_classes(pairs: &pairs::Pairs, decide: &Decide) -> Result<(), RunError> {
+    let mut rules = decide.rules.entries().iter();
+    if pairs.train.targets.labels.is_some() || rules.all(|it| it.rule.metric() != Some(LABELS)) {
+        return Ok(());
+    }
+    Err(RunError::Data { name: pairs.name.clone(), source: Box::new(NoClasses) })
+}
 
 /// Trains the recipe as asked.
 ///
@@ -33,13 +63,16 @@ pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSum
     let config = TranslateConfig::resolve(request, &DOC)?;
     let (decide, device) = (crate::decide(request, &DOC)?, crate::device(request)?);
     let pairs = pairs::for_recipe(request, config.image_size)?;
+    let scored = pairs.train.len().min(pairs.test.len());
     let trained_on = pairs.trained_on();
     let channels = [pairs.train.inputs.channels, pairs.train.targets.channels];
+    must_have_classes(&pairs, &decide)?;
     let players = players(&config, channels, Some(&decide), request.seed, &device)?;
-    let game = game::Translation::new(&config, pairs, &device)?;
+    let game = game::Translation::new(&config, pairs, &decide, &device)?;
     let (training, steps) = (&config.training, config.training.steps);
+    training.tell_scored(scored, observer);
     let mut trainer = Trainer::new(game, training, players, request.seed, device);
-    Session::start(request, &DOC, &decide, &config, steps, &trained_on)?.train(
+    Session::start(request, &DOC, &decide, &config, steps, &trained_on, observer)?.train(
         &mut trainer,
         training.pace(),
         observer,

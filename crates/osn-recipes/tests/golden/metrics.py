@@ -7,8 +7,7 @@
 The features come from splitmix64 and a few exact float operations, which the
 Rust test repeats, so only the scores are stored. Fréchet distance: numpy's
 nuclear norm, and scipy's matrix square root agrees. Kernel distance: scikit-learn's polynomial kernel.
-Precision, recall, density, coverage: prdc, the code of Naeem et al. 2020. It
-counts a vector on the edge of a ball as outside, osn as inside; no case has one.
+Precision, recall, density, coverage: prdc, the code of Naeem et al. 2020.
 """
 
 import contextlib

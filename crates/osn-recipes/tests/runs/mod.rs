@@ -25,6 +25,16 @@ pub(crate) const TINY_IMAGES: [(&str, &str); 8] = [
     ("final_images", "200"),
 ];
 
+/// What makes a network of `classify` small: of the one that is set, or else of the `resnet`.
+pub(crate) fn tiny_network(settings: &[(&str, &str)]) -> &'static [(&'static str, &'static str)] {
+    let network = settings.iter().rev().find(|(key, _)| *key == "network");
+    match network.map_or("resnet", |(_, network)| network) {
+        "mlp" => &[("hidden_sizes", "8,8")],
+        "resnet" => &[("stage_channels", "4,4")],
+        _ => &[],
+    }
+}
+
 /// A run of a recipe with seed 7, with settings that make it small and then more of them.
 pub(crate) fn request(
     recipe: &str,

@@ -18,6 +18,7 @@ use crate::curves::Drawing;
 use crate::number::{counted, duration};
 use crate::run::{Description, RunRecord};
 use crate::study::StudyRecord;
+use crate::words::escaped_lines;
 
 /// How many colours the style has, as classes `c0` and so on.
 const N_COLOURS: usize = 10;
@@ -87,7 +88,7 @@ pub fn live_page(run: &RunRecord) -> String {
 
 fn whole(kind: Kind, documents: &[Document], main: &Markup) -> String {
     let title = title(documents);
-    html! {
+    let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -106,8 +107,9 @@ fn whole(kind: Kind, documents: &[Document], main: &Markup) -> String {
                 (embed::scripts(kind))
             }
         }
-    }
-    .into_string()
+    };
+    // Of all that a browser shows nothing has a use for these, and names in files may.
+    escaped_lines(&page.into_string())
 }
 
 fn title(documents: &[Document]) -> String {

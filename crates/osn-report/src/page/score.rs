@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::chart::{Chart, MAX_POINTS};
 use crate::curves::Curves;
 use crate::number::short;
-use crate::run::{RunRecord, Series};
+use crate::run::{RunRecord, Series, VALIDATION};
 
 /// What is known of a score.
 pub(super) struct Score {
@@ -19,6 +19,19 @@ pub(super) struct Score {
 
 impl Score {
     pub(super) fn of(name: &str) -> Self {
+        match name.strip_prefix(VALIDATION) {
+            None => Self::of_test(name),
+            Some("loss") => {
+                Self { label: "Validation loss".to_owned(), ..Self::of_test("test_loss") }
+            }
+            Some(name) => {
+                let of_test = Self::of_test(name);
+                Self { label: format!("{}, validation", of_test.label), caveat: None, ..of_test }
+            }
+        }
+    }
+
+    fn of_test(name: &str) -> Self {
         let (label, less_is_better) = match name {
             "frechet" => ("Fréchet distance", Some(true)),
             "kid" => ("KID", Some(true)),
@@ -104,7 +117,7 @@ pub(super) fn table(run: &RunRecord) -> Markup {
                 h2 { "Scores" }
                 (rows(run, &scores))
                 @if has_floor { p.note {
-                    "The last column is what real images score against other real images: the mark to "
+                    "The last column is what training images score against the test images: the mark to "
                     "compare with. Distances are taken in the features of this project's own small "
                     "network and do not compare with anyone else's."
                 } }

@@ -12,7 +12,8 @@ use super::{Direction, RunStatus, Study, StudyRun};
 pub enum Measure {
     /// The score at the last step; the best step is never picked.
     Final,
-    /// The area under the curve of the score over its width: the mean over the run.
+    /// The area under the curve of the score over its width, by the trapezoidal rule from the first scoring
+    /// to the last: the mean over the run. All scorings are of one sample size.
     Area,
 }
 

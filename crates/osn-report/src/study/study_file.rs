@@ -128,7 +128,8 @@ pub struct StudyRun {
     pub metrics: BTreeMap<String, Option<f64>>,
     /// Step and value of the score that counts.
     pub curve: Vec<(u64, Option<f64>)>,
-    /// The area under the curve over its width.
+    /// The area under the curve over its width, by the trapezoidal rule from the first scoring to the last;
+    /// the score at the end is no point of it where it is of another sample size.
     pub area: Option<f64>,
     /// Seconds from start to end.
     pub wall_secs: Option<f64>,

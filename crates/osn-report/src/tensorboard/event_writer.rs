@@ -1,15 +1,17 @@
 //! Events into an event file: the framing of its records, and one message for each kind of value.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use prost::Message;
 
 use super::png::Size;
+use crate::words::{escaped, escaped_lines};
+
 use super::proto::{
-    Dimension, Event, FLOAT, Hparam, HparamsPluginData, Image, PluginData, STRING,
-    SessionStartInfo, SourceMetadata, Summary, SummaryMetadata, Tagged, Tensor, TensorShape, Value,
-    What,
+    Dimension, Event, FLOAT, Hparam, HparamsPluginData, Image, PluginData, START, STRING,
+    SessionLog, SessionStartInfo, SourceMetadata, Summary, SummaryMetadata, Tagged, Tensor,
+    TensorShape, Value, What,
 };
 
 /// The version of the format; a reader knows by it where a writer began.
@@ -49,6 +51,19 @@ impl<W: Write> EventWriter<W> {
         Ok(writer)
     }
 
+    /// Says that the run goes on here: readers forget what other files have of this step and of later ones.
+    pub(super) fn goes_on(&mut self, at: Instant) -> io::Result<()> {
+        let start = Event {
+            wall_time: at.wall_time,
+            step: i64::try_from(at.step).unwrap_or(i64::MAX),
+            what: Some(What::SessionLog(SessionLog { status: START })),
+            source_metadata: None,
+        };
+        // Some of TensorBoard's readers take the first start of all for that of the run, and a run's first
+        // file has none.
+        (0..2).try_for_each(|_| self.write(&start))
+    }
+
     /// Numbers by tag; one that is not finite is written as it is.
     ///
     /// The format has 32 bits for a number, so that one above 3.4e38 becomes infinite.
@@ -59,7 +74,11 @@ impl<W: Write> EventWriter<W> {
     ) -> io::Result<()> {
         #[expect(clippy::cast_possible_truncation, reason = "the format has 32 bits")]
         let value = |number: f64| Value::Scalar(number as f32);
-        let tagged = |(tag, number)| Tagged { tag, value: Some(value(number)), metadata: None };
+        let tagged = |(tag, number): (String, f64)| Tagged {
+            tag: escaped(&tag),
+            value: Some(value(number)),
+            metadata: None,
+        };
         self.summary(at, scalars.into_iter().map(tagged).collect())
     }
 
@@ -74,13 +93,14 @@ impl<W: Write> EventWriter<W> {
         let Size { width, height, channels: colorspace } = size;
         let image = Image { height, width, colorspace, encoded_image_string: png };
         let value = Some(Value::Image(image));
-        self.summary(at, vec![Tagged { tag: tag.to_owned(), value, metadata: None }])
+        self.summary(at, vec![Tagged { tag: escaped(tag), value, metadata: None }])
     }
 
     /// Text that is shown as it is.
     ///
     /// TensorBoard reads text as Markdown, in which four spaces before each line mean: no markup.
     pub(super) fn text(&mut self, at: Instant, tag: String, text: &str) -> io::Result<()> {
+        let text = escaped_lines(text);
         let verbatim: String = text.split_inclusive('\n').flat_map(|line| ["    ", line]).collect();
         let tensor = Tensor {
             dtype: STRING,
@@ -88,7 +108,10 @@ impl<W: Write> EventWriter<W> {
             string_val: vec![verbatim.into_bytes()],
         };
         let metadata = Some(metadata("text", Vec::new()));
-        self.summary(at, vec![Tagged { tag, value: Some(Value::Tensor(tensor)), metadata }])
+        self.summary(
+            at,
+            vec![Tagged { tag: escaped(&tag), value: Some(Value::Tensor(tensor)), metadata }],
+        )
     }
 
     /// The settings of the run, for the table that compares runs.
@@ -139,6 +162,18 @@ fn record(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
     let checksums = [&length[..], data].map(|bytes| masked_crc32c(bytes).to_le_bytes());
     [&length[..], &checksums[0], data, &checksums[1]].concat()
+}
+
+/// The next record, where it is whole.
+pub(super) fn read_record(file: &mut impl Read) -> Option<Vec<u8>> {
+    let mut head = [0; 12];
+    file.read_exact(&mut head).ok()?;
+    let length = u64::from_le_bytes(head[..8].try_into().ok()?);
+    let mut rest = Vec::new();
+    // What is not there takes no memory, whatever the length says.
+    file.take(length.checked_add(4)?).read_to_end(&mut rest).ok()?;
+    let data = rest.get(..usize::try_from(length).ok()?)?.to_vec();
+    (record(&data) == [&head[..], &rest].concat()).then_some(data)
 }
 
 /// The CRC-32C, changed so that checksums of data that holds checksums stay good ones.

@@ -19,9 +19,11 @@
 //! # }
 //! ```
 
+mod covered;
 mod event_writer;
 mod png;
 mod proto;
 mod run_events;
 
-pub use run_events::{EventsError, RunEvents, file_name, write_run};
+pub use covered::covered;
+pub use run_events::{EventsError, RunEvents, file_name, next_file_name, write_run};

@@ -14,7 +14,7 @@ pub(super) struct Event {
     pub wall_time: f64,
     #[prost(int64, tag = "2")]
     pub step: i64,
-    #[prost(oneof = "What", tags = "3, 5")]
+    #[prost(oneof = "What", tags = "3, 5, 7")]
     pub what: Option<What>,
     #[prost(message, optional, tag = "10")]
     pub source_metadata: Option<SourceMetadata>,
@@ -27,7 +27,20 @@ pub(super) enum What {
     FileVersion(String),
     #[prost(message, tag = "5")]
     Summary(Summary),
+    #[prost(message, tag = "7")]
+    SessionLog(SessionLog),
 }
+
+/// What happened to the process that writes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SessionLog {
+    /// [`START`].
+    #[prost(int32, tag = "1")]
+    pub status: i32,
+}
+
+/// `SessionStatus.START`.
+pub(super) const START: i32 = 1;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct SourceMetadata {

@@ -45,6 +45,27 @@ pub fn file_name(started_unix_secs: u64) -> String {
     format!("events.out.tfevents.{started_unix_secs:010}.osn")
 }
 
+/// The name of the file in which a run goes on that has these files, of which it is the last.
+///
+/// A reader that is open follows a folder from file to file, and looks at none a second time.
+pub fn next_file_name<'a>(
+    started_unix_secs: u64,
+    names: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let first = file_name(started_unix_secs);
+    let number_in = |name: &str| -> Option<u32> {
+        let rest = name.strip_prefix(&first)?;
+        if rest.is_empty() { Some(0) } else { rest.strip_prefix('.')?.parse().ok() }
+    };
+    match names.into_iter().filter_map(number_in).max() {
+        None => first,
+        Some(last) => format!("{first}.{:05}", last.saturating_add(1)),
+    }
+}
+
+/// A picture of a step.
+type Picture = (u64, png::Size, Vec<u8>);
+
 /// One run as events while it goes on: a line or a picture goes in as soon as it exists.
 ///
 /// | in the run's files | tag |
@@ -68,6 +89,10 @@ pub struct RunEvents<W> {
     started: f64,
     /// Seconds from the start to the last line that said.
     wall_secs: f64,
+    /// What is of an earlier step is in another file.
+    from: u64,
+    /// Those whose scores are still to come.
+    pictures: Vec<Picture>,
     lines: RecordLines,
 }
 
@@ -80,15 +105,37 @@ impl<W: Write> RunEvents<W> {
     ///
     /// [`EventsError`] when `run.json` is damaged or the sink refuses.
     pub fn start(sink: W, run_json: &str) -> Result<Self, EventsError> {
-        let description: Map<String, Value> =
-            serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })?;
+        let description = read_description(run_json)?;
+        let mut events = Self::with(sink, &description, 0)?;
+        events.describe(description)?;
+        Ok(events)
+    }
+
+    /// Goes on in another file with a run of which earlier files hold what is before the step `from`, and
+    /// may hold more than has come of it: readers are told to forget that.
+    ///
+    /// The record and the samples are given from their start all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn go_on(sink: W, run_json: &str, from: u64) -> Result<Self, EventsError> {
+        let description = read_description(run_json)?;
+        let mut events = Self::with(sink, &description, from)?;
+        events.writer.goes_on(events.at(from))?;
+        // What it is stands at step 0.
+        if from == 0 {
+            events.describe(description)?;
+        }
+        Ok(events)
+    }
+
+    fn with(sink: W, description: &Map<String, Value>, from: u64) -> Result<Self, EventsError> {
         let started =
             description.get("started_unix_secs").and_then(Value::as_f64).unwrap_or_default();
         let writer = EventWriter::start(sink, started)?;
-        let lines = RecordLines::default();
-        let mut events = Self { writer, started, wall_secs: 0.0, lines };
-        events.describe(description)?;
-        Ok(events)
+        let (pictures, lines) = (Vec::new(), RecordLines::default());
+        Ok(Self { writer, started, wall_secs: 0.0, from, pictures, lines })
     }
 
     /// Where in the record the next [`take_in`](Self::take_in) begins, in bytes from its start.
@@ -103,33 +150,34 @@ impl<W: Write> RunEvents<W> {
     ///
     /// [`EventsError`] when a line is damaged or the sink refuses.
     pub fn take_in(&mut self, record_jsonl: impl BufRead) -> Result<(), EventsError> {
-        self.take_in_between(record_jsonl, |_, _| Ok(()))
-    }
-
-    /// The same, with something to do before each line.
-    fn take_in_between(
-        &mut self,
-        record_jsonl: impl BufRead,
-        mut before: impl FnMut(&mut Self, &Line) -> Result<(), EventsError>,
-    ) -> Result<(), EventsError> {
         let mut lines = std::mem::take(&mut self.lines);
-        let end = lines.take_in(record_jsonl, |line| {
-            before(self, &line)?;
-            Ok(self.add(line)?)
-        });
+        let end = lines.take_in(record_jsonl, |line| Ok::<_, EventsError>(self.add(line)?));
         self.lines = lines;
         end
     }
 
-    /// Adds the sample picture of a step.
+    /// Adds the sample picture of a step, in front of that step's scores, which may still be to come.
     ///
     /// # Errors
     ///
-    /// [`EventsError`] when it is no PNG file or the sink refuses.
+    /// [`EventsError::Picture`] when it is no PNG file.
     pub fn sample(&mut self, sample: Sample) -> Result<(), EventsError> {
         let Sample { step, png } = sample;
         let size = png::size(&png).ok_or(EventsError::Picture { step })?;
-        Ok(self.writer.image(self.at(step), "samples", size, png)?)
+        if step >= self.from {
+            self.pictures.push((step, size, png));
+        }
+        Ok(())
+    }
+
+    /// Writes the pictures up to a step.
+    fn draw(&mut self, up_to: u64) -> io::Result<()> {
+        let (due, later) = std::mem::take(&mut self.pictures)
+            .into_iter()
+            .partition(|(step, ..): &Picture| *step <= up_to);
+        self.pictures = later;
+        let draw = |(step, size, png)| self.writer.image(self.at(step), "samples", size, png);
+        Vec::into_iter(due).try_for_each(draw)
     }
 
     fn describe(&mut self, mut description: Map<String, Value>) -> io::Result<()> {
@@ -144,14 +192,30 @@ impl<W: Write> RunEvents<W> {
 
     fn add(&mut self, line: Line) -> io::Result<()> {
         match line {
+            Line::Step { step, wall_secs, .. } | Line::Eval { step, wall_secs, .. }
+                if step < self.from =>
+            {
+                self.moved_to(step, wall_secs);
+                Ok(())
+            }
+            Line::Layer(LayerLine { step, .. }) | Line::Decision(Decision { step, .. })
+                if step < self.from =>
+            {
+                Ok(())
+            }
             Line::Step { step, losses, signals, wall_secs } => {
                 let at = self.moved_to(step, wall_secs);
                 let losses = under("loss", losses);
                 self.writer.scalars(at, losses.chain(under("signal", signals)))
             }
-            Line::Eval { step, metrics, floor, wall_secs } => {
+            Line::Eval { step, metrics, curve, floor, wall_secs } => {
+                self.draw(step)?;
                 let at = self.moved_to(step, wall_secs);
-                let scores = under("score", metrics);
+                // One curve is of one sample size; the last score of another stands by itself.
+                let is_alone = |name: &String| curve.contains_key(name);
+                let (last, metrics) = metrics.into_iter().partition(|(name, _)| is_alone(name));
+                let scores = under("score", metrics).chain(under("score", curve));
+                let scores = scores.chain(under("score_final", last));
                 self.writer.scalars(at, scores.chain(under("score_floor", floor)))
             }
             Line::Layer(layer) => self.writer.scalars(self.at(layer.step), layer_scalars(&layer)),
@@ -175,8 +239,8 @@ impl<W: Write> RunEvents<W> {
     }
 }
 
-/// Writes the events of a whole run: byte for byte what [`RunEvents`] wrote while it went on, when each
-/// picture was added before the scores of its step.
+/// Writes the events of a whole run: byte for byte what [`RunEvents`] wrote while it went on. Pictures of no
+/// score come last.
 ///
 /// A last line without its end is left out.
 ///
@@ -191,15 +255,13 @@ pub fn write_run(
 ) -> Result<(), EventsError> {
     let mut events = RunEvents::start(sink, run_json)?;
     samples.sort_by_key(|sample| sample.step);
-    let mut samples = samples.into_iter().peekable();
-    events.take_in_between(record_jsonl, |events, line| {
-        let Line::Eval { step, .. } = line else { return Ok(()) };
-        while let Some(sample) = samples.next_if(|sample| sample.step <= *step) {
-            events.sample(sample)?;
-        }
-        Ok(())
-    })?;
-    samples.try_for_each(|sample| events.sample(sample))
+    samples.into_iter().try_for_each(|sample| events.sample(sample))?;
+    events.take_in(record_jsonl)?;
+    Ok(events.draw(u64::MAX)?)
+}
+
+fn read_description(run_json: &str) -> Result<Map<String, Value>, ReadError> {
+    serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })
 }
 
 fn under(group: &'static str, numbers: Numbers) -> impl Iterator<Item = (String, f64)> {

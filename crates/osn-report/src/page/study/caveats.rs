@@ -12,7 +12,9 @@ pub(super) fn section() -> Markup {
 const CAVEATS: [(&str, &str); 9] = [
     (
         "Score.",
-        "The one at the last step, and never the best one of a run; \"over the run\" is the mean over its steps.",
+        "The one at the last step, and never the best one of a run. \"Over the run\" is the mean over its steps, by \
+         the trapezoidal rule from the first scoring to the last, all of one sample size: a more thorough score at \
+         the last step is none of them, except in runs from before the record had both.",
     ),
     (
         "Equal steps.",

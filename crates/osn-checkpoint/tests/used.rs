@@ -1,0 +1,215 @@
+//! The weight in use is the one that PyTorch computes with, and is written so that it is again.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured};
+use osn_core::Globs;
+use support::{Builder, fixture, inspect, inspect_with};
+
+/// σ of the weight that PyTorch used, by layer; none where a checkpoint cannot tell.
+fn expected() -> BTreeMap<String, Option<f64>> {
+    let text = std::fs::read_to_string(fixture("used.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// What was measured of a layer.
+fn of_layer<'a>(inspection: &'a Inspection, layer: &str) -> Vec<&'a Measured> {
+    let prefix = format!("{layer}.");
+    inspection.tensors.iter().filter(|it| it.name.starts_with(&prefix)).collect()
+}
+
+#[test]
+fn every_way_to_store_a_weight_has_the_sigma_that_pytorch_computes_with() {
+    let inspection = inspect(&fixture("used.pt"));
+    for (layer, sigma) in expected() {
+        let measured = of_layer(&inspection, &layer);
+        let Some(sigma) = sigma else {
+            assert!(measured.is_empty(), "{layer}: {measured:?}");
+            let why = inspection.skipped.iter().find(|it| {
+                it.name.starts_with(&format!("{layer}.")) && it.reason.contains("not known")
+            });
+            assert!(why.is_some(), "{layer}: {:?}", inspection.skipped);
+            continue;
+        };
+        if layer.starts_with("modules") || layer == "up_square_untrained" {
+            continue;
+        }
+        assert_eq!(measured.len(), 1, "{layer}: {measured:?}");
+        let found = measured[0].sigma.value;
+        assert!((found / sigma - 1.0).abs() < 1e-5, "{layer}: {found}, PyTorch has {sigma}");
+        assert!(measured[0].in_use.is_some(), "{layer}");
+    }
+    assert_eq!(inspection.totals().len(), 1);
+}
+
+#[test]
+fn a_module_that_was_pickled_whole_is_counted_once() {
+    let inspection = inspect(&fixture("used_modules.pt"));
+    let names: Vec<_> = inspection.tensors.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["spectral.weight_orig", "norm.weight_v"]);
+    for measured in &inspection.tensors {
+        let layer = measured.name.split('.').next().unwrap();
+        let sigma = expected()[&format!("modules.{layer}")].unwrap();
+        assert!((measured.sigma.value / sigma - 1.0).abs() < 1e-5, "{measured:?}");
+    }
+    let computed = inspection.skipped.iter().filter(|it| it.reason.starts_with("computed from"));
+    assert_eq!(computed.count(), 2, "{:?}", inspection.skipped);
+}
+
+#[test]
+fn an_axis_that_the_file_does_not_tell_is_said_and_can_be_given() {
+    let layer = "up_square_untrained";
+    let sigma = expected()[layer].unwrap();
+    let inspection = inspect(&fixture("used.pt"));
+    let in_use = of_layer(&inspection, layer)[0].in_use.clone().unwrap();
+    assert!(in_use.contains("does not tell"), "{in_use}");
+    let params = MeasureParams { output_axis: Some(1), ..MeasureParams::default() };
+    let inspection = inspect_with(&fixture("used.pt"), &[&format!("{layer}.**")], &params);
+    let measured = of_layer(&inspection, layer)[0];
+    assert!((measured.sigma.value / sigma - 1.0).abs() < 1e-5, "{measured:?}");
+    assert!(!measured.in_use.as_deref().unwrap().contains("does not tell"));
+}
+
+#[test]
+fn vectors_of_another_length_than_one_are_not_good() {
+    let folder = tempfile::tempdir().unwrap();
+    for [weight, u, v] in [
+        ["fc.weight_orig", "fc.weight_u", "fc.weight_v"],
+        [
+            "fc.parametrizations.weight.original",
+            "fc.parametrizations.weight.0._u",
+            "fc.parametrizations.weight.0._v",
+        ],
+    ] {
+        let path = folder.path().join("model.safetensors");
+        let file = Builder::default().f32(weight, &[2, 2], &[3.0, 0.0, 0.0, 1.0]);
+        file.f32(u, &[2], &[0.6, 0.0]).f32(v, &[2], &[0.6, 0.0]).write(&path);
+        let inspection = inspect(&path);
+        let measured = &inspection.tensors[0];
+        let stored = measured.stored.as_ref().unwrap();
+        assert!((stored.sigma.unwrap() - 1.08).abs() < 1e-6, "{stored:?}");
+        assert!(!stored.is_good && stored.verdict.contains("no unit vectors"), "{stored:?}");
+        assert!((measured.sigma.value - 3.0 / 1.08).abs() < 1e-6);
+        assert!((measured.raw_sigma.unwrap().value - 3.0).abs() < 1e-9);
+        assert_eq!(measured.weight.as_deref(), Some("fc.weight"));
+        let product = inspection.totals()[0].log10_lipschitz_product;
+        assert!((product - (3.0_f64 / 1.08).log10()).abs() < 1e-6, "{product}");
+    }
+}
+
+#[test]
+fn vectors_behind_an_unknown_parametrization_give_no_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chain.safetensors");
+    let chain = "fc.parametrizations.weight";
+    Builder::default()
+        .f32(&format!("{chain}.original"), &[2, 2], &[3.0, 0.0, 0.0, 1.0])
+        .f32(&format!("{chain}.1._u"), &[2], &[1.0, 0.0])
+        .f32(&format!("{chain}.1._v"), &[2], &[1.0, 0.0])
+        .write(&path);
+    let inspection = inspect(&path);
+    assert!(inspection.tensors.is_empty() && inspection.skipped.len() == 3);
+    assert!(inspection.skipped.iter().any(|it| it.reason.contains("parametrization 0")));
+    assert!(osn_checkpoint::held(&Checkpoint::open(&path).unwrap()).is_empty());
+    // Who asks for it by name gets it as it is stored, and is told so.
+    let asked = inspect_with(&path, &[&format!("{chain}.original")], &MeasureParams::default());
+    assert!(asked.tensors[0].in_use.as_deref().unwrap().contains("as it is stored"));
+}
+
+#[test]
+fn a_divisor_of_zero_is_the_files_fault_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let file = Builder::default().f32("fc.weight_orig", &[2, 2], &[3.0, 0.0, 0.0, 1.0]);
+    file.f32("fc.weight_u", &[2], &[1.0, 0.0]).f32("fc.weight_v", &[2], &[0.0, 1.0]).write(&path);
+    let inspection = inspect(&path);
+    let bad = inspection.first_bad().unwrap();
+    assert!(bad.reason.contains("uᵀWv = 0"), "{}", bad.reason);
+}
+
+#[test]
+fn the_scale_of_osn_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.safetensors");
+    // s = ½ as round(ln ½·2²⁴), σ = 3 likewise; u and v as round(x·2³⁰).
+    let file = Builder::default().f32("fc.weight", &[2, 2], &[0.0, 3.0, 0.0, 0.0]);
+    file.i32("fc.weight.spectral_norm.u", &[1 << 30, 0])
+        .i32("fc.weight.spectral_norm.v", &[0, 1 << 30])
+        .i32("fc.weight.spectral_norm.state", &[18_431_656, -11_629_080, 0, 0, 0])
+        .write(&path);
+    let measured = &inspect(&path).tensors[0];
+    assert!((measured.sigma.value - 1.5).abs() < 1e-6, "{measured:?}");
+    assert!(measured.stored.as_ref().unwrap().is_good);
+    // Codes of another type are no codes.
+    let file = Builder::default().f32("fc.weight", &[2, 2], &[0.0, 3.0, 0.0, 0.0]);
+    file.f32("fc.weight.spectral_norm.u", &[2], &[1.0, 0.0])
+        .i32("fc.weight.spectral_norm.v", &[0, 1 << 30])
+        .i32("fc.weight.spectral_norm.state", &[18_431_656, 0, 0, 0, 0])
+        .write(&path);
+    let inspection = inspect(&path);
+    assert!(inspection.tensors.is_empty());
+    assert!(inspection.skipped.iter().any(|it| it.reason.contains("osn writes it as I32")));
+}
+
+#[test]
+fn norms_that_iterate_before_each_use_divide_by_what_the_next_iteration_sees() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let half = 0.5_f32.sqrt();
+    let (weight, u, v) = ([3.0, 0.0, 0.0, 1.0], [half, half], [0.0, 1.0]);
+    Builder::default()
+        .f32("g.conv.weight", &[2, 2], &weight)
+        .f32("g.conv.u0", &[1, 2], &u)
+        .f32("g.conv.sv0", &[1], &[1.0])
+        .f32("d.module.weight_bar", &[2, 2], &weight)
+        .f32("d.module.weight_u", &[2], &u)
+        .f32("d.module.weight_v", &[2], &v)
+        .write(&path);
+    // v = (3, 1)/√10 and ‖Wv‖ = ‖(9, 1)‖/√10.
+    let sigma = 3.0 / 8.2_f64.sqrt();
+    let inspection = inspect(&path);
+    assert_eq!(inspection.tensors.len(), 2);
+    for measured in &inspection.tensors {
+        assert!((measured.sigma.value - sigma).abs() < 1e-6, "{measured:?}");
+    }
+}
+
+#[test]
+fn numbers_of_eight_bits_are_measured_with_their_scales() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    // Ones in E4M3; as blocks of 128 with one scale, by rows, and without any.
+    let ones = |count| vec![0x38_u8; count];
+    Builder::default()
+        .raw("a.weight", "F8_E4M3", &[128, 128], ones(128 * 128))
+        .f32("a.weight_scale_inv", &[1, 1], &[0.002])
+        .raw("b.weight", "F8_E4M3", &[200, 130], ones(200 * 130))
+        .f32("b.weight_scale_inv", &[2, 2], &[1.0, 0.0, 0.0, 0.0])
+        .raw("c.weight", "F8_E4M3", &[2, 2], ones(4))
+        .f32("c.weight_scale", &[2, 1], &[3.0, 4.0])
+        .raw("d.weight", "F8_E4M3", &[2, 2], ones(4))
+        .write(&path);
+    let inspection = inspect(&path);
+    let sigmas: Vec<_> = inspection.tensors.iter().map(|it| (&*it.name, it.sigma.value)).collect();
+    let expected = [("a.weight", 0.256), ("b.weight", 128.0), ("c.weight", 50.0_f64.sqrt())];
+    assert_eq!(sigmas.len(), expected.len(), "{sigmas:?}");
+    for ((name, sigma), (expected_name, expected)) in sigmas.iter().zip(expected) {
+        assert!(*name == expected_name && (sigma / expected - 1.0).abs() < 1e-6, "{sigmas:?}");
+    }
+    assert!(inspection.skipped.iter().any(|it| it.name == "d.weight"));
+    assert_eq!(inspection.skipped.len(), 4);
+}
+
+#[test]
+fn every_name_can_be_selected_by_what_the_model_calls_it() {
+    let names = osn_checkpoint::selectable(&Checkpoint::open(fixture("used.pt")).unwrap());
+    assert!(names.iter().any(|name| name == "norm.weight"));
+    let select = ["norm.weight", "twice.weight"];
+    let inspection = inspect_with(&fixture("used.pt"), &select, &MeasureParams::default());
+    assert_eq!(inspection.tensors.len(), 2);
+    assert!(Globs::new(select).is_ok());
+}
