@@ -16,7 +16,8 @@ fuzz_target!(|bytes: &[u8]| {
             let json = serde_json::to_vec(&description).expect("it is written");
             let folder = folder_with(&[("run.json", &json)]);
             let stopped = StoppedRun::open(folder.path()).expect("what was written is read");
-            let again = describe(&stopped.request()).expect("what was accepted is accepted again");
+            let request = stopped.request().expect("it is of this build");
+            let again = describe(&request).expect("what was accepted is accepted again");
             assert_eq!(again.config, description.config);
             assert_eq!(again.rules, description.rules);
             assert_eq!(again.view, description.view);

@@ -16,6 +16,10 @@ use crate::source::Source;
 
 /// No longer index is read.
 const MAX_BYTES: u64 = 100_000_000;
+/// Values that any index may have, and bytes of it for each further one: a tensor takes 40 or more. In
+/// memory a value takes about 100.
+const FREE_VALUES: usize = 1 << 20;
+const BYTES_PER_VALUE: usize = 16;
 /// What some editors put before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -28,6 +32,12 @@ pub enum IndexError {
     TooLarge {
         /// The size of the file.
         bytes: u64,
+    },
+    /// It is JSON of so many values that it would take far more memory than it has bytes.
+    #[error("is JSON of {values} values, too many for an index of its size")]
+    TooMany {
+        /// How many.
+        values: usize,
     },
     /// It is not the JSON that it must be.
     #[error("is JSON, but no index of a sharded checkpoint: {0}")]
@@ -93,6 +103,10 @@ impl Index {
         let mut text = vec![0; usize::try_from(bytes).unwrap_or(0)];
         source.read_exact_at(0, &mut text)?;
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+        let values = text.iter().filter(|&&byte| byte == b',').count();
+        if values > FREE_VALUES + text.len() / BYTES_PER_VALUE {
+            return Err(IndexError::TooMany { values }.into());
+        }
         let index: Self = serde_json::from_slice(text).map_err(|error| other_json(text, error))?;
         index.check()?;
         Ok(index)

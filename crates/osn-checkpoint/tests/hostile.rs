@@ -310,6 +310,19 @@ fn null_in_the_place_of_notes_is_none() {
 }
 
 #[test]
+fn an_index_of_values_without_end_is_refused() {
+    let long = |count: usize| {
+        format!(r#"{{"metadata":[{}0],"weight_map":{{"w":"shard"}}}}"#, "0,".repeat(count))
+    };
+    let entry = r#"{"w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#;
+    let shard = safetensors(entry, 0);
+    let shards: &[(&str, &[u8])] = &[("shard", &shard)];
+    assert!(open_beside(long(1 << 20).as_bytes(), shards).is_ok());
+    let found = problem_of(open_beside(long(1 << 21).as_bytes(), shards));
+    assert!(matches!(found, Problem::Index(IndexError::TooMany { .. })));
+}
+
+#[test]
 fn an_unknown_type_skips_its_tensor_alone() {
     let header = r#"{"new":{"dtype":"F8_E3M4","shape":[2,2],"data_offsets":[0,4]},
                      "w":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
@@ -642,7 +655,7 @@ fn read_all(checkpoint: &Checkpoint) {
 
 #[test]
 fn a_changed_byte_is_read_or_refused() {
-    for name in ["views.pt", "views_legacy.pt", "plain.safetensors", "script.pt"] {
+    for name in ["views.pt", "views_legacy.pt", "plain.safetensors", "script.pt", "names.pt"] {
         let mut bytes = fixture(name);
         for at in 0..bytes.len() {
             for change in [0x01, 0x80, 0xff] {

@@ -46,6 +46,12 @@ impl Failure {
         self
     }
 
+    /// Says first what it is about.
+    pub(crate) fn of(mut self, what: impl Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// What went wrong, as one line.
     pub(crate) fn one_line(&self) -> String {
         one_line(&self.message)

@@ -1,6 +1,7 @@
 //! `osn report`: runs and studies as one page.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Writes the page that is asked for.
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let output = output(args)?;
+    must_differ(&args.folders)?;
     let subjects: Vec<_> =
         args.folders.iter().map(|folder| Subject::read(folder)).collect::<Result<_, _>>()?;
     let documents = subjects.iter().map(Subject::document);
@@ -41,6 +43,18 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One run shown twice would look like two that agree.
+fn must_differ(folders: &[PathBuf]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for folder in folders {
+        if fs::canonicalize(folder).is_ok_and(|real| !seen.insert(real)) {
+            let twice = folder.display();
+            return Err(Failure::bad_input(format!("{twice} is named twice; name it once")));
+        }
+    }
+    Ok(())
 }
 
 /// Writes the `report.html` of a run's or a study's own and returns its path.
@@ -210,4 +224,34 @@ fn write<'a>(
         }
         error => Failure::failed(error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_page_goes_to_a_regular_file_or_nowhere() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let write = |path: &Path| write_typed(path, []);
+        symlink("/dev/null", at("null")).unwrap();
+        symlink(at("nothing"), at("dangling")).unwrap();
+        for refused in [at("null"), at("dangling"), "/dev/stdout".into(), "-".into(), at("no/page")]
+        {
+            assert!(write(&refused).is_err(), "{}", refused.display());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        fs::write(at("page.html.tmp"), "another's").unwrap();
+        fs::write(at("page.html"), "before").unwrap();
+        symlink("page.html", at("link")).unwrap();
+        write(&at("link")).unwrap();
+        assert!(fs::read_to_string(at("page.html")).unwrap().starts_with("<!DOCTYPE html>"));
+        assert!(at("link").is_symlink());
+        assert_eq!(fs::read_to_string(at("page.html.tmp")).unwrap(), "another's");
+    }
 }

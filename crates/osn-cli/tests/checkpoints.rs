@@ -129,7 +129,6 @@ fn what_is_no_checkpoint_is_one_line_and_exit_code_2() {
     file(&whole[..whole.len() / 2]);
     let whole = fs::read(fixture("plain.safetensors")).unwrap();
     file(&whole[..whole.len() - 1]);
-    refused(&[folder.path()]);
     refused(&[&folder.path().join("missing.pt")]);
     let index = folder.path().join("model.safetensors.index.json");
     fs::write(&index, r#"{"weight_map":{"a":"gone.safetensors"}}"#).unwrap();
@@ -164,6 +163,143 @@ fn bad_views_say_what_would_be_good() {
     assert!(message(&["--input-size", "8,8"]).contains("operator"));
     assert!(message(&["--tolerance", "2"]).contains("between 0 and 1"));
     assert!(message(&["--select", "a.[b"]).contains("glob"));
+}
+
+/// What is said in one line with exit code 2.
+fn failure(arguments: &[&str]) -> String {
+    let output = osn().args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+#[test]
+fn a_folder_with_one_checkpoint_is_opened_and_others_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let text = folder.path().to_str().unwrap();
+    assert!(failure(&["inspect", text]).contains("holds no checkpoint"));
+    write(&at("a.safetensors"), "fc.weight", &[2, 2], &[3.0, 0.0, 0.0, 4.0]);
+    let report = inspected(folder.path());
+    assert_eq!(report["tensors"][0]["name"], "fc.weight");
+    fs::copy(at("a.safetensors"), at("b.safetensors")).unwrap();
+    let several = failure(&["inspect", text]);
+    assert!(several.contains("a.safetensors, b.safetensors"), "{several}");
+    let index = r#"{"metadata":{},"weight_map":{"fc.weight":"b.safetensors"}}"#;
+    fs::write(at("model.safetensors.index.json"), index).unwrap();
+    assert_eq!(inspected(folder.path())["tensors"].as_array().unwrap().len(), 1);
+    assert!(failure(&["inspect", "-"]).contains("standard input"));
+    assert!(failure(&["inspect", "/dev/stdin"]).contains("standard input"));
+    assert!(failure(&["inspect", "*.safetensors"]).contains("in quotes"));
+}
+
+#[test]
+fn a_file_that_is_on_the_line_twice_is_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, again) = (folder.path().join("a.safetensors"), folder.path().join("../"));
+    write(&path, "fc.weight", &[2, 2], &[3.0, 0.0, 0.0, 4.0]);
+    let again = again.join(folder.path().file_name().unwrap()).join("a.safetensors");
+    let output = osn().args(["inspect", "--json"]).args([&path, &again]).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["tensors"].as_array().unwrap().len(), 1);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("counted once"));
+}
+
+#[test]
+fn what_can_have_no_effect_is_refused_with_what_would_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    write(&path, "a.b.weight", &[2, 2], &[3.0, 0.0, 0.0, 4.0]);
+    let (path, output) = (path.to_str().unwrap(), folder.path().join("out"));
+    let output = output.to_str().unwrap();
+    let hint = failure(&["inspect", path, "--select", "*.weight", "--json"]);
+    assert!(hint.contains("'**.weight'"), "{hint}");
+    let hint = failure(&["normalize", path, output, "--target=1", "--select=**.w", "--select=**"]);
+    assert!(hint.contains("'**.w'") && hint.contains("a.b.weight"), "{hint}");
+    assert!(failure(&["inspect", path, "--output-axis", "7"]).contains("no axis 7"));
+    assert!(
+        failure(&["normalize", path, output, "--target=1", "--output-axis=7"]).contains("axis 7")
+    );
+    let operator = ["inspect", path, "--view=operator", "--input-size=8", "--output-axis=1"];
+    assert!(failure(&operator).contains("leave it out"));
+    assert!(failure(&["normalize", path, "-", "--target=1"]).contains("is no file"));
+    let nowhere = failure(&["normalize", path, "nosuchfolder/out", "--target=1"]);
+    assert!(nowhere.contains("nosuchfolder/out") && !nowhere.contains(".osn-"), "{nowhere}");
+    assert!(
+        failure(&["normalize", path, output, "--target", "1e-320"])
+            .contains("target 1e-320 must be")
+    );
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn an_image_that_fills_memory_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("conv.safetensors");
+    write(&path, "conv.weight", &[1, 1, 3, 3], &[1.0; 9]);
+    for (size, word) in
+        [("100000,100000", "smaller input size"), ("18446744073709551615,2", "large")]
+    {
+        let size = format!("--input-size={size}");
+        let text = failure(&["inspect", path.to_str().unwrap(), "--view=operator", &size]);
+        assert!(text.contains(word), "{text}");
+    }
+}
+
+#[test]
+fn a_narrow_terminal_gets_whole_numbers_and_short_lines() {
+    for columns in ["40", "60"] {
+        let mut command = osn();
+        command.arg("inspect").arg(fixture("spectral_hook.pt")).env("COLUMNS", columns);
+        let output = command.assert().success().get_output().stdout.clone();
+        let text = String::from_utf8(output).unwrap();
+        let width: usize = columns.parse().unwrap();
+        assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+        let report = inspected(&fixture("spectral_hook.pt"));
+        for tensor in report["tensors"].as_array().unwrap() {
+            let sigma = format!("σ {:.3}", tensor["sigma"]["value"].as_f64().unwrap());
+            assert!(text.contains(&sigma), "{sigma} is not in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn words_have_a_singular_and_a_zero_weight_its_product() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("zero.safetensors");
+    write(&path, "fc.weight", &[2, 2], &[0.0; 4]);
+    let output = osn().arg("inspect").arg(&path).assert().success().get_output().stdout.clone();
+    let text = String::from_utf8(output).unwrap();
+    assert!(text.contains("1 weight, 4 parameters"), "{text}");
+    assert!(text.contains("product of all σ: 0, since fc.weight is zero"), "{text}");
+    write(&path, "fc.bias", &[4], &[0.0; 4]);
+    let output = osn().arg("inspect").arg(&path).assert().success().get_output().stdout.clone();
+    assert!(output.ends_with(b"\n"));
+}
+
+#[test]
+fn an_output_that_torch_cannot_load_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("in"), folder.path().join("out.pt"));
+    write(&input, "fc.weight", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+    let mut command = osn();
+    command.arg("normalize").args([&input, &output]).args(["--target", "1"]);
+    command.assert().success().stderr(predicate::str::contains("torch.load does not read"));
+}
+
+#[test]
+fn a_name_forges_no_row_and_turns_no_text_around() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    write(&path, "a\n    forged.weight\u{202e}\u{200b}", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+    let output = osn().arg("inspect").arg(&path).assert().success().get_output().stdout.clone();
+    let text = String::from_utf8(output).unwrap();
+    assert!(text.contains("a\u{fffd}    forged.weight\u{fffd}\u{fffd}"), "{text}");
+    assert!(!text.contains(['\u{202e}', '\u{200b}']), "{text}");
+    write(&path, "b\nc\u{2066}", &[2, 2], &[1.0, f32::NAN, 3.0, 4.0]);
+    let error = failure(&["inspect", "--json", path.to_str().unwrap()]);
+    assert!(error.contains("b\u{fffd}c\u{fffd}"), "{error}");
 }
 
 #[test]

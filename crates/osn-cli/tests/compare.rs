@@ -150,12 +150,161 @@ fn what_is_there_is_not_run_again_and_what_is_asked_anew_is() {
         .stderr(contains("4 runs, 1 of them there already"));
     assert_eq!(written(&before[0]), times[0]);
     assert_eq!(folders(out.path(), "default").len(), 4);
-    // Another setting is another run.
-    compare(out.path(), &["--decide", "always,never", "--seeds", "2", "--set", "batch_size=8"])
+    assert!(fs::read_to_string(out.path().join("study.json")).unwrap().contains("\"sources\""));
+}
+
+/// What a study that is there answers to a wish that would take its place; nothing is changed.
+fn is_another(out: &Path, arguments: &[&str], part: &str) {
+    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    let before = (read("study.json"), read("report.html"), folders(out, "default"));
+    let output = compare(out, arguments).assert().code(2).stdout("");
+    let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert!(stderr.contains("study.json is another study: "), "{stderr}");
+    assert!(stderr.contains(part) && stderr.lines().count() == 1, "'{part}' in {stderr}");
+    assert!(stderr.contains("; ask for the same and more, or choose another --out"), "{stderr}");
+    assert!((read("study.json"), read("report.html"), folders(out, "default")) == before, "{part}");
+}
+
+#[test]
+fn what_would_take_the_place_of_a_study_is_refused_with_what_differs() {
+    let out = tempfile::tempdir().unwrap();
+    let rules = out.path().join("mine.toml");
+    let mine = rules.to_str().unwrap();
+    fs::write(&rules, "[[rule]]\nrule = \"cap\"\n").unwrap();
+    let arms = format!("never,always,{mine}");
+    compare(out.path(), &["--decide", &arms, "--seeds", "2"]).assert().success();
+    let asked = ["--decide", &arms, "--seeds", "2"];
+    let with = |more: &[&'static str]| [&asked[..], more].concat();
+    is_another(out.path(), &with(&["--set", "batch_size=8"]), "regime default: batch_size was ");
+    is_another(out.path(), &with(&["--preset", "standard"]), "regime default: ");
+    is_another(out.path(), &["--decide", &arms, "--seeds", "1"], "it has 2 seeds and 1 are asked");
+    is_another(out.path(), &["--decide", "never,always", "--seeds", "2"], "mine.toml is not asked");
+    // What comes to the same is the same, however it is written.
+    let same = "always:target=1,never,cap:target=1";
+    compare(out.path(), &["--decide", same, "--seeds", "2", "--set", "steps=40"])
         .assert()
         .success()
-        .stderr(contains("4 runs, 2 at a time"));
-    assert_eq!(folders(out.path(), "default").len(), 8);
+        .stderr(contains("6 runs, 6 of them there already"));
+    compare(out.path(), &asked).assert().success();
+    fs::write(&rules, "[[rule]]\nrule = \"cap\"\ntarget = 2.0\n").unwrap();
+    is_another(out.path(), &asked, "the rules of ");
+}
+
+#[test]
+fn another_build_is_refused_and_named_and_its_runs_are_not_taken() {
+    let out = tempfile::tempdir().unwrap();
+    let asked = ["--decide", "never,always", "--seeds", "1"];
+    compare(out.path(), &asked).assert().success();
+    let path = out.path().join("study.json");
+    let text = fs::read_to_string(&path).unwrap();
+    for (key, word) in [("commit", "commit was abacus"), ("lock", "lock file was abacus")] {
+        let mut study: Value = serde_json::from_str(&text).unwrap();
+        study["versions"][key] = "abacus".into();
+        fs::write(&path, study.to_string()).unwrap();
+        is_another(out.path(), &asked, word);
+    }
+    // A study from before builds were written down.
+    let mut old: Value = serde_json::from_str(&text).unwrap();
+    old.as_object_mut().unwrap().remove("identity");
+    old["versions"] = serde_json::json!({"osn": "0.1.0", "burn": "0.22.1"});
+    fs::write(&path, old.to_string()).unwrap();
+    is_another(out.path(), &asked, "commit was unknown and is ");
+    // Without its file, what each run says of itself decides.
+    fs::remove_file(&path).unwrap();
+    let run = folders(out.path(), "default").remove(0).join("run.json");
+    let text = fs::read_to_string(&run).unwrap();
+    let mut description: Value = serde_json::from_str(&text).unwrap();
+    description["versions"]["lock"] = "abacus".into();
+    fs::write(&run, description.to_string()).unwrap();
+    compare(out.path(), &asked).assert().success().stderr(contains("2 runs, 1 of them there"));
+}
+
+#[test]
+fn what_a_disk_did_to_a_run_is_run_again_and_what_it_did_to_itself_is_not() {
+    let out = tempfile::tempdir().unwrap();
+    let asked = ["--decide", "never,always", "--seeds", "1"];
+    compare(out.path(), &asked).assert().success();
+    let run = folders(out.path(), "default").remove(0).join("run.json");
+    let text = fs::read_to_string(&run).unwrap();
+    for (status, there) in [("failed", 2), ("interrupted", 1)] {
+        let changed =
+            text.replace("\"status\": \"finished\"", &format!("\"status\": \"{status}\""));
+        fs::write(&run, changed).unwrap();
+        let there = format!("2 runs, {there} of them there already");
+        compare(out.path(), &asked).assert().success().stderr(contains(there));
+    }
+}
+
+/// A gan on a folder, in which `osn` is started.
+fn on_pictures(here: &Path, data: &str, decide: &str) -> Command {
+    let tiny = ["steps=2", "batch_size=4", "g_channels=4", "d_channels=4"];
+    let mut command = cargo_bin_cmd!("osn");
+    command
+        .current_dir(here)
+        .args(["compare", "gan", "--seeds", "1", "--jobs", "2", "--data", data]);
+    command.args(["--decide", decide, "--out", "study"]).env_remove("CLICOLOR_FORCE");
+    command.args(tiny.iter().flat_map(|setting| ["--set", setting]));
+    command.timeout(Duration::from_mins(5));
+    command
+}
+
+fn draw(folder: &Path, index: u8, red: u8) {
+    let picture = image::RgbImage::from_pixel(28, 28, image::Rgb([red, index, 200]));
+    picture.save(folder.join(format!("{index:02}.png"))).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn one_folder_is_one_study_however_it_is_spelled_and_other_pictures_are_another() {
+    let here = tempfile::tempdir().unwrap();
+    let photos = here.path().join("photos");
+    fs::create_dir(&photos).unwrap();
+    (0..60).for_each(|index| draw(&photos, index, 9));
+    std::os::unix::fs::symlink(&photos, here.path().join("link")).unwrap();
+    on_pictures(here.path(), "photos", "never,always").assert().success();
+    let whole = photos.to_str().unwrap().to_owned();
+    let there = || contains("2 runs, 2 of them there already");
+    for spelling in ["./photos", "photos/", "link", &whole] {
+        on_pictures(here.path(), spelling, "never,always").assert().success().stderr(there());
+    }
+    let deeper = here.path().join("deeper");
+    fs::create_dir(&deeper).unwrap();
+    std::os::unix::fs::symlink(here.path().join("study"), deeper.join("study")).unwrap();
+    on_pictures(&deeper, "../photos", "never,always").assert().success().stderr(there());
+    fs::rename(&photos, here.path().join("pictures")).unwrap();
+    on_pictures(here.path(), "pictures", "never,always").assert().success().stderr(there());
+
+    let study = study(&here.path().join("study"));
+    let sha256 = study.identity.regimes["default"].data_sha256.clone().unwrap();
+    draw(&here.path().join("pictures"), 7, 10);
+    let differs = format!("regime default: the data's SHA-256 was {sha256} and is ");
+    on_pictures(here.path(), "pictures", "never,always,cap")
+        .assert()
+        .code(2)
+        .stdout("")
+        .stderr(contains(differs));
+    // Without the study's file, its runs say by themselves that they are of other pictures.
+    fs::remove_file(here.path().join("study/study.json")).unwrap();
+    on_pictures(here.path(), "pictures", "never,always")
+        .assert()
+        .success()
+        .stderr(contains("2 runs, 2 at a time"));
+}
+
+#[test]
+fn one_run_shown_twice_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    compare(out.path(), &["--decide", "never,always", "--seeds", "1"]).assert().success();
+    let [first, second] = &folders(out.path(), "default")[..] else { panic!("two runs") };
+    let page = out.path().join("page.html");
+    let report = |folders: &[&Path]| {
+        let mut command = cargo_bin_cmd!("osn");
+        command.arg("report").args(folders).arg("-o").arg(&page).assert()
+    };
+    let again = first.join("../../default").join(first.file_name().unwrap());
+    report(&[first, second, &again]).code(2).stderr(contains("is named twice; name it once"));
+    assert!(!page.exists());
+    report(&[first, second]).success();
 }
 
 #[test]
@@ -237,6 +386,8 @@ fn bad_input_is_one_line_and_leaves_nothing() {
     refuses(&["--decide", "never"], &["name two or more"]);
     refuses(&["--decide", "never,perhaps"], &["unknown rule `perhaps`"]);
     refuses(&["--decide", "never,always,never"], &["names never twice"]);
+    refuses(&["--decide", "cap,cap:target=1"], &["the same rules twice, cap and cap:target=1"]);
+    refuses(&["--seeds", "100000000"], &["100000000 is not in 1..=1000"]);
     refuses(&["--seeds", "0"], &["'0'", "--seeds"]);
     refuses(&["--set", "stepz=3"], &["did you mean 'steps'?"]);
     refuses(&["--regime", "nowhere.toml"], &["nowhere.toml: cannot read the regimes"]);
@@ -247,7 +398,6 @@ fn bad_input_is_one_line_and_leaves_nothing() {
     let file = folder.path().join("regimes.toml");
     fs::write(&file, "[[regime]]\nname = \"a\"\nset = { stepz = 1 }\n").unwrap();
     refuses(&["--regime", file.to_str().unwrap()], &["regime a: unknown setting 'stepz'"]);
-    // What only a run can find out ends the study too.
     let arguments = ["compare", "gan", "--data", "nowhere", "--seeds", "1", "--out"];
     let out = folder.path().join("out");
     cargo_bin_cmd!("osn")
@@ -255,7 +405,7 @@ fn bad_input_is_one_line_and_leaves_nothing() {
         .arg(&out)
         .assert()
         .code(2)
-        .stderr(contains("error: auto · seed 1: cannot use the data 'nowhere'"));
+        .stderr(contains("error: cannot use the data 'nowhere'"));
     assert!(!out.exists());
 }
 
@@ -276,7 +426,7 @@ fn a_damaged_study_or_another_is_refused_in_one_line_and_left_alone() {
         .args(["compare", "gan", "--out", out.path().to_str().unwrap()])
         .assert()
         .code(2)
-        .stderr(contains("study.json is a study of control; choose another --out"));
+        .stderr(contains("study.json is another study: recipe was control and is gan; ask for"));
 }
 
 #[cfg(unix)]
@@ -315,7 +465,7 @@ fn ctrl_c_ends_the_runs_and_the_same_command_goes_on() {
 
 #[cfg(unix)]
 #[test]
-fn a_run_that_dies_is_one_failed_run_and_can_be_run_alone() {
+fn a_run_that_dies_counts_as_nothing_and_can_be_run_alone() {
     let out = tempfile::tempdir().unwrap();
     let arguments = ["--decide", "never,always", "--seeds", "1", "--set", "steps=3000"];
     let child = Process::new(cargo_bin!("osn"))
@@ -330,10 +480,13 @@ fn a_run_that_dies_is_one_failed_run_and_can_be_run_alone() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("failed: it died: signal: 9 (SIGKILL)"), "{stderr}");
+    assert!(stderr.contains("interrupted: it died: signal: 9 (SIGKILL)"), "{stderr}");
     let line = stderr.lines().find(|line| line.contains("train control --decide never")).unwrap();
     assert!(line.contains("--set steps=3000") && line.contains("runs/default"), "{line}");
-    assert!(String::from_utf8(output.stdout).unwrap().contains("`never` failed in 1 run"));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("`never` was interrupted in 1 run, first in default"), "{said}");
+    assert!(!said.contains("worse than every finished one"), "{said}");
+    assert_eq!(study(out.path()).runs[0].status, RunStatus::Missing);
     // Alone, with the command that was named, and the study has it.
     let words = line.split_once(" train ").unwrap().1.split(' ');
     cargo_bin_cmd!("osn").arg("train").args(words).assert().success();

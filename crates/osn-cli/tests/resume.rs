@@ -8,7 +8,7 @@ mod processes;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
@@ -194,4 +194,78 @@ fn a_finished_run_says_so_and_one_without_checkpoints_what_to_do() {
     let (code, words) = said(resume(&folder).spawn().unwrap());
     assert_eq!(code, Some(2));
     assert!(words.contains("has no checkpoint to go on from; train it again"), "{words}");
+}
+
+/// A short run of `gan` on what `data` names in a folder; it is stopped before its end.
+fn stopped_on(here: &Path, data: &str) -> PathBuf {
+    let words = [&["train", "gan"], &SMALL[..], &["--set", "steps=4", "--data", data]].concat();
+    let mut command = osn(&[&words[..], &["--checkpoint-every", "1", "--out", "runs"]].concat());
+    command.current_dir(here);
+    done(command);
+    let folder = run_in(&here.join("runs")).unwrap();
+    fs::remove_file(checkpoints(&folder).pop().unwrap()).unwrap();
+    let text = fs::read_to_string(folder.join("run.json")).unwrap();
+    fs::write(folder.join("run.json"), text.replace("\"finished\"", "\"stopped\"")).unwrap();
+    folder
+}
+
+fn pictures(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    for index in 0..60 {
+        let picture = image::RgbImage::from_pixel(28, 28, image::Rgb([9, index, 200]));
+        picture.save(folder.join(format!("{index:02}.png"))).unwrap();
+    }
+}
+
+#[test]
+fn a_run_on_a_relative_folder_goes_on_from_anywhere_and_by_the_command_that_was_printed() {
+    let (here, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    pictures(&here.path().join("photos"));
+    let folder = stopped_on(here.path(), "photos");
+    let whole = Left::of(&folder);
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let mut as_printed = osn(&["resume", &format!("runs/{name}")]);
+    as_printed.current_dir(here.path());
+    done(as_printed);
+    Left::of(&folder).must_be(&whole, "from where it was started");
+
+    fs::remove_dir_all(here.path().join("runs")).unwrap();
+    let folder = stopped_on(here.path(), "./photos/");
+    let mut from_elsewhere = resume(&folder);
+    from_elsewhere.current_dir(elsewhere.path());
+    done(from_elsewhere);
+    Left::of(&folder).must_be(&whole, "from elsewhere");
+}
+
+#[test]
+fn a_folder_that_is_called_as_a_data_set_is_in_nobodys_way() {
+    let here = tempfile::tempdir().unwrap();
+    pictures(&here.path().join("fashion-mnist-10k"));
+    // The data set comes first, the folder by its path.
+    for (data, is_folder) in [("fashion-mnist-10k", false), ("./fashion-mnist-10k", true)] {
+        let folder = stopped_on(here.path(), data);
+        let text = fs::read_to_string(folder.join("run.json")).unwrap();
+        assert_eq!(text.contains("image of every 6 by path"), is_folder, "{text}");
+        let mut command = resume(&folder);
+        command.current_dir(here.path());
+        done(command);
+        fs::remove_dir_all(here.path().join("runs")).unwrap();
+    }
+}
+
+#[test]
+fn what_differs_is_said_in_one_line() {
+    let out = tempfile::tempdir().unwrap();
+    let (mut child, folder) = begun(&ENDLESS, out.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let text = fs::read_to_string(folder.join("run.json")).unwrap();
+    let mut description: serde_json::Value = serde_json::from_str(&text).unwrap();
+    description["versions"]["burn"] = "0.21.0".into();
+    description["versions"]["lock"] = "abacus".into();
+    fs::write(folder.join("run.json"), description.to_string()).unwrap();
+    let (code, words) = said(resume(&folder).spawn().unwrap());
+    assert_eq!((code, words.lines().count()), (Some(2), 1), "{words}");
+    let expected = "error: cannot go on to the same bits: lock file was abacus and is ";
+    assert!(words.starts_with(expected) && words.contains("Burn was 0.21.0 and is 0."), "{words}");
 }

@@ -26,6 +26,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use serde_json::Value;
 
+use crate::data::Need;
 use crate::decide::Decide;
 use crate::run::{
     Config, Observer, RecipeDoc, Resumed, RunDescription, RunError, RunSummary, SettingDoc,
@@ -52,21 +53,22 @@ pub const DEVICES: &[&str] = &[
 
 struct Recipe {
     doc: RecipeDoc,
-    /// The config that a request comes to.
-    config: fn(&TrainRequest, &RecipeDoc) -> Result<Value, RunError>,
+    /// The config that a request comes to, and what data it takes.
+    config: Resolve,
     settings: fn() -> Vec<SettingDoc>,
     run: Run,
 }
 
+type Resolve = fn(&TrainRequest, &RecipeDoc) -> Result<(Value, Need), RunError>;
+
 type Run = fn(&TrainRequest, &mut dyn Observer) -> Result<RunSummary, RunError>;
 
 const fn registered<C: Config>(doc: RecipeDoc, run: Run) -> Recipe {
-    Recipe {
-        doc,
-        config: |request, doc| Ok(as_json(&C::resolve(request, doc)?)),
-        settings: setting_docs::<C>,
-        run,
-    }
+    let config = |request: &TrainRequest, doc: &RecipeDoc| {
+        let config = C::resolve(request, doc)?;
+        Ok((as_json(&config), config.need()))
+    };
+    Recipe { doc, config, settings: setting_docs::<C>, run }
 }
 
 /// What recipes there are, the default first.
@@ -95,8 +97,18 @@ pub fn resume(folder: &Path, observer: &mut dyn Observer) -> Result<Resumed, Run
     let stopped = StoppedRun::open(folder)?;
     match stopped.finished() {
         Some(summary) => Ok(Resumed::WasFinished(summary)),
-        None => train(&stopped.request(), observer).map(Resumed::WentOn),
+        None => train(&stopped.request()?, observer).map(Resumed::WentOn),
     }
+}
+
+/// What data the run that is asked for takes.
+///
+/// # Errors
+///
+/// [`RunError`]: an unknown name or a bad setting.
+pub fn need(request: &TrainRequest) -> Result<Need, RunError> {
+    let recipe = named(&request.recipe)?;
+    Ok((recipe.config)(request, &recipe.doc)?.1)
 }
 
 /// What `run.json` would say at the start of the run that is asked for, but for its data, which are
@@ -107,7 +119,7 @@ pub fn resume(folder: &Path, observer: &mut dyn Observer) -> Result<Resumed, Run
 /// [`RunError`]: an unknown name or a bad setting.
 pub fn describe(request: &TrainRequest) -> Result<RunDescription, RunError> {
     let recipe = named(&request.recipe)?;
-    let config = (recipe.config)(request, &recipe.doc)?;
+    let (config, _) = (recipe.config)(request, &recipe.doc)?;
     device(request)?;
     Ok(run::describe(
         request,

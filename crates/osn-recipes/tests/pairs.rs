@@ -124,7 +124,7 @@ fn folders_for_train_and_test_are_taken_as_they_are() {
             save_pair(&folder.path().join(part), &format!("{value}.png"), value);
         }
     }
-    let Pairs { train, test, name } = load(folder.path(), 8).unwrap();
+    let Pairs { train, test, name, .. } = load(folder.path(), 8).unwrap();
     assert_eq!(first_values(&train.inputs), [1, 2]);
     assert_eq!(first_values(&test.targets), [3]);
     assert_eq!(Some(&name[..]), folder.path().to_str());

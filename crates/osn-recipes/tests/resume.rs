@@ -10,7 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use osn_recipes::run::checkpoint::{ABOUT, CLOCK, RECORD};
-use osn_recipes::run::{Checkpoints, Parts, Resumed, RunStatus, RunSummary, Silent, TrainRequest};
+use osn_recipes::run::{
+    Checkpoints, DecisionNote, Evaluation, Observer, Parts, Progress, Resumed, RunFolder, RunStart,
+    RunStatus, RunSummary, Silent, TrainRequest,
+};
 use runs::{StopsAfter, TINY_IMAGES, timeless_in, train};
 use serde_json::{Value, json};
 
@@ -117,7 +120,9 @@ fn killed_after(whole: &Path, step: u64, into: &Path) -> PathBuf {
     let record = folder.join("record.jsonl");
     let text = fs::read_to_string(&record).unwrap();
     fs::write(record, text + "{\"event\":\"st").unwrap();
-    fs::write(folder.join("samples/step-000003.png.tmp"), "half").unwrap();
+    for half_written in [".osn-a1b2c3.tmp", "samples/.osn-d4e5f6.tmp"] {
+        fs::write(folder.join(half_written), "half").unwrap();
+    }
     let text = fs::read_to_string(folder.join("run.json")).unwrap();
     let mut description: Value = serde_json::from_str(&text).unwrap();
     (description["status"], description["totals"]) = (json!("running"), Value::Null);
@@ -341,7 +346,7 @@ fn a_record_that_lost_lines_takes_an_older_checkpoint() {
 }
 
 #[test]
-fn another_config_rule_or_version_says_what_differs_and_changes_nothing() {
+fn another_config_rule_or_data_says_what_differs_and_changes_nothing() {
     let out = tempfile::tempdir().unwrap();
     let (folder, _) = killed(out.path());
     let before = fs::read_to_string(folder.join("run.json")).unwrap();
@@ -355,12 +360,8 @@ fn another_config_rule_or_version_says_what_differs_and_changes_nothing() {
     assert!(steps.contains("config.steps was 8 and is 9"), "{steps}");
     let seed = changed(|it| it["seed"] = json!(8));
     assert!(seed.contains("seed was 7 and is 8"), "{seed}");
-    let version = changed(|it| it["versions"]["osn"] = json!("0.0.1"));
-    assert!(version.contains("versions.osn was \"0.0.1\" and is"), "{version}");
-    let build = changed(|it| it["versions"]["target_features"] = json!(["abacus"]));
-    assert!(build.contains("versions.target_features was [\"abacus\"] and is"), "{build}");
     let data = changed(|it| it["data"] = json!("elsewhere"));
-    assert!(data.contains("data was \"elsewhere\" and is \"CartPole-v1\""), "{data}");
+    assert!(data.contains("the data 'elsewhere' have changed, from elsewhere to CartPole-v1; put"));
     let rules = changed(|it| it["rules"][0]["rule"]["interval"] = json!(77));
     assert!(rules.contains("rules.0.rule.interval was 10 and is 77"), "{rules}");
     let recipe = changed(|it| it["recipe"] = json!("pong"));
@@ -370,30 +371,197 @@ fn another_config_rule_or_version_says_what_differs_and_changes_nothing() {
 }
 
 #[test]
-fn other_pictures_in_the_folder_are_refused() {
-    let (images, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let draw = |index: u32, red: u8| {
-        let colour = image::Rgb([red, u8::try_from(index % 251).unwrap(), 200]);
-        let picture = image::RgbImage::from_pixel(28, 28, colour);
-        picture.save(images.path().join(format!("{index:04}.png"))).unwrap();
+fn another_build_or_machine_is_refused_in_one_line_that_names_each_difference() {
+    let out = tempfile::tempdir().unwrap();
+    let (folder, whole) = killed(out.path());
+    let before = fs::read_to_string(folder.join("run.json")).unwrap();
+    let description: Value = serde_json::from_str(&before).unwrap();
+    let with = |changes: &[(&str, &str, Value)]| {
+        let mut description = description.clone();
+        for (part, key, value) in changes {
+            description[part][key] = value.clone();
+        }
+        fs::write(folder.join("run.json"), description.to_string()).unwrap();
     };
-    (0..1_500).for_each(|index| draw(index, 9));
-    let data = Some(images.path().to_string_lossy().into_owned());
-    let request = TrainRequest { data, ..request("gan", None, &[], out.path()) };
-    let run = train(&request);
-    let again = |step| resume(&killed_after(&run.folder, step, out.path()));
-    assert_eq!(again(6).steps, STEPS);
-    draw(700, 10);
-    let folder = killed_after(&run.folder, 4, out.path());
+    for (part, key, value, expected) in [
+        ("versions", "osn", json!("0.0.1"), "osn was 0.0.1 and is "),
+        ("versions", "commit", json!("ab".repeat(20)), "commit was abababababab and is "),
+        ("versions", "sources", json!("cd".repeat(32)), "sources was cdcdcdcdcdcd and is "),
+        ("versions", "lock", json!("ef".repeat(32)), "lock file was efefefefefef and is "),
+        ("versions", "burn", json!("0.21.0"), "Burn was 0.21.0 and is 0.22.1"),
+        ("versions", "feature_network", json!("12".repeat(32)), "feature network was 121212121212"),
+        ("versions", "rustc", json!("rustc 1.0.0"), "compiler was rustc 1.0.0 and is rustc 1."),
+        ("versions", "target_features", json!(["abacus"]), "target features was abacus and is "),
+        ("machine", "arch", json!("abacus"), "processor was abacus and is "),
+        ("machine", "features", json!(["beads"]), "processor's features was beads and is "),
+    ] {
+        with(&[(part, key, value)]);
+        let message = refused(&folder);
+        assert!(message.contains(expected) && message.lines().count() == 1, "{message}");
+        assert!(message.ends_with("; go on as it was, or train it again"), "{message}");
+    }
+    with(&[("versions", "burn", json!("0.21.0")), ("versions", "osn", json!("0.0.1"))]);
     let message = refused(&folder);
-    assert!(message.contains("data_sha256 was \""), "{message}");
+    assert!(message.contains("osn was 0.0.1") && message.contains("Burn was 0.21.0"), "{message}");
+    // How many cores there are changes no bit.
+    with(&[("machine", "n_cores", json!(4096))]);
+    assert_eq!(resume(&folder).steps, STEPS);
+    assert_eq!(Left::of(&folder).record, whole.record);
+}
+
+#[test]
+fn a_run_of_before_builds_were_written_down_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let (folder, _) = killed(out.path());
+    let text = fs::read_to_string(folder.join("run.json")).unwrap();
+    let mut description: Value = serde_json::from_str(&text).unwrap();
+    description["versions"].as_object_mut().unwrap().retain(|key, _| key == "osn" || key == "burn");
+    fs::write(folder.join("run.json"), description.to_string()).unwrap();
+    assert!(refused(&folder).contains("commit was unknown and is "), "{}", refused(&folder));
+}
+
+/// A folder of pictures that training takes.
+fn pictures(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    (0..60).for_each(|index| draw(folder, index, 9));
+}
+
+fn draw(folder: &Path, index: u8, red: u8) {
+    let picture = image::RgbImage::from_pixel(28, 28, image::Rgb([red, index, 200]));
+    picture.save(folder.join(format!("{index:04}.png"))).unwrap();
+}
+
+/// A path as it is typed from here.
+#[cfg(unix)]
+fn relative(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap();
+    let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
+    up.join(path.strip_prefix("/").unwrap())
+}
+
+#[test]
+fn other_pictures_in_the_folder_are_refused_wherever_they_are_used() {
+    let (images, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    pictures(images.path());
+    let data = Some(images.path().to_string_lossy().into_owned());
+    let run = train(&TrainRequest { data, ..request("gan", None, &[], out.path()) });
+    let again = |step| killed_after(&run.folder, step, out.path());
+    assert_eq!(resume(&again(6)).steps, STEPS);
+    // Every sixth picture only tests.
+    for index in [7, 5] {
+        draw(images.path(), index, 10);
+        let message = refused(&again(4));
+        assert!(message.contains("have changed, from SHA-256 "), "{message}");
+        assert!(message.ends_with("put back what was there, or train it again"), "{message}");
+        draw(images.path(), index, 9);
+    }
+    fs::rename(images.path().join("0003.png"), images.path().join("0003b.png")).unwrap();
+    assert_eq!(resume(&again(5)).steps, STEPS, "the same pictures in the same order");
+    fs::rename(images.path().join("0003b.png"), images.path().join("0099.png")).unwrap();
+    assert!(refused(&again(4)).contains("have changed"), "in another order");
+}
+
+#[cfg(unix)]
+#[test]
+fn however_a_folder_is_spelled_it_is_the_same_data_and_goes_on() {
+    let place = tempfile::tempdir().unwrap();
+    let images = place.path().join("photos");
+    pictures(&images);
+    let (link, copy) = (place.path().join("link"), place.path().join("copy"));
+    std::os::unix::fs::symlink(&images, &link).unwrap();
+    pictures(&copy);
+    let spellings = [
+        images.clone(),
+        relative(&images),
+        place.path().join("./copy/../photos/"),
+        link.clone(),
+        copy,
+    ];
+    let mut found = Vec::new();
+    for spelling in spellings {
+        let data = Some(spelling.to_str().unwrap().to_owned());
+        let run = train(&TrainRequest { data, ..request("gan", None, &[], place.path()) });
+        let text = fs::read_to_string(run.folder.join("run.json")).unwrap();
+        let description: Value = serde_json::from_str(&text).unwrap();
+        found.push((description["asked_data"].clone(), description["data_sha256"].clone()));
+        assert_eq!(resume(&killed_after(&run.folder, 6, place.path())).steps, STEPS);
+    }
+    let whole = fs::canonicalize(&images).unwrap();
+    assert!(found[..4].iter().all(|(name, _)| *name == json!(whole)), "{found:?}");
+    assert!(found.iter().all(|(_, sha256)| *sha256 == found[0].1), "{found:?}");
+}
+
+#[test]
+fn a_folder_that_is_gone_is_named_and_put_back_it_goes_on() {
+    let place = tempfile::tempdir().unwrap();
+    let [images, away] = ["photos", "away"].map(|name| place.path().join(name));
+    pictures(&images);
+    let data = Some(images.to_str().unwrap().to_owned());
+    let run = train(&TrainRequest { data, ..request("gan", None, &[], place.path()) });
+    let folder = killed_after(&run.folder, 4, place.path());
+    fs::rename(&images, &away).unwrap();
+    let message = refused(&folder);
+    assert!(message.contains("photos, are not there; put them back"), "{message}");
+    fs::rename(&away, &images).unwrap();
+    assert_eq!(resume(&folder).steps, STEPS);
+}
+
+/// Takes the folder for pictures away, as a disk that is gone does.
+struct Unplugs(Option<PathBuf>);
+
+impl Observer for Unplugs {
+    fn started(&mut self, start: &RunStart) {
+        self.0 = Some(start.folder.to_owned());
+    }
+    fn progress(&mut self, progress: &Progress) {
+        if progress.step == 4 {
+            fs::remove_dir_all(self.0.as_ref().unwrap().join("samples")).unwrap();
+        }
+    }
+    fn evaluated(&mut self, _: &Evaluation) {}
+    fn decided(&mut self, _: &DecisionNote) {}
+    fn finished(&mut self, _: &RunSummary) {}
+    fn noticed(&mut self, _: &str) {}
+    fn should_stop(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn what_a_disk_did_to_a_run_is_no_failure_of_it_and_it_goes_on() {
+    let out = tempfile::tempdir().unwrap();
+    let request = request("gan", None, &[], out.path());
+    let whole = Left::of(&train(&request).folder);
+    let mut observer = Unplugs(None);
+    let error = osn_recipes::train(&request, &mut observer).unwrap_err();
+    assert!(!error.is_of_training(), "{error}");
+    let folder = observer.0.unwrap();
+    let status = || RunFolder::open(&folder).unwrap().description().unwrap().status;
+    assert_eq!(status(), RunStatus::Interrupted);
+    fs::create_dir(folder.join("samples")).unwrap();
+    assert_eq!(resume(&folder).steps, STEPS);
+    assert_eq!(status(), RunStatus::Finished);
+    assert_eq!(Left::of(&folder).record, whole.record);
+}
+
+#[test]
+fn no_run_is_made_inside_another_and_nothing_is_left_of_the_wish() {
+    let out = tempfile::tempdir().unwrap();
+    let run = train(&request("control", None, &[], out.path()));
+    let count = |path: &Path| fs::read_dir(path).unwrap().count();
+    let before = count(&run.folder);
+    for inside in ["", "samples", "new"] {
+        let message = runs::refused(&request("control", None, &[], &run.folder.join(inside)));
+        assert!(message.contains("is the folder of a run"), "{message}");
+    }
+    assert_eq!((count(&run.folder), count(&run.folder.join("samples"))), (before, 0));
 }
 
 #[test]
 fn a_run_that_is_being_written_is_refused_with_the_process() {
     let out = tempfile::tempdir().unwrap();
     let (folder, _) = killed(out.path());
-    let lock = osn_recipes::run::RunFolder::open(&folder).unwrap().lock().unwrap();
+    let lock = RunFolder::open(&folder).unwrap().lock().unwrap();
     let pid = format!("is being written by process {};", std::process::id());
     assert!(refused(&folder).contains(&pid), "{}", refused(&folder));
     drop(lock);

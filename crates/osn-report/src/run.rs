@@ -85,6 +85,8 @@ pub struct Description {
     pub seed: u64,
     /// Where the data came from.
     pub data: String,
+    /// SHA-256 of all that training and scoring see.
+    pub data_sha256: Option<String>,
     /// The device.
     pub device: String,
     /// How the run ended.

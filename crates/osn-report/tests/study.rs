@@ -4,7 +4,7 @@
 
 use osn_report::RunRecord;
 use osn_report::study::{
-    Analysis, Arm, Asked, MeasureAnalysis, Regime, SCHEMA, Study, StudyRun, verdict,
+    Analysis, Arm, Asked, Identity, MeasureAnalysis, Regime, SCHEMA, Study, StudyRun, verdict,
 };
 
 const ARMS: [&str; 3] = ["auto", "always", "never"];
@@ -29,25 +29,24 @@ fn study(regimes: &[&str], n_seeds: u64, higher_is_better: bool) -> Study {
     let runs =
         cells.flat_map(|(seed, regime)| ARMS.map(|arm| StudyRun::missing(arm, regime, seed)));
     let (versions, machine) = Default::default();
-    Study { schema: SCHEMA, asked, versions, machine, runs: runs.collect() }
+    let identity = Identity::default();
+    Study { schema: SCHEMA, asked, identity, versions, machine, runs: runs.collect() }
 }
 
 /// Gives every run the score that the function says; none has failed.
 fn fill(study: &mut Study, score: impl Fn(&StudyRun) -> Option<f64>) {
     for run in &mut study.runs {
-        match score(run) {
-            Some(value) => {
-                let eval = |step| {
-                    format!(
-                        "{{\"event\":\"eval\",\"step\":{step},\"metrics\":{{\"return\":{value}}}}}\n"
-                    )
-                };
-                let lines = [eval(1), eval(2)].concat();
-                let json = r#"{"status":"finished","totals":{"wall_secs":1.0}}"#;
-                run.take(&RunRecord::read(json, &lines, Vec::new()).unwrap(), "return");
-            }
-            None => run.died("the loss became NaN at step 3"),
-        }
+        let Some(value) = score(run) else {
+            let json = r#"{"status":"failed","error":"the loss became NaN at step 3"}"#;
+            run.take(&RunRecord::read(json, "", Vec::new()).unwrap(), "return");
+            continue;
+        };
+        let eval = |step| {
+            format!("{{\"event\":\"eval\",\"step\":{step},\"metrics\":{{\"return\":{value}}}}}\n")
+        };
+        let lines = [eval(1), eval(2)].concat();
+        let json = r#"{"status":"finished","totals":{"wall_secs":1.0}}"#;
+        run.take(&RunRecord::read(json, &lines, Vec::new()).unwrap(), "return");
     }
 }
 
@@ -227,4 +226,23 @@ fn numbers_beyond_all_measure_are_no_mistake_of_the_program() {
     let text = study.to_json(None);
     assert_eq!(Study::read(&text).unwrap(), study);
     assert!(!say(&study).is_empty());
+}
+
+#[test]
+fn a_run_that_something_outside_ended_counts_for_no_arm_and_is_named() {
+    let mut whole = study(&["calm"], 4, true);
+    fill(&mut whole, |run| Some(steady(run)));
+    let mut cut = whole.clone();
+    let run = cut.run_mut("never", "calm", 3).unwrap();
+    run.interrupted("it died: signal: 9 (SIGKILL)");
+    let calm = &last(&cut).regimes[0];
+    assert_eq!(calm.seeds, [1, 2, 4], "its seed counts for no arm");
+    assert!(calm.arms.iter().all(|arm| arm.n_failed == 0), "{:?}", calm.arms);
+    let said = say(&cut);
+    let line = "`never` was interrupted in 1 run, first in calm with seed 3: it died: signal: 9";
+    assert!(said.contains(line) && !said.contains("worse than every finished one"), "{said}");
+    // Where it was the only seed, there is nothing to compare, and the line is all the more needed.
+    let mut alone = study(&["calm"], 1, true);
+    alone.runs[0].interrupted("no space left on device");
+    assert!(say(&alone).contains("no space left on device"), "{}", say(&alone));
 }

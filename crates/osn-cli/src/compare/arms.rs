@@ -1,13 +1,21 @@
 //! The arms of a study: the rules that are named behind `--decide`.
 
-use osn_core::{Rule, Rules};
+use osn_core::{Rule, Rules, View};
 use osn_recipes::decide::Decide;
 use osn_report::study::Arm;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
+/// An arm, and what its name stands for.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) arm: Arm,
+    pub(super) identity: Value,
+}
+
 /// Reads what stands behind every `--decide`, in order.
-pub(super) fn read(words: &[String]) -> Result<Vec<Arm>, Failure> {
+pub(super) fn read(words: &[String]) -> Result<Vec<Read>, Failure> {
     let names: Vec<String> = words.iter().flat_map(|word| split(word)).collect();
     if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
         return Err(Failure::bad_input(format!("--decide names {} twice", twice.1)));
@@ -16,12 +24,34 @@ pub(super) fn read(words: &[String]) -> Result<Vec<Arm>, Failure> {
         let message = "one arm compares with nothing; name two or more: --decide auto,always,never";
         return Err(Failure::bad_input(message));
     }
-    names.into_iter().map(arm).collect()
+    let arms: Vec<Read> = names.into_iter().map(arm).collect::<Result<_, _>>()?;
+    must_differ(&arms)?;
+    Ok(arms)
 }
 
-fn arm(name: String) -> Result<Arm, Failure> {
-    let is_static = is_static(&Decide::named(&name)?.rules);
-    Ok(Arm { name, is_static })
+/// Two names of the same rules would be one arm that is counted twice.
+fn must_differ(arms: &[Read]) -> Result<(), Failure> {
+    for (place, later) in arms.iter().enumerate() {
+        if let Some(first) = arms[..place].iter().find(|arm| arm.identity == later.identity) {
+            let (first, later) = (&first.arm.name, &later.arm.name);
+            let message =
+                format!("--decide names the same rules twice, {first} and {later}; leave one out");
+            return Err(Failure::bad_input(message));
+        }
+    }
+    Ok(())
+}
+
+fn arm(name: String) -> Result<Read, Failure> {
+    let decide = Decide::named(&name)?;
+    let identity = identity(&json!(decide.rules), decide.view.as_ref());
+    Ok(Read { arm: Arm { name, is_static: is_static(&decide.rules) }, identity })
+}
+
+/// What decides, with every parameter, and what weights are seen as, also where that was left out.
+pub(super) fn identity(rules: &Value, view: Option<&View>) -> Value {
+    // A matrix is the same map as its reshaping.
+    json!({ "rules": rules, "view": view.unwrap_or(&View::Reshaped) })
 }
 
 /// Whether the rules do the same at every step.
@@ -79,7 +109,7 @@ mod tests {
     fn what_does_the_same_at_every_step_is_static() {
         let words = ["never,observe,always:target=2".into(), "static:position=last,cap".into()];
         let arms = read(&words).unwrap();
-        let statics: Vec<_> = arms.iter().map(|arm| arm.is_static).collect();
+        let statics: Vec<_> = arms.iter().map(|read| read.arm.is_static).collect();
         assert_eq!(statics, [true, true, true, true, false]);
     }
 
@@ -89,5 +119,26 @@ mod tests {
         assert!(message("never").contains("name two or more"));
         assert!(message("never,cap,never").contains("names never twice"));
         assert!(message("never,perhaps").contains("unknown rule `perhaps`"));
+    }
+
+    #[test]
+    fn two_names_of_the_same_rules_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mine.toml");
+        std::fs::write(&file, "[[rule]]\nrule = \"cap\"\ntarget = 1.0\n").unwrap();
+        let file = file.to_str().unwrap();
+        for (first, later) in [
+            ("cap", "cap:target=1"),
+            ("cap:dwell=7,target=2", "cap:target=2,dwell=7"),
+            ("always", "always@reshaped"),
+            ("always@bidirectional", "always:target=1@bidirectional"),
+            ("cap", file),
+        ] {
+            let message = format!("{:?}", read(&[format!("never,{first},{later}")]).unwrap_err());
+            let expected = format!("the same rules twice, {first} and {later}; leave one out");
+            assert!(message.contains(&expected), "{message}");
+        }
+        let different = "cap,cap:target=2,cap@bidirectional,cap:target=2@bidirectional";
+        assert_eq!(read(&[different.into()]).unwrap().len(), 4);
     }
 }

@@ -19,6 +19,8 @@ use crate::interrupt::StopFlag;
 const POLL: Duration = Duration::from_millis(50);
 /// What an error of the command begins with.
 const ERROR: &str = "error: ";
+/// Of a run that ended well and is not the one that was asked for.
+const OF_OTHERS: &str = "its data are not those that the study began with";
 
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +164,7 @@ fn exit(status: io::Result<ExitStatus>, last_error: String) -> Exit {
     match status {
         Ok(status) if status.code() == Some(i32::from(BAD_INPUT)) => Exit::Refused(last_error),
         Ok(_) if !last_error.is_empty() => Exit::Over(last_error),
+        Ok(status) if status.success() => Exit::Over(OF_OTHERS.to_owned()),
         // A signal or an exit code, in the words of the system.
         Ok(status) => Exit::Over(format!("it died: {status}")),
         Err(error) => Exit::Over(format!("cannot wait for it: {error}")),
@@ -179,6 +182,7 @@ mod tests {
         let exit = |raw, error: &str| exit(Ok(ExitStatus::from_raw(raw)), error.to_owned());
         assert_eq!(exit(2 << 8, "unknown recipe"), Exit::Refused("unknown recipe".into()));
         assert_eq!(exit(1 << 8, "became NaN"), Exit::Over("became NaN".into()));
+        assert_eq!(exit(0, ""), Exit::Over(OF_OTHERS.into()));
         assert_eq!(exit(9, ""), Exit::Over("it died: signal: 9 (SIGKILL)".into()));
         assert_eq!(exit(7 << 8, ""), Exit::Over("it died: exit status: 7".into()));
     }

@@ -1,14 +1,16 @@
 //! What is known of each run, in memory and as `study.json`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use osn_recipes::run::{
-    FolderLock, RunDescription, RunError, RunFolder, RunStatus as Ended, write_whole,
+    FolderLock, RunDescription, RunError, RunFolder, RunStatus as Status, write_whole,
 };
 use osn_report::study::{Analysis, RunStatus, Study, StudyRun};
 
 use super::plan::{Cell, Plan};
+use super::same;
 use crate::failure::Failure;
 use crate::report;
 
@@ -26,22 +28,35 @@ impl Ledger {
     /// Finds the runs that are there already, and keeps other processes from adding to them. Before the
     /// first new one is over only the lock is written, so that what is refused leaves nothing.
     pub(super) fn open(plan: &Plan) -> Result<Self, Failure> {
-        check_folder(&plan.out, &plan.study)?;
         let lock = lock(&plan.out)?;
+        // Behind the lock, so that nobody writes another study in between.
+        check_folder(&plan.out, &plan.study)?;
         let mut ledger = Self { study: plan.study.clone(), out: plan.out.clone(), _lock: lock };
+        let mut there = BTreeMap::new();
         for (index, cell) in plan.cells.iter().enumerate() {
-            ledger.look(index, cell)?;
+            let folder = &cell.request.out;
+            if !there.contains_key(folder) {
+                there.insert(folder.clone(), ended_runs(folder)?);
+            }
+            ledger.take(index, cell, &there[folder])?;
         }
         Ok(ledger)
     }
 
     /// Takes over the run of a cell if it is there and has ended; tells whether it has.
     pub(super) fn look(&mut self, index: usize, cell: &Cell) -> Result<bool, Failure> {
-        let Some(folder) = ended_run(cell)? else { return Ok(false) };
-        let record = report::read(&folder)?;
+        self.take(index, cell, &ended_runs(&cell.request.out)?)
+    }
+
+    /// Of the runs that are there, takes the last one of a cell.
+    fn take(&mut self, index: usize, cell: &Cell, there: &[Ended]) -> Result<bool, Failure> {
+        let of_cell = there.iter().filter(|(_, description)| cell.is(description));
+        let last = of_cell.max_by_key(|(path, it)| (it.started_unix_secs, path.clone()));
+        let Some((folder, _)) = last else { return Ok(false) };
+        let record = report::read(folder)?;
         let run = &mut self.study.runs[index];
         run.take(&record, &self.study.asked.metric);
-        let inside = folder.strip_prefix(&self.out).unwrap_or(&folder);
+        let inside = folder.strip_prefix(&self.out).unwrap_or(folder);
         run.folder = Some(inside.to_string_lossy().into_owned());
         Ok(true)
     }
@@ -56,9 +71,9 @@ impl Ledger {
         }
     }
 
-    /// Notes that the process of a run died.
-    pub(super) fn died(&mut self, index: usize, why: &str) {
-        self.study.runs[index].died(why);
+    /// Notes that something outside ended a run.
+    pub(super) fn interrupted(&mut self, index: usize, why: &str) {
+        self.study.runs[index].interrupted(why);
     }
 
     /// Writes `study.json`, so that at every moment it is either as before or complete.
@@ -96,26 +111,26 @@ impl Ledger {
     }
 }
 
-/// A folder keeps to one recipe, and to one set of data: runs do not say which they were asked for.
+/// A folder keeps to one study: more seeds, arms and regimes are more of it, and all else is another
+/// one, which would take the place of what is there.
 fn check_folder(out: &Path, study: &Study) -> Result<(), Failure> {
     let path = out.join(report::STUDY_FILE);
     if !path.exists() {
         return Ok(());
     }
     let text = report::read_text(&path)?;
+    let path = path.display();
     let before = Study::read(&text).map_err(|error| {
-        let path = path.display();
         Failure::bad_input(format!("{path}: {error}; remove it or choose another --out"))
     })?;
-    let key = |study: &Study| (study.asked.recipe.clone(), study.asked.data.clone());
-    if key(&before) == key(study) {
+    let differences = same::differences(&before, study);
+    if differences.is_empty() {
         return Ok(());
     }
-    let (recipe, data) = key(&before);
-    let data = data.map(|data| format!(" on {data}")).unwrap_or_default();
-    let path = path.display();
-    let message = format!("{path} is a study of {recipe}{data}; choose another --out");
-    Err(Failure::bad_input(message))
+    let differences = differences.join(", ");
+    Err(Failure::bad_input(format!(
+        "{path} is another study: {differences}; ask for the same and more, or choose another --out"
+    )))
 }
 
 /// One process at a time adds to a study.
@@ -127,22 +142,22 @@ fn lock(out: &Path) -> Result<FolderLock, Failure> {
     FolderLock::take(out, LOCK).map_err(|error| Failure::from(RunError::from(error)))
 }
 
-/// The last run of a cell that came to an end, well or not; one that was stopped or killed has not.
-fn ended_run(cell: &Cell) -> Result<Option<PathBuf>, Failure> {
-    let mut found: Vec<(u64, PathBuf)> = Vec::new();
-    for path in folders(&cell.request.out)? {
+/// A run that came to an end, well or not, and what it says of itself.
+type Ended = (PathBuf, RunDescription);
+
+/// Those in a folder; one that was stopped, killed or interrupted has not come to an end.
+fn ended_runs(out: &Path) -> Result<Vec<Ended>, Failure> {
+    let read = |path: PathBuf| {
         let description = RunFolder::open(&path).and_then(|folder| folder.description());
-        // What is no run, or a damaged one, is no run of this cell.
-        let Ok(description) = description else { continue };
-        if has_ended(&description) && cell.is(&description) {
-            found.push((description.started_unix_secs, path));
-        }
-    }
-    Ok(found.into_iter().max().map(|(_, path)| path))
+        // What is no run, or a damaged one, is no run of a study.
+        Some((path, description.ok()?))
+    };
+    let runs = folders(out)?.into_iter().filter_map(read);
+    Ok(runs.filter(|(_, description)| has_ended(description)).collect())
 }
 
 fn has_ended(description: &RunDescription) -> bool {
-    matches!(description.status, Ended::Finished | Ended::Failed)
+    matches!(description.status, Status::Finished | Status::Failed)
 }
 
 fn folders(out: &Path) -> Result<Vec<PathBuf>, Failure> {

@@ -6,6 +6,7 @@ mod ledger;
 mod plan;
 mod pool;
 mod regimes;
+mod same;
 mod watch;
 
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     watch.close();
     match ending.inspect_err(|_| ledger.leave_nothing())? {
         Ending::Stopped => Ok(stopped(&ledger, &stop)),
-        Ending::Done { died } => conclude(args, &ledger, &died),
+        Ending::Done { interrupted } => conclude(args, &ledger, &interrupted),
     }
 }
 
@@ -45,7 +46,7 @@ fn stopped(ledger: &Ledger, stop: &StopFlag) -> ExitCode {
 }
 
 /// Data to standard output; where they are, and what to run alone, to standard error.
-fn conclude(args: &CompareArgs, ledger: &Ledger, died: &[&Cell]) -> Result<ExitCode, Failure> {
+fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<ExitCode, Failure> {
     let study = ledger.study();
     let analysis = Analysis::of(study);
     ledger.write(Some(&analysis))?;
@@ -57,9 +58,10 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, died: &[&Cell]) -> Result<ExitC
     }
     let page = report::write_own(ledger.folder())?;
     say(format_args!("\nstudy  {}\npage   {}", ledger.path().display(), page.display()));
-    for cell in died {
+    for cell in cut {
         let command = train::command(&cell.train_args());
-        say(format_args!("{} died; run it alone with\n  {command}", cell.label()));
+        let label = cell.label();
+        say(format_args!("{label} was interrupted; run it alone with\n  {command}"));
     }
-    Ok(if died.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    Ok(if cut.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }

@@ -13,8 +13,8 @@ use crate::interrupt::StopFlag;
 
 /// How the running of runs came to an end.
 pub(super) enum Ending<'a> {
-    /// Every run has been run; these died without a result in their files.
-    Done { died: Vec<&'a Cell> },
+    /// Every run has been run; something outside ended these before they had a result.
+    Done { interrupted: Vec<&'a Cell> },
     /// The user asked for the end.
     Stopped,
 }
@@ -44,13 +44,13 @@ pub(super) fn run<'a>(
         }
         // The channel closes with the last worker.
         drop(sender);
-        let died = follow(plan, ledger, watch, &news);
+        let interrupted = follow(plan, ledger, watch, &news);
         // On an error the other runs have no reader.
-        if died.is_err() {
+        if interrupted.is_err() {
             stop.set();
         }
-        let died = died?;
-        Ok(if stop.is_set() { Ending::Stopped } else { Ending::Done { died } })
+        let interrupted = interrupted?;
+        Ok(if stop.is_set() { Ending::Stopped } else { Ending::Done { interrupted } })
     })
 }
 
@@ -76,14 +76,14 @@ fn next(queue: &Mutex<impl Iterator<Item = usize>>) -> Option<usize> {
     queue.lock().ok()?.next()
 }
 
-/// Keeps the books until the last worker is gone; the cells that died.
+/// Keeps the books until the last worker is gone; the cells that were interrupted.
 fn follow<'a>(
     plan: &'a Plan,
     ledger: &mut Ledger,
     watch: &mut dyn Watch,
     news: &Receiver<News>,
 ) -> Result<Vec<&'a Cell>, Failure> {
-    let mut died = Vec::new();
+    let mut interrupted = Vec::new();
     for news in news {
         match news {
             News::Began(index) => watch.step(&plan.cells[index], index, 0.0),
@@ -91,13 +91,13 @@ fn follow<'a>(
             News::Over(index, exit) => {
                 let cell = &plan.cells[index];
                 if !settle(cell, index, exit, ledger)? {
-                    died.push(cell);
+                    interrupted.push(cell);
                 }
                 watch.ended(cell, index, ledger.run(index));
             }
         }
     }
-    Ok(died)
+    Ok(interrupted)
 }
 
 /// Writes down what came of a run; whether its files tell.
@@ -111,7 +111,7 @@ fn settle(cell: &Cell, index: usize, exit: Exit, ledger: &mut Ledger) -> Result<
     };
     let has_ended = ledger.look(index, cell)?;
     if !has_ended {
-        ledger.died(index, &why);
+        ledger.interrupted(index, &why);
     }
     ledger.write(None)?;
     Ok(has_ended)

@@ -7,9 +7,10 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::io;
 use std::path::Path;
 
+use osn_recipes::plain_file;
 use osn_report::study::Regime;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -18,6 +19,9 @@ use crate::failure::Failure;
 
 /// The regime of a study without a file of them.
 pub(super) const DEFAULT: &str = "default";
+
+/// No file of regimes that anybody writes is larger.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// What the file may hold.
 #[derive(Deserialize)]
@@ -40,7 +44,8 @@ pub(super) fn read(path: Option<&Path>) -> Result<Vec<Regime>, Failure> {
         return Ok(vec![Regime { name: DEFAULT.to_owned(), settings: Vec::new() }]);
     };
     let wrong = |problem: String| Failure::bad_input(format!("{}: {problem}", path.display()));
-    let text = fs::read_to_string(path)
+    let text = plain_file::read(path, MAX_BYTES)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
         .map_err(|error| wrong(format!("cannot read the regimes: {error}")))?;
     parse(&text).map_err(wrong)
 }

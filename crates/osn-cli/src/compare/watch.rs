@@ -88,14 +88,16 @@ impl Tally {
         self.running.insert(index, (cell.label(), part.clamp(0.0, 1.0)));
     }
 
-    /// What came of a run, in one line; none where it was stopped.
+    /// What came of a run, in one line; none where its user stopped it.
     fn ended(&mut self, cell: &Cell, index: usize, run: &StudyRun) -> Option<String> {
         self.running.remove(&index);
         let label = cell.label();
         let time = run.wall_secs.map(|secs| format!(" in {}", duration(secs))).unwrap_or_default();
         let score = run.metrics.get(&self.metric).copied().flatten().map_or("–".to_owned(), short);
         let outcome = match run.status {
-            RunStatus::Missing => return None,
+            RunStatus::Missing => {
+                return run.why.as_ref().map(|why| format!("{label}  interrupted: {why}"));
+            }
             RunStatus::Finished => format!("{} {score}{time}", self.metric),
             RunStatus::Failed => format!("failed{time}: {}", run.why.as_deref().unwrap_or("–")),
         };
@@ -151,7 +153,7 @@ impl Watch for Live {
 
     fn ended(&mut self, cell: &Cell, index: usize, run: &StudyRun) {
         if let Some(line) = self.tally.ended(cell, index, run) {
-            let is_failed = run.status == RunStatus::Failed;
+            let is_failed = run.status != RunStatus::Finished;
             let line = style(line).for_stderr();
             self.screen.say(&(if is_failed { line.red() } else { line }).to_string());
         }

@@ -5,6 +5,7 @@ use std::f64::consts::PI;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::data::Need;
 use crate::features::IMAGE_SIZE;
 use crate::run::{
     Config, MAX_BATCH, MAX_CHANNELS, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, MAX_UNITS, MAX_WEIGHTS,
@@ -195,6 +196,10 @@ impl Config for ClassifyConfig {
             idle.extend(NORM_VALUES.map(|key| (key, plain.clone())));
         }
         idle
+    }
+
+    fn need(&self) -> Need {
+        Need::Images(IMAGE_SIZE)
     }
 
     fn check(&self) -> Result<(), RunError> {

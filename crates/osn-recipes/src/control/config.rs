@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Task;
+use crate::data::Need;
 use crate::run::{
     Config, MAX_BATCH, MAX_STEPS, MAX_UNITS, Pace, RunError, above_zero, at_least, at_most,
     below_one, check_weights, check_widths, parts, zero_or_more,
@@ -165,6 +166,10 @@ impl Config for ControlConfig {
             idle.push(("explore_start", why.to_owned()));
         }
         idle
+    }
+
+    fn need(&self) -> Need {
+        Need::Nothing(self.environment.name())
     }
 
     fn check(&self) -> Result<(), RunError> {

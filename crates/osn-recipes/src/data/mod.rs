@@ -11,6 +11,7 @@ use crate::run::{Observer, RunError, TrainRequest, TrainedOn, ensure};
 pub mod fashion_mnist;
 pub mod folder;
 pub mod idx;
+mod need;
 pub mod openmoji;
 mod pair_folder;
 pub mod pairs;
@@ -18,6 +19,8 @@ mod picture_faults;
 pub mod sampler;
 mod sobel;
 mod svg;
+
+pub use need::Need;
 
 /// The name of the data that is compiled in, which is also the default.
 pub const EMBEDDED: &str = "fashion-mnist-10k";
@@ -52,7 +55,7 @@ pub struct ImageSet {
 /// Images to train on and images to judge by, which share no image file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
-    /// The name or folder that it was loaded by.
+    /// The name or the whole path of the folder that it was loaded by.
     pub name: String,
     /// What a model may learn from.
     pub train: ImageSet,
@@ -346,14 +349,21 @@ pub fn tell_scored(there: usize, asked: [(&str, usize); 2], observer: &mut dyn O
 }
 
 fn load_folder(name: &str, size: usize) -> Result<Dataset, DataError> {
-    let folder = Path::new(name);
-    if !folder.is_dir() {
+    if !Path::new(name).is_dir() {
         return Err(DataError::Unknown { name: name.to_owned() });
     }
-    if fashion_mnist::is_idx_folder(folder) {
-        return fashion_mnist::from_folder(name, folder);
+    let folder = whole_path(name);
+    if fashion_mnist::is_idx_folder(&folder) {
+        return fashion_mnist::from_folder(&folder.to_string_lossy(), &folder);
     }
-    folder::load(folder, size)
+    folder::load(&folder, size)
+}
+
+/// A folder by its whole path, without links: the same one from anywhere and however it is spelled. One
+/// that no text can name stays as it was typed.
+fn whole_path(folder: &str) -> PathBuf {
+    let whole = std::fs::canonicalize(folder).ok().filter(|path| path.to_str().is_some());
+    whole.unwrap_or_else(|| folder.into())
 }
 
 /// Lists the data sets that have a name, and whether each is there.
@@ -382,16 +392,21 @@ pub fn list() -> Vec<DataEntry> {
 }
 
 /// What learns from these images, with a mark of every byte of them.
-fn trained_on<'a>(source: &str, sets: impl IntoIterator<Item = &'a ImageSet>) -> TrainedOn {
+fn trained_on<'a>(
+    name: &str,
+    source: &str,
+    sets: impl IntoIterator<Item = &'a ImageSet>,
+) -> TrainedOn {
     let mut digest = Sha256::new();
     sets.into_iter().for_each(|set| set.digest(&mut digest));
-    TrainedOn { source: source.to_owned(), sha256: Some(hex(&digest.finalize())) }
+    let sha256 = Some(hex(&digest.finalize()));
+    TrainedOn { source: source.to_owned(), name: Some(name.to_owned()), sha256 }
 }
 
 impl Dataset {
     /// What a run on these images learns from.
     pub fn trained_on(&self) -> TrainedOn {
-        trained_on(&self.train.source, [&self.train, &self.test])
+        trained_on(&self.name, &self.train.source, [&self.train, &self.test])
     }
 
     /// Refuses images of which there are too few for a score.
@@ -525,4 +540,20 @@ pub fn signed_unit(pixel: u8) -> f32 {
 )]
 pub fn pixel(value: f32) -> u8 {
     ((value + 1.0) * 127.5).round() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_would_fill_the_memory_when_padded_are_refused_before() {
+        let pixels = vec![0; 70_000];
+        let source = String::new();
+        let images = ImageSet { channels: 1, height: 1, width: 1, pixels, labels: None, source };
+        assert!(must_fit(&[&images], 28).is_ok());
+        let message = must_fit(&[&images], 512).unwrap_err().to_string();
+        assert!(message.starts_with("image_size must be less than 512, at which the 70000 images"));
+        assert!(must_fit(&[&images], usize::MAX).is_err());
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     DataEntry, DataError, EMBEDDED, FULL, ImageSet, PAIR_RECIPES, fashion_mnist, must_fit,
-    openmoji, pair_folder, sobel, trained_on, unusable,
+    openmoji, pair_folder, sobel, trained_on, unusable, whole_path,
 };
 use crate::run::{RunError, TrainRequest, TrainedOn};
 
@@ -25,7 +25,7 @@ pub struct PairSplit {
 /// Pairs to train on and pairs to judge by, which share no pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pairs {
-    /// The name or folder that they were loaded by.
+    /// The name or the whole path of the folder that they were loaded by.
     pub name: String,
     /// What a model may learn from.
     pub train: PairSplit,
@@ -71,7 +71,7 @@ pub fn load(spec: Option<&str>, size: usize) -> Result<Pairs, DataError> {
     match spec {
         None | Some(EDGES) => edges(),
         Some(name @ (EMBEDDED | FULL)) => Err(DataError::NoPairs { name: name.to_owned() }),
-        Some(name) if Path::new(name).is_dir() => pair_folder::load(Path::new(name), size),
+        Some(name) if Path::new(name).is_dir() => pair_folder::load(&whole_path(name), size),
         Some(name) => Err(DataError::UnknownPairs { name: name.to_owned() }),
     }
 }
@@ -126,7 +126,7 @@ impl Pairs {
     /// What a run on these pairs learns from.
     pub fn trained_on(&self) -> TrainedOn {
         let sides = [&self.train, &self.test].map(|split| [&split.inputs, &split.targets]);
-        trained_on(&self.train.targets.source, sides.into_iter().flatten())
+        trained_on(&self.name, &self.train.targets.source, sides.into_iter().flatten())
     }
 }
 

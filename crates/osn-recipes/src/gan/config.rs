@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::adversarial::Settings;
+use crate::data::Need;
 use crate::run::{
     Config, MAX_CHANNELS, MAX_UNITS, MAX_WEIGHTS, Product, RunError, at_least, at_most,
     check_image_size, must_fit, parts,
@@ -71,6 +72,10 @@ impl Config for GanConfig {
 
     fn idle(&self) -> Vec<(&'static str, String)> {
         self.training.idle()
+    }
+
+    fn need(&self) -> Need {
+        Need::Images(self.image_size)
     }
 
     fn check(&self) -> Result<(), RunError> {

@@ -85,7 +85,7 @@ pub enum MetricError {
         fake: usize,
     },
     /// A set is too small for the score.
-    #[error("{found} images are too few, a score needs at least {needed}")]
+    #[error("a score needs at least {needed} images, and {found} are too few")]
     TooFew {
         /// The size of the smaller set.
         found: usize,

@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::data::Need;
+
 use super::{RecipeDoc, RunError, TrainRequest, apply_settings, as_json};
 
 /// Steps and updates of a run: their products with other counts fit 64 bits.
@@ -49,6 +51,8 @@ pub trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
     fn idle(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
+    /// What data it takes.
+    fn need(&self) -> Need;
 
     /// The preset that was asked for, with the settings that were asked for.
     ///

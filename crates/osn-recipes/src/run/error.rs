@@ -180,6 +180,7 @@ impl RunError {
             | Self::Data { .. }
             | Self::Folder(
                 FolderError::InUse { .. }
+                | FolderError::InsideRun { .. }
                 | FolderError::Link { .. }
                 | FolderError::Read { .. }
                 | FolderError::Description { .. },
@@ -192,6 +193,18 @@ impl RunError {
             | Self::Spectral { .. }
             | Self::Score { .. } => false,
         }
+    }
+
+    /// Whether the training itself went wrong, and would again: all else is of the disk, the machine or
+    /// the words of whoever asked, and says nothing of the rules.
+    pub fn is_of_training(&self) -> bool {
+        matches!(
+            self,
+            Self::NonFinite { .. }
+                | Self::Saturated { .. }
+                | Self::Spectral { .. }
+                | Self::Score { .. }
+        )
     }
 
     /// A [`RunError::Score`] with what the scorer said.
@@ -256,5 +269,20 @@ mod tests {
         };
         assert!(error.to_string().starts_with("the loss 'generator' became NaN at step 12"));
         assert!(!error.is_bad_input());
+    }
+
+    #[test]
+    fn only_what_the_training_did_is_of_the_training() {
+        let (what, value) = (NonFinite::Layer("conv1.weight".into()), f64::INFINITY);
+        assert!(RunError::NonFinite { what, value, step: 1 }.is_of_training());
+        assert!(RunError::Saturated { below: 0.01, since: 1, step: 2 }.is_of_training());
+        assert!(RunError::score(io::Error::other("an image is NaN")).is_of_training());
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let path = PathBuf::from("run.json");
+        let folder = FolderError::Write { path: path.clone(), source: full() };
+        assert!(!RunError::from(folder).is_of_training());
+        assert!(!RunError::from(RecordError::Io { path, source: full() }).is_of_training());
+        let lost = CheckpointError::None { folder: PathBuf::from("run") };
+        assert!(!RunError::from(lost).is_of_training());
     }
 }

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use super::{FolderLock, ImageGrid, RecordError, RecordWriter, RunDescription, SampleError, Shelf};
 use crate::plain_file;
 
@@ -13,6 +15,14 @@ const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
 /// How many runs of one name a folder may hold: more is a loop gone wild.
 const MAX_RUNS_OF_A_NAME: u32 = 10_000;
 
+/// How the name of a file begins and ends that is not complete yet.
+const HALF_WRITTEN: (&str, &str) = (".osn-", ".tmp");
+
+/// What file systems say that cannot bring a folder to the disk.
+const NO_SYNC: [io::ErrorKind; 2] = [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported];
+
+const DESCRIPTION: &str = "run.json";
+const RECORD: &str = "record.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 /// The file that says which process writes a run.
 const LOCK: &str = "run.lock";
@@ -57,6 +67,12 @@ pub enum FolderError {
         /// The link.
         path: PathBuf,
     },
+    /// A run was to be made inside another one.
+    #[error("{} is the folder of a run, and runs do not lie in each other; choose another folder with --out", path.display())]
+    InsideRun {
+        /// The folder of the run that is there.
+        path: PathBuf,
+    },
     /// Another process writes it.
     #[error("{} is being written by process {pid}; stop that one first", path.display())]
     InUse {
@@ -96,13 +112,16 @@ impl RunFolder {
     ///
     /// # Errors
     ///
+    /// [`FolderError::InsideRun`] where `out` is the folder of a run or lies in one,
     /// [`FolderError::Write`] when the system refuses.
     pub fn create(out: &Path, name: &str) -> Result<Self, FolderError> {
+        must_not_be_in_a_run(out)?;
         fs::create_dir_all(out).map_err(|source| write_error(out, source))?;
         let path = create_new_folder(out, name)?;
         let folder = Self { path };
         let samples = folder.samples_path();
         fs::create_dir(&samples).map_err(|source| write_error(&samples, source))?;
+        sync_folder(out).map_err(|source| write_error(out, source))?;
         Ok(folder)
     }
 
@@ -126,12 +145,12 @@ impl RunFolder {
 
     /// `run.json`.
     pub fn description_path(&self) -> PathBuf {
-        self.path.join("run.json")
+        self.path.join(DESCRIPTION)
     }
 
     /// `record.jsonl`.
     pub fn record_path(&self) -> PathBuf {
-        self.path.join("record.jsonl")
+        self.path.join(RECORD)
     }
 
     /// `samples/`.
@@ -238,6 +257,17 @@ impl RunFolder {
         Ok(path)
     }
 
+    /// Removes what a killed process left half written. Only files that bear the mark of
+    /// [`write_whole`] go; what cannot be removed is in nobody's way.
+    pub(super) fn remove_half_written(&self) {
+        let folders = [self.path.clone(), self.samples_path(), self.path.join(CHECKPOINTS)];
+        for entry in folders.iter().flat_map(fs::read_dir).flatten().flatten() {
+            if is_half_written(&entry.file_name().to_string_lossy()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// Removes the samples of a step and of those behind it: a run that goes on draws them again.
     ///
     /// # Errors
@@ -289,26 +319,78 @@ fn create_new_folder(out: &Path, name: &str) -> Result<PathBuf, FolderError> {
     Err(FolderError::Full { path: out.join(name) })
 }
 
-/// Writes a file so that at every moment it is either as before or complete.
+/// Makes sure that a folder, which need not be there yet, is in no run.
+///
+/// # Errors
+///
+/// [`FolderError::InsideRun`].
+pub fn must_not_be_in_a_run(folder: &Path) -> Result<(), FolderError> {
+    // What is not there yet will lie in the nearest folder that is, wherever links lead.
+    let real = |it: &Path| fs::canonicalize(or_here(it)).ok();
+    let whole = folder.ancestors().find_map(real).unwrap_or_default();
+    match whole.ancestors().find(|folder| is_run(folder)) {
+        Some(path) => Err(FolderError::InsideRun { path: path.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+fn is_run(folder: &Path) -> bool {
+    [DESCRIPTION, RECORD].iter().all(|file| folder.join(file).is_file())
+}
+
+/// Writes a file so that at every moment it is either as before or complete, also when the machine
+/// loses its power.
+///
+/// Until it is complete it lies beside its place, under a name that nobody else has: `.osn-` and random
+/// letters.
 ///
 /// # Errors
 ///
 /// [`FolderError::Write`] when the system refuses; the file before is then still there.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
-    let temporary = path.with_added_extension("tmp");
-    replace(path, &temporary, bytes).map_err(|source| {
-        // The half-written file helps nobody; the error that matters is the first one.
-        let _ = fs::remove_file(&temporary);
-        write_error(path, source)
-    })
+    replace(path, bytes).map_err(|source| write_error(path, source))
 }
 
-fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = create_anew(temporary)?;
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = or_here(path.parent().unwrap_or(path));
+    // It goes with the value where anything fails: a half-written file helps nobody.
+    let mut file = half_written(folder)?;
     file.write_all(bytes)?;
     // Without this the new name may reach the disk before the bytes do.
-    file.sync_all()?;
-    fs::rename(temporary, path)
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// The folder of a name without one is the one that the program is in.
+fn or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+/// A new file in a folder, which others may read where the user's files may be read.
+fn half_written(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(HALF_WRITTEN.0).suffix(HALF_WRITTEN.1);
+    #[cfg(unix)]
+    let all = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    #[cfg(unix)]
+    builder.permissions(all);
+    builder.tempfile_in(folder)
+}
+
+fn is_half_written(name: &str) -> bool {
+    name.starts_with(HALF_WRITTEN.0) && name.ends_with(HALF_WRITTEN.1)
+}
+
+/// Brings the names in a folder to the disk; file systems without a way to do so need none.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    match File::open(or_here(folder))?.sync_all() {
+        Err(error) if NO_SYNC.contains(&error.kind()) => Ok(()),
+        outcome => outcome,
+    }
 }
 
 /// Creates an empty file in place of whatever is there: what is written through a link would be another
@@ -353,7 +435,7 @@ mod tests {
             data: "fashion-mnist".into(),
             device: "flex".into(),
             config: serde_json::json!({"steps": 3, "learning_rate": 2e-4}),
-            versions: Versions::of_this_build("0.0.0"),
+            versions: Versions::of_this_build(),
             machine: Machine::here(),
             started_unix_secs: unix_secs(),
             status,
@@ -423,15 +505,55 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_keeps_the_description_before() {
+    fn a_write_that_fails_leaves_what_was_there_and_nothing_else() {
+        let out = tempfile::tempdir().unwrap();
+        // For every user: no file takes the place of a folder.
+        let path = out.path().join("page.html");
+        fs::create_dir(&path).unwrap();
+        let error = write_whole(&path, b"new").unwrap_err().to_string();
+        assert!(error.contains("page.html"), "{error}");
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+        let nowhere = write_whole(&out.path().join("no/page.html"), b"new").unwrap_err();
+        assert!(nowhere.to_string().contains("no/page.html"), "{nowhere}");
+    }
+
+    #[test]
+    fn files_of_others_are_left_alone_whatever_they_are_called() {
         let out = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(out.path(), "run").unwrap();
+        let [mine, killed] = ["run.json.tmp", ".osn-k1ll3d.tmp"].map(|it| folder.path().join(it));
+        fs::write(&mine, "mine").unwrap();
+        fs::write(&killed, "half").unwrap();
         folder.describe(&description(RunStatus::Running)).unwrap();
-        // A folder in the temporary file's place makes the write fail, for every user.
-        fs::create_dir(folder.path().join("run.json.tmp")).unwrap();
-        let error = folder.describe(&description(RunStatus::Finished)).unwrap_err();
-        assert!(error.to_string().contains("run.json"), "{error}");
-        assert_eq!(folder.description().unwrap().status, RunStatus::Running);
+        assert!(killed.exists(), "another process may be writing it");
+        folder.remove_half_written();
+        assert_eq!((fs::read_to_string(&mine).unwrap().as_str(), killed.exists()), ("mine", false));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_written_may_be_read_by_whoever_may_read_new_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let out = tempfile::tempdir().unwrap();
+        let [usual, ours] = ["usual", "ours"].map(|name| out.path().join(name));
+        fs::write(&usual, "").unwrap();
+        write_whole(&ours, b"").unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&usual));
+    }
+
+    #[test]
+    fn no_run_is_made_inside_another() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(out.path(), "run").unwrap();
+        folder.describe(&description(RunStatus::Finished)).unwrap();
+        drop(folder.start_record().unwrap());
+        for inside in ["", "samples", "new/runs", "../run"] {
+            let error = RunFolder::create(&folder.path().join(inside), "run").unwrap_err();
+            assert!(matches!(error, FolderError::InsideRun { .. }), "{inside}: {error}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing new");
+        RunFolder::create(&folder.path().join("../beside"), "run").unwrap();
     }
 
     #[test]

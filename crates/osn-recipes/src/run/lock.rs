@@ -35,9 +35,9 @@ impl FolderLock {
         let path = folder.join(file);
         let failed = |source| write_error(&path, source);
         must_be_no_link(&path)?;
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = file.map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = plain_file::open_itself(&mut options, &path).map_err(failed)?;
         match try_for_a_moment(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),

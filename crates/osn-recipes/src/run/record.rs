@@ -205,8 +205,8 @@ impl RecordWriter {
     /// [`RecordError::Io`] when the file cannot be read or cut.
     pub fn reopen(path: &Path, mark: &RecordMark) -> Result<Option<Self>, RecordError> {
         let reopen = || -> io::Result<Option<Self>> {
-            plain_file::must_be_regular(path)?;
-            let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+            let mut file =
+                plain_file::open_itself(OpenOptions::new().read(true).write(true), path)?;
             let mut digest = Sha256::new();
             let length = io::copy(&mut Read::by_ref(&mut file).take(mark.length), &mut digest)?;
             if length != mark.length || hex(&digest.clone().finalize()) != mark.sha256 {
@@ -291,7 +291,10 @@ pub struct Record {
 /// [`RecordError::Io`] when the file cannot be read, [`RecordError::Line`] for a damaged line that
 /// is not the last.
 pub fn read_record(path: &Path) -> Result<Record, RecordError> {
-    let bytes = std::fs::read(path).map_err(|source| io_error(path, source))?;
+    let mut bytes = Vec::new();
+    plain_file::open(path)
+        .and_then(|mut file| file.read_to_end(&mut bytes))
+        .map_err(|source| io_error(path, source))?;
     // A cut may fall inside a character; the replacement only ever lands in that last line.
     parse_record(&String::from_utf8_lossy(&bytes)).map_err(|(line, source)| RecordError::Line {
         path: path.to_owned(),
@@ -384,6 +387,7 @@ mod tests {
             Event::Eval {
                 step: 2,
                 metrics: metrics(&[("frechet", 12.5)]),
+                curve: Metrics::new(),
                 floor: metrics(&[("frechet", 0.5)]),
                 wall_secs: 2.0,
             },

@@ -1,18 +1,18 @@
 //! Going on with a run: what it was asked for, and which of its checkpoints leads to the same bits.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::checkpoint::{ABOUT, CLOCK, CheckpointError, Parts, PartsError, RECORD, SESSION};
+use super::description::brief;
 use super::record::last_step;
 use super::{
-    Checkpoints, Config, Observer, Pace, RecordMark, RecordWriter, RunDescription, RunError,
-    RunFolder, RunStatus, RunSummary, Session, Totals, TrainRequest, TrainedOn, Training, Versions,
-    as_json,
+    Checkpoints, Config, Machine, Observer, Pace, RecordMark, RecordWriter, RunDescription,
+    RunError, RunFolder, RunStatus, RunSummary, Session, Totals, TrainRequest, TrainedOn, Training,
+    Versions, as_json,
 };
 use crate::decide::Decide;
 
@@ -60,9 +60,16 @@ impl StoppedRun {
     }
 
     /// What a recipe needs to know to go on with it.
-    pub fn request(self) -> TrainRequest {
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Build`] where this build or this machine would go on to other bits,
+    /// [`CheckpointError::NoData`] where the folder of its data is gone.
+    pub fn request(self) -> Result<TrainRequest, RunError> {
         let description = &self.description;
-        TrainRequest {
+        must_be_of_this_build(description)?;
+        must_have_data(description)?;
+        Ok(TrainRequest {
             recipe: description.recipe.clone(),
             preset: Some(description.preset.clone()),
             decide: Some(description.decide.clone()),
@@ -73,7 +80,7 @@ impl StoppedRun {
             device: Some(description.device.clone()),
             checkpoints: description.checkpoints,
             stopped: Some(self),
-        }
+        })
     }
 
     /// Its config, as it was when it began.
@@ -111,7 +118,7 @@ struct Progress {
 }
 
 /// What `run.json` and a checkpoint must agree on.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 10] = [
     "schema",
     "recipe",
     "preset",
@@ -120,7 +127,6 @@ const KEYS: [&str; 11] = [
     "rules",
     "view",
     "seed",
-    "data",
     "data_sha256",
     "versions",
 ];
@@ -130,7 +136,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`RunError`]: another process writes it, or the data or the build are others than they were.
+    /// [`RunError`]: another process writes it, or the data are others than they were.
     pub(super) fn again(
         stopped: &StoppedRun,
         steps: u64,
@@ -143,10 +149,7 @@ impl Session {
         if description.status == RunStatus::Stopped && folder.shelf().list().is_empty() {
             return Err(CheckpointError::None { folder: folder.path().to_owned() }.into());
         }
-        must_be_same("data", &as_json(&description.data), &as_json(&data.source))?;
-        must_be_same("data_sha256", &as_json(&description.data_sha256), &as_json(&data.sha256))?;
-        let build = Versions::of_this_build(&description.versions.burn);
-        must_be_same("versions", &as_json(&description.versions), &as_json(&build))?;
+        must_be_same_data(description, data)?;
         let mut session = Self::with(folder.clone(), lock, description.clone(), steps);
         session.description = RunDescription {
             status: RunStatus::Running,
@@ -269,9 +272,7 @@ impl Session {
     /// Removes what lies behind the checkpoint of a step, and what a killed process left half written.
     fn tidy(&self, step: u64) -> Result<(), RunError> {
         self.folder.remove_samples_from(step)?;
-        remove_half_written(self.folder.path());
-        remove_half_written(&self.folder.samples_path());
-        remove_half_written(&self.folder.path().join("checkpoints"));
+        self.folder.remove_half_written();
         Ok(self.folder.describe(&self.description)?)
     }
 }
@@ -283,12 +284,34 @@ fn clock_of(parts: &Parts) -> Result<f64, PartsError> {
     if is_time { Ok(clock) } else { Err(PartsError::part(CLOCK, &format!("{clock} is no time"))) }
 }
 
-/// Nobody misses these; what cannot be removed is written over later.
-fn remove_half_written(folder: &Path) {
-    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    for file in files.filter(|file| file.extension().is_some_and(|it| it == "tmp")) {
-        let _ = fs::remove_file(file);
+fn must_be_of_this_build(description: &RunDescription) -> Result<(), CheckpointError> {
+    let RunDescription { versions, machine, .. } = description;
+    let build = versions.differences(&Versions::of_this_build());
+    let differences = [build, machine.differences(&Machine::here())].concat().join(", ");
+    if differences.is_empty() { Ok(()) } else { Err(CheckpointError::Build { differences }) }
+}
+
+/// A name is looked up by whoever loads it; a folder has its whole path.
+fn must_have_data(description: &RunDescription) -> Result<(), CheckpointError> {
+    let folder = description.asked_data.as_deref().map(Path::new).filter(|it| it.is_absolute());
+    match folder.filter(|folder| !folder.is_dir()) {
+        Some(path) => Err(CheckpointError::NoData { path: path.to_owned() }),
+        None => Ok(()),
     }
+}
+
+/// Only what the bytes are decides, and not where they lie now or what they are called.
+fn must_be_same_data(before: &RunDescription, now: &TrainedOn) -> Result<(), CheckpointError> {
+    if before.data_identity() == now.identity() {
+        return Ok(());
+    }
+    let name = before.asked_data.clone().unwrap_or_else(|| before.data.clone());
+    let shown = |sha256: &Option<String>, name: &str| match sha256 {
+        Some(sha256) => format!("SHA-256 {}", brief(sha256)),
+        None => name.to_owned(),
+    };
+    let (before, now) = (shown(&before.data_sha256, &before.data), shown(&now.sha256, &now.source));
+    Err(CheckpointError::Data { name, before, now })
 }
 
 fn differs(key: &str, before: String, now: String) -> CheckpointError {

@@ -106,7 +106,8 @@ impl ImageGrid {
         if channels != 1 && channels != 3 {
             return Err(SampleError::Channels { channels });
         }
-        if self.values.len() != count * self.image_len() {
+        let expected = [channels, height, width].into_iter().try_fold(count, usize::checked_mul);
+        if expected != Some(self.values.len()) {
             let n_values = self.values.len();
             return Err(SampleError::WrongLength { n_values, count, channels, height, width });
         }
@@ -227,6 +228,8 @@ mod tests {
             columns: 1,
         };
         assert!(matches!(grid.to_png(), Err(SampleError::WrongLength { n_values: 5, .. })));
+        let huge = ImageGrid { count: usize::MAX, height: 1 << 40, ..grid.clone() };
+        assert!(matches!(huge.to_png(), Err(SampleError::WrongLength { n_values: 5, .. })));
         let two = ImageGrid { channels: 2, ..grid.clone() };
         assert!(matches!(two.to_png(), Err(SampleError::Channels { channels: 2 })));
         let none = ImageGrid { values: vec![], count: 0, ..grid.clone() };

@@ -16,9 +16,6 @@ use super::{
 };
 use crate::decide::Decide;
 
-/// The exact version of Burn that the workspace pins.
-const BURN_VERSION: &str = "0.22.1";
-
 /// How much training may be lost with a process that is killed, where nothing else is asked for.
 const MOST_TO_LOSE: Duration = Duration::from_mins(1);
 
@@ -269,7 +266,8 @@ impl Session {
         self.record()?.flush()?;
         self.totals.wall_secs = self.wall_secs();
         self.description.status = match error {
-            Some(_) => RunStatus::Failed,
+            Some(error) if error.is_of_training() => RunStatus::Failed,
+            Some(_) => RunStatus::Interrupted,
             None if self.totals.steps < self.steps => RunStatus::Stopped,
             None => RunStatus::Finished,
         };
@@ -324,23 +322,17 @@ pub(crate) fn describe(
         seed: request.seed,
         data: data.source.clone(),
         data_sha256: data.sha256.clone(),
-        asked_data: request.data.as_deref().map(whole_path),
+        asked_data: data.name.clone(),
         device: request.device.clone().unwrap_or_else(|| crate::DEVICES[0].to_owned()),
         config: as_json(config),
         checkpoints: request.checkpoints,
-        versions: Versions::of_this_build(BURN_VERSION),
+        versions: Versions::of_this_build(),
         machine: Machine::here(),
         started_unix_secs: unix_secs(),
         status: RunStatus::Running,
         error: None,
         totals: None,
     }
-}
-
-/// The whole path of a folder, so that a run can be gone on with from anywhere; a name as it is.
-fn whole_path(data: &str) -> String {
-    let whole = std::path::absolute(data).ok().filter(|path| path.exists());
-    whole.map_or_else(|| data.to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 /// A config as `run.json` has it.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::adversarial::Settings;
+use crate::data::Need;
 use crate::run::{
     Config, MAX_CHANNELS, RunError, at_least, at_most, check_image_size, parts, zero_or_more,
 };
@@ -57,6 +58,10 @@ impl Config for TranslateConfig {
 
     fn idle(&self) -> Vec<(&'static str, String)> {
         self.training.idle()
+    }
+
+    fn need(&self) -> Need {
+        Need::Pairs(self.image_size)
     }
 
     fn check(&self) -> Result<(), RunError> {

@@ -185,7 +185,7 @@ fn heading(run: &RunRecord) -> Markup {
         ("Preset", d.preset.clone()),
         ("Rule", d.decide.clone()),
         ("Seed", d.seed.to_string()),
-        ("Data", d.data.clone()),
+        ("Data", data(&d.data, d.data_sha256.as_deref())),
         ("Device", d.device.clone()),
         ("Machine", plain(&d.machine)),
         ("Versions", plain(&d.versions)),
@@ -223,11 +223,23 @@ fn status_class(status: &str) -> &'static str {
     }
 }
 
+/// Where data came from, and what tells them from others.
+fn data(source: &str, sha256: Option<&str>) -> String {
+    sha256
+        .map_or_else(|| source.to_owned(), |sha256| format!("{source}, SHA-256 {}", brief(sha256)))
+}
+
+/// Of a digest or a commit as much as tells it from others.
+fn brief(text: &str) -> &str {
+    let is_digest = text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest { &text[..12] } else { text }
+}
+
 /// A small JSON object as a line of text.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => brief(text).to_owned(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
         Value::Object(fields) => fields
             .iter()
@@ -408,6 +420,17 @@ mod tests {
         };
         assert!(page_of("running").contains("<dd>5 of 900</dd>"));
         assert!(page_of("failed").contains("<dd>5</dd>"));
+    }
+
+    #[test]
+    fn a_run_says_which_data_and_which_build_it_is_of() {
+        let (data, commit) = ("ab12".repeat(16), "9f3c".repeat(10));
+        let run = format!(
+            r#"{{"data":"my pictures","data_sha256":"{data}","versions":{{"commit":"{commit}"}}}}"#
+        );
+        let page = page(&[RunRecord::read(&run, "", Vec::new()).unwrap()]);
+        assert!(page.contains("<dd>my pictures, SHA-256 ab12ab12ab12</dd>"), "{page}");
+        assert!(page.contains("<dd>commit 9f3c9f3c9f3c</dd>"), "{page}");
     }
 
     #[test]

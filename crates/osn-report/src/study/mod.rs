@@ -18,6 +18,8 @@ pub use analysis::{
 pub use record::{Grid, StudyRecord};
 pub use scores::Measure;
 pub use statistics::{Direction, Interval};
-pub use study_file::{Arm, Asked, Regime, RunStatus, SCHEMA, Study, StudyError, StudyRun};
+pub use study_file::{
+    Arm, Asked, Identity, Regime, RegimeIdentity, RunStatus, SCHEMA, Study, StudyError, StudyRun,
+};
 pub use verdict::verdict;
 pub(crate) use verdict::{Sentence, hundredths, p_value, shown};

@@ -58,12 +58,39 @@ pub struct Study {
     pub schema: u32,
     /// What was asked.
     pub asked: Asked,
+    /// What the names in it stood for; empty in older files.
+    #[serde(default)]
+    pub identity: Identity,
     /// Versions by name, as in `run.json`.
     pub versions: Value,
     /// The machine, as in `run.json`.
     pub machine: Value,
     /// Every run that was asked for, whether it is there or not.
     pub runs: Vec<StudyRun>,
+}
+
+/// What tells a study from others: names, spellings and places may change, and these may not.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identity {
+    /// The device that trained.
+    pub device: String,
+    /// Of each arm by its name what decided, with every parameter, and what weights were seen as.
+    pub arms: BTreeMap<String, Value>,
+    /// Of each regime by its name what its settings came to.
+    pub regimes: BTreeMap<String, RegimeIdentity>,
+}
+
+/// What the settings of a regime came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RegimeIdentity {
+    /// The whole config after presets and settings.
+    pub config: Value,
+    /// Where the data came from, for people.
+    pub data: String,
+    /// SHA-256 of all that training and scoring see; absent where there are no files.
+    pub data_sha256: Option<String>,
 }
 
 /// What was asked.
@@ -73,7 +100,8 @@ pub struct Asked {
     pub recipe: String,
     /// The preset; the recipe's own where there is none.
     pub preset: Option<String>,
-    /// The data; the recipe's own where there are none.
+    /// The name of the data, or the whole path of their folder; absent where there are none, and in older
+    /// files where none were asked for.
     pub data: Option<String>,
     /// The device; the recipe's own where there is none.
     pub device: Option<String>,
@@ -122,7 +150,7 @@ pub struct StudyRun {
     pub folder: Option<String>,
     /// How far it is.
     pub status: RunStatus,
-    /// Why it failed.
+    /// Why it failed, or was interrupted.
     pub why: Option<String>,
     /// The last scores by name; `null` for one that is not finite.
     pub metrics: BTreeMap<String, Option<f64>>,
@@ -141,9 +169,9 @@ pub struct StudyRun {
 pub enum RunStatus {
     /// It did all its steps and has its score.
     Finished,
-    /// It ended otherwise, and counts as worse than every finished one.
+    /// Its training went wrong, and it counts as worse than every finished one.
     Failed,
-    /// It has not been run to an end yet, and counts as nothing.
+    /// It has not been run to an end yet, also where something outside ended it, and counts as nothing.
     Missing,
 }
 
@@ -239,9 +267,10 @@ impl StudyRun {
         }
     }
 
-    /// Notes that the run died without a word in its files.
-    pub fn died(&mut self, why: impl Into<String>) {
-        self.status = RunStatus::Failed;
+    /// Notes that something outside ended the run: its process was killed, or its disk was full. That
+    /// says nothing of its arm.
+    pub fn interrupted(&mut self, why: impl Into<String>) {
+        self.status = RunStatus::Missing;
         self.why = Some(why.into());
     }
 
@@ -263,15 +292,17 @@ impl StudyRun {
     fn judge(&mut self, record: &RunRecord, metric: &str) {
         let description = &record.description;
         let is_scored = self.metrics.get(metric).is_some_and(Option::is_some);
-        let fault = match (description.status.as_str(), is_scored) {
-            ("finished", true) => None,
-            ("finished", false) => Some(format!("it has no finite score `{metric}`")),
-            (status, _) => {
-                Some(description.error.clone().unwrap_or_else(|| format!("it is {status}")))
+        let error =
+            || Some(description.error.clone().unwrap_or_else(|| "no reason is known".into()));
+        (self.status, self.why) = match (description.status.as_str(), is_scored) {
+            ("finished", true) => (RunStatus::Finished, None),
+            ("finished", false) => {
+                (RunStatus::Failed, Some(format!("it has no finite score `{metric}`")))
             }
+            ("failed", _) => (RunStatus::Failed, error()),
+            ("interrupted", _) => (RunStatus::Missing, error()),
+            (status, _) => (RunStatus::Missing, Some(format!("it is {status}"))),
         };
-        self.status = if fault.is_none() { RunStatus::Finished } else { RunStatus::Failed };
-        self.why = fault;
     }
 
     pub(super) fn key(&self) -> (&str, &str, u64) {
@@ -306,6 +337,7 @@ mod tests {
                 metric: "return".into(),
                 higher_is_better: true,
             },
+            identity: Identity::default(),
             versions: Value::Null,
             machine: Value::Null,
             runs: Vec::new(),
@@ -350,7 +382,21 @@ mod tests {
         assert_eq!(run.status, RunStatus::Failed);
         assert_eq!(run.why.as_deref(), Some("the loss became NaN at step 3"));
         run.take(&record(RUN, &eval(10, "9")), "return");
-        assert_eq!((run.status, run.why), (RunStatus::Finished, None));
+        assert_eq!((run.status, &run.why), (RunStatus::Finished, &None));
+        // What came from outside says nothing of the arm.
+        let full = r#"{"status":"interrupted","error":"no space left on device"}"#;
+        run.take(&record(full, &eval(10, "9")), "return");
+        assert_eq!(run.status, RunStatus::Missing);
+        assert_eq!(run.why.as_deref(), Some("no space left on device"));
+        run.take(&record(r#"{"status":"stopped"}"#, &eval(10, "9")), "return");
+        assert_eq!((run.status, run.why.as_deref()), (RunStatus::Missing, Some("it is stopped")));
+    }
+
+    #[test]
+    fn a_study_from_before_identities_were_written_is_read() {
+        let mut tree = json!(study());
+        tree.as_object_mut().unwrap().remove("identity");
+        assert_eq!(Study::read(&tree.to_string()).unwrap(), study());
     }
 
     #[test]

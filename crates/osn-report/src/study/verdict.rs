@@ -8,7 +8,7 @@ use super::analysis::ALPHA;
 use super::statistics::smallest_p;
 use super::{
     Analysis, ArmInRegime, ArmOverall, Comparison, Interval, MeasureAnalysis, Outcome,
-    RegimeAnalysis, RunStatus, Study,
+    RegimeAnalysis, RunStatus, Study, StudyRun,
 };
 use crate::number::{counted, short};
 
@@ -27,7 +27,7 @@ afterwards, as a part of the distance from the best static arm to the worst.
 pub fn verdict(study: &Study, analysis: &Analysis) -> String {
     let [last, area] = &analysis.measures[..] else { return String::new() };
     if last.regimes.is_empty() {
-        return "no seed has been run with every arm yet\n".to_owned();
+        return "no seed has been run with every arm yet\n".to_owned() + &interruptions(study);
     }
     let mut parts = vec![heading(study)];
     for (last, area) in last.regimes.iter().zip(&area.regimes) {
@@ -35,7 +35,7 @@ pub fn verdict(study: &Study, analysis: &Analysis) -> String {
         parts.push(sentences("", &last.comparisons, last.seeds.len(), "seed"));
     }
     parts.extend(together(last, area));
-    parts.push(failures(study));
+    parts.extend([failures(study), interruptions(study)]);
     parts.push(NOTES.to_owned());
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
@@ -154,22 +154,33 @@ pub(crate) fn p_value(p: f64) -> String {
 }
 
 fn failures(study: &Study) -> String {
+    let lines = runs_of(study, |run| run.status == RunStatus::Failed, "failed in");
+    let note = "A failed run counts as worse than every finished one: as far behind the worst as that is\n\
+                behind the best of its regime.\n";
+    if lines.is_empty() { lines } else { lines + note }
+}
+
+fn interruptions(study: &Study) -> String {
+    let is_interrupted = |run: &StudyRun| run.status == RunStatus::Missing && run.why.is_some();
+    let lines = runs_of(study, is_interrupted, "was interrupted in");
+    let note = "An interrupted run counts as nothing; the same command runs it again.\n";
+    if lines.is_empty() { lines } else { lines + note }
+}
+
+/// A line for each arm that has such runs, with the first of them.
+fn runs_of(study: &Study, which: impl Fn(&StudyRun) -> bool, what: &str) -> String {
     let of_arm = |name: &str| {
-        let runs = study.runs.iter().filter(|run| run.arm == name);
-        let failed: Vec<_> = runs.filter(|run| run.status == RunStatus::Failed).collect();
-        let first = failed.first()?;
+        let runs: Vec<_> = study.runs.iter().filter(|run| run.arm == name && which(run)).collect();
+        let first = runs.first()?;
         let why = first.why.as_deref().unwrap_or("no reason is known");
         Some(format!(
-            "`{name}` failed in {}, first in {} with seed {}: {why}.\n",
-            counted(failed.len(), "run"),
+            "`{name}` {what} {}, first in {} with seed {}: {why}.\n",
+            counted(runs.len(), "run"),
             first.regime,
             first.seed
         ))
     };
-    let lines: String = study.asked.arms.iter().filter_map(|arm| of_arm(&arm.name)).collect();
-    let note = "A failed run counts as worse than every finished one: as far behind the worst as that is\n\
-                behind the best of its regime.\n";
-    if lines.is_empty() { lines } else { lines + note }
+    study.asked.arms.iter().filter_map(|arm| of_arm(&arm.name)).collect()
 }
 
 /// A number with its interval; a single run has none.

@@ -1,7 +1,7 @@
 //! Studies of runs that never were, with an outcome that is plain.
 
 use osn_report::RunRecord;
-use osn_report::study::{Arm, Asked, Regime, SCHEMA, Study, StudyRun};
+use osn_report::study::{Arm, Asked, Identity, Regime, SCHEMA, Study, StudyRun};
 use serde_json::json;
 
 /// A study whose runs all miss; the first arm decides, the others are static.
@@ -27,7 +27,8 @@ pub(crate) fn study(arms: &[&str], regimes: &[&str], n_seeds: u64) -> Study {
             runs.extend(arms.iter().map(|arm| StudyRun::missing(arm, regime, seed)));
         }
     }
-    Study { schema: SCHEMA, asked, versions: json!({"osn": "0"}), machine: json!("one"), runs }
+    let (identity, versions) = (Identity::default(), json!({"osn": "0"}));
+    Study { schema: SCHEMA, asked, identity, versions, machine: json!("one"), runs }
 }
 
 /// Gives every run a curve of so many points that ends at the score that the function says; one without

@@ -49,6 +49,31 @@ pub enum CheckpointError {
         /// As it is now.
         now: String,
     },
+    /// Another program or another processor would go on to other bits.
+    #[error("cannot go on to the same bits: {differences}; go on as it was, or train it again")]
+    Build {
+        /// What was otherwise: "Burn was 0.22.0 and is 0.22.1, …".
+        differences: String,
+    },
+    /// The data are others than they were.
+    #[error(
+        "cannot go on to the same bits: the data '{name}' have changed, from {before} to {now}; put back what \
+         was there, or train it again"
+    )]
+    Data {
+        /// What they are loaded by.
+        name: String,
+        /// What told them from others.
+        before: String,
+        /// What does so now.
+        now: String,
+    },
+    /// The folder of the data is not there.
+    #[error("the data of the run, the folder {}, are not there; put them back, or train it again on others", path.display())]
+    NoData {
+        /// The folder.
+        path: PathBuf,
+    },
     /// What is in memory cannot be saved.
     #[error("cannot save a checkpoint: it {0}")]
     Unsaved(PartsError),

@@ -1,13 +1,14 @@
 //! The checkpoints of one run: the last few of them.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{CheckpointError, Parts, PartsError};
 use crate::plain_file;
-use crate::run::folder::write_error;
+use crate::run::folder::{sync_folder, write_error};
 use crate::run::{FolderError, write_whole};
 
 const EXTENSION: &str = ".safetensors";
@@ -53,12 +54,21 @@ impl Shelf {
     ///
     /// [`FolderError::Write`] when the system refuses; those before are then still there.
     pub fn write(&self, step: u64, bytes: &[u8], keep: usize) -> Result<(), FolderError> {
-        fs::create_dir_all(&self.path).map_err(|source| write_error(&self.path, source))?;
+        self.create().map_err(|source| write_error(&self.path, source))?;
         write_whole(&self.file(step), bytes)?;
         for (_, file) in self.list().into_iter().filter(|(other, _)| *other <= step).skip(keep) {
             fs::remove_file(&file).map_err(|source| write_error(&file, source))?;
         }
         Ok(())
+    }
+
+    /// Makes the folder, if it is not there, so that it stays when the machine loses its power.
+    fn create(&self) -> io::Result<()> {
+        if self.path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.path)?;
+        sync_folder(self.path.parent().unwrap_or(&self.path))
     }
 
     /// The checkpoints by step, the newest first; none where there is no such folder.

@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::arm_name;
 use crate::number::{counted, duration};
-use crate::page::plain;
 use crate::page::score::Score;
-use crate::study::{Asked, RunStatus, StudyRecord};
+use crate::page::{self, plain};
+use crate::study::{Asked, RegimeIdentity, RunStatus, Study, StudyRecord};
 
 /// Title, facts, arms and regimes.
 pub(super) fn heading(record: &StudyRecord) -> Markup {
@@ -44,13 +44,23 @@ fn facts(record: &StudyRecord) -> [(&'static str, String); 11] {
         ("Runs", study.runs.len().to_string()),
         ("Seeds", seeds(&asked.seeds)),
         ("Preset", given(&asked.preset)),
-        ("Data", given(&asked.data)),
-        ("Device", given(&asked.device)),
+        ("Data", data(study)),
+        ("Device", asked.device.clone().unwrap_or_else(|| study.identity.device.clone())),
         ("Settings of every run", asked.settings.join(", ")),
         ("Time of all runs", if secs > 0.0 { duration(secs) } else { String::new() }),
         ("Machine", plain(&study.machine)),
         ("Versions", plain(&study.versions)),
     ]
+}
+
+/// Where the data came from, by their digests where these differ from regime to regime.
+fn data(study: &Study) -> String {
+    let of_regime = |it: &RegimeIdentity| page::data(&it.data, it.data_sha256.as_deref());
+    let mut all: Vec<_> = study.identity.regimes.values().map(of_regime).collect();
+    all.sort();
+    all.dedup();
+    // An older file says only what was asked for.
+    if all.is_empty() { study.asked.data.clone().unwrap_or_default() } else { all.join("; ") }
 }
 
 fn score(asked: &Asked) -> String {
