@@ -96,6 +96,17 @@ impl Decide {
         Ok(Self { name, view: Some(view), ..self })
     }
 
+    /// The part that is for one of a recipe's `networks`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Rule`] if a rule is for none of the networks, or none for this one.
+    pub fn for_network(&self, network: &str, networks: &[&str]) -> Result<Self, RunError> {
+        let part = self.rules.for_network(network, networks);
+        let rules = part.map_err(|source| RunError::Rule { text: self.name.clone(), source })?;
+        Ok(Self { rules, ..self.clone() })
+    }
+
     /// Reads a rules file.
     ///
     /// # Errors

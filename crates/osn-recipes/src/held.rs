@@ -23,6 +23,8 @@ pub struct Held<M> {
     pub osn: Option<Osn>,
     name: &'static str,
     adam: ModuleOptimizer,
+    /// What was decided since it was last asked for.
+    changes: Vec<Change>,
 }
 
 impl<M: Module> Held<M> {
@@ -40,7 +42,7 @@ impl<M: Module> Held<M> {
         adam: ModuleOptimizer,
     ) -> Result<Self, RunError> {
         let Some(decide) = decide else {
-            return Ok(Self { network, osn: None, name, adam });
+            return Ok(Self { network, osn: None, name, adam, changes: Vec::new() });
         };
         let plan = Plan::new().network(name).select("**.weight").decide(decide.rules.clone());
         let plan = match &decide.view {
@@ -50,7 +52,8 @@ impl<M: Module> Held<M> {
         let (network, osn) =
             plan.attach(network).map_err(|error| attach_error(name, decide, error))?;
         decide.must_see(osn.layers())?;
-        Ok(Self { network, osn: Some(osn), name, adam })
+        let changes = osn.wanted();
+        Ok(Self { network, osn: Some(osn), name, adam, changes })
     }
 
     /// Puts the network, its optimizer and what holds it into a checkpoint, under its name.
@@ -74,6 +77,7 @@ impl<M: Module> Held<M> {
         let (adam, name) = (self.adam.clone(), self.part("adam"));
         self.adam = load_optimizer(parts, &name, adam, &self.network)?;
         let name = self.part("osn");
+        self.changes.clear();
         match (&mut self.osn, parts.value(&name)?) {
             (Some(osn), Some(saved)) => {
                 osn.resume(saved).map_err(|error| PartsError::part(&name, &error))
@@ -152,7 +156,8 @@ impl<M: Module> Held<M> {
         osn.observe(&network, &gradients)?;
         let gradients = GradientsParams::from_grads(gradients, &network);
         self.network = osn.optimize(&mut self.adam, learning_rate, network, gradients);
-        osn.step(&mut self.network, signals)
+        self.changes.extend(osn.step(&mut self.network, signals)?);
+        Ok(())
     }
 
     /// Tells the rules the gradients of a loss on data that the network does not train on.
@@ -167,7 +172,7 @@ impl<M: Module> Held<M> {
 
     /// What was decided since this was last asked.
     pub fn changes(&mut self) -> Vec<Change> {
-        self.osn.as_mut().map_or_else(Vec::new, Osn::take_changes)
+        std::mem::take(&mut self.changes)
     }
 
     /// How each layer stands.

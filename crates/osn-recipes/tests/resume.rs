@@ -182,7 +182,7 @@ fn cgan_goes_on_to_the_same_bits() {
 fn translate_goes_on_to_the_same_bits_with_either_generator() {
     goes_on_to_the_same_bits("translate", None, &[]);
     let held = [("hold_generator", "true"), ("objective", "least_squares")];
-    goes_on_to_the_same_bits("translate", Some("balance:interval=3"), &held);
+    goes_on_to_the_same_bits("translate", Some("auto:task=translate,interval=3"), &held);
 }
 
 #[test]

@@ -66,13 +66,13 @@ fn train(rules: Rules) -> Result<(), Box<dyn Error>> {
     let (mut model, mut osn) = plan.attach(Classifier::new(&device))?;
     let mut adam = AdamConfig::new().init();
     let cross_entropy = CrossEntropyLossConfig::new().init(&device);
+    osn.wanted().iter().for_each(show);
     for step in 0..400 {
-        osn.take_changes().iter().for_each(show);
         let batch = train.batch(step);
         let loss = cross_entropy.forward(model.forward(batch.images), batch.labels);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = adam.step(0.003, model, gradients);
-        osn.step(&mut model, &Signals::new())?;
+        osn.step(&mut model, &Signals::new())?.iter().for_each(show);
     }
     println!("\ntest accuracy {:.3}", test.accuracy(model.forward(test.images.clone())));
     Ok(())

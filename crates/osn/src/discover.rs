@@ -119,7 +119,15 @@ impl ModuleVisitor for Fetch<'_> {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many weights came to the host on this thread.
+    pub(crate) static COPIES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Row-major values in f32.
 pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    #[cfg(test)]
+    COPIES.with(|copies| copies.set(copies.get() + 1));
     tensor.into_data().iter::<f32>().collect()
 }

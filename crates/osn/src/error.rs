@@ -16,6 +16,28 @@ pub enum AttachError {
         /// The paths that could have been selected.
         available: String,
     },
+    /// The plan selects nothing at all.
+    #[error("the plan selects nothing: call `select` first; there are: {available}")]
+    NoSelection {
+        /// The paths that could be selected.
+        available: String,
+    },
+    /// A setting of a selection was given before there was one.
+    #[error("`{setting}` stands before every `select`: put it behind the one that it is for")]
+    BeforeSelect {
+        /// The setting: `view` or `output_axis`.
+        setting: &'static str,
+    },
+    /// osn was built without the backend that a parameter is on.
+    #[error("{path} is on {device}, for which osn was not built: {advice}")]
+    Backend {
+        /// The parameter.
+        path: String,
+        /// The device.
+        device: String,
+        /// Which feature of osn to switch on.
+        advice: String,
+    },
     /// A parameter already has a reparameterization, and Burn nests none.
     #[error("{path} already has a reparameterization: attach once, or materialize first")]
     AlreadyAttached {
@@ -113,6 +135,26 @@ pub enum StepError {
         /// What the saved state is about.
         saved: String,
         /// What it was expected to be about.
+        expected: String,
+    },
+    /// A saved state sees a weight another way: its view, its output axis or its gradient is another.
+    #[error(
+        "the saved state sees {path} another way than this plan: take its view, output axis and gradient"
+    )]
+    OtherView {
+        /// The weight.
+        path: String,
+    },
+    /// A saved state was made with another setting.
+    #[error(
+        "the saved state has {setting} {saved}, this plan has {expected}: attach with the former"
+    )]
+    OtherSetting {
+        /// The setting.
+        setting: &'static str,
+        /// What it was.
+        saved: String,
+        /// What it is in this plan.
         expected: String,
     },
     /// Something in a saved state is not of its own layers: nothing that was saved is so.

@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use osn_core::{Geometry, Layout, View};
+use osn_core::{Geometry, InitialSize, Kind, Layer, Layout, View};
 use serde::{Deserialize, Serialize};
 
 use crate::error::AttachError;
@@ -76,6 +76,43 @@ impl Form {
         Ok(Self { cut, maps, gradient })
     }
 
+    /// The σ that a block of this `shape` starts at as a rule: the mean over its maps.
+    pub(crate) fn usual_start(&self, shape: &[usize]) -> f64 {
+        // The deviation is the same whichever of the first two axes is that of the outputs.
+        let size = InitialSize::new(shape, 0);
+        let of_map = |map: Map| match map {
+            Map::Matrix(layout) => size.of_matrix(layout.rows, layout.cols()),
+            Map::Convolution(geometry) => size.of_convolution(geometry),
+        };
+        self.maps.share() * self.maps.iter().map(of_map).sum::<f64>()
+    }
+
+    /// How many times as large as the σ that is measured that of the layer's own linear map can be; nothing where
+    /// that is not known, as of a block of a kernel.
+    pub(crate) fn operator_factor(&self, layer: &Layer) -> Option<f64> {
+        let is_kernel = matches!(layer.kind, Kind::Conv | Kind::ConvTranspose);
+        match self.maps {
+            Maps::Convolution(_) => Some(1.0),
+            _ if layer.shape.len() == 2 && self.cut.count == 1 => Some(1.0),
+            _ if is_kernel && layer.shape.len() > 2 && self.cut.count == 1 => {
+                Some(layer.shape[2..].iter().map(|&taps| taps as f64).product::<f64>().sqrt())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is one of so many blocks and of one size throughout: to be asked of one from a file.
+    pub(crate) fn fits(&self, n_blocks: usize) -> bool {
+        let Some(block) = product(&[self.cut.outer, self.cut.inner]) else { return false };
+        let is_whole = product(&[block, self.cut.count]).is_some_and(|count| count > 0);
+        let of_map = |map: Map| match map {
+            Map::Matrix(layout) => product(&[layout.outer, layout.rows, layout.inner]),
+            Map::Convolution(geometry) => geometry.is_consistent().then(|| geometry.kernel_len()),
+        };
+        let mut maps = self.maps.iter();
+        is_whole && self.cut.count == n_blocks && maps.all(|map| of_map(map) == Some(block))
+    }
+
     /// The shape of one block.
     pub(crate) fn block_shape(view: &View, shape: &[usize]) -> Vec<usize> {
         match view {
@@ -99,6 +136,11 @@ impl Cut {
 
     pub(crate) fn shape(self) -> [usize; 3] {
         [self.outer, self.count, self.inner]
+    }
+
+    /// Whether a weight of so many elements can be cut so.
+    pub(crate) fn holds(self, n_elements: usize) -> bool {
+        product(&self.shape()) == Some(n_elements)
     }
 }
 
@@ -151,6 +193,11 @@ impl Map<'_> {
             Self::Convolution(geometry) => geometry.cols(),
         }
     }
+}
+
+/// The product, if there is such a number.
+fn product(sizes: &[usize]) -> Option<usize> {
+    sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
 }
 
 fn no_such_axis(path: &str, shape: &[usize], axis: usize) -> AttachError {

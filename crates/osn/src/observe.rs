@@ -85,6 +85,11 @@ impl Observed {
             && self.held_out.fits(n_blocks)
     }
 
+    /// Forgets the weight of before: it is not the one that the optimizer goes on from.
+    pub(crate) fn forget_before(&mut self) {
+        self.before = None;
+    }
+
     /// Forgets everything but the weight of before.
     pub(crate) fn reset(&mut self) {
         *self = Self { before: self.before.take(), ..Self::default() };

@@ -49,6 +49,11 @@ impl StepSize {
         self.steps > 0 && self.logs.len() == n_layers
     }
 
+    /// The time constant, in steps.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
     pub(crate) fn log(&self, layer: usize) -> f64 {
         self.logs[layer]
     }
@@ -77,7 +82,8 @@ impl Osn {
     }
 
     /// The factor on the update of each held weight, by its path: `(target/σ)^a` where its action is
-    /// [`ScaleUpdate`](crate::Action::ScaleUpdate), and what
+    /// [`ScaleUpdate`](crate::Action::ScaleUpdate), `min(1, target/σ)^a` where it is
+    /// [`CapUpdate`](crate::Action::CapUpdate), and what
     /// [`keep_step_size`](crate::Plan::keep_step_size) asks for.
     ///
     /// σ is that of the last read-back, so nothing is copied. A weight in blocks has one learning rate:

@@ -1,14 +1,13 @@
 //! The controller: one refresh a step, decisions when they are due, a report when it is asked for.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::tensor::{Element, Gradients, Int, Tensor, kind::Numeric};
+use burn::tensor::{Device, Element, Gradients, Int, Tensor, kind::Numeric};
 use osn_core::{
-    Action, Actuator, Decider, Dial, EstimateError, GradientStatistics, Layer, Measurement, Needs,
-    Rates, SIGMA_FLOOR, Signals, stable_rank,
+    Action, Actuator, Decider, Decision, Dial, EstimateError, GradientStatistics, Layer,
+    Measurement, Needs, Rates, SIGMA_FLOOR, Signals, stable_rank,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +22,10 @@ use crate::refresh::{Codes, refresh_blocks};
 use crate::spectral_norm::{self, Gradient, Held, encode};
 use crate::start::{cold_start, second_of_blocks, state_of};
 
-/// How often σ and the health of the weights come back to the host where no rule asks for it.
+/// How often σ and the health of the weights come back to the host at least, whatever the rules ask for.
 const READ_EVERY: u64 = 50;
+/// The code of a norm that is not finite: no f32 has this logarithm.
+const NOT_FINITE: i32 = i32::MAX;
 /// A residual above this means that `u`, `v` have lost the weight: they start again. At 0.25 the
 /// lower bound may be 3 % off.
 const RESTART_RESIDUAL: f64 = 0.25;
@@ -33,8 +34,9 @@ const RESTART_RESIDUAL: f64 = 0.25;
 ///
 /// Made by [`Plan::attach`](crate::Plan::attach). What must follow the model (u, v, σ, the scale)
 /// lives in the model; this holds what decides. It is serialisable: save it beside the model and
-/// [`resume`](Osn::resume) from it.
+/// [`resume`](Osn::resume) from it. One that is read from a file is checked as it is read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct Osn {
     pub(crate) watched: Vec<Watched>,
     decider: Decider,
@@ -50,7 +52,45 @@ pub struct Osn {
     #[serde(skip)]
     measured: Vec<Measurement>,
     step: u64,
-    changes: Vec<Change>,
+}
+
+/// An [`Osn`] as a file has it, of which nothing is known yet.
+#[derive(Deserialize)]
+struct Saved {
+    watched: Vec<Watched>,
+    decider: Decider,
+    actuators: Vec<Actuator>,
+    rates: Rates,
+    reading: Reading,
+    observed: Vec<Observed>,
+    step_size: Option<StepSize>,
+    step: u64,
+}
+
+impl TryFrom<Saved> for Osn {
+    type Error = StepError;
+
+    fn try_from(saved: Saved) -> Result<Self, StepError> {
+        let Saved { watched, decider, actuators, rates, reading, observed, step_size, step } =
+            saved;
+        let (also, measured) = (Needs::default(), Vec::new());
+        let osn = Self {
+            watched,
+            decider,
+            actuators,
+            rates,
+            reading,
+            observed,
+            step_size,
+            also,
+            measured,
+            step,
+        };
+        match osn.misfit() {
+            Some(part) => Err(StepError::Misfit { part }),
+            None => Ok(osn),
+        }
+    }
 }
 
 /// One held weight: a layer for each of its blocks.
@@ -63,6 +103,23 @@ pub(crate) struct Watched {
 impl Watched {
     pub(crate) fn path(&self) -> &str {
         &self.layers[0].path
+    }
+
+    /// The σ that each of its blocks starts at as a rule.
+    pub(crate) fn usual_start(&self) -> f64 {
+        self.form.usual_start(&self.layers[0].shape)
+    }
+
+    fn fits(&self) -> bool {
+        !self.layers.is_empty() && self.form.fits(self.layers.len())
+    }
+
+    /// Whether what a model holds of it is of its size.
+    fn is_of(&self, held: &Held) -> bool {
+        let (count, maps) = (self.layers.len(), &self.form.maps);
+        let lengths = [maps.rows(), maps.cols(), STATE_LEN].map(|length| length * count);
+        let (u, v, state) = &held.codes;
+        [u, v, state].map(|codes| codes.dims()[0]) == lengths
     }
 
     pub(crate) fn cannot_measure(&self, source: EstimateError) -> StepError {
@@ -92,8 +149,13 @@ pub struct Change {
 pub struct LayerReport {
     /// The layer itself.
     pub layer: Layer,
-    /// Estimate of the largest singular value of the stored weight: a lower bound.
+    /// Estimate of the largest singular value of the stored weight as it is seen: a lower bound of that.
     pub sigma: f64,
+    /// The σ of the layer's own linear map is at most so many times that of the weight as it is seen: 1 for a matrix
+    /// and for the view `Operator`, `√(taps)` for a reshaped kernel at any stride and padding
+    /// ([`Geometry::reshaping_factor`](osn_core::Geometry::reshaping_factor) is less at a stride above 1), and
+    /// nothing where it is not known. It bounds from above what `sigma` itself only estimates from below.
+    pub operator_factor: Option<f64>,
     /// Relative residual of the estimate, in [0, 1]; 0 is exact.
     pub residual: f64,
     /// `‖W‖²_F/σ²`, between 1 and the rank; 0 for a zero weight.
@@ -129,7 +191,7 @@ impl Osn {
         rates: Rates,
         sigmas: Vec<f64>,
     ) -> Self {
-        let mut osn = Self {
+        Self {
             observed: vec![Observed::default(); watched.len()],
             step_size: None,
             reading: Reading::first(sigmas),
@@ -140,10 +202,7 @@ impl Osn {
             also: Needs::default(),
             measured: Vec::new(),
             step: 0,
-            changes: Vec::new(),
-        };
-        osn.note_changes(&vec![None; osn.actuators.len()]);
-        osn
+        }
     }
 
     /// See [`Plan::measure`](crate::Plan::measure).
@@ -184,9 +243,10 @@ impl Osn {
         self.decider.is_due(self.step + 1)
     }
 
-    /// The changes decided since this was last called; the first call has every layer's start.
-    pub fn take_changes(&mut self) -> Vec<Change> {
-        std::mem::take(&mut self.changes)
+    /// What is wanted of each layer now and why, as a change from nothing: after the attachment, how each layer
+    /// starts.
+    pub fn wanted(&self) -> Vec<Change> {
+        self.changes_since(&vec![None; self.actuators.len()])
     }
 
     /// Tells the rules what the gradients of a step say. Call it between the backward and the optimizer's
@@ -239,30 +299,61 @@ impl Osn {
     }
 
     /// Call once after each optimizer step: one power iteration a layer, the next scale, and,
-    /// when a rule is due, its decision. Nothing is read back to the host unless one is due.
+    /// when a rule is due, its decision. Returns what was decided anew, as a rule nothing.
     ///
+    /// Nothing is read back to the host but where a rule is due, and every 50 steps to see that all is well.
     /// The stored weights are only read. `signals` is what the loop can tell the rules.
     ///
     /// # Errors
     ///
     /// A weight that is not finite (seen at the next read-back, named with the step at which it
-    /// happened), or a model that is not the attached one. The model is then as it was before.
-    pub fn step<M: Module>(&mut self, model: &mut M, signals: &Signals) -> Result<(), StepError> {
+    /// happened), or a model that is not the attached one. The model and this are then as they were before.
+    /// Once the weight is finite again, [`remeasure`](Self::remeasure) takes the mark away.
+    pub fn step<M: Module>(
+        &mut self,
+        model: &mut M,
+        signals: &Signals,
+    ) -> Result<Vec<Change>, StepError> {
         let held = self.read(model)?;
-        self.step += 1;
-        let observed = self.observed.iter_mut().zip(&held);
-        observed.for_each(|(observed, held)| observed.add_update(&held.weight));
-        let mut codes = self.refresh(held.clone());
-        if self.is_due() {
-            let (mut states, norms) = read_states_and_norms(&held, &codes);
-            self.check(&states)?;
-            self.restart_lost(&held, &mut states, &mut codes)?;
-            self.reading.take(self.step, states.iter().map(|state| state.sigma).collect());
-            self.measured = self.measurements(&held, &states, &norms)?;
-            self.decide(signals);
+        if !self.reads_at(self.step + 1) {
+            let codes = self.advance(&held);
+            self.write(model, codes);
+            return Ok(Vec::new());
         }
-        self.write(model, codes);
-        Ok(())
+        // From here on a weight may turn out to be bad, and then nothing must have happened.
+        let mut next = self.clone();
+        let mut codes = next.advance(&held);
+        let changes = next.read_back(&held, &mut codes, signals)?;
+        next.write(model, codes);
+        *self = next;
+        Ok(changes)
+    }
+
+    /// One step of everything that can not fail; returns the new codes.
+    fn advance(&mut self, held: &[Held]) -> Vec<Codes> {
+        self.step += 1;
+        let observed = self.observed.iter_mut().zip(held);
+        observed.for_each(|(observed, held)| observed.add_update(&held.weight));
+        self.refresh(held.to_vec())
+    }
+
+    /// Brings what was measured to the host, and lets the rules decide that are due.
+    fn read_back(
+        &mut self,
+        held: &[Held],
+        codes: &mut [Codes],
+        signals: &Signals,
+    ) -> Result<Vec<Change>, StepError> {
+        let (mut states, norms) = read_states_and_norms(held, codes);
+        self.check(&states, &norms)?;
+        self.restart_lost(held, &mut states, &norms, codes)?;
+        self.reading.take(self.step, states.iter().map(|state| state.sigma).collect());
+        if self.decider.needs_measurements() && !self.decider.is_due(self.step) {
+            // What gradients say is kept for the rule that is not due yet.
+            return Ok(Vec::new());
+        }
+        self.measured = self.measurements(held, &states, &norms)?;
+        Ok(self.decide(signals))
     }
 
     /// Measures every layer afresh (Golub-Kahan) at the action now in force.
@@ -272,12 +363,18 @@ impl Osn {
     ///
     /// # Errors
     ///
-    /// A weight that is not finite, or a model that is not the attached one.
-    pub fn remeasure<M: Module>(&self, model: &mut M) -> Result<(), StepError> {
+    /// A weight that is not finite, or a model that is not the attached one. The model and this are then as they
+    /// were before.
+    pub fn remeasure<M: Module>(&mut self, model: &mut M) -> Result<(), StepError> {
         let held = self.read(model)?;
-        let starts = held.iter().enumerate().map(|(index, held)| Ok(self.start(index, held)?.1));
-        let codes: Result<Vec<_>, StepError> = starts.collect();
-        self.write(model, codes?);
+        let starts = held.iter().enumerate().map(|(index, held)| self.start(index, held));
+        let starts = starts.collect::<Result<Vec<_>, StepError>>()?;
+        let (states, codes): (Vec<_>, Vec<_>) = starts.into_iter().unzip();
+        let sigmas = states.iter().flatten().map(|state| state.sigma).collect();
+        self.reading.begin_anew(self.step, sigmas);
+        self.measured.clear();
+        self.observed.iter_mut().for_each(Observed::forget_before);
+        self.write(model, codes);
         Ok(())
     }
 
@@ -290,15 +387,18 @@ impl Osn {
         let held = self.read(model)?;
         let codes: Vec<Codes> = held.iter().map(|held| held.codes.clone()).collect();
         let (states, norms) = read_states_and_norms(&held, &codes);
-        self.check(&states)?;
+        self.check(&states, &norms)?;
         let decisions = self.decider.decisions();
         let dials = self.actuators.iter().map(Actuator::dial);
-        let rows = self.layers().zip(dials).zip(decisions).zip(states.iter().zip(norms));
+        let forms = self.watched.iter().flat_map(|it| it.layers.iter().map(|_| it.form));
+        let layers = self.layers().zip(forms);
+        let rows = layers.zip(dials).zip(decisions).zip(states.iter().zip(norms));
         Ok(rows
             .enumerate()
-            .map(|(index, (((layer, dial), decision), (state, norm)))| LayerReport {
+            .map(|(index, ((((layer, form), dial), decision), (state, norm)))| LayerReport {
                 layer: layer.clone(),
                 sigma: state.sigma,
+                operator_factor: form.operator_factor(layer),
                 residual: state.residual,
                 stable_rank: stable_rank(norm, state.sigma),
                 drift: self.reading.drifts[index],
@@ -313,21 +413,49 @@ impl Osn {
     }
 
     /// Takes over the decisions of a saved run of the same plan; the model's own state comes with
-    /// its record.
+    /// its record. Only what [`Plan::measure`](crate::Plan::measure) adds stays that of this plan.
     ///
     /// # Errors
     ///
-    /// The saved state holds other layers, or something in it is not of these.
+    /// The saved state holds other layers or sees them another way, or it is of other rules, rates or
+    /// [`keep_step_size`](crate::Plan::keep_step_size), or something in it is not of its layers. This is then as
+    /// it was before.
     pub fn resume(&mut self, saved: Osn) -> Result<(), StepError> {
-        if saved.watched != self.watched {
-            let names = |osn: &Osn| osn.layers().map(Layer::name).collect::<Vec<_>>().join(", ");
-            return Err(StepError::OtherPlan { saved: names(&saved), expected: names(self) });
-        }
+        self.check_same_plan(&saved)?;
         if let Some(part) = saved.misfit() {
             return Err(StepError::Misfit { part });
         }
         *self = Self { also: self.also, ..saved };
         Ok(())
+    }
+
+    fn check_same_plan(&self, saved: &Osn) -> Result<(), StepError> {
+        if !saved.layers().eq(self.layers()) {
+            let names = |osn: &Osn| osn.layers().map(Layer::name).collect::<Vec<_>>().join(", ");
+            return Err(StepError::OtherPlan { saved: names(saved), expected: names(self) });
+        }
+        let mut pairs = saved.watched.iter().zip(&self.watched);
+        if let Some((_, own)) = pairs.find(|(saved, own)| saved != own) {
+            return Err(StepError::OtherView { path: own.path().to_owned() });
+        }
+        let (own, saved) = (self.settings(), saved.settings());
+        match own.into_iter().zip(saved).find(|(own, saved)| own != saved) {
+            Some(((setting, expected), (_, saved))) => {
+                Err(StepError::OtherSetting { setting, saved, expected })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What a plan sets besides layers and views, in words.
+    fn settings(&self) -> [(&'static str, String); 3] {
+        let Rates { amount_per_step, log_target_per_step } = self.rates;
+        let kept = self.step_size.as_ref().map_or("none".to_owned(), |it| it.steps().to_string());
+        [
+            ("the rules", self.decider.rules().label()),
+            ("the rates", format!("{amount_per_step} and {log_target_per_step} a step")),
+            ("keep_step_size", kept),
+        ]
     }
 
     /// What of a state from a file is not of its layers.
@@ -340,6 +468,7 @@ impl Osn {
         };
         let mut observed = self.observed.iter().zip(&self.watched);
         let parts = [
+            ("watched", self.watched.iter().all(Watched::fits)),
             ("decider", self.decider.fits(&layers)),
             ("actuators", self.actuators.len() == count && self.actuators.iter().all(in_force)),
             ("rates", self.rates.validate().is_ok()),
@@ -356,7 +485,12 @@ impl Osn {
     }
 
     pub(crate) fn read<M: Module>(&self, model: &M) -> Result<Vec<Held>, StepError> {
-        self.all_found(spectral_norm::read(model, &self.paths()))
+        let held = self.all_found(spectral_norm::read(model, &self.paths()))?;
+        let mut pairs = self.watched.iter().zip(&held);
+        match pairs.find(|(watched, held)| !watched.is_of(held)) {
+            Some((watched, _)) => Err(StepError::NotAttached { path: watched.path().to_owned() }),
+            None => Ok(held),
+        }
     }
 
     fn look_up<M: Module>(
@@ -404,33 +538,40 @@ impl Osn {
             .collect()
     }
 
-    fn is_due(&self) -> bool {
-        if self.decider.needs_measurements() {
-            return self.decider.is_due(self.step);
-        }
-        self.step.is_multiple_of(READ_EVERY)
+    /// Whether σ and the health of the weights come to the host at this step.
+    fn reads_at(&self, step: u64) -> bool {
+        self.decider.is_due(step) || step.is_multiple_of(READ_EVERY)
     }
 
-    fn check(&self, states: &[State]) -> Result<(), StepError> {
-        match states.iter().position(|state| state.bad_step != 0) {
+    /// Refuses a weight that was not finite at some step, or is not now.
+    fn check(&self, states: &[State], norms: &[f64]) -> Result<(), StepError> {
+        let mut pairs = states.iter().zip(norms);
+        match pairs.position(|(state, norm)| state.bad_step != 0 || !norm.is_finite()) {
             None => Ok(()),
             Some(index) => Err(StepError::NotFinite {
                 path: self.layers().nth(index).map(Layer::name).unwrap_or_default(),
-                step: u64::try_from(states[index].bad_step).unwrap_or_default(),
+                step: match states[index].bad_step {
+                    0 => self.step,
+                    step => u64::try_from(step).unwrap_or_default(),
+                },
             }),
         }
     }
 
-    /// Starts the weights again whose vectors have lost them, or found nothing in them.
+    /// Starts the weights again whose vectors have lost them, or found nothing in them though there is something:
+    /// a weight that is zero is not copied to the host to find that out.
     fn restart_lost(
         &self,
         held: &[Held],
         states: &mut [State],
+        norms: &[f64],
         codes: &mut [Codes],
     ) -> Result<(), StepError> {
-        let is_lost = |state: &State| state.residual > RESTART_RESIDUAL || state.sigma == 0.0;
+        let is_lost = |(state, norm): (&State, &f64)| {
+            state.residual > RESTART_RESIDUAL || (state.sigma == 0.0 && *norm > SIGMA_FLOOR)
+        };
         for (index, range) in ranges(&self.watched).into_iter().enumerate() {
-            if states[range.clone()].iter().any(is_lost) {
+            if states[range.clone()].iter().zip(&norms[range.clone()]).any(is_lost) {
                 let started;
                 (started, codes[index]) = self.start(index, &held[index])?;
                 states[range].copy_from_slice(&started);
@@ -453,14 +594,11 @@ impl Osn {
         Ok((states, codes))
     }
 
-    fn decide(&mut self, signals: &Signals) {
-        if !self.decider.needs_measurements() {
-            return;
-        }
+    fn decide(&mut self, signals: &Signals) -> Vec<Change> {
         let before: Vec<_> =
             self.decider.decisions().iter().map(|decision| Some(decision.action)).collect();
         self.decider.decide(self.step, &self.measured, signals);
-        self.note_changes(&before);
+        self.changes_since(&before)
     }
 
     /// All that the rule may look at; what was observed of gradients starts anew.
@@ -472,11 +610,13 @@ impl Osn {
     ) -> Result<Vec<Measurement>, StepError> {
         let seconds = self.seconds(held)?;
         let gradients = self.take_statistics();
-        let extra = self.reading.drifts.iter().zip(seconds).zip(gradients);
+        let starts = self.watched.iter().flat_map(|it| it.layers.iter().map(|_| it.usual_start()));
+        let extra = self.reading.drifts.iter().zip(seconds).zip(gradients).zip(starts);
         let rows = states.iter().zip(norms).zip(extra);
         Ok(rows
-            .map(|((state, norm), ((drift, second), gradient))| {
+            .map(|((state, norm), (((drift, second), gradient), start))| {
                 let measured = measurement(state, *norm).with_drift(*drift).with_second(second);
+                let measured = measured.with_usual_start(start);
                 gradient.into_iter().fold(measured, Measurement::with_gradient)
             })
             .collect())
@@ -509,20 +649,19 @@ impl Osn {
         statistics.collect()
     }
 
-    fn note_changes(&mut self, before: &[Option<Action>]) {
-        let layers = self.watched.iter().flat_map(|watched| &watched.layers);
-        for ((layer, decision), &from) in layers.zip(self.decider.decisions()).zip(before) {
-            if from != Some(decision.action) {
-                self.changes.push(Change {
-                    step: self.step,
-                    network: layer.network.clone(),
-                    name: layer.name(),
-                    from,
-                    to: decision.action,
-                    reason: decision.reason.clone(),
-                });
-            }
-        }
+    /// What is wanted now and was not before.
+    fn changes_since(&self, before: &[Option<Action>]) -> Vec<Change> {
+        let decided = self.layers().zip(self.decider.decisions()).zip(before);
+        let changed = decided.filter(|((_, decision), from)| **from != Some(decision.action));
+        let change = |((layer, decision), from): ((&Layer, &Decision), &Option<Action>)| Change {
+            step: self.step,
+            network: layer.network.clone(),
+            name: layer.name(),
+            from: *from,
+            to: decision.action,
+            reason: decision.reason.clone(),
+        };
+        changed.map(change).collect()
     }
 }
 
@@ -559,26 +698,36 @@ fn read_states_and_norms(held: &[Held], codes: &[Codes]) -> (Vec<State>, Vec<f64
 }
 
 fn decode_norm(code: i32) -> f64 {
-    if code == LOG_OF_ZERO { 0.0 } else { (f64::from(code) / LOG).exp() }
+    match code {
+        LOG_OF_ZERO => 0.0,
+        NOT_FINITE => f64::NAN,
+        code => (f64::from(code) / LOG).exp(),
+    }
 }
 
 /// `ln ‖W‖_F` of each block of `[outer, count, inner]` as a code, computed where the weight is.
 fn ln_frobenius_codes(weight: Tensor<3>) -> Tensor<1, Int> {
     let (largest, relative) = scaled_block_norms(weight);
     let is_zero = relative.clone().lower_equal_elem(0.0);
+    let is_bad = (relative.clone() + largest.clone()).is_finite().bool_not();
     let ln = relative.clamp_min(SIGMA_FLOOR).log() + largest.log();
     let code = (ln * LOG).round().int().cast(burn::tensor::IntDType::I32);
-    code.clone().mask_where(is_zero, code.full_like(LOG_OF_ZERO))
+    let code = code.clone().mask_where(is_zero, code.full_like(LOG_OF_ZERO));
+    code.clone().mask_where(is_bad, code.full_like(NOT_FINITE))
 }
 
 /// Copies rows to the host: those of one device joined into one tensor first.
 fn to_host_by_device<K: Numeric, E: Element>(rows: Vec<Tensor<1, K>>) -> Vec<Vec<E>> {
-    let mut by_device: BTreeMap<String, Vec<(usize, Tensor<1, K>)>> = BTreeMap::new();
+    let mut by_device: Vec<(Device, Vec<(usize, Tensor<1, K>)>)> = Vec::new();
     let mut host: Vec<Vec<E>> = rows.iter().map(|_| Vec::new()).collect();
     for (index, row) in rows.into_iter().enumerate() {
-        by_device.entry(format!("{:?}", row.device())).or_default().push((index, row));
+        let device = row.device();
+        match by_device.iter_mut().find(|(known, _)| *known == device) {
+            Some((_, rows)) => rows.push((index, row)),
+            None => by_device.push((device, vec![(index, row)])),
+        }
     }
-    for rows in by_device.into_values() {
+    for (_, rows) in by_device {
         let (indices, rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         let lengths: Vec<usize> = rows.iter().map(|row| row.dims()[0]).collect();
         let data = Tensor::cat(rows, 0).into_data();
@@ -588,4 +737,39 @@ fn to_host_by_device<K: Numeric, E: Element>(rows: Vec<Tensor<1, K>>) -> Vec<Vec
         }
     }
     host
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::module::{Module, Param};
+    use osn_core::Rule;
+
+    use super::*;
+    use crate::Plan;
+    use crate::discover::COPIES;
+
+    #[derive(Module, Debug)]
+    struct Two {
+        zero: Param<Tensor<2>>,
+        full: Param<Tensor<2>>,
+    }
+
+    #[test]
+    fn a_weight_that_is_zero_is_not_copied_to_the_host_at_every_read_back() {
+        let device = Device::flex();
+        let weight = |value: f32| Param::from_tensor(Tensor::full([6, 4], value, &device));
+        let plan = Plan::new().select("*").decide(Rule::parse("cap:interval=2").unwrap());
+        let (mut model, mut osn) =
+            plan.attach(Two { zero: weight(0.0), full: weight(1.0) }).unwrap();
+        COPIES.set(0);
+        for _ in 0..120 {
+            osn.step(&mut model, &Signals::new()).unwrap();
+        }
+        assert_eq!(COPIES.get(), 0);
+        // One that leaves zero is looked for, once.
+        model.zero = model.zero.map(|zero| zero.full_like(0.5));
+        (0..8).for_each(|_| drop(osn.step(&mut model, &Signals::new()).unwrap()));
+        assert!(COPIES.get() <= 1);
+        assert!(osn.report(&model).unwrap()[0].sigma > 1.0);
+    }
 }

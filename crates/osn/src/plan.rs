@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
+use burn::backend::DispatchDevice;
 use burn::module::Module;
+use burn::tensor::Device;
 use osn_core::{
-    Actuator, Always, Decider, EstimateError, GlobError, Globs, Kind, Layer, Needs, Rates, Rule,
-    Rules, Select, Signals, View,
+    Actuator, Always, Decider, EstimateError, GlobError, Globs, Kind, Layer, Measurement, Needs,
+    Rates, Rule, Rules, Select, Signals, View,
 };
 
 use crate::discover::{self, Found};
@@ -16,7 +18,7 @@ use crate::ops::SigmaGradient;
 use crate::osn::{Osn, Watched};
 use crate::probe::Probe;
 use crate::spectral_norm::{self, SpectralNorm, encode};
-use crate::start::{Start, cold_start, second_of_blocks, state_of};
+use crate::start::{Start, check_entries, cold_start, second_of_blocks, state_of};
 
 /// What to hold in a model, and how that is decided; [`Plan::attach`] puts it to work.
 ///
@@ -45,6 +47,8 @@ pub struct Plan {
     gradient: SigmaGradient,
     keep_step_size: Option<NonZeroU64>,
     also: Needs,
+    /// A setting of a selection that came before there was one.
+    too_early: Option<&'static str>,
 }
 
 /// Names layers: by a path glob, or by all that a [`Select`] can ask for.
@@ -118,13 +122,15 @@ impl Plan {
             gradient: SigmaGradient::Full,
             keep_step_size: None,
             also: Needs::default(),
+            too_early: None,
         }
     }
 
     /// Adds the parameters that `select` matches: a path glob (`"**.weight"`, where `*` is one
     /// segment and `**` any number) or a [`Select`] that also names kinds and positions.
     ///
-    /// Of the matches, those of rank 2 and more are taken: biases and norms have no spectrum.
+    /// Of the matches, those of rank 2 and more are taken: biases and norms have no spectrum. Where several
+    /// selections match a parameter, the last one has it, with its view and output axis.
     #[must_use]
     pub fn select(mut self, selector: impl Into<Selector>) -> Self {
         let selector = selector.into();
@@ -135,8 +141,9 @@ impl Plan {
     /// Sets the view of the latest selection. Default: `Matrix` for rank 2, else `Reshaped`.
     #[must_use]
     pub fn view(mut self, view: View) -> Self {
-        if let Some(selection) = self.selections.last_mut() {
-            selection.view = Some(view);
+        match self.selections.last_mut() {
+            Some(selection) => selection.view = Some(view),
+            None => self.too_early = self.too_early.or(Some("view")),
         }
         self
     }
@@ -145,8 +152,9 @@ impl Plan {
     /// `Linear` (which stores `[in, out]`) and transposed convolutions, 0 for all else.
     #[must_use]
     pub fn output_axis(mut self, axis: usize) -> Self {
-        if let Some(selection) = self.selections.last_mut() {
-            selection.output_axis = Some(axis);
+        match self.selections.last_mut() {
+            Some(selection) => selection.output_axis = Some(axis),
+            None => self.too_early = self.too_early.or(Some("output_axis")),
         }
         self
     }
@@ -205,12 +213,14 @@ impl Plan {
     }
 
     /// Says of every float parameter of `model`, in the order of the module tree, whether
-    /// [`attach`](Self::attach) would hold it, and if not, why. Measures and changes nothing.
+    /// [`attach`](Self::attach) would hold it, and if not, why: it is not selected, or it cannot be held and
+    /// `attach` would refuse it. Changes nothing.
     ///
     /// # Errors
     ///
-    /// A glob that is malformed.
+    /// A glob that is malformed, or a `view` or `output_axis` before every `select`.
     pub fn explain<M: Module>(&self, model: &M) -> Result<Vec<Choice>, AttachError> {
+        self.check_order()?;
         let selects = self.selections.iter().map(|selection| selection.selector.compile());
         let selects = selects.collect::<Result<Vec<_>, _>>()?;
         let found = discover::parameters(model);
@@ -222,12 +232,35 @@ impl Plan {
                 kind: found.kind,
                 shape: found.shape.clone(),
                 left_out: match layer {
-                    Some(layer) => mismatch(&selects, &layer),
+                    Some(layer) => self.left_out(model, &selects, found, layer),
                     None => Some(format!("rank {} has no spectrum", found.shape.len())),
                 },
             }
         };
         Ok(found.iter().map(choice).collect())
+    }
+
+    /// Why one parameter of rank 2 or more is not held, if it is not.
+    fn left_out<M: Module>(
+        &self,
+        model: &M,
+        selects: &[Select],
+        found: &Found,
+        layer: Layer,
+    ) -> Option<String> {
+        let Some(place) = selects.iter().rposition(|select| select.matches(&layer)) else {
+            return mismatch(selects, &layer);
+        };
+        let chosen = Chosen::new(found, layer, &self.selections[place], self.gradient);
+        let refused = chosen.and_then(|chosen| chosen.check_entries(model));
+        refused.err().map(|error| match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        })
+    }
+
+    fn check_order(&self) -> Result<(), AttachError> {
+        self.too_early.map_or(Ok(()), |setting| Err(AttachError::BeforeSelect { setting }))
     }
 
     /// Attaches the plan: measures every selected weight, takes the first decisions and puts them
@@ -237,17 +270,20 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// A selection that matches nothing, a parameter with a reparameterization already on it, a
-    /// weight that is not finite, an axis or rule parameter out of range.
+    /// No selection, or one that matches nothing; a `view` or `output_axis` before every `select`; a parameter
+    /// with a reparameterization already on it, or on a backend whose feature of osn is off; a weight that is
+    /// not finite; an axis or rule parameter out of range; a rule that decides none of the layers.
     pub fn attach<M: Module>(self, model: M) -> Result<(M, Osn), AttachError> {
+        self.check_order()?;
         self.rates.validate()?;
         let chosen = self.choose(&discover::parameters(&model))?;
         let needs = self.rules.needs().or(self.also);
         let starts = self::measure(&model, &chosen, needs)?;
         let layers = chosen.iter().flat_map(|chosen| chosen.watched.layers.clone()).collect();
         let mut decider = Decider::new(self.rules, layers)?;
+        let pairs = chosen.iter().zip(&starts);
         let measurements: Vec<_> =
-            starts.iter().flat_map(|start| start.blocks.iter().copied()).collect();
+            pairs.flat_map(|(chosen, start)| chosen.measured(start)).collect();
         decider.decide(0, &measurements, &Signals::new());
         let actuators: Vec<_> =
             decider.decisions().iter().map(|decision| Actuator::new(decision.action)).collect();
@@ -262,6 +298,9 @@ impl Plan {
     fn choose(&self, found: &[Found]) -> Result<Vec<Chosen>, AttachError> {
         let candidates = candidates(found);
         let layers = layers(&candidates, &self.network);
+        if self.selections.is_empty() {
+            return Err(AttachError::NoSelection { available: paths(&layers) });
+        }
         let mut by_index: HashMap<usize, &Selection> = HashMap::new();
         for selection in &self.selections {
             let select = selection.selector.compile()?;
@@ -306,7 +345,7 @@ fn mismatch(selects: &[Select], layer: &Layer) -> Option<String> {
 #[derive(Debug)]
 struct Chosen {
     watched: Watched,
-    device: burn::tensor::Device,
+    device: Device,
 }
 
 impl Chosen {
@@ -320,11 +359,53 @@ impl Chosen {
         if found.is_taken {
             return Err(AttachError::AlreadyAttached { path: path.clone() });
         }
+        check_backend(path, &found.device)?;
         let axis = selection.output_axis.unwrap_or_else(|| discover::output_axis(&found.container));
         let view = selection.view.as_ref().unwrap_or(&View::Reshaped);
         let form = Form::new(path, shape, axis, view, gradient)?;
         let layers = blocks(layer, form.cut.count, &Form::block_shape(view, shape));
         Ok(Self { watched: Watched { layers, form }, device: found.device.clone() })
+    }
+
+    /// What was measured of each block, with what it is compared with.
+    fn measured<'a>(&self, start: &'a Start) -> impl Iterator<Item = Measurement> + 'a {
+        let usual = self.watched.usual_start();
+        start.blocks.iter().map(move |block| block.with_usual_start(usual))
+    }
+
+    /// Whether its weight has entries, and all are finite.
+    fn check_entries<M: Module>(&self, model: &M) -> Result<(), AttachError> {
+        let path = self.watched.path().to_owned();
+        let weights = discover::host_weights(model, std::slice::from_ref(&path));
+        let mut checked = weights.iter().map(|weight| check_entries(weight, &self.watched.form));
+        let checked = checked.try_for_each(|checked| checked);
+        checked.map_err(|source| AttachError::Estimate { path, source })
+    }
+}
+
+/// Refuses a backend that the custom gradient was not built for: the first forward would panic.
+fn check_backend(path: &str, device: &Device) -> Result<(), AttachError> {
+    let device = device.clone().without_autodiff();
+    match device.as_dispatch() {
+        #[cfg(feature = "flex")]
+        DispatchDevice::Flex(_) => Ok(()),
+        #[cfg(any(feature = "wgpu", feature = "cuda"))]
+        DispatchDevice::Cube(_) => Ok(()),
+        #[allow(unreachable_patterns, reason = "which backends there are is a matter of features")]
+        other => {
+            let (device, path) = (format!("{other:?}"), path.to_owned());
+            Err(AttachError::Backend { path, advice: advice(&device), device })
+        }
+    }
+}
+
+/// Which feature a backend needs, by the name that its devices are shown with.
+fn advice(device: &str) -> String {
+    let switch_on = |features: &str| format!("switch on the feature {features} of osn");
+    match device.split('(').next() {
+        Some("Flex") => switch_on("`flex`"),
+        Some("Cube") => switch_on("`wgpu` or `cuda`"),
+        _ => switch_on("`flex`, `wgpu` or `cuda` and train on a device of it"),
     }
 }
 
@@ -360,8 +441,11 @@ fn layers(found: &[&Found], network: &str) -> Vec<Layer> {
 }
 
 fn nothing_selected(select: &Select, layers: &[Layer]) -> AttachError {
-    let available: Vec<_> = layers.iter().map(|layer| layer.path.as_str()).collect();
-    AttachError::NothingSelected { pattern: select.to_string(), available: available.join(", ") }
+    AttachError::NothingSelected { pattern: select.to_string(), available: paths(layers) }
+}
+
+fn paths(layers: &[Layer]) -> String {
+    layers.iter().map(|layer| layer.path.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// A Golub-Kahan start for every chosen weight, on the host, in f64.
@@ -420,4 +504,16 @@ fn put_on<M: Module>(
         prepared.insert(watched.path().to_owned(), SpectralNorm::new(codes, probe, watched.form));
     }
     spectral_norm::attach(model, prepared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_backend_has_its_feature() {
+        assert_eq!(advice("Flex(FlexDevice)"), "switch on the feature `flex` of osn");
+        assert!(advice("Cube(Cuda(CudaDevice { index: 0 }))").contains("`cuda`"));
+        assert!(advice("NdArray(Cpu)").contains("train on a device of it"));
+    }
 }

@@ -23,6 +23,11 @@ impl Reading {
         [self.sigmas.len(), self.drifts.len()] == [n_layers; 2]
     }
 
+    /// Takes one of weights that came from elsewhere, from which nothing has drifted.
+    pub(crate) fn begin_anew(&mut self, step: u64, sigmas: Vec<f64>) {
+        *self = Self { step, drifts: vec![None; sigmas.len()], sigmas };
+    }
+
     /// Takes the next one; a σ of 0 has no logarithm, so no drift.
     pub(crate) fn take(&mut self, step: u64, sigmas: Vec<f64>) {
         let steps = step.saturating_sub(self.step) as f64;

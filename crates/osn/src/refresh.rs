@@ -8,7 +8,7 @@ use burn::backend::{Backend, DispatchDevice, backend_extension};
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
 use osn_core::{Action, Dial, Geometry, Layout, SIGMA_FLOOR};
 
-use crate::code::{BAD_STEP, LOG, LOG_OF_ZERO, STATE_LEN, UNIT};
+use crate::code::{BAD_STEP, LOG, LOG_OF_ZERO, RESIDUAL, STATE_LEN, UNIT, encode_unit};
 use crate::form::{Form, Map, Maps};
 use crate::ops::convolution;
 
@@ -73,8 +73,9 @@ pub(crate) fn refresh_blocks(
 
 /// One power iteration from the stored `u`, and the new state; nothing is read back to the host.
 ///
-/// A zero weight keeps its `u`, `v` and gets scale 1; a weight that is not finite keeps all of the
-/// state and leaves the step in it.
+/// A zero weight keeps its `u`, `v` and gets scale 1. A weight that is not zero and whose product with `u` vanishes
+/// keeps all of the state, with a residual of 1, so that the next read-back starts it again. One that is not finite
+/// keeps all of the state and leaves the step in it.
 pub(crate) fn refresh<const D: usize>(
     weight: Tensor<D>,
     (u, v, state): Codes,
@@ -114,6 +115,9 @@ pub(crate) fn composed<const D: usize>(
     let all = iterations.reduce(Iteration::and).expect("a block has a map");
     let Iteration { u: u_new, v: v_new, sigma, ratio, moved, finite } = all;
     let new_state = next_state(sigma * request.maps.share(), ratio, &moved, &state, request.dial);
+    let is_zero = weight.abs().max().lower_equal_elem(SIGMA_FLOOR);
+    let is_lost = moved.clone().bool_or(is_zero).bool_not();
+    let new_state = new_state.mask_where(is_lost.expand([STATE_LEN]), lost(&state));
     (
         keep_unless(&moved, &finite, unit_codes(u_new), u),
         keep_unless(&moved, &finite, unit_codes(v_new), v),
@@ -230,6 +234,13 @@ fn next_state(
     )
 }
 
+/// What is known of a weight that its vectors have lost: what was known before, and that it is no longer so.
+fn lost(before: &Tensor<1, Int>) -> Tensor<1, Int> {
+    let residual = before.clone().narrow(0, RESIDUAL, 1);
+    let state = before.clone().narrow(0, 0, RESIDUAL);
+    Tensor::cat(vec![state, residual.full_like(encode_unit(1.0)), bad_step_of(before)], 0)
+}
+
 /// `(ln s, γ)` of the action in force at `ln σ`: the table of [`osn_core::Action`].
 fn scale_and_strength(ln_sigma: &Tensor<1>, dial: Dial) -> (Tensor<1>, Tensor<1>) {
     let amount = dial.amount;
@@ -300,7 +311,7 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
-    use crate::code::{State, decode_unit, encode_unit};
+    use crate::code::{State, decode_unit};
     use crate::spectral_norm::{device_codes, host_codes};
 
     const SHAPES: [([usize; 3], usize); 4] =
@@ -364,6 +375,22 @@ mod tests {
         let [fast, slow] = both(&zero.full_like(f32::NAN), action);
         assert_eq!(fast, slow);
         assert_eq!((fast.2.sigma, fast.2.bad_step), (1.0, 9));
+    }
+
+    #[test]
+    fn a_product_that_vanishes_leaves_what_was_known_until_the_weight_is_measured_again() {
+        // Every column sums to zero, so the uniform u is in the kernel of the transpose.
+        let weight = Tensor::<3>::from_data([[[3.0f32, 1.0], [-3.0, -1.0]]], &Device::flex());
+        let layout = Layout { outer: 1, rows: 2, inner: 2 };
+        let dial = Dial { action: Action::Normalize { target: 1.0 }, amount: 1.0 };
+        let request = Refresh { maps: Maps::Matrix(layout), dial, step: 9 };
+        let (u, v, _) = start(2, 2, &weight.device());
+        let before = State { sigma: 5.0, scale: 0.2, strength: 1.0, residual: 0.1, bad_step: 0 };
+        let state = device_codes(&before.encode(), &weight.device());
+        let (_, _, after) = composed(weight, (u, v, state), request);
+        let after = State::decode(&host_codes(after));
+        let expected = State::decode(&State { residual: 1.0, ..before }.encode());
+        assert_eq!(after, expected, "the scale stays, and the next read-back starts again");
     }
 
     #[test]

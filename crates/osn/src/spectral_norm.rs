@@ -144,7 +144,7 @@ pub(crate) struct Held {
     pub(crate) codes: Codes,
 }
 
-/// Reads the held weights of `model` in the order of `paths`; `None` where one is missing.
+/// Reads the held weights of `model` in the order of `paths`; `None` where one is missing or of another size.
 pub(crate) fn read<M: Module>(model: &M, paths: &[(String, Cut)]) -> Vec<Option<Held>> {
     let mut reader =
         Reader { walk: Walk::default(), weights: HashMap::new(), codes: HashMap::new() };
@@ -172,7 +172,10 @@ impl Reader {
 
 impl ModuleVisitor for Reader {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some((cut, weight)) = self.weights.get_mut(&self.walk.path()) {
+        let count = param.lazy_shape().num_elements();
+        if let Some((cut, weight)) = self.weights.get_mut(&self.walk.path())
+            && cut.holds(count)
+        {
             *weight = Some(param.base().without_autodiff().reshape(cut.shape()));
         }
     }
@@ -227,7 +230,8 @@ struct Lookup<'a> {
 impl ModuleVisitor for Lookup<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let path = self.walk.path();
-        if let Some(cut) = self.cuts.get(&path) {
+        let count = param.lazy_shape().num_elements();
+        if let Some(cut) = self.cuts.get(&path).filter(|cut| cut.holds(count)) {
             let base = param.base();
             let at_weight = base.grad(self.gradients).map(|grad| grad.reshape(cut.shape()));
             let weight = base.without_autodiff().reshape(cut.shape());

@@ -21,15 +21,24 @@ pub(crate) struct Start {
 /// Up to 64 Golub-Kahan steps for each map, to a residual that power iterations then bring down:
 /// what a start of training needs, not a certificate.
 pub(crate) fn cold_start(weight: &[f32], form: &Form) -> Result<Start, EstimateError> {
-    if weight.is_empty() {
-        return Err(EstimateError::Empty { rows: form.maps.rows(), cols: form.maps.cols() });
-    }
+    check_entries(weight, form)?;
     let mut start = Start { blocks: Vec::new(), u: Vec::new(), v: Vec::new() };
     for block in 0..form.cut.count {
         let block = block_of(weight, form.cut, block);
         start.blocks.push(measure(&block, &form.maps, &mut start.u, &mut start.v)?);
     }
     Ok(start)
+}
+
+/// Refuses a weight without entries, or with one that is not finite.
+pub(crate) fn check_entries(weight: &[f32], form: &Form) -> Result<(), EstimateError> {
+    if weight.is_empty() {
+        return Err(EstimateError::Empty { rows: form.maps.rows(), cols: form.maps.cols() });
+    }
+    match weight.iter().position(|entry| !entry.is_finite()) {
+        Some(index) => Err(EstimateError::NonFiniteEntry { index, value: weight[index].into() }),
+        None => Ok(()),
+    }
 }
 
 /// Measures each map of a block and appends its vectors.

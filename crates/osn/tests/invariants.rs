@@ -344,7 +344,7 @@ fn a_record_without_the_state_loads_and_the_state_is_rebuilt() {
     let plain = linear();
     let bytes = plain.clone().into_record().into_bytes().unwrap();
     let record = burn::store::ModuleRecord::from_bytes(bytes).unwrap().allow_partial(true);
-    let (fresh, osn) = held();
+    let (fresh, mut osn) = held();
     let mut model = fresh.load_record(record);
     assert_eq!(values(model.weight.base()), values(plain.weight.val()));
     osn.remeasure(&mut model).unwrap();
@@ -387,11 +387,11 @@ fn decisions_resume_where_they_were_saved() {
     let (_, mut other) = plan().attach(linear()).unwrap();
     other.resume(saved).unwrap();
     for _ in 0..7 {
-        osn.step(&mut model, &Signals::new()).unwrap();
-        other.step(&mut other_model, &Signals::new()).unwrap();
+        let decided = osn.step(&mut model, &Signals::new()).unwrap();
+        assert_eq!(other.step(&mut other_model, &Signals::new()).unwrap(), decided);
     }
     assert_eq!(values(model.weight.val()), values(other_model.weight.val()));
-    assert_eq!(osn.take_changes(), other.take_changes());
+    assert_eq!(osn.wanted(), other.wanted());
 }
 
 #[test]
@@ -406,10 +406,10 @@ fn a_switch_does_not_move_the_output() {
     for _ in 0..4 {
         osn.step(&mut model, &Signals::new()).unwrap();
     }
-    assert_eq!(osn.take_changes().last().unwrap().to, Action::Off);
+    assert_eq!(osn.wanted().last().unwrap().to, Action::Off);
     let before = values(model.forward(x.clone()));
-    osn.step(&mut model, &Signals::new()).unwrap();
-    assert!(matches!(osn.take_changes()[0].to, Action::Cap { .. }), "the cap engages at step 5");
+    let decided = osn.step(&mut model, &Signals::new()).unwrap();
+    assert!(matches!(decided[0].to, Action::Cap { .. }), "the cap engages at step 5");
     assert_eq!(values(model.forward(x.clone())), before, "and the output is where it was");
 
     let excess = exact_sigma(&model.weight.base(), 1).ln();
@@ -450,11 +450,12 @@ fn off_changes_no_bit_of_the_training() {
 
 #[test]
 fn every_decision_has_a_reason_from_the_start() {
-    let (_, mut osn) = Plan::new().select("**.weight").attach(Mixed::new(&device())).unwrap();
-    let changes = osn.take_changes();
+    let (mut model, mut osn) =
+        Plan::new().select("**.weight").attach(Mixed::new(&device())).unwrap();
+    let changes = osn.wanted();
     assert_eq!(changes.len(), 4);
     assert!(changes.iter().all(|change| change.step == 0 && !change.reason.is_empty()));
-    assert!(osn.take_changes().is_empty());
+    assert!(osn.step(&mut model, &Signals::new()).unwrap().is_empty(), "and none is decided twice");
 }
 
 #[test]

@@ -411,10 +411,11 @@ fn what_is_asked_for_beside_the_rule_is_measured_where_none_asks() {
     let (mut model, mut osn) = plan.attach(Net::new()).unwrap();
     for _ in 0..50 {
         osn.observe(&model, &gradients_of(&model, &input())).unwrap();
-        osn.step(&mut model, &Signals::new()).unwrap();
+        let changes = osn.step(&mut model, &Signals::new()).unwrap();
+        assert!(changes.is_empty(), "nothing is decided but at the start");
     }
     assert!(statistics(&osn, &model).iter().all(|told| told.sensitivity > 0.0));
-    assert_eq!(osn.take_changes().len(), 3, "and nothing is decided but at the start");
+    assert_eq!(osn.wanted().len(), 3);
 }
 
 #[test]
@@ -447,7 +448,7 @@ fn decided(rule: &str, steps: usize) -> Vec<osn::Change> {
     let rule = Rule::parse(rule).unwrap();
     let plan = Plan::new().select("**.weight").decide(rule);
     let (mut model, mut osn) = plan.attach(Net::new()).unwrap();
-    osn.take_changes();
+    let mut changes = Vec::new();
     let mut adam = AdamConfig::new().init();
     for _ in 0..steps {
         let x = input();
@@ -455,9 +456,9 @@ fn decided(rule: &str, steps: usize) -> Vec<osn::Change> {
         osn.observe(&model, &gradients).unwrap();
         osn.observe_held_out(&model, &gradients_of(&model, &input())).unwrap();
         model = step(model, &mut adam, gradients, 0.02);
-        osn.step(&mut model, &Signals::new()).unwrap();
+        changes.extend(osn.step(&mut model, &Signals::new()).unwrap());
     }
-    osn.take_changes()
+    changes
 }
 
 #[test]

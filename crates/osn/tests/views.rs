@@ -47,7 +47,7 @@ fn written_out<const D: usize>(shape: [usize; D], layer: impl Fn(Tensor<D>) -> T
 
 /// Refreshes until the estimate stands.
 fn settle<M: Module>(model: &mut M, osn: &mut Osn) {
-    (0..400).for_each(|_| osn.step(model, &Signals::new()).unwrap());
+    (0..400).for_each(|_| drop(osn.step(model, &Signals::new()).unwrap()));
 }
 
 fn close(ours: f64, theirs: f64, tolerance: f64) {

@@ -13,7 +13,7 @@ use crate::{Action, Layer, Measurement, number::concise};
 ///
 /// The control arm beside normalizing: `W·c/σ` divides both the function and its step by σ, and this divides the
 /// step alone, up where σ is below `c` as well as down. What remains between the two is what the smaller
-/// function itself does. The control of Gogianu et al. 2021, which never speeds a layer up, is [`LrOverMaxSigma`].
+/// function itself does. A layer near zero gets a very large factor. The control of Gogianu et al. 2021, which never speeds a layer up, is [`LrOverMaxSigma`].
 ///
 /// The factor is on the learning rate, so it needs an optimizer that takes it (in `osn`, `Osn::optimize`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

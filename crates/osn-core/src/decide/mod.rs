@@ -98,13 +98,35 @@ pub struct Decision {
 /// # Ok::<(), osn_core::RuleError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Saved")]
 pub struct Decider {
     rules: Rules,
     layers: Vec<Layer>,
     /// One for each rule.
     parts: Vec<Part>,
     decisions: Vec<Decision>,
+}
+
+/// A [`Decider`] as a file has it, of which nothing is known yet.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    rules: Rules,
+    layers: Vec<Layer>,
+    parts: Vec<Part>,
+    decisions: Vec<Decision>,
+}
+
+impl TryFrom<Saved> for Decider {
+    type Error = &'static str;
+
+    /// Checks it before anything can trip over a place that there is not.
+    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
+        let Saved { rules, layers, parts, decisions } = saved;
+        let decider = Self { rules, layers, parts, decisions };
+        let fits = decider.fits(&decider.layers);
+        fits.then_some(decider).ok_or("the saved decider is damaged: it does not fit its layers")
+    }
 }
 
 /// One rule's part: its layers, what it remembers, and what it has not heard yet.
@@ -353,6 +375,27 @@ mod tests {
             let (early, late) = (size_after(100), size_after(10_000));
             // Numbers have more or fewer digits, and reasons other words.
             assert!(late < early + 600, "{text}: {early} bytes, then {late}");
+        }
+    }
+
+    #[test]
+    fn one_from_a_file_that_lies_is_refused_as_it_is_read() {
+        let decider = Decider::new(Rule::parse("cap").unwrap(), layers(2)).unwrap();
+        let file = serde_json::to_value(&decider).unwrap();
+        for (place, value) in [
+            ("/parts/0/places/1", serde_json::json!(7)),
+            ("/parts/0/places", serde_json::json!([0])),
+            ("/parts", serde_json::json!([])),
+            ("/decisions", serde_json::json!([])),
+            ("/rules/0/rule/interval", serde_json::json!(0)),
+        ] {
+            let mut changed = file.clone();
+            *changed.pointer_mut(place).unwrap() = value;
+            let error = serde_json::from_value::<Decider>(changed).unwrap_err().to_string();
+            assert_eq!(
+                error, "the saved decider is damaged: it does not fit its layers",
+                "{place}"
+            );
         }
     }
 

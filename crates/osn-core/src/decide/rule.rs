@@ -281,6 +281,14 @@ pub enum RuleError {
     /// There is no rule at all.
     #[error("no rule: write at least one")]
     NoRule,
+    /// A rule selects a network that there is none of.
+    #[error("no network is called {name}: there are {known}")]
+    UnknownNetwork {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// No rule can decide anything in one of the networks.
     #[error("{rules} decides nothing in the {network}: add a rule for it in a file of rules")]
     NoneForNetwork {

@@ -145,14 +145,18 @@ impl Rules {
         Decision { reason, ..decision }
     }
 
-    /// The rules that can decide anything in a network of this name: all but those that select other networks,
-    /// or that follow the race and are asked about the generator. For a loop that gives each of its networks
-    /// its part of one file of rules; [`unknown_network`](Self::unknown_network) finds what is then for none.
+    /// The rules that can decide anything in one of a loop's `networks`: all but those that select other ones, or
+    /// that follow the race and are asked about the generator. So each network gets its part of one file of rules.
     ///
     /// # Errors
     ///
-    /// [`RuleError::NoneForNetwork`] if no rule is left.
-    pub fn for_network(&self, network: &str) -> Result<Rules, RuleError> {
+    /// [`RuleError::UnknownNetwork`] if a rule selects none of the networks, [`RuleError::NoneForNetwork`] if no
+    /// rule is left.
+    pub fn for_network(&self, network: &str, networks: &[&str]) -> Result<Rules, RuleError> {
+        if let Some(name) = self.unknown_network(networks) {
+            let (name, known) = (name.to_owned(), networks.join(", "));
+            return Err(RuleError::UnknownNetwork { name, known });
+        }
         let entries = self.entries.iter().filter(|entry| entry.is_for(network));
         let rules: Rules = entries.cloned().collect();
         if rules.entries.is_empty() {
@@ -411,14 +415,21 @@ mod tests {
             of("generator", "always"),
             everywhere("static:network=discriminator,position=last"),
         ]);
-        let label = |network: &str| both.for_network(network).unwrap().label();
+        let names = ["discriminator", "generator"];
+        let label = |network: &str| both.for_network(network, &names).unwrap().label();
         assert_eq!(label("discriminator"), "balance; static:network=discriminator,position=last");
         assert_eq!(label("generator"), "always for network generator");
         assert_eq!(both.unknown_network(&["discriminator", "generator"]), None);
         assert_eq!(both.unknown_network(&["discriminator"]), Some("generator"));
         let capital = Rules::from(rule("static:network=Discriminator"));
         assert_eq!(capital.unknown_network(&["discriminator"]), Some("Discriminator"));
-        let message = Rules::from(rule("slope")).for_network("generator").unwrap_err().to_string();
+        let message = capital.for_network("generator", &names).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "no network is called Discriminator: there are discriminator, generator"
+        );
+        let slope = Rules::from(rule("slope"));
+        let message = slope.for_network("generator", &names).unwrap_err().to_string();
         assert_eq!(
             message,
             "slope decides nothing in the generator: add a rule for it in a file of rules"

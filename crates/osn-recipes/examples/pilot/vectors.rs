@@ -197,8 +197,8 @@ impl<'a> Gan<'a> {
             self.trace.add(seen);
             signals = signals.adversarial(seen);
         }
-        self.osn.step(&mut self.discriminator, &signals)?;
-        if let Some(target) = self.osn.take_changes().last().and_then(|change| change.to.target()) {
+        let changes = self.osn.step(&mut self.discriminator, &signals)?;
+        if let Some(target) = changes.last().and_then(|change| change.to.target()) {
             self.trace.target(target);
         }
         Ok(())

@@ -45,6 +45,9 @@ pub struct Players<G, D> {
     learning_rate: f64,
 }
 
+/// The names of both networks, as rules and records have them.
+const NETWORKS: [&str; 2] = ["discriminator", "generator"];
+
 impl<G: Module, D: Module> Players<G, D> {
     /// Two networks, the discriminator held as `decide` says, the generator too where that is asked for;
     /// both plain without anything that decides.
@@ -60,9 +63,15 @@ impl<G: Module, D: Module> Players<G, D> {
         holds_generator: bool,
     ) -> Result<Self, RunError> {
         let adam = || adam(settings.beta_1, settings.beta_2, settings.epsilon);
-        let of_generator = decide.filter(|_| holds_generator);
-        let discriminator = Held::new(discriminator, "discriminator", decide, adam())?;
-        let generator = Held::new(generator, "generator", of_generator, adam())?;
+        // One file of rules is for both networks where both are held.
+        let part = |name| match decide {
+            Some(decide) if holds_generator => decide.for_network(name, &NETWORKS).map(Some),
+            decide => Ok(decide.cloned()),
+        };
+        let of_generator = if holds_generator { part(NETWORKS[1])? } else { None };
+        let decide = part(NETWORKS[0])?;
+        let discriminator = Held::new(discriminator, NETWORKS[0], decide.as_ref(), adam())?;
+        let generator = Held::new(generator, NETWORKS[1], of_generator.as_ref(), adam())?;
         Ok(Self {
             average: settings.ema.map(|decay| Average::new(&generator.network, decay)),
             generator,

@@ -36,6 +36,9 @@ pub enum SigmaGradient {
     Detached,
     /// Both terms, unless the second would hold the weight up: it is kept where `⟨G, Ŵ⟩ ≤ 0`.
     ///
+    /// It is a direction and no gradient: there is no function that it is the derivative of, since it is `Full` on
+    /// one side of `⟨G, Ŵ⟩ = 0` and `Detached` on the other.
+    ///
     /// The second term removes the radial part of the gradient. Where the loss wants a smaller
     /// weight (`⟨G, Ŵ⟩ > 0`) that removal traps a capped weight at its cap.
     InwardOnly,
@@ -221,15 +224,18 @@ pub(crate) fn effective_weight<const D: usize>(
     })
 }
 
+/// Multiplied in f32 or better and rounded once: a scale rounded to half precision would put every entry, and with
+/// them σ, off in the same direction.
 fn composed_forward<B: Backend>(
     weight: FloatTensor<B>,
     state: IntTensor<B>,
     cut: Cut,
 ) -> FloatTensor<B> {
     let (dtype, shape) = (weight.dtype(), weight.shape());
-    let scale = B::float_cast(scales::<B>(state, cut), dtype.into());
-    let scaled = B::float_mul(B::float_reshape(weight, Shape::new(cut.shape())), scale);
-    B::float_reshape(scaled, shape)
+    let compute = estimator_dtype(dtype.into());
+    let scale = B::float_cast(scales::<B>(state, cut), compute);
+    let weight = B::float_cast(B::float_reshape(weight, Shape::new(cut.shape())), compute);
+    B::float_cast(B::float_reshape(B::float_mul(weight, scale), shape), dtype.into())
 }
 
 /// `s` of each block, `[1, count, 1]`.

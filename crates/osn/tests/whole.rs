@@ -1,0 +1,551 @@
+//! What is said is what is: nothing half-happens, nothing is left stale, nothing is dropped without a word.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+mod support;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::{AdamConfig, GradientsParams};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use osn::{
+    Adversarial, AttachError, Cap, Convolution, Generalization, LayerReport, Needs, Osn, Plan,
+    Rates, Rule, SigmaGradient, Signals, StepError, View,
+};
+use support::exact_sigma_of;
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// Numbers like a wave, of about unit size.
+fn wave(count: usize, frequency: f32) -> Vec<f32> {
+    (0..count).map(|index| (index as f32 * frequency).sin() + 0.1).collect()
+}
+
+fn tensor<const D: usize>(shape: [usize; D], frequency: f32, device: &Device) -> Tensor<D> {
+    let count = shape.iter().product();
+    Tensor::from_data(TensorData::new(wave(count, frequency), shape), device)
+}
+
+#[derive(Module, Debug)]
+struct Two {
+    first: Param<Tensor<2>>,
+    second: Param<Tensor<2>>,
+}
+
+fn two() -> Two {
+    let weight = |frequency| Param::from_tensor(tensor([6, 6], frequency, &device()));
+    Two { first: weight(0.7), second: weight(1.1) }
+}
+
+impl Two {
+    fn loss(&self) -> Tensor<1> {
+        self.second.val().matmul(self.first.val()).square().mean()
+    }
+
+    fn effective(&self) -> Vec<f32> {
+        [&self.first, &self.second].iter().flat_map(|it| values(it.val())).collect()
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter().collect()
+}
+
+/// Multiplies every float, or puts one number in the place of the first.
+enum Change {
+    Times(f32),
+    First(f32),
+}
+
+impl ModuleMapper for Change {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|weight| {
+            let (shape, device) = (weight.shape(), weight.device());
+            let mut numbers = values(weight);
+            match self {
+                Self::Times(factor) => numbers.iter_mut().for_each(|it| *it *= *factor),
+                Self::First(value) => numbers[0] = *value,
+            }
+            Tensor::from_data(TensorData::new(numbers, shape), &device).require_grad()
+        })
+    }
+}
+
+// ---- half precision
+
+#[derive(Module, Debug)]
+struct Kernel<const D: usize> {
+    kernel: Param<Tensor<D>>,
+}
+
+#[test]
+fn the_sigma_of_a_half_precision_weight_is_the_one_that_is_said() {
+    let views = [View::Reshaped, View::Blocks { axis: 0, count: 4 }];
+    for (dtype, rounding) in
+        [(FloatDType::BF16, 2_f64.powi(-8)), (FloatDType::F16, 2_f64.powi(-11))]
+    {
+        for view in &views {
+            let mut off = Vec::new();
+            // Targets whose scales lie everywhere between two numbers of half precision.
+            for index in 0..40 {
+                let target = 1.0 + 0.031 * f64::from(index);
+                let half = tensor([48, 40], 0.37, &Device::flex()).cast(dtype);
+                let rule = Rule::parse(&format!("always:target={target}")).unwrap();
+                let plan = Plan::new().select("*").view(view.clone()).decide(rule);
+                let (mut model, mut osn) =
+                    plan.attach(Kernel { kernel: Param::from_tensor(half) }).unwrap();
+                (0..30).for_each(|_| drop(osn.step(&mut model, &Signals::new()).unwrap()));
+                let count = osn.layers().count();
+                let effective = values(model.kernel.val());
+                let baked = values(model.clone().materialize().kernel.val());
+                assert_eq!(effective, baked);
+                let rows = 48 / count;
+                let report = &osn.report(&model).unwrap()[0];
+                let sigma = exact_sigma_of(&effective[..rows * 40], &[rows, 40], 0);
+                off.push(sigma / report.effective_sigma() - 1.0);
+            }
+            let mean = off.iter().sum::<f64>() / off.len() as f64;
+            let (low, high) =
+                off.iter().fold((0.0_f64, 0.0_f64), |(l, h), x| (l.min(*x), h.max(*x)));
+            // Each entry is rounded by itself, so σ is off by a small part of one rounding.
+            assert!(mean.abs() < rounding / 8.0, "{dtype:?} {view}: {mean:e} of {rounding:e}");
+            assert!(low.abs().max(high) < rounding / 3.0, "{dtype:?} {view}: {low:e} to {high:e}");
+            assert!(low < 0.0 && high > 0.0, "{dtype:?} {view}: off one way, {low:e} to {high:e}");
+        }
+    }
+}
+
+// ---- nothing half-happens
+
+/// All that can be seen of an `Osn` and its model.
+fn seen(osn: &Osn, model: &Two) -> (String, Vec<f32>, Vec<u8>) {
+    let record = model.clone().into_record().into_bytes().unwrap();
+    (serde_json::to_string(osn).unwrap(), model.effective(), record.to_vec())
+}
+
+fn rules() -> [&'static str; 5] {
+    [
+        "always",
+        "cap:target=0.5,interval=4",
+        "auto:interval=4",
+        "budget:interval=4",
+        "learned:interval=4",
+    ]
+}
+
+fn told() -> Signals {
+    let (separation, slope) = (Some(0.99), Some(9.0));
+    Signals::new()
+        .adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+        .generalization(Generalization { train_loss: 0.1, held_out_loss: 2.0 })
+}
+
+#[test]
+fn a_step_that_fails_has_not_happened() {
+    for rule in rules() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let keep = std::num::NonZeroU64::new(7).unwrap();
+            let plan = Plan::new().select("*").decide(Rule::parse(rule).unwrap());
+            let (mut model, mut osn) = plan.keep_step_size(keep).attach(two()).unwrap();
+            for _ in 0..3 {
+                osn.observe(&model, &model.loss().backward()).unwrap();
+                osn.step(&mut model, &told()).unwrap();
+            }
+            let mut broken = model.clone().map(&mut Change::First(bad));
+            let failed = (0..60).find_map(|_| {
+                let before = seen(&osn, &broken);
+                let error = osn.step(&mut broken, &told()).err()?;
+                Some((error, before))
+            });
+            let (error, before) = failed.unwrap();
+            assert!(matches!(error, StepError::NotFinite { step: 4, .. }), "{rule}: {error}");
+            let after = seen(&osn, &broken);
+            assert_eq!(after.0, before.0, "{rule}: the decisions, the dials and the step");
+            assert_eq!(after.2, before.2, "{rule}: the state in the model");
+            assert!(osn.step(&mut broken, &told()).is_err(), "{rule}: and it fails again");
+            // Repaired and measured again it goes on from the very step.
+            let steps = osn.steps();
+            let mut repaired = model.clone();
+            osn.remeasure(&mut repaired).unwrap();
+            osn.step(&mut repaired, &told()).unwrap();
+            assert_eq!(osn.steps(), steps + 1);
+        }
+    }
+}
+
+#[test]
+fn every_call_on_a_wrong_model_or_state_fails_and_changes_nothing() {
+    for rule in rules() {
+        let plan = Plan::new().select("*").decide(Rule::parse(rule).unwrap());
+        let needs = Needs { gradients: true, held_out: true, ..Needs::default() };
+        let (mut model, mut osn) = plan.measure(needs).attach(two()).unwrap();
+        osn.observe(&model, &model.loss().backward()).unwrap();
+        osn.step(&mut model, &told()).unwrap();
+        let before = seen(&osn, &model);
+        let mut plain = two();
+        let gradients = plain.loss().backward();
+        let other = Plan::new().select("first").attach(two()).unwrap().1;
+        assert!(matches!(osn.step(&mut plain, &told()), Err(StepError::NotAttached { .. })));
+        assert!(osn.observe(&Lone { one: two().first }, &gradients).is_err());
+        assert!(osn.observe_held_out(&Lone { one: two().first }, &gradients).is_err());
+        assert!(osn.remeasure(&mut plain).is_err());
+        assert!(osn.remeasure(&mut model.clone().map(&mut Change::First(f32::NAN))).is_err());
+        assert!(matches!(osn.resume(other), Err(StepError::OtherPlan { .. })));
+        assert!(osn.report(&plain).is_err());
+        assert_eq!(seen(&osn, &model), before, "{rule}");
+    }
+}
+
+#[derive(Module, Debug)]
+struct Lone {
+    one: Param<Tensor<2>>,
+}
+
+// ---- health
+
+#[test]
+fn a_bad_weight_is_named_soon_however_seldom_the_rule_decides() {
+    for rule in
+        ["cap:interval=1000000", "budget:interval=18446744073709551615", "schedule:interval=70"]
+    {
+        let plan = Plan::new().select("*").decide(Rule::parse(rule).unwrap());
+        let (model, mut osn) = plan.attach(two()).unwrap();
+        let mut model = model.map(&mut Change::First(f32::NAN));
+        let errors = (0..50).filter(|_| osn.step(&mut model, &Signals::new()).is_err()).count();
+        assert_eq!(errors, 1, "{rule}: at step 50");
+    }
+}
+
+#[test]
+fn gradients_are_kept_for_the_rule_that_is_not_due_at_a_check_of_health() {
+    let rule = Rule::parse("budget:interval=60,total_of_start=0.5").unwrap();
+    let (mut model, mut osn) = Plan::new().select("*").decide(rule).attach(two()).unwrap();
+    let mut sum = 0.0;
+    for step in 1..=60 {
+        // Only the gradients before the check of health are large.
+        let loss = model.loss() * if step <= 50 { 10.0 } else { 0.0 };
+        let gradients = loss.backward();
+        let norm = model.first.base().grad(&gradients).unwrap().square().sum().sqrt();
+        sum += f64::from(values(norm)[0]);
+        osn.observe(&model, &gradients).unwrap();
+        osn.step(&mut model, &Signals::new()).unwrap();
+    }
+    let mean = osn.report(&model).unwrap()[0].gradient.unwrap().mean_norm;
+    assert!((mean / (sum / 60.0) - 1.0).abs() < 1e-3, "{mean} of {}", sum / 60.0);
+}
+
+#[test]
+fn a_report_of_a_weight_gone_bad_since_the_last_step_is_an_error_too() {
+    let rule = Rule::parse("never").unwrap();
+    let (mut model, mut osn) = Plan::new().select("*").decide(rule).attach(two()).unwrap();
+    osn.step(&mut model, &Signals::new()).unwrap();
+    for bad in [f32::NAN, f32::INFINITY] {
+        let model = model.clone().map(&mut Change::First(bad));
+        let error = osn.report(&model).unwrap_err();
+        assert!(matches!(error, StepError::NotFinite { step: 1, .. }), "{error}");
+    }
+}
+
+// ---- nothing stale
+
+fn sigmas(reports: &[LayerReport]) -> Vec<f64> {
+    reports.iter().map(|report| report.sigma).collect()
+}
+
+#[test]
+fn after_measuring_again_nothing_is_of_the_weights_of_before() {
+    let rule = Rule::parse("lr_over_sigma:interval=1000").unwrap();
+    let needs = Needs { gradients: true, second: true, ..Needs::default() };
+    let plan = Plan::new().select("*").decide(rule).measure(needs);
+    let (mut model, mut osn) = plan.attach(two()).unwrap();
+    for _ in 0..3 {
+        osn.observe(&model, &model.loss().backward()).unwrap();
+        osn.step(&mut model, &Signals::new()).unwrap();
+    }
+    osn.observe(&model, &model.loss().backward()).unwrap();
+    let before: Vec<f64> = osn.update_factors().into_iter().map(|(_, factor)| factor).collect();
+    let mut model = model.map(&mut Change::Times(8.0));
+    osn.remeasure(&mut model).unwrap();
+    let reports = osn.report(&model).unwrap();
+    let factors: Vec<f64> = osn.update_factors().into_iter().map(|(_, factor)| factor).collect();
+    for index in 0..2 {
+        assert!((factors[index] * 8.0 / before[index] - 1.0).abs() < 1e-4, "the learning rates");
+        assert!((factors[index] * reports[index].sigma - 1.0).abs() < 1e-6);
+        assert_eq!((reports[index].drift, reports[index].second), (None, None));
+    }
+    // The weight did not move by an update from what it was to what it is.
+    for _ in 0..47 {
+        osn.step(&mut model, &Signals::new()).unwrap();
+    }
+    let told = osn.report(&model).unwrap();
+    assert_eq!(sigmas(&told).len(), 2);
+    assert!(told[0].drift.unwrap().abs() < 1e-6, "nothing has moved since");
+    assert!(told[0].gradient.is_none_or(|it| it.mean_update.is_nan() || it.mean_update < 1e-6));
+}
+
+#[test]
+fn resuming_under_another_plan_says_what_differs() {
+    let plan = || Plan::new().select("*").decide(Rule::parse("cap:interval=3").unwrap());
+    let saved = plan().attach(two()).unwrap().1;
+    let refused = |plan: Plan| {
+        let mut osn = plan.attach(two()).unwrap().1;
+        let before = serde_json::to_string(&osn).unwrap();
+        let error = osn.resume(saved.clone()).unwrap_err().to_string();
+        assert_eq!(serde_json::to_string(&osn).unwrap(), before);
+        error
+    };
+    let other = plan().decide(Rule::parse("budget:interval=3").unwrap());
+    assert_eq!(
+        refused(other),
+        "the saved state has the rules cap:interval=3, this plan has budget:interval=3: attach with \
+         the former"
+    );
+    let rates = Rates { amount_per_step: 0.5, ..Rates::default() };
+    assert!(refused(plan().rates(rates)).contains("the rates 0.01 and 0.01 a step"));
+    let kept = std::num::NonZeroU64::new(9).unwrap();
+    assert!(refused(plan().keep_step_size(kept)).contains("keep_step_size none, this plan has 9"));
+    assert!(refused(plan().gradient(SigmaGradient::Detached)).contains("sees first another way"));
+    assert!(
+        refused(Plan::new().select("first")).starts_with("the saved state holds first, second")
+    );
+    // What the plan measures besides is its own.
+    let needs = Needs { gradients: true, ..Needs::default() };
+    let (mut model, mut osn) = plan().measure(needs).attach(two()).unwrap();
+    osn.resume(saved.clone()).unwrap();
+    assert!(osn.needs().gradients);
+    for _ in 0..3 {
+        osn.observe(&model, &model.loss().backward()).unwrap();
+        osn.step(&mut model, &Signals::new()).unwrap();
+    }
+    assert!(osn.report(&model).unwrap()[0].gradient.unwrap().sensitivity > 0.0);
+}
+
+#[test]
+fn a_state_from_a_file_is_checked_as_it_is_read_and_against_the_model() {
+    let plan = Plan::new().select("*").decide(Rule::parse("cap:interval=2").unwrap());
+    let (model, osn) = plan.attach(two()).unwrap();
+    let saved = serde_json::to_value(&osn).unwrap();
+    for (path, value) in [
+        ("/watched/0/layers", serde_json::json!([])),
+        ("/watched/0/form/cut/count", 3.into()),
+        ("/watched/0/form/cut/inner", u64::MAX.into()),
+        ("/watched/0/form/maps/Matrix/rows", 5.into()),
+        ("/reading/sigmas", serde_json::json!([])),
+        ("/actuators", serde_json::json!([])),
+    ] {
+        let mut changed = saved.clone();
+        *changed.pointer_mut(path).unwrap() = value;
+        let error = serde_json::from_value::<Osn>(changed).unwrap_err().to_string();
+        assert!(error.contains("does not fit its layers"), "{path}: {error}");
+    }
+    // What is of one piece but of a model of another size is refused, and never a panic.
+    let mut small = Plan::new().select("*").attach(Two {
+        first: Param::from_tensor(tensor([3, 6], 0.7, &device())),
+        second: Param::from_tensor(tensor([6, 3], 0.7, &device())),
+    });
+    let small = &mut small.as_mut().unwrap().0;
+    let mut osn: Osn = serde_json::from_value(saved).unwrap();
+    assert!(matches!(osn.step(small, &Signals::new()), Err(StepError::NotAttached { .. })));
+    assert!(osn.report(small).is_err());
+    assert!(osn.report(&model).is_ok());
+}
+
+// ---- nothing grows
+
+#[test]
+fn a_state_does_not_grow_with_the_decisions() {
+    let size_after = |steps: usize| {
+        let rule = Rule::Cap(Cap {
+            target: 1.0,
+            interval: 1,
+            dwell: 0,
+            hysteresis: 0.0,
+            ..Cap::default()
+        });
+        let (mut model, mut osn) = Plan::new().select("*").decide(rule).attach(two()).unwrap();
+        let mut decided = 0;
+        for step in 0..steps {
+            // Each decision is another one than that before.
+            let factor = if step % 2 == 0 { 0.01 } else { 100.0 };
+            model = model.map(&mut Change::Times(factor));
+            decided += osn.step(&mut model, &Signals::new()).unwrap().len();
+        }
+        assert!(decided > steps, "{decided}");
+        serde_json::to_vec(&osn).unwrap().len()
+    };
+    let (early, late) = (size_after(100), size_after(10_000));
+    assert!(late < early + 100, "{early} bytes, then {late}");
+}
+
+// ---- plans
+
+#[test]
+fn a_plan_that_selects_nothing_or_in_the_wrong_order_is_refused() {
+    let refused = |plan: Plan| plan.attach(two()).map(|_| ()).unwrap_err().to_string();
+    let nothing = "the plan selects nothing: call `select` first; there are: first, second";
+    assert_eq!(refused(Plan::new()), nothing);
+    assert_eq!(refused(Plan::new().decide(Rule::parse("never").unwrap())), nothing);
+    for plan in [Plan::new().view(View::Matrix).select("*"), Plan::new().view(View::Matrix)] {
+        let message = "`view` stands before every `select`: put it behind the one that it is for";
+        assert!(matches!(plan.explain(&two()), Err(AttachError::BeforeSelect { .. })));
+        assert_eq!(refused(plan), message);
+    }
+    assert!(refused(Plan::new().output_axis(0).select("*")).starts_with("`output_axis` stands"));
+}
+
+#[test]
+fn a_rule_that_can_do_nothing_is_refused_at_the_attachment() {
+    for (rule, part) in [
+        ("static:path=nothing.*", "path first is not nothing.*"),
+        ("static:network=Discriminator", "network model is not Discriminator"),
+        ("static:position=99999", "position 0 (from 0) of 2 is not 99999"),
+        ("static:kind=conv", "kind other is not conv"),
+        ("auto:task=transformer", "kind other is not attention"),
+    ] {
+        let plan = Plan::new().select("*").decide(Rule::parse(rule).unwrap());
+        let message = plan.attach(two()).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("of first, second it leaves each"), "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+    let plan = Plan::new().network("generator").select("*");
+    let message =
+        plan.decide(Rule::parse("balance").unwrap()).attach(two()).map(|_| ()).unwrap_err();
+    assert!(message.to_string().contains("not a generator"), "{message}");
+}
+
+#[derive(Module, Debug)]
+struct Mixed {
+    conv: Conv2d,
+    head: Linear,
+    taken: Linear,
+    empty: Param<Tensor<2>>,
+    broken: Param<Tensor<2>>,
+}
+
+#[test]
+fn what_the_plan_says_of_a_parameter_is_what_attaching_does_with_it() {
+    let device = Device::flex();
+    let taken = LinearConfig::new(4, 4).init(&device);
+    let (taken, _) = Plan::new().select("weight").attach(taken).unwrap();
+    let model = Mixed {
+        conv: Conv2dConfig::new([2, 4], [3, 3]).init(&device),
+        head: LinearConfig::new(4, 2).init(&device),
+        taken,
+        empty: Param::from_tensor(Tensor::zeros([0, 3], &device)),
+        broken: Param::from_tensor(Tensor::full([2, 2], f32::NAN, &device)),
+    };
+    let view = || View::Operator(Convolution::new([5, 5]));
+    let plans: [fn(Plan) -> Plan; 5] = [
+        |plan| plan,
+        |plan| plan.view(View::Matrix),
+        |plan| plan.output_axis(2),
+        |plan| plan.view(View::Blocks { axis: 0, count: 3 }),
+        |plan| plan.view(View::Bidirectional),
+    ];
+    let operator = Plan::new().select("**").view(view());
+    let plans = plans.map(|with| with(Plan::new().select("**"))).into_iter().chain([operator]);
+    let (mut held, mut refused) = (0, 0);
+    for plan in plans {
+        for choice in plan.explain(&model).unwrap() {
+            let attached = single(&plan, &choice.path).attach(model.clone());
+            match &choice.left_out {
+                None => {
+                    held += 1;
+                    assert!(attached.is_ok(), "{}: {:?}", choice.path, attached.err());
+                }
+                Some(why) => {
+                    refused += 1;
+                    let error = attached.err().unwrap_or_else(|| panic!("{}: {why}", choice.path));
+                    let said = error.to_string();
+                    let is_unmatched = matches!(error, AttachError::NothingSelected { .. });
+                    assert!(is_unmatched || why.starts_with(&said), "{why} against {said}");
+                }
+            }
+        }
+    }
+    assert!(held > 6 && refused > 20, "{held} {refused}");
+}
+
+/// The view of one of the plans above, for one path.
+fn single(plan: &Plan, path: &str) -> Plan {
+    let text = format!("{plan:?}");
+    let plan = Plan::new().select(path);
+    match () {
+        () if text.contains("view: Some(Matrix)") => plan.view(View::Matrix),
+        () if text.contains("output_axis: Some(2)") => plan.output_axis(2),
+        () if text.contains("Some(Blocks") => plan.view(View::Blocks { axis: 0, count: 3 }),
+        () if text.contains("Some(Bidirectional)") => plan.view(View::Bidirectional),
+        () if text.contains("Some(Operator") => plan.view(View::Operator(Convolution::new([5, 5]))),
+        () => plan,
+    }
+}
+
+// ---- sizes
+
+#[test]
+fn a_head_that_starts_at_zero_is_not_held_at_what_adam_made_of_it() {
+    let device = device();
+    device.seed(3);
+    let train = |rule: &str| {
+        let head = LinearConfig::new(32, 10).init(&device).map(&mut Change::Times(0.0));
+        let plan = Plan::new().network("discriminator").select("weight");
+        let (mut head, mut osn) = plan.decide(Rule::parse(rule).unwrap()).attach(head).unwrap();
+        let mut adam = AdamConfig::new().init();
+        let x: Tensor<2> = tensor([64, 32], 0.9, &device);
+        let y = x.clone().narrow(1, 0, 10) * 3.0;
+        for _ in 0..1_500 {
+            let loss = (head.forward(x.clone()) - y.clone()).square().mean();
+            let gradients = GradientsParams::from_grads(loss.backward(), &head);
+            // After ten steps of this σ is at most 0.001·10·√320 = 0.18.
+            head = adam.step(0.001, head, gradients);
+            osn.step(&mut head, &told_balanced()).unwrap();
+        }
+        osn.report(&head).unwrap()[0].clone()
+    };
+    let free = train("never");
+    assert!(free.sigma > 0.5, "there is something to reach: {}", free.sigma);
+    // Xavier's σ of this shape is √(2/42)·(√32 + √10) = 1.92, so neither is in the way.
+    for rule in ["auto", "cap:of_start=1.5"] {
+        let held = train(rule);
+        let least = free.effective_sigma().min(1.5 * 1.92);
+        assert!(
+            held.effective_sigma() > 0.95 * least,
+            "{rule}: {} of {least}",
+            held.effective_sigma()
+        );
+    }
+}
+
+/// A discriminator that is as it should be.
+fn told_balanced() -> Signals {
+    let (separation, slope) = (Some(0.6), Some(2.4));
+    Signals::new().adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+}
+
+#[test]
+fn the_operator_is_within_its_factor_of_the_reshaped_kernel() {
+    let device = Device::flex();
+    for (stride, size) in [(1, 7), (2, 8), (3, 7)] {
+        let config = Conv2dConfig::new([3, 4], [4, 4]).with_stride([stride; 2]);
+        let conv = config.init(&device);
+        let kernel = tensor([4, 3, 4, 4], 0.61, &device);
+        let conv = Conv2d { weight: Param::from_tensor(kernel), ..conv };
+        let sigma = |view: View| {
+            let plan = Plan::new().select("weight").view(view);
+            let (mut conv, mut osn) = plan.attach(conv.clone()).unwrap();
+            (0..60).for_each(|_| drop(osn.step(&mut conv, &Signals::new()).unwrap()));
+            osn.report(&conv).unwrap()[0].clone()
+        };
+        let convolution = Convolution::new([size; 2]).stride([stride; 2]);
+        let geometry = convolution.geometry(&[4, 3, 4, 4]).unwrap();
+        let (seen, true_one) = (sigma(View::Reshaped), sigma(View::Operator(convolution)));
+        assert_eq!((seen.operator_factor, true_one.operator_factor), (Some(4.0), Some(1.0)));
+        let factor = geometry.reshaping_factor();
+        assert_eq!(factor, 4_usize.div_ceil(stride) as f64);
+        assert!(true_one.sigma <= factor * seen.sigma * 1.001);
+        assert!(true_one.sigma >= seen.sigma * 0.999, "every output here sees the whole kernel");
+    }
+}
