@@ -19,7 +19,7 @@ fn main() {
     let network = arguments.next().unwrap_or_else(|| "recipe-d".to_owned());
     let repeats: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(5);
     let (mut weights, mut osn) = Weights::of(&network, &Device::flex().autodiff()).held("always");
-    let mut step = || osn.step(&mut weights, &Signals::new()).expect("finite weights");
+    let mut step = || drop(osn.step(&mut weights, &Signals::new()).expect("finite weights"));
     let refresh = median(repeats, &mut step);
     let read = median(repeats, || drop(weights.read()));
     let with_backward = median(repeats, || backward(&weights));
