@@ -36,12 +36,12 @@ pub(crate) fn laid_out(titles: &[&str], rows: &[Row], width: Option<usize>) -> S
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
     for (index, column) in table.column_iter_mut().enumerate() {
-        if index != 1 {
-            column.set_constraint(ColumnConstraint::ContentWidth);
+        let room = u16::try_from(width - others + 2).unwrap_or(u16::MAX);
+        column.set_constraint(if index == 1 {
+            ColumnConstraint::UpperBoundary(Width::Fixed(room))
         } else {
-            let room = u16::try_from(width - others + 2).unwrap_or(u16::MAX);
-            column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(room)));
-        }
+            ColumnConstraint::ContentWidth
+        });
     }
     trimmed(&table)
 }

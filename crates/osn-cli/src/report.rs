@@ -208,9 +208,8 @@ fn write_typed<'a>(
     documents: impl IntoIterator<Item = Document<'a>>,
 ) -> Result<(), Failure> {
     let page = osn_report::page(documents);
-    write_output(path, page.as_bytes()).map_err(|error| match error.is_bad_path() {
-        true => Failure::bad_input(error),
-        false => Failure::failed(error),
+    write_output(path, page.as_bytes()).map_err(|error| {
+        if error.is_bad_path() { Failure::bad_input(error) } else { Failure::failed(error) }
     })
 }
 

@@ -211,14 +211,12 @@ pub(crate) fn shown(name: &str) -> String {
 
 /// Names of tensors in a sentence, the first few of them.
 pub(crate) fn listed(names: &[&str]) -> String {
-    match names {
-        [name] => shown(name),
-        _ => {
-            let some: Vec<_> = names.iter().take(MAX_EXAMPLES).map(|name| shown(name)).collect();
-            let more = if names.len() > some.len() { ", …" } else { "" };
-            format!("{} tensors ({}{more})", names.len(), some.join(", "))
-        }
+    if let [name] = names {
+        return shown(name);
     }
+    let some: Vec<_> = names.iter().take(MAX_EXAMPLES).map(|name| shown(name)).collect();
+    let more = if names.len() > some.len() { ", …" } else { "" };
+    format!("{} tensors ({}{more})", names.len(), some.join(", "))
 }
 
 /// Tensors by what there is to say of them, in the order in which it is said first.
