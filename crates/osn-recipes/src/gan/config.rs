@@ -55,9 +55,9 @@ impl GanConfig {
         let (g, d) = (self.g_channels as u64, self.d_channels as u64);
         let projection: &[&[u64]] = &[&[self.latent_size as u64, 2 * g, quarter, quarter]];
         let kernels: &[&[u64]] = &[&[9, 2 * d, 4 * d]];
-        let with = "g_channels and image_size";
+        let with = "latent_size and g_channels";
         let weights = [
-            Product { key: "latent_size", with, sizes: projection },
+            Product { key: "image_size", with, sizes: projection },
             Product { key: "d_channels", with: "itself", sizes: kernels },
         ];
         must_fit(MAX_WEIGHTS, "weights", &weights)?;
