@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+mod processes;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
@@ -11,6 +13,8 @@ use assert_cmd::Command;
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
 use predicates::prelude::*;
 use predicates::str::{contains, diff, starts_with};
+
+use processes::signal;
 
 fn osn(arguments: &[&str]) -> Command {
     let mut command = cargo_bin_cmd!("osn");
@@ -428,8 +432,7 @@ fn ctrl_c_ends_the_run_with_a_whole_record() {
         .spawn()
         .unwrap();
     let folder = wait_for_the_record(out.path());
-    let kill = Process::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
+    signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let description = run_json(&folder);
     assert_eq!(description["status"], "stopped");

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+mod processes;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
@@ -13,6 +15,8 @@ use osn_report::study::{RunStatus, Study};
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use serde_json::Value;
+
+use processes::signal;
 
 /// Settings of a run that learns nothing, quickly.
 const TINY: [&str; 9] = [
@@ -344,8 +348,8 @@ fn a_second_process_is_refused_while_the_first_adds_to_a_study() {
     let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
     let who = format!("is being written by process {}; stop that one first", first.id());
     assert!(stderr.contains(&who) && stderr.lines().count() == 1, "{stderr}");
-    let ended = Process::new("kill").arg(first.id().to_string()).status().unwrap();
-    assert!(ended.success() && !first.wait().unwrap().success());
+    signal(&first, "-TERM");
+    assert!(!first.wait().unwrap().success());
     compare(out.path(), &again).assert().success();
 }
 
@@ -451,8 +455,7 @@ fn ctrl_c_ends_the_runs_and_the_same_command_goes_on() {
         .spawn()
         .unwrap();
     wait_for(|| fs::read_dir(out.path().join("runs/long")).is_ok_and(|it| it.count() == 2));
-    let kill = Process::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
+    signal(&child, "-INT");
     let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(

@@ -130,7 +130,24 @@ pub(crate) fn begun(recipe: &[&str], out: &Path) -> (Child, PathBuf) {
     (child, run_in(out).unwrap())
 }
 
+/// Sends a signal.
+///
+/// # Panics
+///
+/// Where this test, and so what it starts, was begun deaf to signals, as a shell begins what it runs in the
+/// background: it would wait for a process that nothing ends.
 pub(crate) fn signal(child: &Child, name: &str) {
+    let is_deaf = is_deaf();
+    let name = if is_deaf { "-KILL" } else { name };
     let kill = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
+    assert!(!is_deaf, "signals are ignored here: run the tests in the foreground");
+}
+
+/// Whether this process ignores HUP, INT or TERM: signals 1, 2 and 15.
+fn is_deaf() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.unwrap_or(0) & (1 | 1 << 1 | 1 << 14) != 0
 }
