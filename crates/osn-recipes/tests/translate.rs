@@ -74,12 +74,11 @@ fn targets(run: &RunSummary, name: &str) -> [Vec<Option<f64>>; 2] {
 }
 
 #[test]
-fn a_certain_discriminator_is_held_tighter_and_the_generator_stays_as_it_was() {
-    // Eight updates for each of the generator's: D tells all samples apart in a few steps.
+fn the_race_moves_the_discriminator_and_not_the_generator() {
     let ahead = [("n_dis", "8"), ("learning_rate", "0.005"), ("hold_generator", "true")];
     let ahead = [&ahead[..], &[("steps", "12"), ("eval_every", "12")]].concat();
     for (decide, why) in [
-        ("auto:task=translate,interval=1", "D is too certain"),
+        ("auto:task=translate,interval=1", "slope"),
         ("balance:interval=1", "separation"),
         ("slope:interval=1", "slope"),
     ] {
@@ -90,10 +89,6 @@ fn a_certain_discriminator_is_held_tighter_and_the_generator_stays_as_it_was() {
         assert!(said.iter().any(|reason| reason.contains(why)), "{decide:?}: {said:?}");
         let [first, last] = targets(&run, "discriminator");
         assert_ne!(first, last, "{decide:?} never acts on the discriminator");
-        if why == "D is too certain" {
-            let pairs = first.iter().flatten().zip(last.iter().flatten());
-            assert!(pairs.clone().all(|(first, last)| last < first), "{first:?} {last:?}");
-        }
         let [first, last] = targets(&run, "generator");
         assert_eq!(
             (first.len(), &first),
