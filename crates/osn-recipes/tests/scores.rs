@@ -89,14 +89,18 @@ fn an_average_that_forgets_all_before_scores_as_none_to_the_bit_whatever_is_held
         "translate" => &[("hold_generator", "true"), ("hold_generator", "false")][..],
         _ => &[("n_dis", "1")][..],
     };
+    let rules = |recipe| match recipe {
+        "translate" => {
+            &["always", "never", "cap:target=0.5,hysteresis=0", "always@bidirectional"][..]
+        }
+        _ => &["always", "never"][..],
+    };
     for recipe in ADVERSARIAL {
-        for decide in
-            ["always", "never", "cap:target=0.5,hysteresis=0", "always:target=3@bidirectional"]
-        {
+        for &decide in rules(recipe) {
             for &setting in settings(recipe) {
                 let judged = |ema| {
                     let run =
-                        run(recipe, decide, &[("ema", ema), ("eval_every", "3"), setting], None);
+                        run(recipe, decide, &[("ema", ema), ("eval_every", "6"), setting], None);
                     (lines(&run, "step"), lines(&run, "eval"), picture(&run, 6))
                 };
                 let (average, none) = (judged("0.0"), judged("null"));

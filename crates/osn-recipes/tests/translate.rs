@@ -74,18 +74,16 @@ fn targets(run: &RunSummary, name: &str) -> [Vec<Option<f64>>; 2] {
 }
 
 #[test]
-fn a_certain_discriminator_is_held_tighter_and_the_generator_stays_as_it_was() {
-    // Eight updates for each of the generator's: D tells all samples apart in a few steps.
+fn auto_follows_the_race_on_the_discriminator_alone() {
     let ahead = [("n_dis", "8"), ("learning_rate", "0.005"), ("hold_generator", "true")];
     let ahead = [&ahead[..], &[("steps", "12"), ("eval_every", "12")]].concat();
     let out = tempfile::tempdir().unwrap();
     let decide = Some("auto:task=translate,interval=1".to_owned());
     let run = train(&TrainRequest { decide, ..request(out.path(), &ahead) });
     let said = reasons(&run);
-    assert!(said.iter().any(|reason| reason.contains("D is too certain")), "{said:?}");
+    assert!(said.iter().any(|reason| reason.contains("slope")), "{said:?}");
     let [first, last] = targets(&run, "discriminator");
-    let pairs = first.iter().flatten().zip(last.iter().flatten());
-    assert!(first != last && pairs.clone().all(|(first, last)| last < first), "{first:?} {last:?}");
+    assert_ne!(first, last, "it never acts on the discriminator");
     let [first, last] = targets(&run, "generator");
     assert_eq!((first.len(), &first), (6, &last), "the race is not the generator's");
 }

@@ -130,6 +130,8 @@ impl<N: Classifier> Learner<N> {
         images: Tensor<4>,
         classes: Tensor<1, Int>,
     ) -> Result<(), RunError> {
+        // Validation mode settles running values whose last update is still pending.
+        let _ = self.held.network.valid();
         // As when it is scored: normalized by the running values, which stay where they are.
         let network = self.held.network.clone().map(&mut WithoutTraining);
         let loss = cross_entropy(network.logits(images), classes);
