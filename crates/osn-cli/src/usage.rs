@@ -15,8 +15,8 @@ pub(crate) fn refusal(error: &clap::Error, cli: &Clap) -> String {
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let (path, command) = asked(cli, &words);
     let said = meant(error, &path, &words).unwrap_or_else(|| in_short(error, command));
-    let help: String = path.iter().map(|name| format!("{name} ")).collect();
-    format!("{said}\nsee 'osn {help}--help'")
+    let command: Vec<_> = ["osn"].into_iter().chain(path).chain(["--help"]).collect();
+    format!("{said}\nsee '{}'", command.join(" "))
 }
 
 /// The command that the words begin with, and its name behind those of the commands that it is in.

@@ -16,7 +16,7 @@ use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use serde_json::Value;
 
-use processes::signal;
+use processes::{last_set, signal};
 
 /// Settings of a run that learns nothing, quickly.
 const TINY: [&str; 9] = [
@@ -32,11 +32,11 @@ const TINY: [&str; 9] = [
 ];
 
 fn words(out: &Path, arguments: &[&str]) -> Vec<String> {
-    let mut words: Vec<String> = ["compare", "control", "--jobs", "2"].map(String::from).into();
-    words.extend(TINY.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
-    words.extend(["--out".to_owned(), out.to_str().unwrap().to_owned()]);
-    words.extend(arguments.iter().map(|word| (*word).to_owned()));
-    words
+    let mut words = vec!["compare", "control", "--jobs", "2"];
+    words.extend(TINY.iter().flat_map(|setting| ["--set", setting]));
+    words.extend(["--out", out.to_str().unwrap()]);
+    words.extend(arguments);
+    last_set(&words).into_iter().map(str::to_owned).collect()
 }
 
 fn compare(out: &Path, arguments: &[&str]) -> Command {
@@ -92,8 +92,14 @@ fn every_rule_runs_with_every_seed_and_the_table_is_data() {
         assert_eq!(run.status, RunStatus::Finished);
         let steps: Vec<_> = run.curve.iter().map(|point| point.0).collect();
         assert_eq!(steps, [20, 40]);
-        assert_eq!(run.curve[1].1, run.metrics["return"]);
-        assert!(out.path().join(run.folder.as_ref().unwrap()).join("record.jsonl").exists());
+        let record = out.path().join(run.folder.as_ref().unwrap()).join("record.jsonl");
+        let record = fs::read_to_string(record).unwrap();
+        let mut last =
+            record.lines().rev().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let last = last.find(|event| !event["curve"].is_null()).unwrap();
+        // Of as many episodes as the first, while the score at the end is of more.
+        assert_eq!(run.curve[1].1, last["curve"]["return"].as_f64());
+        assert_eq!(run.metrics["return"], last["metrics"]["return"].as_f64());
     }
     assert!(study.asked.arms.iter().all(|arm| arm.is_static));
     assert_eq!(study.versions["osn"], env!("CARGO_PKG_VERSION"));
@@ -395,7 +401,7 @@ fn bad_input_is_one_line_and_leaves_nothing() {
     refuses(&["--decide", "never,perhaps"], &["unknown rule `perhaps`"]);
     refuses(&["--decide", "never,always,never"], &["names never twice"]);
     refuses(&["--decide", "cap,cap:target=1"], &["the same rules twice, cap and cap:target=1"]);
-    refuses(&["--seeds", "100000000"], &["100000000 is not in 1..=1000"]);
+    refuses(&["--seeds", "100000000"], &["a whole number from 1 to 1000"]);
     refuses(&["--seeds", "0"], &["'0'", "--seeds"]);
     refuses(&["--set", "stepz=3"], &["did you mean 'steps'?"]);
     refuses(&["--regime", "nowhere.toml"], &["nowhere.toml: cannot read the regimes"]);

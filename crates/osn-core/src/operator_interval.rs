@@ -347,7 +347,7 @@ mod tests {
                 assert!(matches!(refused, EstimateError::TooLarge { .. }), "{refused}");
             }
         }
-        let kernel = [1.0; 1 << 12];
+        let kernel = vec![1.0; 1 << 12];
         let many = Convolution::new([256, 256]).geometry(&[64, 64, 1, 1]).unwrap();
         assert!(operator_interval(&kernel, &many).is_ok());
     }

@@ -718,7 +718,8 @@ fn ln_frobenius_codes(weight: Tensor<3>) -> Tensor<1, Int> {
 
 /// Copies rows to the host: those of one device joined into one tensor first.
 fn to_host_by_device<K: Numeric, E: Element>(rows: Vec<Tensor<1, K>>) -> Vec<Vec<E>> {
-    let mut by_device: Vec<(Device, Vec<(usize, Tensor<1, K>)>)> = Vec::new();
+    type Placed<K> = Vec<(usize, Tensor<1, K>)>;
+    let mut by_device: Vec<(Device, Placed<K>)> = Vec::new();
     let mut host: Vec<Vec<E>> = rows.iter().map(|_| Vec::new()).collect();
     for (index, row) in rows.into_iter().enumerate() {
         let device = row.device();
@@ -741,7 +742,7 @@ fn to_host_by_device<K: Numeric, E: Element>(rows: Vec<Tensor<1, K>>) -> Vec<Vec
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
-    use burn::module::{Module, Param};
+    use burn::module::{Module, ModuleMapper, Param};
     use osn_core::Rule;
 
     use super::*;
@@ -752,6 +753,14 @@ mod tests {
     struct Two {
         zero: Param<Tensor<2>>,
         full: Param<Tensor<2>>,
+    }
+
+    struct Fill(f32);
+
+    impl ModuleMapper for Fill {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|value| value.full_like(self.0))
+        }
     }
 
     #[test]
@@ -767,7 +776,7 @@ mod tests {
         }
         assert_eq!(COPIES.get(), 0);
         // One that leaves zero is looked for, once.
-        model.zero = model.zero.map(|zero| zero.full_like(0.5));
+        let mut model = model.map(&mut Fill(0.5));
         (0..8).for_each(|_| drop(osn.step(&mut model, &Signals::new()).unwrap()));
         assert!(COPIES.get() <= 1);
         assert!(osn.report(&model).unwrap()[0].sigma > 1.0);

@@ -182,7 +182,8 @@ impl Foot {
 
     /// What draws these lines.
     fn put(&mut self, lines: Vec<String>, size: (usize, usize)) -> String {
-        let text = lines.iter().map(|line| format!("{line}\n")).collect();
+        let mut text = lines.join("\n");
+        text.extend((!lines.is_empty()).then_some('\n'));
         (self.drawn, self.drawn_at) = (lines, size);
         text
     }

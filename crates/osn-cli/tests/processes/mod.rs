@@ -25,10 +25,27 @@ pub(crate) const OFTEN: [&str; 8] = [
 pub(crate) const CONTROL: [&str; 7] =
     ["control", "--set", "steps=120", "--set", "eval_episodes=2", "--set", "final_episodes=4"];
 
+/// The words without each `--set KEY=…` of a key that is set again behind it, which the program refuses.
+pub(crate) fn last_set<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let key = |place: usize| match words.get(place..place + 2)? {
+        ["--set", setting] => setting.split_once('=').map(|(key, _)| key),
+        _ => None,
+    };
+    let is_set_again = |place| {
+        key(place).is_some() && (place + 1..words.len()).any(|later| key(later) == key(place))
+    };
+    let is_dropped = |place: usize| is_set_again(place) || place > 0 && is_set_again(place - 1);
+    (0..words.len()).filter(|&place| !is_dropped(place)).map(|place| words[place]).collect()
+}
+
 /// The program with these words.
 pub(crate) fn osn(words: &[&str]) -> Command {
     let mut command = Command::new(cargo_bin!("osn"));
-    command.args(words).env_remove("CLICOLOR_FORCE").stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .args(last_set(words))
+        .env_remove("CLICOLOR_FORCE")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command
 }
 

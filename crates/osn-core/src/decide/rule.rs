@@ -413,7 +413,7 @@ pub(super) fn required(
     value: impl Parameter,
     expected: &str,
 ) -> Result<(), RuleError> {
-    let bad_value = || RuleError::BadValue {
+    let bad_value = move || RuleError::BadValue {
         rule: doc.name,
         key,
         value: value.word(),
