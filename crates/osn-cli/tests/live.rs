@@ -62,15 +62,18 @@ fn ask(address: &str, request: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    // An answer in chunks may be cut within a letter.
+    Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
 fn get(address: &str, headers: &str) -> Option<String> {
     ask(
         address,
-        &format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n"),
+        &format!(
+            "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nTE: identity\r\n{headers}\r\n"
+        ),
     )
 }
 

@@ -245,7 +245,7 @@ fn a_folder_that_is_called_as_a_data_set_is_in_nobodys_way() {
     for (data, is_folder) in [("fashion-mnist-10k", false), ("./fashion-mnist-10k", true)] {
         let folder = stopped_on(here.path(), data);
         let text = fs::read_to_string(folder.join("run.json")).unwrap();
-        assert_eq!(text.contains("image of every 6 by path"), is_folder, "{text}");
+        assert_eq!(text.contains("to judge by, the last of every 6 by path"), is_folder, "{text}");
         let mut command = resume(&folder);
         command.current_dir(here.path());
         done(command);

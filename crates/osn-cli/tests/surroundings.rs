@@ -406,13 +406,13 @@ fn a_run_killed_before_its_first_checkpoint_is_resumed_from_its_start() {
     let bare = out.path().join("bare");
     fs::create_dir_all(bare.join("samples")).unwrap();
     fs::copy(folder.join("run.json"), bare.join("run.json")).unwrap();
-    fs::write(bare.join("run.json.tmp"), "half").unwrap();
+    fs::write(bare.join(".osn-k1ll3d.tmp"), "half").unwrap();
     for folder in [folder, bare] {
         let words = done(resume(&folder));
         assert!(words.contains("it ended before its first checkpoint; it begins again"), "{words}");
         Left::of(&folder).must_be(&whole, "killed early");
         assert_eq!(status(&folder), "finished");
-        assert!(!folder.join("run.json.tmp").exists());
+        assert!(!folder.join(".osn-k1ll3d.tmp").exists());
     }
 }
 

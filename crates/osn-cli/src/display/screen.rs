@@ -223,9 +223,8 @@ mod tests {
 
     #[test]
     fn a_foot_fits_any_terminal() {
-        let mut foot = Foot::default();
-        foot.bar = Some(bar());
-        foot.lines = vec!["a line that is longer than some terminals are wide".to_owned(); 9];
+        let lines = vec!["a line that is longer than some terminals are wide".to_owned(); 9];
+        let foot = Foot { bar: Some(bar()), lines, ..Foot::default() };
         for size in [(0, 0), (1, 1), (5, 20), (24, 80)] {
             let lines = foot.fitting(size);
             assert!(lines.len() <= size.0, "{size:?}");

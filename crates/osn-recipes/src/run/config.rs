@@ -19,8 +19,8 @@ pub const MAX_UNITS: u64 = 8_192;
 pub const MAX_BATCH: u64 = 8_192;
 /// Images to choose or to score.
 pub const MAX_IMAGES: u64 = 10_000_000;
-/// Numbers in the features of a whole batch: sixteen GiB in single precision.
-pub const MAX_FEATURES: u64 = 1 << 32;
+/// Numbers in the features of a whole batch: four GiB in single precision.
+pub const MAX_FEATURES: u64 = 1 << 30;
 /// Weights of a network: one GiB, and three times that for its gradients and the optimizer.
 pub const MAX_WEIGHTS: u64 = 1 << 28;
 const MAX_SIDE: usize = 512;
