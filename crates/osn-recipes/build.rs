@@ -70,8 +70,10 @@ pub(crate) fn burn_version(lock: &str) -> Option<&str> {
     Some(line.trim_matches('"'))
 }
 
+/// The compiler's version, without its name.
 fn compiler() -> Option<String> {
-    output(Command::new(std::env::var_os("RUSTC")?).arg("--version"))
+    let said = output(Command::new(std::env::var_os("RUSTC")?).arg("--version"))?;
+    Some(said.strip_prefix("rustc ").unwrap_or(&said).to_owned())
 }
 
 /// One digest of all files, which says where each begins; it does not depend on where they lie.

@@ -25,6 +25,7 @@ const ENDLESS: [&str; 3] = ["control", "--set", "steps=100000000"];
 const SLOW_START: [&str; 4] = ["--set", "random_actions=10000000", "--set", "memory=10000000"];
 /// What makes every step take seconds.
 const SLOW_STEPS: [&str; 4] = ["--set", "actions_per_step=10000", "--set", "explore_start=0.01"];
+const SIGHUP: u32 = 1;
 const SIGINT: u32 = 2;
 const SIGTERM: u32 = 15;
 
@@ -123,13 +124,14 @@ fn a_study_started_by_nohup_outlives_the_terminal() {
 fn a_watcher_hears_what_it_was_not_told_to_pass_over() {
     let out = tempfile::tempdir().unwrap();
     let (mut child, folder) = begun(&ENDLESS, out.path());
-    for (ignored, heard, code) in
-        [("HUP", "-INT", 130), ("INT", "-TERM", 143), ("TERM", "-HUP", 129)]
-    {
+    for (ignored, heard, number, code) in [
+        ("HUP", "-INT", SIGINT, 130),
+        ("INT", "-TERM", SIGTERM, 143),
+        ("TERM", "-HUP", SIGHUP, 129),
+    ] {
         let watcher = osn(&["watch", folder.to_str().unwrap()]);
         let words = format!("trap '' {ignored}; export BROWSER=true");
         let watcher = after(&words, &watcher).spawn().unwrap();
-        let number = if ignored == "INT" { SIGTERM } else { SIGINT };
         wait_for(|| catches(watcher.id(), number));
         signal(&watcher, &format!("-{ignored}"));
         signal(&watcher, heard);

@@ -173,11 +173,9 @@ impl Foot {
     /// What takes away what is drawn. A terminal that became narrower has broken lines in two.
     fn erased(&self, columns: usize) -> String {
         let widths = self.drawn.iter().map(|line| measure_text_width(line));
-        match widths.map(|width| rows_of(width, columns)).sum::<usize>() {
-            0 => String::new(),
-            // The cursor goes up, and what is from there on goes.
-            rows => format!("\r\x1b[{rows}A\x1b[J"),
-        }
+        let rows = widths.map(|width| rows_of(width, columns)).sum();
+        // Line by line: a terminal whose whole screen is cleared at once may keep it among its past lines.
+        "\x1b[A\r\x1b[2K".repeat(rows)
     }
 
     /// What draws these lines.
