@@ -390,7 +390,7 @@ fn another_build_or_machine_is_refused_in_one_line_that_names_each_difference() 
         ("versions", "lock", json!("ef".repeat(32)), "lock file was efefefefefef and is "),
         ("versions", "burn", json!("0.21.0"), "Burn was 0.21.0 and is 0.22.1"),
         ("versions", "feature_network", json!("12".repeat(32)), "feature network was 121212121212"),
-        ("versions", "rustc", json!("rustc 1.0.0"), "compiler was rustc 1.0.0 and is rustc 1."),
+        ("versions", "rustc", json!("1.0.0"), "compiler was 1.0.0 and is 1."),
         ("versions", "target_features", json!(["abacus"]), "target features was abacus and is "),
         ("machine", "arch", json!("abacus"), "processor was abacus and is "),
         ("machine", "features", json!(["beads"]), "processor's features was beads and is "),
