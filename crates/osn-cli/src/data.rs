@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use osn_recipes::data::openmoji::{self, ImportError, Imported};
 use osn_recipes::data::{self, DataEntry, pairs};
+use osn_report::escaped;
 
 use crate::args::{ImportArgs, Importable};
 use crate::display::Work;
 use crate::failure::Failure;
-use crate::harmless::escaped;
 use crate::stderr::say;
 use crate::stdout;
 use crate::text::paragraph;

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use osn_core::{ParameterDoc, Rule, RuleDoc, ScopedRule};
 use osn_recipes::decide::Decide;
 use osn_recipes::run::{History, Turn, read_record};
+use osn_report::escaped;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::harmless::escaped;
 use crate::stderr::say;
 use crate::stdout;
 use crate::text::paragraph;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use console::style;
 use osn_recipes::run::RunError;
+use osn_report::escaped;
 
-use crate::harmless::escaped;
 use crate::stderr::say;
 
 /// The run failed on its way.

@@ -7,11 +7,10 @@ use std::process::ExitCode;
 use console::style;
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured, Totals};
 use osn_core::View;
-use osn_report::{counted, short};
+use osn_report::{counted, escaped, short};
 
 use crate::args::{Column, InspectArgs};
 use crate::failure::Failure;
-use crate::harmless::escaped;
 use crate::layout::{Row, columns, laid_out, wrapped};
 use crate::stdout;
 use crate::weights::{self, Progress, by_reason, listed, shown};

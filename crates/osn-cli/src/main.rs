@@ -10,7 +10,6 @@ mod data;
 mod decide;
 mod display;
 mod failure;
-mod harmless;
 mod inspect;
 mod interrupt;
 mod layout;

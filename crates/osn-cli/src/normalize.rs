@@ -6,11 +6,10 @@ use osn_checkpoint::{
     Named, NormalizeError, NormalizeParams, Normalized, Outcome, OutputFile, normalize,
 };
 use osn_core::Action;
-use osn_report::short;
+use osn_report::{escaped, short};
 
 use crate::args::{Mode, NormalizeArgs};
 use crate::failure::Failure;
-use crate::harmless::escaped;
 use crate::stderr::say;
 use crate::weights::{self, Progress, by_reason, listed, shown};
 

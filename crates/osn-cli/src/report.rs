@@ -11,11 +11,10 @@ use osn_recipes::plain_file;
 use osn_recipes::run::{FolderError, RunFolder, write_whole};
 use osn_report::study::RunStatus::Missing;
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
-use osn_report::{Description, Document, RunRecord, Sample};
+use osn_report::{Description, Document, RunRecord, Sample, escaped};
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
-use crate::harmless::escaped;
 use crate::run_folder;
 use crate::stderr::say;
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use osn_checkpoint::{Checkpoint, MeasureParams, Tensor, selectable};
 use osn_core::{Globs, IntervalParams, View};
+use osn_report::escaped;
 
 use crate::args::WeightArgs;
 use crate::display::Work;
 use crate::failure::Failure;
-use crate::harmless::escaped;
 use crate::stderr::say;
 
 /// Work on fewer bytes than this is over before a bar could be read.

@@ -12,9 +12,8 @@ use std::io::{self, IsTerminal};
 use anstream::{AutoStream, ColorChoice};
 use console::style;
 use osn_recipes::run::{DecisionNote, Evaluation, Metrics, Progress, RunStart};
-use osn_report::short;
+use osn_report::{escaped, short};
 
-use crate::harmless::escaped;
 use crate::stderr;
 
 /// Shows a run.
