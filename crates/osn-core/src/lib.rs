@@ -1,44 +1,13 @@
 //! Measures how large a linear map is and decides what to do about it, in plain numbers, without I/O.
 
-mod action;
-mod actuator;
-mod bidirectional;
-mod cholesky;
-mod circular;
-mod complexity;
-mod conv_map;
-mod convolution;
+mod act;
 mod decide;
-mod estimate;
-mod exact;
-mod golub_kahan;
-mod gram_iteration;
-mod gram_matrix;
-mod initial_size;
-mod interval;
 mod layer;
-mod leading;
+mod measure;
 pub mod number;
-mod operator;
-mod operator_interval;
-mod patches;
-mod power;
-mod rounding;
-mod select;
-mod sigma_interval;
-mod vector;
-mod view;
 
-pub use action::{Action, ActionError, SIGMA_FLOOR};
-pub use actuator::{Actuator, Dial, Rates, RatesError};
-pub use bidirectional::bidirectional_interval;
-pub use circular::{CircularError, circular_interval, circular_singular_values};
-pub use complexity::{
-    LayerNorms, PacBayesSetting, fraction_within_margin, ln_lipschitz_product, ln_margin_bound,
-    ln_pac_bayes_bound, ln_spectral_complexity, two_one_distance, two_one_norm,
-};
-pub use conv_map::ConvMap;
-pub use convolution::{Boundary, Convolution, Geometry, GeometryError};
+pub use act::action::{Action, ActionError, SIGMA_FLOOR};
+pub use act::actuator::{Actuator, Dial, Rates, RatesError};
 pub use decide::{
     Adversarial, Always, Arm, Auto, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
     Generalization, Gradient, Learned, LrOverMaxSigma, LrOverSigma, Needs, Never, Observe,
@@ -46,18 +15,28 @@ pub use decide::{
     RulesFileProblem, Schedule, ScopedRule, Signals, Slope, Static, TargetAction, Task, TotalBy,
     UnknownTargetAction, slug,
 };
-pub use estimate::{Bound, Estimate, EstimateError, stable_rank, start_vector};
-pub use exact::{exact, singular_values};
-pub use golub_kahan::{GolubKahanParams, golub_kahan};
-pub use gram_iteration::{gram_iteration, gram_iteration_complex};
-pub use gram_matrix::GramMatrix;
-pub use initial_size::InitialSize;
-pub use interval::Interval;
+pub use layer::select::{GlobError, Globs, Position, Select, UnknownPosition};
+pub use layer::view::{View, ViewError};
 pub use layer::{GradientStatistics, Kind, Layer, Measurement, UnknownKind};
-pub use leading::{leading_pair_condition, leading_singular_values};
-pub use operator::{DenseMap, Layout, LinearMap};
-pub use operator_interval::operator_interval;
-pub use power::{PowerParams, power_iteration};
-pub use select::{GlobError, Globs, Position, Select, UnknownPosition};
-pub use sigma_interval::{GramEstimate, IntervalParams, sigma_interval};
-pub use view::{View, ViewError};
+pub use measure::bounds::bidirectional::bidirectional_interval;
+pub use measure::bounds::gram_iteration::{gram_iteration, gram_iteration_complex};
+pub use measure::bounds::gram_matrix::GramMatrix;
+pub use measure::bounds::interval::Interval;
+pub use measure::bounds::operator_interval::operator_interval;
+pub use measure::bounds::sigma_interval::{GramEstimate, IntervalParams, sigma_interval};
+pub use measure::complexity::{
+    LayerNorms, PacBayesSetting, fraction_within_margin, ln_lipschitz_product, ln_margin_bound,
+    ln_pac_bayes_bound, ln_spectral_complexity, two_one_distance, two_one_norm,
+};
+pub use measure::convolution::circular::{
+    CircularError, circular_interval, circular_singular_values,
+};
+pub use measure::convolution::geometry::{Boundary, Convolution, Geometry, GeometryError};
+pub use measure::convolution::map::ConvMap;
+pub use measure::estimate::{Bound, Estimate, EstimateError, stable_rank, start_vector};
+pub use measure::exact::{exact, singular_values};
+pub use measure::golub_kahan::{GolubKahanParams, golub_kahan};
+pub use measure::initial_size::InitialSize;
+pub use measure::leading::{leading_pair_condition, leading_singular_values};
+pub use measure::operator::{DenseMap, Layout, LinearMap};
+pub use measure::power::{PowerParams, power_iteration};

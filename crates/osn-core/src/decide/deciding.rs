@@ -13,17 +13,17 @@ use crate::{Layer, Measurement};
 
 /// What a rule may look at when it decides; layers and measurements are in one order.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Context<'a> {
-    pub(super) step: u64,
-    pub(super) layers: &'a [Layer],
-    pub(super) measurements: &'a [Measurement],
-    pub(super) signals: &'a Signals,
+pub(crate) struct Context<'a> {
+    pub(crate) step: u64,
+    pub(crate) layers: &'a [Layer],
+    pub(crate) measurements: &'a [Measurement],
+    pub(crate) signals: &'a Signals,
 }
 
 /// One rule: its parameters, how they are written, and what it decides.
 ///
 /// A rule is pure. What it remembers is in its memory, which is saved with the run.
-pub(super) trait Deciding: Sized {
+pub(crate) trait Deciding: Sized {
     /// What it remembers between decisions.
     type Memory: Clone + PartialEq + fmt::Debug + Serialize + DeserializeOwned;
 

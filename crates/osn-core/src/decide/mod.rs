@@ -1,63 +1,44 @@
 //! Decides, for each layer, what should be done to it: a pure function of measurements, signals and
 //! the decider's own state.
 
-mod adversarial_control;
-mod always;
-mod auto;
-mod balance;
-mod bandit;
-mod budget;
-mod cap;
+mod control;
 mod deciding;
-mod generalization_control;
-mod gradient;
-mod learned;
-mod lr_over_sigma;
-mod metric;
-mod never;
-mod observe;
-mod of_start;
-mod patience;
-mod random;
+mod file;
 mod rule;
 mod rules;
-mod rules_file;
-mod schedule;
+mod scoped;
 mod signals;
-mod slope;
-mod r#static;
-mod target_action;
-mod target_control;
 mod text;
-mod total_by;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    always::Always,
-    auto::{Auto, Task},
-    balance::Balance,
-    bandit::{Arm, Bandit},
-    budget::{Budget, BudgetWeights},
-    cap::Cap,
-    gradient::Gradient,
-    learned::Learned,
-    lr_over_sigma::{LrOverMaxSigma, LrOverSigma},
-    never::Never,
-    observe::Observe,
-    patience::Patience,
-    random::Random,
+    control::target_action::{TargetAction, UnknownTargetAction},
+    file::{RulesFileError, RulesFileProblem},
     rule::{ParameterDoc, Rule, RuleDoc, RuleError, slug},
-    rules::{Rules, ScopedRule},
-    rules_file::{RulesFileError, RulesFileProblem},
-    schedule::Schedule,
+    rules::{
+        always::Always,
+        auto::{Auto, Task},
+        balance::Balance,
+        bandit::{Arm, Bandit},
+        budget::{Budget, BudgetWeights},
+        cap::Cap,
+        gradient::Gradient,
+        learned::Learned,
+        lr_over_sigma::{LrOverMaxSigma, LrOverSigma},
+        never::Never,
+        observe::Observe,
+        patience::Patience,
+        random::Random,
+        schedule::Schedule,
+        slope::Slope,
+        r#static::Static,
+        total_by::TotalBy,
+    },
+    scoped::{Rules, ScopedRule},
     signals::{Adversarial, Generalization, Needs, Signals},
-    slope::Slope,
-    r#static::Static,
-    target_action::{TargetAction, UnknownTargetAction},
-    total_by::TotalBy,
 };
 use self::{deciding::Context, rule::Memory};
 use crate::{Action, Layer, Measurement};
@@ -307,7 +288,7 @@ mod tests {
     use super::*;
     use crate::Kind;
 
-    pub(super) fn layers(count: usize) -> Vec<Layer> {
+    pub(crate) fn layers(count: usize) -> Vec<Layer> {
         let layer = |index| Layer {
             path: format!("blocks.{index}.weight"),
             network: "discriminator".to_owned(),

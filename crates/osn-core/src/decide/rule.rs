@@ -27,7 +27,7 @@ macro_rules! rules {
         /// What a rule remembers between decisions.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
-        pub(super) enum Memory { $($rule(<$rule as Deciding>::Memory),)* }
+        pub(crate) enum Memory { $($rule(<$rule as Deciding>::Memory),)* }
 
         impl Rule {
             /// What every rule does and can be told, in the order in which they are offered.
@@ -35,7 +35,7 @@ macro_rules! rules {
                 &[$($rule::DOC),*]
             }
 
-            pub(super) fn read(doc: &RuleDoc, text: &Text) -> Result<Rule, RuleError> {
+            pub(crate) fn read(doc: &RuleDoc, text: &Text) -> Result<Rule, RuleError> {
                 $(if doc.name == $rule::DOC.name {
                     return Ok(Rule::$rule($rule::read(text)?));
                 })*
@@ -67,21 +67,21 @@ macro_rules! rules {
                 match self { $(Rule::$rule(rule) => rule.metric(),)* }
             }
 
-            pub(super) fn interval(&self) -> Option<u64> {
+            pub(crate) fn interval(&self) -> Option<u64> {
                 match self { $(Rule::$rule(rule) => rule.interval(),)* }
             }
 
             /// Why the rule leaves a layer as it is whatever comes; nothing for one that it decides about.
-            pub(super) fn leaves(&self, layer: &Layer) -> Option<String> {
+            pub(crate) fn leaves(&self, layer: &Layer) -> Option<String> {
                 match self { $(Rule::$rule(rule) => rule.leaves(layer),)* }
             }
 
-            pub(super) fn begin(&self, layers: &[Layer]) -> Memory {
+            pub(crate) fn begin(&self, layers: &[Layer]) -> Memory {
                 match self { $(Rule::$rule(rule) => Memory::$rule(rule.begin(layers)),)* }
             }
 
             /// Whether a memory from a file is one of this rule for so many layers.
-            pub(super) fn fits(&self, memory: &Memory, n_layers: usize) -> bool {
+            pub(crate) fn fits(&self, memory: &Memory, n_layers: usize) -> bool {
                 match (self, memory) {
                     $((Rule::$rule(rule), Memory::$rule(memory)) => rule.fits(memory, n_layers),)*
                     _ => false,
@@ -89,13 +89,13 @@ macro_rules! rules {
             }
 
             /// The decision about a layer of which nothing is measured yet.
-            pub(super) fn at_attach(&self, layer: &Layer) -> Decision {
+            pub(crate) fn at_attach(&self, layer: &Layer) -> Decision {
                 match self { $(Rule::$rule(rule) => rule.at_attach(layer),)* }
             }
 
             /// Decides anew; a memory of another rule, from a file that was tampered with, begins
             /// afresh.
-            pub(super) fn decide(&self, memory: &mut Memory, context: &Context) -> Vec<Decision> {
+            pub(crate) fn decide(&self, memory: &mut Memory, context: &Context) -> Vec<Decision> {
                 match (self, memory) {
                     $((Rule::$rule(rule), Memory::$rule(memory)) => rule.decide(memory, context),)*
                     (_, memory) => {
@@ -177,7 +177,7 @@ impl ParameterDoc {
     /// The default of a list: without a value it lets everything pass.
     pub const ANY: &'static str = "any";
 
-    pub(super) const fn list(name: &'static str, meaning: &'static str) -> Self {
+    pub(crate) const fn list(name: &'static str, meaning: &'static str) -> Self {
         Self { name, default: Self::ANY, meaning }
     }
 
@@ -188,7 +188,7 @@ impl ParameterDoc {
 }
 
 /// What the parameter `interval` means, which most rules have.
-pub(super) const INTERVAL: &str = "optimizer steps between two decisions";
+pub(crate) const INTERVAL: &str = "optimizer steps between two decisions";
 
 /// The name, the sentence and the parameters of a rule, each parameter a field of it: how they are
 /// documented, read and written. The word of a default is that of the field's default.
@@ -215,7 +215,7 @@ macro_rules! parameters {
         }
     };
 }
-pub(super) use parameters;
+pub(crate) use parameters;
 
 /// Why a rule cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -311,7 +311,7 @@ pub enum RuleError {
 
 impl RuleError {
     /// The parameter that the error is about, where it is about one.
-    pub(super) fn key(&self) -> Option<&str> {
+    pub(crate) fn key(&self) -> Option<&str> {
         match self {
             RuleError::UnknownParameter { key, .. } => Some(key),
             RuleError::Repeated { key, .. } | RuleError::BadValue { key, .. } => Some(key),
@@ -349,7 +349,7 @@ impl Rule {
 
     /// Whether all that it does follows from the race of two networks, so that it can do nothing for a
     /// generator.
-    pub(super) fn follows_race_alone(&self) -> bool {
+    pub(crate) fn follows_race_alone(&self) -> bool {
         match self {
             Rule::Balance(_) | Rule::Slope(_) => true,
             Rule::Budget(budget) => budget.total_by.is_some(),
@@ -396,17 +396,17 @@ fn unknown(name: &str) -> RuleError {
 }
 
 /// Whether σ is a size that a weight can be held at.
-pub(super) fn is_target(sigma: f64) -> bool {
+pub(crate) fn is_target(sigma: f64) -> bool {
     Action::Normalize { target: sigma }.validate().is_ok()
 }
 
 /// Checks the action that a rule asks for.
-pub(super) fn checked(doc: &RuleDoc, action: Action) -> Result<(), RuleError> {
+pub(crate) fn checked(doc: &RuleDoc, action: Action) -> Result<(), RuleError> {
     action.validate().map_err(|source| RuleError::Action { rule: doc.name, source })
 }
 
 /// Checks one parameter, of which something must hold.
-pub(super) fn required(
+pub(crate) fn required(
     doc: &RuleDoc,
     holds: bool,
     key: &'static str,
@@ -423,7 +423,7 @@ pub(super) fn required(
 }
 
 /// Checks the number of optimizer steps between two decisions.
-pub(super) fn required_interval(doc: &RuleDoc, interval: u64) -> Result<(), RuleError> {
+pub(crate) fn required_interval(doc: &RuleDoc, interval: u64) -> Result<(), RuleError> {
     required(doc, interval > 0, "interval", interval, "at least 1")
 }
 

@@ -6,16 +6,16 @@ use super::{
     RuleError,
     rule::{ParameterDoc, RuleDoc},
 };
-use crate::{number::exact, select::split_outside_brackets};
+use crate::{layer::select::split_outside_brackets, number::exact};
 
 /// The parameters of a rule as they were written, each known to the rule.
-pub(super) struct Text<'a> {
+pub(crate) struct Text<'a> {
     rule: &'static str,
     pairs: Vec<(&'static str, &'a str)>,
 }
 
 impl<'a> Text<'a> {
-    pub(super) fn new(doc: &RuleDoc, text: &'a str) -> Result<Self, RuleError> {
+    pub(crate) fn new(doc: &RuleDoc, text: &'a str) -> Result<Self, RuleError> {
         let mut pairs = Vec::new();
         let parts = split_outside_brackets(text).into_iter().map(str::trim);
         for part in parts.filter(|part| !part.is_empty()) {
@@ -30,20 +30,20 @@ impl<'a> Text<'a> {
     }
 
     /// Parameters that were found to be the rule's, each once.
-    pub(super) fn of_pairs(doc: &RuleDoc, pairs: Vec<(&'static str, &'a str)>) -> Self {
+    pub(crate) fn of_pairs(doc: &RuleDoc, pairs: Vec<(&'static str, &'a str)>) -> Self {
         Self { rule: doc.name, pairs }
     }
 
-    pub(super) fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
         self.pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| *value)
     }
 
-    pub(super) fn one(&self, key: &str) -> Option<&'a str> {
+    pub(crate) fn one(&self, key: &str) -> Option<&'a str> {
         self.all(key).next()
     }
 
     /// The value of a parameter; `default` where there is none, or the word that stands for it.
-    pub(super) fn value<T: Parameter>(
+    pub(crate) fn value<T: Parameter>(
         &self,
         key: &'static str,
         default_word: &str,
@@ -56,7 +56,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    pub(super) fn parse_all<T: FromStr>(
+    pub(crate) fn parse_all<T: FromStr>(
         &self,
         key: &'static str,
         expected: &str,
@@ -65,7 +65,7 @@ impl<'a> Text<'a> {
         self.all(key).map(read).collect()
     }
 
-    pub(super) fn bad_value(
+    pub(crate) fn bad_value(
         &self,
         key: &'static str,
         value: &str,
@@ -81,7 +81,7 @@ impl<'a> Text<'a> {
 }
 
 /// A type that a parameter of a rule can have.
-pub(super) trait Parameter: PartialEq + Sized {
+pub(crate) trait Parameter: PartialEq + Sized {
     /// What is expected where a word is no such value.
     const EXPECTED: &'static str;
 
@@ -107,7 +107,7 @@ macro_rules! plain_parameters {
         }
     )*};
 }
-pub(super) use plain_parameters;
+pub(crate) use plain_parameters;
 
 plain_parameters! {
     u64 = "a whole number";
@@ -153,7 +153,7 @@ fn read_pair<'a>(
 }
 
 /// The error about a parameter that is none of those that can be written here.
-pub(super) fn unknown_parameter(
+pub(crate) fn unknown_parameter(
     doc: &RuleDoc,
     key: &str,
     valid: impl Iterator<Item = &'static ParameterDoc>,
@@ -169,20 +169,20 @@ pub(super) fn unknown_parameter(
 
 /// The parameters that are not at their default, as text.
 #[derive(Default)]
-pub(super) struct Words(Vec<String>);
+pub(crate) struct Words(Vec<String>);
 
 impl Words {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn value<T: Parameter>(&mut self, key: &str, value: &T, default: &T) {
+    pub(crate) fn value<T: Parameter>(&mut self, key: &str, value: &T, default: &T) {
         if value != default {
             self.0.push(format!("{key}={}", value.word()));
         }
     }
 
-    pub(super) fn list<T: Display>(&mut self, key: &str, values: impl IntoIterator<Item = T>) {
+    pub(crate) fn list<T: Display>(&mut self, key: &str, values: impl IntoIterator<Item = T>) {
         self.0.extend(values.into_iter().map(|value| format!("{key}={value}")));
     }
 }

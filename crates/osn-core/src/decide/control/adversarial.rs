@@ -1,0 +1,309 @@
+//! What `auto` does with a discriminator.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::{
+    Adversarial, Decision, Needs,
+    control::relative_to_init::{OfStart, smoothed},
+    deciding::Context,
+};
+use crate::{Action, Kind, Layer, number::concise};
+
+// Found on the pilot grid, on seeds other than those that it reports.
+/// The factor on each layer's σ at the start.
+const FACTORS: RangeInclusive<f64> = 0.2..=8.0;
+/// The slope that is wanted, and how fast the factor's logarithm follows a slope that is e times it.
+const SLOPE: f64 = 2.4;
+const SLOPE_GAIN: f64 = 0.01;
+/// A discriminator of a separation below this is held too tightly, and let go at this rate.
+const TOO_LOW: f64 = 0.35;
+const LET_GO: f64 = 0.1;
+/// One above this is certain; it is held tighter at this rate, unless it is flatter than this already.
+const TOO_HIGH: f64 = 0.95;
+const TIGHTEN: f64 = 0.2;
+const FLAT: f64 = 0.5;
+/// The part of the old mean in the new one, of the separation and of the slope.
+const SMOOTHING: f64 = 0.8;
+
+/// Why a generator does not follow the factor: a discriminator that is too certain is held tighter, and that
+/// would weaken the wrong side.
+const OF_GENERATOR: &str = "a generator, which the race says nothing of";
+
+/// Holds every layer at one factor of its σ at the start; the factor follows the race. The equations
+/// are in the documentation of [`Auto`](crate::decide::Auto).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Race {
+    held: OfStart,
+    separation: Option<f64>,
+    log_slope: Option<f64>,
+    /// The optimizer step of the decision before.
+    step: u64,
+}
+
+impl Race {
+    pub(crate) const NEEDS: Needs = Needs {
+        race: true,
+        slope: true,
+        metric: false,
+        gradients: false,
+        held_out: false,
+        generalization: false,
+        second: false,
+    };
+
+    pub(crate) fn begin(layers: &[Layer]) -> Self {
+        let held = OfStart::begin(layers.len(), "the race");
+        Self { held, separation: None, log_slope: None, step: 0 }
+    }
+
+    pub(crate) fn fits(&self, n_layers: usize) -> bool {
+        self.held.fits(n_layers)
+    }
+
+    pub(crate) fn decide(&mut self, context: &Context) -> Vec<Decision> {
+        let Context { step, layers, signals, .. } = *context;
+        self.held.see(context, &FACTORS);
+        let elapsed = step.saturating_sub(self.step);
+        self.step = step;
+        let is_judge = |layer: &Layer| !layer.is_of_generator();
+        let never_up = layers.iter().any(|layer| is_judge(layer) && is_convolution(layer));
+        if let Some((separation, slope)) = self.hear(signals.adversarial.unwrap_or_default()) {
+            let most =
+                if never_up { self.held.largest_growth(context, is_judge) } else { f64::INFINITY };
+            let change = elapsed as f64 * rate(separation, slope);
+            self.held.move_by(change, &FACTORS, most, || why(separation, slope));
+        }
+        let normalize = |target| Action::Normalize { target };
+        let mut decisions =
+            if never_up { self.held.caps() } else { self.held.decisions(normalize) };
+        for (place, decision) in decisions.iter_mut().enumerate() {
+            if layers[place].is_of_generator() {
+                *decision = self.held.fixed(place, OF_GENERATOR);
+            }
+        }
+        decisions
+    }
+
+    /// The means of separation and slope, if both were told.
+    fn hear(&mut self, told: Adversarial) -> Option<(f64, f64)> {
+        // No separation is larger; a mean that was told one would take ever to come back.
+        let separation = told.separation.filter(|it| it.is_finite())?.clamp(-1.0, 1.0);
+        let slope = told.slope.filter(|it| it.is_finite() && *it >= 0.0)?;
+        let separation = smoothed(self.separation, separation, SMOOTHING);
+        // A slope of 0 counts as a very small one, so that the mean finds its way back.
+        let log_slope = smoothed(self.log_slope, slope.max(1e-6).ln(), SMOOTHING);
+        (self.separation, self.log_slope) = (Some(separation), Some(log_slope));
+        Some((separation, log_slope.exp()))
+    }
+}
+
+fn is_convolution(layer: &Layer) -> bool {
+    matches!(layer.kind, Kind::Conv | Kind::ConvTranspose)
+}
+
+/// How fast the factor's logarithm is to move, in an optimizer step.
+fn rate(separation: f64, slope: f64) -> f64 {
+    let by_slope = -SLOPE_GAIN * (slope / SLOPE).ln().clamp(-1.0, 1.0);
+    if separation < TOO_LOW {
+        by_slope.max(LET_GO * (TOO_LOW - separation))
+    } else if separation <= TOO_HIGH {
+        by_slope
+    } else if slope > FLAT {
+        by_slope.min(-TIGHTEN * (separation - TOO_HIGH))
+    } else {
+        by_slope.min(0.0)
+    }
+}
+
+fn why(separation: f64, slope: f64) -> String {
+    let (told, steepness) = (concise(separation), concise(slope));
+    if separation < TOO_LOW {
+        format!("separation {told} below {TOO_LOW}, D tells too little apart (slope {steepness})")
+    } else if separation > TOO_HIGH {
+        format!("separation {told} above {TOO_HIGH}, D is too certain (slope {steepness})")
+    } else {
+        format!("slope {steepness}, wanted {SLOPE} (separation {told})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Measurement;
+    use crate::decide::{
+        Decider, Rule, Signals,
+        control::relative_to_init::{START, cap},
+        tests::layers,
+    };
+
+    fn told(separation: f64, slope: f64) -> Signals {
+        let (separation, slope) = (Some(separation), Some(slope));
+        Signals::new().adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+    }
+
+    /// `auto` on layers of these σ at the start, of which the first is a convolution or not.
+    fn decider(sigmas: &[f64], first: Kind) -> Decider {
+        let mut layers = layers(sigmas.len());
+        for layer in &mut layers {
+            layer.kind = Kind::Linear;
+        }
+        layers[0].kind = first;
+        let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
+        decide(&mut decider, 0, sigmas, &Signals::new());
+        decider
+    }
+
+    fn decide(decider: &mut Decider, step: u64, sigmas: &[f64], signals: &Signals) -> Vec<f64> {
+        let measured: Vec<_> = sigmas.iter().map(|&it| Measurement::new(it, 1e-3)).collect();
+        let decisions = decider.decide(step, &measured, signals);
+        decisions.iter().map(|decision| decision.action.target().unwrap_or(f64::NAN)).collect()
+    }
+
+    /// The factor after the same was told for some decisions.
+    fn factor_after(decisions: u64, separation: f64, slope: f64) -> f64 {
+        let mut decider = decider(&[2.0], Kind::Linear);
+        let told = told(separation, slope);
+        let targets = (1..=decisions).map(|it| decide(&mut decider, 10 * it, &[2.0], &told)[0]);
+        targets.last().unwrap() / 2.0
+    }
+
+    #[test]
+    fn every_layer_starts_from_its_own_size() {
+        let mut decider = decider(&[2.0, 0.5], Kind::Linear);
+        assert_eq!(decide(&mut decider, 10, &[9.0, 9.0], &Signals::new()), [3.0, 0.75]);
+        let actions = decider.decisions().iter().map(|it| it.action);
+        assert!(actions.clone().all(|it| matches!(it, Action::Normalize { .. })));
+    }
+
+    #[test]
+    fn with_a_convolution_nothing_is_scaled_up() {
+        let decider = decider(&[2.0, 0.5], Kind::Conv);
+        let caps = decider.decisions().iter().map(|it| it.action.scale(1.0, 0.1));
+        assert!(caps.clone().all(|scale| scale == 1.0));
+        assert_eq!(decider.decisions()[0].action.scale(1.0, 6.0), 0.5);
+    }
+
+    #[test]
+    fn a_cap_that_holds_nothing_does_not_wind_up() {
+        let mut decider = decider(&[2.0, 0.5], Kind::Conv);
+        for step in (10..5_000).step_by(10) {
+            decide(&mut decider, step, &[4.0, 0.6], &told(0.1, 0.1));
+        }
+        // The first layer has grown to twice its start; no cap above that would hold anything.
+        let target = decider.decisions()[0].action.target().unwrap();
+        assert!((3.9..=4.0).contains(&target), "{target}");
+        for step in (5_000..5_200).step_by(10) {
+            decide(&mut decider, step, &[4.0, 0.6], &told(1.0, 2.4));
+        }
+        assert!(decider.decisions()[0].action.scale(1.0, 4.0) < 0.9);
+    }
+
+    #[test]
+    fn over_fitting_and_over_constrained_go_opposite_ways() {
+        assert!(factor_after(5, 0.99, 2.4) < 1.4, "a certain one is held tighter");
+        assert!(factor_after(5, 0.05, 2.4) > 2.0, "one that tells nothing apart is let go");
+        assert_eq!(factor_after(5, 0.6, 2.4), START, "one that is well is left as it is");
+    }
+
+    #[test]
+    fn a_steep_one_is_held_tighter_and_a_flat_one_let_go() {
+        assert!(factor_after(5, 0.6, 24.0) < 1.0);
+        assert!(factor_after(5, 0.6, 0.24) > 2.0);
+    }
+
+    #[test]
+    fn one_that_is_certain_and_flat_is_neither_let_go_nor_held_tighter() {
+        assert_eq!(factor_after(50, 0.99, 0.1), START);
+    }
+
+    #[test]
+    fn it_does_not_run_away_and_comes_back_at_once() {
+        for (separation, slope, back) in [(0.0, 2.4, 24.0), (0.6, 1e9, 0.01)] {
+            let mut decider = decider(&[1.0], Kind::Linear);
+            for step in (10..50_000).step_by(10) {
+                decide(&mut decider, step, &[1.0], &told(separation, slope));
+            }
+            let limit = decider.decisions()[0].action.target().unwrap();
+            assert!(limit == *FACTORS.start() || limit == *FACTORS.end(), "{limit}");
+            // The means need a few decisions to turn, and then it leaves the limit.
+            for step in (50_000..50_400).step_by(10) {
+                decide(&mut decider, step, &[1.0], &told(0.6, back));
+            }
+            assert_ne!(decider.decisions()[0].action.target().unwrap(), limit);
+        }
+    }
+
+    #[test]
+    fn a_decision_changes_in_steps_and_says_why() {
+        let mut decider = decider(&[2.0], Kind::Linear);
+        // 2.4·e^0.05: the factor moves by 0.5 % a decision, and the decision at each 2 %.
+        let slope = SLOPE * 0.05_f64.exp();
+        let targets: Vec<f64> =
+            (1..=5).map(|it| decide(&mut decider, 10 * it, &[2.0], &told(0.6, slope))[0]).collect();
+        assert_eq!(targets[..3], [3.0; 3]);
+        assert!((targets[4] / 3.0).ln() < -0.02, "{targets:?}");
+        let reason = &decider.decisions()[0].reason;
+        assert!(reason.starts_with("slope 2.523, wanted 2.4 (separation 0.6): factor"), "{reason}");
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_moves_nothing() {
+        for signals in
+            [Signals::new(), told(f64::NAN, 1.0), told(0.1, f64::INFINITY), told(0.1, -1.0)]
+        {
+            let mut decider = decider(&[2.0], Kind::Linear);
+            assert_eq!(decide(&mut decider, 500, &[2.0], &signals), [3.0]);
+        }
+        let mut broken = decider(&[f64::NAN], Kind::Linear);
+        assert_eq!(broken.decisions()[0].action, Action::Off);
+        assert_eq!(decide(&mut broken, 10, &[2.0], &Signals::new()), [3.0], "once it has a size");
+    }
+
+    #[test]
+    fn a_head_that_starts_at_zero_reaches_where_it_must() {
+        // Ten outputs of 256: Xavier's deviation is √(2/266), and σ about that times √256 + √10.
+        let usual = (2.0_f64 / 266.0).sqrt() * (16.0 + 10.0_f64.sqrt());
+        for first in [Kind::Linear, Kind::Conv] {
+            let mut layers = layers(2);
+            layers[0].kind = first;
+            (layers[1].kind, layers[1].shape) = (Kind::Linear, vec![256, 10]);
+            let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
+            let mut sigma = 0.0;
+            for step in (0..5_000).step_by(10) {
+                decide(&mut decider, step, &[2.0, sigma], &told(0.6, 2.4));
+                let action = decider.decisions()[1].action;
+                assert!(matches!(action, Action::Cap { .. }), "never scaled up: {action:?}");
+                // Adam at a rate of 1e-4 makes σ grow by at most 1e-4·√2560 a step; to 2.
+                assert_eq!(action.scale(1.0, sigma), 1.0, "at σ {sigma}");
+                sigma = (sigma + 10.0 * 1e-4 * 2560.0_f64.sqrt()).min(2.0);
+            }
+            assert_eq!(decider.decisions()[1].action.target(), Some(START * usual));
+            let reason = &decider.decisions()[1].reason;
+            assert!(
+                reason.contains("which is near 0: σ 1.662 of a layer of its shape"),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_generator_is_not_tightened_where_the_discriminator_is_too_certain() {
+        let mut layers = layers(2);
+        for layer in &mut layers {
+            layer.kind = Kind::Linear;
+        }
+        layers[1].network = String::from("generator");
+        let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
+        let first = decide(&mut decider, 0, &[2.0, 2.0], &Signals::new());
+        assert_eq!(first, [3.0, 3.0]);
+        for step in (10..1_000).step_by(10) {
+            decide(&mut decider, step, &[2.0, 2.0], &told(1.0, 24.0));
+        }
+        let decisions = decider.decisions();
+        assert!(decisions[0].action.target().is_some_and(|target| target < 1.0));
+        assert_eq!(decisions[1].action, cap(3.0), "{}", decisions[1].reason);
+    }
+}

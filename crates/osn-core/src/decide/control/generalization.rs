@@ -1,0 +1,223 @@
+//! What `auto` does with a classifier.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::{
+    Decision, Generalization, Needs,
+    control::relative_to_init::{OfStart, smoothed},
+    deciding::Context,
+};
+use crate::{Layer, number::concise};
+
+// Found on the recipe `classify`, on seeds other than those that it reports.
+/// The factor on each layer's σ at the start.
+const FACTORS: RangeInclusive<f64> = 0.5..=8.0;
+/// By how much the held-out loss may be above the training loss, in the unit of the loss.
+const MARGIN: f64 = 0.4;
+/// How fast the factor's logarithm follows, in an optimizer step, and at most.
+const GAIN: f64 = 0.02;
+/// The part of the old mean in the new one, of both losses.
+const SMOOTHING: f64 = 0.8;
+/// A loss beyond this counts as this, so that the mean finds its way back.
+const LARGEST_LOSS: f64 = 1e3;
+
+/// Caps every layer at one factor of its σ at the start; the factor follows what the network has learned
+/// by heart. The equations are in the documentation of [`Auto`](crate::decide::Auto).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Memorizing {
+    held: OfStart,
+    /// The means of both losses.
+    losses: Option<Generalization>,
+    /// The optimizer step of the decision before.
+    step: u64,
+}
+
+impl Memorizing {
+    pub(crate) const NEEDS: Needs = Needs {
+        generalization: true,
+        race: false,
+        slope: false,
+        metric: false,
+        gradients: false,
+        held_out: false,
+        second: false,
+    };
+
+    pub(crate) fn begin(layers: &[Layer]) -> Self {
+        Self { held: OfStart::begin(layers.len(), "the held-out loss"), losses: None, step: 0 }
+    }
+
+    pub(crate) fn fits(&self, n_layers: usize) -> bool {
+        self.held.fits(n_layers)
+    }
+
+    pub(crate) fn decide(&mut self, context: &Context) -> Vec<Decision> {
+        let Context { step, signals, .. } = *context;
+        self.held.see(context, &FACTORS);
+        let elapsed = step.saturating_sub(self.step);
+        self.step = step;
+        if let Some(losses) = signals.generalization.and_then(|told| self.hear(told)) {
+            let most = self.held.largest_growth(context, |_| true);
+            let change = elapsed as f64 * rate(gap(losses));
+            self.held.move_by(change, &FACTORS, most, || why(losses));
+        }
+        self.held.caps()
+    }
+
+    /// The means of both losses, if both are numbers.
+    fn hear(&mut self, told: Generalization) -> Option<Generalization> {
+        if !(told.train_loss.is_finite() && told.held_out_loss.is_finite()) {
+            return None;
+        }
+        let mean = |of: fn(Generalization) -> f64| {
+            let told = of(told).clamp(-LARGEST_LOSS, LARGEST_LOSS);
+            smoothed(self.losses.map(of), told, SMOOTHING)
+        };
+        let train_loss = mean(|losses| losses.train_loss);
+        let held_out_loss = mean(|losses| losses.held_out_loss);
+        self.losses = Some(Generalization { train_loss, held_out_loss });
+        self.losses
+    }
+}
+
+fn gap(losses: Generalization) -> f64 {
+    losses.held_out_loss - losses.train_loss
+}
+
+/// How fast the factor's logarithm is to move, in an optimizer step.
+fn rate(gap: f64) -> f64 {
+    -GAIN * ((gap - MARGIN) / MARGIN).clamp(-1.0, 1.0)
+}
+
+fn why(losses: Generalization) -> String {
+    let gap = gap(losses);
+    let (train, held_out) = (concise(losses.train_loss), concise(losses.held_out_loss));
+    let side = if gap > MARGIN { "above" } else { "not above" };
+    format!("held-out loss {held_out}, training loss {train}: gap {} {side} {MARGIN}", concise(gap))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::{Decider, Rule, Signals, tests::layers};
+    use crate::{Action, Measurement};
+
+    fn told(train_loss: f64, held_out_loss: f64) -> Signals {
+        Signals::new().generalization(Generalization { train_loss, held_out_loss })
+    }
+
+    /// `auto` on layers of these σ at the start.
+    fn decider(sigmas: &[f64]) -> Decider {
+        let rule = Rule::parse("auto:task=classify").unwrap();
+        let mut decider = Decider::new(rule, layers(sigmas.len())).unwrap();
+        decide(&mut decider, 0, sigmas, &Signals::new());
+        decider
+    }
+
+    fn decide(decider: &mut Decider, step: u64, sigmas: &[f64], signals: &Signals) -> Vec<f64> {
+        let measured: Vec<_> = sigmas.iter().map(|&it| Measurement::new(it, 1e-3)).collect();
+        let decisions = decider.decide(step, &measured, signals);
+        decisions.iter().map(|decision| decision.action.target().unwrap_or(f64::NAN)).collect()
+    }
+
+    /// The factor of one layer after each decision about these pairs of losses, 10 steps apart.
+    fn factors(losses: impl IntoIterator<Item = (f64, f64)>) -> Vec<f64> {
+        let mut decider = decider(&[2.0]);
+        let signals = losses.into_iter().map(|(train, held_out)| told(train, held_out));
+        let decided = (10..).step_by(10).zip(signals).map(|(step, signals)| {
+            // A layer that has grown, so that a cap may be let go above the start.
+            decide(&mut decider, step, &[5.0], &signals)[0] / 2.0
+        });
+        decided.collect()
+    }
+
+    #[test]
+    fn one_that_learns_by_heart_is_held_tighter_until_half_its_start() {
+        // The training loss falls to nothing and the held-out loss rises.
+        let trajectory = (0..60).map(|it| (1.5 * 0.9_f64.powi(it), 1.5 + 0.02 * f64::from(it)));
+        let factors = factors(trajectory);
+        assert!(factors[0] >= 1.5 && factors[59] == 0.5, "{factors:?}");
+        let after_the_gap = factors.iter().skip_while(|it| **it >= 1.5);
+        assert!(after_the_gap.is_sorted_by(|before, after| before >= after), "{factors:?}");
+    }
+
+    #[test]
+    fn one_that_does_as_well_on_what_it_has_not_seen_is_let_go() {
+        let factors = factors([(1.6, 1.7); 60]);
+        assert!(factors.is_sorted() && factors[59] == 2.5, "as far as it has grown: {factors:?}");
+    }
+
+    #[test]
+    fn wrong_labels_that_are_not_learned_by_heart_tighten_nothing() {
+        // Both losses are high and equal: the labels are noise, and the network does not follow it.
+        assert!(factors([(2.2, 2.2); 20]).iter().all(|it| *it >= 1.5));
+    }
+
+    #[test]
+    fn the_factor_rests_where_the_gap_is_the_margin() {
+        assert_eq!(factors([(0.5, 0.9); 50]), [1.5; 50]);
+    }
+
+    #[test]
+    fn the_rate_is_bounded_whatever_the_gap() {
+        let factor = factors([(0.0, 1e6)])[0] / 1.5;
+        assert!((factor.ln() + 10.0 * GAIN).abs() < 1e-12, "{factor}");
+        let factor = factors([(1e6, 0.0)])[0] / 1.5;
+        assert!((factor.ln() - 10.0 * GAIN).abs() < 1e-12, "{factor}");
+    }
+
+    #[test]
+    fn a_small_layer_is_never_scaled_up_and_each_has_its_own_start() {
+        let mut decider = decider(&[2.0, 0.5]);
+        assert_eq!(decide(&mut decider, 10, &[2.0, 0.5], &Signals::new()), [3.0, 0.75]);
+        let mut actions = decider.decisions().iter().map(|decision| decision.action);
+        assert!(actions.all(|it| matches!(it, Action::Cap { .. }) && it.scale(1.0, 0.1) == 1.0));
+    }
+
+    #[test]
+    fn it_comes_back_from_either_limit_at_once() {
+        for (there, back) in [((0.0, 3.0), (1.0, 1.0)), ((1.0, 1.0), (0.0, 3.0))] {
+            let losses = [[there; 500].as_slice(), &[back; 30]].concat();
+            let factors = factors(losses);
+            assert_ne!(factors[499], factors[529]);
+            assert_eq!(factors[499], factors[498], "at a limit");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_moves_nothing() {
+        for signals in [Signals::new(), told(f64::NAN, 3.0), told(0.0, f64::INFINITY)] {
+            let mut decider = decider(&[2.0]);
+            assert_eq!(decide(&mut decider, 500, &[2.0], &signals), [3.0]);
+        }
+    }
+
+    #[test]
+    fn a_decision_says_which_losses_moved_it() {
+        let mut decider = decider(&[2.0]);
+        decide(&mut decider, 10, &[2.0], &told(0.25, 2.0));
+        let reason = &decider.decisions()[0].reason;
+        let expected = "held-out loss 2, training loss 0.25: gap 1.75 above 0.4: factor on σ at the \
+                        start 1.5 to 1.228";
+        assert_eq!(reason, expected);
+    }
+
+    #[test]
+    fn read_back_midway_it_goes_on_identically() {
+        let mut original = decider(&[2.0, 1.0]);
+        let losses = |step: u64| told(1.0, 1.4 + (step as f64 / 60.0).sin());
+        for step in (10..300).step_by(10) {
+            decide(&mut original, step, &[2.5, 1.0], &losses(step));
+        }
+        let file = serde_json::to_string(&original).unwrap();
+        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        for step in (300..600).step_by(10) {
+            let expected = decide(&mut original, step, &[2.5, 1.0], &losses(step));
+            assert_eq!(decide(&mut copy, step, &[2.5, 1.0], &losses(step)), expected);
+        }
+        assert_eq!(copy, original);
+    }
+}

@@ -1,0 +1,8 @@
+//! What several rules share.
+
+pub(crate) mod adversarial;
+pub(crate) mod generalization;
+pub(crate) mod metric;
+pub(crate) mod relative_to_init;
+pub(crate) mod target_action;
+pub(crate) mod target_control;

@@ -1,0 +1,470 @@
+//! Several rules, each for some of the layers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Decision, Needs, Rule, RuleError, rule::slug};
+use crate::{Action, Layer, Select};
+
+/// How it is decided what is done to each layer of a model: rules in order, each with the layers that it
+/// is for.
+///
+/// A layer is decided by the *last* rule whose [`select`](ScopedRule::select) holds it, so a general
+/// rule comes first and its exceptions after it. A layer that none selects is left as it is. Each rule
+/// sees only the layers that it decides, so the product of a budget is over these; what a layer says of
+/// its position is about the whole network all the same.
+///
+/// One [`Rule`] is turned into rules with `into()`: it is for every layer. A file of them is read by
+/// [`from_toml`](Rules::from_toml).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rules {
+    entries: Vec<ScopedRule>,
+}
+
+/// A rule, and which layers it is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopedRule {
+    /// Which layers.
+    pub select: Select,
+    /// What decides about them.
+    pub rule: Rule,
+}
+
+impl Rules {
+    /// The rules in their order.
+    pub fn entries(&self) -> &[ScopedRule] {
+        &self.entries
+    }
+
+    /// Checks that there is a rule and that the parameters of each make sense.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError`], naming the rule and the parameter.
+    pub fn validate(&self) -> Result<(), RuleError> {
+        if self.entries.is_empty() {
+            return Err(RuleError::NoRule);
+        }
+        self.entries.iter().try_for_each(|entry| entry.rule.validate())
+    }
+
+    /// What any of the rules looks at besides σ.
+    pub fn needs(&self) -> Needs {
+        let needs = self.entries.iter().map(|entry| entry.rule.needs());
+        needs.fold(Needs::default(), Needs::or)
+    }
+
+    /// The first metric that a rule follows and that is not among the `known` ones, which are all that the
+    /// training loop ever tells: such a rule would wait for it in vain.
+    pub fn unknown_metric(&self, known: &[&str]) -> Option<&str> {
+        let mut metrics = self.entries.iter().filter_map(|entry| entry.rule.metric());
+        metrics.find(|metric| !known.contains(metric))
+    }
+
+    /// The first rule that looks at a signal which is not among the `offered` ones, and the signal in words:
+    /// such a rule would hold where it is for ever. [`Observe`](super::Observe) asks for all signals and makes
+    /// do with those that come.
+    pub fn unmet_need(&self, offered: Needs) -> Option<(&Rule, &'static str)> {
+        let rules = self.entries.iter().map(|entry| &entry.rule);
+        let mut rules = rules.filter(|rule| !matches!(rule, Rule::Observe(_)));
+        rules.find_map(|rule| Some((rule, rule.needs().first_beyond(offered)?)))
+    }
+
+    /// The rules as one line, for people: `cap:target=2 for position last; budget`.
+    ///
+    /// [`Rule::parse`] reads it back where it is a single rule for every layer.
+    pub fn label(&self) -> String {
+        self.entries.iter().map(ScopedRule::to_string).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The label with nothing in it that a file name should not have.
+    pub fn slug(&self) -> String {
+        slug(&self.label())
+    }
+
+    /// The rule that decides each layer, by its place: the last one that selects it.
+    pub(crate) fn owners(&self, layers: &[Layer]) -> Vec<Option<usize>> {
+        let owner =
+            |layer: &Layer| self.entries.iter().rposition(|entry| entry.select.matches(layer));
+        layers.iter().map(owner).collect()
+    }
+
+    /// Refuses a rule that decides none of the layers: it is a mistake, and nothing else would show it.
+    pub(crate) fn check_owners(
+        &self,
+        layers: &[Layer],
+        owners: &[Option<usize>],
+    ) -> Result<(), RuleError> {
+        let decides = |place: usize| {
+            let rule = &self.entries[place].rule;
+            let mut pairs = layers.iter().zip(owners);
+            pairs.any(|(layer, owner)| *owner == Some(place) && rule.leaves(layer).is_none())
+        };
+        let idle = (0..self.entries.len()).find(|place| !decides(*place));
+        let idle = idle.filter(|_| !layers.is_empty());
+        idle.map_or(Ok(()), |place| Err(self.idle(place, layers, owners)))
+    }
+
+    fn idle(&self, place: usize, layers: &[Layer], owners: &[Option<usize>]) -> RuleError {
+        let entry = &self.entries[place];
+        let selected: Vec<_> = layers.iter().filter(|layer| entry.select.matches(layer)).collect();
+        let pairs = layers.iter().zip(owners);
+        let mut own = pairs.filter(|(_, owner)| **owner == Some(place)).map(|(layer, _)| layer);
+        let left = own.find_map(|layer| entry.rule.leaves(layer));
+        let why = match left {
+            Some(reason) => format!("of {} it leaves each; the first: {reason}", names(selected)),
+            None if selected.is_empty() => {
+                let available = names(layers);
+                format!("{} holds for none of {available}; change its select", entry.select)
+            }
+            None => {
+                let taken = names(selected);
+                format!("later rules decide {taken}; put it behind them, or change their select")
+            }
+        };
+        RuleError::Idle { number: place + 1, rule: entry.rule.label(), why }
+    }
+
+    /// What stands for a layer that its rule is not asked about.
+    pub(crate) fn left(&self, layer: &Layer, owner: Option<usize>) -> Decision {
+        let off = |reason| Decision { action: Action::Off, reason };
+        let Some(place) = owner else { return off("no rule selects it".to_owned()) };
+        let reason = self.entries[place].rule.leaves(layer).unwrap_or_default();
+        self.said_by(place, off(reason))
+    }
+
+    /// A decision that says whose it is, where there are several rules.
+    pub(crate) fn said_by(&self, place: usize, decision: Decision) -> Decision {
+        if self.entries.len() == 1 {
+            return decision;
+        }
+        let reason = format!("rule {}: {}", place + 1, decision.reason);
+        Decision { reason, ..decision }
+    }
+
+    /// The rules that can decide anything in one of a loop's `networks`: all but those that select other ones, or
+    /// that follow the race and are asked about the generator. So each network gets its part of one file of rules.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError::UnknownNetwork`] if a rule selects none of the networks, [`RuleError::NoneForNetwork`] if no
+    /// rule is left.
+    pub fn for_network(&self, network: &str, networks: &[&str]) -> Result<Rules, RuleError> {
+        if let Some(name) = self.unknown_network(networks) {
+            let (name, known) = (name.to_owned(), networks.join(", "));
+            return Err(RuleError::UnknownNetwork { name, known });
+        }
+        let entries = self.entries.iter().filter(|entry| entry.is_for(network));
+        let rules: Rules = entries.cloned().collect();
+        if rules.entries.is_empty() {
+            let (network, rules) = (network.to_owned(), self.label());
+            return Err(RuleError::NoneForNetwork { network, rules });
+        }
+        Ok(rules)
+    }
+
+    /// The first network that a rule selects and that is not among the `known` ones.
+    pub fn unknown_network(&self, known: &[&str]) -> Option<&str> {
+        let networks = self.entries.iter().flat_map(ScopedRule::networks);
+        networks.map(String::as_str).find(|network| !known.contains(network))
+    }
+}
+
+impl ScopedRule {
+    /// The networks that it names.
+    fn networks(&self) -> impl Iterator<Item = &String> {
+        let own: &[String] = match &self.rule {
+            Rule::Static(rule) => &rule.select.networks,
+            _ => &[],
+        };
+        self.select.networks.iter().chain(own)
+    }
+
+    /// Whether it can decide anything in a network of this name.
+    fn is_for(&self, network: &str) -> bool {
+        let is_named = |names: &[String]| names.is_empty() || names.iter().any(|it| it == network);
+        let by_rule = match &self.rule {
+            Rule::Static(rule) => is_named(&rule.select.networks),
+            rule => !(Layer::is_generator(network) && rule.follows_race_alone()),
+        };
+        is_named(&self.select.networks) && by_rule
+    }
+}
+
+fn names<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> String {
+    layers.into_iter().map(Layer::name).collect::<Vec<_>>().join(", ")
+}
+
+impl From<Rule> for Rules {
+    fn from(rule: Rule) -> Self {
+        Self::from_iter([ScopedRule { select: Select::default(), rule }])
+    }
+}
+
+impl FromIterator<ScopedRule> for Rules {
+    fn from_iter<T: IntoIterator<Item = ScopedRule>>(entries: T) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+}
+
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label())
+    }
+}
+
+impl fmt::Display for ScopedRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rule.label())?;
+        if self.select == Select::default() { Ok(()) } else { write!(f, " for {}", self.select) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Balance, Decider, Observe, Signals, tests::layers},
+        *,
+    };
+    use crate::{Action, Measurement, Position};
+
+    fn rule(text: &str) -> Rule {
+        Rule::parse(text).unwrap()
+    }
+
+    fn at(position: Position, text: &str) -> ScopedRule {
+        let select = Select { positions: vec![position], ..Select::default() };
+        ScopedRule { select, rule: rule(text) }
+    }
+
+    fn everywhere(text: &str) -> ScopedRule {
+        ScopedRule { select: Select::default(), rule: rule(text) }
+    }
+
+    fn decider(entries: impl IntoIterator<Item = ScopedRule>, count: usize) -> Decider {
+        Decider::new(Rules::from_iter(entries), layers(count)).unwrap()
+    }
+
+    fn measured(sigmas: &[f64]) -> Vec<Measurement> {
+        sigmas.iter().map(|&sigma| Measurement::new(sigma, 0.0)).collect()
+    }
+
+    fn actions(decider: &Decider) -> Vec<Action> {
+        decider.decisions().iter().map(|decision| decision.action).collect()
+    }
+
+    fn cap(target: f64) -> Action {
+        Action::Cap { target, sharpness: f64::INFINITY }
+    }
+
+    #[test]
+    fn the_last_rule_that_selects_a_layer_decides_it_and_says_which_it_is() {
+        let entries = [
+            everywhere("always:target=3"),
+            at(Position::Last, "cap:target=2"),
+            at(Position::First, "never"),
+        ];
+        let mut decider = decider(entries, 3);
+        decider.decide(0, &measured(&[5.0; 3]), &Signals::new());
+        let middle = Action::Normalize { target: 3.0 };
+        assert_eq!(actions(&decider), [Action::Off, middle, cap(2.0)]);
+        let reasons: Vec<_> = decider.decisions().iter().map(|it| it.reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "rule 3: never: measured only",
+                "rule 1: always: normalize to 3",
+                "rule 2: σ 5 above 2.1 = cap 2 + 5 %: hold"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_layer_that_none_selects_is_left_and_says_so() {
+        let decider = decider([at(Position::Last, "always")], 2);
+        assert_eq!(decider.decisions()[0].action, Action::Off);
+        assert_eq!(decider.decisions()[0].reason, "no rule selects it");
+        assert_eq!(decider.decisions()[1].reason, "always: normalize to 1");
+    }
+
+    #[test]
+    fn a_rule_sees_only_its_own_layers_at_their_places_in_the_network() {
+        // Of σ 8, 2 and 2 the budget has the last two, which are exactly within their total.
+        let entries = [everywhere("budget:total=4"), at(Position::First, "never")];
+        let mut decider = decider(entries, 3);
+        decider.decide(0, &measured(&[8.0, 2.0, 2.0]), &Signals::new());
+        assert_eq!(actions(&decider), [Action::Off; 3]);
+        decider.decide(10, &measured(&[8.0, 4.0, 4.0]), &Signals::new());
+        let held: Vec<_> = actions(&decider).iter().map(Action::target).collect();
+        assert_eq!(held[0], None);
+        assert!(held[1..].iter().all(|it| it.is_some_and(|it| (it - 2.0).abs() < 1e-12)));
+        // The last of three is last, though it is the second of the rule's own.
+        let last = ScopedRule { rule: rule("static:position=2"), ..everywhere("never") };
+        let decider = self::decider([last, at(Position::First, "never")], 3);
+        assert_eq!(actions(&decider)[1..], [Action::Off, Action::Normalize { target: 1.0 }]);
+    }
+
+    #[test]
+    fn each_rule_decides_at_its_own_interval_and_the_others_decisions_stand() {
+        let entries =
+            [everywhere("cap:interval=20,dwell=0"), at(Position::Last, "cap:interval=30,dwell=0")];
+        let mut decider = decider(entries, 2);
+        let mut held = |step: u64, sigma: f64| {
+            assert_eq!(decider.is_due(step), [0, 20, 30, 60].contains(&step), "{step}");
+            decider.decide(step, &measured(&[sigma; 2]), &Signals::new());
+            actions(&decider).iter().map(|action| *action != Action::Off).collect::<Vec<_>>()
+        };
+        assert_eq!(held(0, 5.0), [true, true]);
+        assert_eq!(held(10, 0.1), [true, true]);
+        assert_eq!(held(20, 0.1), [false, true]);
+        assert_eq!(held(30, 0.1), [false, false]);
+        assert_eq!(held(60, 5.0), [true, true]);
+    }
+
+    #[test]
+    fn a_metric_waits_for_the_rule_that_was_not_due() {
+        let entries = [
+            everywhere("observe:interval=10"),
+            at(Position::Last, "patience:metric=loss,every=1,patience=1,interval=30"),
+        ];
+        let mut decider = decider(entries, 2);
+        let mut told = |step: u64, metric: Option<f64>| {
+            let signals =
+                metric.map_or(Signals::new(), |value| Signals::new().metric("loss", value));
+            decider.decide(step, &measured(&[1.0; 2]), &signals)[1].reason.clone()
+        };
+        assert_eq!(told(0, None), "rule 2: no loss reported, hold: normalize to 1");
+        told(10, Some(9.0));
+        told(20, Some(5.0));
+        assert!(told(30, None).starts_with("rule 2: loss 5, report 1 of 1 without gain on 5"));
+        assert_eq!(told(60, None), "rule 2: no loss reported, hold: normalize to 1.419");
+    }
+
+    #[test]
+    fn a_decider_read_back_between_two_intervals_goes_on_identically() {
+        let entries = [
+            everywhere("cap:interval=20"),
+            at(Position::Last, "patience:every=1,patience=1,interval=30"),
+        ];
+        let mut original = decider(entries, 3);
+        let signals = |step: u64| Signals::new().metric("frechet", (step as f64).sin());
+        let sigmas = |step: u64| measured(&[1.0 + (step as f64 / 70.0).sin(), 1.0, 2.0]);
+        original.decide(0, &sigmas(0), &signals(0));
+        original.decide(10, &sigmas(10), &signals(10));
+        let file = serde_json::to_string(&original).unwrap();
+        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        for step in (20..2_000).step_by(10) {
+            let told = if step == 30 { Signals::new() } else { signals(step) };
+            let expected = original.decide(step, &sigmas(step), &told);
+            assert_eq!(copy.decide(step, &sigmas(step), &told), expected);
+        }
+        assert_eq!(copy, original);
+    }
+
+    #[test]
+    fn a_rule_without_a_layer_is_refused_with_what_there_is() {
+        let message = |entries: Vec<ScopedRule>| {
+            Decider::new(Rules::from_iter(entries), layers(2)).unwrap_err().to_string()
+        };
+        assert_eq!(
+            message(vec![everywhere("never"), at(Position::Nth(7), "cap")]),
+            "rule 2, cap, decides no layer: position 7 holds for none of blocks.0.weight, \
+             blocks.1.weight; change its select"
+        );
+        assert_eq!(
+            message(vec![at(Position::First, "cap:target=2"), everywhere("never")]),
+            "rule 1, cap:target=2, decides no layer: later rules decide blocks.0.weight; put it \
+             behind them, or change their select"
+        );
+        assert_eq!(message(Vec::new()), "no rule: write at least one");
+        assert!(message(vec![everywhere("never"), everywhere("cap")]).starts_with("rule 1, never"));
+    }
+
+    #[test]
+    fn a_rule_without_sense_is_refused_wherever_it_stands() {
+        let balance = Balance { set_point: 2.0, ..Balance::default() };
+        let bad = ScopedRule { rule: Rule::Balance(balance), ..everywhere("never") };
+        let rules = Rules::from_iter([everywhere("never"), bad]);
+        assert!(matches!(rules.validate(), Err(RuleError::BadValue { key: "set_point", .. })));
+    }
+
+    #[test]
+    fn what_any_rule_needs_is_needed() {
+        let needs =
+            |texts: &[&str]| texts.iter().map(|text| everywhere(text)).collect::<Rules>().needs();
+        let expected = Needs { race: true, metric: true, ..Needs::default() };
+        assert_eq!(needs(&["balance", "cap", "patience"]), expected);
+        let both = Needs { slope: true, race: true, gradients: true, ..Needs::default() };
+        assert_eq!(needs(&["never", "slope", "budget"]), both);
+        for doc in Rule::catalogue() {
+            assert_eq!(needs(&[doc.name, "observe"]), Rule::Observe(Observe::default()).needs());
+        }
+    }
+
+    #[test]
+    fn each_network_gets_its_part_of_a_file() {
+        let of = |network: &str, text: &str| {
+            let select = Select { networks: vec![network.to_owned()], ..Select::default() };
+            ScopedRule { select, rule: rule(text) }
+        };
+        let both = Rules::from_iter([
+            everywhere("balance"),
+            of("generator", "always"),
+            everywhere("static:network=discriminator,position=last"),
+        ]);
+        let names = ["discriminator", "generator"];
+        let label = |network: &str| both.for_network(network, &names).unwrap().label();
+        assert_eq!(label("discriminator"), "balance; static:network=discriminator,position=last");
+        assert_eq!(label("generator"), "always for network generator");
+        assert_eq!(both.unknown_network(&["discriminator", "generator"]), None);
+        assert_eq!(both.unknown_network(&["discriminator"]), Some("generator"));
+        let capital = Rules::from(rule("static:network=Discriminator"));
+        assert_eq!(capital.unknown_network(&["discriminator"]), Some("Discriminator"));
+        let message = capital.for_network("generator", &names).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "no network is called Discriminator: there are discriminator, generator"
+        );
+        let slope = Rules::from(rule("slope"));
+        let message = slope.for_network("generator", &names).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "slope decides nothing in the generator: add a rule for it in a file of rules"
+        );
+    }
+
+    #[test]
+    fn a_metric_that_is_never_told_is_found_wherever_it_stands() {
+        let last = at(Position::Last, "bandit:metric=accuracy");
+        let rules = Rules::from_iter([everywhere("patience:metric=frechet"), last]);
+        assert_eq!(rules.unknown_metric(&["frechet", "accuracy"]), None);
+        assert_eq!(rules.unknown_metric(&["frechet"]), Some("accuracy"));
+        assert_eq!(rules.unknown_metric(&["accuracy"]), Some("frechet"));
+        assert_eq!(Rules::from(rule("cap")).unknown_metric(&[]), None);
+    }
+
+    #[test]
+    fn a_signal_that_is_never_told_is_found_with_its_rule() {
+        let rules = Rules::from_iter([everywhere("never"), at(Position::Last, "slope")]);
+        let race = Needs { race: true, ..Needs::default() };
+        let (rule, what) = rules.unmet_need(race).unwrap();
+        assert_eq!((rule.name(), what), ("slope", "the slope of a discriminator"));
+        assert_eq!(rules.unmet_need(Needs { slope: true, ..race }), None);
+        assert_eq!(Rules::from(self::rule("observe")).unmet_need(Needs::default()), None);
+        for doc in Rule::catalogue() {
+            assert_eq!(Rules::from(self::rule(doc.name)).unmet_need(Needs::ALL), None);
+        }
+    }
+
+    #[test]
+    fn a_label_names_rules_and_layers_and_a_slug_is_a_file_name() {
+        let rules = Rules::from_iter([everywhere("budget"), at(Position::Last, "cap:target=2")]);
+        assert_eq!(rules.to_string(), "budget; cap:target=2 for position last");
+        assert_eq!(rules.slug(), "budget__cap-target=2_for_position_last");
+        assert_eq!(Rules::from(rule("cap:target=2")).label(), "cap:target=2");
+        assert_eq!(Rules::from(rule("cap:target=2")).slug(), "cap-target=2");
+    }
+}
