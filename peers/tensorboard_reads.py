@@ -24,7 +24,7 @@ from tensorboard import program
 from tensorboard.backend.event_processing import event_accumulator, event_file_loader
 from tensorboard.plugins.hparams import metadata as hparams
 
-LAYER = ("sigma", "sigma_stored", "sigma_target", "strength", "stable_rank")
+LAYER = ("sigma", "sigma_stored", "sigma_target", "elasticity", "stable_rank")
 SERVER_SECS = 60
 
 

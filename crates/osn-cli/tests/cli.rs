@@ -211,7 +211,7 @@ fn the_list_of_rules_is_data_that_fits_a_terminal() {
     for name in ["never", "observe", "cap", "budget", "learned"] {
         assert!(text.lines().any(|line| line == name), "{name} is missing in {text}");
     }
-    assert!(text.contains("    of_start    none  the cap as a multiple"), "{text}");
+    assert!(text.contains("    relative_to_init    none  the cap as a multiple"), "{text}");
     osn(&["decide"]).assert().success().stdout(diff(text));
 }
 
@@ -228,7 +228,7 @@ fn the_list_of_rules_as_json_has_every_default() {
 #[test]
 fn a_checked_file_is_said_in_one_line_a_rule() {
     let expected = "rule 1: balance for everything\n\
-                    rule 2: cap:of_start=1.5 for position last\n\
+                    rule 2: cap:relative_to_init=1.5 for position last\n\
                     rule 3: never for position first\n";
     osn(&["decide", "check", &example()]).assert().success().stdout(diff(expected));
 }
@@ -239,7 +239,8 @@ fn a_wrong_file_names_its_line() {
     let file = folder.path().join("wrong.toml");
     fs::write(&file, "# mine\n[[rule]]\nrule = \"cap\"\ntaget = 2\n").unwrap();
     let path = file.to_str().unwrap();
-    let parts = ["wrong.toml, line 4: rule `cap` has no parameter `taget`", "target, of_start"];
+    let parts =
+        ["wrong.toml, line 4: rule `cap` has no parameter `taget`", "target, relative_to_init"];
     refuses(&["decide", "check", path], &parts);
     refuses(&["train", "--decide", path], &parts);
     fs::write(&file, "[[rule]]\nrule = \"cap\"\nselect.positions = [40]\n").unwrap();
@@ -258,7 +259,7 @@ fn a_run_under_a_file_is_named_after_it_and_holds_its_rules() {
     assert_eq!(folder.file_name().unwrap(), "gan-rules-s5");
     let description = run_json(&folder);
     assert_eq!(description["decide"], "rules");
-    assert_eq!(description["rules"][1]["rule"]["of_start"], 1.5);
+    assert_eq!(description["rules"][1]["rule"]["relative_to_init"], 1.5);
     assert_eq!(description["rules"][2]["select"]["positions"][0], "first");
     let record = fs::read_to_string(folder.join("record.jsonl")).unwrap();
     for reason in ["rule 1: ", "rule 2: ", "rule 3: never: measured only"] {

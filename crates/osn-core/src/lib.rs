@@ -7,7 +7,7 @@ mod measure;
 pub mod number;
 
 pub use act::action::{Action, ActionError, SIGMA_FLOOR};
-pub use act::actuator::{Actuator, Dial, Rates, RatesError};
+pub use act::actuator::{Actuator, AppliedAction, Rates, RatesError};
 pub use decide::{
     Adversarial, Always, Arm, Auto, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
     Generalization, Gradient, Learned, LrOverMaxSigma, LrOverSigma, Needs, Never, Observe,

@@ -24,8 +24,8 @@ fn every_rule() -> Vec<Rule> {
         "auto:task=classify",
         "auto:task=control",
         "balance:interval=1",
-        "budget:total_of_start=0.5",
-        "cap:of_start=1.5,dwell=0",
+        "budget:total_relative_to_init=0.5",
+        "cap:relative_to_init=1.5,dwell=0",
         "patience:interval=1,every=1,patience=1",
         "bandit:interval=1",
         "random:dwell=2,interval=1",
@@ -69,14 +69,14 @@ fn healthy(step: u64) -> Seen {
         Measurement::new(1.5 + wave(90.0 + shift), 1e-3)
             .with_stable_rank(3.0 + wave(60.0))
             .with_drift(Some(0.01 * wave(50.0)))
-            .with_second(Some(0.6 + 0.3 * wave(80.0)))
+            .with_sigma_ratio(Some(0.6 + 0.3 * wave(80.0)))
             .with_gradient(gradient)
     };
     let adversarial = Adversarial {
         separation: Some(0.6 + 0.35 * wave(100.0)),
         real_sign: Some(0.5 + 0.4 * wave(110.0)),
         held_out_sign: Some(0.3 * wave(120.0)),
-        slope: Some(1.0 + 0.9 * wave(130.0)),
+        input_gradient_norm: Some(1.0 + 0.9 * wave(130.0)),
     };
     let generalization = Generalization { train_loss: 1.0, held_out_loss: 1.2 + 0.5 * wave(140.0) };
     let signals = Signals::new().adversarial(adversarial).generalization(generalization);
@@ -99,7 +99,7 @@ const POISONS: [(&str, Poison); 14] = [
     ("residual", |seen, bad| seen.measurements[0].residual = bad),
     ("stable rank", |seen, bad| seen.measurements[0].stable_rank = Some(bad)),
     ("drift", |seen, bad| seen.measurements[0].drift = Some(bad)),
-    ("second", |seen, bad| seen.measurements[0].second = Some(bad)),
+    ("sigma_ratio", |seen, bad| seen.measurements[0].sigma_ratio = Some(bad)),
     ("gradient", |seen, bad| {
         seen.measurements[0].gradient = Some(GradientStatistics {
             mean_norm: bad,
@@ -114,7 +114,7 @@ const POISONS: [(&str, Poison); 14] = [
     ("signs", |seen, bad| {
         (adversarial(seen).real_sign, adversarial(seen).held_out_sign) = (Some(bad), Some(bad));
     }),
-    ("slope", |seen, bad| adversarial(seen).slope = Some(bad)),
+    ("input_gradient_norm", |seen, bad| adversarial(seen).input_gradient_norm = Some(bad)),
     ("train loss", |seen, bad| seen.signals.generalization.as_mut().unwrap().train_loss = bad),
     ("held-out loss", |seen, bad| {
         seen.signals.generalization.as_mut().unwrap().held_out_loss = bad;
@@ -146,10 +146,11 @@ fn asked_for(
         }
         let wanted = decider.decisions()[0].action;
         asked.insert(format!("{wanted:?}"));
-        let dial = actuator.step(wanted, &Rates::default());
+        let applied = actuator.step(wanted, &Rates::default());
         for sigma in [0.0, 1e-30, 1.0, 1e30] {
-            let numbers = [dial.scale(sigma), dial.strength(sigma), dial.update_factor(sigma)];
-            assert!(numbers.iter().all(|it| it.is_finite()), "{what}: {dial:?} at {sigma}");
+            let numbers =
+                [applied.scale(sigma), applied.elasticity(sigma), applied.update_factor(sigma)];
+            assert!(numbers.iter().all(|it| it.is_finite()), "{what}: {applied:?} at {sigma}");
         }
     }
     asked

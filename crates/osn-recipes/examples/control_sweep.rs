@@ -18,8 +18,8 @@ const LEARNING_RATES: [&str; 5] = ["1e-4", "3e-4", "1e-3", "3e-3", "1e-2"];
 const ARMS: [(&str, &str); 6] = [
     ("nothing", "never"),
     ("first", "static:position=first"),
-    ("second to last", "static:position=second_to_last"),
-    ("the same at 2", "static:position=second_to_last,target=2"),
+    ("second to last", "static:position=penultimate"),
+    ("the same at 2", "static:position=penultimate,target=2"),
     ("all", "always"),
     ("lr over σ", "lr_over_sigma"),
 ];

@@ -163,7 +163,7 @@ fn the_rules_act_on_what_they_are_told() {
     };
     said("bandit:metric=accuracy,lower_is_better=false,interval=1", "accuracy");
     said("patience:metric=gap,interval=1,every=1,patience=1,delta=100", "gap");
-    said("budget:interval=1,total_of_start=0.5", "share");
+    said("budget:interval=1,total_relative_to_init=0.5", "share");
     said("learned:interval=1", "held-out");
 }
 

@@ -101,7 +101,7 @@ fn the_same_seed_gives_the_same_record_in_every_environment() {
 }
 
 #[test]
-fn a_finished_run_leaves_a_complete_folder_with_the_second_to_last_layer_held() {
+fn a_finished_run_leaves_a_complete_folder_with_the_penultimate_layer_held() {
     let out = tempfile::tempdir().unwrap();
     let run = train(&request(out.path(), &[]));
     assert_eq!(run.folder.file_name().unwrap(), "control-auto-task=control-s7");

@@ -51,9 +51,9 @@ fn a_finished_run_leaves_a_complete_folder() {
     assert_eq!(count(|event| matches!(event, Event::Eval { .. })), 2);
     assert_eq!(count(|event| matches!(event, Event::Decision { .. })), 4);
     for event in &events {
-        if let Event::Layer { sigma, scale, strength, reason, .. } = event {
+        if let Event::Layer { sigma, scale, elasticity, reason, .. } = event {
             assert!((sigma * scale - 2.0).abs() < 1e-4, "every layer is held at 2");
-            assert_eq!(*strength, 1.0);
+            assert_eq!(*elasticity, 1.0);
             assert!(!reason.is_empty());
         }
     }
@@ -201,7 +201,7 @@ fn the_rules_act_on_what_the_race_tells_them() {
     said("random:dwell=1,interval=1", "lot");
     said("bandit:interval=1", "frechet");
     said("patience:interval=1,every=1,patience=1,delta=100", "frechet");
-    said("budget:interval=1,total_of_start=0.5", "share");
+    said("budget:interval=1,total_relative_to_init=0.5", "share");
     said("gradient:interval=1,calibrate=2,band=0", "gradient");
     said("learned:interval=1", "held-out");
 }

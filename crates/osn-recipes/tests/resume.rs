@@ -212,7 +212,7 @@ fn every_rule_with_a_memory_goes_on_to_the_same_bits() {
     for decide in [
         "auto:interval=3",
         "cap:interval=2",
-        "budget:interval=3,total_of_start=0.5",
+        "budget:interval=3,total_relative_to_init=0.5",
         "patience:interval=1,every=1,patience=1,delta=100",
         "learned:interval=3",
         "random:dwell=2,interval=1",

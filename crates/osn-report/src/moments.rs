@@ -11,9 +11,9 @@ const MAX_MOMENTS: usize = 240;
 pub(crate) struct Moment {
     /// The first step that it stands for.
     pub(crate) step: u64,
-    /// The mean strength, from 0 to 1; NaN where none was finite.
-    pub(crate) strength: f64,
-    n_strengths: u64,
+    /// The mean elasticity, from 0 to 1; NaN where none was finite.
+    pub(crate) elasticity: f64,
+    n_elasticities: u64,
     /// The last action.
     pub(crate) action: String,
     /// The last action that was not `off`.
@@ -81,11 +81,11 @@ impl Moments {
 
 impl Moment {
     /// One moment as it was logged.
-    pub(crate) fn new(step: u64, strength: f64, action: &str, reason: &str) -> Self {
+    pub(crate) fn new(step: u64, elasticity: f64, action: &str, reason: &str) -> Self {
         Self {
             step,
-            strength,
-            n_strengths: u64::from(strength.is_finite()),
+            elasticity,
+            n_elasticities: u64::from(elasticity.is_finite()),
             action: action.to_owned(),
             held_by: (action != "off").then(|| action.to_owned()),
             reason: reason.to_owned(),
@@ -109,7 +109,7 @@ impl Moment {
     }
 
     fn says_the_same(&self, later: &Self) -> bool {
-        let is_as_strong = (self.strength - later.strength).abs() < 0.005;
+        let is_as_strong = (self.elasticity - later.elasticity).abs() < 0.005;
         is_as_strong
             && later.n_changes == 0
             && self.n_changes == 0
@@ -119,15 +119,15 @@ impl Moment {
 
 impl Join for Moment {
     fn join(&mut self, later: Self) {
-        let n_strengths = self.n_strengths + later.n_strengths;
-        let sum = |moment: &Self| match moment.n_strengths {
+        let n_elasticities = self.n_elasticities + later.n_elasticities;
+        let sum = |moment: &Self| match moment.n_elasticities {
             0 => 0.0,
-            n => moment.strength * n as f64,
+            n => moment.elasticity * n as f64,
         };
-        if n_strengths > 0 {
-            self.strength = (sum(self) + sum(&later)) / n_strengths as f64;
+        if n_elasticities > 0 {
+            self.elasticity = (sum(self) + sum(&later)) / n_elasticities as f64;
         }
-        self.n_strengths = n_strengths;
+        self.n_elasticities = n_elasticities;
         self.action = later.action;
         self.held_by = later.held_by.or(self.held_by.take());
         self.reason = later.reason;
@@ -176,14 +176,14 @@ mod tests {
     fn joined_moments_have_the_mean_strength_and_count_every_change() {
         let mut moments = Moments::default();
         for step in 0..10_000 {
-            let (strength, action) = if step % 4 == 0 { (1.0, "cap") } else { (0.0, "off") };
+            let (elasticity, action) = if step % 4 == 0 { (1.0, "cap") } else { (0.0, "off") };
             moments.change(change(step));
-            moments.push(Moment::new(step, strength, action, &step.to_string()));
+            moments.push(Moment::new(step, elasticity, action, &step.to_string()));
         }
         let shown = moments.shown(100);
         assert!(shown.len() <= 100 && shown.len() > 25, "{}", shown.len());
         assert_eq!(shown.iter().map(|moment| moment.n_changes).sum::<u64>(), 10_000);
-        assert!(shown.iter().all(|moment| (moment.strength - 0.25).abs() < 1e-12));
+        assert!(shown.iter().all(|moment| (moment.elasticity - 0.25).abs() < 1e-12));
         assert!(shown.iter().all(|moment| moment.held_by.as_deref() == Some("cap")));
         assert_eq!(shown[shown.len() - 1].reason, "9999");
     }
@@ -201,10 +201,10 @@ mod tests {
     #[test]
     fn a_strength_that_is_not_finite_spoils_no_mean() {
         let mut moment = Moment::new(1, f64::NAN, "cap", "");
-        assert!(moment.strength.is_nan());
+        assert!(moment.elasticity.is_nan());
         moment.join(Moment::new(2, 0.5, "cap", ""));
-        assert_eq!(moment.strength, 0.5);
+        assert_eq!(moment.elasticity, 0.5);
         moment.join(Moment::new(3, f64::NAN, "cap", ""));
-        assert_eq!(moment.strength, 0.5);
+        assert_eq!(moment.elasticity, 0.5);
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct LayerLine {
     pub(crate) stable_rank: Option<f64>,
     pub(crate) target: Option<f64>,
     pub(crate) scale: Option<f64>,
-    pub(crate) strength: Option<f64>,
+    pub(crate) elasticity: Option<f64>,
     pub(crate) action: String,
     pub(crate) reason: String,
 }

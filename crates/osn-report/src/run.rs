@@ -162,7 +162,7 @@ pub struct LayerPoint {
     /// The factor between stored and effective weight.
     pub scale: f64,
     /// How strongly it is held, from 0 to 1.
-    pub strength: f64,
+    pub elasticity: f64,
     /// The action's name.
     pub action: String,
     /// Why this action.
@@ -359,7 +359,7 @@ impl LayerHistory {
         if point.stable_rank.is_finite() {
             self.stable_rank.push(step, [("stable rank", point.stable_rank)]);
         }
-        self.moments.push(Moment::new(step, point.strength, &point.action, &point.reason));
+        self.moments.push(Moment::new(step, point.elasticity, &point.action, &point.reason));
         self.last = Some(point);
     }
 }
@@ -375,7 +375,7 @@ impl LayerLine {
             stable_rank: number(self.stable_rank),
             target: self.target,
             scale: number(self.scale),
-            strength: number(self.strength),
+            elasticity: number(self.elasticity),
             action: self.action,
             reason: self.reason,
         };
@@ -493,11 +493,11 @@ mod tests {
     #[test]
     fn lines_are_grouped_by_what_they_are_about() {
         let record = r#"{"event":"step","step":1,"losses":{"generator":0.5},"wall_secs":1}
-{"event":"layer","step":1,"network":"d","path":"a","sigma":2.0,"target":null,"scale":1,"strength":0,"action":"off","reason":"x"}
-{"event":"layer","step":1,"network":"d","path":"b","sigma":3.0,"target":1.0,"scale":1,"strength":1,"action":"cap","reason":"y"}
+{"event":"layer","step":1,"network":"d","path":"a","sigma":2.0,"target":null,"scale":1,"elasticity":0,"action":"off","reason":"x"}
+{"event":"layer","step":1,"network":"d","path":"b","sigma":3.0,"target":1.0,"scale":1,"elasticity":1,"action":"cap","reason":"y"}
 {"event":"weather","step":1}
 {"event":"step","step":2,"losses":{"generator":null},"wall_secs":1}
-{"event":"layer","step":2,"network":"d","path":"a","sigma":null,"target":null,"scale":1,"strength":0,"action":"off","reason":"z"}
+{"event":"layer","step":2,"network":"d","path":"a","sigma":null,"target":null,"scale":1,"elasticity":0,"action":"off","reason":"z"}
 {"event":"eval","step":2,"metrics":{"frechet":9.0},"floor":{"frechet":1.0},"wall_secs":2}
 {"event":"eval","st"#;
         let run = RunRecord::read(RUN, record, Vec::new()).unwrap();
@@ -535,7 +535,7 @@ mod tests {
             let reason = r#""action":"cap","reason":"σ""#;
             format!(
                 r#"{{"event":"step","step":{step},"losses":{{"a":{step}.5}}}}
-{{"event":"layer","step":{step},"network":"d","path":"é","sigma":{step}.0,"scale":1,"strength":1,{reason}}}
+{{"event":"layer","step":{step},"network":"d","path":"é","sigma":{step}.0,"scale":1,"elasticity":1,{reason}}}
 "#
             )
         };

@@ -52,8 +52,8 @@ fn charts_can_be_read_and_zoomed_by_keyboard() {
 fn the_decision_map_tells_reasons_on_hover_and_focus() {
     let Some(found) = &*PLAIN else { return };
     let [hovered, switched] = [
-        "a, steps 0 to 20: off, strength 0. a is low at 10.",
-        "a, steps 20 to 30: cap, strength 1.000. a is high at 20. \
+        "a, steps 0 to 20: off, elasticity 0. a is low at 10.",
+        "a, steps 20 to 30: cap, elasticity 1.000. a is high at 20. \
          At step 20 from off to cap at 1: too large.",
     ];
     assert_eq!(found["readout_on_hover"], hovered);
@@ -131,7 +131,7 @@ fn step_and_scores(step: i32, name: &str) -> Vec<Value> {
 
 /// A layer that is capped from step 20 on, and the decision to.
 fn layer(step: i32, path: &str, name: &str) -> Vec<Value> {
-    let (action, strength, what) = if step < 20 { ("off", 0, "low") } else { ("cap", 1, "high") };
+    let (action, elasticity, what) = if step < 20 { ("off", 0, "low") } else { ("cap", 1, "high") };
     let reason = if name == HOSTILE { HOSTILE } else { "too large" };
     let decision = json!({
         "event": "decision", "step": 20, "network": "d", "path": path,
@@ -139,7 +139,7 @@ fn layer(step: i32, path: &str, name: &str) -> Vec<Value> {
     });
     let measured = json!({
         "event": "layer", "step": step, "network": "d", "path": path, "sigma": step,
-        "stable_rank": 3.5, "target": 1.0, "scale": 0.5, "strength": strength,
+        "stable_rank": 3.5, "target": 1.0, "scale": 0.5, "elasticity": elasticity,
         "action": action, "reason": format!("{path} is {what} at {step}"),
     });
     let spectrum = json!({

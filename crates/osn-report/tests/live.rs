@@ -25,7 +25,7 @@ fn page(n_steps: u64, status: &str) -> String {
         [
             json!({"event": "step", "step": step, "losses": {"loss": step}}),
             json!({"event": "layer", "step": step, "network": "d", "path": "a", "sigma": 2.0, "scale": 0.5,
-                "strength": 1.0, "action": "cap", "reason": "too large"}),
+                "elasticity": 1.0, "action": "cap", "reason": "too large"}),
         ]
     });
     let record: Vec<String> = lines.map(|line| line.to_string()).collect();
@@ -80,7 +80,7 @@ fn what_is_new_takes_the_place_of_what_is_shown_and_the_reader_keeps_his() {
         "steps": "2", "drawn": 3, "live": "Live: this page follows the run.",
         "picture": ["Samples after step 1"], "is_open": true, "is_focused": true,
         "first_legend": ["1", "1"],
-        "readout": "a, steps 0 to 2: cap, strength 1.000. too large.",
+        "readout": "a, steps 0 to 2: cap, elasticity 1.000. too large.",
     });
     assert_eq!(found["before"], kept);
     assert_eq!(found["while_pressed"], kept);

@@ -57,7 +57,7 @@ fn layer_line(step: u64, layer: usize) -> Value {
         "stable_rank": 9.0 - value,
         "target": 1.0,
         "scale": 0.5 + value / 9.0,
-        "strength": value.abs(),
+        "elasticity": value.abs(),
         "action": "cap",
         "reason": format!("σ {value} not below 0.95 = cap 1 − 5 %: still hold"),
     })

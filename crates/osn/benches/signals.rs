@@ -77,13 +77,13 @@ struct Arm {
 }
 
 const NOTHING: Needs = Needs {
-    race: false,
-    slope: false,
+    separation: false,
+    input_gradient_norm: false,
     metric: false,
     gradients: false,
     held_out: false,
     generalization: false,
-    second: false,
+    sigma_ratio: false,
 };
 const EVERY_10: Option<&str> = Some("cap:target=1e9,interval=10");
 
@@ -102,7 +102,9 @@ const ARMS: [Arm; 6] = [
         needs: Needs { held_out: true, ..NOTHING },
     },
     Arm {
-        name: "and σ₂/σ₁, every 10", rule: EVERY_10, needs: Needs { second: true, ..NOTHING }
+        name: "and σ₂/σ₁, every 10",
+        rule: EVERY_10,
+        needs: Needs { sigma_ratio: true, ..NOTHING },
     },
 ];
 

@@ -74,7 +74,7 @@ fn rules() -> Result<Rules, Box<dyn Error>> {
     let convolutions = Select { kinds: vec![Kind::Conv], ..Select::default() };
     let everywhere = Select::default();
     Ok(Rules::from_iter([
-        ScopedRule { select: everywhere, rule: Rule::parse("cap:of_start=2")? },
+        ScopedRule { select: everywhere, rule: Rule::parse("cap:relative_to_init=2")? },
         ScopedRule { select: convolutions, rule: Rule::parse("always:target=1")? },
     ]))
 }

@@ -5,7 +5,7 @@
 //! no unit vector, so the state of a layer is held in fixed-point integers, which all of those
 //! leave alone, while records, clones, forks and device moves carry them like any parameter.
 
-/// Entries of unit vectors, strengths and residuals, all in [−1, 1]: `round(x·2³⁰)`.
+/// Entries of unit vectors, elasticities and residuals, all in [−1, 1]: `round(x·2³⁰)`.
 ///
 /// The step is 9.3e-10: a quarter of the rounding of an f32 just below 1/64, and far below what
 /// one power iteration resolves.
@@ -21,7 +21,7 @@ pub(crate) const LOG_OF_ZERO: i32 = i32::MIN;
 pub(crate) const STATE_LEN: usize = 5;
 pub(crate) const LN_SIGMA: usize = 0;
 pub(crate) const LN_SCALE: usize = 1;
-pub(crate) const STRENGTH: usize = 2;
+pub(crate) const ELASTICITY: usize = 2;
 pub(crate) const RESIDUAL: usize = 3;
 /// The first step (from 1) that met a weight which is not finite; 0 while all is well.
 pub(crate) const BAD_STEP: usize = 4;
@@ -34,7 +34,7 @@ pub(crate) struct State {
     /// The factor `s` of the effective weight.
     pub(crate) scale: f64,
     /// γ = −d ln s / d ln σ.
-    pub(crate) strength: f64,
+    pub(crate) elasticity: f64,
     /// `‖W v − σ_b u‖/σ` for the `u` before the refresh and `σ_b = ‖Wᵀu‖`, in [0, 1].
     pub(crate) residual: f64,
     pub(crate) bad_step: i32,
@@ -45,7 +45,7 @@ impl State {
         [
             encode_log(self.sigma),
             encode_log(self.scale),
-            encode_unit(self.strength),
+            encode_unit(self.elasticity),
             encode_unit(self.residual),
             self.bad_step,
         ]
@@ -55,7 +55,7 @@ impl State {
         Self {
             sigma: decode_log(codes[LN_SIGMA]),
             scale: decode_log(codes[LN_SCALE]),
-            strength: decode_unit(codes[STRENGTH]),
+            elasticity: decode_unit(codes[ELASTICITY]),
             residual: decode_unit(codes[RESIDUAL]),
             bad_step: codes[BAD_STEP],
         }
@@ -87,19 +87,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_state_survives_its_code(log_sigma in -85.0..85.0f64, log_scale in -85.0..85.0f64, strength in 0.0..=1.0f64) {
-            let state = State { sigma: log_sigma.exp(), scale: log_scale.exp(), strength, residual: strength, bad_step: 7 };
+        fn a_state_survives_its_code(log_sigma in -85.0..85.0f64, log_scale in -85.0..85.0f64, elasticity in 0.0..=1.0f64) {
+            let state = State { sigma: log_sigma.exp(), scale: log_scale.exp(), elasticity, residual: elasticity, bad_step: 7 };
             let back = State::decode(&state.encode());
             prop_assert!((back.sigma / state.sigma - 1.0).abs() < 1e-7);
             prop_assert!((back.scale / state.scale - 1.0).abs() < 1e-7);
-            prop_assert!((back.strength - strength).abs() < 1e-9);
+            prop_assert!((back.elasticity - elasticity).abs() < 1e-9);
             prop_assert_eq!(back.bad_step, 7);
         }
     }
 
     #[test]
     fn off_and_zero_are_exact() {
-        let off = State { sigma: 0.0, scale: 1.0, strength: 0.0, residual: 0.0, bad_step: 0 };
+        let off = State { sigma: 0.0, scale: 1.0, elasticity: 0.0, residual: 0.0, bad_step: 0 };
         assert_eq!(State::decode(&off.encode()), off);
     }
 }

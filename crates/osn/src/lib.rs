@@ -21,10 +21,10 @@ pub use error::{AttachError, StepError};
 pub use ops::SigmaGradient;
 pub use osn::{Change, LayerReport, Osn};
 pub use osn_core::{
-    Action, Adversarial, Always, Arm, Auto, Balance, Bandit, Boundary, Budget, BudgetWeights, Cap,
-    Convolution, Decision, Dial, Generalization, GeometryError, GlobError, Globs, Gradient,
-    GradientStatistics, Kind, Layer, Layout, Learned, LrOverMaxSigma, LrOverSigma, Measurement,
-    Needs, Never, Observe, Patience, Position, Random, Rates, Rule, RuleError, Rules,
+    Action, Adversarial, Always, AppliedAction, Arm, Auto, Balance, Bandit, Boundary, Budget,
+    BudgetWeights, Cap, Convolution, Decision, Generalization, GeometryError, GlobError, Globs,
+    Gradient, GradientStatistics, Kind, Layer, Layout, Learned, LrOverMaxSigma, LrOverSigma,
+    Measurement, Needs, Never, Observe, Patience, Position, Random, Rates, Rule, RuleError, Rules,
     RulesFileError, Schedule, ScopedRule, Select, Signals, Slope, Static, TargetAction, Task,
     TotalBy, View,
 };

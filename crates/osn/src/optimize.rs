@@ -3,7 +3,7 @@
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::module::{Module, ParamGroup};
 use burn::optim::{GradientsParams, LearningRate, ModuleOptimizer};
-use osn_core::Dial;
+use osn_core::AppliedAction;
 use serde::{Deserialize, Serialize};
 
 use crate::osn::Osn;
@@ -19,7 +19,7 @@ const NOTHING_LEFT: f64 = 1e-6;
 /// ln f ← e^(−1/T)·ln f − Δ ln s
 /// ```
 ///
-/// where `Δ ln s` is what the dial's move alone did, at the σ that was last read.
+/// where `Δ ln s` is what the applied's move alone did, at the σ that was last read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StepSize {
     steps: u64,
@@ -32,8 +32,13 @@ impl StepSize {
         Self { steps, logs: vec![0.0; count] }
     }
 
-    /// Follows the dials from `before` to `after`, one step; all in the order of the layers.
-    pub(crate) fn follow(&mut self, before: &[Dial], after: &[Dial], sigmas: &[f64]) {
+    /// Follows the applied from `before` to `after`, one step; all in the order of the layers.
+    pub(crate) fn follow(
+        &mut self,
+        before: &[AppliedAction],
+        after: &[AppliedAction],
+        sigmas: &[f64],
+    ) {
         let decay = (-1.0 / self.steps as f64).exp();
         let moves = before.iter().zip(after).zip(sigmas);
         for (log, ((before, after), &sigma)) in self.logs.iter_mut().zip(moves) {

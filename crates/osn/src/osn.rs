@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::tensor::{Device, Element, Gradients, Int, Tensor, kind::Numeric};
 use osn_core::{
-    Action, Actuator, Decider, Decision, Dial, EstimateError, GradientStatistics, Layer,
+    Action, Actuator, AppliedAction, Decider, Decision, EstimateError, GradientStatistics, Layer,
     Measurement, Needs, Rates, SIGMA_FLOOR, Signals, stable_rank,
 };
 use serde::{Deserialize, Serialize};
@@ -163,15 +163,15 @@ pub struct LayerReport {
     /// `Δ ln σ` an optimizer step between the last two read-backs, where there were two.
     pub drift: Option<f64>,
     /// `σ₂/σ₁` at the last read-back, where it was asked for.
-    pub second: Option<f64>,
+    pub sigma_ratio: Option<f64>,
     /// What gradients had said up to the last read-back, where it was asked for.
     pub gradient: Option<GradientStatistics>,
     /// What is in force: the action and how far it is turned up.
-    pub dial: Dial,
+    pub applied: AppliedAction,
     /// The factor `s` of the effective weight.
     pub scale: f64,
     /// `γ = −d ln s / d ln σ`.
-    pub strength: f64,
+    pub elasticity: f64,
     /// Why the layer is treated so.
     pub reason: String,
 }
@@ -228,9 +228,9 @@ impl Osn {
 
     /// `ln` of the factor on a layer's update.
     pub(crate) fn log_factor(&self, layer: usize) -> f64 {
-        let dial = self.actuators[layer].dial();
+        let applied = self.actuators[layer].applied();
         let kept = self.step_size.as_ref().map_or(0.0, |step_size| step_size.log(layer));
-        dial.update_factor(self.reading.sigmas[layer]).ln() + kept
+        applied.update_factor(self.reading.sigmas[layer]).ln() + kept
     }
 
     /// Optimizer steps taken since the attachment.
@@ -389,24 +389,24 @@ impl Osn {
         let (states, norms) = read_states_and_norms(&held, &codes);
         self.check(&states, &norms)?;
         let decisions = self.decider.decisions();
-        let dials = self.actuators.iter().map(Actuator::dial);
+        let applied = self.actuators.iter().map(Actuator::applied);
         let forms = self.watched.iter().flat_map(|it| it.layers.iter().map(|_| it.form));
         let layers = self.layers().zip(forms);
-        let rows = layers.zip(dials).zip(decisions).zip(states.iter().zip(norms));
+        let rows = layers.zip(applied).zip(decisions).zip(states.iter().zip(norms));
         Ok(rows
             .enumerate()
-            .map(|(index, ((((layer, form), dial), decision), (state, norm)))| LayerReport {
+            .map(|(index, ((((layer, form), applied), decision), (state, norm)))| LayerReport {
                 layer: layer.clone(),
                 sigma: state.sigma,
                 operator_factor: form.operator_factor(layer),
                 residual: state.residual,
                 stable_rank: stable_rank(norm, state.sigma),
                 drift: self.reading.drifts[index],
-                second: self.measured.get(index).and_then(|measured| measured.second),
+                sigma_ratio: self.measured.get(index).and_then(|measured| measured.sigma_ratio),
                 gradient: self.measured.get(index).and_then(|measured| measured.gradient),
-                dial,
+                applied,
                 scale: state.scale,
-                strength: state.strength,
+                elasticity: state.elasticity,
                 reason: decision.reason.clone(),
             })
             .collect())
@@ -449,11 +449,11 @@ impl Osn {
 
     /// What a plan sets besides layers and views, in words.
     fn settings(&self) -> [(&'static str, String); 3] {
-        let Rates { amount_per_step, log_target_per_step } = self.rates;
+        let Rates { blend_per_step, log_target_per_step } = self.rates;
         let kept = self.step_size.as_ref().map_or("none".to_owned(), |it| it.steps().to_string());
         [
             ("the rules", self.decider.rules().label()),
-            ("the rates", format!("{amount_per_step} and {log_target_per_step} a step")),
+            ("the rates", format!("{blend_per_step} and {log_target_per_step} a step")),
             ("keep_step_size", kept),
         ]
     }
@@ -463,8 +463,8 @@ impl Osn {
         let layers: Vec<Layer> = self.layers().cloned().collect();
         let count = layers.len();
         let in_force = |actuator: &Actuator| {
-            let Dial { action, amount } = actuator.dial();
-            (0.0..=1.0).contains(&amount) && action.validate().is_ok()
+            let AppliedAction { action, blend } = actuator.applied();
+            (0.0..=1.0).contains(&blend) && action.validate().is_ok()
         };
         let mut observed = self.observed.iter().zip(&self.watched);
         let parts = [
@@ -518,22 +518,22 @@ impl Osn {
         *model = spectral_norm::write(model.clone(), paths.zip(codes).collect());
     }
 
-    /// Moves every dial towards what is wanted, then refreshes every layer.
+    /// Moves every applied towards what is wanted, then refreshes every layer.
     fn refresh(&mut self, held: Vec<Held>) -> Vec<Codes> {
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
         let wanted = self.decider.decisions().iter().map(|decision| decision.action);
-        let before: Vec<Dial> = self.actuators.iter().map(Actuator::dial).collect();
+        let before: Vec<AppliedAction> = self.actuators.iter().map(Actuator::applied).collect();
         let moved = self.actuators.iter_mut().zip(wanted);
-        let dials: Vec<Dial> =
+        let applied: Vec<AppliedAction> =
             moved.map(|(actuator, wanted)| actuator.step(wanted, &self.rates)).collect();
         if let Some(step_size) = &mut self.step_size {
-            step_size.follow(&before, &dials, &self.reading.sigmas);
+            step_size.follow(&before, &applied, &self.reading.sigmas);
         }
         let ranges = ranges(&self.watched);
         let weights = self.watched.iter().zip(ranges).zip(held);
         weights
             .map(|((watched, range), held)| {
-                refresh_blocks(&held.weight, held.codes, &watched.form, &dials[range], step)
+                refresh_blocks(&held.weight, held.codes, &watched.form, &applied[range], step)
             })
             .collect()
     }
@@ -615,7 +615,8 @@ impl Osn {
         let rows = states.iter().zip(norms).zip(extra);
         Ok(rows
             .map(|((state, norm), (((drift, second), gradient), start))| {
-                let measured = measurement(state, *norm).with_drift(*drift).with_second(second);
+                let measured =
+                    measurement(state, *norm).with_drift(*drift).with_sigma_ratio(second);
                 let measured = measured.with_usual_start(start);
                 gradient.into_iter().fold(measured, Measurement::with_gradient)
             })
@@ -624,7 +625,7 @@ impl Osn {
 
     /// `σ₂/σ₁` of each layer, on the host, where the rule asks for it.
     fn seconds(&self, held: &[Held]) -> Result<Vec<Option<f64>>, StepError> {
-        if !self.needs().second {
+        if !self.needs().sigma_ratio {
             return Ok(vec![None; self.actuators.len()]);
         }
         let mut seconds = Vec::new();

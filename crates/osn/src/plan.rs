@@ -477,9 +477,9 @@ fn with_seconds(
     form: &Form,
     needs: Needs,
 ) -> Result<Start, EstimateError> {
-    if needs.second {
+    if needs.sigma_ratio {
         for (block, second) in start.blocks.iter_mut().zip(second_of_blocks(weight, form)?) {
-            *block = block.with_second(second);
+            *block = block.with_sigma_ratio(second);
         }
     }
     Ok(start)

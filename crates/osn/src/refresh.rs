@@ -6,7 +6,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 #[cfg(feature = "flex")]
 use burn::backend::{Backend, DispatchDevice, backend_extension};
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
-use osn_core::{Action, Dial, Geometry, Layout, SIGMA_FLOOR};
+use osn_core::{Action, AppliedAction, Geometry, Layout, SIGMA_FLOOR};
 
 use crate::code::{BAD_STEP, LOG, LOG_OF_ZERO, RESIDUAL, STATE_LEN, UNIT, encode_unit};
 use crate::form::{Form, Map, Maps};
@@ -16,8 +16,8 @@ use crate::ops::convolution;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refresh {
     pub(crate) maps: Maps,
-    /// The action in force, from which scale and strength follow.
-    pub(crate) dial: Dial,
+    /// The action in force, from which scale and elasticity follow.
+    pub(crate) applied: AppliedAction,
     /// The optimizer step, from 1: what a weight that is not finite is reported with.
     pub(crate) step: i32,
 }
@@ -39,28 +39,28 @@ pub(crate) trait RefreshOps: Backend {
     ) -> (IntTensor<Self>, IntTensor<Self>, IntTensor<Self>);
 }
 
-/// Refreshes every block of a weight `[outer, count, inner]`, each with its own dial.
+/// Refreshes every block of a weight `[outer, count, inner]`, each with its own applied.
 pub(crate) fn refresh_blocks(
     weight: &Tensor<3>,
     (u, v, state): Codes,
     form: &Form,
-    dials: &[Dial],
+    applied: &[AppliedAction],
     step: i32,
 ) -> Codes {
     let maps = form.maps;
-    if let [dial] = dials {
-        return refresh(weight.clone(), (u, v, state), Refresh { maps, dial: *dial, step });
+    if let [applied] = applied {
+        return refresh(weight.clone(), (u, v, state), Refresh { maps, applied: *applied, step });
     }
     let part = |codes: &Tensor<1, Int>, block: usize, length: usize| {
         codes.clone().narrow(0, block * length, length)
     };
-    let blocks = dials.iter().enumerate().map(|(block, &dial)| {
+    let blocks = applied.iter().enumerate().map(|(block, &applied)| {
         let codes = (
             part(&u, block, maps.rows()),
             part(&v, block, maps.cols()),
             part(&state, block, STATE_LEN),
         );
-        refresh(weight.clone().narrow(1, block, 1), codes, Refresh { maps, dial, step })
+        refresh(weight.clone().narrow(1, block, 1), codes, Refresh { maps, applied, step })
     });
     let (mut all_u, mut all_v, mut all_states) = (Vec::new(), Vec::new(), Vec::new());
     for (u, v, state) in blocks {
@@ -114,7 +114,8 @@ pub(crate) fn composed<const D: usize>(
     });
     let all = iterations.reduce(Iteration::and).expect("a block has a map");
     let Iteration { u: u_new, v: v_new, sigma, ratio, moved, finite } = all;
-    let new_state = next_state(sigma * request.maps.share(), ratio, &moved, &state, request.dial);
+    let new_state =
+        next_state(sigma * request.maps.share(), ratio, &moved, &state, request.applied);
     let is_zero = weight.abs().max().lower_equal_elem(SIGMA_FLOOR);
     let is_lost = moved.clone().bool_or(is_zero).bool_not();
     let new_state = new_state.mask_where(is_lost.expand([STATE_LEN]), lost(&state));
@@ -212,10 +213,10 @@ fn next_state(
     ratio: Tensor<1>,
     moved: &Tensor<1, burn::tensor::Bool>,
     state: &Tensor<1, Int>,
-    dial: Dial,
+    applied: AppliedAction,
 ) -> Tensor<1, Int> {
     let ln_sigma = sigma.clamp_min(SIGMA_FLOOR).log();
-    let (ln_scale, strength) = scale_and_strength(&ln_sigma, dial);
+    let (ln_scale, elasticity) = scale_and_elasticity(&ln_sigma, applied);
     let residual = (ratio.square().neg() + 1.0).sqrt();
     let zero = ln_sigma.zeros_like();
     let or_zero = |value: Tensor<1>| zero.clone().mask_where(moved.clone(), value);
@@ -226,7 +227,7 @@ fn next_state(
         vec![
             sigma_code,
             log_codes(or_zero(ln_scale)),
-            unit_codes(or_zero(strength)),
+            unit_codes(or_zero(elasticity)),
             unit_codes(or_zero(residual)),
             bad_step,
         ],
@@ -242,22 +243,22 @@ fn lost(before: &Tensor<1, Int>) -> Tensor<1, Int> {
 }
 
 /// `(ln s, γ)` of the action in force at `ln σ`: the table of [`osn_core::Action`].
-fn scale_and_strength(ln_sigma: &Tensor<1>, dial: Dial) -> (Tensor<1>, Tensor<1>) {
-    let amount = dial.amount;
+fn scale_and_elasticity(ln_sigma: &Tensor<1>, applied: AppliedAction) -> (Tensor<1>, Tensor<1>) {
+    let blend = applied.blend;
     let excess = |target: f64| ln_sigma.clone() - target.ln();
-    match dial.action {
+    match applied.action {
         Action::Off | Action::ScaleUpdate { .. } | Action::CapUpdate { .. } => {
             (ln_sigma.zeros_like(), ln_sigma.zeros_like())
         }
-        Action::Normalize { target } => (excess(target) * -amount, ln_sigma.ones_like() * amount),
+        Action::Normalize { target } => (excess(target) * -blend, ln_sigma.ones_like() * blend),
         Action::Cap { target, sharpness } if sharpness.is_infinite() => {
-            let above = excess(target).greater_elem(0.0).float() * amount;
-            (excess(target).clamp_min(0.0) * -amount, above)
+            let above = excess(target).greater_elem(0.0).float() * blend;
+            (excess(target).clamp_min(0.0) * -blend, above)
         }
         Action::Cap { target, sharpness } => {
             let x = excess(target) * sharpness;
             let softplus = burn::tensor::activation::softplus(x.clone(), 1.0);
-            (softplus * (-amount / sharpness), burn::tensor::activation::sigmoid(x) * amount)
+            (softplus * (-blend / sharpness), burn::tensor::activation::sigmoid(x) * blend)
         }
     }
 }
@@ -322,15 +323,15 @@ mod tests {
             let value = encode_unit(1.0 / (length as f64).sqrt());
             device_codes(&vec![value; length], device)
         };
-        let state = State { sigma: 1.0, scale: 1.0, strength: 0.0, residual: 0.0, bad_step: 0 };
+        let state = State { sigma: 1.0, scale: 1.0, elasticity: 0.0, residual: 0.0, bad_step: 0 };
         (unit(rows), unit(columns), device_codes(&state.encode(), device))
     }
 
     fn both(weight: &Tensor<3>, action: Action) -> [(Vec<f64>, Vec<f64>, State); 2] {
         let [outer, rows, inner] = weight.dims();
         let layout = Layout { outer, rows, inner };
-        let dial = Dial { action, amount: 0.75 };
-        let request = Refresh { maps: Maps::Matrix(layout), dial, step: 9 };
+        let applied = AppliedAction { action, blend: 0.75 };
+        let request = Refresh { maps: Maps::Matrix(layout), applied, step: 9 };
         let codes = start(rows, layout.cols(), &weight.device());
         let fast = refresh(weight.clone(), codes.clone(), request);
         [fast, composed(weight.clone(), codes, request)].map(|(u, v, state)| {
@@ -358,7 +359,7 @@ mod tests {
                 let (fast, slow) = (fast.2, slow.2);
                 assert!(close(fast.sigma, slow.sigma), "{shape:?} {action}: {fast:?} {slow:?}");
                 assert!(close(fast.scale, slow.scale), "{shape:?} {action}: {fast:?} {slow:?}");
-                assert!(close(fast.strength, slow.strength), "{fast:?} {slow:?}");
+                assert!(close(fast.elasticity, slow.elasticity), "{fast:?} {slow:?}");
                 assert!((fast.residual - slow.residual).abs() < 2e-3, "{fast:?} {slow:?}");
             }
         }
@@ -382,10 +383,10 @@ mod tests {
         // Every column sums to zero, so the uniform u is in the kernel of the transpose.
         let weight = Tensor::<3>::from_data([[[3.0f32, 1.0], [-3.0, -1.0]]], &Device::flex());
         let layout = Layout { outer: 1, rows: 2, inner: 2 };
-        let dial = Dial { action: Action::Normalize { target: 1.0 }, amount: 1.0 };
-        let request = Refresh { maps: Maps::Matrix(layout), dial, step: 9 };
+        let applied = AppliedAction { action: Action::Normalize { target: 1.0 }, blend: 1.0 };
+        let request = Refresh { maps: Maps::Matrix(layout), applied, step: 9 };
         let (u, v, _) = start(2, 2, &weight.device());
-        let before = State { sigma: 5.0, scale: 0.2, strength: 1.0, residual: 0.1, bad_step: 0 };
+        let before = State { sigma: 5.0, scale: 0.2, elasticity: 1.0, residual: 0.1, bad_step: 0 };
         let state = device_codes(&before.encode(), &weight.device());
         let (_, _, after) = composed(weight, (u, v, state), request);
         let after = State::decode(&host_codes(after));

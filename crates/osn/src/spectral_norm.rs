@@ -76,8 +76,8 @@ impl SpectralNorm {
     }
 
     /// `γ = −d ln s / d ln σ` of each block. Copies from the device.
-    pub fn strength(&self) -> Vec<f64> {
-        self.states().iter().map(|state| state.strength).collect()
+    pub fn elasticity(&self) -> Vec<f64> {
+        self.states().iter().map(|state| state.elasticity).collect()
     }
 
     fn states(&self) -> Vec<State> {

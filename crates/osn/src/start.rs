@@ -103,11 +103,11 @@ pub(crate) fn block_of(weight: &[f32], cut: Cut, block: usize) -> Vec<f32> {
 
 /// The state that follows from a measurement and the action in force.
 pub(crate) fn state_of(measured: Measurement, actuator: &Actuator) -> State {
-    let dial = actuator.dial();
+    let applied = actuator.applied();
     State {
         sigma: measured.sigma,
-        scale: dial.scale(measured.sigma),
-        strength: dial.strength(measured.sigma),
+        scale: applied.scale(measured.sigma),
+        elasticity: applied.elasticity(measured.sigma),
         residual: measured.residual.clamp(0.0, 1.0),
         bad_step: 0,
     }

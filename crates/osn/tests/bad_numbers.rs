@@ -180,7 +180,7 @@ fn bad_signals_leave_the_weights_finite_under_every_rule() {
                 separation: Some(bad),
                 real_sign: Some(bad),
                 held_out_sign: Some(bad),
-                slope: Some(bad),
+                input_gradient_norm: Some(bad),
             };
             let generalization = Generalization { train_loss: bad, held_out_loss: bad };
             let signals = Signals::new()
@@ -245,8 +245,11 @@ fn a_rule_with_a_parameter_at_its_worst_is_refused_or_holds_the_weights_finite()
         held += 1;
         for round in 0..25_u8 {
             let part = f64::from(round % 7) / 7.0;
-            let told =
-                Adversarial { separation: Some(part), slope: Some(part), ..Adversarial::default() };
+            let told = Adversarial {
+                separation: Some(part),
+                input_gradient_norm: Some(part),
+                ..Adversarial::default()
+            };
             let generalization = Generalization { train_loss: part, held_out_loss: 2.0 * part };
             let signals = Signals::new()
                 .adversarial(told)
@@ -350,7 +353,7 @@ fn a_saved_state_that_lies_is_refused_or_goes_on_under_every_rule() {
     let texts = [
         "auto:interval=1",
         "auto:task=classify,interval=1",
-        "cap:of_start=0.5,interval=1,dwell=1",
+        "cap:relative_to_init=0.5,interval=1,dwell=1",
         "budget:interval=1",
         "patience:interval=1,every=2,patience=1",
         "bandit:interval=1,every=1",
@@ -367,8 +370,11 @@ fn a_saved_state_that_lies_is_refused_or_goes_on_under_every_rule() {
             .decide(Rule::parse(text).unwrap())
             .keep_step_size(std::num::NonZeroU64::new(5).unwrap());
         let (mut model, mut osn) = plan.clone().attach(One::of([4, 3], 0.5)).unwrap();
-        let told =
-            Adversarial { separation: Some(0.9), slope: Some(3.0), ..Adversarial::default() };
+        let told = Adversarial {
+            separation: Some(0.9),
+            input_gradient_norm: Some(3.0),
+            ..Adversarial::default()
+        };
         let generalization = Generalization { train_loss: 0.1, held_out_loss: 0.9 };
         let signals = Signals::new().adversarial(told).generalization(generalization);
         for round in 0..4_u8 {

@@ -413,7 +413,7 @@ fn a_switch_does_not_move_the_output() {
     assert_eq!(values(model.forward(x.clone())), before, "and the output is where it was");
 
     let excess = exact_sigma(&model.weight.base(), 1).ln();
-    let bound = (rates.amount_per_step * excess).exp() - 1.0;
+    let bound = (rates.blend_per_step * excess).exp() - 1.0;
     let mut effective = exact_sigma(&model.weight.val(), 1);
     for _ in 0..120 {
         osn.step(&mut model, &Signals::new()).unwrap();

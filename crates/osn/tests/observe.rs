@@ -130,9 +130,9 @@ fn norms_updates_and_sensitivities_are_those_of_burns_gradients() {
 fn the_sensitivity_is_there_whatever_is_in_force() {
     // Off, normalized, capped, and with a gradient of the weight that says something else.
     for (rule, gradient) in [
-        ("budget:interval=1,total_of_start=8", SigmaGradient::Full),
+        ("budget:interval=1,total_relative_to_init=8", SigmaGradient::Full),
         ("gradient:interval=1", SigmaGradient::Full),
-        ("budget:interval=1,total_of_start=0.1", SigmaGradient::Full),
+        ("budget:interval=1,total_relative_to_init=0.1", SigmaGradient::Full),
         ("gradient:interval=1", SigmaGradient::Detached),
         ("gradient:interval=1", SigmaGradient::InwardOnly),
     ] {
@@ -227,7 +227,7 @@ fn each_block_has_numbers_of_its_own() {
 
 #[test]
 fn what_was_told_is_not_told_again() {
-    let (mut model, mut osn) = held("budget:interval=2,total_of_start=8");
+    let (mut model, mut osn) = held("budget:interval=2,total_relative_to_init=8");
     let (x, mut told) = (input(), Vec::new());
     for scale in [1.0, 1.0, 100.0, 100.0, 0.0, 0.0] {
         if scale > 0.0 {
@@ -244,7 +244,7 @@ fn what_was_told_is_not_told_again() {
 
 #[test]
 fn observing_changes_no_bit_of_the_training() {
-    let (start, osn) = held("budget:interval=3,total_of_start=0.5");
+    let (start, osn) = held("budget:interval=3,total_relative_to_init=0.5");
     let inputs = [input(), input(), input()];
     let run = |observes: bool| {
         let (mut model, mut osn) = (start.clone(), osn.clone());
@@ -366,7 +366,7 @@ fn a_clone_is_not_told_of_the_originals_loss() {
 
 #[test]
 fn a_saved_osn_goes_on_with_the_sums_it_had() {
-    let (mut model, mut osn) = held("budget:interval=4,total_of_start=0.5");
+    let (mut model, mut osn) = held("budget:interval=4,total_relative_to_init=0.5");
     let mut other = osn.clone();
     for index in 0..4 {
         let gradients = gradients_of(&model, &input());
@@ -385,7 +385,8 @@ fn a_saved_osn_goes_on_with_the_sums_it_had() {
 
 #[test]
 fn the_ratio_of_the_two_largest_singular_values_is_that_of_an_svd() {
-    let asked = Plan::new().select("**.weight").measure(Needs { second: true, ..Needs::default() });
+    let asked =
+        Plan::new().select("**.weight").measure(Needs { sigma_ratio: true, ..Needs::default() });
     let two_blocks = asked.clone().select("second.weight").view(View::Blocks { axis: 1, count: 2 });
     for plan in [asked, two_blocks] {
         let rule = Rule::parse("cap:interval=1").unwrap();
@@ -398,7 +399,7 @@ fn the_ratio_of_the_two_largest_singular_values_is_that_of_an_svd() {
             let part = values(part);
             let map = osn_core::DenseMap::from_tensor(&part, &shape, 1).unwrap();
             let exact = osn_core::singular_values(&map).unwrap();
-            close(told.second.unwrap(), exact[1] / exact[0], 1e-6);
+            close(told.sigma_ratio.unwrap(), exact[1] / exact[0], 1e-6);
         }
     }
 }
@@ -463,7 +464,7 @@ fn decided(rule: &str, steps: usize) -> Vec<osn::Change> {
 
 #[test]
 fn budget_spares_by_sensitivity_in_training() {
-    let changes = decided("budget:total_of_start=0.5,interval=5", 40);
+    let changes = decided("budget:total_relative_to_init=0.5,interval=5", 40);
     let last = &changes.last().unwrap().reason;
     assert!(last.starts_with("ln ∏σ"), "{last}");
     let weight = |change: &osn::Change| change.reason.split("at weight ").nth(1).map(str::to_owned);

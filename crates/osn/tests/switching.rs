@@ -233,17 +233,18 @@ fn after_a_decision_each_step_in_training_keeps_to_the_rates() {
             let before = run.osn.report(&run.model).unwrap();
             run.train(step);
             for (before, after) in before.iter().zip(run.osn.report(&run.model).unwrap()) {
-                let (sigma, scale) = (after.sigma, after.dial.scale(after.sigma));
+                let (sigma, scale) = (after.sigma, after.applied.scale(after.sigma));
                 assert!((after.scale / scale - 1.0).abs() < 1e-6, "{after:?}");
-                let moved = (scale / before.dial.scale(sigma)).ln().abs();
-                let full = |dial: osn::Dial| dial.action.scale(1.0, sigma).ln().abs();
-                let largest = full(before.dial).max(full(after.dial));
-                let bound = rates.amount_per_step * largest + rates.log_target_per_step;
+                let moved = (scale / before.applied.scale(sigma)).ln().abs();
+                let full =
+                    |applied: osn::AppliedAction| applied.action.scale(1.0, sigma).ln().abs();
+                let largest = full(before.applied).max(full(after.applied));
+                let bound = rates.blend_per_step * largest + rates.log_target_per_step;
                 assert!(moved <= bound * 1.001, "{rule} step {step}: {moved} beyond {bound}");
             }
         }
         let targets = run.osn.report(&run.model).unwrap();
-        let wanted = targets.iter().map(|layer| layer.dial.amount).collect::<Vec<_>>();
+        let wanted = targets.iter().map(|layer| layer.applied.blend).collect::<Vec<_>>();
         assert!(wanted == [0.0; 3] || wanted == [1.0; 3], "{rule}: it has arrived: {wanted:?}");
     }
 }
@@ -253,7 +254,7 @@ fn the_kept_step_size_undoes_the_change_of_scale_and_lets_go() {
     let rule = Rule::parse("schedule:off=40").unwrap();
     let keep = NonZeroU64::new(200).unwrap();
     let plan = Plan::new().select("**.weight").decide(rule).keep_step_size(keep);
-    let rates = Rates { amount_per_step: 1.0, ..Rates::default() };
+    let rates = Rates { blend_per_step: 1.0, ..Rates::default() };
     let (mut model, mut osn) = plan.rates(rates).attach(Net::new()).unwrap();
     let scales = |osn: &Osn, model: &Net| -> Vec<f64> {
         osn.report(model).unwrap().iter().map(|layer| layer.scale).collect()

@@ -183,7 +183,7 @@ fn each_block_has_its_own_size_action_and_name() {
     let report = osn.report(&model).unwrap();
     let names: Vec<_> = report.iter().map(|layer| layer.layer.name()).collect();
     assert_eq!(names, ["weight[0]", "weight[1]", "weight[2]"]);
-    assert!(matches!(report[2].dial.action, Action::Cap { .. }));
+    assert!(matches!(report[2].applied.action, Action::Cap { .. }));
     for (layer, raw) in report.iter().zip(raw) {
         close(layer.sigma, raw, 1e-4);
         assert_eq!(layer.layer.shape, [6, 4]);

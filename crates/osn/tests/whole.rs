@@ -139,7 +139,11 @@ fn rules() -> [&'static str; 5] {
 fn told() -> Signals {
     let (separation, slope) = (Some(0.99), Some(9.0));
     Signals::new()
-        .adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+        .adversarial(Adversarial {
+            separation,
+            input_gradient_norm: slope,
+            ..Adversarial::default()
+        })
         .generalization(Generalization { train_loss: 0.1, held_out_loss: 2.0 })
 }
 
@@ -163,7 +167,7 @@ fn a_step_that_fails_has_not_happened() {
             let (error, before) = failed.unwrap();
             assert!(matches!(error, StepError::NotFinite { step: 4, .. }), "{rule}: {error}");
             let after = seen(&osn, &broken);
-            assert_eq!(after.0, before.0, "{rule}: the decisions, the dials and the step");
+            assert_eq!(after.0, before.0, "{rule}: the decisions, the applied and the step");
             assert_eq!(after.2, before.2, "{rule}: the state in the model");
             assert!(osn.step(&mut broken, &told()).is_err(), "{rule}: and it fails again");
             // Repaired and measured again it goes on from the very step.
@@ -221,7 +225,7 @@ fn a_bad_weight_is_named_soon_however_seldom_the_rule_decides() {
 
 #[test]
 fn gradients_are_kept_for_the_rule_that_is_not_due_at_a_check_of_health() {
-    let rule = Rule::parse("budget:interval=60,total_of_start=0.5").unwrap();
+    let rule = Rule::parse("budget:interval=60,total_relative_to_init=0.5").unwrap();
     let (mut model, mut osn) = Plan::new().select("*").decide(rule).attach(two()).unwrap();
     let mut sum = 0.0;
     for step in 1..=60 {
@@ -258,7 +262,7 @@ fn sigmas(reports: &[LayerReport]) -> Vec<f64> {
 #[test]
 fn after_measuring_again_nothing_is_of_the_weights_of_before() {
     let rule = Rule::parse("lr_over_sigma:interval=1000").unwrap();
-    let needs = Needs { gradients: true, second: true, ..Needs::default() };
+    let needs = Needs { gradients: true, sigma_ratio: true, ..Needs::default() };
     let plan = Plan::new().select("*").decide(rule).measure(needs);
     let (mut model, mut osn) = plan.attach(two()).unwrap();
     for _ in 0..3 {
@@ -274,7 +278,7 @@ fn after_measuring_again_nothing_is_of_the_weights_of_before() {
     for index in 0..2 {
         assert!((factors[index] * 8.0 / before[index] - 1.0).abs() < 1e-4, "the learning rates");
         assert!((factors[index] * reports[index].sigma - 1.0).abs() < 1e-6);
-        assert_eq!((reports[index].drift, reports[index].second), (None, None));
+        assert_eq!((reports[index].drift, reports[index].sigma_ratio), (None, None));
     }
     // The weight did not move by an update from what it was to what it is.
     for _ in 0..47 {
@@ -303,7 +307,7 @@ fn resuming_under_another_plan_says_what_differs() {
         "the saved state has the rules cap:interval=3, this plan has budget:interval=3: attach with \
          the former"
     );
-    let rates = Rates { amount_per_step: 0.5, ..Rates::default() };
+    let rates = Rates { blend_per_step: 0.5, ..Rates::default() };
     assert!(refused(plan().rates(rates)).contains("the rates 0.01 and 0.01 a step"));
     let kept = std::num::NonZeroU64::new(9).unwrap();
     assert!(refused(plan().keep_step_size(kept)).contains("keep_step_size none, this plan has 9"));
@@ -508,7 +512,7 @@ fn a_head_that_starts_at_zero_is_not_held_at_what_adam_made_of_it() {
     let free = train("never");
     assert!(free.sigma > 0.5, "there is something to reach: {}", free.sigma);
     // Xavier's σ of this shape is √(2/42)·(√32 + √10) = 1.92, so neither is in the way.
-    for rule in ["auto", "cap:of_start=1.5"] {
+    for rule in ["auto", "cap:relative_to_init=1.5"] {
         let held = train(rule);
         let least = free.effective_sigma().min(1.5 * 1.92);
         assert!(
@@ -522,7 +526,11 @@ fn a_head_that_starts_at_zero_is_not_held_at_what_adam_made_of_it() {
 /// A discriminator that is as it should be.
 fn told_balanced() -> Signals {
     let (separation, slope) = (Some(0.6), Some(2.4));
-    Signals::new().adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+    Signals::new().adversarial(Adversarial {
+        separation,
+        input_gradient_norm: slope,
+        ..Adversarial::default()
+    })
 }
 
 #[test]

@@ -98,8 +98,8 @@ pub(crate) fn step_of(line: &str) -> Option<(u64, u64)> {
 fn line(layer: &LayerStatus) -> String {
     let LayerStatus { path, action, reason, .. } = layer;
     let target = layer.target.map_or_else(|| "–".to_owned(), short);
-    let (sigma, strength) = (short(layer.sigma), short(layer.strength));
-    format!("{path}  σ {sigma}  target {target}  strength {strength}  {action}: {reason}")
+    let (sigma, elasticity) = (short(layer.sigma), short(layer.elasticity));
+    format!("{path}  σ {sigma}  target {target}  elasticity {elasticity}  {action}: {reason}")
 }
 
 #[cfg(test)]

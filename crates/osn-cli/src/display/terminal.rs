@@ -9,7 +9,7 @@ use osn_report::short;
 use super::screen::{Bar, Screen, size};
 use super::{Display, Speaker, headline, headline_score, losses, scores};
 
-/// Cells of a strength bar.
+/// Cells of a elasticity bar.
 const BAR_CELLS: usize = 8;
 /// A layer's path takes no more than this share of its line.
 const PATH_SHARE: usize = 3;
@@ -99,22 +99,22 @@ fn layer_line(layer: &LayerStatus, path_width: usize) -> String {
     let path = truncate_str(&layer.path, path_width, "…").into_owned();
     let path = pad_str(&path, path_width, console::Alignment::Left, None).into_owned();
     let target = layer.target.map_or_else(|| "–".to_owned(), short);
-    let bar = style(strength_bar(layer.strength)).for_stderr().cyan();
+    let bar = style(elasticity_bar(layer.elasticity)).for_stderr().cyan();
     let action = style(&layer.action).for_stderr().bold();
     let reason = style(&layer.reason).for_stderr().dim();
     format!("  {path}  σ {:>7} → {target:>6}  {bar}  {action}: {reason}", short(layer.sigma))
 }
 
-/// A strength from 0 to 1 as a bar of eighths of a cell.
+/// A elasticity from 0 to 1 as a bar of eighths of a cell.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "clamped before; NaN becomes 0"
 )]
-fn strength_bar(strength: f64) -> String {
+fn elasticity_bar(elasticity: f64) -> String {
     const EIGHTHS: [char; 8] = ['·', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
-    // A strength that is not a number is drawn as off.
-    let filled = (strength.clamp(0.0, 1.0) * (BAR_CELLS * 8) as f64).round() as usize;
+    // A elasticity that is not a number is drawn as off.
+    let filled = (elasticity.clamp(0.0, 1.0) * (BAR_CELLS * 8) as f64).round() as usize;
     let cell = |index: usize| match filled.saturating_sub(index * 8) {
         8.. => '█',
         eighths => EIGHTHS[eighths],
@@ -132,7 +132,7 @@ mod tests {
             sigma: 3.25,
             target: Some(1.0),
             scale: 0.5,
-            strength: 0.5,
+            elasticity: 0.5,
             action: "cap".into(),
             reason: "sigma 3.250 above 1".into(),
         }
@@ -140,11 +140,11 @@ mod tests {
 
     #[test]
     fn a_strength_fills_its_bar() {
-        assert_eq!(strength_bar(0.0), "········");
-        assert_eq!(strength_bar(0.5), "████····");
-        assert_eq!(strength_bar(1.0), "████████");
-        assert_eq!(strength_bar(1.0 / 64.0), "▏·······");
-        assert_eq!([f64::NAN, -1.0, 2.0].map(strength_bar), ["········", "········", "████████"]);
+        assert_eq!(elasticity_bar(0.0), "········");
+        assert_eq!(elasticity_bar(0.5), "████····");
+        assert_eq!(elasticity_bar(1.0), "████████");
+        assert_eq!(elasticity_bar(1.0 / 64.0), "▏·······");
+        assert_eq!([f64::NAN, -1.0, 2.0].map(elasticity_bar), ["········", "········", "████████"]);
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_layer_that_is_left_alone_has_no_target() {
-        let off = LayerStatus { target: None, strength: 0.0, action: "off".into(), ..layer("w") };
+        let off = LayerStatus { target: None, elasticity: 0.0, action: "off".into(), ..layer("w") };
         assert!(layer_line(&off, 8).contains("σ   3.250 →      –  ········  off:"));
     }
 }

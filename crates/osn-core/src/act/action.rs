@@ -13,10 +13,10 @@ pub const SIGMA_FLOOR: f64 = f32::MIN_POSITIVE as f64;
 
 /// What is done to one weight `W` of largest singular value `σ`.
 ///
-/// The layer computes with the effective weight `Ŵ = s·W`. An amount `a` in `[0, 1]` says how much of
+/// The layer computes with the effective weight `Ŵ = s·W`. A blend `a` in `[0, 1]` says how much of
 /// the action is in force; at `a = 0` every action is exactly off.
 ///
-/// | action | scale `s` | strength `γ = −d ln s / d ln σ` |
+/// | action | scale `s` | elasticity `γ = −d ln s / d ln σ` |
 /// |---|---|---|
 /// | `Off` | 1 | 0 |
 /// | `Normalize` | `(c/σ)^a` | `a` |
@@ -27,7 +27,7 @@ pub const SIGMA_FLOOR: f64 = f32::MIN_POSITIVE as f64;
 /// `ScaleUpdate` and `CapUpdate` leave the weight alone and multiply the optimizer's update of it by
 /// [`update_factor`](Action::update_factor), which is 1 for all others.
 ///
-/// With `G = ∂L/∂Ŵ`, the strength is what the gradient of the stored weight needs:
+/// With `G = ∂L/∂Ŵ`, the elasticity is what the gradient of the stored weight needs:
 /// `∂L/∂W = s·G − (γ/σ)·⟨G, Ŵ⟩·∂σ/∂W`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -96,59 +96,59 @@ pub enum ActionError {
 }
 
 impl Action {
-    /// The factor `s` on a weight of this `sigma` at this `amount`.
+    /// The factor `s` on a weight of this `sigma` at this `blend`.
     ///
     /// A σ at or below [`SIGMA_FLOOR`], and one that is not finite, gives 1: a zero weight stays zero,
     /// and nothing is done on the word of a broken measurement.
-    pub fn scale(&self, amount: f64, sigma: f64) -> f64 {
+    pub fn scale(&self, blend: f64, sigma: f64) -> f64 {
         if !is_usable(sigma) {
             return 1.0;
         }
         match *self {
             Action::Off | Action::ScaleUpdate { .. } | Action::CapUpdate { .. } => 1.0,
-            Action::Normalize { target } => (target / sigma).powf(amount),
+            Action::Normalize { target } => (target / sigma).powf(blend),
             Action::Cap { target, sharpness: f64::INFINITY } => {
-                (target / sigma).min(1.0).powf(amount)
+                (target / sigma).min(1.0).powf(blend)
             }
             Action::Cap { target, sharpness } => {
-                (-amount * softened_excess((sigma / target).ln(), sharpness)).exp()
+                (-blend * softened_excess((sigma / target).ln(), sharpness)).exp()
             }
         }
     }
 
-    /// The strength `γ = −d ln s / d ln σ` on a weight of this `sigma` at this `amount`.
+    /// The elasticity `γ = −d ln s / d ln σ` on a weight of this `sigma` at this `blend`.
     ///
-    /// It lies between 0 and `amount`, and is 0 wherever [`scale`](Self::scale) is 1 for want of a
+    /// It lies between 0 and `blend`, and is 0 wherever [`scale`](Self::scale) is 1 for want of a
     /// usable σ. A hard cap has no derivative at `σ = c`; there it is 0, as below.
-    pub fn strength(&self, amount: f64, sigma: f64) -> f64 {
+    pub fn elasticity(&self, blend: f64, sigma: f64) -> f64 {
         if !is_usable(sigma) {
             return 0.0;
         }
         match *self {
             Action::Off | Action::ScaleUpdate { .. } | Action::CapUpdate { .. } => 0.0,
-            Action::Normalize { .. } => amount,
+            Action::Normalize { .. } => blend,
             Action::Cap { target, sharpness: f64::INFINITY } => {
                 if sigma > target {
-                    amount
+                    blend
                 } else {
                     0.0
                 }
             }
             Action::Cap { target, sharpness } => {
-                amount * logistic(sharpness * (sigma / target).ln())
+                blend * logistic(sharpness * (sigma / target).ln())
             }
         }
     }
 
-    /// The factor on the optimizer's update of a weight of this `sigma` at this `amount`: `(c/σ)^a` for
+    /// The factor on the optimizer's update of a weight of this `sigma` at this `blend`: `(c/σ)^a` for
     /// [`Action::ScaleUpdate`], `min(1, c/σ)^a` for [`Action::CapUpdate`], 1 for all others and where σ is not
     /// usable.
-    pub fn update_factor(&self, amount: f64, sigma: f64) -> f64 {
+    pub fn update_factor(&self, blend: f64, sigma: f64) -> f64 {
         match *self {
             Action::CapUpdate { target } if is_usable(sigma) => {
-                (target / sigma).min(1.0).powf(amount)
+                (target / sigma).min(1.0).powf(blend)
             }
-            Action::ScaleUpdate { target } if is_usable(sigma) => (target / sigma).powf(amount),
+            Action::ScaleUpdate { target } if is_usable(sigma) => (target / sigma).powf(blend),
             _ => 1.0,
         }
     }
@@ -264,20 +264,20 @@ mod tests {
     #[test]
     fn the_table_holds_by_hand() {
         let normalize = Action::Normalize { target: 2.0 };
-        assert_eq!((normalize.scale(1.0, 8.0), normalize.strength(1.0, 8.0)), (0.25, 1.0));
-        assert_eq!((normalize.scale(0.5, 8.0), normalize.strength(0.5, 8.0)), (0.5, 0.5));
-        assert_eq!((normalize.scale(1.0, 0.5), normalize.strength(1.0, 0.5)), (4.0, 1.0));
-        assert_eq!((HARD_CAP.scale(1.0, 8.0), HARD_CAP.strength(1.0, 8.0)), (0.25, 1.0));
-        assert_eq!((HARD_CAP.scale(0.5, 8.0), HARD_CAP.strength(0.5, 8.0)), (0.5, 0.5));
-        assert_eq!((HARD_CAP.scale(1.0, 0.5), HARD_CAP.strength(1.0, 0.5)), (1.0, 0.0));
-        assert_eq!((HARD_CAP.scale(1.0, 2.0), HARD_CAP.strength(1.0, 2.0)), (1.0, 0.0));
-        assert_eq!((Action::Off.scale(1.0, 8.0), Action::Off.strength(1.0, 8.0)), (1.0, 0.0));
+        assert_eq!((normalize.scale(1.0, 8.0), normalize.elasticity(1.0, 8.0)), (0.25, 1.0));
+        assert_eq!((normalize.scale(0.5, 8.0), normalize.elasticity(0.5, 8.0)), (0.5, 0.5));
+        assert_eq!((normalize.scale(1.0, 0.5), normalize.elasticity(1.0, 0.5)), (4.0, 1.0));
+        assert_eq!((HARD_CAP.scale(1.0, 8.0), HARD_CAP.elasticity(1.0, 8.0)), (0.25, 1.0));
+        assert_eq!((HARD_CAP.scale(0.5, 8.0), HARD_CAP.elasticity(0.5, 8.0)), (0.5, 0.5));
+        assert_eq!((HARD_CAP.scale(1.0, 0.5), HARD_CAP.elasticity(1.0, 0.5)), (1.0, 0.0));
+        assert_eq!((HARD_CAP.scale(1.0, 2.0), HARD_CAP.elasticity(1.0, 2.0)), (1.0, 0.0));
+        assert_eq!((Action::Off.scale(1.0, 8.0), Action::Off.elasticity(1.0, 8.0)), (1.0, 0.0));
     }
 
     #[test]
     fn scaling_the_update_leaves_the_weight_and_its_gradient() {
         let action = Action::ScaleUpdate { target: 2.0 };
-        assert_eq!((action.scale(1.0, 8.0), action.strength(1.0, 8.0)), (1.0, 0.0));
+        assert_eq!((action.scale(1.0, 8.0), action.elasticity(1.0, 8.0)), (1.0, 0.0));
         assert_eq!((action.update_factor(1.0, 8.0), action.update_factor(0.5, 8.0)), (0.25, 0.5));
         assert_eq!((action.update_factor(1.0, 0.5), action.update_factor(0.0, 8.0)), (4.0, 1.0));
         for sigma in [0.0, SIGMA_FLOOR, f64::NAN, f64::INFINITY] {
@@ -291,16 +291,16 @@ mod tests {
         let cap = Action::Cap { target: 3.0, sharpness: 4.0 };
         assert!(close(cap.scale(1.0, 3.0), 0.840_896_415_253_714_6), "2^(-1/4)");
         assert!(close(cap.scale(0.5, 3.0), 0.917_004_043_204_671_2), "2^(-1/8)");
-        assert_eq!(cap.strength(1.0, 3.0), 0.5);
-        assert_eq!(cap.strength(0.5, 3.0), 0.25);
+        assert_eq!(cap.elasticity(1.0, 3.0), 0.5);
+        assert_eq!(cap.elasticity(0.5, 3.0), 0.25);
     }
 
     #[test]
     fn a_soft_cap_of_sharpness_one_is_one_over_one_plus_the_ratio() {
-        // exp(−ln(1 + σ/c)) = c/(c + σ), and the strength is σ/(c + σ).
+        // exp(−ln(1 + σ/c)) = c/(c + σ), and the elasticity is σ/(c + σ).
         let cap = Action::Cap { target: 2.0, sharpness: 1.0 };
         assert!(close(cap.scale(1.0, 6.0), 0.25));
-        assert!(close(cap.strength(1.0, 6.0), 0.75));
+        assert!(close(cap.elasticity(1.0, 6.0), 0.75));
     }
 
     #[test]
@@ -318,7 +318,7 @@ mod tests {
     fn a_zero_or_broken_sigma_leaves_the_weight_alone() {
         for action in [Action::Off, Action::Normalize { target: 1.0 }, HARD_CAP] {
             for sigma in [0.0, 1e-45, SIGMA_FLOOR, -1.0, f64::NAN, f64::INFINITY] {
-                assert_eq!((action.scale(1.0, sigma), action.strength(1.0, sigma)), (1.0, 0.0));
+                assert_eq!((action.scale(1.0, sigma), action.elasticity(1.0, sigma)), (1.0, 0.0));
             }
         }
     }
@@ -367,32 +367,32 @@ mod tests {
     proptest! {
         #[test]
         fn the_strength_is_the_slope_of_the_scale(
-            action in any_action(), amount in 0.0..=1.0, offset in -3.0..3.0_f64,
+            action in any_action(), blend in 0.0..=1.0, offset in -3.0..3.0_f64,
         ) {
             // Near the target, where a cap bends; a hard cap's corner itself has no slope.
             let sigma = action.target().unwrap_or(1.0) * offset.exp();
             let width = 1e-5;
             let is_corner = offset.abs() <= 2.0 * width;
             prop_assume!(sigma > 2.0 * SIGMA_FLOOR && !is_corner);
-            let log_scale = |shift: f64| action.scale(amount, sigma * shift.exp()).ln();
+            let log_scale = |shift: f64| action.scale(blend, sigma * shift.exp()).ln();
             let slope = -(log_scale(width) - log_scale(-width)) / (2.0 * width);
-            let strength = action.strength(amount, sigma);
-            prop_assert!((slope - strength).abs() < 1e-5, "{slope} {strength}");
+            let elasticity = action.elasticity(blend, sigma);
+            prop_assert!((slope - elasticity).abs() < 1e-5, "{slope} {elasticity}");
         }
 
         #[test]
         fn no_size_and_no_sharpness_gives_a_broken_number(
-            action in any_action(), amount in 0.0..=1.0, log_sigma in -87.0..88.0_f64,
+            action in any_action(), blend in 0.0..=1.0, log_sigma in -87.0..88.0_f64,
             extreme in prop_oneof![Just(f64::MIN_POSITIVE), Just(1e-30), Just(1e30), Just(f64::MAX)],
         ) {
             let action = match action {
                 Action::Cap { target, .. } => Action::Cap { target, sharpness: extreme },
                 other => other,
             };
-            let (scale, strength) =
-                (action.scale(amount, log_sigma.exp()), action.strength(amount, log_sigma.exp()));
+            let (scale, elasticity) =
+                (action.scale(blend, log_sigma.exp()), action.elasticity(blend, log_sigma.exp()));
             prop_assert!(scale.is_finite() && scale >= 0.0, "{scale}");
-            prop_assert!((0.0..=amount).contains(&strength), "{strength}");
+            prop_assert!((0.0..=blend).contains(&elasticity), "{elasticity}");
         }
 
         #[test]
@@ -409,7 +409,7 @@ mod tests {
         #[test]
         fn amount_zero_is_exactly_off(action in any_action(), log_sigma in -87.0..88.0_f64) {
             prop_assert_eq!(action.scale(0.0, log_sigma.exp()), 1.0);
-            prop_assert_eq!(action.strength(0.0, log_sigma.exp()), 0.0);
+            prop_assert_eq!(action.elasticity(0.0, log_sigma.exp()), 0.0);
         }
 
         #[test]

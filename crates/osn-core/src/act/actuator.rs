@@ -8,8 +8,8 @@ use crate::{Action, number::maybe_infinite};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rates {
-    /// How far the amount may move in one step, in `(0, 1]`. Default: 0.01, on or off in 100 steps.
-    pub amount_per_step: f64,
+    /// How far the blend may move in one step, in `(0, 1]`. Default: 0.01, on or off in 100 steps.
+    pub blend_per_step: f64,
     /// How far `ln target` may move in one step, greater than 0. Default: 0.01, 1 % a step.
     #[serde(with = "maybe_infinite")]
     pub log_target_per_step: f64,
@@ -17,7 +17,7 @@ pub struct Rates {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { amount_per_step: 0.01, log_target_per_step: 0.01 }
+        Self { blend_per_step: 0.01, log_target_per_step: 0.01 }
     }
 }
 
@@ -25,11 +25,11 @@ impl Default for Rates {
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RatesError {
-    /// The amount's rate is outside `(0, 1]`.
-    #[error("amount_per_step {amount_per_step} must be greater than 0 and at most 1")]
+    /// The blend's rate is outside `(0, 1]`.
+    #[error("blend_per_step {blend_per_step} must be greater than 0 and at most 1")]
     Amount {
         /// What was asked for.
-        amount_per_step: f64,
+        blend_per_step: f64,
     },
     /// The target's rate is not positive.
     #[error("log_target_per_step {log_target_per_step} must be greater than 0")]
@@ -44,11 +44,11 @@ impl Rates {
     ///
     /// # Errors
     ///
-    /// [`RatesError`] if the amount's rate is outside `(0, 1]` or the target's is not positive.
+    /// [`RatesError`] if the blend's rate is outside `(0, 1]` or the target's is not positive.
     pub fn validate(&self) -> Result<(), RatesError> {
-        let Self { amount_per_step, log_target_per_step } = *self;
-        if !(amount_per_step > 0.0 && amount_per_step <= 1.0) {
-            return Err(RatesError::Amount { amount_per_step });
+        let Self { blend_per_step, log_target_per_step } = *self;
+        if !(blend_per_step > 0.0 && blend_per_step <= 1.0) {
+            return Err(RatesError::Amount { blend_per_step });
         }
         if log_target_per_step.is_nan() || log_target_per_step <= 0.0 {
             return Err(RatesError::LogTarget { log_target_per_step });
@@ -59,36 +59,36 @@ impl Rates {
 
 /// What is in force on one layer now: an action, and how much of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Dial {
+pub struct AppliedAction {
     /// The action, with the target as it is on its way.
     pub action: Action,
     /// How much of it is in force, from 0 (exactly off) to 1.
-    pub amount: f64,
+    pub blend: f64,
 }
 
-impl Dial {
+impl AppliedAction {
     /// The factor `s` on a weight of this `sigma`; see [`Action::scale`].
     pub fn scale(&self, sigma: f64) -> f64 {
-        self.action.scale(self.amount, sigma)
+        self.action.scale(self.blend, sigma)
     }
 
-    /// The strength `γ` on a weight of this `sigma`; see [`Action::strength`].
-    pub fn strength(&self, sigma: f64) -> f64 {
-        self.action.strength(self.amount, sigma)
+    /// The elasticity `γ` on a weight of this `sigma`; see [`Action::elasticity`].
+    pub fn elasticity(&self, sigma: f64) -> f64 {
+        self.action.elasticity(self.blend, sigma)
     }
 
     /// The factor on the update of a weight of this `sigma`; see [`Action::update_factor`].
     pub fn update_factor(&self, sigma: f64) -> f64 {
-        self.action.update_factor(self.amount, sigma)
+        self.action.update_factor(self.blend, sigma)
     }
 }
 
-/// Moves one layer's dial towards the wanted action at bounded rates, so that a switch never jumps.
+/// Moves one layer's applied towards the wanted action at bounded rates, so that a switch never jumps.
 ///
-/// With `s₁` the scale at amount 1, one step at fixed `σ` changes `ln s` by at most
+/// With `s₁` the scale at blend 1, one step at fixed `σ` changes `ln s` by at most
 ///
 /// ```text
-/// amount_per_step·|ln s₁(σ)| + log_target_per_step
+/// blend_per_step·|ln s₁(σ)| + log_target_per_step
 /// ```
 ///
 /// where `|ln s₁| ≤ |ln(c/σ)|` for normalising and a hard cap, and `≤ max(0, ln(σ/c)) + ln 2/τ` for a
@@ -98,57 +98,57 @@ impl Dial {
 /// use osn_core::{Action, Actuator, Rates};
 ///
 /// let mut actuator = Actuator::new(Action::Normalize { target: 1.0 });
-/// assert_eq!(actuator.dial().scale(4.0), 0.25);
-/// let dial = actuator.step(Action::Off, &Rates { amount_per_step: 0.5, ..Rates::default() });
-/// assert_eq!(dial.scale(4.0), 0.5);
+/// assert_eq!(actuator.applied().scale(4.0), 0.25);
+/// let applied = actuator.step(Action::Off, &Rates { blend_per_step: 0.5, ..Rates::default() });
+/// assert_eq!(applied.scale(4.0), 0.5);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Actuator {
-    dial: Dial,
+    applied: AppliedAction,
 }
 
 impl Actuator {
     /// Starts with an action fully in force: a layer is held from its first forward on.
     pub fn new(initial: Action) -> Self {
-        let amount = if initial == Action::Off { 0.0 } else { 1.0 };
-        Self { dial: Dial { action: initial, amount } }
+        let blend = if initial == Action::Off { 0.0 } else { 1.0 };
+        Self { applied: AppliedAction { action: initial, blend } }
     }
 
     /// What is in force now.
-    pub fn dial(&self) -> Dial {
-        self.dial
+    pub fn applied(&self) -> AppliedAction {
+        self.applied
     }
 
     /// Moves one optimizer step towards the wanted action, and returns what is then in force.
     ///
-    /// - The same kind of action: the amount rises to 1 and `ln target` moves to the wanted one, each
+    /// - The same kind of action: the blend rises to 1 and `ln target` moves to the wanted one, each
     ///   at its rate and from where it is.
-    /// - `Off`, another kind, or a cap of another sharpness: the amount first falls to 0 with the old
+    /// - `Off`, another kind, or a cap of another sharpness: the blend first falls to 0 with the old
     ///   action in place. At 0 both are the same function, and the wanted action takes over at its own
     ///   target.
     ///
     /// The wanted action and the rates are taken to be valid ([`Action::validate`],
     /// [`Rates::validate`]).
-    pub fn step(&mut self, wanted: Action, rates: &Rates) -> Dial {
-        if self.dial.amount == 0.0 {
-            self.dial.action = wanted;
+    pub fn step(&mut self, wanted: Action, rates: &Rates) -> AppliedAction {
+        if self.applied.blend == 0.0 {
+            self.applied.action = wanted;
         }
-        match (self.dial.action.target(), wanted.target()) {
-            (Some(from), Some(to)) if self.dial.action.with_target(to) == wanted => {
+        match (self.applied.action.target(), wanted.target()) {
+            (Some(from), Some(to)) if self.applied.action.with_target(to) == wanted => {
                 let target = approach_by_ratio(from, to, rates.log_target_per_step);
-                self.dial.action = wanted.with_target(target);
-                self.dial.amount = approach(self.dial.amount, 1.0, rates.amount_per_step);
+                self.applied.action = wanted.with_target(target);
+                self.applied.blend = approach(self.applied.blend, 1.0, rates.blend_per_step);
             }
             _ => self.let_go(wanted, rates),
         }
-        self.dial
+        self.applied
     }
 
     fn let_go(&mut self, wanted: Action, rates: &Rates) {
-        self.dial.amount = approach(self.dial.amount, 0.0, rates.amount_per_step);
-        if self.dial.amount == 0.0 {
-            self.dial.action = wanted;
+        self.applied.blend = approach(self.applied.blend, 0.0, rates.blend_per_step);
+        if self.applied.blend == 0.0 {
+            self.applied.action = wanted;
         }
     }
 }
@@ -180,50 +180,56 @@ mod tests {
     const NORMALIZE: Action = Action::Normalize { target: 1.0 };
     const HARD_CAP: Action = Action::Cap { target: 1.0, sharpness: f64::INFINITY };
 
-    fn run(actuator: &mut Actuator, wanted: Action, steps: usize) -> Dial {
+    fn run(actuator: &mut Actuator, wanted: Action, steps: usize) -> AppliedAction {
         (0..steps).map(|_| actuator.step(wanted, &Rates::default())).last().unwrap()
     }
 
     #[test]
     fn an_initial_action_is_in_force_at_once() {
-        assert_eq!(Actuator::new(NORMALIZE).dial(), Dial { action: NORMALIZE, amount: 1.0 });
-        assert_eq!(Actuator::new(Action::Off).dial(), Dial { action: Action::Off, amount: 0.0 });
+        assert_eq!(
+            Actuator::new(NORMALIZE).applied(),
+            AppliedAction { action: NORMALIZE, blend: 1.0 }
+        );
+        assert_eq!(
+            Actuator::new(Action::Off).applied(),
+            AppliedAction { action: Action::Off, blend: 0.0 }
+        );
     }
 
     #[test]
     fn switching_off_takes_exactly_a_hundred_steps_with_the_old_action_in_place() {
         let mut actuator = Actuator::new(NORMALIZE);
         for done in 1..100 {
-            let dial = actuator.step(Action::Off, &Rates::default());
-            assert_eq!(dial.action, NORMALIZE);
-            assert!((dial.amount - (1.0 - f64::from(done) / 100.0)).abs() < 1e-12);
+            let applied = actuator.step(Action::Off, &Rates::default());
+            assert_eq!(applied.action, NORMALIZE);
+            assert!((applied.blend - (1.0 - f64::from(done) / 100.0)).abs() < 1e-12);
         }
         let last = actuator.step(Action::Off, &Rates::default());
-        assert_eq!(last, Dial { action: Action::Off, amount: 0.0 });
+        assert_eq!(last, AppliedAction { action: Action::Off, blend: 0.0 });
     }
 
     #[test]
     fn switching_on_rises_from_zero_at_its_own_target() {
         let mut actuator = Actuator::new(Action::Off);
         let wanted = Action::Normalize { target: 5.0 };
-        assert_eq!(run(&mut actuator, wanted, 1), Dial { action: wanted, amount: 0.01 });
-        assert_eq!(run(&mut actuator, wanted, 99), Dial { action: wanted, amount: 1.0 });
+        assert_eq!(run(&mut actuator, wanted, 1), AppliedAction { action: wanted, blend: 0.01 });
+        assert_eq!(run(&mut actuator, wanted, 99), AppliedAction { action: wanted, blend: 1.0 });
     }
 
     #[test]
     fn ten_steps_of_a_tenth_are_ten_although_they_do_not_sum_to_one() {
-        let rates = Rates { amount_per_step: 0.1, ..Rates::default() };
+        let rates = Rates { blend_per_step: 0.1, ..Rates::default() };
         let mut actuator = Actuator::new(Action::Off);
-        let amounts: Vec<f64> = (0..10).map(|_| actuator.step(NORMALIZE, &rates).amount).collect();
-        assert!(amounts[8] < 0.9, "the case that needs an allowance for rounding");
-        assert_eq!(amounts[9], 1.0);
+        let blends: Vec<f64> = (0..10).map(|_| actuator.step(NORMALIZE, &rates).blend).collect();
+        assert!(blends[8] < 0.9, "the case that needs an allowance for rounding");
+        assert_eq!(blends[9], 1.0);
     }
 
     #[test]
     fn turning_round_midway_goes_on_from_where_it_is() {
         let mut actuator = Actuator::new(NORMALIZE);
-        let low = run(&mut actuator, Action::Off, 30).amount;
-        let back = run(&mut actuator, NORMALIZE, 1).amount;
+        let low = run(&mut actuator, Action::Off, 30).blend;
+        let back = run(&mut actuator, NORMALIZE, 1).blend;
         assert!((low - 0.7).abs() < 1e-12 && (back - 0.71).abs() < 1e-12);
     }
 
@@ -233,8 +239,8 @@ mod tests {
         for (old, new) in [(NORMALIZE, HARD_CAP), (HARD_CAP, NORMALIZE), (HARD_CAP, soft)] {
             let mut actuator = Actuator::new(old);
             assert_eq!(run(&mut actuator, new, 99).action, old);
-            assert_eq!(run(&mut actuator, new, 1), Dial { action: new, amount: 0.0 });
-            assert_eq!(run(&mut actuator, new, 100), Dial { action: new, amount: 1.0 });
+            assert_eq!(run(&mut actuator, new, 1), AppliedAction { action: new, blend: 0.0 });
+            assert_eq!(run(&mut actuator, new, 100), AppliedAction { action: new, blend: 1.0 });
         }
     }
 
@@ -243,7 +249,7 @@ mod tests {
         let mut actuator = Actuator::new(NORMALIZE);
         let wanted = Action::Normalize { target: 2.0 };
         let after_ten = run(&mut actuator, wanted, 10);
-        assert_eq!(after_ten.amount, 1.0);
+        assert_eq!(after_ten.blend, 1.0);
         assert!((after_ten.action.target().unwrap() - 0.1_f64.exp()).abs() < 1e-12);
         // ln 2 = 0.6931: the 70th step of 0.01 arrives.
         assert_ne!(run(&mut actuator, wanted, 59).action, wanted);
@@ -252,13 +258,13 @@ mod tests {
 
     #[test]
     fn rates_that_stand_still_or_overshoot_are_refused() {
-        for amount_per_step in [0.0, -0.1, 1.5, f64::NAN] {
-            assert!(Rates { amount_per_step, ..Rates::default() }.validate().is_err());
+        for blend_per_step in [0.0, -0.1, 1.5, f64::NAN] {
+            assert!(Rates { blend_per_step, ..Rates::default() }.validate().is_err());
         }
         for log_target_per_step in [0.0, -0.1, f64::NAN] {
             assert!(Rates { log_target_per_step, ..Rates::default() }.validate().is_err());
         }
-        let at_once = Rates { amount_per_step: 1.0, log_target_per_step: f64::INFINITY };
+        let at_once = Rates { blend_per_step: 1.0, log_target_per_step: f64::INFINITY };
         assert_eq!(at_once.validate(), Ok(()));
         let text = serde_json::to_string(&at_once).unwrap();
         assert_eq!(serde_json::from_str::<Rates>(&text).unwrap(), at_once);
@@ -275,8 +281,8 @@ mod tests {
     }
 
     fn any_rates() -> impl Strategy<Value = Rates> {
-        (0.001..0.5_f64, 0.001..0.5_f64).prop_map(|(amount_per_step, log_target_per_step)| Rates {
-            amount_per_step,
+        (0.001..0.5_f64, 0.001..0.5_f64).prop_map(|(blend_per_step, log_target_per_step)| Rates {
+            blend_per_step,
             log_target_per_step,
         })
     }
@@ -290,17 +296,17 @@ mod tests {
             log_sigma in -5.0..5.0_f64,
         ) {
             let sigma = log_sigma.exp();
-            let log_at_full = |dial: Dial| dial.action.scale(1.0, sigma).ln().abs();
+            let log_at_full = |applied: AppliedAction| applied.action.scale(1.0, sigma).ln().abs();
             let mut actuator = Actuator::new(initial);
             for (wanted, steps) in wishes {
                 for _ in 0..steps {
-                    let before = actuator.dial();
+                    let before = actuator.applied();
                     let after = actuator.step(wanted, &rates);
                     let moved = (after.scale(sigma).ln() - before.scale(sigma).ln()).abs();
                     let at_full = log_at_full(before).max(log_at_full(after));
-                    let bound = rates.amount_per_step * at_full + rates.log_target_per_step;
+                    let bound = rates.blend_per_step * at_full + rates.log_target_per_step;
                     prop_assert!(moved <= bound + 1e-8, "{before:?} to {after:?}: {moved} > {bound}");
-                    prop_assert!((0.0..=1.0).contains(&after.amount));
+                    prop_assert!((0.0..=1.0).contains(&after.blend));
                 }
             }
         }

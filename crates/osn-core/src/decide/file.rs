@@ -439,7 +439,7 @@ mod tests {
             not = "**.bias"
             kinds = ["conv", "linear"]
             networks = "discriminator"
-            positions = ["second_to_last", 3]
+            positions = ["penultimate", 3]
         "#;
         let rules = Rules::from_toml(text).unwrap();
         let expected = Select {
@@ -447,7 +447,7 @@ mod tests {
             not: Globs::new(["**.bias"]).unwrap(),
             kinds: vec![Kind::Conv, Kind::Linear],
             networks: vec!["discriminator".to_owned()],
-            positions: vec![Position::SecondToLast, Position::Nth(3)],
+            positions: vec![Position::Penultimate, Position::Nth(3)],
         };
         assert_eq!(rules.entries()[0].select, expected);
         assert_eq!(rules.entries()[0].rule, Rule::parse("static:action=off").unwrap());
@@ -502,7 +502,7 @@ mod tests {
             &[
                 (
                     "dwell = 3\ntaget = 2",
-                    "line 4: rule `cap` has no parameter `taget`: expected one of target, of_start",
+                    "line 4: rule `cap` has no parameter `taget`: expected one of target, relative_to_init",
                 ),
                 (
                     "\n# big\ntarget = \"big\"",

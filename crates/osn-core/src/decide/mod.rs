@@ -337,14 +337,19 @@ mod tests {
             .metric("frechet", 5.0 + wave)
             .metric(format!("loss at {step}"), wave)
             .loss(format!("loss at {step}"), wave)
-            .adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+            .adversarial(Adversarial {
+                separation,
+                input_gradient_norm: slope,
+                ..Adversarial::default()
+            })
             .generalization(Generalization { train_loss: 0.1, held_out_loss: 0.6 + wave })
     }
 
     #[test]
     fn what_is_remembered_does_not_grow_with_the_decisions() {
         let docs = Rule::catalogue().iter().map(|doc| doc.name);
-        let texts = docs.chain(["cap:of_start=1", "auto:task=classify", "cap:interval=1000000"]);
+        let texts =
+            docs.chain(["cap:relative_to_init=1", "auto:task=classify", "cap:interval=1000000"]);
         for text in texts {
             let mut decider = Decider::new(Rule::parse(text).unwrap(), layers(2)).unwrap();
             let mut size_after = |count: u64| {

@@ -488,7 +488,7 @@ mod tests {
         assert_eq!(message(""), format!("unknown rule ``: {names}"));
         assert_eq!(
             message("cap:taget=1"),
-            "rule `cap` has no parameter `taget`: expected one of target, of_start, sharpness, \
+            "rule `cap` has no parameter `taget`: expected one of target, relative_to_init, sharpness, \
              hysteresis, dwell, interval"
         );
         assert_eq!(
@@ -531,7 +531,7 @@ mod tests {
         );
         assert_eq!(
             message("static:position=middle"),
-            "rule `static`: position is `middle`, expected first, last, second_to_last, largest or \
+            "rule `static`: position is `middle`, expected first, last, penultimate, largest or \
              an index from 0"
         );
         assert!(message("static:path=a.[b").starts_with("bad glob `a.[b`: "));
@@ -560,7 +560,7 @@ mod tests {
             "gradient:band=1,calibrate=50,start=2,min=0.7,max=7.4,gain=0.003,action=cap,interval=5",
             "random:target=2,duty=0.25,dwell=50,seed=7,action=cap,interval=5",
             "static:path=blocks.{0,1}.**,path=head.[!,]*,not=**.bias,kind=conv,kind=conv_transpose,\
-             network=discriminator,position=second_to_last,position=3,action=cap,target=2,sharpness=4",
+             network=discriminator,position=penultimate,position=3,action=cap,target=2,sharpness=4",
         ] {
             let rule = Rule::parse(text).unwrap();
             assert_eq!(rule.label(), text);

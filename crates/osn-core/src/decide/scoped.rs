@@ -395,9 +395,14 @@ mod tests {
     fn what_any_rule_needs_is_needed() {
         let needs =
             |texts: &[&str]| texts.iter().map(|text| everywhere(text)).collect::<Rules>().needs();
-        let expected = Needs { race: true, metric: true, ..Needs::default() };
+        let expected = Needs { separation: true, metric: true, ..Needs::default() };
         assert_eq!(needs(&["balance", "cap", "patience"]), expected);
-        let both = Needs { slope: true, race: true, gradients: true, ..Needs::default() };
+        let both = Needs {
+            input_gradient_norm: true,
+            separation: true,
+            gradients: true,
+            ..Needs::default()
+        };
         assert_eq!(needs(&["never", "slope", "budget"]), both);
         for doc in Rule::catalogue() {
             assert_eq!(needs(&[doc.name, "observe"]), Rule::Observe(Observe::default()).needs());
@@ -449,10 +454,10 @@ mod tests {
     #[test]
     fn a_signal_that_is_never_told_is_found_with_its_rule() {
         let rules = Rules::from_iter([everywhere("never"), at(Position::Last, "slope")]);
-        let race = Needs { race: true, ..Needs::default() };
+        let race = Needs { separation: true, ..Needs::default() };
         let (rule, what) = rules.unmet_need(race).unwrap();
         assert_eq!((rule.name(), what), ("slope", "the slope of a discriminator"));
-        assert_eq!(rules.unmet_need(Needs { slope: true, ..race }), None);
+        assert_eq!(rules.unmet_need(Needs { input_gradient_norm: true, ..race }), None);
         assert_eq!(Rules::from(self::rule("observe")).unmet_need(Needs::default()), None);
         for doc in Rule::catalogue() {
             assert_eq!(Rules::from(self::rule(doc.name)).unmet_need(Needs::ALL), None);

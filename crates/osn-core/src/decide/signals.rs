@@ -42,7 +42,7 @@ pub struct Adversarial {
     /// over-fitting.
     pub held_out_sign: Option<f64>,
     /// `E‖∇ₓD‖` at generated samples, in D's output a unit of x.
-    pub slope: Option<f64>,
+    pub input_gradient_norm: Option<f64>,
 }
 
 /// One loss on two kinds of data: what it is lower by on the first was learned by heart.
@@ -61,9 +61,9 @@ pub struct Generalization {
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Needs {
     /// The separation and the signs of [`Adversarial`].
-    pub race: bool,
+    pub separation: bool,
     /// The slope of [`Adversarial`].
-    pub slope: bool,
+    pub input_gradient_norm: bool,
     /// A metric of [`Signals::metrics`], each time that it is new.
     pub metric: bool,
     /// [`GradientStatistics`](crate::GradientStatistics) of each layer.
@@ -73,31 +73,31 @@ pub struct Needs {
     /// The two losses of [`Generalization`].
     pub generalization: bool,
     /// `σ₂/σ₁` of each layer: its weight is copied to the host at each decision.
-    pub second: bool,
+    pub sigma_ratio: bool,
 }
 
 impl Needs {
     /// Everything that a rule can look at.
     pub const ALL: Self = Self {
-        race: true,
-        slope: true,
+        separation: true,
+        input_gradient_norm: true,
         metric: true,
         gradients: true,
         held_out: true,
         generalization: true,
-        second: true,
+        sigma_ratio: true,
     };
 
     /// The first of these that `offered` has not, in words.
     pub fn first_beyond(self, offered: Self) -> Option<&'static str> {
         let pairs = [
-            (self.race, offered.race, "the separation of a discriminator"),
-            (self.slope, offered.slope, "the slope of a discriminator"),
+            (self.separation, offered.separation, "the separation of a discriminator"),
+            (self.input_gradient_norm, offered.input_gradient_norm, "the slope of a discriminator"),
             (self.metric, offered.metric, "a metric"),
             (self.gradients, offered.gradients, "the gradients of each step"),
             (self.held_out, offered.held_out, "the gradients of a held-out loss"),
             (self.generalization, offered.generalization, "a training loss and a held-out loss"),
-            (self.second, offered.second, "the second singular value"),
+            (self.sigma_ratio, offered.sigma_ratio, "the second singular value"),
         ];
         pairs.into_iter().find(|(needed, has, _)| *needed && !has).map(|(_, _, words)| words)
     }
@@ -106,13 +106,13 @@ impl Needs {
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
-            race: self.race || other.race,
-            slope: self.slope || other.slope,
+            separation: self.separation || other.separation,
+            input_gradient_norm: self.input_gradient_norm || other.input_gradient_norm,
             metric: self.metric || other.metric,
             gradients: self.gradients || other.gradients,
             held_out: self.held_out || other.held_out,
             generalization: self.generalization || other.generalization,
-            second: self.second || other.second,
+            sigma_ratio: self.sigma_ratio || other.sigma_ratio,
         }
     }
 

@@ -140,7 +140,7 @@ pub struct Measurement {
     /// `Δ ln σ` for each optimizer step since the measurement before, where there was one.
     pub drift: Option<f64>,
     /// `σ₂/σ₁` of the stored weight, in [0, 1], where a rule asked for it; 1 is a repeated σ.
-    pub second: Option<f64>,
+    pub sigma_ratio: Option<f64>,
     /// The σ that a weight of this shape starts at where it is drawn as usual, seen as this one is
     /// ([`InitialSize`](crate::InitialSize)), where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,8 +199,8 @@ impl Measurement {
 
     /// Adds `σ₂/σ₁`, where it was asked for.
     #[must_use]
-    pub fn with_second(self, second: Option<f64>) -> Self {
-        Self { second, ..self }
+    pub fn with_sigma_ratio(self, sigma_ratio: Option<f64>) -> Self {
+        Self { sigma_ratio, ..self }
     }
 }
 

@@ -17,10 +17,10 @@ use crate::{Kind, Layer};
 ///
 /// let hidden_but_last = Select {
 ///     paths: Globs::new(["blocks.**.weight"])?,
-///     positions: vec![Position::SecondToLast],
+///     positions: vec![Position::Penultimate],
 ///     ..Select::default()
 /// };
-/// assert_eq!(hidden_but_last.to_string(), "path blocks.**.weight and position second_to_last");
+/// assert_eq!(hidden_but_last.to_string(), "path blocks.**.weight and position penultimate");
 /// # Ok::<(), osn_core::GlobError>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ pub enum Position {
     /// The last one.
     Last,
     /// The one before the last.
-    SecondToLast,
+    Penultimate,
     /// The one with the most elements.
     Largest,
     /// The one at this index, from 0; in text just the number.
@@ -105,14 +105,14 @@ pub enum Position {
 
 impl Position {
     /// The words that name a position, for messages.
-    pub(crate) const EXPECTED: &str = "first, last, second_to_last, largest or an index from 0";
+    pub(crate) const EXPECTED: &str = "first, last, penultimate, largest or an index from 0";
 
     /// Whether the layer stands there.
     pub fn holds(self, layer: &Layer) -> bool {
         match self {
             Position::First => layer.index == 0,
             Position::Last => layer.index + 1 == layer.count,
-            Position::SecondToLast => layer.index + 2 == layer.count,
+            Position::Penultimate => layer.index + 2 == layer.count,
             Position::Largest => layer.is_largest,
             Position::Nth(index) => layer.index == index,
         }
@@ -124,7 +124,7 @@ impl fmt::Display for Position {
         match self {
             Position::First => f.write_str("first"),
             Position::Last => f.write_str("last"),
-            Position::SecondToLast => f.write_str("second_to_last"),
+            Position::Penultimate => f.write_str("penultimate"),
             Position::Largest => f.write_str("largest"),
             Position::Nth(index) => write!(f, "{index}"),
         }
@@ -143,7 +143,7 @@ impl FromStr for Position {
     type Err = UnknownPosition;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let named = [Position::First, Position::Last, Position::SecondToLast, Position::Largest];
+        let named = [Position::First, Position::Last, Position::Penultimate, Position::Largest];
         if let Some(position) = named.into_iter().find(|position| position.to_string() == text) {
             return Ok(position);
         }
@@ -394,16 +394,16 @@ mod tests {
         };
         assert_eq!(chosen(Position::First, 4), [0]);
         assert_eq!(chosen(Position::Last, 4), [3]);
-        assert_eq!(chosen(Position::SecondToLast, 4), [2]);
+        assert_eq!(chosen(Position::Penultimate, 4), [2]);
         assert_eq!(chosen(Position::Largest, 4), [1]);
         assert_eq!(chosen(Position::Nth(2), 4), [2]);
-        assert_eq!(chosen(Position::SecondToLast, 1), [] as [usize; 0]);
+        assert_eq!(chosen(Position::Penultimate, 1), [] as [usize; 0]);
         assert_eq!(chosen(Position::Last, 1), [0]);
     }
 
     #[test]
     fn a_position_reads_back_from_its_text() {
-        for text in ["first", "last", "second_to_last", "largest", "3"] {
+        for text in ["first", "last", "penultimate", "largest", "3"] {
             assert_eq!(text.parse::<Position>().unwrap().to_string(), text);
         }
         let error = "middle".parse::<Position>().unwrap_err().to_string();
@@ -414,14 +414,14 @@ mod tests {
     fn a_selection_survives_a_file() {
         let select = Select {
             paths: Globs::new(["**.{a,b}"]).unwrap(),
-            positions: vec![Position::Nth(2), Position::SecondToLast],
+            positions: vec![Position::Nth(2), Position::Penultimate],
             kinds: vec![Kind::ConvTranspose],
             ..Select::default()
         };
         let text = serde_json::to_string(&select).unwrap();
         let back: Select = serde_json::from_str(&text).unwrap();
         assert_eq!(back, select);
-        assert!(text.contains(r#""positions":[{"nth":2},"second_to_last"]"#), "{text}");
+        assert!(text.contains(r#""positions":[{"nth":2},"penultimate"]"#), "{text}");
         assert_eq!(back.paths.matching("x.c"), None);
         assert_eq!(back.paths.matching("x.a"), Some("**.{a,b}"));
     }

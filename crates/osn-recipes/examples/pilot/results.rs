@@ -51,7 +51,7 @@ impl Trace {
     pub(crate) fn add(&mut self, seen: Adversarial) {
         self.put("separation", seen.separation);
         self.put("real_sign", seen.real_sign);
-        self.put("slope", seen.slope);
+        self.put("slope", seen.input_gradient_norm);
     }
 
     pub(crate) fn target(&mut self, target: f64) {

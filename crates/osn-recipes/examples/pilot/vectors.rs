@@ -145,7 +145,7 @@ impl<'a> Gan<'a> {
         let sizes: Vec<usize> = std::iter::once(size).chain(hidden).chain([1]).collect();
         let discriminator = init::xavier(Network::new(&sizes, &device), seed, 1);
         let rule = Rule::parse(arm)?;
-        let watch = Watch::new(osn::Needs { race: true, ..rule.needs() });
+        let watch = Watch::new(osn::Needs { separation: true, ..rule.needs() });
         let plan = Plan::new().network("discriminator").select("**.weight").decide(rule);
         let (discriminator, osn) = plan.attach(discriminator)?;
         let adam = || {

@@ -15,7 +15,7 @@ pub struct Watch {
     /// The separation and the mean sign of D(real), `[2]`.
     race: Sum,
     /// The mean slope at generated samples, `[1]`.
-    slope: Sum,
+    input_gradient_norm: Sum,
     /// The mean sign of D at real samples that it does not train on, `[1]`.
     held_out_sign: Sum,
 }
@@ -29,7 +29,7 @@ impl Watch {
     /// Logits of real samples, then of as many generated ones, `[2·batch, places]`; a sample with several
     /// counts with their mean.
     pub fn see_logits(&mut self, logits: &Tensor<2>) {
-        if self.needs.race {
+        if self.needs.separation {
             self.race.add(race(logits.clone().without_autodiff().mean_dim(1)));
         }
     }
@@ -52,14 +52,14 @@ impl Watch {
         let mean = |samples| discriminate(samples).mean();
         match objective {
             // The loss is −E[D], so its gradient at the samples is the slope.
-            Objective::Hinge if self.needs.slope => {
+            Objective::Hinge if self.needs.input_gradient_norm => {
                 let (loss, pulled, at_samples) = pulled(|samples| mean(samples).neg(), samples);
-                self.slope.add(slope(at_samples));
+                self.input_gradient_norm.add(slope(at_samples));
                 (loss, sum(pulled, beside).backward())
             }
             objective => {
-                if self.needs.slope {
-                    self.slope.add(slope(pulled(mean, samples.clone()).2));
+                if self.needs.input_gradient_norm {
+                    self.input_gradient_norm.add(slope(pulled(mean, samples.clone()).2));
                 }
                 let loss = objective.of_generator(discriminate(samples));
                 let gradients = sum(loss.clone(), beside).backward();
@@ -74,7 +74,10 @@ impl Watch {
     ///
     /// [`PartsError`] for what cannot be written.
     pub fn save(&self, parts: &mut Parts, name: &str) -> Result<(), PartsError> {
-        parts.put_value(name, &[&self.race, &self.slope, &self.held_out_sign].map(Sum::saved))
+        parts.put_value(
+            name,
+            &[&self.race, &self.input_gradient_norm, &self.held_out_sign].map(Sum::saved),
+        )
     }
 
     /// Goes on with the sums that were saved under `name`, on the plain `device`.
@@ -86,7 +89,7 @@ impl Watch {
         let saved: [SavedSum; 3] = parts.value(name)?;
         let [race, slope, sign] = saved;
         let sum = |saved, length| Sum::from_saved(saved, name, length, device);
-        (self.race, self.slope, self.held_out_sign) =
+        (self.race, self.input_gradient_norm, self.held_out_sign) =
             (sum(race, 2)?, sum(slope, 1)?, sum(sign, 1)?);
         Ok(())
     }
@@ -100,7 +103,7 @@ impl Watch {
             separation: at(0),
             real_sign: at(1),
             held_out_sign: first(&mut self.held_out_sign),
-            slope: first(&mut self.slope),
+            input_gradient_norm: first(&mut self.input_gradient_norm),
         }
     }
 }
@@ -154,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_race_is_counted_in_pairs_and_averaged_over_updates() {
-        let mut watch = Watch::new(Needs { race: true, ..Needs::default() });
+        let mut watch = Watch::new(Needs { separation: true, ..Needs::default() });
         let logits =
             |values: [f32; 4]| Tensor::<1>::from_data(values, &Device::flex()).reshape([4, 1]);
         // Of the pairs (3,2), (3,0), (1,2), (1,0) three are in order; of the second all, and a sign
@@ -172,10 +175,13 @@ mod tests {
         let images = Tensor::<4>::ones([3, 1, 2, 2], &device).require_grad();
         // D(x) = 2·Σx has slope 2·√4 everywhere.
         let discriminate = |images: Tensor<4>| images.flatten::<2>(1, 3).sum_dim(1) * 2.0;
-        let mut watch = Watch::new(Needs { slope: true, ..Needs::default() });
+        let mut watch = Watch::new(Needs { input_gradient_norm: true, ..Needs::default() });
         for objective in [Objective::Hinge, Objective::LeastSquares] {
             watch.generator_loss(objective, images.clone(), discriminate, None);
-            assert!((watch.take().slope.unwrap() - 4.0).abs() < 1e-6, "{objective:?}");
+            assert!(
+                (watch.take().input_gradient_norm.unwrap() - 4.0).abs() < 1e-6,
+                "{objective:?}"
+            );
         }
     }
 
@@ -193,7 +199,8 @@ mod tests {
         };
         for objective in [Objective::Hinge, Objective::LeastSquares] {
             let plain = gradient(objective, Needs::default());
-            let watched = gradient(objective, Needs { slope: true, ..Needs::default() });
+            let watched =
+                gradient(objective, Needs { input_gradient_norm: true, ..Needs::default() });
             assert_eq!(plain, watched, "{objective:?}");
             assert!(plain.iter().all(|value| value.abs() > 0.1));
         }

@@ -36,7 +36,7 @@ pub const DOC: RecipeDoc = RecipeDoc {
     headline: "accuracy",
     higher_is_better: true,
     metrics: &["accuracy", "loss", "gap", "ece", "fgsm_accuracy"],
-    offers: Needs { race: false, slope: false, ..Needs::ALL },
+    offers: Needs { separation: false, input_gradient_norm: false, ..Needs::ALL },
 };
 
 /// Trains the recipe as asked.

@@ -39,8 +39,8 @@ pub const DOC: RecipeDoc = RecipeDoc {
     higher_is_better: true,
     metrics: &["return", "worst_return"],
     offers: Needs {
-        race: false,
-        slope: false,
+        separation: false,
+        input_gradient_norm: false,
         held_out: false,
         generalization: false,
         ..Needs::ALL

@@ -294,7 +294,7 @@ pub struct LayerSummary {
     pub scale: f64,
     /// How strongly it is held, from 0 to 1.
     #[serde(deserialize_with = "number")]
-    pub strength: f64,
+    pub elasticity: f64,
     /// The last action's name.
     pub action: String,
     /// How many decisions changed its action.

@@ -451,7 +451,7 @@ mod tests {
                     sigma: 2.5,
                     target: None,
                     scale: 1.0,
-                    strength: 0.0,
+                    elasticity: 0.0,
                     action: "off".into(),
                     n_decisions: 0,
                 }],

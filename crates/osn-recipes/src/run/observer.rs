@@ -74,7 +74,7 @@ pub struct LayerStatus {
     /// The factor between the stored and the effective weight.
     pub scale: f64,
     /// How strongly it is held, from 0 to 1.
-    pub strength: f64,
+    pub elasticity: f64,
     /// The action's name.
     pub action: String,
     /// Why this action, in words and numbers.

@@ -67,7 +67,7 @@ pub enum Event {
         scale: f64,
         /// γ = −d ln s / d ln σ: 0 is off, 1 is held fully.
         #[serde(deserialize_with = "number")]
-        strength: f64,
+        elasticity: f64,
         /// The action's name: `off`, `normalize` or `cap`.
         action: String,
         /// Why this action, in words and numbers.
@@ -368,7 +368,7 @@ mod tests {
             stable_rank: 3.0,
             target,
             scale: 0.5,
-            strength: 1.0,
+            elasticity: 1.0,
             action: "normalize".into(),
             reason: "always: target 1 \"and\" ü\n".into(),
         }

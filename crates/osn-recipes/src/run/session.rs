@@ -348,10 +348,10 @@ fn layer_event(step: u64, layer: &LayerReport) -> Event {
         sigma: layer.sigma,
         residual: layer.residual,
         stable_rank: layer.stable_rank,
-        target: layer.dial.action.target(),
+        target: layer.applied.action.target(),
         scale: layer.scale,
-        strength: layer.strength,
-        action: layer.dial.action.name().to_owned(),
+        elasticity: layer.elasticity,
+        action: layer.applied.action.name().to_owned(),
         reason: layer.reason.clone(),
     }
 }
@@ -360,10 +360,10 @@ fn layer_status(layer: &LayerReport) -> LayerStatus {
     LayerStatus {
         path: layer.layer.name(),
         sigma: layer.sigma,
-        target: layer.dial.action.target(),
+        target: layer.applied.action.target(),
         scale: layer.scale,
-        strength: layer.strength,
-        action: layer.dial.action.name().to_owned(),
+        elasticity: layer.elasticity,
+        action: layer.applied.action.name().to_owned(),
         reason: layer.reason.clone(),
     }
 }
@@ -373,10 +373,10 @@ fn layer_summary(layer: &LayerReport, n_decisions: u64) -> LayerSummary {
         network: layer.layer.network.clone(),
         path: layer.layer.name(),
         sigma: layer.sigma,
-        target: layer.dial.action.target(),
+        target: layer.applied.action.target(),
         scale: layer.scale,
-        strength: layer.strength,
-        action: layer.dial.action.name().to_owned(),
+        elasticity: layer.elasticity,
+        action: layer.applied.action.name().to_owned(),
         n_decisions,
     }
 }

@@ -12,7 +12,7 @@ const MAX_CELLS: usize = 120;
 /// Cells of a run's whole map, so that many layers make no heavy page.
 const MAX_CELLS_OF_A_RUN: usize = 4000;
 
-/// The map of layers by steps: colour is strength, lines are changes.
+/// The map of layers by steps: colour is elasticity, lines are changes.
 pub(super) fn map(run: &RunRecord) -> Markup {
     let layers: Vec<_> = run.layers.iter().filter(|layer| layer.last.is_some()).collect();
     let n_cells = (MAX_CELLS_OF_A_RUN / layers.len().max(1)).clamp(8, MAX_CELLS);
@@ -75,16 +75,17 @@ fn cell(layer: &LayerHistory, moment: &Moment, start: u64, end: u64, actions: &[
     let colour =
         moment.held_by.as_ref().and_then(|held_by| actions.iter().position(|a| a == held_by));
     let class = format!("c{}", colour.unwrap_or(0) % N_COLOURS);
-    let strength = if moment.strength.is_finite() { moment.strength.clamp(0.0, 1.0) } else { 0.0 };
+    let elasticity =
+        if moment.elasticity.is_finite() { moment.elasticity.clamp(0.0, 1.0) } else { 0.0 };
     html! {
         rect.(class) role="gridcell" tabindex="-1" x=(start) y="0" height="1" width=(end.saturating_sub(start))
-            fill-opacity=(format!("{strength:.2}")) aria-label=(in_words(layer, moment, start, end)) {}
+            fill-opacity=(format!("{elasticity:.2}")) aria-label=(in_words(layer, moment, start, end)) {}
     }
 }
 
 /// A cell as a sentence, which is also what the page shows of it.
 fn in_words(layer: &LayerHistory, moment: &Moment, start: u64, end: u64) -> String {
-    let strength = short(moment.strength);
+    let elasticity = short(moment.elasticity);
     let change = moment.change.as_ref().map_or(String::new(), |change| {
         let more = match moment.n_changes {
             1 => String::new(),
@@ -96,7 +97,7 @@ fn in_words(layer: &LayerHistory, moment: &Moment, start: u64, end: u64) -> Stri
         )
     });
     format!(
-        "{}, steps {start} to {end}: {}, strength {strength}. {}.{change}",
+        "{}, steps {start} to {end}: {}, elasticity {elasticity}. {}.{change}",
         layer.path, moment.action, moment.reason
     )
 }

@@ -61,7 +61,7 @@ fn with_gaps(mut drawing: Drawing) -> Drawing {
 /// How each layer ended.
 pub(super) fn table(run: &RunRecord) -> Markup {
     let columns =
-        ["σ", "Target", "Scale", "Effective σ", "Strength", "Stable rank", "Residual", "Changes"];
+        ["σ", "Target", "Scale", "Effective σ", "Elasticity", "Stable rank", "Residual", "Changes"];
     let ends = run.layers.iter().filter_map(|layer| Some((layer, layer.last.as_ref()?)));
     html! {
         @if run.layers.iter().any(|layer| layer.last.is_some()) {
@@ -88,7 +88,7 @@ fn row(layer: &LayerHistory, last: &LayerPoint) -> Markup {
         target,
         last.scale,
         last.sigma * last.scale,
-        last.strength,
+        last.elasticity,
         last.stable_rank,
         last.residual,
     ];

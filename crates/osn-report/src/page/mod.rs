@@ -307,7 +307,7 @@ mod tests {
         let layer = |step| {
             format!(
                 r#"{{"event":"layer","step":{step},"network":{name},"path":{name},"sigma":2.0,
-                "target":1.0,"scale":0.5,"strength":1.0,"action":{name},"reason":{name}}}"#
+                "target":1.0,"scale":0.5,"elasticity":1.0,"action":{name},"reason":{name}}}"#
             )
         };
         let numbers = format!(r"{{{name}:1.0}}");

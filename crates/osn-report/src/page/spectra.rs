@@ -152,9 +152,9 @@ mod tests {
         let layer = r#""network":"d","path":"a","scale":0.5"#;
         let record = [
             format!(
-                r#"{{"event":"layer","step":10,{layer},"sigma":4.0,"strength":1,"action":"cap","reason":"x"}}"#
+                r#"{{"event":"layer","step":10,{layer},"sigma":4.0,"elasticity":1,"action":"cap","reason":"x"}}"#
             ),
-            r#"{"event":"layer","step":10,"network":"d","path":"b","scale":1,"sigma":0.5,"strength":0,"action":"off","reason":"y"}"#
+            r#"{"event":"layer","step":10,"network":"d","path":"b","scale":1,"sigma":0.5,"elasticity":0,"action":"off","reason":"y"}"#
                 .to_owned(),
             format!(
                 r#"{{"event":"spectrum","step":10,{layer},"n_values":{n_values},"singular_values":{values}}}"#

@@ -74,7 +74,7 @@ type Picture = (u64, png::Size, Vec<u8>);
 /// | losses, signals | `loss/<name>`, `signal/<name>` |
 /// | scores, and those of real data | `score/<name>`, `score_floor/<name>` |
 /// | σ of the effective and of the stored weight, and its target | `sigma/…`, `sigma_stored/…`, `sigma_target/…` |
-/// | strength, stable rank | `strength/…`, `stable_rank/…` |
+/// | elasticity, stable rank | `elasticity/…`, `stable_rank/…` |
 /// | a changed decision | text `decision/…` |
 /// | a sample picture | image `samples` |
 ///
@@ -272,13 +272,13 @@ fn under(group: &'static str, numbers: Numbers) -> impl Iterator<Item = (String,
 }
 
 fn layer_scalars(layer: &LayerLine) -> impl Iterator<Item = (String, f64)> {
-    let LayerLine { network, path, sigma, scale, strength, stable_rank, target, .. } = layer;
+    let LayerLine { network, path, sigma, scale, elasticity, stable_rank, target, .. } = layer;
     let number = |number: &Option<f64>| number.unwrap_or(f64::NAN);
     [
         ("sigma", Some(number(sigma) * number(scale))),
         ("sigma_stored", Some(number(sigma))),
         ("sigma_target", *target),
-        ("strength", Some(number(strength))),
+        ("elasticity", Some(number(elasticity))),
         ("stable_rank", *stable_rank),
     ]
     .into_iter()

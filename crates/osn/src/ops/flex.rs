@@ -5,7 +5,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, FloatDType, TensorData};
-use osn_core::{Dial, Layout, SIGMA_FLOOR};
+use osn_core::{AppliedAction, Layout, SIGMA_FLOOR};
 
 use super::{
     SigmaGradient, SpectralOps, composed_backward, composed_forward, composed_sensitivity, kernel,
@@ -62,14 +62,14 @@ impl SpectralOps for Flex {
         form: Form,
     ) -> FloatTensor<Self> {
         let read = read_state(&state);
-        if read.scale == 1.0 && read.strength == 0.0 {
+        if read.scale == 1.0 && read.elasticity == 0.0 {
             return grad;
         }
         let is_f32 = grad.dtype() == DType::F32 && weight.dtype() == DType::F32;
         if !is_f32 || form.maps.matrices().is_none() {
             return composed_backward::<Self>(grad, weight, u, v, state, form);
         }
-        if read.strength == 0.0 || form.gradient == SigmaGradient::Detached {
+        if read.elasticity == 0.0 || form.gradient == SigmaGradient::Detached {
             return Self::float_mul_scalar(grad, read.scale.into());
         }
         backward_in_place(
@@ -96,7 +96,7 @@ fn backward_in_place(
 ) -> FlexTensor {
     let along = state.scale * kernel::inner_product(values(&grad), values(weight));
     let along = if form.gradient == SigmaGradient::InwardOnly { along.min(0.0) } else { along };
-    let factor = form.maps.share() * state.strength / state.sigma * along;
+    let factor = form.maps.share() * state.elasticity / state.sigma * along;
     let (start, len) = (grad.layout().start_offset(), grad.layout().num_elements());
     let storage = &mut grad.storage_mut::<f32>()[start..start + len];
     let (mut u, mut v, mut scale) = (u, v, state.scale as f32);
@@ -121,11 +121,11 @@ impl RefreshOps for Flex {
         let before = read_state(&state);
         match iterate_all(values(&weight), &unit_vector(&u), &request.maps) {
             Step::Moved { u, v, sigma, residual } => {
-                let state = state_at(sigma, residual, before.bad_step, &request.dial);
+                let state = state_at(sigma, residual, before.bad_step, &request.applied);
                 (vector_codes(&u), vector_codes(&v), codes(&state.encode()))
             }
             Step::Zero => {
-                let state = state_at(0.0, 0.0, before.bad_step, &request.dial);
+                let state = state_at(0.0, 0.0, before.bad_step, &request.applied);
                 (u, v, codes(&state.encode()))
             }
             Step::NotFinite if before.bad_step != 0 => (u, v, state),
@@ -201,10 +201,10 @@ fn residual(sigma_before: f64, sigma: f64) -> f64 {
     (1.0 - ratio * ratio).sqrt()
 }
 
-fn state_at(sigma: f64, residual: f64, bad_step: i32, dial: &Dial) -> State {
-    let scale = dial.action.scale(dial.amount, sigma);
-    let strength = dial.action.strength(dial.amount, sigma);
-    State { sigma, scale, strength, residual, bad_step }
+fn state_at(sigma: f64, residual: f64, bad_step: i32, applied: &AppliedAction) -> State {
+    let scale = applied.action.scale(applied.blend, sigma);
+    let elasticity = applied.action.elasticity(applied.blend, sigma);
+    State { sigma, scale, elasticity, residual, bad_step }
 }
 
 /// Without a second handle on the same storage, which would make writing to it copy it first.

@@ -19,7 +19,7 @@ use burn::tensor::{FloatDType, Int, Shape, Slice, Tensor};
 use osn_core::Layout;
 use serde::{Deserialize, Serialize};
 
-use crate::code::{LN_SCALE, LN_SIGMA, LOG, STATE_LEN, STRENGTH, UNIT};
+use crate::code::{ELASTICITY, LN_SCALE, LN_SIGMA, LOG, STATE_LEN, UNIT};
 use crate::form::{Cut, Form, Map, Maps};
 
 /// How the gradient of the effective weight treats σ (u and v are constants in each).
@@ -321,11 +321,11 @@ fn composed_backward<B: Backend>(
     } else {
         along
     };
-    let strength = B::float_cast(entry::<B>(state.clone(), STRENGTH, UNIT, ones(1)), compute);
+    let elasticity = B::float_cast(entry::<B>(state.clone(), ELASTICITY, UNIT, ones(1)), compute);
     let ln_sigma = B::float_cast(entry::<B>(state, LN_SIGMA, LOG, ones(1)), compute);
-    // A zero weight has strength 0, and ln 0 is coded as a finite number: no NaN can arise.
+    // A zero weight has elasticity 0, and ln 0 is coded as a finite number: no NaN can arise.
     let factor = B::float_mul(
-        B::float_mul(along, strength),
+        B::float_mul(along, elasticity),
         B::float_exp(B::float_neg(B::float_clamp_min(ln_sigma, Scalar::from(-87.0)))),
     );
     let sigma_gradient = B::float_reshape(sigma_gradient::<B>(u, v, form.maps, compute), shape);
@@ -426,7 +426,8 @@ mod tests {
                 codes(&wave.iter().map(|&x| encode_unit(f64::from(x) * 0.1)).collect::<Vec<_>>())
             };
             let (u, v) = (unit(rows, 0.7), unit(layout.cols(), 1.3));
-            let state = State { sigma: 2.5, scale: 0.4, strength: 0.8, residual: 0.0, bad_step: 0 };
+            let state =
+                State { sigma: 2.5, scale: 0.4, elasticity: 0.8, residual: 0.0, bad_step: 0 };
             let state = codes(&state.encode());
             let (grad, weight) = (wave(count, 0.3), wave(count, 0.31));
             for gradient in
@@ -452,7 +453,7 @@ mod tests {
     fn the_kernel_and_the_composed_sensitivity_are_the_scaled_inner_product() {
         let shape = [3, 64, 40];
         let form = dense(Layout { outer: 3, rows: 64, inner: 40 }, SigmaGradient::Full);
-        let state = State { sigma: 2.5, scale: 0.4, strength: 1.0, residual: 0.0, bad_step: 0 };
+        let state = State { sigma: 2.5, scale: 0.4, elasticity: 1.0, residual: 0.0, bad_step: 0 };
         let (grad, weight) = (wave(3 * 64 * 40, 0.3), wave(3 * 64 * 40, 0.31));
         let products = grad.iter().zip(&weight).map(|(g, w)| f64::from(*g) * f64::from(*w));
         let expected = 0.4 * products.sum::<f64>();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{
     Adversarial, Decision, Needs,
-    control::relative_to_init::{OfStart, smoothed},
+    control::relative_to_init::{RelativeToInit, smoothed},
     deciding::Context,
 };
 use crate::{Action, Kind, Layer, number::concise};
@@ -36,7 +36,7 @@ const OF_GENERATOR: &str = "a generator, which the race says nothing of";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Race {
-    held: OfStart,
+    held: RelativeToInit,
     separation: Option<f64>,
     log_slope: Option<f64>,
     /// The optimizer step of the decision before.
@@ -45,17 +45,17 @@ pub(crate) struct Race {
 
 impl Race {
     pub(crate) const NEEDS: Needs = Needs {
-        race: true,
-        slope: true,
+        separation: true,
+        input_gradient_norm: true,
         metric: false,
         gradients: false,
         held_out: false,
         generalization: false,
-        second: false,
+        sigma_ratio: false,
     };
 
     pub(crate) fn begin(layers: &[Layer]) -> Self {
-        let held = OfStart::begin(layers.len(), "the race");
+        let held = RelativeToInit::begin(layers.len(), "the race");
         Self { held, separation: None, log_slope: None, step: 0 }
     }
 
@@ -91,7 +91,7 @@ impl Race {
     fn hear(&mut self, told: Adversarial) -> Option<(f64, f64)> {
         // No separation is larger; a mean that was told one would take ever to come back.
         let separation = told.separation.filter(|it| it.is_finite())?.clamp(-1.0, 1.0);
-        let slope = told.slope.filter(|it| it.is_finite() && *it >= 0.0)?;
+        let slope = told.input_gradient_norm.filter(|it| it.is_finite() && *it >= 0.0)?;
         let separation = smoothed(self.separation, separation, SMOOTHING);
         // A slope of 0 counts as a very small one, so that the mean finds its way back.
         let log_slope = smoothed(self.log_slope, slope.max(1e-6).ln(), SMOOTHING);
@@ -141,7 +141,11 @@ mod tests {
 
     fn told(separation: f64, slope: f64) -> Signals {
         let (separation, slope) = (Some(separation), Some(slope));
-        Signals::new().adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+        Signals::new().adversarial(Adversarial {
+            separation,
+            input_gradient_norm: slope,
+            ..Adversarial::default()
+        })
     }
 
     /// `auto` on layers of these σ at the start, of which the first is a convolution or not.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{
     Decision, Generalization, Needs,
-    control::relative_to_init::{OfStart, smoothed},
+    control::relative_to_init::{RelativeToInit, smoothed},
     deciding::Context,
 };
 use crate::{Layer, number::concise};
@@ -28,7 +28,7 @@ const LARGEST_LOSS: f64 = 1e3;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Memorizing {
-    held: OfStart,
+    held: RelativeToInit,
     /// The means of both losses.
     losses: Option<Generalization>,
     /// The optimizer step of the decision before.
@@ -38,16 +38,20 @@ pub(crate) struct Memorizing {
 impl Memorizing {
     pub(crate) const NEEDS: Needs = Needs {
         generalization: true,
-        race: false,
-        slope: false,
+        separation: false,
+        input_gradient_norm: false,
         metric: false,
         gradients: false,
         held_out: false,
-        second: false,
+        sigma_ratio: false,
     };
 
     pub(crate) fn begin(layers: &[Layer]) -> Self {
-        Self { held: OfStart::begin(layers.len(), "the held-out loss"), losses: None, step: 0 }
+        Self {
+            held: RelativeToInit::begin(layers.len(), "the held-out loss"),
+            losses: None,
+            step: 0,
+        }
     }
 
     pub(crate) fn fits(&self, n_layers: usize) -> bool {

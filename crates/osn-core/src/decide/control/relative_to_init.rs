@@ -61,7 +61,7 @@ fn usual(layer: &Layer, measured: &Measurement) -> f64 {
 /// A factor, and the decisions that follow from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct OfStart {
+pub(crate) struct RelativeToInit {
     /// The size that each layer started at, once it was measured and one that a weight can be held at.
     starts: Vec<Option<Start>>,
     factor: f64,
@@ -70,7 +70,7 @@ pub(crate) struct OfStart {
     reason: String,
 }
 
-impl OfStart {
+impl RelativeToInit {
     /// [`START`] for so many layers, until `what` shows more.
     pub(crate) fn begin(n_layers: usize, what: &str) -> Self {
         let reason = format!("{START} times its σ at the start, until {what} shows more");

@@ -172,7 +172,7 @@ impl Deciding for Auto {
 
     fn leaves(&self, layer: &Layer) -> Option<String> {
         match self.task {
-            Task::Control => second_to_last().leaves(layer),
+            Task::Control => penultimate().leaves(layer),
             Task::Transformer if layer.kind != Kind::Attention => {
                 Some(format!("kind {} is not attention: leave", layer.kind))
             }
@@ -201,7 +201,7 @@ impl Deciding for Auto {
 
     fn at_attach(&self, layer: &Layer) -> Decision {
         match self.task {
-            Task::Control => second_to_last().at_attach(layer),
+            Task::Control => penultimate().at_attach(layer),
             _ => Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() },
         }
     }
@@ -209,7 +209,7 @@ impl Deciding for Auto {
     fn decide(&self, memory: &mut AutoMemory, context: &Context) -> Vec<Decision> {
         match (self.task, memory) {
             (Task::Gan | Task::Translate, AutoMemory::Race(race)) => race.decide(context),
-            (Task::Control, AutoMemory::Fixed) => second_to_last().decide(&mut (), context),
+            (Task::Control, AutoMemory::Fixed) => penultimate().decide(&mut (), context),
             (Task::Classify, AutoMemory::Memorizing(memorizing)) => memorizing.decide(context),
             (Task::Transformer, AutoMemory::Capped(capped)) => {
                 self.cap(2.0).decide(capped, context)
@@ -224,14 +224,14 @@ impl Deciding for Auto {
 }
 
 impl Auto {
-    fn cap(self, of_start: f64) -> Cap {
-        Cap { of_start: Some(of_start), interval: self.interval, ..Cap::default() }
+    fn cap(self, relative_to_init: f64) -> Cap {
+        Cap { relative_to_init: Some(relative_to_init), interval: self.interval, ..Cap::default() }
     }
 }
 
 /// Gogianu et al. 2021: one hidden layer, and never the last.
-fn second_to_last() -> Static {
-    let select = Select { positions: vec![Position::SecondToLast], ..Select::default() };
+fn penultimate() -> Static {
+    let select = Select { positions: vec![Position::Penultimate], ..Select::default() };
     Static { select, action: Action::Normalize { target: 1.0 } }
 }
 
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn control_normalizes_the_second_to_last_layer_alone() {
+    fn control_normalizes_the_penultimate_layer_alone() {
         let decisions = decide("auto:task=control", layers(3), [5.0; 3]);
         let actions: Vec<Action> = decisions.into_iter().map(|it| it.action).collect();
         assert_eq!(actions, [Action::Off, Action::Normalize { target: 1.0 }, Action::Off]);

@@ -99,7 +99,7 @@ impl Deciding for Balance {
     }
 
     fn needs(&self) -> Needs {
-        Needs { race: true, ..Needs::default() }
+        Needs { separation: true, ..Needs::default() }
     }
 
     fn leaves(&self, layer: &Layer) -> Option<String> {
@@ -201,7 +201,7 @@ mod tests {
             let slope = Some(9.0);
             let signals = Signals::new().adversarial(Adversarial {
                 separation: Some(1.0),
-                slope,
+                input_gradient_norm: slope,
                 ..Adversarial::default()
             });
             for step in (0..1_000).step_by(10) {

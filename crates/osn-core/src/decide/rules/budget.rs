@@ -53,10 +53,10 @@ use crate::{Action, GradientStatistics, Layer, SIGMA_FLOOR, number::concise};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
-    /// The total `Λ`, greater than 0, dimensionless. Default: none, which takes `total_of_start`.
+    /// The total `Λ`, greater than 0, dimensionless. Default: none, which takes `total_relative_to_init`.
     pub total: Option<f64>,
     /// The total as a multiple of the product of σ at the first decision, greater than 0. Default: 1.
-    pub total_of_start: f64,
+    pub total_relative_to_init: f64,
     /// The rule that moves the total, in place of both. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_by: Option<TotalBy>,
@@ -74,7 +74,7 @@ impl Default for Budget {
     fn default() -> Self {
         Self {
             total: None,
-            total_of_start: 1.0,
+            total_relative_to_init: 1.0,
             total_by: None,
             weights: BudgetWeights::Sensitivity,
             smoothing: 0.9,
@@ -181,8 +181,8 @@ impl Deciding for Budget {
     parameters! {
         "budget", "Holds the product of all σ within a total, and takes the excess where the loss is \
                    disturbed least.";
-        total = "none", "the largest product of all σ; none takes total_of_start";
-        total_of_start = "1", "the same as a multiple of the product at the first decision";
+        total = "none", "the largest product of all σ; none takes total_relative_to_init";
+        total_relative_to_init = "1", "the same as a multiple of the product at the first decision";
         total_by = "none", TotalBy::MEANING;
         weights = "sensitivity", "which layers are spared: of large sensitivity, of small \
                           (inverse_sensitivity), or all alike (uniform)";
@@ -197,10 +197,10 @@ impl Deciding for Budget {
         let is_size = |value: f64| value > 0.0 && value.is_finite();
         let total = self.total.unwrap_or(1.0);
         check(is_size(total), "total", total, "a positive number")?;
-        let factor = self.total_of_start;
-        check(is_size(factor), "total_of_start", factor, "a positive number")?;
-        let is_used = self.total.is_none() || factor == Self::default().total_of_start;
-        check(is_used, "total_of_start", factor, "nothing, as total is given")?;
+        let factor = self.total_relative_to_init;
+        check(is_size(factor), "total_relative_to_init", factor, "a positive number")?;
+        let is_used = self.total.is_none() || factor == Self::default().total_relative_to_init;
+        check(is_used, "total_relative_to_init", factor, "nothing, as total is given")?;
         self.validate_total_by()?;
         let is_part = (0.0..1.0).contains(&self.smoothing);
         check(is_part, "smoothing", self.smoothing, "at least 0 and less than 1")?;
@@ -295,8 +295,8 @@ impl Budget {
 
     fn validate_total_by(&self) -> Result<(), RuleError> {
         let Some(rule) = self.total_by else { return Ok(()) };
-        let is_alone =
-            self.total.is_none() && self.total_of_start == Self::default().total_of_start;
+        let is_alone = self.total.is_none()
+            && self.total_relative_to_init == Self::default().total_relative_to_init;
         let expected = "nothing, as the total is given";
         required(&Self::DOC, is_alone, "total_by", rule.word(), expected)?;
         rule.validate()
@@ -354,7 +354,7 @@ impl Budget {
         match (memory.total, self.total) {
             (Some(steered), _) => memory.layers.len() as f64 * steered.target().ln(),
             (None, Some(total)) => total.ln(),
-            (None, None) => log_start + self.total_of_start.ln(),
+            (None, None) => log_start + self.total_relative_to_init.ln(),
         }
     }
 
@@ -540,7 +540,7 @@ mod tests {
 
     #[test]
     fn the_total_of_the_start_follows_the_first_product_and_no_later_one() {
-        let budget = Budget { total_of_start: 0.5, ..Budget::default() };
+        let budget = Budget { total_relative_to_init: 0.5, ..Budget::default() };
         let mut decider = decider(budget, 2);
         assert!(close(&effective(&mut decider, &plain(&[2.0, 2.0])), &[2_f64.sqrt(); 2]));
         assert!(close(&effective(&mut decider, &plain(&[8.0, 8.0])), &[2_f64.sqrt(); 2]));
@@ -636,8 +636,8 @@ mod tests {
     fn a_total_is_given_in_one_way() {
         let message = |text: &str| Rule::parse(text).unwrap_err().to_string();
         assert_eq!(
-            message("budget:total=4,total_of_start=2"),
-            "rule `budget`: total_of_start is `2`, expected nothing, as total is given"
+            message("budget:total=4,total_relative_to_init=2"),
+            "rule `budget`: total_relative_to_init is `2`, expected nothing, as total is given"
         );
         assert_eq!(
             message("budget:total=0"),
@@ -646,8 +646,8 @@ mod tests {
         assert!(message("budget:weights=even").ends_with(BudgetWeights::EXPECTED));
         for text in [
             "budget:total=1",
-            "budget:total_of_start=2,weights=uniform",
-            "budget:total_of_start=2,weights=inverse_sensitivity,smoothing=0",
+            "budget:total_relative_to_init=2,weights=uniform",
+            "budget:total_relative_to_init=2,weights=inverse_sensitivity,smoothing=0",
         ] {
             assert_eq!(Rule::parse(text).unwrap().label(), text);
         }

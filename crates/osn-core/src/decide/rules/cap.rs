@@ -20,7 +20,7 @@ use crate::{
 /// urgent, letting go is not. So a layer switches at most twice in `dwell` steps, and a σ that only
 /// trembles inside the band never switches it. A σ that is not finite switches nothing.
 ///
-/// With `of_start`, each layer has a cap of its own: `c = of_start·σ₀`, with σ₀ its σ at the first decision. So
+/// With `relative_to_init`, each layer has a cap of its own: `c = relative_to_init·σ₀`, with σ₀ its σ at the first decision. So
 /// no size has to be known beforehand, and a layer is held once it has grown by that factor. A layer that
 /// starts near zero, below a quarter of the σ that a layer of its shape starts at
 /// ([`InitialSize`](crate::InitialSize)), has that one as its σ₀. A layer whose σ₀ is broken or beyond what a
@@ -36,7 +36,7 @@ pub struct Cap {
     /// The same as a multiple of the layer's own σ at the start, greater than 0, in place of `target`;
     /// 1 to 2 are usual. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub of_start: Option<f64>,
+    pub relative_to_init: Option<f64>,
     /// How sharp the cap's corner is, greater than 0. Default: infinite, a hard cap.
     #[serde(with = "maybe_infinite")]
     pub sharpness: f64,
@@ -53,7 +53,7 @@ impl Default for Cap {
     fn default() -> Self {
         Self {
             target: 1.0,
-            of_start: None,
+            relative_to_init: None,
             sharpness: f64::INFINITY,
             hysteresis: 0.05,
             dwell: 200,
@@ -78,7 +78,7 @@ impl Deciding for Cap {
     parameters! {
         "cap", "Holds a layer down while its σ is above a cap, and leaves it alone below.";
         target = "1", "the cap on σ";
-        of_start = "none", "the cap as a multiple of the layer's σ at the start, in place of target";
+        relative_to_init = "none", "the cap as a multiple of the layer's σ at the start, in place of target";
         sharpness = "inf", "how sharp the cap's corner is; inf is a hard cap";
         hysteresis = "0.05", "half the width of the band in which nothing switches, as a part of target";
         dwell = "200", "optimizer steps for which a layer is held at least";
@@ -119,11 +119,17 @@ impl Deciding for Cap {
 
 impl Cap {
     fn validate_start(&self) -> Result<(), RuleError> {
-        let Some(of_start) = self.of_start else { return Ok(()) };
-        let is_factor = of_start > 0.0 && of_start.is_finite();
-        required(&Self::DOC, is_factor, "of_start", of_start, "a positive number")?;
+        let Some(relative_to_init) = self.relative_to_init else { return Ok(()) };
+        let is_factor = relative_to_init > 0.0 && relative_to_init.is_finite();
+        required(&Self::DOC, is_factor, "relative_to_init", relative_to_init, "a positive number")?;
         let is_alone = self.target == Self::default().target;
-        required(&Self::DOC, is_alone, "target", self.target, "nothing, as of_start is given")
+        required(
+            &Self::DOC,
+            is_alone,
+            "target",
+            self.target,
+            "nothing, as relative_to_init is given",
+        )
     }
 
     /// Decides about one layer by a cap of its own, once its σ at the start is known.
@@ -134,16 +140,17 @@ impl Cap {
         (layer, measured): (&Layer, &Measurement),
     ) -> Decision {
         let sigma = measured.sigma;
-        let Some(of_start) = self.of_start else {
+        let Some(relative_to_init) = self.relative_to_init else {
             return self.decide_one(&mut own.held_since, step, sigma);
         };
-        own.start = own.start.or_else(|| Start::for_factors(layer, measured, [of_start; 2]));
-        let (factor, size) = (concise(of_start), concise(sigma));
+        own.start =
+            own.start.or_else(|| Start::for_factors(layer, measured, [relative_to_init; 2]));
+        let (factor, size) = (concise(relative_to_init), concise(sigma));
         let Some(start) = own.start else {
             let reason = format!("σ {size} is no start for a cap of {factor} times it: leave");
             return Decision { action: Action::Off, reason };
         };
-        let cap = Cap { target: of_start * start.sigma, ..*self };
+        let cap = Cap { target: relative_to_init * start.sigma, ..*self };
         let Decision { action, reason } = cap.decide_one(&mut own.held_since, step, sigma);
         let of = if start.is_by_shape {
             format!("its start near 0, {}", by_shape(start.sigma))
@@ -318,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_cap_of_the_start_is_each_layers_own_and_stays() {
-        let mut decider = decider("cap:of_start=1.5,dwell=0");
+        let mut decider = decider("cap:relative_to_init=1.5,dwell=0");
         let cap = |target| Action::Cap { target, sharpness: f64::INFINITY };
         assert_eq!(actions(&mut decider, 0, [2.0, 0.5]), [Action::Off; 2]);
         // Caps of 3 and 0.75, caught 5 % above.
@@ -331,7 +338,7 @@ mod tests {
 
     #[test]
     fn the_start_waits_for_a_sigma_that_is_one() {
-        let mut decider = decider("cap:of_start=2");
+        let mut decider = decider("cap:relative_to_init=2");
         for (step, broken) in [(0, f64::NAN), (10, f64::INFINITY), (20, 1e39), (30, -1.0)] {
             assert_eq!(actions(&mut decider, step, [broken, 1.0])[0], Action::Off);
             assert!(
@@ -350,7 +357,7 @@ mod tests {
         // 8×4×3×3, seen as 8×36 of deviation √(2/(12·9)).
         let usual = (2.0_f64 / 108.0).sqrt() * (8.0_f64.sqrt() + 6.0);
         for start in [0.0, 1e-6, 0.2 * usual] {
-            let mut decider = decider("cap:of_start=1.5,dwell=0");
+            let mut decider = decider("cap:relative_to_init=1.5,dwell=0");
             actions(&mut decider, 0, [start, 1.0]);
             // As Adam makes it grow: a little at each step, to where a last layer ends.
             for step in (10..1_000).step_by(10) {
@@ -372,7 +379,7 @@ mod tests {
     #[test]
     fn what_is_known_of_the_view_counts_more_than_the_shape_and_a_later_zero_not_at_all() {
         let measured = |sigma: f64| Measurement::new(sigma, 0.0).with_usual_start(10.0);
-        let mut decider = decider("cap:of_start=1,dwell=0");
+        let mut decider = decider("cap:relative_to_init=1,dwell=0");
         decider.decide(0, &[measured(0.0), measured(4.0)], &Signals::new());
         // Pruned to nothing, then grown again.
         decider.decide(10, &[measured(0.0), measured(0.0)], &Signals::new());
@@ -385,13 +392,18 @@ mod tests {
     fn a_cap_is_given_in_one_way() {
         let message = |text: &str| Rule::parse(text).unwrap_err().to_string();
         assert_eq!(
-            message("cap:target=2,of_start=1.5"),
-            "rule `cap`: target is `2`, expected nothing, as of_start is given"
+            message("cap:target=2,relative_to_init=1.5"),
+            "rule `cap`: target is `2`, expected nothing, as relative_to_init is given"
         );
         for broken in ["0", "-1", "nan", "inf"] {
-            assert!(message(&format!("cap:of_start={broken}")).ends_with("a positive number"));
+            assert!(
+                message(&format!("cap:relative_to_init={broken}")).ends_with("a positive number")
+            );
         }
-        assert_eq!(Rule::parse("cap:of_start=1.5").unwrap().label(), "cap:of_start=1.5");
+        assert_eq!(
+            Rule::parse("cap:relative_to_init=1.5").unwrap().label(),
+            "cap:relative_to_init=1.5"
+        );
     }
 
     #[test]

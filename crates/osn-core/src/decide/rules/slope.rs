@@ -104,7 +104,7 @@ impl Deciding for Slope {
     }
 
     fn needs(&self) -> Needs {
-        Needs { race: true, slope: true, ..Needs::default() }
+        Needs { separation: true, input_gradient_norm: true, ..Needs::default() }
     }
 
     fn leaves(&self, layer: &Layer) -> Option<String> {
@@ -134,7 +134,8 @@ impl Slope {
     }
 
     pub(crate) fn find(&self, signals: &Signals) -> Finding {
-        let Adversarial { slope, separation, .. } = signals.adversarial.unwrap_or_default();
+        let Adversarial { input_gradient_norm: slope, separation, .. } =
+            signals.adversarial.unwrap_or_default();
         match (slope, separation) {
             (None, _) => Finding::unknown("no slope told"),
             (_, None) => Finding::unknown("no separation told, which bounds the slope"),
@@ -169,7 +170,11 @@ mod tests {
 
     fn told(slope: f64, separation: f64) -> Signals {
         let (slope, separation) = (Some(slope), Some(separation));
-        Signals::new().adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+        Signals::new().adversarial(Adversarial {
+            separation,
+            input_gradient_norm: slope,
+            ..Adversarial::default()
+        })
     }
 
     fn decider(text: &str) -> Decider {
@@ -250,7 +255,11 @@ mod tests {
     #[test]
     fn what_is_missing_or_broken_moves_nothing() {
         let only = |slope, separation| {
-            Signals::new().adversarial(Adversarial { separation, slope, ..Adversarial::default() })
+            Signals::new().adversarial(Adversarial {
+                separation,
+                input_gradient_norm: slope,
+                ..Adversarial::default()
+            })
         };
         for (signals, why) in [
             (Signals::new(), "no slope told"),

@@ -47,7 +47,7 @@ impl Deciding for Static {
             ParameterDoc::list("network", "name of the network to take layers of"),
             ParameterDoc::list(
                 "position",
-                "first, last, second_to_last, largest or an index from 0, within the network",
+                "first, last, penultimate, largest or an index from 0, within the network",
             ),
             ParameterDoc {
                 name: "action",
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn each_selector_takes_its_layers() {
         assert_eq!(held("static"), [true, true, true]);
-        assert_eq!(held("static:position=second_to_last"), [false, true, false]);
+        assert_eq!(held("static:position=penultimate"), [false, true, false]);
         assert_eq!(held("static:position=first,position=last"), [true, false, true]);
         assert_eq!(held("static:position=0"), [true, false, false]);
         assert_eq!(held("static:path=body.**"), [true, true, false]);
@@ -213,14 +213,11 @@ mod tests {
     #[test]
     fn the_selected_get_the_action_and_the_others_the_selector_that_left_them_out() {
         let [first, second, _] =
-            decisions("static:action=cap,target=2,sharpness=8,position=second_to_last");
+            decisions("static:action=cap,target=2,sharpness=8,position=penultimate");
         assert_eq!(second.action, Action::Cap { target: 2.0, sharpness: 8.0 });
-        assert_eq!(
-            second.reason,
-            "selected by position second_to_last: soft cap at 2 (sharpness 8)"
-        );
+        assert_eq!(second.reason, "selected by position penultimate: soft cap at 2 (sharpness 8)");
         assert_eq!(first.action, Action::Off);
-        assert_eq!(first.reason, "not selected: position 0 (from 0) of 3 is not second_to_last");
+        assert_eq!(first.reason, "not selected: position 0 (from 0) of 3 is not penultimate");
         assert_eq!(decisions("static:action=off")[0].reason, "static: off");
     }
 

@@ -125,7 +125,7 @@ mod tests {
     fn separated(separation: f64) -> Signals {
         let adversarial = Adversarial {
             separation: Some(separation),
-            slope: Some(0.5),
+            input_gradient_norm: Some(0.5),
             ..Adversarial::default()
         };
         Signals::new().adversarial(adversarial)
@@ -222,8 +222,11 @@ mod tests {
         let needs = |text: &str| Rule::parse(text).unwrap().needs();
         let gradients = Needs { gradients: true, ..Needs::default() };
         assert_eq!(needs("budget"), gradients);
-        assert_eq!(needs("budget:total_by=balance"), Needs { race: true, ..gradients });
-        assert_eq!(needs("budget:total_by=slope"), Needs { race: true, slope: true, ..gradients });
+        assert_eq!(needs("budget:total_by=balance"), Needs { separation: true, ..gradients });
+        assert_eq!(
+            needs("budget:total_by=slope"),
+            Needs { separation: true, input_gradient_norm: true, ..gradients }
+        );
     }
 
     #[test]
@@ -233,7 +236,10 @@ mod tests {
             message("budget:total=4,total_by=balance"),
             "rule `budget`: total_by is `[balance]`, expected nothing, as the total is given"
         );
-        assert!(message("budget:total_of_start=2,total_by=slope").ends_with("the total is given"));
+        assert!(
+            message("budget:total_relative_to_init=2,total_by=slope")
+                .ends_with("the total is given")
+        );
         assert_eq!(
             message("budget:total_by=cap"),
             "rule `budget`: total_by is `cap`, expected balance or slope, with parameters as \

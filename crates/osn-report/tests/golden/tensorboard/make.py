@@ -134,7 +134,7 @@ def events(picture):
             f"sigma/{d}/conv1.weight": 1.5,
             f"sigma_stored/{d}/conv1.weight": 3.0,
             f"sigma_target/{d}/conv1.weight": 1.0,
-            f"strength/{d}/conv1.weight": 1.0,
+            f"elasticity/{d}/conv1.weight": 1.0,
             f"stable_rank/{d}/conv1.weight": 2.5,
         },
     )
@@ -144,7 +144,7 @@ def events(picture):
         {
             f"sigma/{d}/linear.weight": NAN,
             f"sigma_stored/{d}/linear.weight": NAN,
-            f"strength/{d}/linear.weight": 0.0,
+            f"elasticity/{d}/linear.weight": 0.0,
         },
     )
     yield text(2, 0.25, decision, "    cap at 1 → off: σ fell\n    below 1")
@@ -156,7 +156,7 @@ def events(picture):
             f"sigma/{d}/conv1.weight": INF,
             f"sigma_stored/{d}/conv1.weight": INF,
             f"sigma_target/{d}/conv1.weight": 0.0,
-            f"strength/{d}/conv1.weight": 0.0,
+            f"elasticity/{d}/conv1.weight": 0.0,
             f"stable_rank/{d}/conv1.weight": 1.0,
         },
     )
