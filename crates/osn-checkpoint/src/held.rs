@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use osn_core::state_code::{LN_SIGMA, LOG_OF_ZERO, decode_log, decode_unit};
 use osn_core::{DenseMap, EstimateError, LinearMap};
 
 use crate::checkpoint::Checkpoint;
@@ -104,7 +105,9 @@ impl Held {
         let read = if self.writer == Writer::Osn { unit_codes } else { numbers };
         let v = self.v.as_ref().map(read).transpose()?;
         let sigma = match &self.state {
-            Some(state) => Some(decode_log(codes(state)?.first().copied().unwrap_or(i32::MIN))),
+            Some(state) => {
+                Some(decode_log(codes(state)?.get(LN_SIGMA).copied().unwrap_or(LOG_OF_ZERO)))
+            }
             None => None,
         };
         Ok(StoredTriplet { u: read(&self.u)?, v, sigma })
@@ -221,14 +224,9 @@ pub(crate) fn codes(tensor: &Tensor) -> Result<Vec<i32>, CheckpointError> {
     Ok(bytes.as_chunks().0.iter().map(|&code| i32::from_le_bytes(code)).collect())
 }
 
-/// osn stores entries of unit vectors as `round(x·2³⁰)`.
+/// The entries of vectors that osn stores.
 pub(crate) fn unit_codes(tensor: &Tensor) -> Result<Vec<f64>, CheckpointError> {
-    Ok(codes(tensor)?.into_iter().map(|code| f64::from(code) / f64::from(1 << 30)).collect())
-}
-
-/// osn stores logarithms as `round(x·2²⁴)`, and the smallest code stands for the one of 0.
-pub(crate) fn decode_log(code: i32) -> f64 {
-    if code == i32::MIN { 0.0 } else { (f64::from(code) / f64::from(1 << 24)).exp() }
+    Ok(codes(tensor)?.into_iter().map(decode_unit).collect())
 }
 
 pub(crate) fn norm(x: &[f64]) -> f64 {

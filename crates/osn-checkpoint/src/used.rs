@@ -1,10 +1,11 @@
 //! What a framework makes of stored tensors when it computes with a weight.
 
+use osn_core::state_code::{LN_SCALE, STATE_LEN, decode_log};
 use osn_core::{DenseMap, LinearMap};
 
 use crate::dtype::Dtype;
 use crate::effective::Weight;
-use crate::held::{StoredTriplet, codes, decode_log, norm, numbers, unit_codes};
+use crate::held::{StoredTriplet, codes, norm, numbers, unit_codes};
 use crate::measure::{MeasureError, read_whole};
 use crate::tensor::Tensor;
 
@@ -176,7 +177,7 @@ impl Used {
             StoredTriplet { u: unit_codes(u)?, v: v.map(unit_codes).transpose()?, sigma: None };
         let lengths = (vectors.u.len(), vectors.v.as_ref().map(Vec::len));
         let scales: Vec<_> =
-            codes(state)?.chunks_exact(STATE_LEN).map(|it| decode_log(it[1])).collect();
+            codes(state)?.chunks_exact(STATE_LEN).map(|it| decode_log(it[LN_SCALE])).collect();
         let Some(&first) = scales.first() else {
             return Err(MeasureError::NotKnown("its state of osn is empty".to_owned()));
         };
@@ -226,9 +227,6 @@ impl Used {
         Ok(())
     }
 }
-
-/// Numbers in the state of one block of osn.
-const STATE_LEN: usize = 5;
 
 /// What u and v see of W with its outputs along one axis.
 struct Seen {

@@ -5,6 +5,7 @@ mod decide;
 mod layer;
 mod measure;
 pub mod number;
+pub mod state_code;
 
 pub use act::action::{Action, ActionError, SIGMA_FLOOR};
 pub use act::actuator::{Actuator, AppliedAction, Rates, RatesError};

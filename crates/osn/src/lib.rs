@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod code;
 mod discover;
 mod error;
 mod form;

@@ -11,7 +11,6 @@ use osn_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::code::{LOG, LOG_OF_ZERO, STATE_LEN, State};
 use crate::discover::to_host;
 use crate::error::StepError;
 use crate::form::{Cut, Form};
@@ -21,6 +20,7 @@ use crate::reading::Reading;
 use crate::refresh::{Codes, refresh_blocks};
 use crate::spectral_norm::{self, Gradient, Held, encode};
 use crate::start::{cold_start, second_of_blocks, state_of};
+use osn_core::state_code::{LOG, LOG_OF_ZERO, STATE_LEN, State, decode_log};
 
 /// How often σ and the health of the weights come back to the host at least, whatever the rules ask for.
 const READ_EVERY: u64 = 50;
@@ -699,11 +699,7 @@ fn read_states_and_norms(held: &[Held], codes: &[Codes]) -> (Vec<State>, Vec<f64
 }
 
 fn decode_norm(code: i32) -> f64 {
-    match code {
-        LOG_OF_ZERO => 0.0,
-        NOT_FINITE => f64::NAN,
-        code => (f64::from(code) / LOG).exp(),
-    }
+    if code == NOT_FINITE { f64::NAN } else { decode_log(code) }
 }
 
 /// `ln ‖W‖_F` of each block of `[outer, count, inner]` as a code, computed where the weight is.
