@@ -3,6 +3,7 @@
 
 mod control;
 mod deciding;
+#[cfg(feature = "rules-file")]
 mod file;
 mod rule;
 mod rules;
@@ -14,9 +15,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "rules-file")]
+pub use self::file::{RulesFileError, RulesFileProblem};
 pub use self::{
     control::target_action::{TargetAction, UnknownTargetAction},
-    file::{RulesFileError, RulesFileProblem},
     rule::{ParameterDoc, Rule, RuleDoc, RuleError, slug},
     rules::{
         always::Always,

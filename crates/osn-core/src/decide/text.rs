@@ -6,7 +6,7 @@ use super::{
     RuleError,
     rule::{ParameterDoc, RuleDoc},
 };
-use crate::{layer::select::split_outside_brackets, number::exact};
+use crate::{layer::globs::split_outside_brackets, number::exact};
 
 /// The parameters of a rule as they were written, each known to the rule.
 pub(crate) struct Text<'a> {

@@ -62,7 +62,7 @@ impl View {
     }
 }
 
-/// Why a text is no view.
+/// Why a text does not name a view.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewError {

@@ -7,6 +7,7 @@ use crate::decide::{
     deciding::{Context, Deciding},
     rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
 };
+use crate::split_mix::split_mix;
 use crate::{Action, Layer, number::concise};
 
 /// Holds each layer for a while or not, by lot: the control arm of every rule that switches.
@@ -109,14 +110,6 @@ fn lot(seed: u64, layer: &Layer, stretch: u64) -> f64 {
     (hash >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// The step of the generator `SplitMix64` (Steele, Lea and Flood 2014): a mixing of all 64 bits.
-fn split_mix(state: u64) -> u64 {
-    let mixed = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,13 +121,6 @@ mod tests {
 
     fn share(held: &[bool]) -> f64 {
         held.iter().filter(|held| **held).count() as f64 / held.len() as f64
-    }
-
-    #[test]
-    fn the_mixing_is_split_mix() {
-        // The first numbers of the reference implementation (Vigna, splitmix64.c).
-        assert_eq!(split_mix(1_234_567), 6_457_827_717_110_365_317);
-        assert_eq!(split_mix(0), 0xe220_a839_7b1d_cdaf);
     }
 
     #[test]
