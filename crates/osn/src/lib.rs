@@ -22,11 +22,11 @@ pub use ops::SigmaGradient;
 pub use osn::{Change, LayerReport, Osn};
 pub use osn_core::{
     Action, Adversarial, Always, AppliedAction, Arm, Auto, Balance, Bandit, Boundary, Budget,
-    BudgetWeights, Cap, Convolution, Decision, Generalization, GeometryError, GlobError, Globs,
-    Gradient, GradientStatistics, Kind, Layer, Layout, Learned, LrOverMaxSigma, LrOverSigma,
-    Measurement, Needs, Never, Observe, Patience, Position, Random, Rates, Rule, RuleError, Rules,
-    RulesFileError, Schedule, ScopedRule, Select, Signals, Slope, Static, TargetAction, Task,
-    TotalBy, View,
+    BudgetWeights, Cap, Context, Convolution, Decision, DecisionRule, Generalization,
+    GeometryError, GlobError, Globs, Gradient, GradientStatistics, Kind, Layer, Layout, Learned,
+    LrOverMaxSigma, LrOverSigma, Measurement, Needs, Never, Observe, Patience, Position, Random,
+    Rates, Rule, RuleError, Rules, RulesFileError, Schedule, ScopedRule, Select, Signals, Slope,
+    Static, TargetAction, Task, TotalBy, View,
 };
 pub use plan::{Choice, Plan, Selector};
 pub use spectral_norm::SpectralNorm;

@@ -5,12 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Always, Auto, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, LrOverMaxSigma,
+    Always, Auto, Balance, Bandit, Budget, Cap, CustomRule, Gradient, Learned, LrOverMaxSigma,
     LrOverSigma, Needs, Never, Observe, Patience, Random, Schedule, Slope, Static,
-    deciding::{Context, Deciding},
-    text::{Parameter, Text, Words},
+    decision_rule::{DecisionRule, NamedRule},
+    erased::AnyRule,
+    text::{Parameter, Text},
 };
-use crate::{Action, ActionError, GlobError, Layer};
+use crate::{Action, ActionError, GlobError};
 
 /// Lists the rules once; all that is done for each of them follows from it.
 macro_rules! rules {
@@ -18,16 +19,16 @@ macro_rules! rules {
         /// How it is decided what is done to each layer.
         ///
         /// As text it is a name and parameters, `cap:target=2,dwell=100`; in a file it is an object,
-        /// `{"rule": "cap", "target": 2, "dwell": 100}`. What is left out has its default.
+        /// `{"rule": "cap", "target": 2, "dwell": 100}`. What is left out has its default. A rule of your
+        /// own is code: text and files can name it and cannot bring it back.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "rule", rename_all = "snake_case")]
         #[non_exhaustive]
-        pub enum Rule { $($(#[$doc])* $rule($rule),)* }
-
-        /// What a rule remembers between decisions.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub(crate) enum Memory { $($rule(<$rule as Deciding>::Memory),)* }
+        pub enum Rule {
+            $($(#[$doc])* $rule($rule),)*
+            /// A rule of your own; [`Rule::custom`] makes it.
+            Custom(CustomRule),
+        }
 
         impl Rule {
             /// What every rule does and can be told, in the order in which they are offered.
@@ -42,73 +43,11 @@ macro_rules! rules {
                 Err(unknown(doc.name))
             }
 
-            /// What the rule does and can be told.
-            pub fn doc(&self) -> RuleDoc {
-                match self { $(Rule::$rule(_) => $rule::DOC,)* }
-            }
-
-            /// Checks that the parameters make sense, wherever they came from.
-            ///
-            /// # Errors
-            ///
-            /// [`RuleError`], naming the parameter and what it should be.
-            pub fn validate(&self) -> Result<(), RuleError> {
-                match self { $(Rule::$rule(rule) => rule.validate(),)* }
-            }
-
-            /// What the rule looks at besides σ; without it, it holds where it is and says so.
-            pub fn needs(&self) -> Needs {
-                match self { $(Rule::$rule(rule) => rule.needs(),)* }
-            }
-
-            /// The name of the metric that the rule follows ([`Signals::metrics`](super::Signals)), if it
-            /// follows one.
-            pub fn metric(&self) -> Option<&str> {
-                match self { $(Rule::$rule(rule) => rule.metric(),)* }
-            }
-
-            pub(crate) fn interval(&self) -> Option<u64> {
-                match self { $(Rule::$rule(rule) => rule.interval(),)* }
-            }
-
-            /// Why the rule leaves a layer as it is whatever comes; nothing for one that it decides about.
-            pub(crate) fn leaves(&self, layer: &Layer) -> Option<String> {
-                match self { $(Rule::$rule(rule) => rule.leaves(layer),)* }
-            }
-
-            pub(crate) fn begin(&self, layers: &[Layer]) -> Memory {
-                match self { $(Rule::$rule(rule) => Memory::$rule(rule.begin(layers)),)* }
-            }
-
-            /// Whether a memory from a file is one of this rule for so many layers.
-            pub(crate) fn fits(&self, memory: &Memory, n_layers: usize) -> bool {
-                match (self, memory) {
-                    $((Rule::$rule(rule), Memory::$rule(memory)) => rule.fits(memory, n_layers),)*
-                    _ => false,
+            pub(crate) fn erased(&self) -> &dyn AnyRule {
+                match self {
+                    $(Rule::$rule(rule) => rule,)*
+                    Rule::Custom(rule) => rule.erased(),
                 }
-            }
-
-            /// The decision about a layer of which nothing is measured yet.
-            pub(crate) fn at_attach(&self, layer: &Layer) -> Decision {
-                match self { $(Rule::$rule(rule) => rule.at_attach(layer),)* }
-            }
-
-            /// Decides anew; a memory of another rule, from a file that was tampered with, begins
-            /// afresh.
-            pub(crate) fn decide(&self, memory: &mut Memory, context: &Context) -> Vec<Decision> {
-                match (self, memory) {
-                    $((Rule::$rule(rule), Memory::$rule(memory)) => rule.decide(memory, context),)*
-                    (_, memory) => {
-                        *memory = self.begin(context.layers);
-                        self.decide(memory, context)
-                    }
-                }
-            }
-
-            fn words(&self) -> Words {
-                let mut words = Words::default();
-                match self { $(Rule::$rule(rule) => rule.write(&mut words),)* }
-                words
             }
         }
     };
@@ -275,6 +214,14 @@ pub enum RuleError {
         /// Why not.
         source: ActionError,
     },
+    /// A rule of one's own cannot be used.
+    #[error("rule `{rule}`: {problem}")]
+    Custom {
+        /// The rule.
+        rule: String,
+        /// Why not, and what would be right.
+        problem: String,
+    },
     /// A path glob cannot be used.
     #[error(transparent)]
     Glob(#[from] GlobError),
@@ -357,16 +304,44 @@ impl Rule {
         }
     }
 
+    /// Makes a rule of your own a rule that [`Decider`](super::Decider) and all that takes rules accept.
+    pub fn custom(rule: impl DecisionRule + Send + Sync + 'static) -> Rule {
+        Rule::Custom(CustomRule::new(rule))
+    }
+
+    /// Checks that the parameters make sense, wherever they came from.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError`], naming the parameter and what it should be.
+    pub fn validate(&self) -> Result<(), RuleError> {
+        if let Rule::Custom(rule) = self {
+            check_custom(rule.erased())?;
+        }
+        self.erased().validate()
+    }
+
+    /// The signals that the rule uses besides σ; without them it changes nothing and says so.
+    pub fn needs(&self) -> Needs {
+        self.erased().needs()
+    }
+
+    /// The name of the metric that the rule follows ([`Signals::metrics`](super::Signals)), if it
+    /// follows one.
+    pub fn metric(&self) -> Option<&str> {
+        self.erased().metric()
+    }
+
     /// The rule's name, without its parameters.
-    pub fn name(&self) -> &'static str {
-        self.doc().name
+    pub fn name(&self) -> &str {
+        self.erased().name()
     }
 
     /// The rule's text, with the parameters that are not at their default: [`parse`](Self::parse)
-    /// reads it back to the same rule.
+    /// reads it back to the same rule, unless it is a rule of your own.
     pub fn label(&self) -> String {
-        let words = self.words();
-        if words.is_empty() { self.name().to_owned() } else { format!("{}:{words}", self.name()) }
+        let (name, parameters) = (self.name(), self.erased().parameters());
+        if parameters.is_empty() { name.to_owned() } else { format!("{name}:{parameters}") }
     }
 
     /// The label with nothing in it that a file name should not have: `always-target=2`.
@@ -388,6 +363,20 @@ pub fn slug(text: &str) -> String {
         _ => '_',
     };
     text.chars().map(safe).collect()
+}
+
+/// Checks what the types of a rule of one's own cannot.
+fn check_custom(rule: &dyn AnyRule) -> Result<(), RuleError> {
+    let problem = if rule.name().is_empty() {
+        "a rule needs a name"
+    } else if Rule::documented(rule.name()).is_ok() {
+        "this name is taken: choose another"
+    } else if rule.interval() == Some(0) {
+        "the interval must be at least 1"
+    } else {
+        return Ok(());
+    };
+    Err(RuleError::Custom { rule: rule.name().to_owned(), problem: problem.to_owned() })
 }
 
 fn unknown(name: &str) -> RuleError {
@@ -464,7 +453,7 @@ mod tests {
     fn the_documented_defaults_are_the_defaults() {
         for doc in Rule::catalogue() {
             let default = Rule::parse(doc.name).unwrap();
-            assert_eq!((default.name(), default.doc()), (doc.name, *doc));
+            assert_eq!(default.name(), doc.name);
             for parameter in doc.parameters.iter().filter(|it| !it.may_repeat()) {
                 // Sharpness is a parameter of caps only.
                 let action = if doc.name == "static" && parameter.name == "sharpness" {

@@ -101,7 +101,9 @@ impl Rules {
         let decides = |place: usize| {
             let rule = &self.entries[place].rule;
             let mut pairs = layers.iter().zip(owners);
-            pairs.any(|(layer, owner)| *owner == Some(place) && rule.leaves(layer).is_none())
+            pairs.any(|(layer, owner)| {
+                *owner == Some(place) && rule.erased().excludes(layer).is_none()
+            })
         };
         let idle = (0..self.entries.len()).find(|place| !decides(*place));
         let idle = idle.filter(|_| !layers.is_empty());
@@ -113,7 +115,7 @@ impl Rules {
         let selected: Vec<_> = layers.iter().filter(|layer| entry.select.matches(layer)).collect();
         let pairs = layers.iter().zip(owners);
         let mut own = pairs.filter(|(_, owner)| **owner == Some(place)).map(|(layer, _)| layer);
-        let left = own.find_map(|layer| entry.rule.leaves(layer));
+        let left = own.find_map(|layer| entry.rule.erased().excludes(layer));
         let why = match left {
             Some(reason) => format!("of {} it leaves each; the first: {reason}", names(selected)),
             None if selected.is_empty() => {
@@ -132,7 +134,7 @@ impl Rules {
     pub(crate) fn left(&self, layer: &Layer, owner: Option<usize>) -> Decision {
         let off = |reason| Decision { action: Action::Off, reason };
         let Some(place) = owner else { return off("no rule selects it".to_owned()) };
-        let reason = self.entries[place].rule.leaves(layer).unwrap_or_default();
+        let reason = self.entries[place].rule.erased().excludes(layer).unwrap_or_default();
         self.said_by(place, off(reason))
     }
 
@@ -226,7 +228,10 @@ impl fmt::Display for ScopedRule {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Balance, Decider, Observe, Signals, tests::layers},
+        super::{
+            Balance, Decider, Observe, Signals,
+            tests::{layers, read_back},
+        },
         *,
     };
     use crate::{Action, Measurement, Position};
@@ -354,8 +359,7 @@ mod tests {
         let sigmas = |step: u64| measured(&[1.0 + (step as f64 / 70.0).sin(), 1.0, 2.0]);
         original.decide(0, &sigmas(0), &signals(0));
         original.decide(10, &sigmas(10), &signals(10));
-        let file = serde_json::to_string(&original).unwrap();
-        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        let mut copy = read_back(&original);
         for step in (20..2_000).step_by(10) {
             let told = if step == 30 { Signals::new() } else { signals(step) };
             let expected = original.decide(step, &sigmas(step), &told);

@@ -34,7 +34,7 @@ pub(crate) struct TargetControl {
 /// What the controller remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Controlled {
+pub struct Controlled {
     /// What is integrated, as a target: `exp(I)`.
     integrated: f64,
     /// The target that stands.

@@ -8,7 +8,7 @@ use crate::decide::{
     Cap, Decision, Needs, RuleError, Static,
     control::adversarial::Race,
     control::generalization::Memorizing,
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, parameters, required_interval},
     rules::cap::Capped,
     text::plain_parameters,
@@ -136,16 +136,14 @@ impl FromStr for Task {
 /// What the rule remembers: what the part of it that fits the task remembers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum AutoMemory {
+pub enum AutoMemory {
     Race(Race),
     Memorizing(Memorizing),
     Fixed,
     Capped(Vec<Capped>),
 }
 
-impl Deciding for Auto {
-    type Memory = AutoMemory;
-
+impl NamedRule for Auto {
     parameters! {
         "auto", "Decides as fits the task, with nothing to set: in a GAN by how far the \
                  discriminator is ahead and how steep it is, in a classifier by what is learned by \
@@ -153,6 +151,12 @@ impl Deciding for Auto {
         task = "gan", "what is trained: gan, translate, control, classify or transformer";
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Auto {
+    type Memory = AutoMemory;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         required_interval(&Self::DOC, self.interval)
@@ -170,9 +174,9 @@ impl Deciding for Auto {
         }
     }
 
-    fn leaves(&self, layer: &Layer) -> Option<String> {
+    fn excludes(&self, layer: &Layer) -> Option<String> {
         match self.task {
-            Task::Control => penultimate().leaves(layer),
+            Task::Control => penultimate().excludes(layer),
             Task::Transformer if layer.kind != Kind::Attention => {
                 Some(format!("kind {} is not attention: leave", layer.kind))
             }

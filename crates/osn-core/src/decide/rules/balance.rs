@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{
     Decision, Needs, RuleError, Signals, TargetAction,
     control::target_control::{Controlled, Finding, TargetControl, of_generator},
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, parameters, required, required_interval},
 };
 use crate::{Layer, number::concise};
@@ -72,9 +72,7 @@ impl Default for Balance {
 /// The largest error that counts, so that no single decision moves far.
 const LARGEST_ERROR: f64 = 0.5;
 
-impl Deciding for Balance {
-    type Memory = Controlled;
-
+impl NamedRule for Balance {
     parameters! {
         "balance", "Holds the discriminator's separation by moving one target of all layers.";
         set_point = "0.6", "the separation that is wanted: 0 tells nothing apart, 1 everything";
@@ -86,6 +84,12 @@ impl Deciding for Balance {
         action = "normalize", TargetAction::MEANING;
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Balance {
+    type Memory = Controlled;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         let is_reachable = self.set_point.abs() < 1.0;
@@ -102,7 +106,7 @@ impl Deciding for Balance {
         Needs { separation: true, ..Needs::default() }
     }
 
-    fn leaves(&self, layer: &Layer) -> Option<String> {
+    fn excludes(&self, layer: &Layer) -> Option<String> {
         of_generator(layer)
     }
 
@@ -149,7 +153,10 @@ impl Balance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Adversarial, Decider, Rule, tests::layers};
+    use crate::decide::{
+        Adversarial, Decider, Rule,
+        tests::{layers, read_back},
+    };
     use crate::{Action, Measurement};
 
     fn told(separation: f64) -> Signals {
@@ -282,8 +289,7 @@ mod tests {
         for step in (0..500).step_by(10) {
             decide(&mut original, step, &signals(step));
         }
-        let file = serde_json::to_string(&original).unwrap();
-        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        let mut copy = read_back(&original);
         for step in (500..2_000).step_by(10) {
             let expected = decide(&mut original, step, &signals(step));
             assert_eq!(decide(&mut copy, step, &signals(step)), expected);

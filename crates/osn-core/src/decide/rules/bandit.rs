@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{
     Decision, Needs, RuleError, TargetAction,
     control::metric::{self, Report, improvement, in_words},
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
     text::Parameter,
 };
@@ -113,7 +113,7 @@ impl FromStr for Arm {
 
 /// What the rule remembers of the plays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Plays {
+pub struct Plays {
     /// The index of the arm in play.
     playing: usize,
     /// The metric when its play began; nothing before the first report.
@@ -133,9 +133,7 @@ struct Played {
     reward: f64,
 }
 
-impl Deciding for Bandit {
-    type Memory = Plays;
-
+impl NamedRule for Bandit {
     parameters! {
         "bandit", "Plays targets against each other by how much a reported metric improves under each.";
         metric = "frechet", "the name of the metric";
@@ -148,6 +146,12 @@ impl Deciding for Bandit {
         action = "normalize", TargetAction::MEANING;
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Bandit {
+    type Memory = Plays;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         let doc = &Self::DOC;
@@ -299,7 +303,10 @@ impl Played {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Signals, tests::layers};
+    use crate::decide::{
+        Decider, Signals,
+        tests::{layers, read_back},
+    };
     use crate::{Measurement, Rule};
 
     const NAME: &str = "frechet";
@@ -422,8 +429,7 @@ mod tests {
         for _ in 0..50 {
             hear(&mut decider, &Signals::new().metric(NAME, 10.0));
         }
-        let file = serde_json::to_string(&decider).unwrap();
-        assert_eq!(serde_json::from_str::<Decider>(&file).unwrap(), decider);
+        assert_eq!(read_back(&decider), decider);
     }
 
     #[test]
@@ -433,7 +439,7 @@ mod tests {
             hear(&mut decider, &Signals::new().metric(NAME, 10.0));
         }
         let (memory, before) = (
-            serde_json::to_value(&decider).unwrap()["memory"].clone(),
+            serde_json::to_value(decider.state()).unwrap()["rules"][0]["memory"].clone(),
             decider.decisions()[0].action,
         );
         let missing = hear(&mut decider, &Signals::new().metric("accuracy", 1.0));
@@ -444,7 +450,7 @@ mod tests {
             assert!(decision.reason.starts_with(&said), "{}", decision.reason);
             assert_eq!(decision.action, before);
         }
-        assert_eq!(serde_json::to_value(&decider).unwrap()["memory"], memory);
+        assert_eq!(serde_json::to_value(decider.state()).unwrap()["rules"][0]["memory"], memory);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::decide::{
     Decision, Needs, RuleError, TotalBy,
     control::relative_to_init::Start,
     control::target_control::{Controlled, of_generator},
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, is_target, parameters, required, required_interval},
     text::{Parameter, plain_parameters},
 };
@@ -145,7 +145,7 @@ const LEAST_SENSITIVITY: f64 = 0.1;
 
 /// What the rule remembers of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct BudgetMemory {
+pub struct BudgetMemory {
     /// `Σ ln σ` of the starts, as of the first decision at which all of them were known.
     log_start: Option<f64>,
     /// Where the rule that moves the total is, if there is one.
@@ -175,9 +175,7 @@ enum Share {
     Nothing,
 }
 
-impl Deciding for Budget {
-    type Memory = BudgetMemory;
-
+impl NamedRule for Budget {
     parameters! {
         "budget", "Holds the product of all σ within a total, and takes the excess where the loss is \
                    disturbed least.";
@@ -190,6 +188,12 @@ impl Deciding for Budget {
         threshold = "0.05", "the change of ln σ below which a layer is left alone";
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Budget {
+    type Memory = BudgetMemory;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         let check =
@@ -220,7 +224,7 @@ impl Deciding for Budget {
         Needs { gradients: self.looks_at_gradients(), ..needs }
     }
 
-    fn leaves(&self, layer: &Layer) -> Option<String> {
+    fn excludes(&self, layer: &Layer) -> Option<String> {
         self.total_by.and_then(|_| of_generator(layer))
     }
 

@@ -8,7 +8,7 @@ use crate::decide::{
     Decision, Needs, RuleError, TargetAction,
     control::relative_to_init::is_near_zero,
     control::target_control::{Controlled, Finding, TargetControl},
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, parameters, required, required_interval},
 };
 use crate::{Layer, Measurement, number::concise};
@@ -76,7 +76,7 @@ impl Default for Gradient {
 /// What is remembered of one network.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Remembered {
+pub struct Remembered {
     controlled: Controlled,
     /// The mean of `q` over the decisions that have measured the start.
     start: f64,
@@ -86,10 +86,7 @@ pub(crate) struct Remembered {
     waited_until: u64,
 }
 
-impl Deciding for Gradient {
-    /// By the name of the network.
-    type Memory = BTreeMap<String, Remembered>;
-
+impl NamedRule for Gradient {
     parameters! {
         "gradient", "Holds the ratio of the first layer's gradient to the last one's near its start, \
                    by moving one target of a network's layers.";
@@ -102,6 +99,13 @@ impl Deciding for Gradient {
         action = "normalize", TargetAction::MEANING;
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Gradient {
+    /// By the name of the network.
+    type Memory = BTreeMap<String, Remembered>;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         let is_width = (0.0..f64::INFINITY).contains(&self.band);
@@ -239,7 +243,10 @@ fn norm_at(members: &[(&Layer, &Measurement)], index: usize) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Rule, Signals, tests::layers};
+    use crate::decide::{
+        Decider, Rule, Signals,
+        tests::{layers, read_back},
+    };
     use crate::{Action, GradientStatistics};
 
     fn norms(norms: &[f64]) -> Vec<Measurement> {
@@ -394,8 +401,7 @@ mod tests {
     #[test]
     fn read_back_midway_it_goes_on_identically() {
         let mut original = calibrated("gradient");
-        let file = serde_json::to_string(&original).unwrap();
-        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        let mut copy = read_back(&original);
         for step in (110..900).step_by(10) {
             let measured = norms(&[2.0 * (step as f64 / 90.0).sin().exp().powi(3), 1.0, 1.0]);
             assert_eq!(decide(&mut copy, step, &measured), decide(&mut original, step, &measured));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{
     Decision, Needs, RuleError, TargetAction,
     control::metric::{self, Report, improvement, in_words},
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
 };
 use crate::{Layer, number::concise};
@@ -79,7 +79,7 @@ const SMALLEST_STEP: f64 = 0.125;
 
 /// Where the search stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Search {
+pub struct Search {
     /// The target in force.
     target: f64,
     /// How far `ln c` moves in the next trial.
@@ -107,9 +107,7 @@ struct Trial {
     level: f64,
 }
 
-impl Deciding for Patience {
-    type Memory = Search;
-
+impl NamedRule for Patience {
     parameters! {
         "patience", "Tries another target when a reported metric stalls; keeps what helps and undoes \
                    what does not.";
@@ -125,6 +123,12 @@ impl Deciding for Patience {
         action = "normalize", TargetAction::MEANING;
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Patience {
+    type Memory = Search;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         let doc = &Self::DOC;
@@ -295,7 +299,10 @@ impl Search {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Signals, tests::layers};
+    use crate::decide::{
+        Decider, Signals,
+        tests::{layers, read_back},
+    };
     use crate::{Measurement, Rule};
 
     const NAME: &str = "frechet";
@@ -416,7 +423,7 @@ mod tests {
     fn missing_and_broken_reports_hold_the_target_and_say_so() {
         let mut decider = decider(quick());
         report(&mut decider, 10.0);
-        let before = serde_json::to_value(&decider).unwrap()["memory"].clone();
+        let before = serde_json::to_value(decider.state()).unwrap()["rules"][0]["memory"].clone();
         let (target, reason) = hear(&mut decider, &Signals::new().metric("accuracy", 1.0));
         assert_eq!(target, 1.0);
         assert_eq!(reason, "no frechet reported, hold: normalize to 1");
@@ -426,7 +433,7 @@ mod tests {
             let said = format!("frechet {} is not finite, hold", concise(broken));
             assert!(reason.starts_with(&said), "{reason}");
         }
-        assert_eq!(serde_json::to_value(&decider).unwrap()["memory"], before);
+        assert_eq!(serde_json::to_value(decider.state()).unwrap()["rules"][0]["memory"], before);
     }
 
     #[test]
@@ -455,8 +462,7 @@ mod tests {
         for index in 0..8 {
             report(&mut original, metric(index));
         }
-        let file = serde_json::to_string(&original).unwrap();
-        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        let mut copy = read_back(&original);
         let later = |decider: &mut Decider| -> Vec<f64> {
             (8..100).map(|index| report(decider, metric(index))).collect()
         };

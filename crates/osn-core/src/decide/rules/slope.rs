@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{
     Adversarial, Decision, Needs, RuleError, Signals, TargetAction,
     control::target_control::{Controlled, Finding, TargetControl, of_generator},
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, parameters, required, required_interval},
 };
 use crate::{Layer, number::concise};
@@ -73,9 +73,7 @@ impl Default for Slope {
     }
 }
 
-impl Deciding for Slope {
-    type Memory = Controlled;
-
+impl NamedRule for Slope {
     parameters! {
         "slope", "Holds the discriminator's slope by moving one target of all layers, and lets \
                    nothing go while its separation is near 1.";
@@ -89,6 +87,12 @@ impl Deciding for Slope {
         action = "normalize", TargetAction::MEANING;
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Slope {
+    type Memory = Controlled;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         let is_slope = self.set_point > 0.0 && self.set_point.is_finite();
@@ -107,7 +111,7 @@ impl Deciding for Slope {
         Needs { separation: true, input_gradient_norm: true, ..Needs::default() }
     }
 
-    fn leaves(&self, layer: &Layer) -> Option<String> {
+    fn excludes(&self, layer: &Layer) -> Option<String> {
         of_generator(layer)
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{
     Balance, Needs, RuleError, Signals, Slope, TargetAction,
     control::target_control::{Controlled, Limit, TargetControl},
-    deciding::Deciding,
+    decision_rule::{DecisionRule, NamedRule},
     rule::{Rule, required},
     text::{Parameter, Text},
 };
