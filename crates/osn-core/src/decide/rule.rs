@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{
-    Always, Auto, Balance, Bandit, Budget, Cap, CustomRule, Gradient, Learned, LrOverMaxSigma,
-    LrOverSigma, Needs, Never, Observe, Patience, Random, Schedule, Slope, Static,
+    Always, Auto, Budget, Cap, CustomRule, Learned, LrOverMaxSigma, LrOverSigma, Needs, Never,
+    Observe, Plateau, Random, Schedule, Static,
     decision_rule::{DecisionRule, NamedRule},
     erased::AnyRule,
     text::{Parameter, Text},
@@ -21,13 +21,27 @@ macro_rules! rules {
         /// As text it is a name and parameters, `cap:target=2,dwell=100`; in a file it is an object,
         /// `{"rule": "cap", "target": 2, "dwell": 100}`. What is left out has its default. A rule of your
         /// own is code: text and files can name it and cannot bring it back.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(tag = "rule", rename_all = "snake_case")]
         #[non_exhaustive]
         pub enum Rule {
             $($(#[$doc])* $rule($rule),)*
             /// A rule of your own; [`Rule::custom`] makes it.
             Custom(CustomRule),
+        }
+
+        impl<'de> Deserialize<'de> for Rule {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let Tagged { rule: name, parameters } = Tagged::deserialize(deserializer)?;
+                let rule = match &*name {
+                    $(name if name == $rule::DOC.name => {
+                        serde_json::from_value(parameters).map(Rule::$rule)
+                    })*
+                    "custom" => serde_json::from_value(parameters).map(Rule::Custom),
+                    name => return Err(de::Error::custom(unknown(name))),
+                };
+                rule.map_err(|error| de::Error::custom(format!("rule `{name}`: {error}")))
+            }
         }
 
         impl Rule {
@@ -68,26 +82,26 @@ rules! {
     Cap,
     /// Holds every layer at planned steps.
     Schedule,
-    /// Holds the discriminator's separation.
-    Balance,
-    /// Holds the discriminator's slope.
-    Slope,
-    /// Holds the ratio of the first layer's gradient to the last one's.
-    Gradient,
     /// Holds each layer or not by lot.
     Random,
     /// Holds the product of all σ within a total.
     Budget,
     /// Tries another target when a reported metric stalls.
-    Patience,
-    /// Plays targets against each other.
-    Bandit,
+    Plateau,
     /// Learns for each layer how far it is held, from a held-out loss.
     Learned,
     /// Multiplies the updates of every layer by target/σ, and the layers not at all.
     LrOverSigma,
     /// Multiplies the updates of every layer by target/σ where that is below 1, and the layers not at all.
     LrOverMaxSigma,
+}
+
+/// A rule in a file, of which only the name is known yet.
+#[derive(Deserialize)]
+struct Tagged {
+    rule: String,
+    #[serde(flatten)]
+    parameters: serde_json::Value,
 }
 
 /// What a rule does and what it can be told.
@@ -167,6 +181,14 @@ pub enum RuleError {
         name: String,
         /// The names there are.
         valid: String,
+    },
+    /// A rule of this name was there once.
+    #[error("`{name}` {instead}")]
+    Removed {
+        /// The name.
+        name: String,
+        /// What became of it, and what to use.
+        instead: &'static str,
     },
     /// The rule has no such parameter.
     #[error("rule `{rule}` has no parameter `{key}`: expected {valid}")]
@@ -294,16 +316,6 @@ impl Rule {
         known.ok_or_else(|| unknown(name))
     }
 
-    /// Whether all that it does follows from the race of two networks, so that it can do nothing for a
-    /// generator.
-    pub(crate) fn follows_race_alone(&self) -> bool {
-        match self {
-            Rule::Balance(_) | Rule::Slope(_) => true,
-            Rule::Budget(budget) => budget.total_by.is_some(),
-            _ => false,
-        }
-    }
-
     /// Makes a rule of your own a rule that [`Decider`](super::Decider) and all that takes rules accept.
     pub fn custom(rule: impl DecisionRule + Send + Sync + 'static) -> Rule {
         Rule::Custom(CustomRule::new(rule))
@@ -379,7 +391,19 @@ fn check_custom(rule: &dyn AnyRule) -> Result<(), RuleError> {
     Err(RuleError::Custom { rule: rule.name().to_owned(), problem: problem.to_owned() })
 }
 
+/// The rules that earlier versions had, and what became of each.
+const REMOVED: [(&str, &str); 5] = [
+    ("patience", "is now `plateau`, with the same parameters"),
+    ("bandit", "was removed: `plateau` follows a metric, too"),
+    ("balance", "was removed: `auto` follows the separation of a discriminator"),
+    ("slope", "was removed: `auto` follows the input gradient of a discriminator"),
+    ("gradient", "was removed: `budget` uses the gradients of each layer"),
+];
+
 fn unknown(name: &str) -> RuleError {
+    if let Some((_, instead)) = REMOVED.into_iter().find(|(removed, _)| *removed == name) {
+        return RuleError::Removed { name: name.to_owned(), instead };
+    }
     let valid = Rule::catalogue().iter().map(|doc| doc.name).collect::<Vec<_>>();
     RuleError::UnknownRule { name: name.to_owned(), valid: valid.join(", ") }
 }
@@ -470,9 +494,8 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let names = "expected one of auto, never, observe, always, static, cap, schedule, balance, \
-                     slope, gradient, random, budget, patience, bandit, learned, lr_over_sigma, \
-                     lr_over_max_sigma";
+        let names = Rule::catalogue().iter().map(|doc| doc.name).collect::<Vec<_>>().join(", ");
+        let names = format!("expected one of {names}");
         assert_eq!(message("allways"), format!("unknown rule `allways`: {names}"));
         assert_eq!(message(""), format!("unknown rule ``: {names}"));
         assert_eq!(
@@ -484,6 +507,16 @@ mod tests {
             message("never:target=1"),
             "rule `never` has no parameter `target`: expected none, as it takes no parameters"
         );
+    }
+
+    #[test]
+    fn a_rule_that_was_removed_names_what_is_there_instead() {
+        for (name, instead) in REMOVED {
+            assert_eq!(message(name), format!("`{name}` {instead}"));
+            let file = format!(r#"{{"rule":"{name}","start":2}}"#);
+            let error = serde_json::from_str::<Rule>(&file).unwrap_err().to_string();
+            assert!(error.contains(instead), "{error}");
+        }
     }
 
     #[test]
@@ -543,10 +576,6 @@ mod tests {
             "static:target=1.5",
             "schedule:on=10,off=5000,period=400,duty=0.25,target=2,end_target=8,from=1,until=9,action=cap,\
              interval=5",
-            "balance:set_point=0.5,start=2,min=0.7,max=7.4,gain=0.003,proportional=0,action=cap,interval=5",
-            "slope:set_point=3,ceiling=0.8,start=2,min=0.7,max=7.4,gain=0.003,proportional=0.1,action=cap,\
-             interval=5",
-            "gradient:band=1,calibrate=50,start=2,min=0.7,max=7.4,gain=0.003,action=cap,interval=5",
             "random:target=2,duty=0.25,dwell=50,seed=7,action=cap,interval=5",
             "static:path=blocks.{0,1}.**,path=head.[!,]*,not=**.bias,kind=conv,kind=conv_transpose,\
              network=discriminator,position=penultimate,position=3,action=cap,target=2,sharpness=4",
