@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Decision, Rule, RuleError, Rules, ScopedRule, Signals,
-    decision_rule::Context,
-    erased::Memory,
-    state::{DeciderMismatch, DeciderState, RuleState, SavedMemory},
-};
+use crate::decide::decision_rule::{Context, Decision};
+use crate::decide::erased::Memory;
+use crate::decide::error::RuleError;
+use crate::decide::rule::Rule;
+use crate::decide::scoped_rules::{Rules, ScopedRule};
+use crate::decide::signals::Signals;
+use crate::decide::state::{DeciderMismatch, DeciderState, RuleState, SavedMemory};
 use crate::{Layer, Measurement};
 
 /// Rules at work on the layers of a model, with all that they remember.
@@ -287,7 +288,9 @@ fn described(layer: &Layer) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::decide::{Adversarial, Always, DecisionRule, Generalization, Needs};
+    use crate::decide::decision_rule::DecisionRule;
+    use crate::decide::rules::always::Always;
+    use crate::decide::signals::{Adversarial, Generalization, Needs};
     use crate::{Action, Kind};
     use serde_json::json;
 

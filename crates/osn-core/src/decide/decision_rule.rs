@@ -2,14 +2,20 @@
 
 use std::fmt;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    Decision, Needs, RuleError, Signals,
-    rule::RuleDoc,
-    text::{Text, Words},
-};
+use crate::decide::error::RuleError;
+use crate::decide::signals::{Needs, Signals};
 use crate::{Action, Layer, Measurement};
+
+/// What a layer should come to, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// What is wanted; an [`Actuator`](crate::Actuator) moves there without a jump.
+    pub action: Action,
+    /// Why, in words and numbers.
+    pub reason: String,
+}
 
 /// What a rule decides from.
 #[derive(Debug, Clone, Copy)]
@@ -164,36 +170,3 @@ pub trait DecisionRule {
     /// only where there is an [`interval`](Self::interval).
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision>;
 }
-
-/// A rule that text can name: how it is documented, read and written.
-pub(crate) trait NamedRule: DecisionRule + Sized {
-    /// What it does and its parameters.
-    const DOC: RuleDoc;
-
-    /// Reads the parameters.
-    fn read(text: &Text) -> Result<Self, RuleError>;
-
-    /// Writes the parameters that are not at their default.
-    fn write(&self, words: &mut Words);
-
-    /// The parameters that are not at their default, as text.
-    fn written(&self) -> String {
-        let mut words = Words::default();
-        self.write(&mut words);
-        words.to_string()
-    }
-}
-
-/// The name and the parameters of a [`NamedRule`], for its `impl DecisionRule`.
-macro_rules! named {
-    () => {
-        fn name(&self) -> &str {
-            Self::DOC.name
-        }
-
-        fn parameters(&self) -> String {
-            $crate::decide::decision_rule::NamedRule::written(self)
-        }
-    };
-}
-pub(crate) use named;

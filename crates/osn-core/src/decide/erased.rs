@@ -5,11 +5,10 @@ use std::{any::Any, fmt, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
 use serde_json::Value;
 
-use super::{
-    Decision, Needs, RuleError,
-    decision_rule::{Context, DecisionRule},
-};
 use crate::Layer;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::signals::Needs;
 
 /// A [`DecisionRule`] of any type.
 pub(crate) trait AnyRule: Any + Send + Sync {

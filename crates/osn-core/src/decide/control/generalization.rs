@@ -4,11 +4,9 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Generalization, Needs,
-    control::relative_to_init::{RelativeToInit, smoothed},
-    decision_rule::Context,
-};
+use crate::decide::control::relative_to_init::{RelativeToInit, smoothed};
+use crate::decide::decision_rule::{Context, Decision};
+use crate::decide::signals::{Generalization, Needs};
 use crate::{Layer, number::concise};
 
 // Found on the recipe `classify`, on seeds other than those that it reports.
@@ -31,8 +29,6 @@ pub struct Memorizing {
     held: RelativeToInit,
     /// The means of both losses.
     losses: Option<Generalization>,
-    /// The optimizer step of the decision before.
-    step: u64,
 }
 
 impl Memorizing {
@@ -47,11 +43,7 @@ impl Memorizing {
     };
 
     pub(crate) fn begin(layers: &[Layer]) -> Self {
-        Self {
-            held: RelativeToInit::begin(layers.len(), "the held-out loss"),
-            losses: None,
-            step: 0,
-        }
+        Self { held: RelativeToInit::begin(layers.len(), "the held-out loss"), losses: None }
     }
 
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
@@ -59,11 +51,8 @@ impl Memorizing {
     }
 
     pub(crate) fn decide(&mut self, context: &Context) -> Vec<Decision> {
-        let Context { step, signals, .. } = *context;
-        self.held.see(context, &FACTORS);
-        let elapsed = step.saturating_sub(self.step);
-        self.step = step;
-        if let Some(losses) = signals.generalization.and_then(|told| self.hear(told)) {
+        let elapsed = self.held.observe(context, &FACTORS);
+        if let Some(losses) = context.signals.generalization.and_then(|told| self.hear(told)) {
             let most = self.held.largest_growth(context, |_| true);
             let change = elapsed as f64 * rate(gap(losses));
             self.held.move_by(change, &FACTORS, most, || why(losses));
@@ -106,10 +95,10 @@ fn why(losses: Generalization) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{
-        Decider, Rule, Signals,
-        tests::{layers, read_back},
-    };
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::{layers, read_back};
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
     use crate::{Action, Measurement};
 
     fn told(train_loss: f64, held_out_loss: f64) -> Signals {

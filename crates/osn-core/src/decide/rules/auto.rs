@@ -4,14 +4,15 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Needs, RuleError, Static,
-    control::adversarial::Race,
-    control::generalization::Memorizing,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{INTERVAL, RuleDoc, parameters, required_interval},
-    text::plain_parameters,
-};
+use crate::decide::checks::required_interval;
+use crate::decide::control::adversarial::Race;
+use crate::decide::control::generalization::Memorizing;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::decide::rules::r#static::Static;
+use crate::decide::signals::Needs;
+use crate::decide::text::plain_parameters;
 use crate::{Action, Layer, Position, Select};
 
 /// Decides as fits the kind of task, with nothing that must be set.
@@ -222,7 +223,10 @@ fn penultimate() -> Static {
 mod tests {
     use super::*;
     use crate::Measurement;
-    use crate::decide::{Decider, Rule, Signals, tests::layers};
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     fn decide(text: &str, layers: Vec<Layer>, sigmas: [f64; 3]) -> Vec<Decision> {
         let mut decider = Decider::new(Rule::parse(text).unwrap(), layers).unwrap();

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Needs, Rule, RuleError, rule::slug};
+use crate::decide::decision_rule::Decision;
+use crate::decide::error::RuleError;
+use crate::decide::rule::{Rule, slug};
+use crate::decide::signals::Needs;
 use crate::{Action, Layer, Select};
 
 /// How it is decided what is done to each layer of a model: rules in order, each with the layers that it
@@ -227,13 +230,12 @@ impl fmt::Display for ScopedRule {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{
-            Cap, Decider, Observe, Signals,
-            tests::{layers, read_back},
-        },
-        *,
-    };
+    use crate::decide::super::decider::tests::{layers, read_back};
+    use crate::decide::decider::Decider;
+    use crate::decide::rules::cap::Cap;
+    use crate::decide::rules::observe::Observe;
+    use crate::decide::signals::Signals;
+    use crate::decide::*;
     use crate::{Action, Measurement, Position};
 
     fn rule(text: &str) -> Rule {
