@@ -48,6 +48,7 @@
 
 pub mod act;
 pub mod decide;
+pub mod key_values;
 pub mod layer;
 pub mod measure;
 pub mod number;

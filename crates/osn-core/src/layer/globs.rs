@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use self::matcher::Matcher;
+use crate::key_values::split_outside_brackets;
 
 /// A list of globs over dot-separated paths, compiled once.
 ///
@@ -186,20 +187,6 @@ mod matcher {
             self.0 == path
         }
     }
-}
-
-/// Splits text at its commas, except those between braces or square brackets.
-pub(crate) fn split_outside_brackets(text: &str) -> Vec<&str> {
-    let mut depth = 0_i32;
-    text.split(|character| {
-        match character {
-            '{' | '[' => depth += 1,
-            '}' | ']' => depth -= 1,
-            _ => {}
-        }
-        character == ',' && depth <= 0
-    })
-    .collect()
 }
 
 #[cfg(test)]

@@ -4,11 +4,9 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Adversarial, Decision, Needs,
-    control::relative_to_init::{RelativeToInit, smoothed},
-    deciding::Context,
-};
+use crate::decide::control::relative_to_init::{RelativeToInit, smoothed};
+use crate::decide::decision_rule::{Context, Decision};
+use crate::decide::signals::{Adversarial, Needs};
 use crate::{Action, Kind, Layer, number::concise};
 
 // Found on the pilot grid, on seeds other than those that it reports.
@@ -35,12 +33,10 @@ const OF_GENERATOR: &str = "a generator, which the race says nothing of";
 /// are in the documentation of [`Auto`](crate::decide::Auto).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Race {
+pub struct Race {
     held: RelativeToInit,
     separation: Option<f64>,
     log_slope: Option<f64>,
-    /// The optimizer step of the decision before.
-    step: u64,
 }
 
 impl Race {
@@ -56,7 +52,7 @@ impl Race {
 
     pub(crate) fn begin(layers: &[Layer]) -> Self {
         let held = RelativeToInit::begin(layers.len(), "the race");
-        Self { held, separation: None, log_slope: None, step: 0 }
+        Self { held, separation: None, log_slope: None }
     }
 
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
@@ -64,10 +60,8 @@ impl Race {
     }
 
     pub(crate) fn decide(&mut self, context: &Context) -> Vec<Decision> {
-        let Context { step, layers, signals, .. } = *context;
-        self.held.see(context, &FACTORS);
-        let elapsed = step.saturating_sub(self.step);
-        self.step = step;
+        let Context { layers, signals, .. } = *context;
+        let elapsed = self.held.observe(context, &FACTORS);
         let is_judge = |layer: &Layer| !layer.is_of_generator();
         let never_up = layers.iter().any(|layer| is_judge(layer) && is_convolution(layer));
         if let Some((separation, slope)) = self.hear(signals.adversarial.unwrap_or_default()) {
@@ -133,11 +127,11 @@ fn why(separation: f64, slope: f64) -> String {
 mod tests {
     use super::*;
     use crate::Measurement;
-    use crate::decide::{
-        Decider, Rule, Signals,
-        control::relative_to_init::{START, cap},
-        tests::layers,
-    };
+    use crate::decide::control::relative_to_init::{START, cap};
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     fn told(separation: f64, slope: f64) -> Signals {
         let (separation, slope) = (Some(separation), Some(slope));

@@ -4,11 +4,9 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Generalization, Needs,
-    control::relative_to_init::{RelativeToInit, smoothed},
-    deciding::Context,
-};
+use crate::decide::control::relative_to_init::{RelativeToInit, smoothed};
+use crate::decide::decision_rule::{Context, Decision};
+use crate::decide::signals::{Generalization, Needs};
 use crate::{Layer, number::concise};
 
 // Found on the recipe `classify`, on seeds other than those that it reports.
@@ -27,12 +25,10 @@ const LARGEST_LOSS: f64 = 1e3;
 /// by heart. The equations are in the documentation of [`Auto`](crate::decide::Auto).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Memorizing {
+pub struct Memorizing {
     held: RelativeToInit,
     /// The means of both losses.
     losses: Option<Generalization>,
-    /// The optimizer step of the decision before.
-    step: u64,
 }
 
 impl Memorizing {
@@ -47,11 +43,7 @@ impl Memorizing {
     };
 
     pub(crate) fn begin(layers: &[Layer]) -> Self {
-        Self {
-            held: RelativeToInit::begin(layers.len(), "the held-out loss"),
-            losses: None,
-            step: 0,
-        }
+        Self { held: RelativeToInit::begin(layers.len(), "the held-out loss"), losses: None }
     }
 
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
@@ -59,11 +51,8 @@ impl Memorizing {
     }
 
     pub(crate) fn decide(&mut self, context: &Context) -> Vec<Decision> {
-        let Context { step, signals, .. } = *context;
-        self.held.see(context, &FACTORS);
-        let elapsed = step.saturating_sub(self.step);
-        self.step = step;
-        if let Some(losses) = signals.generalization.and_then(|told| self.hear(told)) {
+        let elapsed = self.held.observe(context, &FACTORS);
+        if let Some(losses) = context.signals.generalization.and_then(|told| self.hear(told)) {
             let most = self.held.largest_growth(context, |_| true);
             let change = elapsed as f64 * rate(gap(losses));
             self.held.move_by(change, &FACTORS, most, || why(losses));
@@ -106,7 +95,10 @@ fn why(losses: Generalization) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Rule, Signals, tests::layers};
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::{layers, read_back};
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
     use crate::{Action, Measurement};
 
     fn told(train_loss: f64, held_out_loss: f64) -> Signals {
@@ -216,8 +208,7 @@ mod tests {
         for step in (10..300).step_by(10) {
             decide(&mut original, step, &[2.5, 1.0], &losses(step));
         }
-        let file = serde_json::to_string(&original).unwrap();
-        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        let mut copy = read_back(&original);
         for step in (300..600).step_by(10) {
             let expected = decide(&mut original, step, &[2.5, 1.0], &losses(step));
             assert_eq!(decide(&mut copy, step, &[2.5, 1.0], &losses(step)), expected);

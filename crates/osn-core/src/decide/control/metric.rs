@@ -1,9 +1,9 @@
 //! A metric as the rules see it that follow one: what was reported of it, and how much better it got.
 
-use crate::decide::{
-    RuleError, Signals,
-    rule::{RuleDoc, required},
-};
+use crate::decide::checks::required;
+use crate::decide::doc::RuleDoc;
+use crate::decide::error::RuleError;
+use crate::decide::signals::Signals;
 use crate::number::concise;
 
 /// What the training loop said of a metric at one decision.

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Decision, deciding::Context, rule::is_target};
+use crate::decide::checks::is_target;
+use crate::decide::decision_rule::{Context, Decision};
 use crate::{Action, InitialSize, Layer, Measurement, number::concise};
 
 /// The factor before anything is known.
@@ -68,27 +69,30 @@ pub(crate) struct RelativeToInit {
     /// The factor that the decisions have.
     decided: f64,
     reason: String,
+    /// The optimizer step of the decision before.
+    step: u64,
 }
 
 impl RelativeToInit {
     /// [`START`] for so many layers, until `what` shows more.
     pub(crate) fn begin(n_layers: usize, what: &str) -> Self {
         let reason = format!("{START} times its σ at the start, until {what} shows more");
-        Self { starts: vec![None; n_layers], factor: START, decided: START, reason }
+        Self { starts: vec![None; n_layers], factor: START, decided: START, reason, step: 0 }
     }
 
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
         self.starts.len() == n_layers
     }
 
-    /// Takes over the start of layers that had none. The least and the largest factor must lead to targets
-    /// that a weight can be held at.
-    pub(crate) fn see(&mut self, context: &Context, limits: &RangeInclusive<f64>) {
+    /// Takes over the start of layers that had none, and returns the optimizer steps since the decision
+    /// before. The least and the largest factor must lead to targets that a weight can be held at.
+    pub(crate) fn observe(&mut self, context: &Context, limits: &RangeInclusive<f64>) -> u64 {
         let factors = [*limits.start(), *limits.end()];
         let seen = context.layers.iter().zip(context.measurements);
         for (start, (layer, measured)) in self.starts.iter_mut().zip(seen) {
             *start = start.or_else(|| Start::for_factors(layer, measured, factors));
         }
+        context.step.saturating_sub(std::mem::replace(&mut self.step, context.step))
     }
 
     /// The factor from which on a cap holds none of the `counted` layers, at least [`START`]: letting go further

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Needs, RuleError,
-    deciding::{Context, Deciding},
-    rule::{INTERVAL, RuleDoc, parameters, required_interval},
-};
+use crate::decide::checks::required_interval;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::decide::signals::Needs;
 use crate::{Action, Layer};
 
 /// Leaves every layer as it is and asks for every signal, so that the record has them: the control arm
@@ -26,13 +26,17 @@ impl Default for Observe {
     }
 }
 
-impl Deciding for Observe {
-    type Memory = ();
-
+impl NamedRule for Observe {
     parameters! {
         "observe", "Leaves every layer as it is and asks for every signal, as a control arm.";
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Observe {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         required_interval(&Self::DOC, self.interval)
@@ -60,8 +64,12 @@ impl Deciding for Observe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Never, Signals, tests::layers};
-    use crate::{Measurement, Rule};
+    use crate::Measurement;
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::rules::never::Never;
+    use crate::decide::signals::Signals;
 
     #[test]
     fn it_decides_what_never_decides_whatever_it_sees() {

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError, TargetAction,
-    deciding::{Context, Deciding},
-    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
-};
+use crate::decide::checks::{checked, required, required_interval};
+use crate::decide::control::target_action::TargetAction;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::split_mix::split_mix;
 use crate::{Action, Layer, number::concise};
 
@@ -49,9 +49,7 @@ impl Default for Random {
     }
 }
 
-impl Deciding for Random {
-    type Memory = ();
-
+impl NamedRule for Random {
     parameters! {
         "random", "Holds each layer for a while or not by lot, as a control arm.";
         target = "1", "the target while a layer is held";
@@ -61,6 +59,12 @@ impl Deciding for Random {
         action = "normalize", TargetAction::MEANING;
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Random {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action.with_target(self.target))?;
@@ -113,7 +117,7 @@ fn lot(seed: u64, layer: &Layer, stretch: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::tests::layers;
+    use crate::decide::decider::tests::layers;
 
     fn held(rule: &Random, layer: &Layer, steps: impl Iterator<Item = u64>) -> Vec<bool> {
         steps.map(|step| rule.at(step, layer).action != Action::Off).collect()
