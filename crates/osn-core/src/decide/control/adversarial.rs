@@ -66,8 +66,11 @@ impl AdversarialControl {
         let is_discriminator = |layer: &Layer| !layer.is_of_generator();
         let never_up = layers.iter().any(|layer| is_discriminator(layer) && is_convolution(layer));
         if let Some((separation, slope)) = self.observe(signals.adversarial.unwrap_or_default()) {
-            let most =
-                if never_up { self.held.largest_growth(context, is_discriminator) } else { f64::INFINITY };
+            let most = if never_up {
+                self.held.largest_growth(context, is_discriminator)
+            } else {
+                f64::INFINITY
+            };
             let change = elapsed as f64 * rate(separation, slope);
             self.held.move_by(change, &FACTORS, most, || why(separation, slope));
         }
@@ -245,7 +248,10 @@ mod tests {
         assert_eq!(targets[..3], [3.0; 3]);
         assert!((targets[4] / 3.0).ln() < -0.02, "{targets:?}");
         let reason = &decider.decisions()[0].reason;
-        assert!(reason.starts_with("input gradient 2.523, target 2.4 (separation 0.6): factor"), "{reason}");
+        assert!(
+            reason.starts_with("input gradient 2.523, target 2.4 (separation 0.6): factor"),
+            "{reason}"
+        );
     }
 
     #[test]

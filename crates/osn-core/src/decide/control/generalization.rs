@@ -52,7 +52,9 @@ impl GeneralizationControl {
 
     pub(crate) fn decide(&mut self, context: &Context) -> Vec<Decision> {
         let elapsed = self.held.observe(context, &FACTORS);
-        if let Some(losses) = context.signals.generalization.and_then(|measured| self.observe(measured)) {
+        if let Some(losses) =
+            context.signals.generalization.and_then(|measured| self.observe(measured))
+        {
             let most = self.held.largest_growth(context, |_| true);
             let change = elapsed as f64 * rate(gap(losses));
             self.held.move_by(change, &FACTORS, most, || why(losses));
