@@ -540,7 +540,7 @@ pub(crate) mod tests {
         assert_eq!(
             after.reason,
             "target NaN must be a positive number that single precision holds (1.2e-38 to 3.4e38), \
-             still cap at 2: largest 2, loss NaN"
+             still hard cap at 2: largest 2, loss NaN"
         );
     }
 

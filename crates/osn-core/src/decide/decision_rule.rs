@@ -98,7 +98,7 @@ pub struct Context<'a> {
 /// assert_eq!(decider.rules().label(), "ratchet:factor=2");
 /// decider.decide(0, &[Measurement::new(1.5, 1e-4)], &Signals::new());
 /// let decisions = decider.decide(10, &[Measurement::new(4.0, 1e-4)], &Signals::new());
-/// assert_eq!(decisions[0].reason, "smallest σ so far 1.5: cap at 3");
+/// assert_eq!(decisions[0].reason, "smallest σ so far 1.5: hard cap at 3");
 /// # Ok::<(), osn_core::RuleError>(())
 /// ```
 pub trait DecisionRule {
@@ -167,6 +167,14 @@ pub trait DecisionRule {
     }
 
     /// Decides about every layer of the context, in the same order: one decision for each. It is called
-    /// only where there is an [`interval`](Self::interval).
-    fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision>;
+    /// only where there is an [`interval`](Self::interval). Default: as [at attach](Self::at_attach).
+    fn decide(&self, _memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
+        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
+    }
+
+    /// Why the rule can have no effect in a run of so many optimizer steps, or `None` if it can. The
+    /// last decision that can have one is before the last step. Default: it can.
+    fn idle_within(&self, _steps: u64) -> Option<String> {
+        None
+    }
 }

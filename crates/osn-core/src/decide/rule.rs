@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::decide::decision_rule::DecisionRule;
+use crate::decide::doc::RuleDoc;
 use crate::decide::erased::{AnyRule, CustomRule};
+use crate::decide::error::RuleError;
 use crate::decide::named_rule::NamedRule;
 use crate::decide::rules::always::Always;
 use crate::decide::rules::auto::Auto;
@@ -20,8 +22,7 @@ use crate::decide::rules::random::Random;
 use crate::decide::rules::schedule::Schedule;
 use crate::decide::rules::r#static::Static;
 use crate::decide::signals::Needs;
-use crate::decide::text::{Parameter, Text};
-use crate::{Action, ActionError, GlobError};
+use crate::decide::text::Text;
 
 /// Lists the rules once; all that is done for each of them follows from it.
 macro_rules! rules {
@@ -47,7 +48,10 @@ macro_rules! rules {
                     $(name if name == $rule::DOC.name => {
                         serde_json::from_value(parameters).map(Rule::$rule)
                     })*
-                    "custom" => serde_json::from_value(parameters).map(Rule::Custom),
+                    "custom" => {
+                        let rule = serde_json::from_value(parameters).map(Rule::Custom);
+                        return rule.map_err(de::Error::custom);
+                    }
                     name => return Err(de::Error::custom(unknown(name))),
                 };
                 rule.map_err(|error| de::Error::custom(format!("rule `{name}`: {error}")))

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decide::checks::checked;
-use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::decision_rule::{Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{NamedRule, named, parameters};
 use crate::{Action, Layer, number::concise};
@@ -47,10 +47,6 @@ impl DecisionRule for Always {
     fn at_attach(&self, _: &Layer) -> Decision {
         let reason = format!("always: normalize to {}", concise(self.target));
         Decision { action: self.action(), reason }
-    }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
     }
 }
 

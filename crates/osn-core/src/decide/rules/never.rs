@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::decision_rule::{Decision, DecisionRule};
 use crate::decide::doc::RuleDoc;
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{NamedRule, named};
@@ -45,10 +45,6 @@ impl DecisionRule for Never {
 
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: Action::Off, reason: "never: measured only".to_owned() }
-    }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
     }
 }
 

@@ -3,20 +3,20 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decide::checks::required_interval;
-use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::decision_rule::{Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::signals::Needs;
 use crate::{Action, Layer};
 
 /// Leaves every layer as it is and asks for every signal, so that the record has them: the control arm
-/// of every rule that steers by one.
+/// of every rule that uses one.
 ///
-/// It decides what [`Never`](crate::decide::Never) decides, and changes no bit of the training.
+/// Its actions are those of [`Never`](crate::decide::Never), and it changes no bit of the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Observe {
-    /// Optimizer steps between two looks, at least 1. Default: 10.
+    /// Optimizer steps between two readings, at least 1. Default: 10.
     pub interval: u64,
 }
 
@@ -54,10 +54,6 @@ impl DecisionRule for Observe {
 
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: Action::Off, reason: "observe: measured only".to_owned() }
-    }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
     }
 }
 

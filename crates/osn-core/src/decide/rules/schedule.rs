@@ -113,6 +113,23 @@ impl DecisionRule for Schedule {
         self.at(0)
     }
 
+    fn idle_within(&self, steps: u64) -> Option<String> {
+        let Self { on, off, period, interval, .. } = *self;
+        let first = on.div_ceil(interval);
+        let end = steps.min(off.unwrap_or(steps)).div_ceil(interval);
+        // The phases within a period repeat after as many decisions as it has steps.
+        let mut decisions = first..end.min(first.saturating_add(period.max(1)));
+        let holds = decisions.any(|count| self.why_left(count * interval).is_none());
+        (!holds).then(|| {
+            let (on, off) =
+                (format!("on={on}"), off.map_or(String::new(), |off| format!(",off={off}")));
+            let period = if period > 0 { format!(",period={period}") } else { String::new() };
+            format!(
+                "{on}{off}{period},interval={interval} holds at no decision before step {steps}"
+            )
+        })
+    }
+
     fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
         vec![self.at(context.step); context.layers.len()]
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decide::checks::checked;
-use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::decision_rule::{Decision, DecisionRule};
 use crate::decide::doc::{ParameterDoc, RuleDoc};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{NamedRule, named};
@@ -119,10 +119,6 @@ impl DecisionRule for Static {
 
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: self.action, reason: self.reason() }
-    }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
     }
 }
 
