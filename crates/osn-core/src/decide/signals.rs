@@ -57,7 +57,8 @@ pub struct Generalization {
 }
 
 /// What a rule looks at besides σ, so that a loop need not measure what nobody asks for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Needs {
     /// The separation and the signs of [`Adversarial`].
