@@ -112,7 +112,8 @@ impl ModuleMapper for Towards {
 mod tests {
     use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::tensor::{Device, Tensor};
-    use osn::{Plan, Rule};
+    use osn::Plan;
+    use osn::rules::Rule;
 
     use super::*;
 

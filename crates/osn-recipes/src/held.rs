@@ -5,7 +5,9 @@ use std::error::Error;
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Gradients;
-use osn::{AttachError, Change, LayerReport, LayerSpectrum, Needs, Osn, Plan, Signals, StepError};
+use osn::report::{LayerReport, LayerSpectrum};
+use osn::rules::{Needs, Signals};
+use osn::{AttachError, Change, Osn, Plan, Selection, StepError};
 
 use crate::decide::Decide;
 use crate::network_parts::{load_network, load_optimizer, save_network, save_optimizer};
@@ -44,11 +46,12 @@ impl<M: Module> Held<M> {
         let Some(decide) = decide else {
             return Ok(Self { network, osn: None, name, adam, changes: Vec::new() });
         };
-        let plan = Plan::new().network(name).select("**.weight").decide(decide.rules.clone());
-        let plan = match &decide.view {
-            Some(view) => plan.view(view.clone()),
-            None => plan,
+        let weights = Selection::paths("**.weight");
+        let weights = match &decide.view {
+            Some(view) => weights.view(view.clone()),
+            None => weights,
         };
+        let plan = Plan::new().network(name).select(weights).decide(decide.rules.clone());
         let (network, osn) =
             plan.attach(network).map_err(|error| attach_error(name, decide, error))?;
         decide.must_see(osn.layers())?;
@@ -64,7 +67,7 @@ impl<M: Module> Held<M> {
     pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
         save_network(parts, self.name, &self.network)?;
         save_optimizer(parts, &self.part("adam"), &self.adam)?;
-        parts.put_value(&self.part("osn"), &self.osn)
+        parts.put_value(&self.part("osn"), &self.osn.as_ref().map(Osn::state))
     }
 
     /// Becomes what was saved under its name.

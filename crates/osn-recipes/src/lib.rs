@@ -18,7 +18,6 @@ pub mod metrics;
 pub mod network_parts;
 pub mod plain_file;
 pub mod run;
-mod sum;
 pub mod translate;
 
 use std::path::Path;

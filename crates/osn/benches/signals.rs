@@ -13,7 +13,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Distribution, Tensor};
-use osn::{Needs, Osn, Plan, Rule, Signals};
+use osn::rules::{Needs, Rule, Signals};
+use osn::{Osn, Plan};
 
 const ROUNDS: usize = 8;
 const STEPS: u64 = 10;

@@ -5,7 +5,7 @@
 mod shapes;
 
 use burn::tensor::Device;
-use osn::Signals;
+use osn::rules::Signals;
 use shapes::{NETWORKS, Weights};
 
 fn main() {

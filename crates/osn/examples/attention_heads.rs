@@ -20,7 +20,9 @@ use burn::nn::transformer::{PositionWiseFeedForward, PositionWiseFeedForwardConf
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use osn::{Cap, LayerReport, Osn, Plan, Rule, Signals, View};
+use osn::prelude::*;
+use osn::report::LayerReport;
+use osn::views::View;
 
 /// What is read: this library's page, byte by byte.
 const TEXT: &[u8] = include_bytes!("../README.md");
@@ -80,9 +82,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     device.seed(1);
     // Burn's `Linear` stores `[in, out]`: the heads lie side by side along axis 1.
     let plan = Plan::new()
-        .select("attention.{query,key,value}.weight")
-        .view(View::Blocks { axis: 1, count: HEADS })
-        .decide(Rule::Cap(Cap { target: CAP, ..Cap::default() }));
+        .select(
+            Selection::paths("attention.{query,key,value}.weight")
+                .view(View::Blocks { axis: 1, count: HEADS }),
+        )
+        .decide(Cap { target: CAP, ..Cap::default() });
     let (model, osn) = plan.attach(Transformer::new(&device))?;
     show("at the start", &osn.report(&model)?);
     println!();

@@ -21,7 +21,8 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use osn::{Osn, Plan, Rule, Signals};
+use osn::prelude::*;
+use osn::report::Table;
 use safetensors::SafeTensors;
 
 use digits::Digits;
@@ -51,10 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     device.seed(1);
     let (train, test) = digits::train_and_test(&device)?;
     let (trained, osn) = trained(&train)?;
-    for layer in osn.report(&trained)? {
-        let (path, sigma, in_force) = (&layer.layer.path, layer.sigma, layer.effective_sigma());
-        println!("{path:13}   σ stored {sigma:.3}   in force {in_force:.3}");
-    }
+    println!("{}", Table(&osn.report(&trained)?));
 
     let baked = trained.clone().valid().materialize();
     let (file, is_kept) = destination();
@@ -80,7 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn trained(train: &Digits) -> Result<(Classifier, Osn), Box<dyn Error>> {
     let device = train.images.device();
-    let plan = Plan::new().select("**.weight").decide(Rule::parse("always:target=1")?);
+    let plan = Plan::new().select("**.weight").decide(Always { target: 1.0 });
     let (mut model, mut osn) = plan.attach(Classifier::new(&device))?;
     let mut adam = AdamConfig::new().init();
     let cross_entropy = CrossEntropyLossConfig::new().init(&device);

@@ -19,10 +19,11 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use osn::{
-    AsConvolution, Globs, Kind, LayerReport, Osn, Plan, Rule, Rules, ScopedRule, Select, Signals,
-    View,
-};
+use osn::prelude::*;
+use osn::report::Table;
+use osn::rules::{Rules, ScopedRule};
+use osn::select::{Kind, Select};
+use osn::views::{AsConvolution, View};
 
 use digits::Digits;
 
@@ -54,29 +55,24 @@ impl Reader {
     }
 }
 
-/// What to hold, and as which map: the later selection has the say where two match.
-fn plan(model: &Reader) -> Result<Plan, Box<dyn Error>> {
-    let all_but_output = Select {
-        paths: Globs::new(["**.weight"])?,
-        not: Globs::new(["output.*"])?,
-        ..Select::default()
-    };
-    let plan = Plan::new()
-        .select(all_but_output)
-        .select("edges.weight")
-        .view(View::Operator(model.edges.convolution([8, 8]))) // σ is its true Lipschitz constant
-        .decide(rules()?);
-    Ok(plan)
+/// What to hold, and as which map: where two selections match a weight, the later one has it.
+fn plan(model: &Reader) -> Plan {
+    // σ is the true Lipschitz constant of the first convolution.
+    let as_it_is = View::Operator(model.edges.convolution([8, 8]));
+    Plan::new()
+        .select(Selection::paths("**.weight").exclude("output.*"))
+        .select(Selection::paths("edges.weight").view(as_it_is))
+        .decide(rules())
 }
 
 /// How: the last rule that selects a layer decides it.
-fn rules() -> Result<Rules, Box<dyn Error>> {
+fn rules() -> Rules {
     let convolutions = Select { kinds: vec![Kind::Conv], ..Select::default() };
-    let everywhere = Select::default();
-    Ok(Rules::from_iter([
-        ScopedRule { select: everywhere, rule: Rule::parse("cap:relative_to_init=2")? },
-        ScopedRule { select: convolutions, rule: Rule::parse("always:target=1")? },
-    ]))
+    let doubled = Cap { relative_to_init: Some(2.0), ..Cap::default() };
+    Rules::from_iter([
+        ScopedRule { select: Select::default(), rule: doubled.into() },
+        ScopedRule { select: convolutions, rule: Always { target: 1.0 }.into() },
+    ])
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -84,14 +80,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     device.seed(1);
     let (train, test) = digits::train_and_test(&device)?;
     let model = Reader::new(&device);
-    let plan = plan(&model)?;
+    let plan = plan(&model);
     show_plan(&plan, &model)?;
 
     let (model, osn) = plan.attach(model)?;
-    show_layers("before training", &osn.report(&model)?);
+    println!("\nbefore training\n{}", Table(&osn.report(&model)?));
     let (model, osn) = fit(model, osn, &train)?;
     let layers = osn.report(&model)?;
-    show_layers(&format!("after {STEPS} steps"), &layers);
+    println!("\nafter {STEPS} steps\n{}", Table(&layers));
     println!("\ntest accuracy {:.3}", test.accuracy(model.forward(test.images.clone())));
     assert!((layers[0].effective_sigma() - 1.0).abs() < 1e-5, "the first is normalized");
     Ok(())
@@ -104,14 +100,6 @@ fn show_plan(plan: &Plan, model: &Reader) -> Result<(), Box<dyn Error>> {
         println!("  {:14}  {:14}  {verdict}", choice.path, format!("{:?}", choice.shape));
     }
     Ok(())
-}
-
-fn show_layers(when: &str, layers: &[LayerReport]) {
-    println!("\n{when}\n  weight              σ  in force  why");
-    for layer in layers {
-        let (path, reason) = (&layer.layer.path, &layer.reason);
-        println!("  {path:14}  {:5.3}  {:8.3}  {reason}", layer.sigma, layer.effective_sigma());
-    }
 }
 
 fn fit(mut model: Reader, mut osn: Osn, train: &Digits) -> Result<(Reader, Osn), Box<dyn Error>> {

@@ -11,7 +11,7 @@ mod shapes;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
-use osn::Signals;
+use osn::rules::Signals;
 use shapes::Weights;
 
 fn main() {

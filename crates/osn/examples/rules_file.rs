@@ -18,7 +18,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use osn::{Change, Plan, Rules, Signals};
+use osn::Change;
+use osn::prelude::*;
+use osn::rules::Rules;
 
 const RULES: &str = include_str!("rules_file.toml");
 

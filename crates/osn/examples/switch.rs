@@ -10,7 +10,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Tensor};
-use osn::{Plan, Rule, Signals};
+use osn::prelude::*;
 
 const SWITCH: usize = 1000;
 const STEPS: usize = 2000;

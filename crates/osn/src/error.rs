@@ -1,6 +1,6 @@
 //! What can go wrong, and what to do about it.
 
-use osn_core::{EstimateError, GeometryError, GlobError, RatesError, RuleError};
+use osn_core::{DeciderMismatch, EstimateError, GeometryError, GlobError, RatesError, RuleError};
 
 /// Why a plan cannot be attached to a model.
 #[derive(Debug, thiserror::Error)]
@@ -21,12 +21,6 @@ pub enum AttachError {
     NoSelection {
         /// The paths that could be selected.
         available: String,
-    },
-    /// A setting of a selection was given before there was one.
-    #[error("`{setting}` stands before every `select`: put it behind the one that it is for")]
-    BeforeSelect {
-        /// The setting: `view` or `output_axis`.
-        setting: &'static str,
     },
     /// osn was built without the backend that a parameter is on.
     #[error("{path} is on {device}, for which osn was not built: {advice}")]
@@ -129,15 +123,41 @@ pub enum StepError {
         /// What the estimator met.
         source: EstimateError,
     },
-    /// A saved state belongs to another plan.
-    #[error("the saved state holds {saved} but this plan holds {expected}")]
-    OtherPlan {
-        /// What the saved state is about.
+    /// A rule decides on gradients, and was never given any.
+    #[error(
+        "rule {rule} needs gradients: call `Osn::{call}` after the backward, before `Osn::step`"
+    )]
+    NotObserved {
+        /// The rule.
+        rule: String,
+        /// The call: `observe` or `observe_held_out`.
+        call: &'static str,
+    },
+    /// An action scales the update of a weight, and nothing ever applied it.
+    #[error(
+        "{path} has `{action}`, which nothing applies: call `Osn::optimize` in place of `optimizer.step`"
+    )]
+    NotOptimized {
+        /// The weight.
+        path: String,
+        /// The action.
+        action: String,
+    },
+}
+
+/// Why a saved state cannot be taken over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResumeError {
+    /// It holds other layers than the plan.
+    #[error("the saved state holds {saved}, this plan holds {expected}: attach to the same layers")]
+    OtherLayers {
+        /// The layers of the saved state.
         saved: String,
-        /// What it was expected to be about.
+        /// The layers of the plan.
         expected: String,
     },
-    /// A saved state sees a weight another way: its view, its output axis or its gradient is another.
+    /// It sees a weight another way: its view, its output axis or its gradient is another.
     #[error(
         "the saved state sees {path} another way than this plan: take its view, output axis and gradient"
     )]
@@ -145,7 +165,7 @@ pub enum StepError {
         /// The weight.
         path: String,
     },
-    /// A saved state was made with another setting.
+    /// It was made with another setting.
     #[error(
         "the saved state has {setting} {saved}, this plan has {expected}: attach with the former"
     )]
@@ -157,9 +177,12 @@ pub enum StepError {
         /// What it is in this plan.
         expected: String,
     },
-    /// Something in a saved state is not of its own layers: nothing that was saved is so.
+    /// Its rules are others, or what they remember is not of these rules and layers.
+    #[error(transparent)]
+    Rules(#[from] DeciderMismatch),
+    /// A part of it does not go with its own layers: no state that was saved is so.
     #[error("the saved state is damaged: its {part} does not fit its layers; attach anew")]
-    Misfit {
+    Damaged {
         /// The part.
         part: &'static str,
     },

@@ -4,7 +4,9 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use osn::{Adversarial, Convolution, Generalization, Osn, Plan, Rule, Signals, StepError, View};
+use osn::rules::{Adversarial, Generalization, Rule, Signals};
+use osn::views::{Convolution, View};
+use osn::{Osn, OsnState, Plan, Selection, StepError};
 use serde_json::{Value, json};
 
 /// Steps after which a weight that is not finite has been noticed, whatever the rule.
@@ -67,14 +69,21 @@ impl ModuleMapper for Set {
 }
 
 fn step<const D: usize>(model: &mut One<D>, osn: &mut Osn) -> Result<(), StepError> {
-    let gradients = model.loss().backward();
-    osn.observe(model, &gradients)?;
+    told_all(model, osn);
     osn.step(model, &Signals::new())?;
     Ok(())
 }
 
+/// Makes every call that a rule may need before the step.
+fn told_all<const D: usize>(model: &One<D>, osn: &mut Osn) {
+    let gradients = model.loss().backward();
+    osn.observe(model, &gradients).unwrap();
+    osn.observe_held_out(model, &gradients).unwrap();
+    let _ = osn.update_factors();
+}
+
 fn plan(view: &View) -> Plan {
-    Plan::new().select("weight").view(view.clone())
+    Plan::new().select(Selection::paths("weight").view(view.clone()))
 }
 
 #[test]
@@ -163,6 +172,7 @@ fn a_bad_gradient_moves_no_rule_to_nonsense() {
             let gradients = (model.loss() * bad).backward();
             osn.observe(&model, &gradients).unwrap();
             osn.observe_held_out(&model, &gradients).unwrap();
+            let _ = osn.update_factors();
             osn.step(&mut model, &Signals::new()).unwrap();
             assert!(model.effective().iter().all(|it| it.is_finite()), "{}", doc.name);
         }
@@ -190,11 +200,13 @@ fn bad_signals_leave_the_weights_finite_under_every_rule() {
                 .adversarial(adversarial)
                 .generalization(generalization);
             for _ in 0..120 {
+                told_all(&model, &mut osn);
                 osn.step(&mut model, &signals).unwrap();
                 let effective = model.effective();
                 assert!(effective.iter().all(|it| it.is_finite()), "{} {bad}", doc.name);
             }
-            let back: Result<Osn, _> = serde_json::from_str(&serde_json::to_string(&osn).unwrap());
+            let state = serde_json::from_str(&serde_json::to_string(&osn.state()).unwrap());
+            let back = osn.resume(state.unwrap());
             assert!(back.is_ok(), "{} {bad}: what it remembers cannot be read back", doc.name);
         }
     }
@@ -256,7 +268,7 @@ fn a_rule_with_a_parameter_at_its_worst_is_refused_or_holds_the_weights_finite()
                 .generalization(generalization)
                 .metric("frechet", part)
                 .metric("accuracy", part);
-            osn.observe(&model, &model.loss().backward()).unwrap();
+            told_all(&model, &mut osn);
             osn.step(&mut model, &signals).unwrap();
             let effective = model.effective();
             assert!(effective.iter().all(|it| it.is_finite()), "{}: {effective:?}", rule.label());
@@ -336,7 +348,7 @@ fn variants(value: &Value) -> Vec<Value> {
 
 /// Goes on from a saved state for three steps, if it is taken.
 fn goes_on(saved: Value, model: &One<2>, plan: &Plan) -> Result<(), String> {
-    let saved: Osn = serde_json::from_value(saved).map_err(|error| error.to_string())?;
+    let saved: OsnState = serde_json::from_value(saved).map_err(|error| error.to_string())?;
     let (_, mut osn) = plan.clone().attach(One::of([4, 3], 0.5)).unwrap();
     osn.resume(saved).map_err(|error| error.to_string())?;
     let mut model = model.clone();
@@ -375,10 +387,10 @@ fn a_saved_state_that_lies_is_refused_or_goes_on_under_every_rule() {
         let signals = Signals::new().adversarial(told).generalization(generalization);
         for round in 0..4_u8 {
             let signals = signals.clone().metric("frechet", f64::from(round));
-            osn.observe(&model, &model.loss().backward()).unwrap();
+            told_all(&model, &mut osn);
             osn.step(&mut model, &signals).unwrap();
         }
-        let saved = serde_json::to_value(&osn).unwrap();
+        let saved = serde_json::to_value(osn.state()).unwrap();
         goes_on(saved.clone(), &model, &plan).unwrap();
         let mut refused = 0;
         let all = variants(&saved);

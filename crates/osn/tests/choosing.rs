@@ -6,7 +6,8 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::Device;
-use osn::{AttachError, Globs, Kind, Plan, Select};
+use osn::select::Kind;
+use osn::{AttachError, Plan, Selection};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -24,8 +25,8 @@ fn net() -> Net {
     }
 }
 
-fn but(not: &str) -> Select {
-    Select { not: Globs::new([not]).unwrap(), ..Select::default() }
+fn but(glob: &str) -> Selection {
+    Selection::default().exclude(glob)
 }
 
 /// Path and reason of each parameter that is left out.
@@ -36,13 +37,13 @@ fn left_out(plan: &Plan) -> Vec<(String, String)> {
 
 #[test]
 fn what_is_not_left_out_is_what_is_held() {
-    let kinds = Select { kinds: vec![Kind::Conv], ..Select::default() };
+    let convolutions = Selection::default().kind(Kind::Conv);
     let plans = [
         Plan::new().select("**"),
         Plan::new().select("head.*"),
         Plan::new().select(but("head.*")),
-        Plan::new().select(kinds.clone()),
-        Plan::new().select(kinds).select("head.weight"),
+        Plan::new().select(convolutions.clone()),
+        Plan::new().select(convolutions).select("head.weight"),
     ];
     for plan in plans {
         let choices = plan.explain(&net()).unwrap().into_iter();

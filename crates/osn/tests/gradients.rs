@@ -7,7 +7,9 @@ mod support;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};
-use osn::{Plan, Rule, SigmaGradient, SpectralNorm};
+use osn::rules::Rule;
+use osn::views::SigmaGradient;
+use osn::{Plan, Selection, SpectralNorm};
 
 #[derive(Module, Debug)]
 struct Bare {
@@ -28,7 +30,7 @@ struct Function<'a> {
 
 impl Function<'_> {
     fn sigma(&self, weight: &[f64]) -> f64 {
-        let layout = osn::Layout::new(&SHAPE, self.axis);
+        let layout = osn::views::Layout::new(&SHAPE, self.axis);
         let mut sigma = 0.0;
         for (index, w) in weight.iter().enumerate() {
             let (outer, rest) =
@@ -41,9 +43,11 @@ impl Function<'_> {
 
     fn value(&self, weight: &[f64]) -> f64 {
         let action = match self.rule {
-            Rule::Always(always) => osn::Action::Normalize { target: always.target },
-            Rule::Cap(cap) => osn::Action::Cap { target: cap.target, sharpness: cap.sharpness },
-            _ => osn::Action::Off,
+            Rule::Always(always) => osn::rules::Action::Normalize { target: always.target },
+            Rule::Cap(cap) => {
+                osn::rules::Action::Cap { target: cap.target, sharpness: cap.sharpness }
+            }
+            _ => osn::rules::Action::Off,
         };
         let scale = self.fixed.unwrap_or_else(|| action.scale(1.0, self.sigma(weight)));
         weight.iter().zip(self.cotangent).map(|(w, c)| scale * w * c).sum()
@@ -73,8 +77,10 @@ fn check(rule: &str, gradient: SigmaGradient, axis: usize, sign: f32) -> f64 {
     let cotangent = weight.clone() * sign + noise * 0.3;
     let rule = Rule::parse(rule).unwrap();
     let model = Bare { kernel: Param::from_tensor(weight) };
-    let plan =
-        Plan::new().select("kernel").output_axis(axis).gradient(gradient).decide(rule.clone());
+    let plan = Plan::new()
+        .select(Selection::paths("kernel").output_axis(axis))
+        .gradient(gradient)
+        .decide(rule.clone());
     let (model, _) = plan.attach(model).unwrap();
 
     let loss = (model.kernel.val() * cotangent.clone()).sum();

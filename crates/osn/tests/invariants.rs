@@ -8,9 +8,10 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, SgdConfig};
-use burn::tensor::{Device, Distribution, Tensor};
-use osn::{Action, Cap, Plan, Rates, Rule, Signals, SpectralNorm, StepError};
-use support::{exact_sigma, exact_sigma_of};
+use burn::tensor::{Device, Tensor};
+use osn::rules::{Action, Cap, Rates, Rule, Signals};
+use osn::{Plan, SpectralNorm, StepError};
+use support::{Noise, exact_sigma, exact_sigma_of, noise};
 
 /// One layer of each common kind.
 #[derive(Module, Debug)]
@@ -23,12 +24,13 @@ struct Mixed {
 
 impl Mixed {
     fn new(device: &Device) -> Self {
-        Self {
+        let model = Self {
             table: EmbeddingConfig::new(11, 6).init(device),
             conv: Conv2dConfig::new([3, 8], [3, 3]).init(device),
             up: ConvTranspose2dConfig::new([8, 5], [4, 4]).init(device),
             head: LinearConfig::new(20, 7).init(device),
-        }
+        };
+        model.map(&mut Noise(0))
     }
 
     fn sigmas(&self) -> [f64; 4] {
@@ -46,7 +48,7 @@ fn device() -> Device {
 }
 
 fn linear() -> Linear {
-    LinearConfig::new(12, 5).init(&device())
+    LinearConfig::new(12, 5).init(&device()).map(&mut Noise(0))
 }
 
 fn held() -> (Linear, osn::Osn) {
@@ -67,7 +69,7 @@ fn leaf<const D: usize>(value: Tensor<D>) -> Tensor<D> {
 }
 
 fn input(rows: usize, columns: usize) -> Tensor<2> {
-    Tensor::random([rows, columns], Distribution::Normal(0.0, 1.0), &device())
+    noise([rows, columns], 100, &device())
 }
 
 /// One optimizer step on a loss that moves the weights.
@@ -81,7 +83,7 @@ fn train(model: Linear, rate: f64) -> Linear {
 fn reading_twice_gives_the_same_bits_and_moves_no_state() {
     let (model, _) = held();
     let before = (state(&model).u(), state(&model).v(), state(&model).sigma());
-    let (real, fake) = (input(4, 12), input(4, 12));
+    let (real, fake) = (input(4, 12), input(4, 12) * -0.5);
     let first = (values(model.weight.val()), values(model.forward(real.clone())));
     let _ = model.forward(fake);
     assert_eq!(first, (values(model.weight.val()), values(model.forward(real))));
@@ -160,6 +162,22 @@ fn the_stored_weight_is_never_overwritten_and_both_can_be_had_back() {
     assert!(baked.weight.reparameterization::<SpectralNorm>().is_none());
     assert_eq!(values(baked.weight.val()), effective);
     assert_eq!(values(baked.weight.base()), effective);
+}
+
+#[test]
+fn detaching_gives_the_plain_model_with_the_stored_weights() {
+    let (model, mut osn) = held();
+    let mut model = train(model, 0.1);
+    osn.step(&mut model, &Signals::new()).unwrap();
+    let stored = values(model.weight.base());
+    assert_ne!(values(model.weight.val()), stored);
+    let plain = osn.clone().detach(model.clone()).unwrap();
+    assert!(plain.weight.reparameterization::<SpectralNorm>().is_none());
+    assert_eq!(values(plain.weight.val()), stored);
+    assert!(matches!(osn.detach(plain.clone()), Err(StepError::NotAttached { .. })));
+    // It can be trained, and held again.
+    let again = Plan::new().select("weight").attach(train(plain.clone(), 0.1)).unwrap().0;
+    assert_ne!(values(again.weight.base()), stored);
 }
 
 #[test]
@@ -382,7 +400,8 @@ fn decisions_resume_where_they_were_saved() {
     for _ in 0..4 {
         osn.step(&mut model, &Signals::new()).unwrap();
     }
-    let saved: osn::Osn = serde_json::from_str(&serde_json::to_string(&osn).unwrap()).unwrap();
+    let saved = serde_json::to_string(&osn.state()).unwrap();
+    let saved = serde_json::from_str(&saved).unwrap();
     let mut other_model = model.clone();
     let (_, mut other) = plan().attach(linear()).unwrap();
     other.resume(saved).unwrap();
@@ -460,8 +479,7 @@ fn every_decision_has_a_reason_from_the_start() {
 
 #[test]
 fn half_precision_weights_are_measured_in_f32() {
-    let half = Tensor::<2>::random([9, 6], Distribution::Normal(0.0, 1.0), &Device::flex())
-        .cast(burn::tensor::FloatDType::BF16);
+    let half = noise([9, 6], 1, &Device::flex()).cast(burn::tensor::FloatDType::BF16);
     let expected = exact_sigma_of(&values(half.clone()), &[9, 6], 0);
     let model = Param::from_tensor(half);
     let (mut model, mut osn) = Plan::new().select("*").attach(Root { kernel: model }).unwrap();

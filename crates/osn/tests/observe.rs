@@ -10,7 +10,10 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Distribution, Gradients, Tensor};
-use osn::{GradientStatistics, Needs, Osn, Plan, Rule, SigmaGradient, Signals, View};
+use osn::report::GradientStatistics;
+use osn::rules::{Needs, Rule, Signals};
+use osn::views::{SigmaGradient, View};
+use osn::{Osn, Plan, Selection};
 
 /// Three layers without biases: the loss is a quadratic function of the scale of each, so a central
 /// difference of any width is its derivative. In a plain chain all of these would be the same.
@@ -131,10 +134,10 @@ fn the_sensitivity_is_there_whatever_is_in_force() {
     // Off, normalized, capped, and with a gradient of the weight that says something else.
     for (rule, gradient) in [
         ("budget:interval=1,total_relative_to_init=8", SigmaGradient::Full),
-        ("gradient:interval=1", SigmaGradient::Full),
+        ("budget:interval=1", SigmaGradient::Full),
         ("budget:interval=1,total_relative_to_init=0.1", SigmaGradient::Full),
-        ("gradient:interval=1", SigmaGradient::Detached),
-        ("gradient:interval=1", SigmaGradient::InwardOnly),
+        ("budget:interval=1", SigmaGradient::Detached),
+        ("budget:interval=1", SigmaGradient::InwardOnly),
     ] {
         let plan = Plan::new().select("**.weight").gradient(gradient);
         let plan = plan.decide(Rule::parse(rule).unwrap());
@@ -164,7 +167,7 @@ fn a_normalized_weights_own_gradient_does_not_tell_the_sensitivity() {
 
 #[test]
 fn a_weight_that_is_read_twice_has_one_sensitivity() {
-    let (mut model, mut osn) = held("gradient:interval=1");
+    let (mut model, mut osn) = held("budget:interval=1");
     let (real, fake) = (input(), input());
     let gradients = (model.loss(&real) + model.loss(&fake)).backward();
     osn.observe(&model, &gradients).unwrap();
@@ -197,8 +200,9 @@ fn a_held_out_loss_is_told_with_its_sign_and_apart_from_the_training_loss() {
 
 #[test]
 fn each_block_has_numbers_of_its_own() {
-    let plan = Plan::new().select("second.weight").view(View::Blocks { axis: 1, count: 2 });
-    let plan = plan.decide(Rule::parse("gradient:interval=1").unwrap());
+    let plan = Plan::new()
+        .select(Selection::paths("second.weight").view(View::Blocks { axis: 1, count: 2 }));
+    let plan = plan.decide(Rule::parse("budget:interval=1").unwrap());
     let (mut model, mut osn) = plan.attach(Net::new()).unwrap();
     let x = input();
     let gradients = gradients_of(&model, &x);
@@ -338,7 +342,7 @@ fn the_probe_goes_where_the_weight_goes() {
         },
     ];
     for (index, moved) in moves.into_iter().enumerate() {
-        let (model, mut osn) = held("gradient:interval=1");
+        let (model, mut osn) = held("budget:interval=1");
         let mut model = moved(model);
         osn.observe(&model, &gradients_of(&model, &x)).unwrap();
         let expected = by_differences(&model, &x);
@@ -351,7 +355,7 @@ fn the_probe_goes_where_the_weight_goes() {
 
 #[test]
 fn a_clone_is_not_told_of_the_originals_loss() {
-    let (mut model, mut osn) = held("gradient:interval=1");
+    let (mut model, mut osn) = held("budget:interval=1");
     let clone = model.clone();
     let x = input();
     let _ = gradients_of(&clone, &x);
@@ -371,7 +375,8 @@ fn a_saved_osn_goes_on_with_the_sums_it_had() {
     for index in 0..4 {
         let gradients = gradients_of(&model, &input());
         if index == 2 {
-            let saved = serde_json::from_str(&serde_json::to_string(&osn).unwrap()).unwrap();
+            let saved = serde_json::to_string(&osn.state()).unwrap();
+            let saved = serde_json::from_str(&saved).unwrap();
             other.resume(saved).unwrap();
         }
         osn.observe(&model, &gradients).unwrap();
@@ -387,7 +392,9 @@ fn a_saved_osn_goes_on_with_the_sums_it_had() {
 fn the_ratio_of_the_two_largest_singular_values_is_that_of_an_svd() {
     let asked =
         Plan::new().select("**.weight").measure(Needs { sigma_ratio: true, ..Needs::default() });
-    let two_blocks = asked.clone().select("second.weight").view(View::Blocks { axis: 1, count: 2 });
+    let two_blocks = asked
+        .clone()
+        .select(Selection::paths("second.weight").view(View::Blocks { axis: 1, count: 2 }));
     for plan in [asked, two_blocks] {
         let rule = Rule::parse("cap:interval=1").unwrap();
         let (mut model, mut osn) = plan.decide(rule).attach(Net::new()).unwrap();

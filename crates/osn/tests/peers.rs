@@ -12,7 +12,9 @@ use burn::nn::lstm::LstmConfig;
 use burn::nn::{Linear, LinearConfig, Relu};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Tensor};
-use osn::{AttachError, Kind, Plan, Select, Signals, SpectralNorm};
+use osn::rules::Signals;
+use osn::select::{Kind, Selection};
+use osn::{AttachError, Plan, SpectralNorm};
 use support::exact_sigma;
 
 fn device() -> Device {
@@ -153,7 +155,7 @@ fn attention_and_recurrent_layers_are_recognised() {
     assert!(osn.layers().all(|layer| layer.kind == Kind::Attention));
     assert_eq!(osn.layers().count(), 4);
     let lstm = LstmConfig::new(5, 7, true).init(&device());
-    let recurrent = Select { kinds: vec![Kind::Recurrent], ..Select::default() };
+    let recurrent = Selection::default().kind(Kind::Recurrent);
     let (_, osn) = Plan::new().select(recurrent).attach(lstm).unwrap();
     assert_eq!(osn.layers().count(), 8, "input and hidden transform of four gates");
 }

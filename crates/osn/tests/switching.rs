@@ -12,7 +12,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
-use osn::{Osn, Plan, Rates, Rule, Signals, View};
+use osn::rules::{Rates, Rule, Signals};
+use osn::views::View;
+use osn::{Osn, Plan, Selection};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -156,7 +158,7 @@ fn without_a_factor_optimize_is_the_optimizers_step_to_the_bit() {
 fn only_the_held_weights_get_a_factor() {
     let rule = Rule::parse("lr_over_sigma:target=1e-9").unwrap();
     let plan = Plan::new().select("second.weight").decide(rule);
-    let (model, osn) = plan.attach(Net::new()).unwrap();
+    let (model, mut osn) = plan.attach(Net::new()).unwrap();
     let (before, bias) = (model.stored(), values(model.second.bias.clone().unwrap().val()));
     let told = gradients(&model, 0);
     let model = osn.optimize(&mut adam(), 0.01, model, told);
@@ -167,9 +169,10 @@ fn only_the_held_weights_get_a_factor() {
 
 #[test]
 fn a_weight_in_blocks_has_the_geometric_mean_of_their_factors() {
-    let plan = Plan::new().select("second.weight").view(View::Blocks { axis: 1, count: 4 });
+    let plan = Plan::new()
+        .select(Selection::paths("second.weight").view(View::Blocks { axis: 1, count: 4 }));
     let rule = Rule::parse("lr_over_sigma:target=2").unwrap();
-    let (model, osn) = plan.decide(rule).attach(Net::new()).unwrap();
+    let (model, mut osn) = plan.decide(rule).attach(Net::new()).unwrap();
     let sigmas: f64 = osn.report(&model).unwrap().iter().map(|layer| layer.sigma).product();
     let [(path, factor)] = osn.update_factors().try_into().unwrap();
     assert_eq!(path, "second.weight");
@@ -236,8 +239,9 @@ fn after_a_decision_each_step_in_training_keeps_to_the_rates() {
                 let (sigma, scale) = (after.sigma, after.applied.scale(after.sigma));
                 assert!((after.scale / scale - 1.0).abs() < 1e-6, "{after:?}");
                 let moved = (scale / before.applied.scale(sigma)).ln().abs();
-                let full =
-                    |applied: osn::AppliedAction| applied.action.scale(1.0, sigma).ln().abs();
+                let full = |applied: osn::report::AppliedAction| {
+                    applied.action.scale(1.0, sigma).ln().abs()
+                };
                 let largest = full(before.applied).max(full(after.applied));
                 let bound = rates.blend_per_step * largest + rates.log_target_per_step;
                 assert!(moved <= bound * 1.001, "{rule} step {step}: {moved} beyond {bound}");
@@ -259,14 +263,15 @@ fn the_kept_step_size_undoes_the_change_of_scale_and_lets_go() {
     let scales = |osn: &Osn, model: &Net| -> Vec<f64> {
         osn.report(model).unwrap().iter().map(|layer| layer.scale).collect()
     };
-    let factors = |osn: &Osn| osn.update_factors().into_iter().map(|(_, f)| f).collect::<Vec<_>>();
+    let factors =
+        |osn: &mut Osn| osn.update_factors().into_iter().map(|(_, f)| f).collect::<Vec<_>>();
     for _ in 0..40 {
         osn.step(&mut model, &Signals::new()).unwrap();
-        assert_eq!(factors(&osn), [1.0; 3], "nothing has changed yet");
+        assert_eq!(factors(&mut osn), [1.0; 3], "nothing has changed yet");
     }
     let before = scales(&osn, &model);
     osn.step(&mut model, &Signals::new()).unwrap();
-    let kept = factors(&osn);
+    let kept = factors(&mut osn);
     assert!(before.iter().all(|scale| *scale < 0.6), "the layers were held down: {before:?}");
     for ((after, before), factor) in scales(&osn, &model).iter().zip(before).zip(&kept) {
         assert!((factor * after / before - 1.0).abs() < 1e-5, "{factor} for {before} to {after}");
@@ -274,13 +279,13 @@ fn the_kept_step_size_undoes_the_change_of_scale_and_lets_go() {
     for _ in 0..200 {
         osn.step(&mut model, &Signals::new()).unwrap();
     }
-    for (later, kept) in factors(&osn).iter().zip(kept) {
+    for (later, kept) in factors(&mut osn).iter().zip(kept) {
         assert!((later.ln() / kept.ln() - (-1.0_f64).exp()).abs() < 1e-6, "{later} after {kept}");
     }
     for _ in 0..4000 {
         osn.step(&mut model, &Signals::new()).unwrap();
     }
-    assert_eq!(factors(&osn), [1.0; 3]);
+    assert_eq!(factors(&mut osn), [1.0; 3]);
 }
 
 #[test]

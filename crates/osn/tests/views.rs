@@ -11,10 +11,9 @@ use burn::nn::conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Conv3dConfig};
 use burn::nn::conv::{ConvTranspose2d, ConvTranspose2dConfig};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Distribution, Tensor};
-use osn::{
-    Action, AsConvolution, AttachError, Convolution, Layout, Osn, Plan, Rule, Signals,
-    SpectralNorm, View,
-};
+use osn::rules::{Action, Rule, Signals};
+use osn::views::{AsConvolution, Convolution, Layout, View};
+use osn::{AttachError, Osn, Plan, Selection, SpectralNorm};
 use osn_core::{ConvMap, DenseMap, LinearMap, exact, singular_values};
 use support::relative_error;
 
@@ -64,7 +63,8 @@ fn the_operator_view_bounds_what_the_layer_does() {
         .with_bias(false);
     let conv: Conv2d = config.init(&device());
     let view = View::Operator(conv.convolution([7, 6]));
-    let (mut conv, mut osn) = Plan::new().select("weight").view(view).attach(conv).unwrap();
+    let (mut conv, mut osn) =
+        Plan::new().select(Selection::paths("weight").view(view)).attach(conv).unwrap();
     settle(&mut conv, &mut osn);
     close(written_out([1, 6, 7, 6], |image| conv.forward(image)), 1.0, 1e-4);
 }
@@ -74,7 +74,8 @@ fn also_with_same_padding_and_an_even_kernel() {
     let config = Conv2dConfig::new([2, 3], [4, 3]).with_padding(PaddingConfig2d::Same);
     let conv = config.with_stride([1, 2]).with_bias(false).init(&device());
     let view = View::Operator(conv.convolution([5, 6]));
-    let (mut conv, mut osn) = Plan::new().select("weight").view(view).attach(conv).unwrap();
+    let (mut conv, mut osn) =
+        Plan::new().select(Selection::paths("weight").view(view)).attach(conv).unwrap();
     settle(&mut conv, &mut osn);
     close(written_out([1, 2, 5, 6], |image| conv.forward(image)), 1.0, 1e-4);
 }
@@ -83,14 +84,16 @@ fn also_with_same_padding_and_an_even_kernel() {
 fn also_in_one_and_three_dimensions() {
     let line: Conv1d = Conv1dConfig::new(3, 2, 3).with_bias(false).init(&device());
     let view = View::Operator(line.convolution([8]));
-    let (mut line, mut osn) = Plan::new().select("weight").view(view).attach(line).unwrap();
+    let (mut line, mut osn) =
+        Plan::new().select(Selection::paths("weight").view(view)).attach(line).unwrap();
     settle(&mut line, &mut osn);
     close(written_out([1, 3, 8], |image| line.forward(image)), 1.0, 1e-4);
 
     let config = Conv3dConfig::new([2, 3], [2, 3, 1]).with_stride([1, 2, 1]).with_bias(false);
     let solid = config.init(&device());
     let view = View::Operator(solid.convolution([3, 5, 2]));
-    let (mut solid, mut osn) = Plan::new().select("weight").view(view).attach(solid).unwrap();
+    let (mut solid, mut osn) =
+        Plan::new().select(Selection::paths("weight").view(view)).attach(solid).unwrap();
     settle(&mut solid, &mut osn);
     close(written_out([1, 2, 3, 5, 2], |image| solid.forward(image)), 1.0, 1e-4);
 }
@@ -105,7 +108,8 @@ fn also_transposed_with_groups_and_output_padding() {
         .with_bias(false);
     let up: ConvTranspose2d = config.init(&device());
     let view = View::Operator(up.convolution([3, 2]));
-    let (mut up, mut osn) = Plan::new().select("weight").view(view).attach(up).unwrap();
+    let (mut up, mut osn) =
+        Plan::new().select(Selection::paths("weight").view(view)).attach(up).unwrap();
     settle(&mut up, &mut osn);
     close(written_out([1, 4, 3, 2], |image| up.forward(image)), 1.0, 1e-4);
 }
@@ -126,7 +130,7 @@ fn a_circular_operator_is_held_where_the_padding_wraps_more_than_once() {
         Convolution { padding: Some(vec![(5, 4), (1, 0)]), ..Convolution::new([3, 4]) }.circular();
     let shape = [2, 3, 4, 2];
     let view = View::Operator(convolution.clone());
-    let plan = Plan::new().select("weight").view(view);
+    let plan = Plan::new().select(Selection::paths("weight").view(view));
     let (mut model, mut osn) = plan.attach(bare(shape)).unwrap();
     settle(&mut model, &mut osn);
     let weight = values(model.weight.val());
@@ -143,7 +147,8 @@ fn reshaped(weight: &[f32], shape: &[usize], axis: usize) -> f64 {
 fn the_bidirectional_mean_is_held_at_its_target() {
     let shape = [3, 7, 2, 4];
     for axis in [0, 1] {
-        let plan = Plan::new().select("weight").view(View::Bidirectional).output_axis(axis);
+        let plan = Plan::new()
+            .select(Selection::paths("weight").view(View::Bidirectional).output_axis(axis));
         let plan = plan.decide(Rule::parse("always:target=0.7").unwrap());
         let (mut model, mut osn) = plan.attach(bare(shape)).unwrap();
         settle(&mut model, &mut osn);
@@ -157,7 +162,7 @@ fn the_bidirectional_mean_is_held_at_its_target() {
 fn a_linear_layer_is_seen_the_same_both_ways() {
     let model = bare([5, 9]);
     let held = |view| {
-        let plan = Plan::new().select("weight").view(view);
+        let plan = Plan::new().select(Selection::paths("weight").view(view));
         values(plan.attach(model.clone()).unwrap().0.weight.val())
     };
     assert_eq!(held(View::Bidirectional), held(View::Matrix));
@@ -169,8 +174,9 @@ fn each_block_has_its_own_size_action_and_name() {
     let sizes = Tensor::<1>::from_data([0.1f32, 1.0, 20.0], &device()).reshape([1, 3, 1]);
     let weight = random([6, 12]).reshape([6, 3, 4]).mul(sizes).reshape([6, 12]);
     let model = Bare { weight: Param::from_tensor(weight.clone()) };
-    let plan = Plan::new().select("weight").view(View::Blocks { axis: 1, count: 3 });
-    let plan = plan.output_axis(1).decide(Rule::parse("cap:target=2").unwrap());
+    let plan = Plan::new()
+        .select(Selection::paths("weight").view(View::Blocks { axis: 1, count: 3 }).output_axis(1));
+    let plan = plan.decide(Rule::parse("cap:target=2").unwrap());
     let (mut model, mut osn) = plan.attach(model).unwrap();
     settle(&mut model, &mut osn);
     let sigma = |weight: Tensor<2>| {
@@ -202,7 +208,7 @@ fn check_spectrum<const D: usize>(
     count: usize,
     maps: &[Written],
 ) {
-    let plan = Plan::new().select("weight").view(view).output_axis(1);
+    let plan = Plan::new().select(Selection::paths("weight").view(view).output_axis(1));
     let plan = plan.decide(Rule::parse("always:target=0.5").unwrap());
     let (model, osn) = plan.attach(weight).unwrap();
     let found = &osn.spectra(&model, count).unwrap()[block];
@@ -236,7 +242,10 @@ fn spectra_are_those_of_the_maps_that_sigma_is_of() {
 #[test]
 fn a_convolution_as_an_operator_has_no_spectrum() {
     let view = View::Operator(Convolution::new([3, 4]));
-    let (model, osn) = Plan::new().select("weight").view(view).attach(bare([2, 3, 3, 3])).unwrap();
+    let (model, osn) = Plan::new()
+        .select(Selection::paths("weight").view(view))
+        .attach(bare([2, 3, 3, 3]))
+        .unwrap();
     let spectra = osn.spectra(&model, 9).unwrap();
     assert_eq!((spectra.len(), spectra[0].n_values, spectra[0].singular_values.len()), (1, 0, 0));
 }
@@ -246,11 +255,13 @@ fn groups_give_the_largest_of_their_norms() {
     let shape = [6, 2, 1, 1];
     let model = bare(shape);
     let raw = values(model.weight.val());
-    let groups = Plan::new().select("weight").view(View::Blocks { axis: 0, count: 3 });
+    let groups =
+        Plan::new().select(Selection::paths("weight").view(View::Blocks { axis: 0, count: 3 }));
     let (blocks, _) = groups.attach(model.clone()).unwrap();
     let each = blocks.weight.reparameterization::<SpectralNorm>().unwrap().sigma();
     let view = View::Operator(Convolution::new([3, 3]).groups(3));
-    let (mut whole, mut osn) = Plan::new().select("weight").view(view).attach(model).unwrap();
+    let (mut whole, mut osn) =
+        Plan::new().select(Selection::paths("weight").view(view)).attach(model).unwrap();
     settle(&mut whole, &mut osn);
     let sigma = whole.weight.reparameterization::<SpectralNorm>().unwrap().sigma();
     close(sigma[0], each.iter().copied().fold(0.0, f64::max), 1e-4);
@@ -317,7 +328,7 @@ impl Seen {
 
 fn check_gradient<const D: usize>(shape: [usize; D], axis: usize, view: &View, maps: &[Maps]) {
     let model = bare(shape);
-    let plan = Plan::new().select("weight").view(view.clone()).output_axis(axis);
+    let plan = Plan::new().select(Selection::paths("weight").view(view.clone()).output_axis(axis));
     let (model, _) = plan.attach(model).unwrap();
     let cotangent = random(shape);
     let loss = (model.weight.val() * cotangent.clone()).sum();
@@ -383,7 +394,7 @@ fn the_chosen_norm_is_at_its_target_after_training() {
     for view in views {
         let config = Conv2dConfig::new([3, 4], [3, 3]).with_padding(PaddingConfig2d::Same);
         let conv: Conv2d = config.with_bias(false).init(&device());
-        let plan = Plan::new().select("weight").view(view.clone());
+        let plan = Plan::new().select(Selection::paths("weight").view(view.clone()));
         let plan = plan.decide(Rule::parse("always:target=1.5").unwrap());
         let (mut conv, mut osn) = plan.attach(conv).unwrap();
         let (mut sgd, input) = (SgdConfig::new().init(), random([4, 3, 6, 6]));
@@ -414,7 +425,7 @@ fn the_chosen_norm_is_at_its_target_after_training() {
 #[test]
 fn what_does_not_fit_is_refused_by_name() {
     let refused = |view| {
-        let plan = Plan::new().select("weight").view(view);
+        let plan = Plan::new().select(Selection::paths("weight").view(view));
         plan.attach(bare([6, 2, 3, 3])).unwrap_err()
     };
     let uneven = refused(View::Blocks { axis: 0, count: 4 });

@@ -100,7 +100,13 @@ impl Decider {
     /// Whether any rule has something to decide after this many optimizer steps: at 0, which is when
     /// osn is attached, and then each at its own interval.
     pub fn is_due(&self, step: u64) -> bool {
-        step == 0 || self.rules.entries().iter().any(|entry| is_due(&entry.rule, step))
+        step == 0 || self.due(step).next().is_some()
+    }
+
+    /// The rules that decide after this many optimizer steps, each at its own interval.
+    pub fn due(&self, step: u64) -> impl Iterator<Item = &Rule> {
+        let rules = self.rules.entries().iter().map(|entry| &entry.rule);
+        rules.filter(move |rule| is_due(rule, step))
     }
 
     /// Lets the rules that are due at this step decide anew about their layers; the decisions of the

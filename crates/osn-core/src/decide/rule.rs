@@ -58,6 +58,12 @@ macro_rules! rules {
             }
         }
 
+        $(impl From<$rule> for Rule {
+            fn from(rule: $rule) -> Self {
+                Self::$rule(rule)
+            }
+        })*
+
         impl Rule {
             /// What every rule does and can be told, in the order in which they are offered.
             pub fn catalogue() -> &'static [RuleDoc] {

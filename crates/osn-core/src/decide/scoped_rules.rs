@@ -225,9 +225,10 @@ fn names<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> String {
     layers.into_iter().map(Layer::name).collect::<Vec<_>>().join(", ")
 }
 
-impl From<Rule> for Rules {
-    fn from(rule: Rule) -> Self {
-        Self::from_iter([ScopedRule { select: Select::default(), rule }])
+impl<R: Into<Rule>> From<R> for Rules {
+    /// The rule for every layer.
+    fn from(rule: R) -> Self {
+        Self::from_iter([ScopedRule { select: Select::default(), rule: rule.into() }])
     }
 }
 

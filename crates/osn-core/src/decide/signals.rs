@@ -58,7 +58,8 @@ pub struct Generalization {
 }
 
 /// The signals that a rule uses besides σ, so that a loop measures only what is needed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Needs {
     /// [`Adversarial::separation`].

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-use osn::Adversarial;
+use osn::rules::Adversarial;
 use serde::{Deserialize, Serialize};
 
 /// What tells runs apart.

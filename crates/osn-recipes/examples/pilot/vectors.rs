@@ -8,7 +8,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Tensor, TensorData};
-use osn::{Osn, Plan, Rule, Signals};
+use osn::rules::{Rule, Signals};
+use osn::{Osn, Plan};
 use osn_recipes::adversarial::{Objective, Watch, halves};
 use osn_recipes::data::sampler::{Sampler, noise};
 use osn_recipes::init;
@@ -145,7 +146,7 @@ impl<'a> Gan<'a> {
         let sizes: Vec<usize> = std::iter::once(size).chain(hidden).chain([1]).collect();
         let discriminator = init::xavier(Network::new(&sizes, &device), seed, 1);
         let rule = Rule::parse(arm)?;
-        let watch = Watch::new(osn::Needs { separation: true, ..rule.needs() });
+        let watch = Watch::new(osn::rules::Needs { separation: true, ..rule.needs() });
         let plan = Plan::new().network("discriminator").select("**.weight").decide(rule);
         let (discriminator, osn) = plan.attach(discriminator)?;
         let adam = || {

@@ -1,8 +1,8 @@
 //! The two networks: one update of each.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use osn::Signals;
+use burn::tensor::Tensor;
+use osn::rules::Signals;
 
 use super::{Objective, Settings, Watch, halves};
 use crate::decide::Decide;
@@ -170,18 +170,18 @@ impl<G: Module, D: Module> Players<G, D> {
         self.watch.save(parts, "watch")
     }
 
-    /// Becomes what was saved; `device` is the plain one.
+    /// Becomes what was saved.
     ///
     /// # Errors
     ///
     /// [`PartsError`] for what is missing or of other networks.
-    pub fn load(&mut self, parts: &Parts, device: &Device) -> Result<(), PartsError> {
+    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
         self.generator.load(parts)?;
         self.discriminator.load(parts)?;
         if let Some(average) = &mut self.average {
             average.load(parts, AVERAGE)?;
         }
-        self.watch.load(parts, "watch", device)
+        self.watch.load(parts, "watch")
     }
 
     /// The generator that is judged, in validation mode and with ordinary weights: those that it

@@ -2,7 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use osn::{Change, LayerSpectrum};
+use osn::Change;
+use osn::report::LayerSpectrum;
 
 use super::{Discriminated, Draw, Game, Generated, Players, Saturation, Settings, halves};
 use crate::batch::number;
@@ -172,7 +173,7 @@ impl<T: Game> Training for Trainer<'_, T> {
     }
 
     fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
-        self.players.load(parts, &self.device)?;
+        self.players.load(parts)?;
         self.saturation = parts.value("saturation")?;
         self.told = parts.value("told")?;
         self.told_of_generator = parts.value("told_of_generator")?;

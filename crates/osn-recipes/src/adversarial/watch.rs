@@ -1,23 +1,23 @@
 //! What rules are told of a generator and a discriminator: summed where it happens, read back when
 //! the rule decides.
 
-use burn::tensor::{Device, Gradients, Tensor};
-use osn::{Adversarial, Needs};
+use burn::tensor::{Gradients, Tensor};
+use osn::report::{RunningSum, SavedSum};
+use osn::rules::{Adversarial, Needs};
 
 use super::Objective;
 use crate::run::{Parts, PartsError};
-use crate::sum::{SavedSum, Sum};
 
 /// Sums, over the updates since a rule last decided, of what it looks at.
 #[derive(Debug, Default)]
 pub struct Watch {
     needs: Needs,
     /// The separation and the mean sign of D(real), `[2]`.
-    race: Sum,
+    race: RunningSum,
     /// The mean slope at generated samples, `[1]`.
-    input_gradient_norm: Sum,
+    input_gradient_norm: RunningSum,
     /// The mean sign of D at real samples that it does not train on, `[1]`.
-    held_out_sign: Sum,
+    held_out_sign: RunningSum,
 }
 
 impl Watch {
@@ -76,19 +76,22 @@ impl Watch {
     pub fn save(&self, parts: &mut Parts, name: &str) -> Result<(), PartsError> {
         parts.put_value(
             name,
-            &[&self.race, &self.input_gradient_norm, &self.held_out_sign].map(Sum::saved),
+            &[&self.race, &self.input_gradient_norm, &self.held_out_sign].map(RunningSum::saved),
         )
     }
 
-    /// Goes on with the sums that were saved under `name`, on the plain `device`.
+    /// Goes on with the sums that were saved under `name`.
     ///
     /// # Errors
     ///
     /// [`PartsError`] for what is missing or of another length.
-    pub fn load(&mut self, parts: &Parts, name: &str, device: &Device) -> Result<(), PartsError> {
+    pub fn load(&mut self, parts: &Parts, name: &str) -> Result<(), PartsError> {
         let saved: [SavedSum; 3] = parts.value(name)?;
         let [race, slope, sign] = saved;
-        let sum = |saved, length| Sum::from_saved(saved, name, length, device);
+        let sum = |saved, length| {
+            let sum = RunningSum::restore(saved, length);
+            sum.ok_or_else(|| PartsError::part(name, "it is no sum of so many numbers"))
+        };
         (self.race, self.input_gradient_norm, self.held_out_sign) =
             (sum(race, 2)?, sum(slope, 1)?, sum(sign, 1)?);
         Ok(())
@@ -98,7 +101,7 @@ impl Watch {
     pub fn take(&mut self) -> Adversarial {
         let race = self.race.take_mean();
         let at = |index: usize| race.as_ref().map(|race| race[index]);
-        let first = |sum: &mut Sum| sum.take_mean().map(|mean| mean[0]);
+        let first = |sum: &mut RunningSum| sum.take_mean().map(|mean| mean[0]);
         Adversarial {
             separation: at(0),
             real_sign: at(1),

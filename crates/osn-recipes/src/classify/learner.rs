@@ -3,7 +3,7 @@
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor};
-use osn::Generalization;
+use osn::rules::Generalization;
 
 use super::watch::Watch;
 use super::{Classifier, ClassifyConfig, Sizes};
@@ -89,14 +89,14 @@ impl<N: Classifier> Learner<N> {
         self.watch.save(parts, "watch")
     }
 
-    /// Becomes what was saved; `device` is the plain one.
+    /// Becomes what was saved.
     ///
     /// # Errors
     ///
     /// [`PartsError`] for what is missing or of another network.
-    pub fn load(&mut self, parts: &Parts, device: &Device) -> Result<(), PartsError> {
+    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
         self.held.load(parts)?;
-        self.watch.load(parts, "watch", device)
+        self.watch.load(parts, "watch")
     }
 
     /// Whether the next decision looks at images that the network does not train on.

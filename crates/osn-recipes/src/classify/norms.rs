@@ -2,7 +2,7 @@
 
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear};
-use osn::AsConvolution;
+use osn::views::AsConvolution;
 use osn_core::{
     CircularError, EstimateError, GeometryError, IntervalParams, LayerNorms, Layout,
     PacBayesSetting, circular_interval, ln_lipschitz_product, ln_margin_bound, ln_pac_bayes_bound,

@@ -1,7 +1,8 @@
 //! The training loop.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use osn::{Change, LayerSpectrum};
+use osn::Change;
+use osn::report::LayerSpectrum;
 
 use super::norms::complexities;
 use super::{Classifier, ClassifyConfig, Examples, Inputs, Judged, Learned, Learner, fgsm, median};
@@ -256,7 +257,7 @@ impl<N: Classifier> Training for Trainer<'_, N> {
     }
 
     fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
-        self.learner.load(parts, &self.device)?;
+        self.learner.load(parts)?;
         self.told = parts.value("told")?;
         Ok(())
     }

@@ -1,19 +1,19 @@
 //! What rules are told of the loss: summed where it happens, read back when the rule decides.
 
-use burn::tensor::{Device, Tensor};
-use osn::{Generalization, Needs};
+use burn::tensor::Tensor;
+use osn::report::{RunningSum, SavedSum};
+use osn::rules::{Generalization, Needs};
 
 use crate::run::{Parts, PartsError};
-use crate::sum::{SavedSum, Sum};
 
 /// Sums, over the updates since a rule last decided, of the losses that it compares.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     is_needed: bool,
     /// The mean loss of a batch that the network trains on, `[1]`, as a network makes it that is judged.
-    train: Sum,
+    train: RunningSum,
     /// The same of images that it does not train on, `[1]`.
-    held_out: Sum,
+    held_out: RunningSum,
     last: Option<Generalization>,
 }
 
@@ -44,18 +44,16 @@ impl Watch {
 
     /// Puts what is summed and what was last taken into a checkpoint, under `name`.
     pub(super) fn save(&self, parts: &mut Parts, name: &str) -> Result<(), PartsError> {
-        parts.put_value(name, &([&self.train, &self.held_out].map(Sum::saved), self.last))
+        parts.put_value(name, &([&self.train, &self.held_out].map(RunningSum::saved), self.last))
     }
 
-    /// Goes on with what was saved under `name`, on the plain `device`.
-    pub(super) fn load(
-        &mut self,
-        parts: &Parts,
-        name: &str,
-        device: &Device,
-    ) -> Result<(), PartsError> {
+    /// Goes on with what was saved under `name`.
+    pub(super) fn load(&mut self, parts: &Parts, name: &str) -> Result<(), PartsError> {
         let ([train, held_out], last): ([SavedSum; 2], _) = parts.value(name)?;
-        let sum = |saved| Sum::from_saved(saved, name, 1, device);
+        let sum = |saved| {
+            let sum = RunningSum::restore(saved, 1);
+            sum.ok_or_else(|| PartsError::part(name, "it is no sum of so many numbers"))
+        };
         (self.train, self.held_out, self.last) = (sum(train)?, sum(held_out)?, last);
         Ok(())
     }

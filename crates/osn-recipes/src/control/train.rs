@@ -2,7 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use osn::{Change, LayerSpectrum};
+use osn::Change;
+use osn::report::LayerSpectrum;
 
 use super::play::{Player, mean, returns};
 use super::{ControlConfig, Learned, Learner, Replay};

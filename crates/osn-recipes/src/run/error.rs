@@ -29,7 +29,7 @@ pub enum RunError {
         /// The text of the rule.
         text: String,
         /// What is wrong with it.
-        source: osn::RuleError,
+        source: osn::rules::RuleError,
     },
     /// What weights are to be seen as cannot be read.
     #[error("{source}, in --decide {text}")]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use osn::{Change, LayerReport, LayerSpectrum};
+use osn::Change;
+use osn::report::{LayerReport, LayerSpectrum};
 use osn_core::slug;
 use serde::Serialize;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! What a recipe's loop remembers to tell its rules.
 
-use osn::{Generalization, Signals};
+use osn::rules::{Generalization, Signals};
 use osn_core::{Needs, Rules};
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! The loop that every recipe runs in: step, record, look, score.
 
-use osn::{Change, LayerReport, LayerSpectrum};
+use osn::Change;
+use osn::report::{LayerReport, LayerSpectrum};
 
 use super::{ImageGrid, Metrics, Observer, Parts, PartsError, RunError, RunSummary, Session};
 

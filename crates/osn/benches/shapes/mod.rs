@@ -3,7 +3,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};
-use osn::{Osn, Plan, Rule};
+use osn::rules::Rule;
+use osn::{Osn, Plan, Selection};
 
 /// Many weights: `matrices` as Burn's linear layers store them (`[in, out]`), `kernels` as its
 /// convolutions do (`[out, in, k, k]`).
@@ -42,7 +43,7 @@ impl Weights {
     /// If the rule is malformed.
     pub fn held(self, rule: &str) -> (Self, Osn) {
         let rule = Rule::parse(rule).expect("a rule");
-        let plan = Plan::new().select("matrices.*").output_axis(1).decide(rule);
+        let plan = Plan::new().select(Selection::paths("matrices.*").output_axis(1)).decide(rule);
         let plan = if self.kernels.is_empty() { plan } else { plan.select("kernels.*") };
         plan.attach(self).expect("weights to hold")
     }

@@ -12,7 +12,7 @@ const BATCH: usize = 64;
 const TEST: usize = 500;
 
 /// Images, `[count, 64]` in [-1, 1], and what they show, `[count]` from 0 to 9.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Digits {
     pub(crate) images: Tensor<2>,
     pub(crate) labels: Tensor<1, Int>,

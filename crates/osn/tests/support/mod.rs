@@ -6,6 +6,8 @@
     reason = "each test file uses a part of it"
 )]
 
+use burn::module::{ModuleMapper, Param};
+use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 
 /// PyTorch's values for 13 weights.
@@ -43,7 +45,7 @@ pub fn relative_error<T: Copy + Into<f64>>(ours: &[f64], theirs: &[T]) -> f64 {
 }
 
 /// The largest singular value by SVD of a weight whose output axis is `axis`.
-pub fn exact_sigma<const D: usize>(weight: &burn::tensor::Tensor<D>, axis: usize) -> f64 {
+pub fn exact_sigma<const D: usize>(weight: &Tensor<D>, axis: usize) -> f64 {
     let values: Vec<f32> = weight.clone().into_data().iter().collect();
     exact_sigma_of(&values, &weight.dims(), axis)
 }
@@ -52,4 +54,31 @@ pub fn exact_sigma<const D: usize>(weight: &burn::tensor::Tensor<D>, axis: usize
 pub fn exact_sigma_of(values: &[f32], shape: &[usize], axis: usize) -> f64 {
     let map = osn_core::DenseMap::from_tensor(values, shape, axis).unwrap();
     osn_core::exact(&map).unwrap().sigma
+}
+
+/// Values of variance 1 about zero, the same in every run: uniform in (−√3, √3), by SplitMix64 from a `key`.
+pub fn noise<const D: usize>(shape: [usize; D], key: u64, device: &Device) -> Tensor<D> {
+    let uniform = |index: u64| {
+        let mut bits = (key << 32 | index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((bits ^ (bits >> 31)) >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    let count = shape.iter().product::<usize>() as u64;
+    let values: Vec<f32> = (1..=count).map(|index| 3_f32.sqrt() * uniform(index)).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Gives every float parameter values of variance 0.1, each other ones.
+pub struct Noise(pub u64);
+
+impl ModuleMapper for Noise {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.0 += 1;
+        param.map(|old| {
+            let noise =
+                noise(old.dims(), self.0, &old.device().without_autodiff()) * 0.1_f32.sqrt();
+            if old.is_autodiff() { Tensor::from_inner(noise).require_grad() } else { noise }
+        })
+    }
 }

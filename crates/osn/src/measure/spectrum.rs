@@ -3,11 +3,12 @@
 use burn::module::Module;
 use osn_core::{EstimateError, Layer, leading_singular_values};
 
-use crate::discover::to_host;
 use crate::error::StepError;
-use crate::form::Form;
-use crate::osn::{LayerReport, Osn};
-use crate::start::block_of;
+use crate::measure::report::LayerReport;
+use crate::measure::start::block_of;
+use crate::measure::to_host::to_host;
+use crate::osn::Osn;
+use crate::state::form::Form;
 
 /// The largest singular values of one layer.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,140 +1,18 @@
-//! The one file that touches Burn's reparameterization API: state in the module tree, and the
-//! walks that read and write it.
+//! The walks over a module tree that read the held weights, look up their gradients and write their state.
 
 use std::collections::HashMap;
 
-use burn::module::{
-    Module, ModuleMapper, ModuleVisitor, Param, Reparameterization, Reparameterizer,
-};
-use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, Reparameterization};
+use burn::tensor::{Gradients, Int, Tensor};
 
-use crate::form::{Cut, Form};
-use crate::ops::effective_weight;
-use crate::probe::{self, Probe};
-use crate::refresh::Codes;
-use osn_core::state_code::{STATE_LEN, State, decode_unit, encode_unit};
-
-/// The state of one held weight: `u`, `v` and what the last refresh measured, for each block of it
-/// one behind the other.
-///
-/// It lives beside the weight in the module tree, as integers that no optimizer, average or cast
-/// touches, so clones own theirs and records carry it under `<weight>.spectral_norm.*`. The stored
-/// weight stays what the optimizer made it; [`Param::val`] gives `Ŵ = s·W`.
-#[derive(Module, Debug)]
-pub struct SpectralNorm {
-    u: Param<Tensor<1, Int>>,
-    v: Param<Tensor<1, Int>>,
-    state: Param<Tensor<1, Int>>,
-    probe: Probe,
-    #[module(skip)]
-    form: Form,
-}
-
-impl Reparameterization for SpectralNorm {
-    const NAME: &'static str = "spectral_norm";
-
-    fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        let probe = self.probe.leaf_for(&base);
-        effective_weight(base, self.u.val(), self.v.val(), self.state.val(), probe, self.form)
-    }
-}
-
-impl SpectralNorm {
-    pub(crate) fn new(codes: Codes, probe: Probe, form: Form) -> Self {
-        let (u, v, state) = codes;
-        Self {
-            u: Param::initialized(burn::module::ParamId::new(), u),
-            v: Param::initialized(burn::module::ParamId::new(), v),
-            state: Param::initialized(burn::module::ParamId::new(), state),
-            probe,
-            form,
-        }
-    }
-
-    /// The left singular vector's estimate, one number a row of the map; one unit vector behind the
-    /// other where a view has several maps or blocks. Copies from the device.
-    pub fn u(&self) -> Vec<f64> {
-        unit_vector(self.u.val())
-    }
-
-    /// The right singular vector's estimate, one number a column, in the order of [`Self::u`].
-    /// Copies from the device.
-    pub fn v(&self) -> Vec<f64> {
-        unit_vector(self.v.val())
-    }
-
-    /// σ of each block as of the last refresh: a lower bound of the largest singular value of the
-    /// stored weight at that time. Copies from the device.
-    pub fn sigma(&self) -> Vec<f64> {
-        self.states().iter().map(|state| state.sigma).collect()
-    }
-
-    /// The factor `s` between the stored and the effective weight, for each block. Copies from the
-    /// device.
-    pub fn scale(&self) -> Vec<f64> {
-        self.states().iter().map(|state| state.scale).collect()
-    }
-
-    /// `γ = −d ln s / d ln σ` of each block. Copies from the device.
-    pub fn elasticity(&self) -> Vec<f64> {
-        self.states().iter().map(|state| state.elasticity).collect()
-    }
-
-    fn states(&self) -> Vec<State> {
-        host_codes(self.state.val()).chunks_exact(STATE_LEN).map(State::decode).collect()
-    }
-}
+use crate::state::codes::Codes;
+use crate::state::form::Cut;
+use crate::state::probe;
+use crate::state::spectral_norm::SpectralNorm;
 
 /// The name of `u`, `v` and `state` in the module tree, below the weight's own path.
 fn code_path(weight: &str, name: &str) -> String {
     format!("{weight}.{}.{name}", SpectralNorm::NAME)
-}
-
-/// Brings integer codes to the host.
-///
-/// # Panics
-///
-/// If the device fails to hand them over.
-pub(crate) fn host_codes(codes: Tensor<1, Int>) -> Vec<i32> {
-    codes.into_data().iter::<i32>().collect()
-}
-
-/// Puts integer codes on `device`.
-pub(crate) fn device_codes(codes: &[i32], device: &Device) -> Tensor<1, Int> {
-    let data = TensorData::new(codes.to_vec(), [codes.len()]);
-    Tensor::from_data(data, (device, DType::I32))
-}
-
-/// The codes of what was measured on the host.
-pub(crate) fn encode(u: &[f64], v: &[f64], states: &[State], device: &Device) -> Codes {
-    let vector = |x: &[f64]| x.iter().map(|&x| encode_unit(x)).collect::<Vec<_>>();
-    let states: Vec<i32> = states.iter().flat_map(State::encode).collect();
-    let [u, v, states] = [vector(u), vector(v), states].map(|codes| device_codes(&codes, device));
-    (u, v, states)
-}
-
-fn unit_vector(codes: Tensor<1, Int>) -> Vec<f64> {
-    host_codes(codes).into_iter().map(decode_unit).collect()
-}
-
-/// Attaches prepared state to the weights of the given paths.
-pub(crate) fn attach<M: Module>(model: M, prepared: HashMap<String, SpectralNorm>) -> M {
-    model.apply_reparameterization(Attach(prepared))
-}
-
-struct Attach(HashMap<String, SpectralNorm>);
-
-impl Reparameterizer for Attach {
-    type Reparam = SpectralNorm;
-
-    fn reparameterize<const D: usize>(
-        &mut self,
-        path: &str,
-        param: Param<Tensor<D>>,
-    ) -> (Param<Tensor<D>>, Option<SpectralNorm>) {
-        let state = self.0.remove(path);
-        (param, state)
-    }
 }
 
 /// A held weight, `[outer, count, inner]`, and its codes, as they are in the module.
@@ -198,7 +76,7 @@ impl ModuleVisitor for Reader {
 
 /// What one backward says about a held weight.
 #[derive(Debug)]
-pub(crate) struct Gradient {
+pub(crate) struct WeightGradient {
     /// The stored weight, `[outer, count, inner]`.
     pub(crate) weight: Tensor<3>,
     /// `∂L/∂W` in the same shape, where the weight is trained and the loss depends on it.
@@ -213,7 +91,7 @@ pub(crate) fn gradients<M: Module>(
     model: &M,
     paths: &[(String, Cut)],
     gradients: &Gradients,
-) -> Vec<Option<Gradient>> {
+) -> Vec<Option<WeightGradient>> {
     let cuts = paths.iter().cloned().collect();
     let mut lookup = Lookup { walk: Walk::default(), cuts, gradients, found: HashMap::new() };
     probe::show(model, &mut lookup);
@@ -224,7 +102,7 @@ struct Lookup<'a> {
     walk: Walk,
     cuts: HashMap<String, Cut>,
     gradients: &'a Gradients,
-    found: HashMap<String, Gradient>,
+    found: HashMap<String, WeightGradient>,
 }
 
 impl ModuleVisitor for Lookup<'_> {
@@ -235,7 +113,7 @@ impl ModuleVisitor for Lookup<'_> {
             let base = param.base();
             let at_weight = base.grad(self.gradients).map(|grad| grad.reshape(cut.shape()));
             let weight = base.without_autodiff().reshape(cut.shape());
-            self.found.insert(path, Gradient { weight, at_weight, along: None });
+            self.found.insert(path, WeightGradient { weight, at_weight, along: None });
         } else if let Some(path) = path.strip_suffix(&code_path("", probe::NAME))
             && let Some(found) = self.found.get_mut(path)
         {

@@ -12,11 +12,11 @@ use osn_core::Convolution;
 /// ```
 /// use burn::nn::conv::Conv2dConfig;
 /// use burn::tensor::Device;
-/// use osn::{AsConvolution, Plan, View};
+/// use osn::{prelude::*, views::{AsConvolution, View}};
 ///
 /// let conv = Conv2dConfig::new([3, 8], [4, 4]).with_stride([2, 2]).init(&Device::flex());
 /// let view = View::Operator(conv.convolution([28, 28]));
-/// let (conv, osn) = Plan::new().select("weight").view(view).attach(conv)?;
+/// let (conv, osn) = Plan::new().select(Selection::paths("weight").view(view)).attach(conv)?;
 /// # Ok::<(), osn::AttachError>(())
 /// ```
 pub trait AsConvolution<const N: usize> {

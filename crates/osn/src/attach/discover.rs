@@ -4,7 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use osn_core::Kind;
 
-use crate::spectral_norm::Walk;
+use crate::measure::to_host::to_host;
+use crate::state::walks::Walk;
 
 /// One float parameter of a module.
 #[derive(Debug)]
@@ -117,17 +118,4 @@ impl ModuleVisitor for Fetch<'_> {
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
         self.walk.exit();
     }
-}
-
-#[cfg(test)]
-thread_local! {
-    /// How many weights came to the host on this thread.
-    pub(crate) static COPIES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
-
-/// Row-major values in f32.
-pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    #[cfg(test)]
-    COPIES.with(|copies| copies.set(copies.get() + 1));
-    tensor.into_data().iter::<f32>().collect()
 }

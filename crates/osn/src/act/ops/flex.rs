@@ -10,8 +10,8 @@ use osn_core::{AppliedAction, Layout, SIGMA_FLOOR};
 use super::{
     SigmaGradient, SpectralOps, composed_backward, composed_forward, composed_sensitivity, kernel,
 };
-use crate::form::{Form, Maps};
-use crate::refresh::{Refresh, RefreshOps};
+use crate::measure::refresh::{Refresh, RefreshOps};
+use crate::state::form::{Form, Maps};
 use osn_core::state_code::{State, decode_unit, encode_unit};
 
 impl SpectralOps for Flex {

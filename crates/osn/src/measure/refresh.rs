@@ -8,8 +8,9 @@ use burn::backend::{Backend, DispatchDevice, backend_extension};
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
 use osn_core::{Action, AppliedAction, Geometry, Layout, SIGMA_FLOOR};
 
-use crate::form::{Form, Map, Maps};
-use crate::ops::convolution;
+use crate::act::ops::convolution;
+use crate::state::codes::Codes;
+use crate::state::form::{Form, Map, Maps};
 use osn_core::state_code::{BAD_STEP, LOG, LOG_OF_ZERO, RESIDUAL, STATE_LEN, UNIT, encode_unit};
 
 /// What one refresh of one block is asked for.
@@ -21,9 +22,6 @@ pub(crate) struct Refresh {
     /// The optimizer step, from 1: what a weight that is not finite is reported with.
     pub(crate) step: i32,
 }
-
-/// The tensors of one weight: `u`, `v` and `state`, as [`crate::code`] codes them.
-pub(crate) type Codes = (Tensor<1, Int>, Tensor<1, Int>, Tensor<1, Int>);
 
 /// A refresh in one call, where a backend has a faster way than composing tensor operations.
 #[cfg(feature = "flex")]
@@ -312,7 +310,7 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
-    use crate::spectral_norm::{device_codes, host_codes};
+    use crate::state::codes::{device_codes, host_codes};
     use osn_core::state_code::{State, decode_unit};
 
     const SHAPES: [([usize; 3], usize); 4] =

@@ -5,8 +5,8 @@ use std::slice;
 use osn_core::{Geometry, InitialSize, Kind, Layer, Layout, View};
 use serde::{Deserialize, Serialize};
 
+use crate::act::sigma_gradient::SigmaGradient;
 use crate::error::AttachError;
-use crate::ops::SigmaGradient;
 
 /// Everything about a held weight that does not change while it trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

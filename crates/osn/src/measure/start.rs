@@ -1,11 +1,11 @@
 //! The first measurement of a weight: on the host, from nothing.
 
 use osn_core::{
-    Actuator, ConvMap, DenseMap, Estimate, EstimateError, GolubKahanParams, LinearMap, Measurement,
-    golub_kahan, leading_singular_values, stable_rank, start_vector,
+    AppliedAction, ConvMap, DenseMap, Estimate, EstimateError, GolubKahanParams, LinearMap,
+    Measurement, golub_kahan, leading_singular_values, stable_rank, start_vector,
 };
 
-use crate::form::{Cut, Form, Map, Maps};
+use crate::state::form::{Cut, Form, Map, Maps};
 use osn_core::state_code::State;
 
 /// What is known of a weight before its first refresh.
@@ -28,6 +28,16 @@ pub(crate) fn cold_start(weight: &[f32], form: &Form) -> Result<Start, EstimateE
         start.blocks.push(measure(&block, &form.maps, &mut start.u, &mut start.v)?);
     }
     Ok(start)
+}
+
+/// The start of a weight that cannot be measured: nothing is known, and any vector will do.
+pub(crate) fn blank_start(form: &Form) -> Start {
+    let unmeasured = Measurement::new(0.0, 1.0);
+    Start {
+        blocks: vec![unmeasured; form.cut.count],
+        u: start_vector(form.maps.rows()),
+        v: start_vector(form.maps.cols()),
+    }
 }
 
 /// Refuses a weight without entries, or with one that is not finite.
@@ -62,10 +72,7 @@ fn measure(
 
 /// `σ₂/σ₁` of each block: of its maps the mean σ₂ to the mean σ₁, so 0 for a zero weight. Nothing where
 /// a block is a convolution's own map, which has no matrix.
-pub(crate) fn second_of_blocks(
-    weight: &[f32],
-    form: &Form,
-) -> Result<Vec<Option<f64>>, EstimateError> {
+pub(crate) fn sigma_ratios(weight: &[f32], form: &Form) -> Result<Vec<Option<f64>>, EstimateError> {
     let Some(layouts) = form.maps.matrices() else { return Ok(vec![None; form.cut.count]) };
     let ratio = |block: usize| {
         let block = block_of(weight, form.cut, block);
@@ -102,8 +109,7 @@ pub(crate) fn block_of(weight: &[f32], cut: Cut, block: usize) -> Vec<f32> {
 }
 
 /// The state that follows from a measurement and the action in force.
-pub(crate) fn state_of(measured: Measurement, actuator: &Actuator) -> State {
-    let applied = actuator.applied();
+pub(crate) fn state_of(measured: Measurement, applied: &AppliedAction) -> State {
     State {
         sigma: measured.sigma,
         scale: applied.scale(measured.sigma),

@@ -1,0 +1,6 @@
+//! Acting on the weight, and on its update.
+
+pub(crate) mod ops;
+mod optimize;
+pub(crate) mod sigma_gradient;
+pub(crate) mod step_size;

@@ -1,0 +1,237 @@
+//! Which parameters of a model a plan holds, and why not the others.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use burn::backend::DispatchDevice;
+use burn::module::Module;
+use burn::tensor::Device;
+use osn_core::{Kind, Layer, Measurement, Select};
+
+use crate::act::sigma_gradient::SigmaGradient;
+use crate::attach::discover::{self, Found};
+use crate::attach::selection::Selection;
+use crate::error::AttachError;
+use crate::measure::start::{Start, check_entries};
+use crate::state::form::Form;
+use crate::state::watched::Watched;
+
+/// A float parameter or running statistic of a model, and whether a plan holds it; from
+/// [`Plan::explain`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// Where it is in its module, dot-separated, such as `blocks.0.conv.weight`.
+    pub path: String,
+    /// What it does there.
+    pub kind: Kind,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Why the plan does not hold it, in words; `None` where it does.
+    pub left_out: Option<String>,
+}
+
+/// The parameters to hold, in the order of the module tree.
+pub(crate) fn choose(
+    found: &[Found],
+    selections: &[Selection],
+    network: &str,
+    gradient: SigmaGradient,
+) -> Result<Vec<Chosen>, AttachError> {
+    let candidates = candidates(found);
+    let layers = layers(&candidates, network);
+    if selections.is_empty() {
+        return Err(AttachError::NoSelection { available: paths(&layers) });
+    }
+    let mut by_index: BTreeMap<usize, &Selection> = BTreeMap::new();
+    for selection in selections {
+        let select = selection.select()?;
+        let matches: Vec<_> =
+            (0..layers.len()).filter(|&index| select.matches(&layers[index])).collect();
+        if matches.is_empty() {
+            return Err(nothing_selected(&select, &layers));
+        }
+        by_index.extend(matches.into_iter().map(|index| (index, selection)));
+    }
+    let chosen: Vec<&Found> = by_index.keys().map(|&index| candidates[index]).collect();
+    let layers = self::layers(&chosen, network).into_iter();
+    let chosen = chosen.into_iter().zip(by_index.into_values()).zip(layers);
+    chosen
+        .map(|((found, selection), layer)| Chosen::new(found, layer, selection, gradient))
+        .collect()
+}
+
+/// Of every float parameter whether [`choose`] takes it.
+pub(crate) fn explain<M: Module>(
+    model: &M,
+    selections: &[Selection],
+    network: &str,
+    gradient: SigmaGradient,
+) -> Result<Vec<Choice>, AttachError> {
+    let selects = selections.iter().map(Selection::select).collect::<Result<Vec<_>, _>>()?;
+    let found = discover::parameters(model);
+    let mut layers = layers(&candidates(&found), network).into_iter();
+    let left_out = |found: &Found, layer: Layer| {
+        let Some(place) = selects.iter().rposition(|select| select.matches(&layer)) else {
+            return mismatch(&selects, &layer);
+        };
+        let chosen = Chosen::new(found, layer, &selections[place], gradient);
+        chosen.and_then(|chosen| chosen.check_entries(model)).err().map(|error| in_words(&error))
+    };
+    let choice = |found: &Found| {
+        let layer = if has_spectrum(found) { layers.next() } else { None };
+        Choice {
+            path: found.path.clone(),
+            kind: found.kind,
+            shape: found.shape.clone(),
+            left_out: match layer {
+                Some(layer) => left_out(found, layer),
+                None => Some(format!("rank {} has no spectrum", found.shape.len())),
+            },
+        }
+    };
+    Ok(found.iter().map(choice).collect())
+}
+
+/// An error with what it comes from, as one line.
+fn in_words(error: &AttachError) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// Whether it is a linear map: biases and the scales of norms are none.
+fn has_spectrum(found: &Found) -> bool {
+    found.shape.len() >= 2
+}
+
+fn candidates(found: &[Found]) -> Vec<&Found> {
+    found.iter().filter(|found| has_spectrum(found)).collect()
+}
+
+/// Why none of the selections has this layer; `None` if one has it.
+fn mismatch(selects: &[Select], layer: &Layer) -> Option<String> {
+    let reasons: Vec<String> =
+        selects.iter().map(|select| select.mismatch(layer)).collect::<Option<_>>()?;
+    Some(if reasons.is_empty() { "nothing is selected".to_owned() } else { reasons.join("; ") })
+}
+
+/// A parameter that will be held.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) watched: Watched,
+    pub(crate) device: Device,
+}
+
+impl Chosen {
+    fn new(
+        found: &Found,
+        layer: Layer,
+        selection: &Selection,
+        gradient: SigmaGradient,
+    ) -> Result<Self, AttachError> {
+        let (path, shape) = (&found.path, &found.shape);
+        if found.is_taken {
+            return Err(AttachError::AlreadyAttached { path: path.clone() });
+        }
+        check_backend(path, &found.device)?;
+        let axis =
+            selection.own_output_axis().unwrap_or_else(|| discover::output_axis(&found.container));
+        let view = selection.view_or_default();
+        let form = Form::new(path, shape, axis, view, gradient)?;
+        let layers = blocks(layer, form.cut.count, &Form::block_shape(view, shape));
+        Ok(Self { watched: Watched { layers, form }, device: found.device.clone() })
+    }
+
+    /// What was measured of each block, with what it is compared with.
+    pub(crate) fn measured<'a>(&self, start: &'a Start) -> impl Iterator<Item = Measurement> + 'a {
+        let usual = self.watched.usual_start();
+        start.blocks.iter().map(move |block| block.with_usual_start(usual))
+    }
+
+    /// Whether its weight has entries, and all are finite.
+    fn check_entries<M: Module>(&self, model: &M) -> Result<(), AttachError> {
+        let path = self.watched.path().to_owned();
+        let weights = discover::host_weights(model, std::slice::from_ref(&path));
+        let mut checked = weights.iter().map(|weight| check_entries(weight, &self.watched.form));
+        let checked = checked.try_for_each(|checked| checked);
+        checked.map_err(|source| AttachError::Estimate { path, source })
+    }
+}
+
+/// Refuses a backend that the custom gradient was not built for: the first forward would panic.
+pub(crate) fn check_backend(path: &str, device: &Device) -> Result<(), AttachError> {
+    let device = device.clone().without_autodiff();
+    match device.as_dispatch() {
+        #[cfg(feature = "flex")]
+        DispatchDevice::Flex(_) => Ok(()),
+        #[cfg(any(feature = "wgpu", feature = "cuda"))]
+        DispatchDevice::Cube(_) => Ok(()),
+        #[allow(unreachable_patterns, reason = "which backends there are is a matter of features")]
+        other => {
+            let (device, path) = (format!("{other:?}"), path.to_owned());
+            Err(AttachError::Backend { path, advice: advice(&device), device })
+        }
+    }
+}
+
+/// Which feature a backend needs, by the name that its devices are shown with.
+fn advice(device: &str) -> String {
+    let switch_on = |features: &str| format!("switch on the feature {features} of osn");
+    match device.split('(').next() {
+        Some("Flex") => switch_on("`flex`"),
+        Some("Cube") => switch_on("`wgpu` or `cuda`"),
+        _ => switch_on("`flex`, `wgpu` or `cuda` and train on a device of it"),
+    }
+}
+
+/// A layer for each block; the layer itself where there is one.
+fn blocks(layer: Layer, count: usize, shape: &[usize]) -> Vec<Layer> {
+    if count == 1 {
+        return vec![layer];
+    }
+    let block = |block| Layer { block: Some(block), shape: shape.to_vec(), ..layer.clone() };
+    (0..count).map(block).collect()
+}
+
+/// What rules may know about `found`, with positions counted among just these.
+fn layers(found: &[&Found], network: &str) -> Vec<Layer> {
+    let size = |found: &Found| found.shape.iter().product::<usize>();
+    let largest = found.iter().map(|found| size(found)).max();
+    let count = found.len();
+    let first_largest = found.iter().position(|found| Some(size(found)) == largest);
+    found
+        .iter()
+        .enumerate()
+        .map(|(index, found)| Layer {
+            path: found.path.clone(),
+            network: network.to_owned(),
+            kind: found.kind,
+            shape: found.shape.clone(),
+            index,
+            count,
+            is_largest: Some(index) == first_largest,
+            block: None,
+        })
+        .collect()
+}
+
+fn nothing_selected(select: &Select, layers: &[Layer]) -> AttachError {
+    AttachError::NothingSelected { pattern: select.to_string(), available: paths(layers) }
+}
+
+fn paths(layers: &[Layer]) -> String {
+    layers.iter().map(|layer| layer.path.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_backend_has_its_feature() {
+        assert_eq!(advice("Flex(FlexDevice)"), "switch on the feature `flex` of osn");
+        assert!(advice("Cube(Cuda(CudaDevice { index: 0 }))").contains("`cuda`"));
+        assert!(advice("NdArray(Cpu)").contains("train on a device of it"));
+    }
+}

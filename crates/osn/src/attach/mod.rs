@@ -1,0 +1,7 @@
+//! From a plan to a held model.
+
+pub(crate) mod as_convolution;
+pub(crate) mod choose;
+mod discover;
+pub(crate) mod plan;
+pub(crate) mod selection;

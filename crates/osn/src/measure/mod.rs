@@ -1,0 +1,14 @@
+//! Measuring on the device, and bringing it to the host.
+
+mod measurements;
+mod norms;
+mod observe;
+pub(crate) mod observed;
+pub(crate) mod reading;
+pub(crate) mod refresh;
+mod remeasure;
+pub(crate) mod report;
+pub(crate) mod running_sum;
+pub(crate) mod spectrum;
+pub(crate) mod start;
+pub(crate) mod to_host;

@@ -1,0 +1,128 @@
+//! What gradients say about one held weight, summed where they are until a rule decides.
+
+use burn::tensor::{FloatDType, Tensor};
+use osn_core::GradientStatistics;
+use serde::{Deserialize, Serialize};
+
+use crate::measure::norms::block_norms;
+use crate::measure::running_sum::{RunningSum, SavedSum};
+use crate::state::walks::WeightGradient;
+
+/// Sums over the steps since the last decision, for each block of one weight.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Observed {
+    /// `‖∇W‖`, its square and `|⟨G, Ŵ⟩|`: three numbers a block.
+    trained: RunningSum,
+    /// `‖ΔW‖`.
+    updates: RunningSum,
+    /// `⟨G, Ŵ⟩` of the held-out loss.
+    held_out: RunningSum,
+    /// The weight as it was when gradients were observed, `[outer, count, inner]`.
+    before: Option<Tensor<3>>,
+}
+
+/// An [`Observed`] in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedObserved {
+    trained: SavedSum,
+    updates: SavedSum,
+    held_out: SavedSum,
+}
+
+impl Observed {
+    /// Adds the gradients of one step; a weight that none reached is passed over.
+    pub(crate) fn add(&mut self, told: WeightGradient) {
+        if let (Some(gradient), Some(along)) = (told.at_weight, told.along) {
+            let norms = block_norms(gradient);
+            let row = vec![norms.clone(), norms.square(), along.cast(FloatDType::F32).abs()];
+            self.trained.add(Tensor::cat(row, 0));
+            self.before = Some(told.weight);
+        }
+    }
+
+    /// Adds the gradients of a loss that is not trained on.
+    pub(crate) fn add_held_out(&mut self, told: WeightGradient) {
+        if let Some(along) = told.along {
+            self.held_out.add(along.cast(FloatDType::F32));
+        }
+    }
+
+    /// Adds how far the optimizer moved the weight since its gradients were observed.
+    pub(crate) fn add_update(&mut self, after: &Tensor<3>) {
+        if let Some(before) = self.before.take() {
+            self.updates.add(block_norms(after.clone() - before));
+        }
+    }
+
+    /// The sums that are there, each a row for [`statistics`](Self::statistics).
+    pub(crate) fn rows(&self) -> Vec<Tensor<1>> {
+        self.sums().into_iter().filter_map(RunningSum::row).collect()
+    }
+
+    /// What `rows` of the host say about each of `count` blocks, or nothing where nothing was observed.
+    pub(crate) fn statistics(
+        &self,
+        count: usize,
+        rows: &mut impl Iterator<Item = Vec<f32>>,
+    ) -> Vec<Option<GradientStatistics>> {
+        let means = self.sums().map(|sum| sum.mean(rows));
+        let [trained, updates, held_out] = &means;
+        let is_empty = means.iter().all(Option::is_none);
+        let at = |mean: &Option<Vec<f64>>, index: usize| mean.as_ref().map(|mean| mean[index]);
+        let or_nan = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        let block = |block: usize| {
+            let mean_norm = or_nan(at(trained, block));
+            let mean_square = or_nan(at(trained, count + block));
+            GradientStatistics {
+                mean_norm,
+                // Rounding of nearly equal norms can leave less than nothing; NaN stays NaN.
+                norm_variance: (mean_square - mean_norm * mean_norm).clamp(0.0, f64::INFINITY),
+                mean_update: or_nan(at(updates, block)),
+                sensitivity: or_nan(at(trained, 2 * count + block)),
+                held_out_sensitivity: at(held_out, block),
+            }
+        };
+        (0..count).map(|index| (!is_empty).then(|| block(index))).collect()
+    }
+
+    /// The sums as they go into a file.
+    pub(crate) fn saved(&self) -> SavedObserved {
+        let [trained, updates, held_out] = self.sums().map(RunningSum::saved);
+        SavedObserved { trained, updates, held_out }
+    }
+
+    /// The sums from a file; nothing where they are not those of a weight of so many blocks.
+    pub(crate) fn restore(saved: SavedObserved, n_blocks: usize) -> Option<Self> {
+        Some(Self {
+            trained: RunningSum::restore(saved.trained, 3 * n_blocks)?,
+            updates: RunningSum::restore(saved.updates, n_blocks)?,
+            held_out: RunningSum::restore(saved.held_out, n_blocks)?,
+            before: None,
+        })
+    }
+
+    /// Whether gradients of the training loss are in it.
+    pub(crate) fn was_observed(&self) -> bool {
+        !self.trained.is_empty()
+    }
+
+    /// Whether gradients of a held-out loss are in it.
+    pub(crate) fn was_held_out(&self) -> bool {
+        !self.held_out.is_empty()
+    }
+
+    /// Forgets the weight of before: it is not the one that the optimizer goes on from.
+    pub(crate) fn forget_before(&mut self) {
+        self.before = None;
+    }
+
+    /// Forgets everything but the weight of before.
+    pub(crate) fn reset(&mut self) {
+        *self = Self { before: self.before.take(), ..Self::default() };
+    }
+
+    fn sums(&self) -> [&RunningSum; 3] {
+        [&self.trained, &self.updates, &self.held_out]
+    }
+}

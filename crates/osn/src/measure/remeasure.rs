@@ -1,0 +1,78 @@
+//! Measuring from nothing: weights that came from elsewhere, and those that u and v have lost.
+
+use burn::module::Module;
+use osn_core::SIGMA_FLOOR;
+
+use crate::error::StepError;
+use crate::measure::observed::Observed;
+use crate::measure::start::{cold_start, state_of};
+use crate::measure::to_host::to_host;
+use crate::osn::Osn;
+use crate::state::codes::{Codes, encode};
+use crate::state::walks::Held;
+use crate::state::watched::ranges;
+use osn_core::state_code::State;
+
+/// A residual above this means that `u`, `v` have lost the weight: they start again. At 0.25 the
+/// lower bound may be 3 % off.
+const RESTART_RESIDUAL: f64 = 0.25;
+
+impl Osn {
+    /// Measures every layer from nothing (Golub-Kahan) at the action now in force.
+    ///
+    /// Call it after the weights were replaced from outside: a record without u and v was loaded,
+    /// or the parameters were averaged.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError`] for a weight that is not finite, and for a model that is not the attached one. The model and
+    /// this are then as they were before.
+    pub fn remeasure<M: Module>(&mut self, model: &mut M) -> Result<(), StepError> {
+        let held = self.read(model)?;
+        let starts = held.iter().enumerate().map(|(index, held)| self.start(index, held));
+        let starts = starts.collect::<Result<Vec<_>, StepError>>()?;
+        let (states, codes): (Vec<_>, Vec<_>) = starts.into_iter().unzip();
+        let sigmas = states.iter().flatten().map(|state| state.sigma).collect();
+        self.reading.begin_anew(self.step, sigmas);
+        self.measured.clear();
+        self.observed.iter_mut().for_each(Observed::forget_before);
+        self.write(model, codes);
+        Ok(())
+    }
+
+    /// Starts the weights again whose vectors have lost them, or found nothing in them though there is something:
+    /// a weight that is zero is not copied to the host to find that out.
+    pub(crate) fn restart_lost(
+        &self,
+        held: &[Held],
+        states: &mut [State],
+        norms: &[f64],
+        codes: &mut [Codes],
+    ) -> Result<(), StepError> {
+        let is_lost = |(state, norm): (&State, &f64)| {
+            state.residual > RESTART_RESIDUAL || (state.sigma == 0.0 && *norm > SIGMA_FLOOR)
+        };
+        for (index, range) in ranges(&self.watched).into_iter().enumerate() {
+            if states[range.clone()].iter().zip(&norms[range.clone()]).any(is_lost) {
+                let started;
+                (started, codes[index]) = self.start(index, &held[index])?;
+                states[range].copy_from_slice(&started);
+            }
+        }
+        Ok(())
+    }
+
+    /// A Golub-Kahan start of every block of one weight, on the host.
+    fn start(&self, index: usize, held: &Held) -> Result<(Vec<State>, Codes), StepError> {
+        let weight = to_host(held.weight.clone());
+        let watched = &self.watched[index];
+        let start =
+            cold_start(&weight, &watched.form).map_err(|source| watched.cannot_measure(source))?;
+        let range = ranges(&self.watched)[index].clone();
+        let blocks = start.blocks.iter().zip(&self.actuators[range]);
+        let states: Vec<State> =
+            blocks.map(|(measured, actuator)| state_of(*measured, &actuator.applied())).collect();
+        let codes = encode(&start.u, &start.v, &states, &held.weight.device());
+        Ok((states, codes))
+    }
+}

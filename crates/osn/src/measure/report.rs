@@ -1,0 +1,117 @@
+//! What is known about every layer, for people and records.
+
+use std::fmt::{self, Write as _};
+
+use burn::module::Module;
+use osn_core::{Actuator, AppliedAction, GradientStatistics, Layer, stable_rank};
+
+use crate::error::StepError;
+use crate::measure::to_host::states_and_norms;
+use crate::osn::Osn;
+use crate::state::codes::Codes;
+
+/// What is known about one layer, brought to the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerReport {
+    /// The layer itself.
+    pub layer: Layer,
+    /// Estimate of the largest singular value of the stored weight as it is seen: a lower bound of that.
+    pub sigma: f64,
+    /// The σ of the layer's own linear map is at most so many times that of the weight as it is seen: 1 for a matrix
+    /// and for the view `Operator`, `√(taps)` for a reshaped kernel at any stride and padding
+    /// ([`Geometry::reshaping_factor`](osn_core::Geometry::reshaping_factor) is less at a stride above 1), and
+    /// nothing where it is not known. It bounds from above what `sigma` itself only estimates from below.
+    pub operator_factor: Option<f64>,
+    /// Relative residual of the estimate, in [0, 1]; 0 is exact.
+    pub residual: f64,
+    /// `‖W‖²_F/σ²`, between 1 and the rank; 0 for a zero weight.
+    pub stable_rank: f64,
+    /// `Δ ln σ` an optimizer step between the last two read-backs, where there were two.
+    pub drift: Option<f64>,
+    /// `σ₂/σ₁` at the last read-back, where it was asked for.
+    pub sigma_ratio: Option<f64>,
+    /// What gradients had said up to the last read-back, where it was asked for.
+    pub gradient: Option<GradientStatistics>,
+    /// What is in force: the action and its blend.
+    pub applied: AppliedAction,
+    /// The factor `s` of the effective weight.
+    pub scale: f64,
+    /// `γ = −d ln s / d ln σ`.
+    pub elasticity: f64,
+    /// Why the layer is treated so.
+    pub reason: String,
+}
+
+impl LayerReport {
+    /// σ of the effective weight, `s·σ`: what the layer computes with.
+    pub fn effective_sigma(&self) -> f64 {
+        self.scale * self.sigma
+    }
+}
+
+/// Layers as a table for people, one a line: name, σ of the stored and of the effective weight, blend, reason.
+///
+/// # Example
+///
+/// ```
+/// use burn::nn::LinearConfig;
+/// use burn::tensor::Device;
+/// use osn::{prelude::*, report::Table};
+///
+/// let (model, osn) = Plan::new().select("weight").attach(LinearConfig::new(8, 4).init(&Device::flex()))?;
+/// println!("{}", Table(&osn.report(&model)?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Table<'a>(pub &'a [LayerReport]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.0.iter().map(|report| report.layer.name()).collect();
+        let width = names.iter().map(|name| name.chars().count()).fold(5, usize::max);
+        write!(f, "{:width$}  σ stored  σ effective  blend  reason", "layer")?;
+        for (name, report) in names.iter().zip(self.0) {
+            let (sigma, effective) = (report.sigma, report.effective_sigma());
+            let (blend, reason) = (report.applied.blend, &report.reason);
+            f.write_char('\n')?;
+            write!(f, "{name:width$}  {sigma:8.4}  {effective:11.4}  {blend:5.2}  {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Osn {
+    /// Brings what is known of every layer to the host, in one copy a device.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError`] for a weight that is not finite, and for a model that is not the attached one.
+    pub fn report<M: Module>(&self, model: &M) -> Result<Vec<LayerReport>, StepError> {
+        let held = self.read(model)?;
+        let codes: Vec<Codes> = held.iter().map(|held| held.codes.clone()).collect();
+        let (states, norms) = states_and_norms(&held, &codes);
+        self.check_finite(&states, &norms)?;
+        let decisions = self.decider.decisions();
+        let applied = self.actuators.iter().map(Actuator::applied);
+        let forms = self.watched.iter().flat_map(|it| it.layers.iter().map(|_| it.form));
+        let layers = self.layers().zip(forms);
+        let rows = layers.zip(applied).zip(decisions).zip(states.iter().zip(norms));
+        Ok(rows
+            .enumerate()
+            .map(|(index, ((((layer, form), applied), decision), (state, norm)))| LayerReport {
+                layer: layer.clone(),
+                sigma: state.sigma,
+                operator_factor: form.operator_factor(layer),
+                residual: state.residual,
+                stable_rank: stable_rank(norm, state.sigma),
+                drift: self.reading.drifts[index],
+                sigma_ratio: self.measured.get(index).and_then(|measured| measured.sigma_ratio),
+                gradient: self.measured.get(index).and_then(|measured| measured.gradient),
+                applied,
+                scale: state.scale,
+                elasticity: state.elasticity,
+                reason: decision.reason.clone(),
+            })
+            .collect())
+    }
+}

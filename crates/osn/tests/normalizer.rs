@@ -1,0 +1,94 @@
+//! Plain spectral normalization as a reparameterizer; `torch.rs` holds its numbers against PyTorch's.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+mod support;
+
+use burn::module::{Module, ModuleMapper, Param, ParamGroup};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::{GradientsParams, SgdConfig};
+use burn::tensor::{Device, Tensor};
+use osn::{SpectralNorm, SpectralNormalizer};
+use support::{Noise, exact_sigma, noise};
+
+#[derive(Module, Debug)]
+struct Net {
+    conv: Conv2d,
+    head: Linear,
+}
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+fn net() -> Net {
+    let conv = Conv2dConfig::new([1, 3], [2, 2]).init(&device());
+    Net { conv, head: LinearConfig::new(12, 5).init(&device()) }.map(&mut Noise(0))
+}
+
+fn sigmas(net: &Net) -> [f64; 2] {
+    [exact_sigma(&net.conv.weight.val(), 0), exact_sigma(&net.head.weight.val(), 1)]
+}
+
+fn train(net: Net) -> Net {
+    let images = noise([8, 1, 3, 3], 1, &device());
+    let scores = net.head.forward(net.conv.forward(images).flatten::<2>(1, 3));
+    let gradients = GradientsParams::from_grads(scores.square().mean().backward(), &net);
+    SgdConfig::new().init().step(0.05, net, gradients)
+}
+
+#[test]
+fn every_weight_has_the_target_from_the_first_forward_and_while_training() {
+    let normalizer = SpectralNormalizer::new().target(2.0);
+    let mut model = net().apply_reparameterization(normalizer.clone());
+    for sigma in sigmas(&model) {
+        assert!((sigma / 2.0 - 1.0).abs() < 1e-4, "{sigma}");
+    }
+    let bias = model.head.bias.clone().unwrap().val().into_data();
+    for _ in 0..30 {
+        model = train(model);
+        normalizer.refresh(&mut model);
+    }
+    for sigma in sigmas(&model) {
+        assert!((sigma / 2.0 - 1.0).abs() < 1e-2, "{sigma}");
+    }
+    assert_ne!(model.head.bias.unwrap().val().into_data(), bias, "and biases are trained");
+}
+
+#[test]
+fn a_group_is_all_that_it_holds() {
+    let normalizer = SpectralNormalizer::new().params(ParamGroup::from_path("head.weight"));
+    let mut model = net().apply_reparameterization(normalizer.clone());
+    normalizer.refresh(&mut model);
+    assert!(model.conv.weight.reparameterization::<SpectralNorm>().is_none());
+    assert!(model.head.weight.reparameterization::<SpectralNorm>().is_some());
+}
+
+struct Fill(f32);
+
+impl ModuleMapper for Fill {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|value| Tensor::from_inner(value.inner().full_like(self.0)).require_grad())
+    }
+}
+
+#[test]
+fn a_weight_that_is_not_finite_recovers_when_it_is_finite_again() {
+    let normalizer = SpectralNormalizer::new();
+    let bad = net().map(&mut Fill(f32::NAN)).apply_reparameterization(normalizer.clone());
+    let mut model = bad.map(&mut Noise(7));
+    for _ in 0..60 {
+        normalizer.refresh(&mut model);
+    }
+    for sigma in sigmas(&model) {
+        assert!((sigma - 1.0).abs() < 1e-4, "{sigma}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "axis 4 cannot be its output axis")]
+fn an_axis_that_a_weight_does_not_have_is_a_mistake_of_the_caller() {
+    let normalizer = SpectralNormalizer::new().output_axis(4);
+    let _ = net().apply_reparameterization(normalizer);
+}

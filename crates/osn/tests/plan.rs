@@ -1,0 +1,125 @@
+//! A plan is data: what is written comes back, and what it says is what it does.
+
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+mod support;
+
+use std::num::NonZeroU64;
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::Device;
+use osn::prelude::*;
+use osn::report::Layer;
+use osn::rules::{Action, Context, Decision, DecisionRule, Needs, Rates, Rules, ScopedRule};
+use osn::select::{Globs, Kind, Position, Select};
+use osn::views::{Convolution, SigmaGradient, View};
+use support::Noise;
+
+fn linear() -> Linear {
+    LinearConfig::new(6, 4).init(&Device::flex().autodiff()).map(&mut Noise(0))
+}
+
+/// A plan in which nothing is at its default.
+fn full() -> Plan {
+    let operator = View::Operator(Convolution::new([8, 8]).stride([2, 2]));
+    let heads = Select { paths: Globs::new(["head.*"]).unwrap(), ..Select::default() };
+    Plan::new()
+        .select("**.weight")
+        .select(Selection::paths("conv.weight").view(operator).output_axis(1))
+        .select(
+            Selection::paths("**")
+                .exclude("head.*")
+                .kind(Kind::Conv)
+                .position(Position::Nth(3))
+                .view(View::Blocks { axis: 0, count: 2 }),
+        )
+        .decide(Rules::from_iter([
+            ScopedRule { select: Select::default(), rule: Cap::default().into() },
+            ScopedRule { select: heads, rule: Always { target: 0.1 + 0.2 }.into() },
+        ]))
+        .rates(Rates { blend_per_step: 0.3, ..Rates::default() })
+        .network("generator")
+        .gradient(SigmaGradient::Detached)
+        .keep_step_size(NonZeroU64::new(7).unwrap())
+        .measure(Needs { sigma_ratio: true, ..Needs::default() })
+}
+
+#[test]
+fn a_plan_comes_back_from_json_as_it_was() {
+    for plan in [Plan::new(), full()] {
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(Plan::load_binary(text.as_bytes()).unwrap(), plan, "{text}");
+    }
+    let every_rule = Rule::catalogue().iter().filter_map(|doc| Rule::parse(doc.name).ok());
+    for plan in every_rule.map(|rule| Plan::new().decide(rule)) {
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan, "{text}");
+    }
+}
+
+#[test]
+fn a_plan_that_came_back_does_what_it_did() {
+    let plan = Plan::new().select("weight").decide(Always { target: 0.5 });
+    let text = serde_json::to_string(&plan).unwrap();
+    let back: Plan = serde_json::from_str(&text).unwrap();
+    let held = |plan: Plan| plan.attach(linear()).unwrap().0.weight.val().into_data();
+    assert_eq!(held(back), held(plan));
+}
+
+#[test]
+fn a_plan_with_an_unknown_field_is_refused() {
+    assert!(serde_json::from_str::<Plan>(r#"{"select": "**"}"#).is_err());
+}
+
+struct Halve;
+
+impl DecisionRule for Halve {
+    type Memory = ();
+
+    fn name(&self) -> &str {
+        "halve"
+    }
+
+    fn interval(&self) -> Option<u64> {
+        Some(1)
+    }
+
+    fn begin(&self, _: &[Layer]) {}
+
+    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
+        let halved = |sigma: f64| Decision {
+            action: Action::Normalize { target: sigma / 2.0 },
+            reason: "half".to_owned(),
+        };
+        context.measurements.iter().map(|measured| halved(measured.sigma)).collect()
+    }
+}
+
+#[test]
+fn a_custom_rule_is_named_in_the_plan_and_not_read_back() {
+    let plan = Plan::new().select("weight").decide(Rule::custom(Halve));
+    assert_eq!(plan.rules().label(), "halve");
+    let text = serde_json::to_string(&plan).unwrap();
+    assert!(text.contains("halve"), "{text}");
+    let error = serde_json::from_str::<Plan>(&text).unwrap_err().to_string();
+    assert!(error.contains("halve"), "{error}");
+    // A state of it goes on, since only the memory is in the state.
+    let (mut model, mut osn) = plan.clone().attach(linear()).unwrap();
+    osn.step(&mut model, &Signals::new()).unwrap();
+    let state = serde_json::from_str(&serde_json::to_string(&osn.state()).unwrap()).unwrap();
+    let (_, mut other) = plan.attach(linear()).unwrap();
+    other.resume(state).unwrap();
+    assert_eq!(other.state(), osn.state());
+    let report = &osn.report(&model).unwrap()[0];
+    assert_eq!(report.reason, "half");
+}
+
+#[test]
+fn the_later_selection_has_a_weight_with_its_view() {
+    let blocks = || Selection::paths("weight").view(View::Blocks { axis: 1, count: 2 });
+    let layers = |plan: Plan| plan.attach(linear()).unwrap().1.layers().count();
+    assert_eq!(layers(Plan::new().select("**").select(blocks())), 2);
+    assert_eq!(layers(Plan::new().select(blocks()).select("**")), 1);
+}
