@@ -7,7 +7,7 @@ mod made_up;
 
 use std::path::Path;
 
-use osn_report::study::{Grid, Interval, Study, StudyRecord, StudyRun, tables};
+use osn_report::study::{ConfidenceInterval, Grid, Study, StudyRecord, StudyRun, tables};
 use osn_report::{Document, RunRecord, page, short};
 
 const ARMS: [&str; 3] = ["auto", "never", "always"];
@@ -52,7 +52,7 @@ fn row<'a>(part: &'a str, title: &str, name: &str) -> &'a str {
     row.split("</tr>").next().unwrap()
 }
 
-fn bracketed(interval: Interval, number: impl Fn(f64) -> String) -> String {
+fn bracketed(interval: ConfidenceInterval, number: impl Fn(f64) -> String) -> String {
     format!("{} [{}, {}]", number(interval.value), number(interval.lower), number(interval.upper))
 }
 
@@ -80,7 +80,7 @@ fn every_number_of_the_analysis_is_in_its_place() {
             for arm in &regime.arms {
                 let shown = bracketed(arm.iqm.unwrap(), short);
                 assert!(text(row(regimes, &title, &arm.arm)).contains(&shown), "{title} {shown}");
-                let Interval { value, lower, upper } = arm.regret.unwrap();
+                let ConfidenceInterval { value, lower, upper } = arm.regret.unwrap();
                 let shown = format!("{value:.2}[{lower:.2}, {upper:.2}]");
                 let cell = row(regret, heading, &arm.arm).split("<td").nth(place + 2).unwrap();
                 assert!(text(&format!("<td{cell}")).trim() == shown, "{title} {shown}");

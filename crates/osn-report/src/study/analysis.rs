@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::scores::{Measure, RegimeScores, by_regime};
+use super::statistics::{ConfidenceInterval, Direction};
 use super::statistics::{
     Wins, bootstrap, bootstrap_all, holm, interquartile_mean, normalised_regret, paired_wins,
     performance_profile, probability_of_improvement, sign_flip_p,
 };
-use super::{Direction, Interval, Study};
+use super::study_file::Study;
 
 /// Points of a performance profile between a failed run and the best one.
 const N_THRESHOLDS: u32 = 40;
@@ -57,10 +58,10 @@ pub struct ArmInRegime {
     /// Runs that failed, which count as worse than every finished one.
     pub n_failed: usize,
     /// The interquartile mean over seeds in units of the score; absent where every run failed.
-    pub iqm: Option<Interval>,
+    pub iqm: Option<ConfidenceInterval>,
     /// How far that is behind the best static arm, in units of the distance from the best static arm to
     /// the worst.
-    pub regret: Option<Interval>,
+    pub regret: Option<ConfidenceInterval>,
 }
 
 /// The regimes together, in scores of which 1 is the best run of its regime, 0 the worst finished one
@@ -83,9 +84,9 @@ pub struct ArmOverall {
     /// Of these, runs that failed.
     pub n_failed: usize,
     /// The interquartile mean over all runs.
-    pub iqm: Option<Interval>,
+    pub iqm: Option<ConfidenceInterval>,
     /// The largest regret over regimes.
-    pub worst_regret: Option<Interval>,
+    pub worst_regret: Option<ConfidenceInterval>,
     /// The share of runs that are at or above each threshold.
     pub profile: Vec<(f64, f64)>,
 }
@@ -100,7 +101,7 @@ pub struct Comparison {
     /// How often the first was better, seed by seed.
     pub wins: Wins,
     /// The probability that a run of the first is better than one of the second.
-    pub probability: Interval,
+    pub probability: ConfidenceInterval,
     /// The two-sided p-value of the paired differences, by flipping their signs; over several regimes
     /// of those of normalised scores.
     pub p: f64,
@@ -198,8 +199,8 @@ struct Table<'a> {
 
 /// For each arm its regret in each regime, and its largest.
 struct Regrets {
-    in_regimes: Vec<Vec<Option<Interval>>>,
-    worst: Vec<Option<Interval>>,
+    in_regimes: Vec<Vec<Option<ConfidenceInterval>>>,
+    worst: Vec<Option<ConfidenceInterval>>,
 }
 
 impl<'a> Table<'a> {
@@ -307,7 +308,7 @@ impl<'a> Table<'a> {
             let worst = |arm| regimes.iter().map(|regrets| regrets[arm]).fold(f64::NAN, f64::max);
             (0..n_arms).map(worst).chain(regimes.iter().flatten().copied()).collect()
         });
-        let known = |interval: &Interval| (!interval.value.is_nan()).then_some(*interval);
+        let known = |interval: &ConfidenceInterval| (!interval.value.is_nan()).then_some(*interval);
         let at = |index: usize| intervals.get(index).and_then(known);
         let in_regime = |arm: usize, regime: usize| at(n_arms * (regime + 1) + arm);
         let of_arm = |arm| (0..n_regimes).map(|regime| in_regime(arm, regime)).collect();
@@ -349,7 +350,11 @@ fn of_arm<'a>(regimes: &[&'a Vec<Vec<f64>>], arm: usize) -> Vec<&'a Vec<f64>> {
     regimes.iter().map(|regime| &regime[arm]).collect()
 }
 
-fn probability(first: &[&Vec<f64>], second: &[&Vec<f64>], direction: Direction) -> Interval {
+fn probability(
+    first: &[&Vec<f64>],
+    second: &[&Vec<f64>],
+    direction: Direction,
+) -> ConfidenceInterval {
     bootstrap(&[first, second].concat(), |drawn| {
         let (first, second) = drawn.split_at(first.len());
         probability_of_improvement(first, second, direction)

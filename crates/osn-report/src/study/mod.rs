@@ -5,13 +5,14 @@
 //! [`Study`] is what was asked and what came of it, [`Analysis`] what the numbers say, [`Verdict`] which
 //! arm is best in one sentence, and [`tables`] all of it for a terminal.
 
-mod analysis;
-mod record;
-mod scores;
+pub(crate) mod analysis;
+pub(crate) mod record;
+pub(crate) mod scores;
 pub mod statistics;
-mod study_file;
-mod text;
-mod verdict;
+pub(crate) mod study_file;
+pub(crate) mod study_run;
+pub(crate) mod tables;
+pub(crate) mod verdict;
 
 pub use analysis::{
     Analysis, ArmInRegime, ArmOverall, Comparison, MeasureAnalysis, Outcome, Overall,
@@ -19,11 +20,8 @@ pub use analysis::{
 };
 pub use record::{Grid, StudyRecord};
 pub use scores::Measure;
-pub use statistics::{Direction, Interval, Wins};
-pub use study_file::{
-    Arm, Asked, Identity, Regime, RegimeIdentity, RunStatus, SCHEMA, Study, StudyError, StudyRun,
-};
-pub use text::tables;
-pub(crate) use text::{Sentence, hundredths, p_value, shown};
-pub(crate) use verdict::Part;
+pub use statistics::{ConfidenceInterval, Direction, Wins};
+pub use study_file::{Arm, Asked, Identity, Regime, RegimeIdentity, SCHEMA, Study, StudyError};
+pub use study_run::{Completion, StudyRun};
+pub use tables::tables;
 pub use verdict::{Finding, Leader, Verdict};

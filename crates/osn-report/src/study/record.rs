@@ -1,7 +1,12 @@
 //! A study as it is shown: with what its numbers say, and with pictures.
 
-use super::{Analysis, RunStatus, Study, Verdict};
-use crate::number::counted;
+use serde_json::json;
+
+use super::analysis::Analysis;
+use super::study_file::Study;
+use super::study_run::Completion;
+use super::verdict::Verdict;
+use crate::text::number::counted;
 
 /// A study with all that its page shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +54,16 @@ impl StudyRecord {
     }
 
     /// How many runs are that far.
-    pub(crate) fn n_runs(&self, status: RunStatus) -> usize {
+    pub(crate) fn n_runs(&self, status: Completion) -> usize {
         self.study.runs.iter().filter(|run| run.status == status).count()
+    }
+}
+
+impl Study {
+    /// The text of `study.json`, with what the numbers say where that is known.
+    pub fn to_json(&self, analysis: Option<&Analysis>) -> String {
+        let mut tree = json!(self);
+        tree["analysis"] = json!(analysis);
+        format!("{tree:#}\n")
     }
 }

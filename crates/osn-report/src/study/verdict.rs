@@ -6,10 +6,11 @@ use super::analysis::{
     Analysis, ArmOverall, Comparison, MeasureAnalysis, Outcome, chosen_against_others,
 };
 use super::scores::Measure;
-use super::statistics::Interval;
-use super::study_file::{RunStatus, Study};
-use super::text::{bracketed, doubt, hundredths, p_value, shown};
-use crate::number::{counted, short};
+use super::statistics::ConfidenceInterval;
+use super::study_file::Study;
+use super::study_run::Completion;
+use super::tables::{bracketed, doubt, hundredths, p_value, shown};
+use crate::text::number::{counted, short};
 
 /// Which arm is best at the last step, over all regimes, and how sure that is.
 ///
@@ -65,7 +66,7 @@ pub struct Leader {
     pub arm: String,
     /// Its interquartile mean: of one regime in units of the score, of several of scores where 1 is the
     /// best run of its regime and 0 the worst finished one.
-    pub iqm: Option<Interval>,
+    pub iqm: Option<ConfidenceInterval>,
     /// In how many regimes.
     pub n_regimes: usize,
     /// How many runs count.
@@ -85,7 +86,7 @@ impl Verdict {
     pub fn of(study: &Study, analysis: &Analysis) -> Self {
         let last = analysis.measures.iter().find(|it| it.measure == Measure::Final);
         let finding = last.map_or(Finding::NoSeed, |last| Finding::of(study, last));
-        let is_preliminary = study.runs.iter().any(|run| run.status == RunStatus::Missing);
+        let is_preliminary = study.runs.iter().any(|run| run.status == Completion::Missing);
         Self { finding, is_preliminary }
     }
 

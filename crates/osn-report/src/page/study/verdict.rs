@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 
-use crate::study::{Comparison, MeasureAnalysis, Outcome, Part, Sentence, StudyRecord, Verdict};
+use crate::study::analysis::{Comparison, MeasureAnalysis, Outcome};
+use crate::study::record::StudyRecord;
+use crate::study::tables::Sentence;
+use crate::study::verdict::{Part, Verdict};
 
 /// Which arm is best in one sentence, and an item for each arm that the first is compared with.
 pub(super) fn section(record: &StudyRecord) -> Markup {

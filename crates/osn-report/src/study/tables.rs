@@ -5,12 +5,14 @@ use std::fmt;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::analysis::ALPHA;
-use super::statistics::smallest_p;
-use super::{
-    Analysis, ArmInRegime, ArmOverall, Comparison, Interval, MeasureAnalysis, Outcome,
-    RegimeAnalysis, RunStatus, Study, StudyRun,
+use super::analysis::{
+    Analysis, ArmInRegime, ArmOverall, Comparison, MeasureAnalysis, Outcome, RegimeAnalysis,
 };
-use crate::number::{counted, short};
+use super::statistics::ConfidenceInterval;
+use super::statistics::smallest_p;
+use super::study_file::Study;
+use super::study_run::{Completion, StudyRun};
+use crate::text::number::{counted, short};
 
 /// A p-value below this is not told apart from 0.
 const TINY_P: f64 = 0.001;
@@ -154,14 +156,14 @@ pub(crate) fn p_value(p: f64) -> String {
 }
 
 fn failures(study: &Study) -> String {
-    let lines = runs_of(study, |run| run.status == RunStatus::Failed, "failed in");
+    let lines = runs_of(study, |run| run.status == Completion::Failed, "failed in");
     let note = "A failed run counts as worse than every finished one: as far behind the worst as that is\n\
                 behind the best of its regime.\n";
     if lines.is_empty() { lines } else { lines + note }
 }
 
 fn interruptions(study: &Study) -> String {
-    let is_interrupted = |run: &StudyRun| run.status == RunStatus::Missing && run.why.is_some();
+    let is_interrupted = |run: &StudyRun| run.status == Completion::Missing && run.why.is_some();
     let lines = runs_of(study, is_interrupted, "was interrupted in");
     let note = "An interrupted run counts as nothing; the same command runs it again.\n";
     if lines.is_empty() { lines } else { lines + note }
@@ -185,7 +187,7 @@ fn runs_of(study: &Study, which: impl Fn(&StudyRun) -> bool, what: &str) -> Stri
 
 /// A number with its interval; a single run has none.
 pub(crate) fn shown(
-    interval: Option<Interval>,
+    interval: Option<ConfidenceInterval>,
     n_runs: usize,
     number: fn(f64) -> String,
 ) -> String {
@@ -196,8 +198,8 @@ pub(crate) fn shown(
     }
 }
 
-pub(super) fn bracketed(interval: Interval, number: fn(f64) -> String) -> String {
-    let Interval { value, lower, upper } = interval;
+pub(super) fn bracketed(interval: ConfidenceInterval, number: fn(f64) -> String) -> String {
+    let ConfidenceInterval { value, lower, upper } = interval;
     format!("{} [{}, {}]", number(value), number(lower), number(upper))
 }
 
