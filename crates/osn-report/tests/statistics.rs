@@ -47,7 +47,7 @@ fn iqm(strata: &[Vec<f64>]) -> f64 {
     interquartile_mean(strata.iter().map(Vec::as_slice))
 }
 
-/// The value to rounding, the ends to a few per cent of the width: both are drawn by lot.
+/// The value to rounding, the ends to a few per cent of the width: both are drawn at random.
 fn agrees(ours: ConfidenceInterval, [value, lower, upper]: [f64; 3]) {
     assert!((ours.value - value).abs() < 1e-12, "{ours:?} {value}");
     let close = 0.04 * (upper - lower);

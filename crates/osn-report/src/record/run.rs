@@ -12,7 +12,7 @@ use super::types::{
 use crate::series::min_max::MinMaxSeries;
 use crate::series::timeline::{Segment, TimelineSegments};
 
-/// Decisions that are held; of the others only the number is.
+/// Decisions that are kept; the others are only counted.
 const MAX_DECISIONS: usize = 200;
 
 /// One run, in as much memory as its page needs however long its record is.

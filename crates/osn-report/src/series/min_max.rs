@@ -2,7 +2,7 @@
 
 use super::downsampled::{Downsampled, Join};
 
-/// Spans that a record is held in: two points each.
+/// Spans that a record is kept in: two points each.
 const MAX_SPANS: usize = 750;
 
 /// Named numbers over the steps.

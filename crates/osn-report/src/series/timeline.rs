@@ -3,10 +3,10 @@
 use super::downsampled::{Downsampled, Join};
 use crate::record::types::LoggedDecision;
 
-/// TimelineSegments that a layer's history is held in.
+/// Segments that a layer's history is kept in.
 const MAX_SEGMENTS: usize = 240;
 
-/// How one layer was held, from a step until the next segment's.
+/// What was done to one layer, from a step until the next segment's.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Segment {
     /// The first step that it stands for.

@@ -20,6 +20,11 @@ pub(super) fn heading(record: &StudyRecord) -> Markup {
                     div { dt { (name) } dd { (value) } }
                 }
             }
+            p.note {
+                "An " b { "arm" } " is what is compared: a rule, or a file of rules. A " b { "regime" } " is a named set "
+                "of settings. A " b { "seed" } " fixes everything random in a run. Every arm runs in every regime with "
+                "the same seeds."
+            }
             (arms(&record.study.asked))
             (regimes(&record.study.asked))
         }
