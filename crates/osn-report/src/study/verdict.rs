@@ -131,14 +131,19 @@ impl Finding {
         };
         let n_others = comparisons.len();
         let n_open = comparisons.iter().filter(|it| it.outcome() != Outcome::Better).count();
-        let Some(closest) = comparisons.into_iter().max_by(Comparison::by_doubt) else {
+        let mean_of = |it: &Comparison| {
+            arms.iter().find(|arm| arm.arm == it.against).and_then(mean).unwrap_or(f64::NAN)
+        };
+        let by_doubt = |a: &Comparison, b: &Comparison| {
+            a.by_doubt(b).then_with(|| mean_of(a).total_cmp(&mean_of(b)))
+        };
+        let Some(closest) = comparisons.into_iter().max_by(by_doubt) else {
             return Self::OneArm(leader);
         };
         if n_open == 0 {
             return Self::Best { leader, closest, n_others };
         }
-        let of_closest = arms.iter().find(|arm| arm.arm == closest.against).and_then(mean);
-        let is_equal = of_closest == mean(&arms[place]);
+        let is_equal = mean(&arms[place]) == Some(mean_of(&closest));
         Self::Uncertain { leader, closest, is_equal, n_more: n_open - 1 }
     }
 }
