@@ -69,7 +69,7 @@ def expected(folder):
             continue
         numbers = {
             "step": {"loss": line.get("losses"), "signal": line.get("signals")},
-            "eval": {"score": line.get("metrics"), "score_floor": line.get("floor")},
+            "eval": {"score": line.get("metrics"), "score_real_vs_real": line.get("real_vs_real")},
         }.get(line["event"], {})
         named = {f"{group}/{name}": x for group, of in numbers.items() for name, x in (of or {}).items()}
         if line["event"] == "layer":

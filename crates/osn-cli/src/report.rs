@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use osn_checkpoint::write_output;
 use osn_recipes::plain_file;
 use osn_recipes::run::{FolderError, RunFolder, write_whole};
-use osn_report::study::RunStatus::Missing;
+use osn_report::study::Completion::Missing;
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
-use osn_report::{Description, Document, RunRecord, Sample, escaped};
+use osn_report::{Description, Document, RunRecord, RunState, Sample, escaped};
 
 use crate::args::ReportArgs;
 use crate::failure::Failure;
@@ -120,11 +120,11 @@ impl Subject {
 /// Why a run's page ends where it ends.
 fn lacks(run: &RunRecord) -> Option<String> {
     let Description { status, config, .. } = &run.description;
-    let end = match status.as_str() {
-        "finished" => return None,
-        "running" => "it goes on, or its process was killed",
-        "stopped" | "interrupted" => "it was stopped",
-        _ => "it failed",
+    let end = match status {
+        RunState::Finished => return None,
+        RunState::Running => "it goes on, or its process was killed",
+        RunState::Stopped | RunState::Interrupted => "it was stopped",
+        RunState::Failed | RunState::Unknown => "it failed",
     };
     let of = config["steps"].as_u64().map_or_else(String::new, |steps| format!(" of {steps}"));
     Some(match run.last_step {

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use assert_cmd::Command;
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
-use osn_report::study::{RunStatus, Study};
+use osn_report::study::{Completion, Study};
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use serde_json::Value;
@@ -89,7 +89,7 @@ fn every_rule_runs_with_every_seed_and_the_table_is_data() {
     let order: Vec<_> = study.runs.iter().map(|run| (run.arm.as_str(), run.seed)).collect();
     assert_eq!(order, [("never", 1), ("always", 1), ("never", 2), ("always", 2)]);
     for run in &study.runs {
-        assert_eq!(run.status, RunStatus::Finished);
+        assert_eq!(run.status, Completion::Finished);
         let steps: Vec<_> = run.curve.iter().map(|point| point.0).collect();
         assert_eq!(steps, [20, 40]);
         let record = out.path().join(run.folder.as_ref().unwrap()).join("record.jsonl");
@@ -374,7 +374,7 @@ fn a_failing_regime_is_scored_as_the_worst_and_named_and_not_run_again() {
     let stdout = output.get_output().stdout.clone();
     let study = study(out.path());
     let wild: Vec<_> = study.runs.iter().filter(|run| run.regime == "wild").collect();
-    assert!(wild.iter().all(|run| run.status == RunStatus::Failed), "{wild:?}");
+    assert!(wild.iter().all(|run| run.status == Completion::Failed), "{wild:?}");
     assert!(wild[0].why.as_ref().unwrap().contains("became NaN at step"), "{wild:?}");
     assert_eq!(study.asked.regimes[1].settings, ["learning_rate=1e30", "steps=30"]);
     compare(out.path(), &arguments)
@@ -469,7 +469,7 @@ fn ctrl_c_ends_the_runs_and_the_same_command_goes_on() {
         "{stderr}"
     );
     let study = study(out.path());
-    let missing = study.runs.iter().filter(|run| run.status == RunStatus::Missing).count();
+    let missing = study.runs.iter().filter(|run| run.status == Completion::Missing).count();
     assert_eq!(missing, 2);
     // No run goes on without its study, and no part of one is left.
     assert!(!out.path().join("runs/long").exists());
@@ -499,7 +499,7 @@ fn a_run_that_dies_counts_as_nothing_and_can_be_run_alone() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("`never` was interrupted in 1 run, first in default"), "{said}");
     assert!(!said.contains("worse than every finished one"), "{said}");
-    assert_eq!(study(out.path()).runs[0].status, RunStatus::Missing);
+    assert_eq!(study(out.path()).runs[0].status, Completion::Missing);
     // Alone, with the command that was named, and the study has it.
     let words = line.split_once(" train ").unwrap().1.split(' ');
     cargo_bin_cmd!("osn").arg("train").args(words).assert().success();

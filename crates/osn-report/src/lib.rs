@@ -4,24 +4,20 @@
 //! the sample pictures of a run, [`study::Study::read`] that of `study.json`. [`page`] gives back HTML
 //! that carries its scripts, style and pictures and fetches nothing. Whatever a file says is shown as text and never as markup.
 
-mod curves;
-mod moments;
-mod number;
 mod page;
-mod record_lines;
-mod run;
-mod sigma_products;
+mod record;
+mod series;
 pub mod study;
 pub mod tensorboard;
-mod thin;
-mod words;
+mod text;
 
-pub use curves::Curves;
-pub use number::{counted, duration, short};
 pub use page::{Document, live_page, page};
-pub use run::{
-    Decision, Description, LayerHistory, LayerPoint, ReadError, RunReader, RunRecord, Sample,
-    Series, Spectrum, Totals,
+pub use record::run::{LayerHistory, RunReader, RunRecord};
+pub use record::sigma_products::SigmaProducts;
+pub use record::types::{
+    Description, LayerPoint, LoggedDecision, ReadError, RunState, RunTotals, SCHEMA, Sample,
+    Series, Spectrum,
 };
-pub use sigma_products::SigmaProducts;
-pub use words::escaped;
+pub use series::min_max::MinMaxSeries;
+pub use text::escape::escaped;
+pub use text::number::{counted, duration, short};

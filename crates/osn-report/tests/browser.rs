@@ -125,7 +125,7 @@ fn step_and_scores(step: i32, name: &str) -> Vec<Value> {
     let distance = if step == 40 { 4 } else { 50 - step };
     vec![
         json!({"event": "step", "step": step, "losses": {name: step, "b": 2.5}, "signals": {name: -step}}),
-        json!({"event": "eval", "step": step, "metrics": {"frechet": distance}, "floor": {"frechet": 1.0}}),
+        json!({"event": "eval", "step": step, "metrics": {"frechet": distance}, "real_vs_real": {"frechet": 1.0}}),
     ]
 }
 

@@ -41,9 +41,9 @@ addEventListener("load", async () => {
   act();
   await pause(100);
   found.before = look();
-  // Nothing is replaced while a pointer is down.
+  // Nothing is replaced while a pointer is down: three times the page could have asked, and it did not.
   dispatchEvent(new PointerEvent("pointerdown"));
-  await pause(3000);
+  await pause(3000); // of the browser's virtual time
   found.while_pressed = look();
   dispatchEvent(new PointerEvent("pointerup"));
   while (steps() === found.before.steps) await pause(100);

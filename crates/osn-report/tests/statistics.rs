@@ -8,7 +8,7 @@ use osn_report::study::statistics::{
     Wins, bootstrap, holm, interquartile_mean, paired_wins, performance_profile,
     probability_of_improvement, sign_flip_p,
 };
-use osn_report::study::{Direction, Interval};
+use osn_report::study::{ConfidenceInterval, Direction};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -47,8 +47,8 @@ fn iqm(strata: &[Vec<f64>]) -> f64 {
     interquartile_mean(strata.iter().map(Vec::as_slice))
 }
 
-/// The value to rounding, the ends to a few per cent of the width: both are drawn by lot.
-fn agrees(ours: Interval, [value, lower, upper]: [f64; 3]) {
+/// The value to rounding, the ends to a few per cent of the width: both are drawn at random.
+fn agrees(ours: ConfidenceInterval, [value, lower, upper]: [f64; 3]) {
     assert!((ours.value - value).abs() < 1e-12, "{ours:?} {value}");
     let close = 0.04 * (upper - lower);
     assert!((ours.lower - lower).abs() < close, "{ours:?} {lower}");

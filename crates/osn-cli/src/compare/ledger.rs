@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use osn_recipes::run::{
     FolderLock, RunDescription, RunError, RunFolder, RunStatus as Status, write_whole,
 };
-use osn_report::study::{Analysis, RunStatus, Study, StudyRun};
+use osn_report::study::{Analysis, Completion, Study, StudyRun};
 
 use super::plan::{Cell, Plan};
 use super::same;
@@ -99,7 +99,7 @@ impl Ledger {
     }
 
     pub(super) fn has_ended(&self, index: usize) -> bool {
-        self.study.runs[index].status != RunStatus::Missing
+        self.study.runs[index].status != Completion::Missing
     }
 
     pub(super) fn n_ended(&self) -> usize {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use console::style;
-use osn_report::study::{RunStatus, StudyRun};
+use osn_report::study::{Completion, StudyRun};
 use osn_report::{counted, duration, short};
 
 use super::ledger::Ledger;
@@ -95,11 +95,11 @@ impl Tally {
         let time = run.wall_secs.map(|secs| format!(" in {}", duration(secs))).unwrap_or_default();
         let score = run.metrics.get(&self.metric).copied().flatten().map_or("–".to_owned(), short);
         let outcome = match run.status {
-            RunStatus::Missing => {
+            Completion::Missing => {
                 return run.why.as_ref().map(|why| format!("{label}  interrupted: {why}"));
             }
-            RunStatus::Finished => format!("{} {score}{time}", self.metric),
-            RunStatus::Failed => format!("failed{time}: {}", run.why.as_deref().unwrap_or("–")),
+            Completion::Finished => format!("{} {score}{time}", self.metric),
+            Completion::Failed => format!("failed{time}: {}", run.why.as_deref().unwrap_or("–")),
         };
         self.n_ended += 1;
         Some(format!("{label}  {outcome}"))
@@ -153,7 +153,7 @@ impl Watch for Live {
 
     fn ended(&mut self, cell: &Cell, index: usize, run: &StudyRun) {
         if let Some(line) = self.tally.ended(cell, index, run) {
-            let is_failed = run.status != RunStatus::Finished;
+            let is_failed = run.status != Completion::Finished;
             let line = style(line).for_stderr();
             self.screen.say(&(if is_failed { line.red() } else { line }).to_string());
         }

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::embed;
-use crate::curves::{Drawing, Line};
-use crate::number::short;
+use crate::series::min_max::{Drawing, DrawnLine};
+use crate::text::number::short;
 
 /// Points of a curve.
 pub(super) const MAX_POINTS: usize = 1500;
@@ -28,7 +28,7 @@ pub(super) struct Chart {
     /// The last step of its run.
     pub(super) last_step: u64,
     /// For each line the thin ones that it is the middle of; none where it stands for itself.
-    pub(super) threads: Vec<Vec<Line>>,
+    pub(super) threads: Vec<Vec<DrawnLine>>,
     /// Whether lines are shown and hidden in all such charts of an article together.
     pub(super) is_linked: bool,
 }
@@ -55,7 +55,7 @@ impl Chart {
     }
 
     fn data(&self) -> Value {
-        let line = |(index, line): (usize, &Line)| {
+        let line = |(index, line): (usize, &DrawnLine)| {
             let threads = self.threads.get(index).map(Vec::as_slice).unwrap_or_default();
             json!({
                 "label": line.name,
@@ -83,7 +83,7 @@ impl Chart {
         lines.chain(level).collect::<Vec<_>>().join(" ")
     }
 
-    fn line_in_words(&self, line: &Line) -> Option<String> {
+    fn line_in_words(&self, line: &DrawnLine) -> Option<String> {
         let steps = &self.drawing.steps;
         let first = finite(line).next()?;
         let last = finite(line).next_back()?;
@@ -139,12 +139,12 @@ pub(super) fn spread(len: usize, n: usize) -> Vec<usize> {
     (0..n).map(|place| place * (len - 1) / (n - 1)).collect()
 }
 
-fn finite(line: &Line) -> impl DoubleEndedIterator<Item = (usize, f64)> {
+fn finite(line: &DrawnLine) -> impl DoubleEndedIterator<Item = (usize, f64)> {
     let value = |(index, value): (usize, &Option<f64>)| Some((index, (*value)?));
     line.values.iter().enumerate().filter_map(value).filter(|(_, value)| value.is_finite())
 }
 
-fn values(line: &Line) -> Vec<Value> {
+fn values(line: &DrawnLine) -> Vec<Value> {
     line.values.iter().map(|value| number(*value)).collect()
 }
 
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn chart(values: &[Option<f64>]) -> Chart {
-        let line = Line { name: "a".into(), values: values.to_vec(), n_not_finite: 0 };
+        let line = DrawnLine { name: "a".into(), values: values.to_vec(), n_not_finite: 0 };
         let steps = (1..=values.len() as u64).collect();
         let drawing = Drawing { steps, lines: vec![line], n_joined: 1 };
         Chart { title: "title".into(), drawing, last_step: 9, ..Chart::default() }

@@ -77,7 +77,7 @@ fn hash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::N_COLOURS;
+    use crate::page::colours::N_COLOURS;
 
     #[test]
     fn the_charting_library_is_the_one_that_its_readme_says() {

@@ -1,27 +1,21 @@
 //! The page itself.
 
 mod chart;
-mod decisions;
+mod colours;
 mod embed;
-mod layers;
-mod samples;
+mod facts;
+mod run;
 mod score;
-mod spectra;
 mod study;
 
 use maud::{DOCTYPE, Markup, html};
-use serde_json::Value;
 
-use self::chart::{Chart, MAX_POINTS};
 use self::embed::Kind;
-use crate::curves::Drawing;
-use crate::number::{counted, duration};
-use crate::run::{Description, RunRecord};
-use crate::study::StudyRecord;
-use crate::words::escaped_lines;
-
-/// How many colours the style has, as classes `c0` and so on.
-const N_COLOURS: usize = 10;
+use crate::record::run::RunRecord;
+use crate::record::types::RunState;
+use crate::study::record::StudyRecord;
+use crate::text::escape::escaped_lines;
+use crate::text::number::counted;
 
 /// What a page tells of.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +49,7 @@ impl Document<'_> {
     /// `place` is where it stands on the page.
     fn article(self, place: usize) -> Markup {
         match self {
-            Self::Run(run) => one_run(run),
+            Self::Run(run) => run::article(run),
             Self::Study(study) => study::article(study, place),
         }
     }
@@ -78,10 +72,10 @@ pub fn page<'a, D: Into<Document<'a>>>(documents: impl IntoIterator<Item = D>) -
 /// The page of a run that goes on, for the server that it is fetched from: it asks for itself every
 /// second, and puts what is new in place of what it shows until the run has ended.
 pub fn live_page(run: &RunRecord) -> String {
-    let has_ended = run.description.status != "running";
+    let has_ended = run.description.status != RunState::Running;
     let main = html! {
         p.live #live role="status" { "Live: this page follows the run." }
-        main data-ended[has_ended] { (one_run(run)) }
+        main data-ended[has_ended] { (run::article(run)) }
     };
     whole(Kind::Live, &[Document::Run(run)], &main)
 }
@@ -151,149 +145,10 @@ fn zoom_buttons() -> Markup {
     }
 }
 
-fn one_run(run: &RunRecord) -> Markup {
-    html! {
-        article aria-label=(run.title()) {
-            (heading(run))
-            div.top {
-                (samples::section(run))
-                (score::table(run))
-            }
-            p.note.drawn hidden {
-                "Drag over a chart to zoom all charts; double-click shows all steps again. In a chart the "
-                "arrow keys read values, + and − zoom, 0 shows all."
-            }
-            (score::curves(run))
-            (training(run))
-            (decisions::map(run))
-            (score::measures(run))
-            (spectra::section(run))
-            (layers::curves(run))
-            (layers::table(run))
-            (decisions::table(run))
-            (config(run))
-        }
-    }
-}
-
-fn heading(run: &RunRecord) -> Markup {
-    let d = &run.description;
-    let totals = d.totals.clone().unwrap_or_default();
-    let facts = [
-        ("Steps", steps(run)),
-        ("Time", totals.wall_secs.map_or("–".into(), duration)),
-        ("Preset", d.preset.clone()),
-        ("Rule", d.decide.clone()),
-        ("Seed", d.seed.to_string()),
-        ("Data", data(&d.data, d.data_sha256.as_deref())),
-        ("Device", d.device.clone()),
-        ("Machine", plain(&d.machine)),
-        ("Versions", plain(&d.versions)),
-    ];
-    html! {
-        header {
-            h1 { (run.title()) " " span.status.(status_class(&d.status)) { (d.status) } }
-            @if let Some(error) = &d.error { p.error role="note" { (error) } }
-            @if run.is_cut { p.error { "The last line of the record was cut short and is left out." } }
-            dl {
-                @for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-                    div { dt { (name) } dd { (value) } }
-                }
-            }
-        }
-    }
-}
-
-/// The steps done; of a run that goes on also how many there will be, where its config says.
-fn steps(run: &RunRecord) -> String {
-    let Description { status, config, totals, .. } = &run.description;
-    let done = totals.as_ref().map_or(0, |totals| totals.steps).max(run.last_step);
-    match config["steps"].as_u64().filter(|_| status == "running") {
-        Some(all) => format!("{done} of {all}"),
-        None => done.to_string(),
-    }
-}
-
-/// A class of the page's own for each status that it knows; others are shown without a colour.
-fn status_class(status: &str) -> &'static str {
-    match status {
-        "finished" => "good",
-        "failed" => "bad",
-        _ => "open",
-    }
-}
-
-/// Where data came from, and what tells them from others.
-fn data(source: &str, sha256: Option<&str>) -> String {
-    sha256
-        .map_or_else(|| source.to_owned(), |sha256| format!("{source}, SHA-256 {}", brief(sha256)))
-}
-
-/// Of a digest or a commit as much as tells it from others.
-fn brief(text: &str) -> &str {
-    let is_digest = text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_digest { &text[..12] } else { text }
-}
-
-/// A small JSON object as a line of text.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => brief(text).to_owned(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| format!("{} {}", name.replace('_', " "), plain(value)))
-            .collect::<Vec<_>>()
-            .join(", "),
-        other => other.to_string(),
-    }
-}
-
-/// The losses in one chart, and each signal in one of its own: they have no unit in common.
-fn training(run: &RunRecord) -> Markup {
-    let signals = run.signals.drawing(MAX_POINTS);
-    let n_signals = run.signals.names().len();
-    html! {
-        @if !run.losses.is_empty() || n_signals > 0 {
-            section {
-                h2 { "Training" }
-                div.grid {
-                    @if !run.losses.is_empty() { (curves_of(run, "Losses", run.losses.drawing(MAX_POINTS))) }
-                    @for index in 0..n_signals { (curves_of(run, &run.signals.names()[index], signals.only(index))) }
-                }
-            }
-        }
-    }
-}
-
-fn curves_of(run: &RunRecord, title: &str, drawing: Drawing) -> Markup {
-    Chart { title: title.to_owned(), drawing, last_step: run.last_step, ..Chart::default() }
-        .figure()
-}
-
-fn swatch(colour: usize) -> Markup {
-    html! { i.(format!("c{}", colour % N_COLOURS)) {} }
-}
-
-/// The rules and the config as the run's files have them.
-fn config(run: &RunRecord) -> Markup {
-    let Description { rules, config, .. } = &run.description;
-    let parts = [("The rules", rules), ("The whole config", config)];
-    html! {
-        @for (title, value) in parts.into_iter().filter(|(_, value)| !value.is_null()) {
-            details {
-                summary { (title) }
-                pre { (format!("{value:#}")) }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Sample;
+    use crate::record::types::Sample;
 
     const HOSTILE: &str = r#"</title></script><script>alert(1)</script>"onload='x' & <img src=x>"#;
 
@@ -317,8 +172,8 @@ mod tests {
             ),
             layer(1),
             layer(2),
-            format!(r#"{{"event":"eval","step":1,"metrics":{numbers},"floor":{numbers}}}"#),
-            format!(r#"{{"event":"eval","step":2,"metrics":{numbers},"floor":{numbers}}}"#),
+            format!(r#"{{"event":"eval","step":1,"metrics":{numbers},"real_vs_real":{numbers}}}"#),
+            format!(r#"{{"event":"eval","step":2,"metrics":{numbers},"real_vs_real":{numbers}}}"#),
             format!(
                 r#"{{"event":"decision","step":1,"network":{name},"path":{name},"from":{name},
                 "to":{name},"reason":{name}}}"#
@@ -363,8 +218,8 @@ mod tests {
     }
 
     #[test]
-    fn scores_stand_beside_their_floor() {
-        let record = r#"{"event":"eval","step":5,"metrics":{"frechet":41.5},"floor":{"frechet":1.25},"wall_secs":1}"#;
+    fn scores_stand_beside_those_of_real_data() {
+        let record = r#"{"event":"eval","step":5,"metrics":{"frechet":41.5},"real_vs_real":{"frechet":1.25},"wall_secs":1}"#;
         let run = RunRecord::read(r#"{"recipe":"gan"}"#, record, Vec::new()).unwrap();
         let page = page(&[run]);
         let row = page.split("Fréchet distance ↓</th>").nth(1).unwrap();
@@ -403,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_without_a_floor_are_not_compared_with_real_data() {
+    fn scores_that_real_data_do_not_have_are_not_compared_with_real_data() {
         let record = r#"{"event":"eval","step":5,"metrics":{"return":41.5},"wall_secs":1}"#;
         let run = RunRecord::read(r#"{"recipe":"control"}"#, record, Vec::new()).unwrap();
         let page = page(&[run]);

@@ -1,13 +1,6 @@
 //! Scores: what they are called, which way is better, and what they do not say.
 
-use std::collections::BTreeMap;
-
-use maud::{Markup, html};
-
-use super::chart::{Chart, MAX_POINTS};
-use crate::curves::Curves;
-use crate::number::short;
-use crate::run::{RunRecord, Series, VALIDATION};
+use crate::record::score_names::{self, VALIDATION};
 
 /// What is known of a score.
 pub(super) struct Score {
@@ -32,34 +25,8 @@ impl Score {
     }
 
     fn of_test(name: &str) -> Self {
-        let (label, less_is_better) = match name {
-            "frechet" => ("Fréchet distance", Some(true)),
-            "kid" => ("KID", Some(true)),
-            "kid_error" => ("KID, standard error", None),
-            "precision" => ("Precision", Some(false)),
-            "recall" => ("Recall", Some(false)),
-            "density" => ("Density", Some(false)),
-            "coverage" => ("Coverage", Some(false)),
-            "intra_frechet" => ("Fréchet distance within classes", Some(true)),
-            "label_accuracy" => ("Label accuracy", Some(false)),
-            "l1" => ("Mean absolute difference", Some(true)),
-            "return" => ("Return", Some(false)),
-            "recent_return" => ("Return while learning", Some(false)),
-            "worst_return" => ("Worst return", Some(false)),
-            "area" => ("Area under the returns", Some(false)),
-            "accuracy" => ("Test accuracy", Some(false)),
-            "test_loss" => ("Test loss", Some(true)),
-            "train_accuracy" => ("Training accuracy", None),
-            "gap" => ("Generalisation gap", Some(true)),
-            "ece" => ("Calibration error", Some(true)),
-            "fgsm_accuracy" => ("Accuracy under attack", Some(false)),
-            "margin" => ("Median margin", None),
-            "ln_lipschitz" => ("ln Lipschitz product", None),
-            "ln_complexity" => ("ln spectral complexity", None),
-            "ln_margin_bound" => ("ln margin bound", None),
-            "ln_pac_bayes" => ("ln PAC-Bayes bound", None),
-            other => (other, None),
-        };
+        let (label, less_is_better) = score_names::known(name)
+            .map_or((name, None), |&(_, label, less_is_better)| (label, less_is_better));
         Self { label: label.to_owned(), less_is_better, caveat: caveat(name) }
     }
 
@@ -71,10 +38,10 @@ impl Score {
 }
 
 /// What a measure of generalisation is and is not, in a line.
-fn caveat(name: &str) -> Option<&'static str> {
+pub(super) fn caveat(name: &str) -> Option<&'static str> {
     Some(match name {
         "train_accuracy" => {
-            "By the labels that the network was told: with noise in them, 1 means learned by heart."
+            "By the labels that the network was trained on: with noise in them, 1 means memorized."
         }
         "gap" => {
             "Training minus test accuracy. Small is no merit by itself: a network that learned nothing \
@@ -103,160 +70,4 @@ fn caveat(name: &str) -> Option<&'static str> {
         }
         _ => return None,
     })
-}
-
-/// The scores that the run is about, with their last values; those of single classes are folded.
-pub(super) fn table(run: &RunRecord) -> Markup {
-    // A return has no floor, and nothing is drawn that could be compared with real data.
-    let has_floor = !run.floor.is_empty();
-    let scores = headline_scores(run);
-    let parts: Vec<_> = run.scores.iter().filter(|series| is_part(series)).collect();
-    html! {
-        @if !scores.is_empty() {
-            section.scores {
-                h2 { "Scores" }
-                (rows(run, &scores))
-                @if has_floor { p.note {
-                    "The last column is what training images score against the test images: the mark to "
-                    "compare with. Distances are taken in the features of this project's own small "
-                    "network and do not compare with anyone else's."
-                } }
-                @if !parts.is_empty() {
-                    details.values { summary { "By class" } (rows(run, &parts)) }
-                }
-            }
-        }
-    }
-}
-
-fn rows(run: &RunRecord, scores: &[&Series]) -> Markup {
-    html! {
-        div.scroll { table {
-            thead { tr {
-                th scope="col" { "Score" }
-                th.n scope="col" { "Final" }
-                th.n scope="col" { "Mean over the run" }
-                @if !run.floor.is_empty() { th.n scope="col" { "Real against real" } }
-            } }
-            tbody { @for series in scores { (row(run, series)) } }
-        } }
-    }
-}
-
-fn row(run: &RunRecord, series: &Series) -> Markup {
-    html! {
-        tr {
-            th scope="row" { (Score::of(&series.name).label_with_arrow()) }
-            td.n { b { (short(series.last())) } }
-            td.n { (short(series.mean_over_steps())) }
-            @if !run.floor.is_empty() {
-                td.n { (run.floor.get(&series.name).map_or("–".into(), |floor| short(*floor))) }
-            }
-        }
-    }
-}
-
-/// The scores over the steps.
-pub(super) fn curves(run: &RunRecord) -> Markup {
-    let scores = headline_scores(run);
-    html! {
-        @if has_curve(&scores) {
-            section {
-                h2 { "Scores over the steps" }
-                div.grid {
-                    @for series in &scores { (chart(run, series)) }
-                    @for (whole, parts) in by_whole(run) { (chart_of_parts(run, whole, &parts)) }
-                }
-            }
-        }
-    }
-}
-
-/// The measures of generalisation, each with its caveat.
-pub(super) fn measures(run: &RunRecord) -> Markup {
-    let measures: Vec<_> = run.scores.iter().filter(|series| is_measure(series)).collect();
-    html! {
-        @if !measures.is_empty() {
-            section {
-                h2 { "Generalisation" }
-                div.scroll { table {
-                    thead { tr {
-                        th scope="col" { "Measure" }
-                        th.n scope="col" { "Final" }
-                        th scope="col" { "What it does not say" }
-                    } }
-                    tbody { @for series in &measures { (measure_row(series)) } }
-                } }
-                @if has_curve(&measures) {
-                    div.grid { @for series in &measures { (chart(run, series)) } }
-                }
-            }
-        }
-    }
-}
-
-fn measure_row(series: &Series) -> Markup {
-    let score = Score::of(&series.name);
-    html! {
-        tr {
-            th scope="row" { (score.label_with_arrow()) }
-            td.n { b { (short(series.last())) } }
-            td { (score.caveat.unwrap_or_default()) }
-        }
-    }
-}
-
-fn headline_scores(run: &RunRecord) -> Vec<&Series> {
-    run.scores.iter().filter(|series| !is_measure(series) && !is_part(series)).collect()
-}
-
-/// Whether it is the score of one class: `intra_frechet/3`.
-fn is_part(series: &Series) -> bool {
-    series.name.contains('/')
-}
-
-/// The scores of single classes under the name of what they are parts of.
-fn by_whole(run: &RunRecord) -> BTreeMap<&str, Vec<(&str, &Series)>> {
-    let mut wholes: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-    for series in &run.scores {
-        if let Some((whole, part)) = series.name.split_once('/') {
-            wholes.entry(whole).or_default().push((part, series));
-        }
-    }
-    wholes
-}
-
-fn is_measure(series: &Series) -> bool {
-    caveat(&series.name).is_some()
-}
-
-/// One point is in the table already.
-fn has_curve(scores: &[&Series]) -> bool {
-    scores.iter().any(|series| series.points.len() > 1)
-}
-
-fn chart_of_parts(run: &RunRecord, whole: &str, parts: &[(&str, &Series)]) -> Markup {
-    let title = format!("{}, by class", Score::of(whole).label);
-    let mut rows: BTreeMap<u64, Vec<(&str, f64)>> = BTreeMap::new();
-    for (part, series) in parts {
-        series
-            .points
-            .iter()
-            .for_each(|(step, value)| rows.entry(*step).or_default().push((part, *value)));
-    }
-    let mut curves = Curves::default();
-    for (step, row) in rows {
-        curves.push(step, row);
-    }
-    let drawing = curves.drawing(MAX_POINTS);
-    Chart { title, drawing, last_step: run.last_step, ..Chart::default() }.figure()
-}
-
-fn chart(run: &RunRecord, series: &Series) -> Markup {
-    let title = Score::of(&series.name).label;
-    let mut curves = Curves::default();
-    series.points.iter().for_each(|(step, value)| curves.push(*step, [(&title[..], *value)]));
-    let level = run.floor.get(&series.name).map(|floor| ("real against real", *floor));
-    let drawing = curves.drawing(MAX_POINTS);
-    Chart { title, drawing, level, last_step: run.last_step, ..Chart::default() }.figure()
 }

@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::scores::{Measure, RegimeScores, by_regime};
+use super::statistics::{ConfidenceInterval, Direction};
 use super::statistics::{
     Wins, bootstrap, bootstrap_all, holm, interquartile_mean, normalised_regret, paired_wins,
     performance_profile, probability_of_improvement, sign_flip_p,
 };
-use super::{Direction, Interval, Study};
+use super::study_file::Study;
 
 /// Points of a performance profile between a failed run and the best one.
 const N_THRESHOLDS: u32 = 40;
@@ -57,10 +58,10 @@ pub struct ArmInRegime {
     /// Runs that failed, which count as worse than every finished one.
     pub n_failed: usize,
     /// The interquartile mean over seeds in units of the score; absent where every run failed.
-    pub iqm: Option<Interval>,
+    pub iqm: Option<ConfidenceInterval>,
     /// How far that is behind the best static arm, in units of the distance from the best static arm to
     /// the worst.
-    pub regret: Option<Interval>,
+    pub regret: Option<ConfidenceInterval>,
 }
 
 /// The regimes together, in scores of which 1 is the best run of its regime, 0 the worst finished one
@@ -83,9 +84,9 @@ pub struct ArmOverall {
     /// Of these, runs that failed.
     pub n_failed: usize,
     /// The interquartile mean over all runs.
-    pub iqm: Option<Interval>,
+    pub iqm: Option<ConfidenceInterval>,
     /// The largest regret over regimes.
-    pub worst_regret: Option<Interval>,
+    pub worst_regret: Option<ConfidenceInterval>,
     /// The share of runs that are at or above each threshold.
     pub profile: Vec<(f64, f64)>,
 }
@@ -100,7 +101,7 @@ pub struct Comparison {
     /// How often the first was better, seed by seed.
     pub wins: Wins,
     /// The probability that a run of the first is better than one of the second.
-    pub probability: Interval,
+    pub probability: ConfidenceInterval,
     /// The two-sided p-value of the paired differences, by flipping their signs; over several regimes
     /// of those of normalised scores.
     pub p: f64,
@@ -145,8 +146,7 @@ impl Analysis {
 
 impl MeasureAnalysis {
     fn of(study: &Study, measure: Measure) -> Self {
-        let scores = by_regime(study, measure);
-        let table = Table { study, direction: Direction::of(study.asked.higher_is_better), scores };
+        let table = Table::of(study, measure);
         let regrets = table.regrets();
         let mut regimes: Vec<_> =
             (0..table.scores.len()).map(|index| table.regime(index, &regrets)).collect();
@@ -157,8 +157,34 @@ impl MeasureAnalysis {
     }
 }
 
+/// An arm that was chosen for its scores against each other one, over all regimes at the last step.
+///
+/// It might have been any arm, so p is corrected for all pairs of arms.
+pub(super) fn chosen_against_others(study: &Study, arm: usize) -> Vec<Comparison> {
+    let table = Table::of(study, Measure::Final);
+    let (n_arms, normalised) = (study.asked.arms.len(), table.normalised());
+    let regimes: Vec<_> = normalised.iter().collect();
+    let others = || (0..n_arms).filter(|&other| other != arm);
+    let mut comparisons: Vec<_> = others()
+        .map(|other| table.compare(&regimes, Direction::HigherIsBetter, arm, other))
+        .collect();
+    let pairs = others().flat_map(|first| others().map(move |second| (first, second)));
+    let among_others = pairs.filter(|(first, second)| first < second).map(|(first, second)| {
+        sign_flip_p(&differences(&of_arm(&regimes, first), &of_arm(&regimes, second)))
+    });
+    let among_others: Vec<f64> = among_others.collect();
+    correct_with(comparisons.iter_mut().collect(), &among_others);
+    comparisons
+}
+
 fn correct(comparisons: Vec<&mut Comparison>) {
-    let p_values: Vec<f64> = comparisons.iter().map(|it| it.p).collect();
+    correct_with(comparisons, &[]);
+}
+
+/// After Holm, as part of a family with other p-values.
+fn correct_with(comparisons: Vec<&mut Comparison>, others: &[f64]) {
+    let p_values: Vec<f64> =
+        comparisons.iter().map(|it| it.p).chain(others.iter().copied()).collect();
     for (comparison, p_holm) in comparisons.into_iter().zip(holm(&p_values)) {
         comparison.p_holm = p_holm;
     }
@@ -173,11 +199,16 @@ struct Table<'a> {
 
 /// For each arm its regret in each regime, and its largest.
 struct Regrets {
-    in_regimes: Vec<Vec<Option<Interval>>>,
-    worst: Vec<Option<Interval>>,
+    in_regimes: Vec<Vec<Option<ConfidenceInterval>>>,
+    worst: Vec<Option<ConfidenceInterval>>,
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
+    fn of(study: &'a Study, measure: Measure) -> Self {
+        let direction = Direction::of(study.asked.higher_is_better);
+        Self { study, direction, scores: by_regime(study, measure) }
+    }
+
     fn names(&self) -> Vec<&str> {
         self.study.asked.arms.iter().map(|arm| arm.name.as_str()).collect()
     }
@@ -207,8 +238,7 @@ impl Table<'_> {
     }
 
     fn overall(&self, regrets: &Regrets) -> Overall {
-        let normalised: Vec<_> =
-            self.scores.iter().map(|regime| regime.normalised(self.direction)).collect();
+        let normalised = self.normalised();
         let arm = |(arm, name): (usize, &str)| {
             let strata: Vec<&Vec<f64>> = normalised.iter().map(|regime| &regime[arm]).collect();
             ArmOverall {
@@ -232,21 +262,33 @@ impl Table<'_> {
         if regimes.is_empty() {
             return Vec::new();
         }
-        let names = self.names();
-        let compare = |against: usize| {
-            let of = |arm: usize| regimes.iter().map(|regime| &regime[arm]).collect::<Vec<_>>();
-            let (first, second) = (of(0), of(against));
-            let p = sign_flip_p(&differences(&first, &second));
-            Comparison {
-                arm: names[0].to_owned(),
-                against: names[against].to_owned(),
-                wins: paired_wins(&concat(&first), &concat(&second), direction),
-                probability: probability(&first, &second, direction),
-                p,
-                p_holm: p,
-            }
-        };
-        (1..names.len()).map(compare).collect()
+        (1..self.study.asked.arms.len())
+            .map(|against| self.compare(regimes, direction, 0, against))
+            .collect()
+    }
+
+    fn compare(
+        &self,
+        regimes: &[&Vec<Vec<f64>>],
+        direction: Direction,
+        arm: usize,
+        against: usize,
+    ) -> Comparison {
+        let [first, second] = [arm, against].map(|arm| of_arm(regimes, arm));
+        let p = sign_flip_p(&differences(&first, &second));
+        let name = |arm: usize| self.study.asked.arms[arm].name.clone();
+        Comparison {
+            arm: name(arm),
+            against: name(against),
+            wins: paired_wins(&concat(&first), &concat(&second), direction),
+            probability: probability(&first, &second, direction),
+            p,
+            p_holm: p,
+        }
+    }
+
+    fn normalised(&self) -> Vec<Vec<Vec<f64>>> {
+        self.scores.iter().map(|regime| regime.normalised(self.direction)).collect()
     }
 
     /// Regrets with their intervals, of resamples of all arms together: the best static arm is found
@@ -266,7 +308,7 @@ impl Table<'_> {
             let worst = |arm| regimes.iter().map(|regrets| regrets[arm]).fold(f64::NAN, f64::max);
             (0..n_arms).map(worst).chain(regimes.iter().flatten().copied()).collect()
         });
-        let known = |interval: &Interval| (!interval.value.is_nan()).then_some(*interval);
+        let known = |interval: &ConfidenceInterval| (!interval.value.is_nan()).then_some(*interval);
         let at = |index: usize| intervals.get(index).and_then(known);
         let in_regime = |arm: usize, regime: usize| at(n_arms * (regime + 1) + arm);
         let of_arm = |arm| (0..n_regimes).map(|regime| in_regime(arm, regime)).collect();
@@ -303,7 +345,16 @@ fn iqm<S: AsRef<[f64]>>(strata: &[S]) -> f64 {
     interquartile_mean(strata.iter().map(AsRef::as_ref))
 }
 
-fn probability(first: &[&Vec<f64>], second: &[&Vec<f64>], direction: Direction) -> Interval {
+/// The scores of one arm, regime by regime.
+fn of_arm<'a>(regimes: &[&'a Vec<Vec<f64>>], arm: usize) -> Vec<&'a Vec<f64>> {
+    regimes.iter().map(|regime| &regime[arm]).collect()
+}
+
+fn probability(
+    first: &[&Vec<f64>],
+    second: &[&Vec<f64>],
+    direction: Direction,
+) -> ConfidenceInterval {
     bootstrap(&[first, second].concat(), |drawn| {
         let (first, second) = drawn.split_at(first.len());
         probability_of_improvement(first, second, direction)

@@ -1,7 +1,12 @@
 //! A study as it is shown: with what its numbers say, and with pictures.
 
-use super::{Analysis, RunStatus, Study};
-use crate::number::counted;
+use serde_json::json;
+
+use super::analysis::Analysis;
+use super::study_file::Study;
+use super::study_run::Completion;
+use super::verdict::Verdict;
+use crate::text::number::counted;
 
 /// A study with all that its page shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +15,8 @@ pub struct StudyRecord {
     pub study: Study,
     /// What the numbers say.
     pub analysis: Analysis,
+    /// Which arm is best, and how sure that is.
+    pub verdict: Verdict,
     /// Pictures of samples, each of one run.
     pub grids: Vec<Grid>,
 }
@@ -30,7 +37,9 @@ pub struct Grid {
 impl StudyRecord {
     /// Works out what the numbers of a study say.
     pub fn new(study: Study, grids: Vec<Grid>) -> Self {
-        Self { analysis: Analysis::of(&study), study, grids }
+        let analysis = Analysis::of(&study);
+        let verdict = Verdict::of(&study, &analysis);
+        Self { study, analysis, verdict, grids }
     }
 
     /// What the study is, in a few words.
@@ -45,7 +54,16 @@ impl StudyRecord {
     }
 
     /// How many runs are that far.
-    pub(crate) fn n_runs(&self, status: RunStatus) -> usize {
+    pub(crate) fn n_runs(&self, status: Completion) -> usize {
         self.study.runs.iter().filter(|run| run.status == status).count()
+    }
+}
+
+impl Study {
+    /// The text of `study.json`, with what the numbers say where that is known.
+    pub fn to_json(&self, analysis: Option<&Analysis>) -> String {
+        let mut tree = json!(self);
+        tree["analysis"] = json!(analysis);
+        format!("{tree:#}\n")
     }
 }

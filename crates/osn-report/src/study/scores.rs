@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Direction, RunStatus, Study, StudyRun};
+use super::statistics::Direction;
+use super::study_file::Study;
+use super::study_run::{Completion, StudyRun};
 
 /// Which number of a run is its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,7 +25,7 @@ impl Measure {
             Self::Final => run.metrics.get(metric).copied().flatten(),
             Self::Area => run.area,
         };
-        score.filter(|_| run.status == RunStatus::Finished)
+        score.filter(|_| run.status == Completion::Finished)
     }
 }
 
@@ -66,7 +68,7 @@ fn whole_seeds(
     regime: &str,
 ) -> Vec<u64> {
     let has_ended = |arm: &str, seed: u64| {
-        runs.get(&(arm, regime, seed)).is_some_and(|run| run.status != RunStatus::Missing)
+        runs.get(&(arm, regime, seed)).is_some_and(|run| run.status != Completion::Missing)
     };
     let is_whole = |seed: &u64| study.asked.arms.iter().all(|arm| has_ended(&arm.name, *seed));
     study.asked.seeds.iter().copied().filter(is_whole).collect()

@@ -57,7 +57,7 @@ impl Direction {
 
 /// A number and the 95 % interval around it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
+pub struct ConfidenceInterval {
     /// The number for the runs that there were.
     pub value: f64,
     /// The 2.5 % quantile of what other runs might have given.
@@ -66,7 +66,7 @@ pub struct Interval {
     pub upper: f64,
 }
 
-impl Interval {
+impl ConfidenceInterval {
     /// Whether a number lies in it, the ends included.
     pub fn contains(&self, number: f64) -> bool {
         (self.lower..=self.upper).contains(&number)
@@ -235,7 +235,7 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
 pub fn bootstrap<S: AsRef<[f64]>>(
     strata: &[S],
     statistic: impl Fn(&[Vec<f64>]) -> f64,
-) -> Interval {
+) -> ConfidenceInterval {
     bootstrap_all(strata, |drawn| vec![statistic(drawn)])[0]
 }
 
@@ -243,7 +243,7 @@ pub fn bootstrap<S: AsRef<[f64]>>(
 pub fn bootstrap_all<S: AsRef<[f64]>>(
     strata: &[S],
     statistics: impl Fn(&[Vec<f64>]) -> Vec<f64>,
-) -> Vec<Interval> {
+) -> Vec<ConfidenceInterval> {
     let mut drawn: Vec<Vec<f64>> = strata.iter().map(|it| it.as_ref().to_vec()).collect();
     let values = statistics(&drawn);
     let mut resampled = vec![Vec::with_capacity(N_RESAMPLES); values.len()];
@@ -265,9 +265,13 @@ fn resample(drawn: &mut [f64], stratum: &[f64], rng: &mut ChaCha8Rng) {
     }
 }
 
-fn interval(value: f64, mut others: Vec<f64>) -> Interval {
+fn interval(value: f64, mut others: Vec<f64>) -> ConfidenceInterval {
     others.sort_by(f64::total_cmp);
-    Interval { value, lower: quantile(&others, TAIL), upper: quantile(&others, 1.0 - TAIL) }
+    ConfidenceInterval {
+        value,
+        lower: quantile(&others, TAIL),
+        upper: quantile(&others, 1.0 - TAIL),
+    }
 }
 
 /// A quantile of sorted values, linear between two of them as numpy has it.
@@ -321,14 +325,14 @@ mod tests {
         // Across strata a sum could be anything from 0 to 200.
         let sums = |drawn: &[Vec<f64>]| drawn[0][0] + drawn[1][0];
         let interval = bootstrap(&[[1.0, 1.0], [100.0, 100.0]], sums);
-        assert_eq!(interval, Interval { value: 101.0, lower: 101.0, upper: 101.0 });
+        assert_eq!(interval, ConfidenceInterval { value: 101.0, lower: 101.0, upper: 101.0 });
     }
 
     #[test]
     fn the_mean_of_two_has_the_interval_of_its_three_outcomes() {
         let mean_of = |drawn: &[Vec<f64>]| mean(&drawn[0]);
         let interval = bootstrap(&[[0.0, 1.0]], mean_of);
-        assert_eq!(interval, Interval { value: 0.5, lower: 0.0, upper: 1.0 });
+        assert_eq!(interval, ConfidenceInterval { value: 0.5, lower: 0.0, upper: 1.0 });
         assert_eq!(bootstrap(&[[0.0, 1.0]], mean_of), interval, "the same each time");
     }
 

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::Analysis;
-use crate::run::RunRecord;
+use super::study_run::StudyRun;
 
-/// The version of the file's meaning; it changes when the meaning of a field does.
-pub const SCHEMA: u32 = 1;
+/// The newest version of the file's meaning; older ones are read, too.
+///
+/// In schema 1 the identities of arms had other names for some parameters of rules.
+pub const SCHEMA: u32 = 2;
 
 /// Why a file is no study.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +22,8 @@ pub enum StudyError {
         /// What the parser said.
         source: serde_json::Error,
     },
-    /// It is of another version.
-    #[error("study.json has schema {found}, and this program reads {SCHEMA}; take the newer one")]
+    /// It is of a newer version.
+    #[error("study.json has schema {found}, and this osn reads up to {SCHEMA}; use a newer osn")]
     Schema {
         /// What it says.
         found: u32,
@@ -54,7 +55,7 @@ pub enum StudyError {
 /// A grid of runs: every arm in every regime with every seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Study {
-    /// The version of the file's meaning, [`SCHEMA`].
+    /// The version of the file's meaning, at most [`SCHEMA`].
     pub schema: u32,
     /// What was asked.
     pub asked: Asked,
@@ -137,44 +138,6 @@ pub struct Regime {
     pub settings: Vec<String>,
 }
 
-/// One run of a study.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StudyRun {
-    /// The arm's name.
-    pub arm: String,
-    /// The regime's name.
-    pub regime: String,
-    /// The seed.
-    pub seed: u64,
-    /// The run's folder, from the study's own; absent where there is none.
-    pub folder: Option<String>,
-    /// How far it is.
-    pub status: RunStatus,
-    /// Why it failed, or was interrupted.
-    pub why: Option<String>,
-    /// The last scores by name; `null` for one that is not finite.
-    pub metrics: BTreeMap<String, Option<f64>>,
-    /// Step and value of the score that counts.
-    pub curve: Vec<(u64, Option<f64>)>,
-    /// The area under the curve over its width, by the trapezoidal rule from the first scoring to the last;
-    /// the score at the end is no point of it where it is of another sample size.
-    pub area: Option<f64>,
-    /// Seconds from start to end.
-    pub wall_secs: Option<f64>,
-}
-
-/// How far a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunStatus {
-    /// It did all its steps and has its score.
-    Finished,
-    /// Its training went wrong, and it counts as worse than every finished one.
-    Failed,
-    /// It has not been run to an end yet, also where something outside ended it, and counts as nothing.
-    Missing,
-}
-
 impl Study {
     /// Reads `study.json`. Its analysis is left out: [`Analysis::of`] finds the same again.
     ///
@@ -189,19 +152,12 @@ impl Study {
         let parsed = |source| StudyError::Json { source };
         // The version first: a newer file may have other fields.
         let Version { schema: found } = serde_json::from_str(text).map_err(parsed)?;
-        if found != SCHEMA {
+        if found > SCHEMA {
             return Err(StudyError::Schema { found });
         }
         let study: Self = serde_json::from_str(text).map_err(parsed)?;
         study.check()?;
         Ok(study)
-    }
-
-    /// The text of `study.json`, with what the numbers say where that is known.
-    pub fn to_json(&self, analysis: Option<&Analysis>) -> String {
-        let mut tree = json!(self);
-        tree["analysis"] = json!(analysis);
-        format!("{tree:#}\n")
     }
 
     /// The run of an arm in a regime with a seed.
@@ -250,74 +206,14 @@ fn set<T: Ord>(
     Ok(set)
 }
 
-impl StudyRun {
-    /// A run that was asked for and is not there.
-    pub fn missing(arm: &str, regime: &str, seed: u64) -> Self {
-        Self {
-            arm: arm.to_owned(),
-            regime: regime.to_owned(),
-            seed,
-            folder: None,
-            status: RunStatus::Missing,
-            why: None,
-            metrics: BTreeMap::new(),
-            curve: Vec::new(),
-            area: None,
-            wall_secs: None,
-        }
-    }
-
-    /// Notes that something outside ended the run: its process was killed, or its disk was full. That
-    /// says nothing of its arm.
-    pub fn interrupted(&mut self, why: impl Into<String>) {
-        self.status = RunStatus::Missing;
-        self.why = Some(why.into());
-    }
-
-    /// Takes over what a run's own files say of it; `metric` is the score that counts.
-    ///
-    /// A run that ended well but has no such score has failed.
-    pub fn take(&mut self, record: &RunRecord, metric: &str) {
-        let finite = |value: f64| value.is_finite().then_some(value);
-        let last = |series: &crate::Series| (series.name.clone(), finite(series.last()));
-        let counts = record.scores.iter().find(|series| series.name == metric);
-        let points = counts.map(|series| series.points.clone()).unwrap_or_default();
-        self.metrics = record.scores.iter().map(last).collect();
-        self.curve = points.into_iter().map(|(step, value)| (step, finite(value))).collect();
-        self.area = counts.and_then(|series| finite(series.mean_over_steps()));
-        self.wall_secs = record.description.totals.as_ref().and_then(|totals| totals.wall_secs);
-        self.judge(record, metric);
-    }
-
-    fn judge(&mut self, record: &RunRecord, metric: &str) {
-        let description = &record.description;
-        let is_scored = self.metrics.get(metric).is_some_and(Option::is_some);
-        let error =
-            || Some(description.error.clone().unwrap_or_else(|| "no reason is known".into()));
-        (self.status, self.why) = match (description.status.as_str(), is_scored) {
-            ("finished", true) => (RunStatus::Finished, None),
-            ("finished", false) => {
-                (RunStatus::Failed, Some(format!("it has no finite score `{metric}`")))
-            }
-            ("failed", _) => (RunStatus::Failed, error()),
-            ("interrupted", _) => (RunStatus::Missing, error()),
-            (status, _) => (RunStatus::Missing, Some(format!("it is {status}"))),
-        };
-    }
-
-    pub(super) fn key(&self) -> (&str, &str, u64) {
-        (&self.arm, &self.regime, self.seed)
-    }
-
-    /// Names from a file as they can be shown anywhere.
-    fn label(&self) -> String {
-        format!("{:?} in {:?} with seed {}", self.arm, self.regime, self.seed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::record::run::RunRecord;
+    use crate::study::analysis::Analysis;
+    use crate::study::study_run::Completion;
 
     const RUN: &str = r#"{"recipe":"control","decide":"never","status":"finished"}"#;
 
@@ -363,33 +259,12 @@ mod tests {
         let run = study.run_mut("always", "default", 2).unwrap();
         run.take(&record(RUN, &lines), "return");
         assert_eq!(run.curve, [(10, Some(1.5)), (20, None), (30, Some(2.5))]);
-        assert_eq!(run.status, RunStatus::Finished);
+        assert_eq!(run.status, Completion::Finished);
         // An area with a hole in it is none.
         assert_eq!((run.metrics["return"], run.area), (Some(2.5), None));
         let text = study.to_json(Some(&Analysis::of(&study)));
         assert!(text.contains("\"measure\": \"area\""));
         assert_eq!(Study::read(&text).unwrap(), study);
-    }
-
-    #[test]
-    fn a_run_without_its_score_has_failed_and_says_why() {
-        let mut run = StudyRun::missing("never", "default", 1);
-        run.take(&record(RUN, &eval(10, "null")), "return");
-        assert_eq!(run.status, RunStatus::Failed);
-        assert_eq!(run.why.as_deref(), Some("it has no finite score `return`"));
-        let failed = r#"{"status":"failed","error":"the loss became NaN at step 3"}"#;
-        run.take(&record(failed, &eval(10, "9")), "return");
-        assert_eq!(run.status, RunStatus::Failed);
-        assert_eq!(run.why.as_deref(), Some("the loss became NaN at step 3"));
-        run.take(&record(RUN, &eval(10, "9")), "return");
-        assert_eq!((run.status, &run.why), (RunStatus::Finished, &None));
-        // What came from outside says nothing of the arm.
-        let full = r#"{"status":"interrupted","error":"no space left on device"}"#;
-        run.take(&record(full, &eval(10, "9")), "return");
-        assert_eq!(run.status, RunStatus::Missing);
-        assert_eq!(run.why.as_deref(), Some("no space left on device"));
-        run.take(&record(r#"{"status":"stopped"}"#, &eval(10, "9")), "return");
-        assert_eq!((run.status, run.why.as_deref()), (RunStatus::Missing, Some("it is stopped")));
     }
 
     #[test]
@@ -407,7 +282,7 @@ mod tests {
             let message = Study::read(&json!(study).to_string()).unwrap_err().to_string();
             assert!(message.contains(part) && message.lines().count() == 1, "{message}");
         };
-        refused(|study| study.schema = 2, "schema 2");
+        refused(|study| study.schema = 3, "schema 3");
         refused(|study| study.asked.arms.clear(), "names none in its arms");
         refused(|study| study.asked.seeds = vec![1, 1], "names one twice in its seeds");
         refused(|study| study.runs[3].seed = 1, "\"always\" in \"default\" with seed 1");

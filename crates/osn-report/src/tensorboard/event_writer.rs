@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use prost::Message;
 
 use super::png::Size;
-use crate::words::{escaped, escaped_lines};
+use crate::text::escape::{escaped, escaped_lines};
 
 use super::proto::{
     Dimension, Event, FLOAT, Hparam, HparamsPluginData, Image, PluginData, START, STRING,

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::event_writer::{EventWriter, Instant};
 use super::png;
 use super::proto::{Hparam, Kind};
-use crate::record_lines::{LayerLine, Line, Numbers, RecordLines};
-use crate::run::{Decision, ReadError, Sample};
+use crate::record::lines::{LayerLine, Numbers, RecordLine, RecordLines};
+use crate::record::types::{LoggedDecision, ReadError, Sample, check_schema};
 
 /// What `run.json` gains or changes when a run ends, and its config, which has a text of its own.
 const NOT_IN_RUN_TEXT: [&str; 4] = ["config", "error", "status", "totals"];
@@ -72,7 +72,7 @@ type Picture = (u64, png::Size, Vec<u8>);
 /// |---|---|
 /// | `run.json` | texts `config` and `run`, and the settings in the tab HPARAMS |
 /// | losses, signals | `loss/<name>`, `signal/<name>` |
-/// | scores, and those of real data | `score/<name>`, `score_floor/<name>` |
+/// | scores, and those of real data | `score/<name>`, `score_real_vs_real/<name>` |
 /// | σ of the effective and of the stored weight, and its target | `sigma/…`, `sigma_stored/…`, `sigma_target/…` |
 /// | elasticity, stable rank | `elasticity/…`, `stable_rank/…` |
 /// | a changed decision | text `decision/…` |
@@ -190,25 +190,26 @@ impl<W: Write> RunEvents<W> {
             .try_for_each(|(tag, value)| self.writer.text(self.at(0), tag, &format!("{value:#}")))
     }
 
-    fn add(&mut self, line: Line) -> io::Result<()> {
+    fn add(&mut self, line: RecordLine) -> io::Result<()> {
         match line {
-            Line::Step { step, wall_secs, .. } | Line::Eval { step, wall_secs, .. }
+            RecordLine::Step { step, wall_secs, .. } | RecordLine::Eval { step, wall_secs, .. }
                 if step < self.from =>
             {
                 self.moved_to(step, wall_secs);
                 Ok(())
             }
-            Line::Layer(LayerLine { step, .. }) | Line::Decision(Decision { step, .. })
+            RecordLine::Layer(LayerLine { step, .. })
+            | RecordLine::Decision(LoggedDecision { step, .. })
                 if step < self.from =>
             {
                 Ok(())
             }
-            Line::Step { step, losses, signals, wall_secs } => {
+            RecordLine::Step { step, losses, signals, wall_secs } => {
                 let at = self.moved_to(step, wall_secs);
                 let losses = under("loss", losses);
                 self.writer.scalars(at, losses.chain(under("signal", signals)))
             }
-            Line::Eval { step, metrics, curve, floor, wall_secs } => {
+            RecordLine::Eval { step, metrics, curve, real_vs_real, wall_secs } => {
                 self.draw(step)?;
                 let at = self.moved_to(step, wall_secs);
                 // One curve is of one sample size; the last score of another stands by itself.
@@ -216,16 +217,18 @@ impl<W: Write> RunEvents<W> {
                 let (last, metrics) = metrics.into_iter().partition(|(name, _)| is_alone(name));
                 let scores = under("score", metrics).chain(under("score", curve));
                 let scores = scores.chain(under("score_final", last));
-                self.writer.scalars(at, scores.chain(under("score_floor", floor)))
+                self.writer.scalars(at, scores.chain(under("score_real_vs_real", real_vs_real)))
             }
-            Line::Layer(layer) => self.writer.scalars(self.at(layer.step), layer_scalars(&layer)),
-            Line::Decision(decision) => {
-                let Decision { step, network, path, from, to, reason } = decision;
+            RecordLine::Layer(layer) => {
+                self.writer.scalars(self.at(layer.step), layer_scalars(&layer))
+            }
+            RecordLine::Decision(decision) => {
+                let LoggedDecision { step, network, path, from, to, reason } = decision;
                 let text = format!("{from} → {to}: {reason}");
                 self.writer.text(self.at(step), &format!("decision/{network}/{path}"), &text)
             }
             // TensorBoard shows no curve that is not over steps.
-            Line::Spectrum(_) | Line::Unknown => Ok(()),
+            RecordLine::Spectrum(_) | RecordLine::Unknown => Ok(()),
         }
     }
 
@@ -261,6 +264,7 @@ pub fn write_run(
 }
 
 fn read_description(run_json: &str) -> Result<Map<String, Value>, ReadError> {
+    check_schema(run_json)?;
     serde_json::from_str(run_json).map_err(|source| ReadError::Description { source })
 }
 

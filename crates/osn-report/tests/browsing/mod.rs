@@ -1,4 +1,5 @@
-//! A page in a real browser. Skipped with a note where neither Chromium nor Chrome is installed.
+//! A page in a real browser. Without Chromium or Chrome a test says that it was skipped, and fails where
+//! `OSN_TEST_BROWSER=required` says that there must be one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,8 @@ pub(crate) fn with_hook(page: &str, hook: &str) -> String {
 
 fn report_of(folder: &Path, address: &str) -> Option<Value> {
     let Some(browser) = browser() else {
+        let is_required = std::env::var("OSN_TEST_BROWSER").is_ok_and(|it| it == "required");
+        assert!(!is_required, "neither chromium nor google-chrome is installed");
         eprintln!("skipped: neither chromium nor google-chrome is installed");
         return None;
     };

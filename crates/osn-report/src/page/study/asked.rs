@@ -2,11 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::arm_name;
-use crate::number::{counted, duration};
+use super::names::arm_name;
+use crate::page::facts::{self, plain};
 use crate::page::score::Score;
-use crate::page::{self, plain};
-use crate::study::{Asked, RegimeIdentity, RunStatus, Study, StudyRecord};
+use crate::study::record::StudyRecord;
+use crate::study::study_file::{Asked, RegimeIdentity, Study};
+use crate::study::study_run::Completion;
+use crate::text::number::{counted, duration};
 
 /// Title, facts, arms and regimes.
 pub(super) fn heading(record: &StudyRecord) -> Markup {
@@ -18,6 +20,11 @@ pub(super) fn heading(record: &StudyRecord) -> Markup {
                     div { dt { (name) } dd { (value) } }
                 }
             }
+            p.note {
+                "An " b { "arm" } " is what is compared: a rule, or a file of rules. A " b { "regime" } " is a named set "
+                "of settings. A " b { "seed" } " fixes everything random in a run. Every arm runs in every regime with "
+                "the same seeds."
+            }
             (arms(&record.study.asked))
             (regimes(&record.study.asked))
         }
@@ -26,7 +33,7 @@ pub(super) fn heading(record: &StudyRecord) -> Markup {
 
 fn status(record: &StudyRecord) -> Markup {
     let (n_failed, n_missing) =
-        (record.n_runs(RunStatus::Failed), record.n_runs(RunStatus::Missing));
+        (record.n_runs(Completion::Failed), record.n_runs(Completion::Missing));
     html! {
         @if n_missing > 0 { span.status.open { (counted(n_missing, "run")) " missing" } " " }
         @if n_failed > 0 { span.status.bad { (counted(n_failed, "run")) " failed" } }
@@ -55,7 +62,7 @@ fn facts(record: &StudyRecord) -> [(&'static str, String); 11] {
 
 /// Where the data came from, by their digests where these differ from regime to regime.
 fn data(study: &Study) -> String {
-    let of_regime = |it: &RegimeIdentity| page::data(&it.data, it.data_sha256.as_deref());
+    let of_regime = |it: &RegimeIdentity| facts::data(&it.data, it.data_sha256.as_deref());
     let mut all: Vec<_> = study.identity.regimes.values().map(of_regime).collect();
     all.sort();
     all.dedup();

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 use osn_core::number::median;
 
-use crate::curves::{Curves, Drawing, Line};
 use crate::page::chart::{Chart, MAX_POINTS};
 use crate::page::score::Score;
-use crate::study::{Direction, RunStatus, Study, StudyRecord, StudyRun};
+use crate::series::min_max::{Drawing, DrawnLine, MinMaxSeries};
+use crate::study::record::StudyRecord;
+use crate::study::statistics::Direction;
+use crate::study::study_file::Study;
+use crate::study::study_run::{Completion, StudyRun};
 
 /// Points of all curves of a study together, so that many runs make no heavy page.
 const MAX_POINTS_OF_A_STUDY: usize = 120_000;
@@ -47,12 +50,12 @@ fn chart(study: &Study, regime: &str, n_points: usize) -> Option<Chart> {
     let last_step = *steps.last().filter(|_| steps.len() > 1)?;
     let direction = Direction::of(study.asked.higher_is_better);
     let drawing = curves(&arms, &steps, direction).drawing(n_points);
-    let by_name: BTreeMap<&str, &Line> =
+    let by_name: BTreeMap<&str, &DrawnLine> =
         drawing.lines.iter().map(|line| (line.name.as_str(), line)).collect();
     let line = |key: &str, name: &str| {
         let none = || vec![None; drawing.steps.len()];
         let values = by_name.get(key).map_or_else(none, |line| line.values.clone());
-        Line { name: name.to_owned(), values, n_not_finite: 0 }
+        DrawnLine { name: name.to_owned(), values, n_not_finite: 0 }
     };
     let names = study.asked.arms.iter().map(|arm| arm.name.as_str()).enumerate();
     let medians = names.map(|(arm, name)| line(&median_key(arm), name)).collect();
@@ -71,7 +74,7 @@ fn chart(study: &Study, regime: &str, n_points: usize) -> Option<Chart> {
 
 fn runs<'a>(study: &'a Study, arm: &str, regime: &str) -> Vec<&'a StudyRun> {
     let runs = study.runs.iter().filter(|run| run.arm == arm && run.regime == regime);
-    runs.filter(|run| run.status != RunStatus::Missing).collect()
+    runs.filter(|run| run.status != Completion::Missing).collect()
 }
 
 fn steps(arms: &[Vec<&StudyRun>]) -> Vec<u64> {
@@ -80,8 +83,8 @@ fn steps(arms: &[Vec<&StudyRun>]) -> Vec<u64> {
 }
 
 /// The medians and the runs as curves of one record, so that they are thinned alike.
-fn curves(arms: &[Vec<&StudyRun>], steps: &[u64], direction: Direction) -> Curves {
-    let mut curves = Curves::default();
+fn curves(arms: &[Vec<&StudyRun>], steps: &[u64], direction: Direction) -> MinMaxSeries {
+    let mut curves = MinMaxSeries::default();
     for &step in steps {
         let mut row = Vec::new();
         for (arm, runs) in arms.iter().enumerate() {
@@ -120,7 +123,7 @@ fn gain_at(run: &StudyRun, step: u64, direction: Direction) -> Option<f64> {
     match point_at(run, step) {
         Some(value) if value.is_nan() => Some(f64::NEG_INFINITY),
         Some(value) => Some(direction.gain(value)),
-        None => (has_ended && run.status == RunStatus::Failed).then_some(f64::NEG_INFINITY),
+        None => (has_ended && run.status == Completion::Failed).then_some(f64::NEG_INFINITY),
     }
 }
 
@@ -133,7 +136,7 @@ fn finite(value: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn run(status: RunStatus, curve: &[(u64, Option<f64>)]) -> StudyRun {
+    fn run(status: Completion, curve: &[(u64, Option<f64>)]) -> StudyRun {
         StudyRun { status, curve: curve.to_vec(), ..StudyRun::missing("a", "r", 1) }
     }
 
@@ -147,7 +150,7 @@ mod tests {
     #[test]
     fn the_median_is_the_middle_of_the_seeds() {
         let runs = [1.0, 9.0, 4.0]
-            .map(|value| run(RunStatus::Finished, &[(1, Some(value)), (2, Some(-value))]));
+            .map(|value| run(Completion::Finished, &[(1, Some(value)), (2, Some(-value))]));
         assert_eq!(medians(&runs, Direction::HigherIsBetter), [Some(4.0), Some(-4.0)]);
         assert_eq!(medians(&runs[..2], Direction::LowerIsBetter), [Some(5.0), Some(-5.0)]);
     }
@@ -156,9 +159,9 @@ mod tests {
     fn a_failed_run_counts_as_the_worst_once_it_has_ended() {
         let curve = |values: [f64; 2]| [(1, Some(values[0])), (2, Some(values[1]))];
         let runs = [
-            run(RunStatus::Finished, &curve([1.0, 1.0])),
-            run(RunStatus::Finished, &curve([5.0, 5.0])),
-            run(RunStatus::Failed, &[(1, Some(9.0))]),
+            run(Completion::Finished, &curve([1.0, 1.0])),
+            run(Completion::Finished, &curve([5.0, 5.0])),
+            run(Completion::Failed, &[(1, Some(9.0))]),
         ];
         assert_eq!(medians(&runs, Direction::HigherIsBetter), [Some(5.0), Some(1.0)]);
         assert_eq!(medians(&runs, Direction::LowerIsBetter), [Some(5.0), Some(5.0)]);
@@ -170,8 +173,8 @@ mod tests {
     #[test]
     fn a_step_that_a_run_did_not_log_is_not_counted() {
         let runs = [
-            run(RunStatus::Finished, &[(1, Some(1.0)), (3, Some(1.0))]),
-            run(RunStatus::Failed, &[(1, Some(5.0)), (2, Some(7.0)), (3, None)]),
+            run(Completion::Finished, &[(1, Some(1.0)), (3, Some(1.0))]),
+            run(Completion::Failed, &[(1, Some(5.0)), (2, Some(7.0)), (3, None)]),
         ];
         let medians = medians(&runs, Direction::HigherIsBetter);
         assert_eq!(medians[..2], [Some(3.0), Some(7.0)]);

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::{arm_name, asked, place_of};
-use crate::study::{RunStatus, StudyRecord, StudyRun};
+use super::asked;
+use super::names::{arm_name, place_of};
+use crate::study::record::StudyRecord;
+use crate::study::study_run::{Completion, StudyRun};
 
 /// Rows of the table.
 const MAX_ROWS: usize = 200;
@@ -38,9 +40,9 @@ pub(super) fn section(record: &StudyRecord) -> Markup {
 /// Each first run of its kind with the seeds of all of them, the failed ones first.
 fn rows(record: &StudyRecord) -> Vec<(&StudyRun, Vec<u64>)> {
     let mut rows: BTreeMap<_, (&StudyRun, Vec<u64>)> = BTreeMap::new();
-    for run in record.study.runs.iter().filter(|run| run.status != RunStatus::Finished) {
+    for run in record.study.runs.iter().filter(|run| run.status != Completion::Finished) {
         let key =
-            (run.status == RunStatus::Missing, place_of(record, &run.arm), &run.regime, &run.why);
+            (run.status == Completion::Missing, place_of(record, &run.arm), &run.regime, &run.why);
         rows.entry(key).or_insert((run, Vec::new())).1.push(run.seed);
     }
     rows.into_values().collect()
@@ -49,7 +51,7 @@ fn rows(record: &StudyRecord) -> Vec<(&StudyRun, Vec<u64>)> {
 fn what_is_known(run: &StudyRun) -> &str {
     match (run.status, &run.why) {
         (_, Some(why)) => why,
-        (RunStatus::Missing, None) => "not run to an end yet",
+        (Completion::Missing, None) => "not run to an end yet",
         _ => "no reason is known",
     }
 }

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::{arm_name, regime_title};
+use super::names::{arm_name, regime_title};
 use crate::page::embed;
-use crate::study::{Grid, StudyRecord};
+use crate::study::record::{Grid, StudyRecord};
 
 /// A row of pictures for each regime.
 pub(super) fn section(record: &StudyRecord) -> Markup {

@@ -2,11 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::arm_name;
 use super::intervals::{Bar, Scale, axis, cell};
-use super::place_of;
+use super::names::arm_name;
+use super::names::place_of;
 use super::verdict::{class_of, word};
-use crate::study::{Comparison, MeasureAnalysis, StudyRecord, hundredths, p_value, shown};
+use crate::study::analysis::{Comparison, MeasureAnalysis};
+use crate::study::record::StudyRecord;
+use crate::study::tables::{hundredths, p_value, shown};
 
 /// Where neither of two arms is better.
 const EVEN: f64 = 0.5;

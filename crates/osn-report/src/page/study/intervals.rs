@@ -5,8 +5,8 @@
 
 use maud::{Markup, html};
 
-use crate::number::short;
-use crate::study::Interval;
+use crate::study::statistics::ConfidenceInterval;
+use crate::text::number::short;
 
 /// Labels of an axis, about.
 const N_TICKS: f64 = 4.0;
@@ -63,7 +63,7 @@ fn ticks(from: f64, to: f64) -> Vec<f64> {
 /// One interval, with what it was made of.
 pub(super) struct Bar<'a> {
     /// The interval.
-    pub(super) interval: Option<Interval>,
+    pub(super) interval: Option<ConfidenceInterval>,
     /// The numbers behind it, each with what it is.
     pub(super) dots: &'a [(String, f64)],
     /// The class that gives it its colour.
@@ -95,7 +95,7 @@ fn drawing(scale: &Scale, bar: &Bar) -> Markup {
                 @for (name, value) in bar.dots {
                     circle.dot cx=(place(*value)) cy="50%" r="3" { title { (name) ": " (short(*value)) } }
                 }
-                @if let Some(Interval { value, lower, upper }) = bar.interval {
+                @if let Some(ConfidenceInterval { value, lower, upper }) = bar.interval {
                     line.range x1=(place(lower)) x2=(place(upper)) y1="50%" y2="50%" {}
                     circle.point cx=(place(value)) cy="50%" r="5" { title { (bar.text) } }
                 }

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use osn_core::number::median;
 
-use super::arm_name;
-use crate::number::{duration, short};
+use super::names::arm_name;
 use crate::page::score::Score;
-use crate::study::{RunStatus, StudyRecord, StudyRun};
+use crate::study::record::StudyRecord;
+use crate::study::study_run::{Completion, StudyRun};
+use crate::text::number::{duration, short};
 
 /// Scores of single classes that are shown.
 const MAX_PARTS: usize = 100;
@@ -23,7 +24,7 @@ pub(super) fn section(record: &StudyRecord) -> Markup {
     wholes.sort_by_key(|name| *name != record.study.asked.metric);
     let n_left_out = parts.len().saturating_sub(MAX_PARTS);
     html! {
-        @if record.n_runs(RunStatus::Missing) < record.study.runs.len() {
+        @if record.n_runs(Completion::Missing) < record.study.runs.len() {
             p.note {
                 "The median over the runs that finished, with the lowest and the highest. In bold the best median of a "
                 "regime, for scores that are better or worse without a caveat; no test stands behind it."
@@ -69,9 +70,9 @@ fn time(record: &StudyRecord) -> Markup {
 
 fn failed(record: &StudyRecord) -> Markup {
     let table = arms_by_regimes(record, |arm, regime| {
-        let ended = runs(record, arm, regime).filter(|run| run.status != RunStatus::Missing);
+        let ended = runs(record, arm, regime).filter(|run| run.status != Completion::Missing);
         let statuses: Vec<_> = ended.map(|run| run.status).collect();
-        let n_failed = statuses.iter().filter(|status| **status == RunStatus::Failed).count();
+        let n_failed = statuses.iter().filter(|status| **status == Completion::Failed).count();
         html! { td.n.failed[n_failed > 0] { (n_failed) " of " (statuses.len()) } }
     });
     titled("Failed runs ↓", "Of those that have ended.", &table)
@@ -136,7 +137,7 @@ impl Cell {
         runs: impl Iterator<Item = &'a StudyRun>,
         value: &dyn Fn(&StudyRun) -> Option<f64>,
     ) -> Self {
-        let finished: Vec<_> = runs.filter(|run| run.status == RunStatus::Finished).collect();
+        let finished: Vec<_> = runs.filter(|run| run.status == Completion::Finished).collect();
         let mut values: Vec<f64> = finished.iter().filter_map(|run| value(run)).collect();
         values.sort_by(f64::total_cmp);
         Self { values, n_ended: finished.len() }

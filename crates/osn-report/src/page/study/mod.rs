@@ -8,6 +8,7 @@ mod grids;
 mod improvement;
 mod intervals;
 mod metrics;
+mod names;
 mod profiles;
 mod regret;
 mod scores;
@@ -15,8 +16,7 @@ mod verdict;
 
 use maud::{Markup, html};
 
-use super::swatch;
-use crate::study::StudyRecord;
+use crate::study::record::StudyRecord;
 
 /// One study, which is at that place on the page.
 pub(super) fn article(record: &StudyRecord, place: usize) -> Markup {
@@ -46,22 +46,4 @@ pub(super) fn article(record: &StudyRecord, place: usize) -> Markup {
             }
         }
     }
-}
-
-/// An arm's name with its colour, which is that of its place among the arms.
-fn arm_name(place: usize, name: &str) -> Markup {
-    html! { span.arm { (swatch(place)) code { (name) } } }
-}
-
-/// Where an arm stands among those that were asked for.
-fn place_of(record: &StudyRecord, name: &str) -> usize {
-    record.study.asked.arms.iter().position(|arm| arm.name == name).unwrap_or(0)
-}
-
-/// A regime's name as a title, with its settings.
-fn regime_title(record: &StudyRecord, name: &str) -> Markup {
-    let regimes = record.study.asked.regimes.iter();
-    let settings = regimes.filter(|regime| regime.name == name).flat_map(|regime| &regime.settings);
-    let settings: Vec<&str> = settings.map(String::as_str).collect();
-    html! { h3 { code { (name) } @if !settings.is_empty() { " " small { (settings.join(", ")) } } } }
 }

@@ -3,10 +3,13 @@
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use crate::number::short;
 use crate::page::chart::{rounded, spread};
 use crate::page::embed;
-use crate::study::{ArmOverall, Measure, MeasureAnalysis, StudyRecord, hundredths};
+use crate::study::analysis::{ArmOverall, MeasureAnalysis};
+use crate::study::record::StudyRecord;
+use crate::study::scores::Measure;
+use crate::study::tables::hundredths;
+use crate::text::number::short;
 
 /// Rows of the table beside a profile.
 const TABLE_ROWS: usize = 9;

@@ -2,8 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::arm_name;
-use crate::study::{Interval, Measure, MeasureAnalysis, StudyRecord, hundredths};
+use super::names::arm_name;
+use crate::study::analysis::MeasureAnalysis;
+use crate::study::record::StudyRecord;
+use crate::study::scores::Measure;
+use crate::study::statistics::ConfidenceInterval;
+use crate::study::tables::hundredths;
 
 /// Regrets from which on a cell is darker.
 const SHADES: [f64; 4] = [0.05, 0.25, 0.5, 1.0];
@@ -48,8 +52,10 @@ fn table(analysis: &MeasureAnalysis) -> Markup {
     }
 }
 
-fn cell(regret: Option<Interval>) -> Markup {
-    let Some(Interval { value, lower, upper }) = regret else { return html! { td.n { "–" } } };
+fn cell(regret: Option<ConfidenceInterval>) -> Markup {
+    let Some(ConfidenceInterval { value, lower, upper }) = regret else {
+        return html! { td.n { "–" } };
+    };
     html! {
         td.n.(shade(value)) {
             b { (hundredths(value)) }

@@ -3,13 +3,15 @@
 use maud::{Markup, html};
 
 use super::intervals::{Bar, Scale, axis, cell};
-use super::{arm_name, regime_title};
-use crate::number::{counted, short};
-use crate::page::N_COLOURS;
-use crate::study::{
-    ArmInRegime, Interval, Measure, RegimeAnalysis, RunStatus, StudyRecord, StudyRun, hundredths,
-    shown,
-};
+use super::names::{arm_name, regime_title};
+use crate::page::colours::N_COLOURS;
+use crate::study::analysis::{ArmInRegime, RegimeAnalysis};
+use crate::study::record::StudyRecord;
+use crate::study::scores::Measure;
+use crate::study::statistics::ConfidenceInterval;
+use crate::study::study_run::{Completion, StudyRun};
+use crate::study::tables::{hundredths, shown};
+use crate::text::number::{counted, short};
 
 /// One row of an interval chart: an arm, or nothing that could be drawn of it.
 struct Row<'a> {
@@ -21,7 +23,7 @@ struct Row<'a> {
 
 /// One number of an arm.
 struct Column {
-    interval: Option<Interval>,
+    interval: Option<ConfidenceInterval>,
     dots: Vec<(String, f64)>,
     text: String,
 }
@@ -183,7 +185,7 @@ fn score_of(record: &StudyRecord, regime: &RegimeAnalysis, arm: &str, seed: u64)
     let score = run.and_then(|run| Measure::Final.of(run, &record.study.asked.metric));
     match (score, run.map(|run| run.status)) {
         (Some(score), _) => short(score),
-        (None, Some(RunStatus::Failed)) => "failed".to_owned(),
+        (None, Some(Completion::Failed)) => "failed".to_owned(),
         (None, _) => "–".to_owned(),
     }
 }

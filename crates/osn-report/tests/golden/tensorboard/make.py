@@ -161,7 +161,7 @@ def events(picture):
         },
     )
     yield image(2, 0.5, "samples", 2, 3, 3, picture)
-    yield scalars(2, 1.75, {"score/frechet": 12.5, "score/kid": 0.01, "score_floor/frechet": 0.5})
+    yield scalars(2, 1.75, {"score/frechet": 12.5, "score/kid": 0.01, "score_real_vs_real/frechet": 0.5})
     yield scalars(3_000_000_000, 86400.0, {"loss/generator": 0.0})
 
 

@@ -1,13 +1,13 @@
 //! The product of all layers' σ, network by network and step by step.
 
-use crate::curves::Curves;
-use crate::run::LayerPoint;
+use super::types::LayerPoint;
+use crate::series::min_max::MinMaxSeries;
 
 /// Of each network `Σ ln(s·σ)` over its layers, at each logged step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SigmaProducts {
     /// One line for each network.
-    pub curves: Curves,
+    pub curves: MinMaxSeries,
     step: u64,
     /// Network by network the sum so far at this step.
     sums: Vec<(String, f64)>,

@@ -1,8 +1,8 @@
 //! Named numbers over the steps, as many as a screen can show.
 
-use crate::thin::{Join, Thinned};
+use super::downsampled::{Downsampled, Join};
 
-/// Spans that a record is held in: two points each.
+/// Spans that a record is kept in: two points each.
 const MAX_SPANS: usize = 750;
 
 /// Named numbers over the steps.
@@ -10,9 +10,9 @@ const MAX_SPANS: usize = 750;
 /// A long record is thinned as it is read: each span of neighbouring rows keeps the lowest and the
 /// highest value of every name, in the order in which they came, so that no spike is lost.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Curves {
+pub struct MinMaxSeries {
     names: Vec<String>,
-    spans: Thinned<Span>,
+    spans: Downsampled<Span>,
     /// How many values of each name were not finite.
     n_not_finite: Vec<u64>,
 }
@@ -40,14 +40,14 @@ pub(crate) struct Drawing {
     /// The steps, rising.
     pub(crate) steps: Vec<u64>,
     /// The lines, in the order of their names.
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lines: Vec<DrawnLine>,
     /// How many rows of the record each pair of points stands for; 1 where nothing was left out.
     pub(crate) n_joined: usize,
 }
 
 /// One named line.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Line {
+pub(crate) struct DrawnLine {
     /// Its name.
     pub(crate) name: String,
     /// One value for each step: NaN was not finite, `None` was not logged.
@@ -56,13 +56,13 @@ pub(crate) struct Line {
     pub(crate) n_not_finite: u64,
 }
 
-impl Default for Curves {
+impl Default for MinMaxSeries {
     fn default() -> Self {
-        Self { names: Vec::new(), spans: Thinned::new(MAX_SPANS), n_not_finite: Vec::new() }
+        Self { names: Vec::new(), spans: Downsampled::new(MAX_SPANS), n_not_finite: Vec::new() }
     }
 }
 
-impl Curves {
+impl MinMaxSeries {
     /// Whether nothing was logged.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
@@ -87,9 +87,9 @@ impl Curves {
 
     /// The curves with at most `max_points` points each.
     pub(crate) fn drawing(&self, max_points: usize) -> Drawing {
-        let thinned = self.spans.clone().thinned_to(max_points / 2);
+        let thinned = self.spans.clone().downsampled_to(max_points / 2);
         let spans = thinned.items();
-        let line = |(index, name): (usize, &String)| Line {
+        let line = |(index, name): (usize, &String)| DrawnLine {
             name: name.clone(),
             values: spans.iter().flat_map(|span| span.values(index)).collect(),
             n_not_finite: self.n_not_finite[index],
@@ -117,7 +117,7 @@ impl Drawing {
         let line = &self.lines[index];
         let logged = self.steps.iter().zip(&line.values).filter(|(_, value)| value.is_some());
         let (steps, values) = logged.map(|(step, value)| (*step, *value)).unzip();
-        Self { steps, lines: vec![Line { values, ..line.clone() }], n_joined: self.n_joined }
+        Self { steps, lines: vec![DrawnLine { values, ..line.clone() }], n_joined: self.n_joined }
     }
 }
 
@@ -187,14 +187,14 @@ impl Seen {
 mod tests {
     use super::*;
 
-    fn line(curves: &Curves, index: usize) -> (Vec<u64>, Vec<Option<f64>>) {
+    fn line(curves: &MinMaxSeries, index: usize) -> (Vec<u64>, Vec<Option<f64>>) {
         let only = curves.drawing(1500).only(index);
         (only.steps, only.lines[0].values.clone())
     }
 
     #[test]
     fn short_records_are_shown_as_they_are() {
-        let mut curves = Curves::default();
+        let mut curves = MinMaxSeries::default();
         curves.push(10, [("a", 1.0), ("b", 5.0)]);
         curves.push(20, [("a", f64::NAN)]);
         curves.push(30, [("a", 3.0), ("late", 7.0)]);
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_million_steps_stay_small_and_keep_their_spikes_in_place() {
-        let mut curves = Curves::default();
+        let mut curves = MinMaxSeries::default();
         for step in 1..=1_000_000 {
             let value = match step {
                 654_321 => 1e6,
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_span_without_a_finite_value_is_a_gap() {
-        let mut curves = Curves::default();
+        let mut curves = MinMaxSeries::default();
         (1..=8).for_each(|step| curves.push(step, [("a", if step < 5 { 1.0 } else { f64::NAN })]));
         let only = curves.drawing(4).only(0);
         assert_eq!(only.steps, [1, 4, 5, 8]);
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_lowest_and_the_highest_stand_in_their_order() {
-        let mut curves = Curves::default();
+        let mut curves = MinMaxSeries::default();
         for (step, value) in [(1, 5.0), (2, 9.0), (3, 2.0), (4, 4.0)] {
             curves.push(step, [("a", value)]);
         }

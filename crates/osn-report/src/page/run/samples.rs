@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::chart::spread;
-use super::embed;
-use crate::run::RunRecord;
+use crate::page::chart::spread;
+use crate::page::embed;
+use crate::record::run::RunRecord;
 
 /// Pictures on one page.
 const MAX_PICTURES: usize = 60;

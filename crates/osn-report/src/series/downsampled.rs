@@ -9,7 +9,7 @@ pub(crate) trait Join {
 /// Items in order, at most a fixed number of them: once they are too many, each two neighbours become
 /// one, and from then on each new item joins as many others.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Thinned<T> {
+pub(crate) struct Downsampled<T> {
     items: Vec<T>,
     /// Even, so that all items have a neighbour when they are joined.
     max_items: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Thinned<T> {
     n_in_last: usize,
 }
 
-impl<T: Join> Thinned<T> {
+impl<T: Join> Downsampled<T> {
     /// None yet, and never more than `max_items`, rounded up to an even number.
     pub(crate) fn new(max_items: usize) -> Self {
         let max_items = max_items.max(2).next_multiple_of(2);
@@ -43,14 +43,14 @@ impl<T: Join> Thinned<T> {
     }
 
     /// The same with at most `max_items` items.
-    pub(crate) fn thinned_to(mut self, max_items: usize) -> Self {
+    pub(crate) fn downsampled_to(mut self, max_items: usize) -> Self {
         while self.items.len() > max_items.max(1) {
             self.halve();
         }
         self
     }
 
-    /// Called by `push` when every item is full, and by `thinned_to` after the last push.
+    /// Called by `push` when every item is full, and by `downsampled_to` after the last push.
     fn halve(&mut self) {
         let mut later = std::mem::take(&mut self.items).into_iter();
         while let Some(mut item) = later.next() {
@@ -64,7 +64,7 @@ impl<T: Join> Thinned<T> {
     }
 }
 
-impl<T> Thinned<T> {
+impl<T> Downsampled<T> {
     /// The items, in order.
     pub(crate) fn items(&self) -> &[T] {
         &self.items
@@ -96,29 +96,29 @@ mod tests {
         }
     }
 
-    fn filled(max_items: usize, n: usize) -> Thinned<Run> {
-        let mut thinned = Thinned::new(max_items);
-        (0..n).for_each(|index| thinned.push(Run(index, index + 1)));
-        thinned
+    fn filled(max_items: usize, n: usize) -> Downsampled<Run> {
+        let mut downsampled = Downsampled::new(max_items);
+        (0..n).for_each(|index| downsampled.push(Run(index, index + 1)));
+        downsampled
     }
 
     #[test]
     fn nothing_is_lost_and_no_list_grows_past_its_limit() {
         for n in [0, 1, 7, 8, 9, 16, 17, 100, 1000, 1025] {
-            let thinned = filled(8, n);
-            let items = thinned.items();
+            let downsampled = filled(8, n);
+            let items = downsampled.items();
             assert!(items.len() <= 8 && items.len() >= n.min(5), "{n}: {}", items.len());
             assert_eq!(items.last().map_or(0, |last| last.1), n);
             assert!(items.windows(2).all(|pair| pair[0].1 == pair[1].0));
             let widths = items.iter().map(|run| run.1 - run.0);
-            assert!(widths.rev().skip(1).all(|width| width == thinned.n_joined()));
+            assert!(widths.rev().skip(1).all(|width| width == downsampled.n_joined()));
         }
     }
 
     #[test]
-    fn a_list_is_thinned_further_on_request() {
-        let thinned = filled(8, 8).thinned_to(3);
-        assert_eq!(thinned.items(), [Run(0, 4), Run(4, 8)]);
-        assert_eq!(thinned.n_joined(), 4);
+    fn a_list_is_downsampled_further_on_request() {
+        let downsampled = filled(8, 8).downsampled_to(3);
+        assert_eq!(downsampled.items(), [Run(0, 4), Run(4, 8)]);
+        assert_eq!(downsampled.n_joined(), 4);
     }
 }

@@ -3,10 +3,12 @@
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::chart::{Chart, MAX_POINTS, rounded, spread};
-use super::embed;
-use crate::number::{counted, short};
-use crate::run::{LayerHistory, RunRecord, Spectrum};
+use super::names::layer_name;
+use crate::page::chart::{Chart, MAX_POINTS, rounded, spread};
+use crate::page::embed;
+use crate::record::run::{LayerHistory, RunRecord};
+use crate::record::types::Spectrum;
+use crate::text::number::{counted, short};
 
 /// Lines of one chart: more cannot be told apart.
 const LAYERS_OF_A_CHART: usize = 8;
@@ -91,7 +93,7 @@ fn table(layers: &[Layer]) -> Markup {
                 @for column in ["σ₁", "σ₂", "Half of the energy in", "Smallest"] { th.n scope="col" { (column) } }
             } }
             tbody { @for (layer, spectrum) in layers { tr {
-                th scope="row" { (super::decisions::layer_name(layer)) }
+                th scope="row" { (layer_name(layer)) }
                 td.n { (short(spectrum.singular_values[0])) }
                 td.n { (short(spectrum.singular_values.get(1).copied().unwrap_or(f64::NAN))) }
                 td.n { (half_of_energy(spectrum)) }

@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::chart::{Chart, MAX_POINTS};
-use super::decisions::layer_name;
-use crate::curves::Drawing;
-use crate::number::short;
-use crate::run::{LayerHistory, LayerPoint, RunRecord};
+use super::names::{ELASTICITY, layer_name};
+use crate::page::chart::{Chart, MAX_POINTS};
+use crate::record::run::{LayerHistory, RunRecord};
+use crate::record::types::LayerPoint;
+use crate::series::min_max::Drawing;
+use crate::text::number::short;
 
 /// Points of all layers' curves together, so that many layers make no heavy page.
 const MAX_POINTS_OF_A_RUN: usize = 16_000;
@@ -71,7 +72,7 @@ pub(super) fn table(run: &RunRecord) -> Markup {
                     thead { tr {
                         th scope="col" { "Layer" }
                         th scope="col" { "Action" }
-                        @for column in columns { th.n scope="col" { (column) } }
+                        @for column in columns { th.n scope="col" title=[meaning(column)] { (column) } }
                         th scope="col" { "Last reason" }
                     } }
                     tbody { @for (layer, last) in ends { (row(layer, last)) } }
@@ -79,6 +80,11 @@ pub(super) fn table(run: &RunRecord) -> Markup {
             }
         }
     }
+}
+
+/// What a column's name means, where that is not said above the curves.
+fn meaning(column: &str) -> Option<&'static str> {
+    (column == "Elasticity").then_some(ELASTICITY)
 }
 
 fn row(layer: &LayerHistory, last: &LayerPoint) -> Markup {

@@ -5,15 +5,15 @@ use std::io::BufRead;
 
 use serde::Deserialize;
 
-use crate::run::{Decision, ReadError};
+use super::types::{LayerPoint, LoggedDecision, ReadError, Spectrum};
 
 pub(crate) type Numbers = BTreeMap<String, Option<f64>>;
 
-/// The part of a record's line that is shown. The files are the contract, so this reader asks for
-/// no more than it needs.
+/// The part of a record's line that is shown, of schema 1 or 2. The files are the contract, so this reader
+/// asks for no more than it needs.
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(crate) enum Line {
+pub(crate) enum RecordLine {
     Step {
         step: u64,
         losses: Numbers,
@@ -29,10 +29,11 @@ pub(crate) enum Line {
         #[serde(default)]
         curve: Numbers,
         #[serde(default)]
-        floor: Numbers,
+        #[serde(alias = "floor")]
+        real_vs_real: Numbers,
         wall_secs: Option<f64>,
     },
-    Decision(Decision),
+    Decision(LoggedDecision),
     Spectrum(SpectrumLine),
     #[serde(other)]
     Unknown,
@@ -48,6 +49,7 @@ pub(crate) struct LayerLine {
     pub(crate) stable_rank: Option<f64>,
     pub(crate) target: Option<f64>,
     pub(crate) scale: Option<f64>,
+    #[serde(alias = "strength")]
     pub(crate) elasticity: Option<f64>,
     pub(crate) action: String,
     pub(crate) reason: String,
@@ -85,7 +87,7 @@ impl RecordLines {
     pub(crate) fn take_in<E: From<ReadError>>(
         &mut self,
         mut record: impl BufRead,
-        mut add: impl FnMut(Line) -> Result<(), E>,
+        mut add: impl FnMut(RecordLine) -> Result<(), E>,
     ) -> Result<(), E> {
         loop {
             let n_bytes = record
@@ -103,12 +105,41 @@ impl RecordLines {
     }
 
     /// The last line where its end is missing: whole but for that, or cut short.
-    pub(crate) fn rest(&self) -> Option<serde_json::Result<Line>> {
+    pub(crate) fn rest(&self) -> Option<serde_json::Result<RecordLine>> {
         (!self.rest.is_empty()).then(|| parse(&self.rest))
     }
 }
 
 /// A killed run may have cut its last line inside a character, so that it is no text.
-fn parse(line: &[u8]) -> serde_json::Result<Line> {
+fn parse(line: &[u8]) -> serde_json::Result<RecordLine> {
     serde_json::from_str(&String::from_utf8_lossy(line))
+}
+
+impl LayerLine {
+    /// Its network, its path and what was measured.
+    pub(crate) fn into_parts(self) -> (String, String, LayerPoint) {
+        let number = |number: Option<f64>| number.unwrap_or(f64::NAN);
+        let point = LayerPoint {
+            step: self.step,
+            sigma: number(self.sigma),
+            residual: number(self.residual),
+            stable_rank: number(self.stable_rank),
+            target: self.target,
+            scale: number(self.scale),
+            elasticity: number(self.elasticity),
+            action: self.action,
+            reason: self.reason,
+        };
+        (self.network, self.path, point)
+    }
+}
+
+impl SpectrumLine {
+    /// Its network, its path and the spectrum.
+    pub(crate) fn into_parts(self) -> (String, String, Spectrum) {
+        let scale = self.scale.unwrap_or(f64::NAN);
+        let value = |value: Option<f64>| value.unwrap_or(f64::NAN) * scale;
+        let singular_values = self.singular_values.into_iter().map(value).collect();
+        (self.network, self.path, Spectrum { singular_values, n_values: self.n_values })
+    }
 }

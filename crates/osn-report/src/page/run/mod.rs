@@ -1,0 +1,126 @@
+//! A run: how it ended, its scores, its training, its layers and what was decided.
+
+mod decisions;
+mod layers;
+mod names;
+mod samples;
+mod scores;
+mod spectra;
+
+use maud::{Markup, html};
+
+use super::chart::{Chart, MAX_POINTS};
+use super::facts::{data, plain};
+use crate::record::run::RunRecord;
+use crate::record::types::{Description, RunState};
+use crate::series::min_max::Drawing;
+use crate::text::number::duration;
+
+/// One run.
+pub(super) fn article(run: &RunRecord) -> Markup {
+    html! {
+        article aria-label=(run.title()) {
+            (heading(run))
+            div.top {
+                (samples::section(run))
+                (scores::table(run))
+            }
+            p.note.drawn hidden {
+                "Drag over a chart to zoom all charts; double-click shows all steps again. In a chart the "
+                "arrow keys read values, + and − zoom, 0 shows all."
+            }
+            (scores::curves(run))
+            (training(run))
+            (decisions::map(run))
+            (scores::measures(run))
+            (spectra::section(run))
+            (layers::curves(run))
+            (layers::table(run))
+            (decisions::table(run))
+            (config(run))
+        }
+    }
+}
+
+fn heading(run: &RunRecord) -> Markup {
+    let d = &run.description;
+    let totals = d.totals.clone().unwrap_or_default();
+    let facts = [
+        ("Steps", steps(run)),
+        ("Time", totals.wall_secs.map_or("–".into(), duration)),
+        ("Preset", d.preset.clone()),
+        ("Rule", d.decide.clone()),
+        ("Seed", d.seed.to_string()),
+        ("Data", data(&d.data, d.data_sha256.as_deref())),
+        ("Device", d.device.clone()),
+        ("Machine", plain(&d.machine)),
+        ("Versions", plain(&d.versions)),
+    ];
+    html! {
+        header {
+            h1 { (run.title()) " " span.status.(status_class(d.status)) { (d.status) } }
+            @if let Some(error) = &d.error { p.error role="note" { (error) } }
+            @if run.is_cut { p.error { "The last line of the record was cut short and is left out." } }
+            dl {
+                @for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+                    div { dt { (name) } dd { (value) } }
+                }
+            }
+        }
+    }
+}
+
+/// The steps done; of a run that goes on also how many there will be, where its config says.
+fn steps(run: &RunRecord) -> String {
+    let Description { status, config, totals, .. } = &run.description;
+    let done = totals.as_ref().map_or(0, |totals| totals.steps).max(run.last_step);
+    match config["steps"].as_u64().filter(|_| *status == RunState::Running) {
+        Some(all) => format!("{done} of {all}"),
+        None => done.to_string(),
+    }
+}
+
+/// The class that gives a status its colour.
+fn status_class(status: RunState) -> &'static str {
+    match status {
+        RunState::Finished => "good",
+        RunState::Failed => "bad",
+        _ => "open",
+    }
+}
+
+/// The losses in one chart, and each signal in one of its own: they have no unit in common.
+fn training(run: &RunRecord) -> Markup {
+    let signals = run.signals.drawing(MAX_POINTS);
+    let n_signals = run.signals.names().len();
+    html! {
+        @if !run.losses.is_empty() || n_signals > 0 {
+            section {
+                h2 { "Training" }
+                div.grid {
+                    @if !run.losses.is_empty() { (curves_of(run, "Losses", run.losses.drawing(MAX_POINTS))) }
+                    @for index in 0..n_signals { (curves_of(run, &run.signals.names()[index], signals.only(index))) }
+                }
+            }
+        }
+    }
+}
+
+fn curves_of(run: &RunRecord, title: &str, drawing: Drawing) -> Markup {
+    Chart { title: title.to_owned(), drawing, last_step: run.last_step, ..Chart::default() }
+        .figure()
+}
+
+/// The rules and the config as the run's files have them.
+fn config(run: &RunRecord) -> Markup {
+    let Description { rules, config, .. } = &run.description;
+    let parts = [("The rules", rules), ("The whole config", config)];
+    html! {
+        @for (title, value) in parts.into_iter().filter(|(_, value)| !value.is_null()) {
+            details {
+                summary { (title) }
+                pre { (format!("{value:#}")) }
+            }
+        }
+    }
+}
