@@ -4,7 +4,7 @@
 
 use osn_report::RunRecord;
 use osn_report::study::{
-    Analysis, Arm, Asked, Identity, MeasureAnalysis, Regime, SCHEMA, Study, StudyRun, verdict,
+    Analysis, Arm, Asked, Identity, MeasureAnalysis, Regime, SCHEMA, Study, StudyRun, tables,
 };
 
 const ARMS: [&str; 3] = ["auto", "always", "never"];
@@ -55,7 +55,7 @@ fn last(study: &Study) -> MeasureAnalysis {
 }
 
 fn say(study: &Study) -> String {
-    verdict(study, &Analysis::of(study))
+    tables(study, &Analysis::of(study))
 }
 
 /// `auto` is at the top with every seed, `never` at the bottom; seeds differ by more than arms.

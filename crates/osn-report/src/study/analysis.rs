@@ -145,8 +145,7 @@ impl Analysis {
 
 impl MeasureAnalysis {
     fn of(study: &Study, measure: Measure) -> Self {
-        let scores = by_regime(study, measure);
-        let table = Table { study, direction: Direction::of(study.asked.higher_is_better), scores };
+        let table = Table::of(study, measure);
         let regrets = table.regrets();
         let mut regimes: Vec<_> =
             (0..table.scores.len()).map(|index| table.regime(index, &regrets)).collect();
@@ -157,8 +156,34 @@ impl MeasureAnalysis {
     }
 }
 
+/// An arm that was chosen for its scores against each other one, over all regimes at the last step.
+///
+/// It might have been any arm, so p is corrected for all pairs of arms.
+pub(super) fn chosen_against_others(study: &Study, arm: usize) -> Vec<Comparison> {
+    let table = Table::of(study, Measure::Final);
+    let (n_arms, normalised) = (study.asked.arms.len(), table.normalised());
+    let regimes: Vec<_> = normalised.iter().collect();
+    let others = || (0..n_arms).filter(|&other| other != arm);
+    let mut comparisons: Vec<_> = others()
+        .map(|other| table.compare(&regimes, Direction::HigherIsBetter, arm, other))
+        .collect();
+    let pairs = others().flat_map(|first| others().map(move |second| (first, second)));
+    let among_others = pairs.filter(|(first, second)| first < second).map(|(first, second)| {
+        sign_flip_p(&differences(&of_arm(&regimes, first), &of_arm(&regimes, second)))
+    });
+    let among_others: Vec<f64> = among_others.collect();
+    correct_with(comparisons.iter_mut().collect(), &among_others);
+    comparisons
+}
+
 fn correct(comparisons: Vec<&mut Comparison>) {
-    let p_values: Vec<f64> = comparisons.iter().map(|it| it.p).collect();
+    correct_with(comparisons, &[]);
+}
+
+/// After Holm, as part of a family with other p-values.
+fn correct_with(comparisons: Vec<&mut Comparison>, others: &[f64]) {
+    let p_values: Vec<f64> =
+        comparisons.iter().map(|it| it.p).chain(others.iter().copied()).collect();
     for (comparison, p_holm) in comparisons.into_iter().zip(holm(&p_values)) {
         comparison.p_holm = p_holm;
     }
@@ -177,7 +202,12 @@ struct Regrets {
     worst: Vec<Option<Interval>>,
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
+    fn of(study: &'a Study, measure: Measure) -> Self {
+        let direction = Direction::of(study.asked.higher_is_better);
+        Self { study, direction, scores: by_regime(study, measure) }
+    }
+
     fn names(&self) -> Vec<&str> {
         self.study.asked.arms.iter().map(|arm| arm.name.as_str()).collect()
     }
@@ -207,8 +237,7 @@ impl Table<'_> {
     }
 
     fn overall(&self, regrets: &Regrets) -> Overall {
-        let normalised: Vec<_> =
-            self.scores.iter().map(|regime| regime.normalised(self.direction)).collect();
+        let normalised = self.normalised();
         let arm = |(arm, name): (usize, &str)| {
             let strata: Vec<&Vec<f64>> = normalised.iter().map(|regime| &regime[arm]).collect();
             ArmOverall {
@@ -232,21 +261,33 @@ impl Table<'_> {
         if regimes.is_empty() {
             return Vec::new();
         }
-        let names = self.names();
-        let compare = |against: usize| {
-            let of = |arm: usize| regimes.iter().map(|regime| &regime[arm]).collect::<Vec<_>>();
-            let (first, second) = (of(0), of(against));
-            let p = sign_flip_p(&differences(&first, &second));
-            Comparison {
-                arm: names[0].to_owned(),
-                against: names[against].to_owned(),
-                wins: paired_wins(&concat(&first), &concat(&second), direction),
-                probability: probability(&first, &second, direction),
-                p,
-                p_holm: p,
-            }
-        };
-        (1..names.len()).map(compare).collect()
+        (1..self.study.asked.arms.len())
+            .map(|against| self.compare(regimes, direction, 0, against))
+            .collect()
+    }
+
+    fn compare(
+        &self,
+        regimes: &[&Vec<Vec<f64>>],
+        direction: Direction,
+        arm: usize,
+        against: usize,
+    ) -> Comparison {
+        let [first, second] = [arm, against].map(|arm| of_arm(regimes, arm));
+        let p = sign_flip_p(&differences(&first, &second));
+        let name = |arm: usize| self.study.asked.arms[arm].name.clone();
+        Comparison {
+            arm: name(arm),
+            against: name(against),
+            wins: paired_wins(&concat(&first), &concat(&second), direction),
+            probability: probability(&first, &second, direction),
+            p,
+            p_holm: p,
+        }
+    }
+
+    fn normalised(&self) -> Vec<Vec<Vec<f64>>> {
+        self.scores.iter().map(|regime| regime.normalised(self.direction)).collect()
     }
 
     /// Regrets with their intervals, of resamples of all arms together: the best static arm is found
@@ -301,6 +342,11 @@ impl Table<'_> {
 
 fn iqm<S: AsRef<[f64]>>(strata: &[S]) -> f64 {
     interquartile_mean(strata.iter().map(AsRef::as_ref))
+}
+
+/// The scores of one arm, regime by regime.
+fn of_arm<'a>(regimes: &[&'a Vec<Vec<f64>>], arm: usize) -> Vec<&'a Vec<f64>> {
+    regimes.iter().map(|regime| &regime[arm]).collect()
 }
 
 fn probability(first: &[&Vec<f64>], second: &[&Vec<f64>], direction: Direction) -> Interval {

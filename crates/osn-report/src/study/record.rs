@@ -1,6 +1,6 @@
 //! A study as it is shown: with what its numbers say, and with pictures.
 
-use super::{Analysis, RunStatus, Study};
+use super::{Analysis, RunStatus, Study, Verdict};
 use crate::number::counted;
 
 /// A study with all that its page shows.
@@ -10,6 +10,8 @@ pub struct StudyRecord {
     pub study: Study,
     /// What the numbers say.
     pub analysis: Analysis,
+    /// Which arm is best, and how sure that is.
+    pub verdict: Verdict,
     /// Pictures of samples, each of one run.
     pub grids: Vec<Grid>,
 }
@@ -30,7 +32,9 @@ pub struct Grid {
 impl StudyRecord {
     /// Works out what the numbers of a study say.
     pub fn new(study: Study, grids: Vec<Grid>) -> Self {
-        Self { analysis: Analysis::of(&study), study, grids }
+        let analysis = Analysis::of(&study);
+        let verdict = Verdict::of(&study, &analysis);
+        Self { study, analysis, verdict, grids }
     }
 
     /// What the study is, in a few words.

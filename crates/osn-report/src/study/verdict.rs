@@ -1,207 +1,267 @@
-//! What a study says, for a person: a table for each regime, and sentences that can be quoted.
+//! Which arm is best, and how sure that is: the one sentence that a comparison begins with.
 
 use std::fmt;
 
-use comfy_table::{CellAlignment, Table, presets};
-
-use super::analysis::ALPHA;
-use super::statistics::smallest_p;
-use super::{
-    Analysis, ArmInRegime, ArmOverall, Comparison, Interval, MeasureAnalysis, Outcome,
-    RegimeAnalysis, RunStatus, Study, StudyRun,
+use super::analysis::{
+    Analysis, ArmOverall, Comparison, MeasureAnalysis, Outcome, chosen_against_others,
 };
+use super::scores::Measure;
+use super::statistics::Interval;
+use super::study_file::{RunStatus, Study};
+use super::text::{bracketed, doubt, hundredths, p_value, shown};
 use crate::number::{counted, short};
 
-/// A p-value below this is not told apart from 0.
-const TINY_P: f64 = 0.001;
-
-const NOTES: &str = "\
-P: the probability that a run of the first arm is better than one of the second,
-with its 95 % bootstrap interval. p: of the paired differences, by flipping their
-signs, after Holm. Arms differ where the interval leaves out 0.5 and p is below
-0.05. Regret: how far an arm is behind the best static one, which is chosen
-afterwards, as a part of the distance from the best static arm to the worst.
-";
-
-/// The tables and the sentences, or a line that nothing can be compared yet.
-pub fn verdict(study: &Study, analysis: &Analysis) -> String {
-    let [last, area] = &analysis.measures[..] else { return String::new() };
-    if last.regimes.is_empty() {
-        return "no seed has been run with every arm yet\n".to_owned() + &interruptions(study);
-    }
-    let mut parts = vec![heading(study)];
-    for (last, area) in last.regimes.iter().zip(&area.regimes) {
-        parts.push(regime_table(last, area));
-        parts.push(sentences("", &last.comparisons, last.seeds.len(), "seed"));
-    }
-    parts.extend(together(last, area));
-    parts.extend([failures(study), interruptions(study)]);
-    parts.push(NOTES.to_owned());
-    parts.retain(|part| !part.is_empty());
-    parts.join("\n")
-}
-
-fn heading(study: &Study) -> String {
-    let word = if study.asked.higher_is_better { "higher" } else { "lower" };
-    let (recipe, metric) = (&study.asked.recipe, &study.asked.metric);
-    format!("{recipe}: {metric}, {word} is better; interquartile mean [95 % interval]\n")
-}
-
-fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> String {
-    let n_seeds = last.seeds.len();
-    let row = |(last, area): (&ArmInRegime, &ArmInRegime)| {
-        let failed = format!("{} of {n_seeds}", last.n_failed);
-        let score = |interval| shown(interval, n_seeds, short);
-        let regret = shown(last.regret, n_seeds, hundredths);
-        [last.arm.clone(), score(last.iqm), score(area.iqm), failed, regret]
-    };
-    let rows = last.arms.iter().zip(&area.arms).map(row);
-    let title = format!("{}, {}", last.regime, counted(n_seeds, "seed"));
-    table([&title, "at the end", "over the run", "failed", "regret"], rows)
-}
-
-/// What all regimes say together, and what the whole runs say.
-fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> Vec<String> {
-    let n_runs = last.overall.arms.first().map_or(0, |arm| arm.n_runs);
-    let [at_end, over_run] = [last, area].map(|measure| {
-        move |lead, unit| sentences(lead, &measure.overall.comparisons, n_runs, unit)
-    });
-    if last.regimes.len() == 1 {
-        return vec![over_run("Over the run, ", "seed")];
-    }
-    let sentences = at_end("Over all regimes, ", "pair")
-        + &over_run("Over all regimes and over the run, ", "pair");
-    vec![overall_table(last, area), sentences]
-}
-
-fn overall_table(last: &MeasureAnalysis, area: &MeasureAnalysis) -> String {
-    let row = |(last, area): (&ArmOverall, &ArmOverall)| {
-        let failed = format!("{} of {}", last.n_failed, last.n_runs);
-        let shown = |interval| shown(interval, last.n_runs, hundredths);
-        [last.arm.clone(), shown(last.iqm), shown(area.iqm), failed, shown(last.worst_regret)]
-    };
-    let rows = last.overall.arms.iter().zip(&area.overall.arms).map(row);
-    let title = format!("{} regimes", last.regimes.len());
-    let text = table([&title, "at the end", "over the run", "failed", "worst regret"], rows);
-    format!("{text}  1 is the best run of its regime, 0 the worst finished one, -1 a failed one\n")
-}
-
-fn table(titles: [&str; 5], rows: impl Iterator<Item = [String; 5]>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(titles).add_rows(rows);
-    if let Some(failed) = table.column_mut(3) {
-        failed.set_cell_alignment(CellAlignment::Right);
-    }
-    // Two columns from the edge, as everything that belongs to a title.
-    let lines: Vec<_> = table.lines().map(|line| format!(" {}\n", line.trim_end())).collect();
-    lines.concat()
-}
-
-fn sentences(lead: &str, comparisons: &[Comparison], n_pairs: usize, unit: &str) -> String {
-    let line = |it: &Comparison| format!("{lead}{}.\n", Sentence::of(it, n_pairs, unit));
-    comparisons.iter().map(line).collect()
-}
-
-/// What a comparison says: `` `auto` was better than `always` in 8 of 10 seeds; P = 0.83 [0.71, 0.93],
-/// p = 0.02``.
+/// Which arm is best at the last step, over all regimes, and how sure that is.
 ///
-/// In parts, so that names can be told from words without a search for quotation marks.
-pub(crate) struct Sentence<'a> {
-    pub(crate) arm: &'a str,
-    pub(crate) between: &'static str,
-    pub(crate) against: &'a str,
-    pub(crate) rest: String,
+/// The best arm is the one with the best interquartile mean. It is certainly the best where it is
+/// [better](Outcome::Better) than each other one. The first arm was named before anybody saw a score, so
+/// its p-values are those of [`Overall::comparisons`](super::Overall::comparisons); another arm was chosen
+/// for its scores, and its p-values are corrected for all pairs of arms.
+///
+/// Its text is one sentence with a full stop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What can be said.
+    pub finding: Finding,
+    /// Whether runs are missing, so that it may change.
+    pub is_preliminary: bool,
 }
 
-impl<'a> Sentence<'a> {
-    /// Without a full stop; `n_pairs` pairs of runs were compared, each a `unit`.
-    pub(crate) fn of(comparison: &'a Comparison, n_pairs: usize, unit: &str) -> Self {
-        let Comparison { arm, against, wins, probability, p_holm, .. } = comparison;
-        let (won, lost, pairs) = (wins.wins, wins.losses, counted(n_pairs, unit));
-        let numbers = format!("P = {}, {}", bracketed(*probability, hundredths), p_value(*p_holm));
-        let (between, rest) = match comparison.outcome() {
-            Outcome::Better => (" was better than ", format!(" in {won} of {pairs}; {numbers}")),
-            Outcome::Worse => (" was worse than ", format!(" in {lost} of {pairs}; {numbers}")),
-            Outcome::Open => {
-                let doubt = doubt(comparison, n_pairs);
-                let even =
-                    if wins.ties > 0 { format!(", even in {}", wins.ties) } else { String::new() };
-                let rest = format!(
-                    " cannot be told apart with {pairs} (better in {won}{even}); {numbers}{doubt}"
-                );
-                (" and ", rest)
+/// What can be said of the arms.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// No seed has been run with every arm yet.
+    NoSeed,
+    /// Every run that counts has failed.
+    AllFailed,
+    /// There is no other arm to compare with.
+    OneArm(Leader),
+    /// One arm is better than each other one.
+    Best {
+        /// The best arm.
+        leader: Leader,
+        /// The comparison that is the least certain of all.
+        closest: Comparison,
+        /// How many arms it is better than.
+        n_others: usize,
+    },
+    /// One arm has the best interquartile mean, which does not show that it is the best.
+    Uncertain {
+        /// The arm with the best interquartile mean; the first of those with the same.
+        leader: Leader,
+        /// The comparison that is the least certain of all.
+        closest: Comparison,
+        /// Whether the interquartile means of these two are equal.
+        is_equal: bool,
+        /// How many further arms it is not certainly better than.
+        n_more: usize,
+    },
+}
+
+/// The arm with the best interquartile mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leader {
+    /// Its name.
+    pub arm: String,
+    /// Its interquartile mean: of one regime in units of the score, of several of scores where 1 is the
+    /// best run of its regime and 0 the worst finished one.
+    pub iqm: Option<Interval>,
+    /// In how many regimes.
+    pub n_regimes: usize,
+    /// How many runs count.
+    pub n_runs: usize,
+    /// How many of these failed.
+    pub n_failed: usize,
+}
+
+/// A piece of the sentence: an arm's name is told from words without a search for quotation marks.
+pub(crate) enum Part<'a> {
+    Words(String),
+    Arm(&'a str),
+}
+
+impl Verdict {
+    /// Finds the best arm; `analysis` is that of the study.
+    pub fn of(study: &Study, analysis: &Analysis) -> Self {
+        let last = analysis.measures.iter().find(|it| it.measure == Measure::Final);
+        let finding = last.map_or(Finding::NoSeed, |last| Finding::of(study, last));
+        let is_preliminary = study.runs.iter().any(|run| run.status == RunStatus::Missing);
+        Self { finding, is_preliminary }
+    }
+
+    pub(crate) fn parts(&self) -> Vec<Part<'_>> {
+        let so_far = if self.is_preliminary { " so far" } else { "" };
+        let words = |words: &str| vec![Part::Words(words.to_owned())];
+        match &self.finding {
+            Finding::NoSeed => words("No verdict yet: no seed has been run with every arm."),
+            Finding::AllFailed => words("No arm is best: every run failed."),
+            Finding::OneArm(leader) => one_arm(leader, so_far),
+            Finding::Best { leader, closest, n_others } => best(leader, closest, *n_others, so_far),
+            Finding::Uncertain { leader, closest, is_equal, n_more } => {
+                uncertain(leader, closest, *is_equal, *n_more, so_far)
             }
-        };
-        Self { arm, between, against, rest }
+        }
     }
 }
 
-impl fmt::Display for Sentence<'_> {
+impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`{}`{}`{}", self.arm, self.between, self.against, self.rest)
+        self.parts().iter().try_for_each(|part| match part {
+            Part::Words(words) => f.write_str(words),
+            Part::Arm(name) => write!(f, "`{name}`"),
+        })
     }
 }
 
-/// Why what looks clear is not.
-fn doubt(comparison: &Comparison, n_pairs: usize) -> &'static str {
-    let is_too_few = comparison.leaves_out_even() && smallest_p(n_pairs) >= ALPHA;
-    if is_too_few { ", which is too few for any p below 0.05" } else { "" }
+impl Finding {
+    fn of(study: &Study, last: &MeasureAnalysis) -> Self {
+        let arms = &last.overall.arms;
+        if last.regimes.is_empty() || arms.is_empty() {
+            return Self::NoSeed;
+        }
+        if arms.iter().all(|arm| arm.n_failed == arm.n_runs) {
+            return Self::AllFailed;
+        }
+        let place = leading(arms);
+        let leader = Leader::of(last, place);
+        let comparisons = match place {
+            0 => last.overall.comparisons.clone(),
+            place => chosen_against_others(study, place),
+        };
+        let n_others = comparisons.len();
+        let n_open = comparisons.iter().filter(|it| it.outcome() != Outcome::Better).count();
+        let Some(closest) = comparisons.into_iter().max_by(Comparison::by_doubt) else {
+            return Self::OneArm(leader);
+        };
+        if n_open == 0 {
+            return Self::Best { leader, closest, n_others };
+        }
+        let of_closest = arms.iter().find(|arm| arm.arm == closest.against).and_then(mean);
+        let is_equal = of_closest == mean(&arms[place]);
+        Self::Uncertain { leader, closest, is_equal, n_more: n_open - 1 }
+    }
 }
 
-/// As a person reads it.
-pub(crate) fn p_value(p: f64) -> String {
-    if p < TINY_P { format!("p < {TINY_P}") } else { format!("p = {p:.3}") }
+/// The place of the arm with the best interquartile mean; of equal ones the first.
+fn leading(arms: &[ArmOverall]) -> usize {
+    let mut best = 0;
+    for (place, arm) in arms.iter().enumerate() {
+        if mean(arm) > mean(&arms[best]) {
+            best = place;
+        }
+    }
+    best
 }
 
-fn failures(study: &Study) -> String {
-    let lines = runs_of(study, |run| run.status == RunStatus::Failed, "failed in");
-    let note = "A failed run counts as worse than every finished one: as far behind the worst as that is\n\
-                behind the best of its regime.\n";
-    if lines.is_empty() { lines } else { lines + note }
+fn mean(arm: &ArmOverall) -> Option<f64> {
+    arm.iqm.map(|iqm| iqm.value)
 }
 
-fn interruptions(study: &Study) -> String {
-    let is_interrupted = |run: &StudyRun| run.status == RunStatus::Missing && run.why.is_some();
-    let lines = runs_of(study, is_interrupted, "was interrupted in");
-    let note = "An interrupted run counts as nothing; the same command runs it again.\n";
-    if lines.is_empty() { lines } else { lines + note }
+impl Comparison {
+    /// Orders by how little a comparison shows that its first arm is better.
+    fn by_doubt(&self, other: &Self) -> std::cmp::Ordering {
+        let doubt = |it: &Self| (it.outcome() != Outcome::Better, -it.probability.value, it.p_holm);
+        let (a, b) = (doubt(self), doubt(other));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2))
+    }
 }
 
-/// A line for each arm that has such runs, with the first of them.
-fn runs_of(study: &Study, which: impl Fn(&StudyRun) -> bool, what: &str) -> String {
-    let of_arm = |name: &str| {
-        let runs: Vec<_> = study.runs.iter().filter(|run| run.arm == name && which(run)).collect();
-        let first = runs.first()?;
-        let why = first.why.as_deref().unwrap_or("no reason is known");
-        Some(format!(
-            "`{name}` {what} {}, first in {} with seed {}: {why}.\n",
-            counted(runs.len(), "run"),
-            first.regime,
-            first.seed
-        ))
+impl Leader {
+    fn of(last: &MeasureAnalysis, place: usize) -> Self {
+        let ArmOverall { arm, n_runs, n_failed, iqm, .. } = &last.overall.arms[place];
+        let iqm = match &last.regimes[..] {
+            [only] => only.arms[place].iqm,
+            _ => *iqm,
+        };
+        let n_regimes = last.regimes.len();
+        Self { arm: arm.clone(), iqm, n_regimes, n_runs: *n_runs, n_failed: *n_failed }
+    }
+
+    /// `IQM 0.41 [0.38, 0.44]`, and how many runs failed.
+    fn iqm(&self) -> String {
+        match self.n_regimes {
+            1 => format!("IQM, {}", shown(self.iqm, self.n_runs, short)),
+            n => {
+                let iqm = shown(self.iqm, self.n_runs, hundredths);
+                format!("normalized IQM over {n} regimes, {iqm}")
+            }
+        }
+    }
+
+    /// A failed run counts as the worst, and is never passed over in silence.
+    fn failures(&self) -> String {
+        match self.n_failed {
+            0 => String::new(),
+            n => format!("; {n} of its {} failed", counted(self.n_runs, "run")),
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        if self.n_regimes == 1 { "seed" } else { "pair" }
+    }
+}
+
+fn one_arm<'a>(leader: &'a Leader, so_far: &str) -> Vec<Part<'a>> {
+    let rest =
+        format!(" has nothing to be compared with{so_far}: {}{}.", leader.iqm(), leader.failures());
+    vec![Part::Words("The only arm ".to_owned()), Part::Arm(&leader.arm), Part::Words(rest)]
+}
+
+fn best<'a>(
+    leader: &'a Leader,
+    closest: &'a Comparison,
+    n_others: usize,
+    so_far: &str,
+) -> Vec<Part<'a>> {
+    let (won, pairs) = (closest.wins.wins, counted(leader.n_runs, leader.unit()));
+    let (than, in_pairs) = match n_others {
+        1 => (", better than ".to_owned(), format!(" in {won} of {pairs}")),
+        n => (
+            format!(", better than each of the {n} other arms; against the closest of them, "),
+            format!(", it won {won} of {pairs}"),
+        ),
     };
-    study.asked.arms.iter().filter_map(|arm| of_arm(&arm.name)).collect()
+    let numbers = numbers(closest, &hundredths(closest.probability.value));
+    vec![
+        Part::Words(format!("Best{so_far}: ")),
+        Part::Arm(&leader.arm),
+        Part::Words(than),
+        Part::Arm(&closest.against),
+        Part::Words(format!("{in_pairs} ({numbers}){}.", leader.failures())),
+    ]
 }
 
-/// A number with its interval; a single run has none.
-pub(crate) fn shown(
-    interval: Option<Interval>,
-    n_runs: usize,
-    number: fn(f64) -> String,
-) -> String {
-    match interval {
-        None => "–".to_owned(),
-        Some(interval) if n_runs == 1 => number(interval.value),
-        Some(interval) => bracketed(interval, number),
-    }
+fn uncertain<'a>(
+    leader: &'a Leader,
+    closest: &'a Comparison,
+    is_equal: bool,
+    n_more: usize,
+    so_far: &str,
+) -> Vec<Part<'a>> {
+    let (iqm, failures) = (leader.iqm(), leader.failures());
+    let doubt = doubt(closest, leader.n_runs);
+    let numbers =
+        format!("{}{doubt}", numbers(closest, &bracketed(closest.probability, hundredths)));
+    let more = |before: &str, after: &str| match n_more {
+        0 => String::new(),
+        n => format!("{before}{}{after}", counted(n, "other arm")),
+    };
+    let (start, between, rest) = if is_equal {
+        let more = more("; ", " may be as good");
+        ("No arm is best", " and ".to_owned(), format!(" have the same {iqm} ({numbers}){more}"))
+    } else {
+        let between = format!(" has the best {iqm}, but is not certainly better than ");
+        ("No arm is certainly best", between, format!("{} ({numbers})", more(" or ", "")))
+    };
+    vec![
+        Part::Words(format!("{start}{so_far}: ")),
+        Part::Arm(&leader.arm),
+        Part::Words(between),
+        Part::Arm(&closest.against),
+        Part::Words(format!("{rest}{failures}.")),
+    ]
 }
 
-fn bracketed(interval: Interval, number: fn(f64) -> String) -> String {
-    let Interval { value, lower, upper } = interval;
-    format!("{} [{}, {}]", number(value), number(lower), number(upper))
-}
-
-/// A number without a unit.
-pub(crate) fn hundredths(value: f64) -> String {
-    format!("{value:.2}")
+fn numbers(comparison: &Comparison, probability: &str) -> String {
+    format!("P(improvement) {probability}, Holm-adjusted {}", p_value(comparison.p_holm))
 }

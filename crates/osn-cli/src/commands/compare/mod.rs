@@ -11,7 +11,7 @@ mod same;
 
 use std::process::ExitCode;
 
-use osn_report::study::{Analysis, verdict};
+use osn_report::study::{Analysis, tables};
 
 use self::ledger::Ledger;
 use self::plan::{Cell, Plan};
@@ -56,7 +56,7 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<ExitCo
         let text = serde_json::to_string_pretty(&analysis).map_err(Failure::failed)?;
         stdout::print(&format!("{text}\n"))?;
     } else {
-        stdout::print(&verdict(study, &analysis))?;
+        stdout::print(&tables(study, &analysis))?;
     }
     let page = page::write_own(ledger.folder())?;
     say(format_args!("\nstudy  {}\npage   {}", ledger.path().display(), page.display()));

@@ -2,20 +2,14 @@
 
 use maud::{Markup, html};
 
-use crate::study::{Comparison, MeasureAnalysis, Outcome, Sentence, StudyRecord};
+use crate::study::{Comparison, MeasureAnalysis, Outcome, Part, Sentence, StudyRecord, Verdict};
 
-/// One item for each other arm; a line where there is nothing to compare.
+/// Which arm is best in one sentence, and an item for each arm that the first is compared with.
 pub(super) fn section(record: &StudyRecord) -> Markup {
     let [last, area] = &record.analysis.measures[..] else { return html! {} };
-    let nothing = match (last.regimes.is_empty(), last.overall.comparisons.is_empty()) {
-        (true, _) => {
-            Some("No seed has been run with every arm yet, so there is nothing to compare.")
-        }
-        (_, true) => Some("There is one arm, and nothing to compare it with."),
-        _ => None,
-    };
     html! {
-        @if let Some(nothing) = nothing { p.note { (nothing) } } @else {
+        p.verdict { (in_one_sentence(&record.verdict)) }
+        @if !last.regimes.is_empty() && !last.overall.comparisons.is_empty() {
             ul.answers {
                 @for (index, comparison) in last.overall.comparisons.iter().enumerate() {
                     (answer(comparison, index, last, area))
@@ -26,6 +20,14 @@ pub(super) fn section(record: &StudyRecord) -> Markup {
                 "95 % bootstrap interval; p is corrected after Holm. Arms are told apart where the interval "
                 "leaves out 0.5 and p is below 0.05."
             }
+        }
+    }
+}
+
+fn in_one_sentence(verdict: &Verdict) -> Markup {
+    html! {
+        @for part in verdict.parts() {
+            @match part { Part::Words(words) => (words), Part::Arm(name) => code { (name) } }
         }
     }
 }

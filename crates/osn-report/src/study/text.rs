@@ -1,0 +1,207 @@
+//! A study for a terminal: a table for each regime, and sentences that can be quoted.
+
+use std::fmt;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::analysis::ALPHA;
+use super::statistics::smallest_p;
+use super::{
+    Analysis, ArmInRegime, ArmOverall, Comparison, Interval, MeasureAnalysis, Outcome,
+    RegimeAnalysis, RunStatus, Study, StudyRun,
+};
+use crate::number::{counted, short};
+
+/// A p-value below this is not told apart from 0.
+const TINY_P: f64 = 0.001;
+
+const NOTES: &str = "\
+P: the probability that a run of the first arm is better than one of the second,
+with its 95 % bootstrap interval. p: of the paired differences, by flipping their
+signs, after Holm. Arms differ where the interval leaves out 0.5 and p is below
+0.05. Regret: how far an arm is behind the best static one, which is chosen
+afterwards, as a part of the distance from the best static arm to the worst.
+";
+
+/// The tables and the sentences, or a line that nothing can be compared yet.
+pub fn tables(study: &Study, analysis: &Analysis) -> String {
+    let [last, area] = &analysis.measures[..] else { return String::new() };
+    if last.regimes.is_empty() {
+        return "no seed has been run with every arm yet\n".to_owned() + &interruptions(study);
+    }
+    let mut parts = vec![heading(study)];
+    for (last, area) in last.regimes.iter().zip(&area.regimes) {
+        parts.push(regime_table(last, area));
+        parts.push(sentences("", &last.comparisons, last.seeds.len(), "seed"));
+    }
+    parts.extend(together(last, area));
+    parts.extend([failures(study), interruptions(study)]);
+    parts.push(NOTES.to_owned());
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+fn heading(study: &Study) -> String {
+    let word = if study.asked.higher_is_better { "higher" } else { "lower" };
+    let (recipe, metric) = (&study.asked.recipe, &study.asked.metric);
+    format!("{recipe}: {metric}, {word} is better; interquartile mean [95 % interval]\n")
+}
+
+fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> String {
+    let n_seeds = last.seeds.len();
+    let row = |(last, area): (&ArmInRegime, &ArmInRegime)| {
+        let failed = format!("{} of {n_seeds}", last.n_failed);
+        let score = |interval| shown(interval, n_seeds, short);
+        let regret = shown(last.regret, n_seeds, hundredths);
+        [last.arm.clone(), score(last.iqm), score(area.iqm), failed, regret]
+    };
+    let rows = last.arms.iter().zip(&area.arms).map(row);
+    let title = format!("{}, {}", last.regime, counted(n_seeds, "seed"));
+    table([&title, "at the end", "over the run", "failed", "regret"], rows)
+}
+
+/// What all regimes say together, and what the whole runs say.
+fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> Vec<String> {
+    let n_runs = last.overall.arms.first().map_or(0, |arm| arm.n_runs);
+    let [at_end, over_run] = [last, area].map(|measure| {
+        move |lead, unit| sentences(lead, &measure.overall.comparisons, n_runs, unit)
+    });
+    if last.regimes.len() == 1 {
+        return vec![over_run("Over the run, ", "seed")];
+    }
+    let sentences = at_end("Over all regimes, ", "pair")
+        + &over_run("Over all regimes and over the run, ", "pair");
+    vec![overall_table(last, area), sentences]
+}
+
+fn overall_table(last: &MeasureAnalysis, area: &MeasureAnalysis) -> String {
+    let row = |(last, area): (&ArmOverall, &ArmOverall)| {
+        let failed = format!("{} of {}", last.n_failed, last.n_runs);
+        let shown = |interval| shown(interval, last.n_runs, hundredths);
+        [last.arm.clone(), shown(last.iqm), shown(area.iqm), failed, shown(last.worst_regret)]
+    };
+    let rows = last.overall.arms.iter().zip(&area.overall.arms).map(row);
+    let title = format!("{} regimes", last.regimes.len());
+    let text = table([&title, "at the end", "over the run", "failed", "worst regret"], rows);
+    format!("{text}  1 is the best run of its regime, 0 the worst finished one, -1 a failed one\n")
+}
+
+fn table(titles: [&str; 5], rows: impl Iterator<Item = [String; 5]>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(titles).add_rows(rows);
+    if let Some(failed) = table.column_mut(3) {
+        failed.set_cell_alignment(CellAlignment::Right);
+    }
+    // Two columns from the edge, as everything that belongs to a title.
+    let lines: Vec<_> = table.lines().map(|line| format!(" {}\n", line.trim_end())).collect();
+    lines.concat()
+}
+
+fn sentences(lead: &str, comparisons: &[Comparison], n_pairs: usize, unit: &str) -> String {
+    let line = |it: &Comparison| format!("{lead}{}.\n", Sentence::of(it, n_pairs, unit));
+    comparisons.iter().map(line).collect()
+}
+
+/// What a comparison says: `` `auto` was better than `always` in 8 of 10 seeds; P = 0.83 [0.71, 0.93],
+/// p = 0.02``.
+///
+/// In parts, so that names can be told from words without a search for quotation marks.
+pub(crate) struct Sentence<'a> {
+    pub(crate) arm: &'a str,
+    pub(crate) between: &'static str,
+    pub(crate) against: &'a str,
+    pub(crate) rest: String,
+}
+
+impl<'a> Sentence<'a> {
+    /// Without a full stop; `n_pairs` pairs of runs were compared, each a `unit`.
+    pub(crate) fn of(comparison: &'a Comparison, n_pairs: usize, unit: &str) -> Self {
+        let Comparison { arm, against, wins, probability, p_holm, .. } = comparison;
+        let (won, lost, pairs) = (wins.wins, wins.losses, counted(n_pairs, unit));
+        let numbers = format!("P = {}, {}", bracketed(*probability, hundredths), p_value(*p_holm));
+        let (between, rest) = match comparison.outcome() {
+            Outcome::Better => (" was better than ", format!(" in {won} of {pairs}; {numbers}")),
+            Outcome::Worse => (" was worse than ", format!(" in {lost} of {pairs}; {numbers}")),
+            Outcome::Open => {
+                let doubt = doubt(comparison, n_pairs);
+                let even =
+                    if wins.ties > 0 { format!(", even in {}", wins.ties) } else { String::new() };
+                let rest = format!(
+                    " cannot be told apart with {pairs} (better in {won}{even}); {numbers}{doubt}"
+                );
+                (" and ", rest)
+            }
+        };
+        Self { arm, between, against, rest }
+    }
+}
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`{}`{}`{}", self.arm, self.between, self.against, self.rest)
+    }
+}
+
+/// Why what looks clear is not.
+pub(super) fn doubt(comparison: &Comparison, n_pairs: usize) -> &'static str {
+    let is_too_few = comparison.leaves_out_even() && smallest_p(n_pairs) >= ALPHA;
+    if is_too_few { ", which is too few for any p below 0.05" } else { "" }
+}
+
+/// As a person reads it.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < TINY_P { format!("p < {TINY_P}") } else { format!("p = {p:.3}") }
+}
+
+fn failures(study: &Study) -> String {
+    let lines = runs_of(study, |run| run.status == RunStatus::Failed, "failed in");
+    let note = "A failed run counts as worse than every finished one: as far behind the worst as that is\n\
+                behind the best of its regime.\n";
+    if lines.is_empty() { lines } else { lines + note }
+}
+
+fn interruptions(study: &Study) -> String {
+    let is_interrupted = |run: &StudyRun| run.status == RunStatus::Missing && run.why.is_some();
+    let lines = runs_of(study, is_interrupted, "was interrupted in");
+    let note = "An interrupted run counts as nothing; the same command runs it again.\n";
+    if lines.is_empty() { lines } else { lines + note }
+}
+
+/// A line for each arm that has such runs, with the first of them.
+fn runs_of(study: &Study, which: impl Fn(&StudyRun) -> bool, what: &str) -> String {
+    let of_arm = |name: &str| {
+        let runs: Vec<_> = study.runs.iter().filter(|run| run.arm == name && which(run)).collect();
+        let first = runs.first()?;
+        let why = first.why.as_deref().unwrap_or("no reason is known");
+        Some(format!(
+            "`{name}` {what} {}, first in {} with seed {}: {why}.\n",
+            counted(runs.len(), "run"),
+            first.regime,
+            first.seed
+        ))
+    };
+    study.asked.arms.iter().filter_map(|arm| of_arm(&arm.name)).collect()
+}
+
+/// A number with its interval; a single run has none.
+pub(crate) fn shown(
+    interval: Option<Interval>,
+    n_runs: usize,
+    number: fn(f64) -> String,
+) -> String {
+    match interval {
+        None => "–".to_owned(),
+        Some(interval) if n_runs == 1 => number(interval.value),
+        Some(interval) => bracketed(interval, number),
+    }
+}
+
+pub(super) fn bracketed(interval: Interval, number: fn(f64) -> String) -> String {
+    let Interval { value, lower, upper } = interval;
+    format!("{} [{}, {}]", number(value), number(lower), number(upper))
+}
+
+/// A number without a unit.
+pub(crate) fn hundredths(value: f64) -> String {
+    format!("{value:.2}")
+}
