@@ -63,12 +63,12 @@ impl EventFile {
 
     /// Adds what the run's files have that it has not.
     pub(crate) fn catch_up(&mut self) -> Result<(), Failure> {
-        self.take_in_samples()?;
+        self.ingest_samples()?;
         let record = open_at(&self.folder.record_path(), self.events.offset())?;
         self.events.take_in(record).map_err(Failure::failed)
     }
 
-    fn take_in_samples(&mut self) -> Result<(), Failure> {
+    fn ingest_samples(&mut self) -> Result<(), Failure> {
         for (step, path) in self.folder.samples().map_err(Failure::failed)? {
             if self.last_sample.is_none_or(|last| step > last) {
                 let sample = Sample { step, png: read_bytes(&path)? };

@@ -102,7 +102,9 @@ fn widest_line(text: &str) -> usize {
 
 /// Each row as its name and, below it, its cells with their titles.
 fn stacked(titles: &[Title<'_>], rows: &[Row], width: usize) -> String {
-    let mut lines = Vec::new();
+    let heading = titles.first().filter(|title| title.is_needed);
+    let mut lines: Vec<String> =
+        heading.map(|title| wrapped(title.text, Some(width))).into_iter().collect();
     for row in rows {
         let mark = if row.mark.is_empty() { String::new() } else { format!("{} ", row.mark) };
         let name = style(wrapped(&format!("{mark}{}", row.cells[0]), Some(width))).bold();

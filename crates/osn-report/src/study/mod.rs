@@ -23,7 +23,7 @@ pub use statistics::{Direction, Interval, Wins};
 pub use study_file::{
     Arm, Asked, Identity, Regime, RegimeIdentity, RunStatus, SCHEMA, Study, StudyError, StudyRun,
 };
-pub use text::tables;
+pub use text::{Block, EXPLANATION, tables};
 pub(crate) use text::{Sentence, hundredths, p_value, shown};
 pub(crate) use verdict::Part;
 pub use verdict::{Finding, Leader, Verdict};

@@ -44,7 +44,7 @@ impl Ledger {
     }
 
     /// Takes over the run of a cell if it is there and has ended; tells whether it has.
-    pub(super) fn look(&mut self, index: usize, cell: &Cell) -> Result<bool, Failure> {
+    pub(super) fn poll(&mut self, index: usize, cell: &Cell) -> Result<bool, Failure> {
         self.take(index, cell, &ended_runs(&cell.request.out)?)
     }
 

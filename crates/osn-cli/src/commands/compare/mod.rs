@@ -3,6 +3,7 @@
 mod arms;
 mod child;
 mod ledger;
+mod outcome;
 mod plan;
 mod pool;
 mod progress;
@@ -11,7 +12,7 @@ mod same;
 
 use std::process::ExitCode;
 
-use osn_report::study::{Analysis, tables};
+use osn_report::study::Analysis;
 
 use self::ledger::Ledger;
 use self::plan::{Cell, Plan};
@@ -56,10 +57,11 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<ExitCo
         let text = serde_json::to_string_pretty(&analysis).map_err(Failure::failed)?;
         stdout::print(&format!("{text}\n"))?;
     } else {
-        stdout::print(&tables(study, &analysis))?;
+        stdout::print(&outcome::outcome(study, &analysis, args.explain))?;
     }
     let page = page::write_own(ledger.folder())?;
-    say(format_args!("\nstudy  {}\npage   {}", ledger.path().display(), page.display()));
+    let hint = if args.explain || args.json { "" } else { "\nnumbers explained: --explain" };
+    say(format_args!("\n  study  {}\n  page   {}{hint}", ledger.path().display(), page.display()));
     for cell in cut {
         let command = shell::train_command(&cell.train_args());
         let label = cell.label();

@@ -109,7 +109,7 @@ fn settle(cell: &Cell, index: usize, exit: Exit, ledger: &mut Ledger) -> Result<
         }
         Exit::Over(why) => why,
     };
-    let has_ended = ledger.look(index, cell)?;
+    let has_ended = ledger.poll(index, cell)?;
     if !has_ended {
         ledger.interrupted(index, &why);
     }

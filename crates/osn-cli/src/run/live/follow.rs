@@ -33,15 +33,15 @@ impl Follower {
     }
 
     /// The run as it is now.
-    pub(super) fn look(&mut self) -> Result<RunRecord, Failure> {
-        self.take_in_record()?;
-        self.take_in_samples()?;
+    pub(super) fn poll(&mut self) -> Result<RunRecord, Failure> {
+        self.ingest_record()?;
+        self.ingest_samples()?;
         let description = read_bytes(&self.folder.description_path())?;
         let description = String::from_utf8_lossy(&description);
         self.reader.clone().finish(&description, self.samples.clone()).map_err(Failure::failed)
     }
 
-    fn take_in_record(&mut self) -> Result<(), Failure> {
+    fn ingest_record(&mut self) -> Result<(), Failure> {
         // What has become shorter is another record.
         if self.record_length()? < self.reader.offset() {
             self.reader = RunReader::default();
@@ -50,7 +50,7 @@ impl Follower {
         self.reader.take_in(record).map_err(Failure::failed)
     }
 
-    fn take_in_samples(&mut self) -> Result<(), Failure> {
+    fn ingest_samples(&mut self) -> Result<(), Failure> {
         for (step, path) in self.folder.samples().map_err(Failure::failed)? {
             if self.samples.iter().all(|sample| sample.step != step) {
                 self.samples.push(Sample { step, png: read_bytes(&path)? });

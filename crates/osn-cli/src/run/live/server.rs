@@ -125,7 +125,7 @@ impl Service {
         if header(request, "If-None-Match") == Some(&etag) {
             return Ok(Response::from_data(Vec::new()).with_status_code(304));
         }
-        let page = live_page(&self.follower.look()?);
+        let page = live_page(&self.follower.poll()?);
         let html = typed(Response::from_data(page), "text/html; charset=utf-8");
         Ok(with_header(html, "ETag", &etag))
     }
