@@ -30,9 +30,9 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Write runs and studies as one self-contained HTML page.
     Report(ReportArgs),
-    /// Print the largest singular value σ of every weight of a checkpoint, with a certain interval.
+    /// Print the largest singular value σ of every weight of a checkpoint, enclosed in an interval.
     Inspect(InspectArgs),
-    /// Write a checkpoint whose weights are normalized to a σ.
+    /// Write a checkpoint whose weights are normalized to a given σ.
     Normalize(NormalizeArgs),
     /// List the rules, check a rules file, or explain the decisions of a run.
     Decide {

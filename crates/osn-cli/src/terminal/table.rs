@@ -121,8 +121,11 @@ fn stacked(titles: &[Title<'_>], rows: &[Row], width: usize) -> String {
             if measure_text_width(&field) > room { field } else { field.replace(' ', "\u{a0}") }
         });
         let fields: Vec<_> = fields.collect();
-        let body = wrapped(&fields.join("  "), Some(room));
-        lines.extend(body.lines().map(|line| format!("  {}", line.replace('\u{a0}', " "))));
+        // Two columns between fields, also where a line is broken.
+        let body = wrapped(&fields.join("\u{a0} "), Some(room));
+        lines.extend(
+            body.lines().map(|line| format!("  {}", line.trim_end().replace('\u{a0}', " "))),
+        );
     }
     lines.join("\n")
 }

@@ -60,7 +60,7 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<ExitCo
         stdout::print(&outcome::outcome(study, &analysis, args.explain))?;
     }
     let page = page::write_own(ledger.folder())?;
-    let hint = if args.explain || args.json { "" } else { "\nnumbers explained: --explain" };
+    let hint = if args.explain || args.json { "" } else { "\n\nwhat the numbers mean: --explain" };
     say(format_args!("\n  study  {}\n  page   {}{hint}", ledger.path().display(), page.display()));
     for cell in cut {
         let command = shell::train_command(&cell.train_args());
