@@ -350,7 +350,7 @@ fn words_of_a_record_or_of_rules_forge_no_line() {
     let record = "{\"event\":\"decision\",\"step\":0,\"network\":\"d\\nforged\",\"path\":\"w\\u202e\",\
                   \"from\":\"off\",\"to\":\"off\",\"reason\":\"σ\\r\\n0\"}\n";
     fs::write(folder.path().join("record.jsonl"), record).unwrap();
-    let expected = "d\u{fffd}forged w\u{fffd}: off since step 0, as σ\u{fffd}\u{fffd}0\n";
+    let expected = "d\u{fffd}forged w\u{fffd}: off since step 0: σ\u{fffd}\u{fffd}0\n";
     let run = folder.path().to_str().unwrap();
     osn(&["decide", "why", run]).assert().success().stdout(diff(expected));
     let rules = folder.path().join("rules.toml");
