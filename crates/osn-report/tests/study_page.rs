@@ -106,7 +106,8 @@ fn the_page_leads_with_the_sentences_of_the_verdict() {
     let record = real();
     let page = page([&record]);
     let lead = text(section(&page, "verdict"));
-    let said = tables(&record.study, &record.analysis).replace('`', "");
+    let blocks = tables(&record.study, &record.analysis);
+    let said = blocks.iter().map(ToString::to_string).collect::<String>().replace('`', "");
     assert!(lead.starts_with(&format!(
         "What the study says{}",
         record.verdict.to_string().replace('`', "")

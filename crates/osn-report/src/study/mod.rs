@@ -23,5 +23,5 @@ pub use scores::Measure;
 pub use statistics::{ConfidenceInterval, Direction, Wins};
 pub use study_file::{Arm, Asked, Identity, Regime, RegimeIdentity, SCHEMA, Study, StudyError};
 pub use study_run::{Completion, StudyRun};
-pub use tables::tables;
+pub use tables::{Block, EXPLANATION, tables};
 pub use verdict::{Finding, Leader, Verdict};

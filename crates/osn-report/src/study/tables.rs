@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::analysis::ALPHA;
 use super::analysis::{
     Analysis, ArmInRegime, ArmOverall, Comparison, MeasureAnalysis, Outcome, RegimeAnalysis,
@@ -17,39 +15,66 @@ use crate::text::number::{counted, short};
 /// A p-value below this is not told apart from 0.
 const TINY_P: f64 = 0.001;
 
-const NOTES: &str = "\
-P: the probability that a run of the first arm is better than one of the second,
-with its 95 % bootstrap interval. p: of the paired differences, by flipping their
-signs, after Holm. Arms differ where the interval leaves out 0.5 and p is below
-0.05. Regret: how far an arm is behind the best static one, which is chosen
-afterwards, as a part of the distance from the best static arm to the worst.
+/// What the numbers of [`tables`] mean, a line each.
+pub const EXPLANATION: &str = "\
+IQM: the interquartile mean, with its 95 % bootstrap interval.
+P: the probability that a run of the first arm is better than one of the second, with its 95 % bootstrap interval.
+p: that of the paired differences, by flipping their signs, corrected by Holm.
+Two arms differ where the interval of P excludes 0.5 and p is below 0.05.
+Regret: how far an arm is behind the static arm that is best in hindsight, as a part of the distance from the best to the worst static arm.
 ";
 
-/// The tables and the sentences, or a line that nothing can be compared yet.
-pub fn tables(study: &Study, analysis: &Analysis) -> String {
-    let [last, area] = &analysis.measures[..] else { return String::new() };
-    if last.regimes.is_empty() {
-        return "no seed has been run with every arm yet\n".to_owned() + &interruptions(study);
-    }
-    let mut parts = vec![heading(study)];
-    for (last, area) in last.regimes.iter().zip(&area.regimes) {
-        parts.push(regime_table(last, area));
-        parts.push(sentences("", &last.comparisons, last.seeds.len(), "seed"));
-    }
-    parts.extend(together(last, area));
-    parts.extend([failures(study), interruptions(study)]);
-    parts.push(NOTES.to_owned());
-    parts.retain(|part| !part.is_empty());
-    parts.join("\n")
+/// A part of what a study says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Sentences, a line each.
+    Text(String),
+    /// A row for each arm, whose name is the first cell.
+    Table {
+        /// Of the columns.
+        titles: [String; 5],
+        /// The cells of each row.
+        rows: Vec<[String; 5]>,
+    },
 }
 
-fn heading(study: &Study) -> String {
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Table { titles, rows } => [titles]
+                .into_iter()
+                .chain(rows)
+                .try_for_each(|row| writeln!(f, "{}", row.join("  "))),
+        }
+    }
+}
+
+/// The tables and the sentences; none where nothing can be compared yet.
+pub fn tables(study: &Study, analysis: &Analysis) -> Vec<Block> {
+    let [last, area] = &analysis.measures[..] else { return Vec::new() };
+    let mut blocks = Vec::new();
+    if !last.regimes.is_empty() {
+        blocks.push(heading(study));
+        for (last, area) in last.regimes.iter().zip(&area.regimes) {
+            blocks.push(regime_table(last, area));
+            blocks.push(sentences("", &last.comparisons, last.seeds.len(), "seed"));
+        }
+        blocks.extend(together(last, area));
+        blocks.push(failures(study));
+    }
+    blocks.push(interruptions(study));
+    blocks.retain(|block| *block != Block::Text(String::new()));
+    blocks
+}
+
+fn heading(study: &Study) -> Block {
     let word = if study.asked.higher_is_better { "higher" } else { "lower" };
     let (recipe, metric) = (&study.asked.recipe, &study.asked.metric);
-    format!("{recipe}: {metric}, {word} is better; interquartile mean [95 % interval]\n")
+    Block::Text(format!("{recipe}: {metric}, {word} is better; IQM [95 % interval]\n"))
 }
 
-fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> String {
+fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> Block {
     let n_seeds = last.seeds.len();
     let row = |(last, area): (&ArmInRegime, &ArmInRegime)| {
         let failed = format!("{} of {n_seeds}", last.n_failed);
@@ -63,7 +88,7 @@ fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> String {
 }
 
 /// What all regimes say together, and what the whole runs say.
-fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> Vec<String> {
+fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> Vec<Block> {
     let n_runs = last.overall.arms.first().map_or(0, |arm| arm.n_runs);
     let [at_end, over_run] = [last, area].map(|measure| {
         move |lead, unit| sentences(lead, &measure.overall.comparisons, n_runs, unit)
@@ -71,12 +96,16 @@ fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> Vec<String> {
     if last.regimes.len() == 1 {
         return vec![over_run("Over the run, ", "seed")];
     }
-    let sentences = at_end("Over all regimes, ", "pair")
-        + &over_run("Over all regimes and over the run, ", "pair");
-    vec![overall_table(last, area), sentences]
+    let scale = "1 is the best run of its regime, 0 the worst finished one, -1 a failed one\n";
+    vec![
+        overall_table(last, area),
+        Block::Text(scale.to_owned()),
+        at_end("Over all regimes, ", "pair"),
+        over_run("Over all regimes and over the run, ", "pair"),
+    ]
 }
 
-fn overall_table(last: &MeasureAnalysis, area: &MeasureAnalysis) -> String {
+fn overall_table(last: &MeasureAnalysis, area: &MeasureAnalysis) -> Block {
     let row = |(last, area): (&ArmOverall, &ArmOverall)| {
         let failed = format!("{} of {}", last.n_failed, last.n_runs);
         let shown = |interval| shown(interval, last.n_runs, hundredths);
@@ -84,24 +113,16 @@ fn overall_table(last: &MeasureAnalysis, area: &MeasureAnalysis) -> String {
     };
     let rows = last.overall.arms.iter().zip(&area.overall.arms).map(row);
     let title = format!("{} regimes", last.regimes.len());
-    let text = table([&title, "at the end", "over the run", "failed", "worst regret"], rows);
-    format!("{text}  1 is the best run of its regime, 0 the worst finished one, -1 a failed one\n")
+    table([&title, "at the end", "over the run", "failed", "worst regret"], rows)
 }
 
-fn table(titles: [&str; 5], rows: impl Iterator<Item = [String; 5]>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(titles).add_rows(rows);
-    if let Some(failed) = table.column_mut(3) {
-        failed.set_cell_alignment(CellAlignment::Right);
-    }
-    // Two columns from the edge, as everything that belongs to a title.
-    let lines: Vec<_> = table.lines().map(|line| format!(" {}\n", line.trim_end())).collect();
-    lines.concat()
+fn table(titles: [&str; 5], rows: impl Iterator<Item = [String; 5]>) -> Block {
+    Block::Table { titles: titles.map(str::to_owned), rows: rows.collect() }
 }
 
-fn sentences(lead: &str, comparisons: &[Comparison], n_pairs: usize, unit: &str) -> String {
+fn sentences(lead: &str, comparisons: &[Comparison], n_pairs: usize, unit: &str) -> Block {
     let line = |it: &Comparison| format!("{lead}{}.\n", Sentence::of(it, n_pairs, unit));
-    comparisons.iter().map(line).collect()
+    Block::Text(comparisons.iter().map(line).collect())
 }
 
 /// What a comparison says: `` `auto` was better than `always` in 8 of 10 seeds; P = 0.83 [0.71, 0.93],
@@ -155,18 +176,18 @@ pub(crate) fn p_value(p: f64) -> String {
     if p < TINY_P { format!("p < {TINY_P}") } else { format!("p = {p:.3}") }
 }
 
-fn failures(study: &Study) -> String {
+fn failures(study: &Study) -> Block {
     let lines = runs_of(study, |run| run.status == Completion::Failed, "failed in");
-    let note = "A failed run counts as worse than every finished one: as far behind the worst as that is\n\
+    let note = "A failed run counts as worse than every finished one: as far behind the worst as that is \
                 behind the best of its regime.\n";
-    if lines.is_empty() { lines } else { lines + note }
+    Block::Text(if lines.is_empty() { lines } else { lines + note })
 }
 
-fn interruptions(study: &Study) -> String {
+fn interruptions(study: &Study) -> Block {
     let is_interrupted = |run: &StudyRun| run.status == Completion::Missing && run.why.is_some();
     let lines = runs_of(study, is_interrupted, "was interrupted in");
     let note = "An interrupted run counts as nothing; the same command runs it again.\n";
-    if lines.is_empty() { lines } else { lines + note }
+    Block::Text(if lines.is_empty() { lines } else { lines + note })
 }
 
 /// A line for each arm that has such runs, with the first of them.
