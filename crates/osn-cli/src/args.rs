@@ -7,7 +7,7 @@ use std::process;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use osn_recipes::run::Checkpoints;
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
 
 use crate::failure::Failure;
 use crate::stdout;
@@ -425,7 +425,7 @@ fn names() -> String {
         format!("  {}: {}\n    presets: {presets}\n    rules: {decides}", recipe.name, recipe.about)
     });
     let recipes: Vec<_> = recipes.collect();
-    let devices = osn_recipes::DEVICES.join(", ");
+    let devices = osn_recipes::device::DEVICES.join(", ");
     format!(
         "Recipes, the default names first:\n{}\nDevices: {devices}\n\
          Settings, with defaults and meanings: osn settings RECIPE",

@@ -5,7 +5,7 @@ use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 use console::style;
-use osn_recipes::run::RunError;
+use osn_recipes::run::error::RunError;
 use osn_report::escaped;
 
 use crate::stderr::say;

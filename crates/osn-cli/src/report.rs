@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use osn_checkpoint::write_output;
 use osn_recipes::plain_file;
-use osn_recipes::run::{FolderError, RunFolder, write_whole};
+use osn_recipes::run::atomic_file::write_whole;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::folder_error::FolderError;
 use osn_report::study::RunStatus::Missing;
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
 use osn_report::{Description, Document, RunRecord, Sample, escaped};

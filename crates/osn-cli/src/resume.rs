@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use osn_recipes::run::Resumed;
+use osn_recipes::run::resume::Resumed;
 
 use crate::args::ResumeArgs;
 use crate::failure::Failure;
@@ -17,10 +17,10 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<ExitCode, Failure> {
     let (resumed, stop) =
         train::watched(also, |observer| osn_recipes::resume(&args.run, observer))?;
     match resumed {
-        Resumed::WentOn(summary) => {
+        Resumed::Trained(summary) => {
             train::conclude(&summary, &stop, || train::report_command(&summary.folder))
         }
-        Resumed::WasFinished(summary) => {
+        Resumed::AlreadyFinished(summary) => {
             let (folder, steps) = (summary.folder.display(), summary.steps);
             say(format_args!("{folder} is finished: all its {steps} steps are done"));
             Ok(ExitCode::SUCCESS)

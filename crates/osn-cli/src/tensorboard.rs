@@ -5,7 +5,10 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use osn_recipes::plain_file;
-use osn_recipes::run::{RunDescription, RunFolder, RunStart, create_anew};
+use osn_recipes::run::atomic_file::create_anew;
+use osn_recipes::run::description::RunDescription;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::observer::RunStart;
 use osn_report::Sample;
 use osn_report::tensorboard::{EventsError, RunEvents, covered, file_name, next_file_name};
 

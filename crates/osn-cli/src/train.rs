@@ -5,10 +5,12 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use osn_recipes::run::{
-    Checkpoints, DecisionNote, Evaluation, Observer, Progress, RunDescription, RunError, RunStart,
-    RunStatus, RunSummary, TrainRequest,
-};
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
+use osn_recipes::run::description::{RunDescription, RunStatus};
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart};
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
 use osn_report::{duration, short};
 
 use crate::args::{DEFAULT_OUT, DEFAULT_SEED, TrainArgs};
@@ -238,8 +240,8 @@ fn fail(error: RunError, watch: &Watch) -> Failure {
 /// What helps a run that diverged, beside what it does already.
 fn advice(error: &RunError, is_held: bool) -> &'static str {
     match (error, is_held) {
-        (RunError::NonFinite { .. }, true) => "lower the learning rate",
-        (RunError::NonFinite { .. }, false) => {
+        (RunError::NonFinite { .. } | RunError::Score { .. }, true) => "lower the learning rate",
+        (RunError::NonFinite { .. } | RunError::Score { .. }, false) => {
             "lower the learning rate, or hold the weights with --decide always"
         }
         (RunError::Saturated { .. }, true) => {
@@ -288,12 +290,13 @@ fn scores(summary: &RunSummary) -> String {
     }
     let width = 2 + summary.metrics.keys().map(String::len).max().unwrap_or_default();
     // Returns have no real data to be compared with.
-    if summary.floor.is_empty() {
+    if summary.real_vs_real.is_empty() {
         let row = |(name, value): (&String, &f64)| format!("  {name:width$}{:>9}\n", short(*value));
         return summary.metrics.iter().map(row).collect();
     }
     let row = |(name, value): (&String, &f64)| {
-        let floor = summary.floor.get(name).map_or_else(|| "–".to_owned(), |floor| short(*floor));
+        let floor =
+            summary.real_vs_real.get(name).map_or_else(|| "–".to_owned(), |floor| short(*floor));
         format!("  {name:width$}{:>10}  {floor:>18}\n", short(*value))
     };
     let title = format!("  {:width$}{:>10}  {:>18}\n", "", "generated", "real against real");

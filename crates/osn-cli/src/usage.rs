@@ -4,7 +4,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command as Clap};
 
-use osn_recipes::run::SettingDoc;
+use osn_recipes::run::setting_docs::SettingDoc;
 
 use crate::args::{Command, DEFAULT_RECIPE, InspectArgs, TrainArgs, WeightArgs};
 use crate::failure::Failure;

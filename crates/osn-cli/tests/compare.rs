@@ -412,6 +412,11 @@ fn bad_input_is_one_line_and_leaves_nothing() {
     let file = folder.path().join("regimes.toml");
     fs::write(&file, "[[regime]]\nname = \"a\"\nset = { stepz = 1 }\n").unwrap();
     refuses(&["--regime", file.to_str().unwrap()], &["regime a: unknown setting 'stepz'"]);
+    let steps = "[[regime]]\nname = \"a\"\nset = { steps = 2 }\n[[regime]]\nname = \"b\"\n";
+    fs::write(&file, format!("{steps}set = {{ steps = 3 }}\n")).unwrap();
+    let file = file.to_str().unwrap();
+    let idle = format!("--set steps has no effect: every regime of the study {file} sets steps");
+    refuses(&["--regime", file, "--set", "steps=9"], &[&idle]);
     let arguments = ["compare", "gan", "--data", "nowhere", "--seeds", "1", "--out"];
     let out = folder.path().join("out");
     cargo_bin_cmd!("osn")

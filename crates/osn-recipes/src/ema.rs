@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 
 use crate::network_parts::{load_network, save_network};
-use crate::run::{Parts, PartsError};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 
 /// The average of a network over its updates.
 ///
@@ -26,17 +26,17 @@ use crate::run::{Parts, PartsError};
 ///
 /// so with d = 0 it is the network itself, bit by bit.
 ///
-/// The weights in θ are those that the network computes with: of a held weight the effective one. The
+/// The weights in θ are the effective ones, those that the network computes with. The
 /// running values of batch normalization are averaged as weights are.
 #[derive(Debug)]
-pub struct Average<M> {
+pub(crate) struct Average<M> {
     network: M,
     decay: f64,
     updates: u64,
 }
 
 impl<M: Module> Average<M> {
-    /// An average without an update yet, which is the network as it is.
+    /// An average before its first update, which is the network itself.
     pub fn new(network: &M, decay: f64) -> Self {
         // A plain clone would share the running values with the network.
         Self { network: network.valid().materialize(), decay, updates: 0 }
@@ -44,7 +44,7 @@ impl<M: Module> Average<M> {
 
     /// Takes in the network after an update.
     #[must_use]
-    pub fn updated(self, network: &M) -> Self {
+    pub(crate) fn updated(self, network: &M) -> Self {
         let updates = self.updates.saturating_add(1);
         let share = (1.0 - self.decay) / (1.0 - self.decay.powf(updates as f64));
         // Validation mode settles running values whose last update is still pending.
@@ -63,8 +63,8 @@ impl<M: Module> Average<M> {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut Parts, name: &str) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut CheckpointContents, name: &str) -> Result<(), ContentsError> {
         save_network(parts, name, &self.network)?;
         parts.put_value(&updates_of(name), &self.updates)
     }
@@ -73,8 +73,8 @@ impl<M: Module> Average<M> {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing or of another network.
-    pub fn load(&mut self, parts: &Parts, name: &str) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what is missing or of another network.
+    pub fn load(&mut self, parts: &CheckpointContents, name: &str) -> Result<(), ContentsError> {
         self.network = load_network(parts, name, self.network.clone())?;
         self.updates = parts.value(&updates_of(name))?;
         Ok(())

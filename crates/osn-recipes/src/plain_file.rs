@@ -19,7 +19,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 ///
 /// As [`open`].
-pub fn open_itself(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+pub(crate) fn open_itself(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     let flags = libc::O_NOFOLLOW;
     #[cfg(not(unix))]

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::run::PartsError;
+use crate::run::checkpoint::contents::ContentsError;
 
 /// A sum of tensors of one size.
 #[derive(Debug, Default)]
@@ -30,13 +30,13 @@ impl Sum {
     ///
     /// # Errors
     ///
-    /// [`PartsError::Part`] where that is no sum of tensors of this length.
+    /// [`ContentsError::Part`] where that is no sum of tensors of this length.
     pub(crate) fn from_saved(
         saved: SavedSum,
         part: &str,
         length: usize,
         device: &Device,
-    ) -> Result<Self, PartsError> {
+    ) -> Result<Self, ContentsError> {
         let SavedSum { total, count } = saved;
         let fits = total.as_ref().is_none_or(|total| total.len() == length);
         let counts = total.is_some() == (count > 0) && count < u64::MAX / 2;
@@ -44,7 +44,7 @@ impl Sum {
         if fits && counts {
             return Ok(Self { total: total.map(tensor), count });
         }
-        Err(PartsError::part(part, "it is no sum of so many numbers"))
+        Err(ContentsError::part(part, "it is no sum of so many numbers"))
     }
 
     /// Adds one, `[n]`.

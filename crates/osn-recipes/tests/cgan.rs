@@ -9,12 +9,14 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use osn_recipes::batch;
-use osn_recipes::cgan::{self, Discriminator, Generator};
+use osn_recipes::cgan::game;
+use osn_recipes::cgan::model::{Discriminator, Generator};
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
-use osn_recipes::gan::GanConfig;
+use osn_recipes::gan::config::GanConfig;
 use osn_recipes::init;
-use osn_recipes::run::{Told, TrainRequest};
+use osn_recipes::run::pending::PendingSignals;
+use osn_recipes::run::request::TrainRequest;
 use runs::{bits, picture, refused, timeless, train};
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
@@ -52,10 +54,10 @@ fn a_run_is_judged_as_a_whole_by_class_and_by_label() {
     let classes = (0..10).map(|class| run.metrics[&format!("intra_frechet/{class}")]);
     let mean = classes.sum::<f64>() / 10.0;
     assert!((run.metrics["intra_frechet"] - mean).abs() < 1e-9 * mean);
-    assert!(run.metrics["intra_frechet"] > 3.0 * run.floor["intra_frechet"]);
+    assert!(run.metrics["intra_frechet"] > 3.0 * run.real_vs_real["intra_frechet"]);
     // After six steps an image of a class is one by chance; real ones are recognized.
     assert!(run.metrics["label_accuracy"] < 0.4, "{}", run.metrics["label_accuracy"]);
-    assert!(run.floor["label_accuracy"] > 0.85, "{}", run.floor["label_accuracy"]);
+    assert!(run.real_vs_real["label_accuracy"] > 0.85, "{}", run.real_vs_real["label_accuracy"]);
     let picture = image::load_from_memory(&picture(&run, 6)).unwrap();
     assert_eq!(picture.width(), picture.height(), "ten images of each of ten classes");
 }
@@ -117,18 +119,21 @@ fn before_training_the_class_changes_no_image() {
 fn trained(rule: Option<&str>) -> Vec<u32> {
     let decide = rule.map(|text| Decide::named(text).unwrap());
     let mut players =
-        cgan::players(&small(), [1, 10], decide.as_ref(), 3, &Device::flex()).unwrap();
+        game::players(&small(), [1, 10], decide.as_ref(), 3, &Device::flex()).unwrap();
     for step in 0..4 {
         let labels = classes([0, 3, 3, 9]);
         let latents = |stream| tensor(stream, step, [4, 64]);
         let fake = players.generator.network.forward(latents(0), &labels).detach();
         let images = Tensor::cat(vec![tensor(2, step, [4, 1, 28, 28]), fake], 0);
         let twice = labels.clone().repeat_dim(0, 2);
-        let judge = |network: &Discriminator| network.forward(images, twice);
-        players.train_discriminator(judge, &mut Told::default()).unwrap();
+        let discriminate = |network: &Discriminator| network.forward(images, twice);
+        players.train_discriminator(discriminate, &mut PendingSignals::default()).unwrap();
         let images = players.generator.network.forward(latents(1), &labels);
-        let judge = |network: &Discriminator, images| network.forward(images, labels.clone());
-        players.train_generator(images, judge, |_| None, &mut Told::default()).unwrap();
+        let discriminate =
+            |network: &Discriminator, images| network.forward(images, labels.clone());
+        players
+            .train_generator(images, discriminate, |_| None, &mut PendingSignals::default())
+            .unwrap();
     }
     let mut all = bits(&players.discriminator.network);
     all.extend(bits(&players.generator.network));

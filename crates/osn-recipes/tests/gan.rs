@@ -9,11 +9,17 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use osn_recipes::decide::Decide;
-use osn_recipes::gan::{self, Discriminator, GanConfig};
-use osn_recipes::run::{
-    DecisionNote, Evaluation, Event, NonFinite, Observer, Progress, RunError, RunFolder, RunStart,
-    RunStatus, RunSummary, Silent, Told, TrainRequest,
-};
+use osn_recipes::gan::config::GanConfig;
+use osn_recipes::gan::game;
+use osn_recipes::gan::model::Discriminator;
+use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::error::{NonFinite, RunError};
+use osn_recipes::run::event::Event;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart, Silent};
+use osn_recipes::run::pending::PendingSignals;
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
 use runs::{bits, events, picture, refused, timeless, train};
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
@@ -119,7 +125,7 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
     let config = GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() };
     let device = Device::flex();
     let decide = rule.map(|text| Decide::named(text).unwrap());
-    let mut players = gan::players(&config, 1, decide.as_ref(), 3, &device).unwrap();
+    let mut players = game::players(&config, 1, decide.as_ref(), 3, &device).unwrap();
     for step in 0..4 {
         let noise = |stream, count| {
             let values = osn_recipes::data::sampler::noise(1, stream, step, count);
@@ -129,11 +135,16 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
         let real = noise(2, 8 * 784).reshape([8, 1, 28, 28]);
         let fake = players.generator.network.forward(latents(0)).detach();
         let images = Tensor::cat(vec![real, fake], 0);
-        let judge = |network: &Discriminator| network.forward(images);
-        players.train_discriminator(judge, &mut Told::default()).unwrap();
+        let discriminate = |network: &Discriminator| network.forward(images);
+        players.train_discriminator(discriminate, &mut PendingSignals::default()).unwrap();
         let images = players.generator.network.forward(latents(1));
         players
-            .train_generator(images, Discriminator::forward, |_| None, &mut Told::default())
+            .train_generator(
+                images,
+                Discriminator::forward,
+                |_| None,
+                &mut PendingSignals::default(),
+            )
             .unwrap();
     }
     let mut all = bits(&players.discriminator.network);

@@ -9,11 +9,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use osn_recipes::run::checkpoint::{ABOUT, CLOCK, RECORD};
-use osn_recipes::run::{
-    Checkpoints, DecisionNote, Evaluation, Observer, Parts, Progress, Resumed, RunFolder, RunStart,
-    RunStatus, RunSummary, Silent, TrainRequest,
-};
+use osn_recipes::run::checkpoint::contents::CheckpointContents;
+use osn_recipes::run::checkpoint::contents::{ABOUT, CLOCK, RECORD};
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
+use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart, Silent};
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::resume::Resumed;
+use osn_recipes::run::summary::RunSummary;
 use runs::{StopsAfter, TINY_IMAGES, timeless_in, train};
 use serde_json::{Value, json};
 
@@ -44,8 +48,8 @@ fn resume(folder: &Path) -> RunSummary {
 
 fn went_on(resumed: Resumed) -> RunSummary {
     match resumed {
-        Resumed::WentOn(summary) => summary,
-        Resumed::WasFinished(_) => panic!("it was finished before"),
+        Resumed::Trained(summary) => summary,
+        Resumed::AlreadyFinished(_) => panic!("it was finished before"),
     }
 }
 
@@ -257,7 +261,7 @@ fn a_finished_run_says_so_and_stays_as_it_is() {
     let run = train(&request("control", None, &[], out.path()));
     let before = fs::read(run.folder.join("record.jsonl")).unwrap();
     let again = osn_recipes::resume(&run.folder, &mut Silent).unwrap();
-    assert_eq!(again, Resumed::WasFinished(run.clone()));
+    assert_eq!(again, Resumed::AlreadyFinished(run.clone()));
     assert_eq!(fs::read(run.folder.join("record.jsonl")).unwrap(), before);
 }
 
@@ -307,7 +311,7 @@ fn a_checkpoint_without_a_part_is_passed_over_whichever_part_it_is() {
     let out = tempfile::tempdir().unwrap();
     let (folder, whole) = killed(out.path());
     let file = checkpoint(&folder, 6);
-    let parts = Parts::from_bytes(fs::read(&file).unwrap()).unwrap();
+    let parts = CheckpointContents::from_bytes(fs::read(&file).unwrap()).unwrap();
     assert!(parts.names().count() > 20);
     for name in parts.names() {
         let folder = killed_after(&folder_of(&whole, out.path()), 6, out.path());

@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use osn_recipes::run::{Event, Metrics, RunSummary, TrainRequest};
+use osn_recipes::run::event::Event;
+use osn_recipes::run::metrics::Metrics;
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
 use runs::{events, picture, refused, request, timeless, train};
 
 const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "classify"];
@@ -294,7 +297,8 @@ fn what_is_remembered_of_a_run_does_not_grow_with_it() {
     let out = tempfile::tempdir().unwrap();
     let more = [("steps", "60"), ("memory", "16"), ("eval_episodes", "1")];
     let plain = asked("control", "never", &more, None, out.path());
-    let checkpoints = osn_recipes::run::Checkpoints { every: Some(1), keep: 100 };
+    let checkpoints =
+        osn_recipes::run::checkpoint::schedule::Checkpoints { every: Some(1), keep: 100 };
     let run = train(&TrainRequest { checkpoints, ..plain });
     let size = |step: u64, part: &str| {
         let file = run.folder.join(format!("checkpoints/step-{step:06}.safetensors"));

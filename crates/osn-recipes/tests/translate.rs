@@ -9,8 +9,13 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
-use osn_recipes::run::{Event, RunSummary, Told, TrainRequest};
-use osn_recipes::translate::{self, PatchDiscriminator, TranslateConfig};
+use osn_recipes::run::event::Event;
+use osn_recipes::run::pending::PendingSignals;
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
+use osn_recipes::translate::config::TranslateConfig;
+use osn_recipes::translate::game;
+use osn_recipes::translate::model::PatchDiscriminator;
 use runs::{bits, events, picture, reasons, refused, timeless, train};
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
@@ -34,7 +39,7 @@ fn a_run_is_judged_by_l1_by_distance_and_by_label() {
     let run = train(&request(out.path(), &[]));
     assert_eq!(run.folder.file_name().unwrap(), "translate-auto-task=translate-s7");
     assert!((0.05..0.6).contains(&run.metrics["l1"]), "{}", run.metrics["l1"]);
-    assert!(run.metrics["frechet"] > 3.0 * run.floor["frechet"]);
+    assert!(run.metrics["frechet"] > 3.0 * run.real_vs_real["frechet"]);
     assert!((0.0..=1.0).contains(&run.metrics["label_accuracy"]));
     let losses = events(&run).into_iter().find_map(|event| match event {
         Event::Step { losses, .. } => Some(losses),
@@ -157,8 +162,7 @@ fn what_cannot_be_asked_for_is_bad_input() {
 fn trained(rule: Option<&str>) -> Vec<u32> {
     let config = TranslateConfig { g_channels: 4, d_channels: 4, ..TranslateConfig::quick() };
     let decide = rule.map(|text| Decide::named(text).unwrap());
-    let mut players =
-        translate::players(&config, [1, 1], decide.as_ref(), 3, &Device::flex()).unwrap();
+    let mut players = game::players(&config, [1, 1], decide.as_ref(), 3, &Device::flex()).unwrap();
     for step in 0..4 {
         let images = |stream| {
             let values = noise(1, stream, step, 4 * 28 * 28);
@@ -169,12 +173,13 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
         let fake = players.generator.network.forward(input.clone()).detach();
         let both = Tensor::cat(vec![truth.clone(), fake], 0);
         let twice = input.clone().repeat_dim(0, 2);
-        let judge = |network: &PatchDiscriminator| network.forward(twice, both);
-        players.train_discriminator(judge, &mut Told::default()).unwrap();
+        let discriminate = |network: &PatchDiscriminator| network.forward(twice, both);
+        players.train_discriminator(discriminate, &mut PendingSignals::default()).unwrap();
         let made = players.generator.network.forward(input.clone());
-        let judge = |network: &PatchDiscriminator, made| network.forward(input.clone(), made);
+        let discriminate =
+            |network: &PatchDiscriminator, made| network.forward(input.clone(), made);
         let l1 = |made: &Tensor<4>| Some(("l1", (made.clone() - truth.clone()).abs().mean()));
-        players.train_generator(made, judge, l1, &mut Told::default()).unwrap();
+        players.train_generator(made, discriminate, l1, &mut PendingSignals::default()).unwrap();
     }
     let mut all = bits(&players.discriminator.network);
     all.extend(bits(&players.generator.network));

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use osn_recipes::run::{RunFolder, RunStatus};
+use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::folder::RunFolder;
 
 use self::follow::Follower;
 pub(crate) use self::server::LiveServer;

@@ -4,13 +4,13 @@ use burn::module::{Module, Param};
 use burn::nn::BatchNorm;
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::adversarial::Settings;
+use crate::adversarial::settings::Settings;
 use crate::layers::batch_norm;
 
 /// Conditional batch normalization: `y = γ_c·x̂ + β_c`, where `x̂` is normalized over the batch and
 /// each class `c` has its own gain and offset (Dumoulin et al. 2017; de Vries et al. 2017).
 #[derive(Module, Debug)]
-pub struct ConditionalBatchNorm {
+pub(crate) struct ConditionalBatchNorm {
     /// Its own gain and offset stay 1 and 0.
     norm: BatchNorm,
     /// Of all classes one after another, `[classes·features]`: gains are no weight matrix, and as a

@@ -5,12 +5,12 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::ControlConfig;
+use crate::control::config::ControlConfig;
 
 /// Observations to the value of each action: linear layers with ReLU between them. No normalization
 /// but what osn decides.
 #[derive(Module, Debug)]
-pub struct QNetwork {
+pub(crate) struct QNetwork {
     layers: Vec<Linear>,
 }
 
@@ -40,7 +40,7 @@ impl QNetwork {
     }
 
     /// The best action at each of some observations, all of one length; none at none.
-    pub fn best_actions(&self, observations: &[Vec<f32>], device: &Device) -> Vec<usize> {
+    pub(crate) fn best_actions(&self, observations: &[Vec<f32>], device: &Device) -> Vec<usize> {
         if observations.is_empty() {
             return Vec::new();
         }

@@ -11,9 +11,8 @@ use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 use tempfile::TempDir;
 
-use super::folder::is_left_behind;
-use super::svg;
-pub use super::svg::SvgError;
+use crate::data::folder::is_left_behind;
+use crate::data::svg::{self, SvgError};
 use crate::plain_file;
 
 /// The folder that the pairs are written to unless another is asked for.
@@ -21,7 +20,7 @@ pub const FOLDER: &str = "openmoji";
 /// The licence of the emoji and of all that is made of them.
 pub const LICENCE: &str = "CC BY-SA 4.0 (OpenMoji, https://openmoji.org)";
 /// One in so many groups of emoji is for testing, on average.
-pub const TEST_ONE_IN: u64 = 10;
+pub(crate) const TEST_ONE_IN: u64 = 10;
 
 const LINE_ART: &str = "black/svg";
 const COLOUR: &str = "color/svg";
@@ -119,9 +118,9 @@ struct Emoji {
 }
 
 /// Draws every emoji of a package at `size`×`size` on white and writes the pairs as a folder that
-/// [`pairs::load`](super::pairs::load) reads, with line art as inputs and colour as targets.
+/// [`pairs::load`](crate::data::pairs::load) reads, with line art as inputs and colour as targets.
 ///
-/// `progress` is told how many emoji are drawn, and of how many; from several threads.
+/// `progress` is called with the number of emoji drawn and of all, from several threads.
 ///
 /// Emoji that are the same but for skin tone or sex are all for training or all for testing, and so
 /// are those with the same line art: a man and a person may differ in nothing but their name. (The

@@ -1,4 +1,4 @@
-//! Holds the small frozen network in whose features generated images are judged.
+//! The small frozen network in whose features generated images are scored.
 //!
 //! A *feature distance* compares two sets of images by the 64 numbers that [`FeatureNet`] computes
 //! for each. It is not the Fréchet *Inception* distance: that one uses another network, trained on
@@ -17,9 +17,6 @@
 //! training images, of which the recipe holds out one in twenty, and with other random numbers. So
 //! the command makes other weights now, and feature distances by them do not compare with those here.
 
-mod embed;
-mod judged;
-mod network;
-
-pub use judged::{IMAGE_SIZE, as_judged};
-pub use network::{CLASS_COUNT, FEATURE_COUNT, FeatureError, FeatureNet};
+pub(crate) mod embed;
+pub mod input;
+pub mod network;

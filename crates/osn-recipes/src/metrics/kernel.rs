@@ -5,8 +5,8 @@ use std::ops::Range;
 use faer::{ColRef, Mat};
 use rayon::prelude::*;
 
-use super::products::{blocks, products};
-use super::{Features, MetricError, check, finite};
+use crate::metrics::feature_set::{Features, MetricError, check, finite};
+use crate::metrics::products::{blocks, products};
 
 /// Fewer vectors have no error that could be estimated.
 const MIN_COUNT: usize = 4;
@@ -15,7 +15,7 @@ const NAME: &str = "the kernel distance";
 
 /// An estimate of the squared maximum mean discrepancy.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct KernelDistance {
+pub(crate) struct KernelDistance {
     /// The estimate from all vectors; unbiased, so it can be negative.
     pub value: f64,
     /// Its standard error.

@@ -5,12 +5,14 @@ use std::ops::Range;
 use faer::ColRef;
 use rayon::prelude::*;
 
-use super::products::{blocks, products, squared_lengths};
-use super::{Features, LEAST_SCORED, MAX_NEIGHBOURHOOD, MetricError, NEIGHBOUR, check, finite};
+use crate::metrics::feature_set::{
+    Features, LEAST_SCORED, MAX_NEIGHBOURHOOD, MetricError, NEIGHBOUR, check, finite,
+};
+use crate::metrics::products::{blocks, products, squared_lengths};
 
 /// How far two sets fill the same space; each lies in [0, 1] but density, which has no upper limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Neighbourhood {
+pub(crate) struct Neighbourhood {
     /// Share of generated vectors inside a ball around a real one.
     pub precision: f64,
     /// Share of real vectors inside a ball around a generated one.

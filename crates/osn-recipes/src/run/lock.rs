@@ -6,11 +6,10 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::FolderError;
-use super::folder::{must_be_no_link, write_error};
 use crate::plain_file;
+use crate::run::folder_error::{FolderError, must_be_no_link, write_error};
 
-/// How often a taken lock is tried again, and the pause before: whoever only looks lets go at once.
+/// How often a taken lock is tried again, and the pause before: a reader releases it at once.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(10);
 /// More than the number of a process takes.
@@ -41,7 +40,7 @@ impl FolderLock {
         match try_for_a_moment(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),
-            // Some file systems have no locks; a run is worth more than one.
+            // Some file systems have no locks; the run goes ahead without one.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
@@ -53,12 +52,12 @@ impl FolderLock {
     /// as there is the file.
     pub fn is_taken(folder: &Path, file: &str) -> bool {
         let Ok(file) = plain_file::open(&folder.join(file)) else { return false };
-        // Shared, so that two who look do not see each other; the file lets go when it is dropped.
+        // Shared, so that two readers do not see each other; dropping the file releases it.
         file.try_lock_shared().is_err()
     }
 
     /// The last process that took the lock `file` of a folder.
-    pub fn signer(folder: &Path, file: &str) -> Option<u32> {
+    pub(crate) fn signer(folder: &Path, file: &str) -> Option<u32> {
         let text = plain_file::read(&folder.join(file), MAX_SIGNATURE_BYTES).ok()?;
         String::from_utf8(text).ok()?.trim().parse().ok()
     }
@@ -83,7 +82,7 @@ fn sign(file: &mut File) -> io::Result<()> {
 
 fn in_use(folder: &Path, file: &mut File) -> FolderError {
     let mut pid = String::new();
-    // Whoever has the lock may not have signed yet.
+    // The owner of the lock may not have written its number yet.
     let _ = file.read_to_string(&mut pid);
     let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
     FolderError::InUse { path: folder.to_owned(), pid }

@@ -1,4 +1,4 @@
-//! Laying out generated images as one picture that a person can look at.
+//! Lays out images as one picture.
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 
@@ -12,7 +12,7 @@ const GAP_COLOUR: Rgb<u8> = Rgb([96, 96, 96]);
 /// Why images could not be laid out or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SampleError {
+pub(crate) enum SampleError {
     /// The numbers do not fill the images.
     #[error("{n_values} values do not fill {count} images of {channels}×{height}×{width}")]
     WrongLength {
@@ -56,7 +56,7 @@ pub enum SampleError {
 /// `values`: `[count, channels, height, width]`, row-major, each in [−1, 1]; 1 or 3 channels. Values
 /// outside are clamped, and NaN is drawn black.
 #[derive(Clone, Debug)]
-pub struct ImageGrid {
+pub(crate) struct ImageGrid {
     /// The pixels.
     pub values: Vec<f32>,
     /// How many images.
@@ -77,7 +77,7 @@ impl ImageGrid {
     /// # Errors
     ///
     /// [`SampleError`] when the numbers do not fit together.
-    pub fn to_png(&self) -> Result<Vec<u8>, SampleError> {
+    pub(crate) fn to_png(&self) -> Result<Vec<u8>, SampleError> {
         let picture = DynamicImage::ImageRgb8(self.draw()?);
         // Grey images stay grey: a third of the bytes.
         let picture = if self.channels == 1 { picture.to_luma8().into() } else { picture };

@@ -6,14 +6,14 @@ use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Tensor};
 
-use super::TranslateConfig;
 use crate::layers::{batch_norm, doubling, halving, keeping};
+use crate::translate::config::TranslateConfig;
 
 /// Images to images: two halvings, a convolution at a quarter of the size, and two doublings, each of
 /// which also sees what came in at its size (Ronneberger et al. 2015; pix2pix, Isola et al. 2017, has
 /// eight of each for 256×256). Batch normalization everywhere but at both ends.
 #[derive(Module, Debug)]
-pub struct UNet {
+pub(crate) struct UNet {
     down1: Conv2d,
     down2: Conv2d,
     norm_down2: BatchNorm,

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use osn_recipes::run::{
-    DecisionNote, Evaluation, Event, Observer, Progress, RunStart, RunSummary, Silent,
-    TrainRequest, read_record,
-};
+use osn_recipes::run::event::Event;
+use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart, Silent};
+use osn_recipes::run::record::read_record;
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
 
 /// What makes a run with generated images take seconds.
 pub(crate) const TINY_IMAGES: [(&str, &str); 8] = [

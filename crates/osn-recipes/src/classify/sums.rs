@@ -1,24 +1,24 @@
-//! What rules are told of the loss: summed where it happens, read back when the rule decides.
+//! Training and held-out loss: summed on the device at every update, read back when a rule decides.
 
 use burn::tensor::{Device, Tensor};
 use osn::{Generalization, Needs};
 
-use crate::run::{Parts, PartsError};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::sum::{SavedSum, Sum};
 
-/// Sums, over the updates since a rule last decided, of the losses that it compares.
+/// Sums of both losses over the updates since a rule last decided.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct GeneralizationSums {
     is_needed: bool,
-    /// The mean loss of a batch that the network trains on, `[1]`, as a network makes it that is judged.
+    /// The mean loss on a training batch, `[1]`, in validation mode.
     train: Sum,
-    /// The same of images that it does not train on, `[1]`.
+    /// The same on held-out images, `[1]`.
     held_out: Sum,
     last: Option<Generalization>,
 }
 
-impl Watch {
-    /// Sums what is needed and nothing else.
+impl GeneralizationSums {
+    /// Sums what the rules need and nothing else.
     pub(super) fn new(needs: Needs) -> Self {
         Self { is_needed: needs.generalization, ..Self::default() }
     }
@@ -28,39 +28,43 @@ impl Watch {
         self.is_needed
     }
 
-    /// The loss of a batch that the network trains on, `[1]`.
-    pub(super) fn see_train(&mut self, loss: &Tensor<1>) {
+    /// Adds the loss on a training batch, `[1]`.
+    pub(super) fn add_train(&mut self, loss: &Tensor<1>) {
         if self.is_needed {
             self.train.add(loss.clone().without_autodiff());
         }
     }
 
-    /// The loss of images that it does not train on, `[1]`.
-    pub(super) fn see_held_out(&mut self, loss: &Tensor<1>) {
+    /// Adds the loss on held-out images, `[1]`.
+    pub(super) fn add_held_out(&mut self, loss: &Tensor<1>) {
         if self.is_needed {
             self.held_out.add(loss.clone().without_autodiff());
         }
     }
 
-    /// Puts what is summed and what was last taken into a checkpoint, under `name`.
-    pub(super) fn save(&self, parts: &mut Parts, name: &str) -> Result<(), PartsError> {
+    /// Puts the sums and the last means into a checkpoint, under `name`.
+    pub(super) fn save(
+        &self,
+        parts: &mut CheckpointContents,
+        name: &str,
+    ) -> Result<(), ContentsError> {
         parts.put_value(name, &([&self.train, &self.held_out].map(Sum::saved), self.last))
     }
 
     /// Goes on with what was saved under `name`, on the plain `device`.
     pub(super) fn load(
         &mut self,
-        parts: &Parts,
+        parts: &CheckpointContents,
         name: &str,
         device: &Device,
-    ) -> Result<(), PartsError> {
+    ) -> Result<(), ContentsError> {
         let ([train, held_out], last): ([SavedSum; 2], _) = parts.value(name)?;
         let sum = |saved| Sum::from_saved(saved, name, 1, device);
         (self.train, self.held_out, self.last) = (sum(train)?, sum(held_out)?, last);
         Ok(())
     }
 
-    /// The means since this was last called, where there are both.
+    /// The means since the last call, where there are both.
     pub(super) fn take(&mut self) -> Option<Generalization> {
         let (train, held_out) = (self.train.take_mean(), self.held_out.take_mean());
         self.last = train.zip(held_out).map(|(train, held_out)| Generalization {
@@ -70,7 +74,7 @@ impl Watch {
         self.last
     }
 
-    /// What was last taken.
+    /// The means of the last call of [`take`](Self::take).
     pub(super) fn last(&self) -> Option<Generalization> {
         self.last
     }
@@ -84,24 +88,24 @@ mod tests {
 
     #[test]
     fn losses_are_averaged_over_updates_and_told_once() {
-        let mut watch = Watch::new(Needs { generalization: true, ..Needs::default() });
+        let mut sums = GeneralizationSums::new(Needs { generalization: true, ..Needs::default() });
         let loss = |value: f32| Tensor::<1>::from_data([value], &Device::flex().autodiff());
-        watch.see_train(&loss(1.0));
-        watch.see_train(&loss(2.0));
-        watch.see_held_out(&loss(4.0));
-        let told = Generalization { train_loss: 1.5, held_out_loss: 4.0 };
-        assert_eq!(watch.take(), Some(told));
-        assert_eq!(watch.last(), Some(told), "a record may look again");
-        watch.see_train(&loss(1.0));
-        assert_eq!(watch.take(), None, "one alone says nothing");
+        sums.add_train(&loss(1.0));
+        sums.add_train(&loss(2.0));
+        sums.add_held_out(&loss(4.0));
+        let pending = Generalization { train_loss: 1.5, held_out_loss: 4.0 };
+        assert_eq!(sums.take(), Some(pending));
+        assert_eq!(sums.last(), Some(pending), "a record may look again");
+        sums.add_train(&loss(1.0));
+        assert_eq!(sums.take(), None, "one alone says nothing");
     }
 
     #[test]
     fn nothing_is_summed_that_no_rule_needs() {
-        let mut watch = Watch::new(Needs { held_out: true, ..Needs::default() });
+        let mut sums = GeneralizationSums::new(Needs { held_out: true, ..Needs::default() });
         let loss = Tensor::<1>::from_data([1.0], &Device::flex());
-        watch.see_train(&loss);
-        watch.see_held_out(&loss);
-        assert!(watch.take().is_none() && !watch.is_needed());
+        sums.add_train(&loss);
+        sums.add_held_out(&loss);
+        assert!(sums.take().is_none() && !sums.is_needed());
     }
 }

@@ -1,47 +1,46 @@
-//! What rules are told of a generator and a discriminator: summed where it happens, read back when
-//! the rule decides.
+//! The adversarial signals: summed on the device at every update, read back when a rule decides.
 
 use burn::tensor::{Device, Gradients, Tensor};
 use osn::{Adversarial, Needs};
 
-use super::Objective;
-use crate::run::{Parts, PartsError};
+use crate::adversarial::objective::Objective;
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::sum::{SavedSum, Sum};
 
-/// Sums, over the updates since a rule last decided, of what it looks at.
+/// Sums of the adversarial signals over the updates since a rule last decided.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct AdversarialSums {
     needs: Needs,
     /// The separation and the mean sign of D(real), `[2]`.
     race: Sum,
-    /// The mean slope at generated samples, `[1]`.
+    /// The mean input gradient norm at generated samples, `[1]`.
     input_gradient_norm: Sum,
     /// The mean sign of D at real samples that it does not train on, `[1]`.
     held_out_sign: Sum,
 }
 
-impl Watch {
-    /// Sums what is needed and nothing else.
+impl AdversarialSums {
+    /// Sums what the rules need and nothing else.
     pub fn new(needs: Needs) -> Self {
         Self { needs, ..Self::default() }
     }
 
     /// Logits of real samples, then of as many generated ones, `[2·batch, places]`; a sample with several
     /// counts with their mean.
-    pub fn see_logits(&mut self, logits: &Tensor<2>) {
+    pub fn add_logits(&mut self, logits: &Tensor<2>) {
         if self.needs.separation {
             self.race.add(race(logits.clone().without_autodiff().mean_dim(1)));
         }
     }
 
-    /// Logits as [`see_logits`](Self::see_logits) gets them, with real samples that D does not train on.
-    pub fn see_held_out(&mut self, logits: &Tensor<2>) {
+    /// Logits as [`add_logits`](Self::add_logits) gets them, with real samples that D does not train on.
+    pub(crate) fn add_held_out(&mut self, logits: &Tensor<2>) {
         let [real, _] = halves(logits.clone().without_autodiff().mean_dim(1));
         self.held_out_sign.add(real.sign().mean());
     }
 
     /// The generator's loss under an objective, `[1]`, and the gradients of its sum with a loss `beside`
-    /// it; on the way the slope at the generated `samples`, where it is needed.
+    /// it. Also sums the input gradient norm at the generated `samples`, where a rule needs it.
     pub fn generator_loss<const D: usize>(
         &mut self,
         objective: Objective,
@@ -51,7 +50,7 @@ impl Watch {
     ) -> (Tensor<1>, Gradients) {
         let mean = |samples| discriminate(samples).mean();
         match objective {
-            // The loss is −E[D], so its gradient at the samples is the slope.
+            // The loss is −E[D], so its gradient at the samples is that of D.
             Objective::Hinge if self.needs.input_gradient_norm => {
                 let (loss, pulled, at_samples) = pulled(|samples| mean(samples).neg(), samples);
                 self.input_gradient_norm.add(slope(at_samples));
@@ -68,12 +67,12 @@ impl Watch {
         }
     }
 
-    /// Puts what is summed and not told yet into a checkpoint, under `name`.
+    /// Puts the sums into a checkpoint, under `name`.
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut Parts, name: &str) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut CheckpointContents, name: &str) -> Result<(), ContentsError> {
         parts.put_value(
             name,
             &[&self.race, &self.input_gradient_norm, &self.held_out_sign].map(Sum::saved),
@@ -84,8 +83,13 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing or of another length.
-    pub fn load(&mut self, parts: &Parts, name: &str, device: &Device) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what is missing or of another length.
+    pub fn load(
+        &mut self,
+        parts: &CheckpointContents,
+        name: &str,
+        device: &Device,
+    ) -> Result<(), ContentsError> {
         let saved: [SavedSum; 3] = parts.value(name)?;
         let [race, slope, sign] = saved;
         let sum = |saved, length| Sum::from_saved(saved, name, length, device);
@@ -115,7 +119,7 @@ pub fn halves(logits: Tensor<2>) -> [Tensor<2>; 2] {
     [logits.clone().narrow(0, 0, half), logits.narrow(0, half, half)]
 }
 
-/// A loss, a number whose gradients are those of the loss, and the gradient at the samples.
+/// A loss, a surrogate with the same gradients in the parameters, and the gradient at the samples.
 fn pulled<const D: usize>(
     loss: impl Fn(Tensor<D>) -> Tensor<1>,
     samples: Tensor<D>,
@@ -157,16 +161,16 @@ mod tests {
 
     #[test]
     fn the_race_is_counted_in_pairs_and_averaged_over_updates() {
-        let mut watch = Watch::new(Needs { separation: true, ..Needs::default() });
+        let mut sums = AdversarialSums::new(Needs { separation: true, ..Needs::default() });
         let logits =
             |values: [f32; 4]| Tensor::<1>::from_data(values, &Device::flex()).reshape([4, 1]);
         // Of the pairs (3,2), (3,0), (1,2), (1,0) three are in order; of the second all, and a sign
         // is negative.
-        watch.see_logits(&logits([3.0, 1.0, 2.0, 0.0]));
-        watch.see_logits(&logits([3.0, -1.0, -2.0, -5.0]));
-        let seen = watch.take();
+        sums.add_logits(&logits([3.0, 1.0, 2.0, 0.0]));
+        sums.add_logits(&logits([3.0, -1.0, -2.0, -5.0]));
+        let seen = sums.take();
         assert_eq!((seen.separation, seen.real_sign), (Some(0.75), Some(0.5)));
-        assert_eq!(watch.take(), Adversarial::default(), "what was told is not told again");
+        assert_eq!(sums.take(), Adversarial::default(), "what was pending is not pending again");
     }
 
     #[test]
@@ -175,13 +179,11 @@ mod tests {
         let images = Tensor::<4>::ones([3, 1, 2, 2], &device).require_grad();
         // D(x) = 2·Σx has slope 2·√4 everywhere.
         let discriminate = |images: Tensor<4>| images.flatten::<2>(1, 3).sum_dim(1) * 2.0;
-        let mut watch = Watch::new(Needs { input_gradient_norm: true, ..Needs::default() });
+        let mut sums =
+            AdversarialSums::new(Needs { input_gradient_norm: true, ..Needs::default() });
         for objective in [Objective::Hinge, Objective::LeastSquares] {
-            watch.generator_loss(objective, images.clone(), discriminate, None);
-            assert!(
-                (watch.take().input_gradient_norm.unwrap() - 4.0).abs() < 1e-6,
-                "{objective:?}"
-            );
+            sums.generator_loss(objective, images.clone(), discriminate, None);
+            assert!((sums.take().input_gradient_norm.unwrap() - 4.0).abs() < 1e-6, "{objective:?}");
         }
     }
 
@@ -193,8 +195,12 @@ mod tests {
             let samples = (weight.clone() * 3.0).reshape([2, 2]);
             let discriminate = |samples: Tensor<2>| samples.square().sum_dim(1);
             let beside = Some(samples.clone().abs().mean());
-            let (_, gradients) =
-                Watch::new(needs).generator_loss(objective, samples, discriminate, beside);
+            let (_, gradients) = AdversarialSums::new(needs).generator_loss(
+                objective,
+                samples,
+                discriminate,
+                beside,
+            );
             weight.grad(&gradients).unwrap().into_data().iter().collect::<Vec<f32>>()
         };
         for objective in [Objective::Hinge, Objective::LeastSquares] {
