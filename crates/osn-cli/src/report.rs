@@ -6,8 +6,7 @@ use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use osn_checkpoint::write_output;
-use osn_recipes::plain_file;
+use osn_files::{output, plain_file};
 use osn_recipes::run::{FolderError, RunFolder, write_whole};
 use osn_report::study::RunStatus::Missing;
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
@@ -207,7 +206,7 @@ fn write_typed<'a>(
     documents: impl IntoIterator<Item = Document<'a>>,
 ) -> Result<(), Failure> {
     let page = osn_report::page(documents);
-    write_output(path, page.as_bytes()).map_err(|error| {
+    output::write(path, page.as_bytes()).map_err(|error| {
         if error.is_bad_path() { Failure::bad_input(error) } else { Failure::failed(error) }
     })
 }

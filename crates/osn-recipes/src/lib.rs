@@ -16,7 +16,6 @@ pub mod judge;
 pub mod layers;
 pub mod metrics;
 pub mod network_parts;
-pub mod plain_file;
 pub mod run;
 mod sum;
 pub mod translate;

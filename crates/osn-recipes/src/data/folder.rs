@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage, Rgba};
+use osn_files::plain_file;
 use rayon::prelude::*;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{DataError, Dataset, ImageSet, picture_faults};
-use crate::plain_file;
 
 /// Every how many-th image, by sorted path, is for testing.
 pub const TEST_EVERY: usize = 6;

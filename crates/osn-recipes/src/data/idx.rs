@@ -8,9 +8,9 @@ use std::io::Read;
 use std::path::Path;
 
 use flate2::bufread::GzDecoder;
+use osn_files::plain_file;
 
 use super::DataError;
-use crate::plain_file;
 
 /// No file larger than this is read, packed or not.
 pub const MAX_BYTES: usize = 1 << 30;

@@ -1,25 +1,19 @@
 //! The folder that a run writes, and only that run.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use osn_files::atomic::{self, is_incomplete, sync_folder};
+use osn_files::plain_file;
 
 use super::{FolderLock, ImageGrid, RecordError, RecordWriter, RunDescription, SampleError, Shelf};
-use crate::plain_file;
 
 /// A description has some kilobytes, and more with hundreds of layers.
 const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
 
 /// How many runs of one name a folder may hold: more is a loop gone wild.
 const MAX_RUNS_OF_A_NAME: u32 = 10_000;
-
-/// How the name of a file begins and ends that is not complete yet.
-const HALF_WRITTEN: (&str, &str) = (".osn-", ".tmp");
-
-/// What file systems say that cannot bring a folder to the disk.
-const NO_SYNC: [io::ErrorKind; 2] = [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported];
 
 const DESCRIPTION: &str = "run.json";
 const RECORD: &str = "record.jsonl";
@@ -258,11 +252,11 @@ impl RunFolder {
     }
 
     /// Removes what a killed process left half written. Only files that bear the mark of
-    /// [`write_whole`] go; what cannot be removed is in nobody's way.
+    /// [`atomic::AtomicFile`] go; what cannot be removed is in nobody's way.
     pub(super) fn remove_half_written(&self) {
         let folders = [self.path.clone(), self.samples_path(), self.path.join(CHECKPOINTS)];
         for entry in folders.iter().flat_map(fs::read_dir).flatten().flatten() {
-            if is_half_written(&entry.file_name().to_string_lossy()) {
+            if is_incomplete(&entry.file_name().to_string_lossy()) {
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -326,7 +320,7 @@ fn create_new_folder(out: &Path, name: &str) -> Result<PathBuf, FolderError> {
 /// [`FolderError::InsideRun`].
 pub fn must_not_be_in_a_run(folder: &Path) -> Result<(), FolderError> {
     // What is not there yet will lie in the nearest folder that is, wherever links lead.
-    let real = |it: &Path| fs::canonicalize(or_here(it)).ok();
+    let real = |it: &Path| fs::canonicalize(Path::new(".").join(it)).ok();
     let whole = folder.ancestors().find_map(real).unwrap_or_default();
     match whole.ancestors().find(|folder| is_run(folder)) {
         Some(path) => Err(FolderError::InsideRun { path: path.to_owned() }),
@@ -338,72 +332,13 @@ fn is_run(folder: &Path) -> bool {
     [DESCRIPTION, RECORD].iter().all(|file| folder.join(file).is_file())
 }
 
-/// Writes a file so that at every moment it is either as before or complete, also when the machine
-/// loses its power.
-///
-/// Until it is complete it lies beside its place, under a name that nobody else has: `.osn-` and random
-/// letters.
+/// Writes a file by [`atomic::write`].
 ///
 /// # Errors
 ///
 /// [`FolderError::Write`] when the system refuses; the file before is then still there.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
-    replace(path, bytes).map_err(|source| write_error(path, source))
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = or_here(path.parent().unwrap_or(path));
-    // It goes with the value where anything fails: a half-written file helps nobody.
-    let mut file = half_written(folder)?;
-    file.write_all(bytes)?;
-    // Without this the new name may reach the disk before the bytes do.
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
-}
-
-/// The folder of a name without one is the one that the program is in.
-fn or_here(folder: &Path) -> &Path {
-    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
-}
-
-/// A new file in a folder, which others may read where the user's files may be read.
-fn half_written(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(HALF_WRITTEN.0).suffix(HALF_WRITTEN.1);
-    #[cfg(unix)]
-    let all = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    #[cfg(unix)]
-    builder.permissions(all);
-    builder.tempfile_in(folder)
-}
-
-fn is_half_written(name: &str) -> bool {
-    name.starts_with(HALF_WRITTEN.0) && name.ends_with(HALF_WRITTEN.1)
-}
-
-/// Brings the names in a folder to the disk; file systems without a way to do so need none.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(not(unix)) {
-        return Ok(());
-    }
-    match File::open(or_here(folder))?.sync_all() {
-        Err(error) if NO_SYNC.contains(&error.kind()) => Ok(()),
-        outcome => outcome,
-    }
-}
-
-/// Creates an empty file in place of whatever is there: what is written through a link would be another
-/// file.
-///
-/// # Errors
-///
-/// What the system says.
-pub fn create_anew(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => File::create_new(path),
-    }
+    atomic::write(path, bytes).map_err(|source| write_error(path, source))
 }
 
 pub(super) fn must_be_no_link(path: &Path) -> Result<(), FolderError> {
@@ -505,19 +440,6 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_leaves_what_was_there_and_nothing_else() {
-        let out = tempfile::tempdir().unwrap();
-        // For every user: no file takes the place of a folder.
-        let path = out.path().join("page.html");
-        fs::create_dir(&path).unwrap();
-        let error = write_whole(&path, b"new").unwrap_err().to_string();
-        assert!(error.contains("page.html"), "{error}");
-        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
-        let nowhere = write_whole(&out.path().join("no/page.html"), b"new").unwrap_err();
-        assert!(nowhere.to_string().contains("no/page.html"), "{nowhere}");
-    }
-
-    #[test]
     fn files_of_others_are_left_alone_whatever_they_are_called() {
         let out = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(out.path(), "run").unwrap();
@@ -528,18 +450,6 @@ mod tests {
         assert!(killed.exists(), "another process may be writing it");
         folder.remove_half_written();
         assert_eq!((fs::read_to_string(&mine).unwrap().as_str(), killed.exists()), ("mine", false));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_written_may_be_read_by_whoever_may_read_new_files() {
-        use std::os::unix::fs::PermissionsExt;
-        let out = tempfile::tempdir().unwrap();
-        let [usual, ours] = ["usual", "ours"].map(|name| out.path().join(name));
-        fs::write(&usual, "").unwrap();
-        write_whole(&ours, b"").unwrap();
-        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
-        assert_eq!(mode(&ours), mode(&usual));
     }
 
     #[test]

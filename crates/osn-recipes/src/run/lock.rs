@@ -6,9 +6,10 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use osn_files::plain_file;
+
 use super::FolderError;
 use super::folder::{must_be_no_link, write_error};
-use crate::plain_file;
 
 /// How often a taken lock is tried again, and the pause before: whoever only looks lets go at once.
 const TRIES: u32 = 5;

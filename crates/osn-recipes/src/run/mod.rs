@@ -34,7 +34,7 @@ pub use description::{
     unix_secs,
 };
 pub use error::{NonFinite, RunError};
-pub use folder::{FolderError, RunFolder, create_anew, must_not_be_in_a_run, write_whole};
+pub use folder::{FolderError, RunFolder, must_not_be_in_a_run, write_whole};
 pub use history::{History, Turn};
 pub use lock::FolderLock;
 pub use observer::{DecisionNote, Evaluation, LayerStatus, Observer, Progress, RunStart, Silent};

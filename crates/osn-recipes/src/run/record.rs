@@ -6,11 +6,11 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use osn_files::plain_file;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::hex;
-use crate::plain_file;
 
 /// Named numbers, in the order of their names so that a record is the same every time.
 pub type Metrics = BTreeMap<String, f64>;

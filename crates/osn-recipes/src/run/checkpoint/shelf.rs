@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use osn_files::{atomic::sync_folder, plain_file};
 use serde::{Deserialize, Serialize};
 
 use super::{CheckpointError, Parts, PartsError};
-use crate::plain_file;
-use crate::run::folder::{sync_folder, write_error};
+use crate::run::folder::write_error;
 use crate::run::{FolderError, write_whole};
 
 const EXTENSION: &str = ".safetensors";
