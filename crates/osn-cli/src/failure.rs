@@ -8,7 +8,7 @@ use console::style;
 use osn_recipes::run::error::RunError;
 use osn_report::escaped;
 
-use crate::stderr::say;
+use crate::terminal::stderr::say;
 
 /// The run failed on its way.
 pub(crate) const FAILED: u8 = 1;
@@ -38,6 +38,17 @@ impl Failure {
     /// Something that worked out badly on its way.
     pub(crate) fn failed(message: impl Display) -> Self {
         Self { message: message.to_string(), exit_code: FAILED }
+    }
+
+    /// What went wrong with a run, and what may help; `is_constrained` says whether its rule constrains
+    /// weights at every step.
+    pub(crate) fn of_run(error: RunError, is_constrained: bool) -> Self {
+        let hint = hint(&error, is_constrained);
+        let failure = Self::from(error);
+        match hint {
+            Some(hint) => failure.and(hint),
+            None => failure,
+        }
     }
 
     /// Adds what else the reader should know.
@@ -71,6 +82,26 @@ impl From<RunError> for Failure {
     }
 }
 
+/// What helps a run that diverged, beside what its rule does already.
+fn hint(error: &RunError, is_constrained: bool) -> Option<&'static str> {
+    match (error, is_constrained) {
+        (RunError::NonFinite { .. } | RunError::Score { .. }, true) => {
+            Some("lower the learning rate")
+        }
+        (RunError::NonFinite { .. } | RunError::Score { .. }, false) => {
+            Some("lower the learning rate, or constrain the weights with --decide always")
+        }
+        (RunError::Saturated { .. }, true) => {
+            Some("lower the learning rate, or train on with --set saturated_after=null")
+        }
+        (RunError::Saturated { .. }, false) => Some(
+            "lower the learning rate, constrain the weights with --decide always, or train on with \
+             --set saturated_after=null",
+        ),
+        _ => None,
+    }
+}
+
 /// Prints a panic as one line in place of a backtrace: it is a mistake in the program, and the line
 /// says where.
 pub(crate) fn show_panic(info: &PanicHookInfo) {
@@ -94,6 +125,15 @@ fn one_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_run_is_advised_to_do_what_it_does_already() {
+        let is_advised = |error, is_constrained| {
+            hint(&error, is_constrained).is_some_and(|it| it.contains("--decide always"))
+        };
+        let saturated = || RunError::Saturated { below: 0.1, since: 1, step: 2 };
+        assert_eq!([true, false].map(|it| is_advised(saturated(), it)), [false, true]);
+    }
 
     #[test]
     fn several_lines_become_one() {

@@ -4,44 +4,31 @@
 //! run failed, 2 bad usage or bad input, 130 stopped with Ctrl-C, 143 asked to end (SIGTERM), 129 its
 //! terminal is gone (SIGHUP).
 
-mod args;
-mod compare;
-mod data;
-mod decide;
-mod display;
+mod command_line;
+mod commands;
 mod failure;
-mod inspect;
-mod interrupt;
-mod layout;
-mod live;
-mod normalize;
-mod report;
-mod resume;
-mod run_folder;
-mod settings;
-mod stderr;
-mod stdout;
-mod tensorboard;
-mod text;
-mod train;
-mod usage;
+mod run;
+mod terminal;
 mod weights;
 
 use std::panic;
 use std::process::ExitCode;
 
-use args::{Command, DataCommand, DecideCommand, TrainArgs};
+use command_line::args::{Command, DataCommand, DecideCommand, TrainArgs};
+use command_line::usage;
+use commands::{compare, data, decide, inspect, normalize, report, resume, settings, train, watch};
 use failure::{FAILED, Failure};
+use terminal::{capabilities, interrupt};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(failure::show_panic));
     interrupt::outlive_full_files();
-    display::choose_colours();
-    panic::catch_unwind(run).unwrap_or(ExitCode::from(FAILED))
+    capabilities::choose_colours();
+    panic::catch_unwind(parse_and_execute).unwrap_or(ExitCode::from(FAILED))
 }
 
-fn run() -> ExitCode {
-    args::parse().and_then(execute).unwrap_or_else(|failure| failure.show())
+fn parse_and_execute() -> ExitCode {
+    usage::parse().and_then(execute).unwrap_or_else(|failure| failure.show())
 }
 
 fn explain(command: Option<DecideCommand>) -> Result<ExitCode, Failure> {
@@ -60,7 +47,7 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Resume(args)) => resume::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
-        Some(Command::Watch(args)) => live::run(&args),
+        Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Normalize(args)) => normalize::run(&args),

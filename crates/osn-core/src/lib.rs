@@ -9,11 +9,11 @@ pub mod number;
 pub use act::action::{Action, ActionError, SIGMA_FLOOR};
 pub use act::actuator::{Actuator, AppliedAction, Rates, RatesError};
 pub use decide::{
-    Adversarial, Always, Arm, Auto, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
-    Generalization, Gradient, Learned, LrOverMaxSigma, LrOverSigma, Needs, Never, Observe,
-    ParameterDoc, Patience, Random, Rule, RuleDoc, RuleError, Rules, RulesFileError,
-    RulesFileProblem, Schedule, ScopedRule, Signals, Slope, Static, TargetAction, Task, TotalBy,
-    UnknownTargetAction, slug,
+    Adversarial, Always, Auto, Budget, BudgetWeights, Cap, Context, CustomRule, Decider,
+    DeciderMismatch, DeciderState, Decision, DecisionRule, Generalization, Learned, LrOverMaxSigma,
+    LrOverSigma, Needs, Never, Observe, ParameterDoc, Plateau, Random, Rule, RuleDoc, RuleError,
+    Rules, RulesFileError, RulesFileProblem, Schedule, ScopedRule, Signals, Static, TargetAction,
+    Task, UnknownTargetAction, slug,
 };
 pub use layer::select::{GlobError, Globs, Position, Select, UnknownPosition};
 pub use layer::view::{View, ViewError};

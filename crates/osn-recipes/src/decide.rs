@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 
 use osn_core::{Layer, Rule, Rules, View};
+use osn_files::plain_file;
 
-use crate::plain_file;
 use crate::run::error::RunError;
 use crate::run::recipe_doc::RecipeDoc;
 

@@ -29,7 +29,7 @@ use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 /// The weights in θ are the effective ones, those that the network computes with. The
 /// running values of batch normalization are averaged as weights are.
 #[derive(Debug)]
-pub(crate) struct Average<M> {
+pub struct Average<M> {
     network: M,
     decay: f64,
     updates: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Average<M> {
 
 impl<M: Module> Average<M> {
     /// An average before its first update, which is the network itself.
-    pub fn new(network: &M, decay: f64) -> Self {
+    pub(crate) fn new(network: &M, decay: f64) -> Self {
         // A plain clone would share the running values with the network.
         Self { network: network.valid().materialize(), decay, updates: 0 }
     }
@@ -55,26 +55,26 @@ impl<M: Module> Average<M> {
     }
 
     /// The average, in validation mode and with ordinary weights.
-    pub fn network(&self) -> &M {
+    pub(crate) fn network(&self) -> &M {
         &self.network
     }
 
     /// Puts it into a checkpoint, under `name`.
-    ///
-    /// # Errors
-    ///
-    /// [`ContentsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut CheckpointContents, name: &str) -> Result<(), ContentsError> {
+    pub(crate) fn save(
+        &self,
+        parts: &mut CheckpointContents,
+        name: &str,
+    ) -> Result<(), ContentsError> {
         save_network(parts, name, &self.network)?;
         parts.put_value(&updates_of(name), &self.updates)
     }
 
     /// Becomes what was saved under `name`.
-    ///
-    /// # Errors
-    ///
-    /// [`ContentsError`] for what is missing or of another network.
-    pub fn load(&mut self, parts: &CheckpointContents, name: &str) -> Result<(), ContentsError> {
+    pub(crate) fn load(
+        &mut self,
+        parts: &CheckpointContents,
+        name: &str,
+    ) -> Result<(), ContentsError> {
         self.network = load_network(parts, name, self.network.clone())?;
         self.updates = parts.value(&updates_of(name))?;
         Ok(())

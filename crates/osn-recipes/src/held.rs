@@ -18,7 +18,7 @@ const MAX_SINGULAR_VALUES: usize = 256;
 
 /// A network in training.
 #[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
-pub(crate) struct TrainedNetwork<M> {
+pub struct TrainedNetwork<M> {
     /// The network, constrained by `osn`.
     pub network: M,
     /// What constrains it; absent where it is trained without osn.
@@ -36,7 +36,7 @@ impl<M: Module> TrainedNetwork<M> {
     /// # Errors
     ///
     /// [`RunError::Rule`] for rules that do not go with the network, [`RunError::Spectral`] for weights that cannot be measured.
-    pub fn new(
+    pub(crate) fn new(
         network: M,
         name: &'static str,
         decide: Option<&Decide>,
@@ -62,7 +62,7 @@ impl<M: Module> TrainedNetwork<M> {
     /// # Errors
     ///
     /// [`ContentsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
+    pub(crate) fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
         save_network(parts, self.name, &self.network)?;
         save_optimizer(parts, &self.part("adam"), &self.adam)?;
         parts.put_value(&self.part("osn"), &self.osn)
@@ -73,7 +73,7 @@ impl<M: Module> TrainedNetwork<M> {
     /// # Errors
     ///
     /// [`ContentsError`] for what is missing or of another network.
-    pub fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError> {
+    pub(crate) fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError> {
         self.network = load_network(parts, self.name, self.network.clone())?;
         let (adam, name) = (self.adam.clone(), self.part("adam"));
         self.adam = load_optimizer(parts, &name, adam, &self.network)?;
@@ -93,17 +93,17 @@ impl<M: Module> TrainedNetwork<M> {
     }
 
     /// The network in validation mode, with the weights that it computes with as ordinary ones.
-    pub fn plain(&self) -> M {
+    pub(crate) fn plain(&self) -> M {
         self.network.valid().materialize()
     }
 
     /// What its rules need besides σ.
-    pub fn needs(&self) -> Needs {
+    pub(crate) fn needs(&self) -> Needs {
         self.osn.as_ref().map_or(Needs::default(), Osn::needs)
     }
 
     /// Whether the next update decides, and so needs its signals.
-    pub fn decides_next(&self) -> bool {
+    pub(crate) fn decides_next(&self) -> bool {
         self.osn.as_ref().is_some_and(Osn::decides_next)
     }
 
@@ -172,7 +172,7 @@ impl<M: Module> TrainedNetwork<M> {
     }
 
     /// The decisions since the last call.
-    pub fn changes(&mut self) -> Vec<Change> {
+    pub(crate) fn changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
@@ -181,7 +181,7 @@ impl<M: Module> TrainedNetwork<M> {
     /// # Errors
     ///
     /// [`RunError::NonFinite`] for a weight that is not finite.
-    pub fn layers(&self) -> Result<Vec<LayerReport>, RunError> {
+    pub(crate) fn layers(&self) -> Result<Vec<LayerReport>, RunError> {
         let Some(osn) = &self.osn else { return Ok(Vec::new()) };
         osn.report(&self.network).map_err(|error| step_error(self.name, error))
     }
@@ -199,7 +199,7 @@ impl<M: Module> TrainedNetwork<M> {
 }
 
 /// The optimizer of every recipe (Kingma and Ba 2015).
-pub fn adam(beta_1: f32, beta_2: f32, epsilon: f32) -> ModuleOptimizer {
+pub(crate) fn adam(beta_1: f32, beta_2: f32, epsilon: f32) -> ModuleOptimizer {
     AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon).init()
 }
 

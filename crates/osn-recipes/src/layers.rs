@@ -25,6 +25,10 @@ pub(crate) fn doubling([from, to]: [usize; 2], device: &Device) -> ConvTranspose
 }
 
 /// Batch normalization with a momentum in Burn's convention and an ε.
-pub fn batch_norm(features: usize, [momentum, epsilon]: [f64; 2], device: &Device) -> BatchNorm {
+pub(crate) fn batch_norm(
+    features: usize,
+    [momentum, epsilon]: [f64; 2],
+    device: &Device,
+) -> BatchNorm {
     BatchNormConfig::new(features).with_momentum(momentum).with_epsilon(epsilon).init(device)
 }

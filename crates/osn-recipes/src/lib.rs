@@ -17,7 +17,6 @@ pub mod init;
 mod layers;
 pub mod metrics;
 mod network_parts;
-pub mod plain_file;
 pub mod run;
 mod scorer;
 mod sum;

@@ -35,10 +35,6 @@ pub(crate) fn save_network<M: Module>(
 }
 
 /// The network with the numbers that were put under `name`; all else stays, its parameters' numbers too.
-///
-/// # Errors
-///
-/// [`ContentsError`] where a number is missing or of another network.
 pub(crate) fn load_network<M: Module>(
     parts: &CheckpointContents,
     name: &str,
@@ -58,10 +54,6 @@ pub(crate) fn load_network<M: Module>(
 }
 
 /// Puts the moments and step counts of an optimizer under `name`.
-///
-/// # Errors
-///
-/// As [`save_network`].
 pub(crate) fn save_optimizer(
     parts: &mut CheckpointContents,
     name: &str,
@@ -84,10 +76,6 @@ pub(crate) fn save_optimizer(
 }
 
 /// The optimizer of `network` with the moments and step counts that were put under `name`.
-///
-/// # Errors
-///
-/// As [`load_network`].
 pub(crate) fn load_optimizer<M: Module>(
     parts: &CheckpointContents,
     name: &str,

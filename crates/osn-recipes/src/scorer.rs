@@ -146,7 +146,7 @@ impl Scorer {
     /// # Errors
     ///
     /// [`RunError::Score`] if the network does not load, [`RunError::Data`] if there are too few images.
-    pub fn new(
+    pub(crate) fn new(
         data: &Dataset,
         classes: Classes,
         quick_count: usize,
@@ -201,7 +201,7 @@ impl Scorer {
     }
 
     /// Scores of training images against test images.
-    pub fn real_vs_real(&self, thoroughness: Thoroughness) -> &Metrics {
+    pub(crate) fn real_vs_real(&self, thoroughness: Thoroughness) -> &Metrics {
         &self.reference(thoroughness).real_vs_real
     }
 
@@ -211,7 +211,7 @@ impl Scorer {
     /// # Errors
     ///
     /// [`RunError::Score`] if an image is not finite.
-    pub fn score(
+    pub(crate) fn score(
         &self,
         thoroughness: Thoroughness,
         generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
@@ -222,11 +222,7 @@ impl Scorer {
     /// Scores as many images as there are held-out training images, as [`score`](Self::score) does with
     /// test images; nothing where there are none. A standard error and what a class alone scores are
     /// nothing to follow and left out.
-    ///
-    /// # Errors
-    ///
-    /// As [`score`](Self::score).
-    pub fn validate(
+    pub(crate) fn validate(
         &self,
         generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
     ) -> Result<Metrics, RunError> {

@@ -4,7 +4,6 @@
 
 mod runs;
 
-use std::cell::Cell;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
@@ -16,11 +15,10 @@ use osn_recipes::run::description::RunStatus;
 use osn_recipes::run::error::{NonFinite, RunError};
 use osn_recipes::run::event::Event;
 use osn_recipes::run::folder::RunFolder;
-use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart, Silent};
+use osn_recipes::run::observer::Silent;
 use osn_recipes::run::pending::PendingSignals;
 use osn_recipes::run::request::TrainRequest;
-use osn_recipes::run::summary::RunSummary;
-use runs::{bits, events, picture, refused, timeless, train};
+use runs::{StopsAfter, bits_of_both, events, normal, refused, timeless, train};
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
     runs::request("gan", &runs::TINY_IMAGES, more, out)
@@ -29,14 +27,7 @@ fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
     let out = tempfile::tempdir().unwrap();
-    let request = request(out.path(), &[("ema", "0.9"), ("n_dis", "2")]);
-    let (first, second) = (train(&request), train(&request));
-    assert_ne!(first.folder, second.folder, "no run is written over");
-    assert_eq!(timeless(&first), timeless(&second));
-    assert_eq!(picture(&first, 6), picture(&second, 6));
-
-    let other = train(&TrainRequest { seed: 8, ..request });
-    assert_ne!(timeless(&first), timeless(&other));
+    runs::a_seed_decides(request(out.path(), &[("ema", "0.9"), ("n_dis", "2")]));
 }
 
 #[test]
@@ -65,26 +56,10 @@ fn a_finished_run_leaves_a_complete_folder() {
     }
 }
 
-/// Stops after some logged steps.
-struct StopsAfter(Cell<u64>, u64);
-
-impl Observer for StopsAfter {
-    fn started(&mut self, _: &RunStart) {}
-    fn progress(&mut self, progress: &Progress) {
-        self.0.set(progress.step);
-    }
-    fn evaluated(&mut self, _: &Evaluation) {}
-    fn decided(&mut self, _: &DecisionNote) {}
-    fn finished(&mut self, _: &RunSummary) {}
-    fn should_stop(&self) -> bool {
-        self.0.get() >= self.1
-    }
-}
-
 #[test]
 fn a_stopped_run_is_complete_up_to_there() {
     let out = tempfile::tempdir().unwrap();
-    let mut observer = StopsAfter(Cell::new(0), 4);
+    let mut observer = StopsAfter::steps(4);
     let summary = osn_recipes::train(&request(out.path(), &[]), &mut observer).unwrap();
     assert_eq!((summary.status, summary.steps), (RunStatus::Stopped, 4));
     let events = events(&summary);
@@ -123,16 +98,11 @@ fn a_folder_of_colour_images_trains() {
 /// Four steps of tiny networks, without osn or under a rule.
 fn trained(rule: Option<&str>) -> Vec<u32> {
     let config = GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() };
-    let device = Device::flex();
     let decide = rule.map(|text| Decide::named(text).unwrap());
-    let mut players = game::players(&config, 1, decide.as_ref(), 3, &device).unwrap();
+    let mut players = game::players(&config, 1, decide.as_ref(), 3, &Device::flex()).unwrap();
     for step in 0..4 {
-        let noise = |stream, count| {
-            let values = osn_recipes::data::sampler::noise(1, stream, step, count);
-            Tensor::<1>::from_data(values.as_slice(), &device.clone().autodiff())
-        };
-        let latents = |stream| noise(stream, 8 * 64).reshape([8, 64]);
-        let real = noise(2, 8 * 784).reshape([8, 1, 28, 28]);
+        let latents = |stream| normal(stream, step, [8, 64]);
+        let real = normal(2, step, [8, 1, 28, 28]);
         let fake = players.generator.network.forward(latents(0)).detach();
         let images = Tensor::cat(vec![real, fake], 0);
         let discriminate = |network: &Discriminator| network.forward(images);
@@ -147,17 +117,12 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
             )
             .unwrap();
     }
-    let mut all = bits(&players.discriminator.network);
-    all.extend(bits(&players.generator.network));
-    all
+    bits_of_both(&players)
 }
 
 #[test]
 fn measuring_alone_changes_no_bit_of_the_training() {
-    let plain = trained(None);
-    assert_eq!(plain, trained(Some("never")));
-    assert_eq!(plain, trained(Some("observe:interval=1")));
-    assert_ne!(plain, trained(Some("always")));
+    runs::measuring_changes_no_bit(trained);
 }
 
 /// An event without the scores that only rules which ask are told.
@@ -185,13 +150,6 @@ fn a_run_that_measures_everything_has_the_losses_and_scores_of_one_that_measures
     assert_eq!(plain, seen("observe:interval=1"));
 }
 
-#[test]
-fn measuring_the_slope_and_the_race_changes_no_bit_of_the_training() {
-    // Rules that never come to decide hold every layer at their start, as `always` does.
-    assert_eq!(trained(Some("always")), trained(Some("slope:start=1,interval=1000")));
-    assert_eq!(trained(Some("always")), trained(Some("balance:start=1,interval=1000")));
-}
-
 /// The reasons of the decisions after the start.
 fn reasons(decide: &str, more: &[(&str, &str)]) -> Vec<String> {
     let out = tempfile::tempdir().unwrap();
@@ -206,14 +164,10 @@ fn the_rules_act_on_what_the_race_tells_them() {
         assert!(!reasons.is_empty(), "{decide} never acts");
         assert!(reasons.iter().any(|reason| reason.contains(word)), "{decide}: {reasons:?}");
     };
-    said("balance:interval=1", "separation");
-    said("slope:interval=1", "slope");
     said("schedule:on=3,interval=1", "step");
     said("random:dwell=1,interval=1", "lot");
-    said("bandit:interval=1", "frechet");
-    said("patience:interval=1,every=1,patience=1,delta=100", "frechet");
+    said("plateau:interval=1,every=1,patience=1,delta=100", "frechet");
     said("budget:interval=1,total_relative_to_init=0.5", "share");
-    said("gradient:interval=1,calibrate=2,band=0", "gradient");
     said("learned:interval=1", "held-out");
 }
 
@@ -229,7 +183,7 @@ fn auto_holds_a_discriminator_that_is_certain() {
 fn rules_in_a_file_act_each_on_its_layers_and_name_the_run() {
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("my rules.toml");
-    let text = "[[rule]]\nrule = \"balance\"\ninterval = 1\n\
+    let text = "[[rule]]\nrule = \"schedule\"\non = 3\ninterval = 1\n\
                 [[rule]]\nrule = \"always\"\ntarget = 3\nselect.positions = \"last\"\n";
     std::fs::write(&file, text).unwrap();
     let decide = Some(file.to_str().unwrap().to_owned());
@@ -238,7 +192,7 @@ fn rules_in_a_file_act_each_on_its_layers_and_name_the_run() {
     assert!(name.starts_with("gan-my_rules-s"), "{name}");
     let last = summary.layers.last().unwrap();
     assert_eq!((last.target, last.n_decisions), (Some(3.0), 0));
-    assert!(summary.layers[0].n_decisions > 0, "balance never acts");
+    assert!(summary.layers[0].n_decisions > 0, "schedule never acts");
     let description = std::fs::read_to_string(summary.folder.join("run.json")).unwrap();
     let description: serde_json::Value = serde_json::from_str(&description).unwrap();
     assert_eq!(description["decide"], "my rules");

@@ -9,8 +9,7 @@ use image::{Rgb, RgbImage};
 use osn_recipes::data::error::DataError;
 use osn_recipes::data::image_set::ImageSet;
 use osn_recipes::data::pair_set::{PairSplit, Pairs};
-use osn_recipes::data::pairs;
-use osn_recipes::data::{images, list};
+use osn_recipes::data::{images, list, pairs};
 use tempfile::TempDir;
 
 // --- What is built in ------------------------------------------------------------------------

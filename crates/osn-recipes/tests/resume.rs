@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use osn_recipes::run::checkpoint::contents::CheckpointContents;
-use osn_recipes::run::checkpoint::contents::{ABOUT, CLOCK, RECORD};
+use osn_recipes::run::checkpoint::contents::{ABOUT, CLOCK, CheckpointContents, RECORD};
 use osn_recipes::run::checkpoint::schedule::Checkpoints;
 use osn_recipes::run::description::RunStatus;
 use osn_recipes::run::folder::RunFolder;
@@ -25,14 +24,12 @@ const STEPS: u64 = 8;
 
 /// Eight steps, scored after the third and sixth and at the end.
 const SHORT: [(&str, &str); 3] = [("steps", "8"), ("eval_every", "3"), ("log_every", "2")];
-const TINY_CONTROL: [(&str, &str); 4] =
-    [("batch_size", "8"), ("hidden_sizes", "8,8"), ("eval_episodes", "2"), ("final_episodes", "4")];
 const TINY_CLASSIFY: [(&str, &str); 3] =
     [("batch_size", "8"), ("eval_images", "80"), ("final_images", "120")];
 
 fn request(recipe: &str, decide: Option<&str>, more: &[(&str, &str)], out: &Path) -> TrainRequest {
     let small: &[(&str, &str)] = match recipe {
-        "control" => &TINY_CONTROL,
+        "control" => &runs::TINY_CONTROL,
         "classify" => &TINY_CLASSIFY,
         _ => &TINY_IMAGES,
     };
@@ -198,7 +195,7 @@ fn control_goes_on_to_the_same_bits_in_every_environment() {
         goes_on_to_the_same_bits("control", Some("auto:task=control,interval=2"), &more);
     }
     // It is told the scores of the third step after the fifth.
-    goes_on_from(TWICE, "control", Some("bandit:metric=return,interval=5"), &memory);
+    goes_on_from(TWICE, "control", Some("plateau:metric=return,interval=5"), &memory);
 }
 
 #[test]
@@ -217,12 +214,9 @@ fn every_rule_with_a_memory_goes_on_to_the_same_bits() {
         "auto:interval=3",
         "cap:interval=2",
         "budget:interval=3,total_relative_to_init=0.5",
-        "patience:interval=1,every=1,patience=1,delta=100",
+        "plateau:interval=1,every=1,patience=1,delta=100",
         "learned:interval=3",
         "random:dwell=2,interval=1",
-        "gradient:interval=2,calibrate=2,band=0",
-        "bandit:interval=1",
-        "slope:interval=3",
         "schedule:on=3,interval=1",
         "static@bidirectional",
     ] {

@@ -19,8 +19,6 @@ const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "classify"];
 const ADVERSARIAL: [&str; 3] = ["gan", "cgan", "translate"];
 
 const SHORT: [(&str, &str); 3] = [("steps", "6"), ("eval_every", "1"), ("log_every", "1")];
-const TINY_CONTROL: [(&str, &str); 4] =
-    [("batch_size", "8"), ("hidden_sizes", "8,8"), ("eval_episodes", "2"), ("final_episodes", "4")];
 const TINY_CLASSIFY: [(&str, &str); 5] = [
     ("network", "mlp"),
     ("batch_size", "8"),
@@ -31,7 +29,7 @@ const TINY_CLASSIFY: [(&str, &str); 5] = [
 
 fn tiny(recipe: &str) -> &'static [(&'static str, &'static str)] {
     match recipe {
-        "control" => &TINY_CONTROL,
+        "control" => &runs::TINY_CONTROL,
         "classify" => &TINY_CLASSIFY,
         _ => &runs::TINY_IMAGES,
     }
@@ -182,7 +180,7 @@ fn test_images_reach_no_decision_and_validation_images_do() {
         [("gan", "frechet"), ("cgan", "intra_frechet"), ("translate", "l1"), ("classify", "loss")]
     {
         let size: &[_] = if recipe == "classify" { &[] } else { &[("image_size", "8")] };
-        let rule = format!("patience:metric={metric},interval=1,every=1,patience=1,delta=100");
+        let rule = format!("plateau:metric={metric},interval=1,every=1,patience=1,delta=100");
         let [plain, other_test, other_validation] = [[0, 0], [1, 0], [0, 1]].map(|salts| {
             let data = data(recipe, salts);
             run(recipe, &rule, size, Some(data.path()))
@@ -209,7 +207,7 @@ fn test_images_reach_no_decision_and_validation_images_do() {
 #[test]
 fn a_rule_of_control_hears_of_episodes_that_are_none_of_the_reported_ones() {
     let rule =
-        "patience:metric=return,lower_is_better=false,interval=1,every=1,patience=1,delta=100";
+        "plateau:metric=return,lower_is_better=false,interval=1,every=1,patience=1,delta=100";
     let heard = |more: &[(&str, &str)]| run("control", rule, more, None);
     let plain = heard(&[]);
     let scorings = scorings(&plain);
@@ -255,7 +253,7 @@ fn too_few_held_out_images_to_follow_a_score_are_refused() {
     }
     let asked =
         |decide| asked("gan", decide, &[("image_size", "8")], Some(images.path()), out.path());
-    let message = refused(&asked("patience"));
+    let message = refused(&asked("plateau"));
     assert!(message.contains("are too few, 6 are needed"), "{message}");
     assert_eq!(train(&asked("observe:interval=1")).steps, 6, "it makes do with what there is");
 }

@@ -7,7 +7,6 @@ mod runs;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
-use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
 use osn_recipes::run::event::Event;
 use osn_recipes::run::pending::PendingSignals;
@@ -16,7 +15,7 @@ use osn_recipes::run::summary::RunSummary;
 use osn_recipes::translate::config::TranslateConfig;
 use osn_recipes::translate::game;
 use osn_recipes::translate::model::PatchDiscriminator;
-use runs::{bits, events, picture, reasons, refused, timeless, train};
+use runs::{bits_of_both, events, normal, picture, reasons, refused, train};
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
     runs::request("translate", &runs::TINY_IMAGES, more, out)
@@ -25,12 +24,7 @@ fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
     let out = tempfile::tempdir().unwrap();
-    let request = request(out.path(), &[("objective", "least_squares")]);
-    let (first, second) = (train(&request), train(&request));
-    assert_eq!(timeless(&first), timeless(&second));
-    assert_eq!(picture(&first, 6), picture(&second, 6));
-    let other = train(&TrainRequest { seed: 8, ..request });
-    assert_ne!(timeless(&first), timeless(&other));
+    runs::a_seed_decides(request(out.path(), &[("objective", "least_squares")]));
 }
 
 #[test]
@@ -96,7 +90,7 @@ fn auto_follows_the_race_on_the_discriminator_alone() {
 #[test]
 fn a_rule_that_follows_a_score_acts_on_both_networks() {
     let out = tempfile::tempdir().unwrap();
-    let rule = "patience:metric=l1,interval=1,every=1,patience=1,delta=100";
+    let rule = "plateau:metric=l1,interval=1,every=1,patience=1,delta=100";
     let both = [("hold_generator", "true"), ("eval_every", "1"), ("n_dis", "2")];
     let decide = Some(rule.to_owned());
     let run = train(&TrainRequest { decide, ..request(out.path(), &both) });
@@ -105,24 +99,23 @@ fn a_rule_that_follows_a_score_acts_on_both_networks() {
 }
 
 #[test]
-fn the_race_moves_the_discriminator_and_never_the_generator() {
+fn each_network_has_its_own_rule_in_a_file() {
     let out = tempfile::tempdir().unwrap();
-    let request = |decide: &str| TrainRequest {
-        decide: Some(decide.to_owned()),
-        ..request(out.path(), &[("hold_generator", "true")])
-    };
-    let message = refused(&request("balance:interval=1"));
-    assert!(message.contains("decides nothing in the generator"), "{message}");
-    // Each network has its own rule in a file.
     let file = out.path().join("rules.toml");
-    let text = "[[rule]]\nrule = \"balance\"\ninterval = 1\n\
-                [[rule]]\nrule = \"always\"\nselect = { networks = \"generator\" }\n";
-    std::fs::write(&file, text).unwrap();
-    let run = train(&request(file.to_str().unwrap()));
+    let asked = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let decide = Some(file.to_str().unwrap().to_owned());
+        TrainRequest { decide, ..request(out.path(), &[("hold_generator", "true")]) }
+    };
+    let schedule = "[[rule]]\nrule = \"schedule\"\non = 3\ninterval = 1\n\
+                    select = { networks = \"discriminator\" }\n";
+    let message = refused(&asked(schedule));
+    assert!(message.contains("decides nothing in the generator"), "{message}");
+    let always = "[[rule]]\nrule = \"always\"\nselect = { networks = \"generator\" }\n";
+    let run = train(&asked(&format!("{schedule}{always}")));
     let of = |name| run.layers.iter().filter(move |layer| layer.network == name);
     assert!(of("discriminator").any(|layer| layer.n_decisions > 0));
     assert!(of("generator").all(|layer| layer.n_decisions == 0));
-    assert!(reasons(&run).iter().any(|reason| reason.contains("separation")));
 }
 
 #[test]
@@ -164,11 +157,7 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
     let decide = rule.map(|text| Decide::named(text).unwrap());
     let mut players = game::players(&config, [1, 1], decide.as_ref(), 3, &Device::flex()).unwrap();
     for step in 0..4 {
-        let images = |stream| {
-            let values = noise(1, stream, step, 4 * 28 * 28);
-            let device = Device::flex().autodiff();
-            Tensor::<1>::from_data(values.as_slice(), &device).reshape([4, 1, 28, 28])
-        };
+        let images = |stream| normal(stream, step, [4, 1, 28, 28]);
         let (input, truth): (Tensor<4>, Tensor<4>) = (images(0), images(1));
         let fake = players.generator.network.forward(input.clone()).detach();
         let both = Tensor::cat(vec![truth.clone(), fake], 0);
@@ -181,15 +170,10 @@ fn trained(rule: Option<&str>) -> Vec<u32> {
         let l1 = |made: &Tensor<4>| Some(("l1", (made.clone() - truth.clone()).abs().mean()));
         players.train_generator(made, discriminate, l1, &mut PendingSignals::default()).unwrap();
     }
-    let mut all = bits(&players.discriminator.network);
-    all.extend(bits(&players.generator.network));
-    all
+    bits_of_both(&players)
 }
 
 #[test]
 fn measuring_alone_changes_no_bit_of_the_training() {
-    let plain = trained(None);
-    assert_eq!(plain, trained(Some("never")));
-    assert_eq!(plain, trained(Some("observe:interval=1")));
-    assert_ne!(plain, trained(Some("always")));
+    runs::measuring_changes_no_bit(trained);
 }

@@ -75,6 +75,32 @@ pub(crate) fn done(mut command: Command) -> String {
     words
 }
 
+/// Bad usage or bad input: exit code 2, nothing on standard output, and one line, which is returned.
+pub(crate) fn refused(words: &[&str]) -> String {
+    let (data, line) = refused_with_data(words);
+    assert_eq!(data, "", "{words:?}: {line}");
+    line
+}
+
+/// The same of a command that has put out what it could before; that, and the line.
+pub(crate) fn refused_with_data(words: &[&str]) -> (String, String) {
+    let mut command = Command::new(cargo_bin!("osn"));
+    let output = command.args(words).env_remove("CLICOLOR_FORCE").output().unwrap();
+    let [data, line] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+    assert_eq!(output.status.code(), Some(2), "{words:?}: {line}");
+    assert!(line.starts_with("error: ") && line.lines().count() == 1, "{words:?}: {line}");
+    (data, line)
+}
+
+/// A checkpoint of one weight.
+pub(crate) fn checkpoint(folder: &Path) -> PathBuf {
+    let file = folder.join("model.safetensors");
+    let weight: Vec<u8> = [3_f32, 0.0, 0.0, 1.0].iter().flat_map(|it| it.to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2, 2], &weight);
+    safetensors::serialize_to_file([("w", view.unwrap())], None, &file).unwrap();
+    file
+}
+
 /// What a run leaves, without what the clock says: the record and every picture.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Left {

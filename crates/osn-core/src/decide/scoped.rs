@@ -101,7 +101,9 @@ impl Rules {
         let decides = |place: usize| {
             let rule = &self.entries[place].rule;
             let mut pairs = layers.iter().zip(owners);
-            pairs.any(|(layer, owner)| *owner == Some(place) && rule.leaves(layer).is_none())
+            pairs.any(|(layer, owner)| {
+                *owner == Some(place) && rule.erased().excludes(layer).is_none()
+            })
         };
         let idle = (0..self.entries.len()).find(|place| !decides(*place));
         let idle = idle.filter(|_| !layers.is_empty());
@@ -113,7 +115,7 @@ impl Rules {
         let selected: Vec<_> = layers.iter().filter(|layer| entry.select.matches(layer)).collect();
         let pairs = layers.iter().zip(owners);
         let mut own = pairs.filter(|(_, owner)| **owner == Some(place)).map(|(layer, _)| layer);
-        let left = own.find_map(|layer| entry.rule.leaves(layer));
+        let left = own.find_map(|layer| entry.rule.erased().excludes(layer));
         let why = match left {
             Some(reason) => format!("of {} it leaves each; the first: {reason}", names(selected)),
             None if selected.is_empty() => {
@@ -132,7 +134,7 @@ impl Rules {
     pub(crate) fn left(&self, layer: &Layer, owner: Option<usize>) -> Decision {
         let off = |reason| Decision { action: Action::Off, reason };
         let Some(place) = owner else { return off("no rule selects it".to_owned()) };
-        let reason = self.entries[place].rule.leaves(layer).unwrap_or_default();
+        let reason = self.entries[place].rule.erased().excludes(layer).unwrap_or_default();
         self.said_by(place, off(reason))
     }
 
@@ -145,8 +147,8 @@ impl Rules {
         Decision { reason, ..decision }
     }
 
-    /// The rules that can decide anything in one of a loop's `networks`: all but those that select other ones, or
-    /// that follow the race and are asked about the generator. So each network gets its part of one file of rules.
+    /// The rules that can decide anything in one of a loop's `networks`: all but those that select other ones. So
+    /// each network gets its part of one file of rules.
     ///
     /// # Errors
     ///
@@ -188,7 +190,7 @@ impl ScopedRule {
         let is_named = |names: &[String]| names.is_empty() || names.iter().any(|it| it == network);
         let by_rule = match &self.rule {
             Rule::Static(rule) => is_named(&rule.select.networks),
-            rule => !(Layer::is_generator(network) && rule.follows_race_alone()),
+            _ => true,
         };
         is_named(&self.select.networks) && by_rule
     }
@@ -226,7 +228,10 @@ impl fmt::Display for ScopedRule {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Balance, Decider, Observe, Signals, tests::layers},
+        super::{
+            Cap, Decider, Observe, Signals,
+            tests::{layers, read_back},
+        },
         *,
     };
     use crate::{Action, Measurement, Position};
@@ -328,7 +333,7 @@ mod tests {
     fn a_metric_waits_for_the_rule_that_was_not_due() {
         let entries = [
             everywhere("observe:interval=10"),
-            at(Position::Last, "patience:metric=loss,every=1,patience=1,interval=30"),
+            at(Position::Last, "plateau:metric=loss,every=1,patience=1,interval=30"),
         ];
         let mut decider = decider(entries, 2);
         let mut told = |step: u64, metric: Option<f64>| {
@@ -347,15 +352,14 @@ mod tests {
     fn a_decider_read_back_between_two_intervals_goes_on_identically() {
         let entries = [
             everywhere("cap:interval=20"),
-            at(Position::Last, "patience:every=1,patience=1,interval=30"),
+            at(Position::Last, "plateau:every=1,patience=1,interval=30"),
         ];
         let mut original = decider(entries, 3);
         let signals = |step: u64| Signals::new().metric("frechet", (step as f64).sin());
         let sigmas = |step: u64| measured(&[1.0 + (step as f64 / 70.0).sin(), 1.0, 2.0]);
         original.decide(0, &sigmas(0), &signals(0));
         original.decide(10, &sigmas(10), &signals(10));
-        let file = serde_json::to_string(&original).unwrap();
-        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        let mut copy = read_back(&original);
         for step in (20..2_000).step_by(10) {
             let told = if step == 30 { Signals::new() } else { signals(step) };
             let expected = original.decide(step, &sigmas(step), &told);
@@ -385,25 +389,21 @@ mod tests {
 
     #[test]
     fn a_rule_without_sense_is_refused_wherever_it_stands() {
-        let balance = Balance { set_point: 2.0, ..Balance::default() };
-        let bad = ScopedRule { rule: Rule::Balance(balance), ..everywhere("never") };
+        let cap = Cap { hysteresis: 2.0, ..Cap::default() };
+        let bad = ScopedRule { rule: Rule::Cap(cap), ..everywhere("never") };
         let rules = Rules::from_iter([everywhere("never"), bad]);
-        assert!(matches!(rules.validate(), Err(RuleError::BadValue { key: "set_point", .. })));
+        assert!(matches!(rules.validate(), Err(RuleError::BadValue { key: "hysteresis", .. })));
     }
 
     #[test]
     fn what_any_rule_needs_is_needed() {
         let needs =
             |texts: &[&str]| texts.iter().map(|text| everywhere(text)).collect::<Rules>().needs();
-        let expected = Needs { separation: true, metric: true, ..Needs::default() };
-        assert_eq!(needs(&["balance", "cap", "patience"]), expected);
-        let both = Needs {
-            input_gradient_norm: true,
-            separation: true,
-            gradients: true,
-            ..Needs::default()
-        };
-        assert_eq!(needs(&["never", "slope", "budget"]), both);
+        let expected =
+            Needs { separation: true, input_gradient_norm: true, metric: true, ..Needs::default() };
+        assert_eq!(needs(&["cap", "auto", "plateau"]), expected);
+        let both = Needs { generalization: true, gradients: true, ..Needs::default() };
+        assert_eq!(needs(&["never", "auto:task=classify", "budget"]), both);
         for doc in Rule::catalogue() {
             assert_eq!(needs(&[doc.name, "observe"]), Rule::Observe(Observe::default()).needs());
         }
@@ -416,13 +416,16 @@ mod tests {
             ScopedRule { select, rule: rule(text) }
         };
         let both = Rules::from_iter([
-            everywhere("balance"),
+            of("discriminator", "cap"),
             of("generator", "always"),
             everywhere("static:network=discriminator,position=last"),
         ]);
         let names = ["discriminator", "generator"];
         let label = |network: &str| both.for_network(network, &names).unwrap().label();
-        assert_eq!(label("discriminator"), "balance; static:network=discriminator,position=last");
+        assert_eq!(
+            label("discriminator"),
+            "cap for network discriminator; static:network=discriminator,position=last"
+        );
         assert_eq!(label("generator"), "always for network generator");
         assert_eq!(both.unknown_network(&["discriminator", "generator"]), None);
         assert_eq!(both.unknown_network(&["discriminator"]), Some("generator"));
@@ -433,18 +436,19 @@ mod tests {
             message,
             "no network is called Discriminator: there are discriminator, generator"
         );
-        let slope = Rules::from(rule("slope"));
-        let message = slope.for_network("generator", &names).unwrap_err().to_string();
+        let one = Rules::from_iter([of("discriminator", "cap")]);
+        let message = one.for_network("generator", &names).unwrap_err().to_string();
         assert_eq!(
             message,
-            "slope decides nothing in the generator: add a rule for it in a file of rules"
+            "cap for network discriminator decides nothing in the generator: add a rule for it in a file \
+             of rules"
         );
     }
 
     #[test]
     fn a_metric_that_is_never_told_is_found_wherever_it_stands() {
-        let last = at(Position::Last, "bandit:metric=accuracy");
-        let rules = Rules::from_iter([everywhere("patience:metric=frechet"), last]);
+        let last = at(Position::Last, "plateau:metric=accuracy");
+        let rules = Rules::from_iter([everywhere("plateau:metric=frechet"), last]);
         assert_eq!(rules.unknown_metric(&["frechet", "accuracy"]), None);
         assert_eq!(rules.unknown_metric(&["frechet"]), Some("accuracy"));
         assert_eq!(rules.unknown_metric(&["accuracy"]), Some("frechet"));
@@ -453,11 +457,11 @@ mod tests {
 
     #[test]
     fn a_signal_that_is_never_told_is_found_with_its_rule() {
-        let rules = Rules::from_iter([everywhere("never"), at(Position::Last, "slope")]);
-        let race = Needs { separation: true, ..Needs::default() };
-        let (rule, what) = rules.unmet_need(race).unwrap();
-        assert_eq!((rule.name(), what), ("slope", "the slope of a discriminator"));
-        assert_eq!(rules.unmet_need(Needs { input_gradient_norm: true, ..race }), None);
+        let rules = Rules::from_iter([everywhere("never"), at(Position::Last, "auto")]);
+        let separation = Needs { separation: true, ..Needs::default() };
+        let (rule, what) = rules.unmet_need(separation).unwrap();
+        assert_eq!((rule.name(), what), ("auto", "the slope of a discriminator"));
+        assert_eq!(rules.unmet_need(Needs { input_gradient_norm: true, ..separation }), None);
         assert_eq!(Rules::from(self::rule("observe")).unmet_need(Needs::default()), None);
         for doc in Rule::catalogue() {
             assert_eq!(Rules::from(self::rule(doc.name)).unmet_need(Needs::ALL), None);

@@ -172,10 +172,6 @@ pub(crate) fn unknown_parameter(
 pub(crate) struct Words(Vec<String>);
 
 impl Words {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(crate) fn value<T: Parameter>(&mut self, key: &str, value: &T, default: &T) {
         if value != default {
             self.0.push(format!("{key}={}", value.word()));

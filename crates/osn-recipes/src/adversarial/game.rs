@@ -28,7 +28,7 @@ pub(crate) struct Draw<'a> {
 
 impl Draw<'_> {
     /// Standard normal numbers, `shape`.
-    pub fn noise(self, seed: u64, shape: [usize; 2]) -> Tensor<2> {
+    pub(crate) fn noise(self, seed: u64, shape: [usize; 2]) -> Tensor<2> {
         let values = noise(seed, self.stream, self.step, shape.iter().product());
         Tensor::from_data(TensorData::new(values, shape), self.device)
     }
@@ -63,10 +63,6 @@ pub(crate) trait Game: Sized {
     ) -> Result<Self::Data, RunError>;
 
     /// Both networks with the initial weights of `seed`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Players::new`].
     fn players(
         config: &Self::Config,
         data: &Self::Data,
@@ -76,10 +72,6 @@ pub(crate) trait Game: Sized {
     ) -> Result<Players<Self::Generator, Self::Discriminator>, RunError>;
 
     /// Embeds what generated images are compared with, on the plain `device`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Settings::scorer`].
     fn new(
         config: &Self::Config,
         data: Self::Data,
@@ -133,9 +125,5 @@ pub(crate) trait Game: Sized {
 
     /// Scores a generator in validation mode on held-out training images, none of which
     /// [`score`](Self::score) uses: what rules may follow. Nothing where no rule follows a score.
-    ///
-    /// # Errors
-    ///
-    /// As [`score`](Self::score).
     fn validate(&self, generator: &Self::Generator) -> Result<Metrics, RunError>;
 }

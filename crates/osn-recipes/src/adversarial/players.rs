@@ -28,7 +28,7 @@ pub struct Discriminated {
 
 /// The losses of an update of the generator.
 #[derive(Clone, Debug)]
-pub(crate) struct Generated {
+pub struct Generated {
     /// The adversarial loss, `[1]`.
     pub loss: Tensor<1>,
     /// The second loss, `[1]`, and its name.

@@ -17,7 +17,13 @@ pub(crate) struct Saturation {
 impl Saturation {
     /// The error that ends the run when the discriminator's loss has been below a hundredth of `blind`,
     /// the loss of one with zero logits, for `longest` steps.
-    pub fn see(&mut self, step: u64, loss: f64, blind: f64, longest: u64) -> Option<RunError> {
+    pub(crate) fn see(
+        &mut self,
+        step: u64,
+        loss: f64,
+        blind: f64,
+        longest: u64,
+    ) -> Option<RunError> {
         let has_won = loss < WON * blind;
         if !has_won {
             self.since = None;

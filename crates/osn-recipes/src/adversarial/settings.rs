@@ -115,10 +115,6 @@ impl Settings {
 
     /// Whether the largest features of a batch fit, of which one image has these sizes in the generator
     /// and in the discriminator, which sees real and generated images at once.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Config`].
     pub(crate) fn must_fit_features(
         &self,
         [g, rows, columns]: [u64; 3],
@@ -137,10 +133,6 @@ impl Settings {
 
     /// The scorer of generated images: against test images for the record and, where a rule follows a
     /// score, against held-out training images for the rule.
-    ///
-    /// # Errors
-    ///
-    /// As [`Scorer::new`] and [`Scorer::with_validation`].
     pub(crate) fn scorer(
         &self,
         data: &Dataset,

@@ -12,7 +12,7 @@ use crate::sum::{SavedSum, Sum};
 pub struct AdversarialSums {
     needs: Needs,
     /// The separation and the mean sign of D(real), `[2]`.
-    race: Sum,
+    separation: Sum,
     /// The mean input gradient norm at generated samples, `[1]`.
     input_gradient_norm: Sum,
     /// The mean sign of D at real samples that it does not train on, `[1]`.
@@ -29,7 +29,7 @@ impl AdversarialSums {
     /// counts with their mean.
     pub fn add_logits(&mut self, logits: &Tensor<2>) {
         if self.needs.separation {
-            self.race.add(race(logits.clone().without_autodiff().mean_dim(1)));
+            self.separation.add(separation_and_sign(logits.clone().without_autodiff().mean_dim(1)));
         }
     }
 
@@ -52,13 +52,15 @@ impl AdversarialSums {
         match objective {
             // The loss is −E[D], so its gradient at the samples is that of D.
             Objective::Hinge if self.needs.input_gradient_norm => {
-                let (loss, pulled, at_samples) = pulled(|samples| mean(samples).neg(), samples);
-                self.input_gradient_norm.add(slope(at_samples));
-                (loss, sum(pulled, beside).backward())
+                let (loss, surrogate, at_samples) =
+                    with_input_gradient(|samples| mean(samples).neg(), samples);
+                self.input_gradient_norm.add(gradient_norm(at_samples));
+                (loss, sum(surrogate, beside).backward())
             }
             objective => {
                 if self.needs.input_gradient_norm {
-                    self.input_gradient_norm.add(slope(pulled(mean, samples.clone()).2));
+                    self.input_gradient_norm
+                        .add(gradient_norm(with_input_gradient(mean, samples.clone()).2));
                 }
                 let loss = objective.of_generator(discriminate(samples));
                 let gradients = sum(loss.clone(), beside).backward();
@@ -75,7 +77,7 @@ impl AdversarialSums {
     pub fn save(&self, parts: &mut CheckpointContents, name: &str) -> Result<(), ContentsError> {
         parts.put_value(
             name,
-            &[&self.race, &self.input_gradient_norm, &self.held_out_sign].map(Sum::saved),
+            &[&self.separation, &self.input_gradient_norm, &self.held_out_sign].map(Sum::saved),
         )
     }
 
@@ -91,17 +93,17 @@ impl AdversarialSums {
         device: &Device,
     ) -> Result<(), ContentsError> {
         let saved: [SavedSum; 3] = parts.value(name)?;
-        let [race, slope, sign] = saved;
+        let [separation, norm, sign] = saved;
         let sum = |saved, length| Sum::from_saved(saved, name, length, device);
-        (self.race, self.input_gradient_norm, self.held_out_sign) =
-            (sum(race, 2)?, sum(slope, 1)?, sum(sign, 1)?);
+        (self.separation, self.input_gradient_norm, self.held_out_sign) =
+            (sum(separation, 2)?, sum(norm, 1)?, sum(sign, 1)?);
         Ok(())
     }
 
     /// The means since this was last called, in one copy from the device each.
     pub fn take(&mut self) -> Adversarial {
-        let race = self.race.take_mean();
-        let at = |index: usize| race.as_ref().map(|race| race[index]);
+        let separation = self.separation.take_mean();
+        let at = |index: usize| separation.as_ref().map(|means| means[index]);
         let first = |sum: &mut Sum| sum.take_mean().map(|mean| mean[0]);
         Adversarial {
             separation: at(0),
@@ -120,7 +122,7 @@ pub fn halves(logits: Tensor<2>) -> [Tensor<2>; 2] {
 }
 
 /// A loss, a surrogate with the same gradients in the parameters, and the gradient at the samples.
-fn pulled<const D: usize>(
+fn with_input_gradient<const D: usize>(
     loss: impl Fn(Tensor<D>) -> Tensor<1>,
     samples: Tensor<D>,
 ) -> (Tensor<1>, Tensor<1>, Tensor<D>) {
@@ -128,8 +130,8 @@ fn pulled<const D: usize>(
     let loss = loss(leaf.clone());
     let at_samples = leaf.grad(&loss.backward()).expect("the loss depends on the samples");
     // The derivative of Σ x·g for a constant g is g: the chain goes on as if it had not been cut.
-    let pulled = (samples * Tensor::from_inner(at_samples.clone())).sum();
-    (loss, pulled, at_samples)
+    let surrogate = (samples * Tensor::from_inner(at_samples.clone())).sum();
+    (loss, surrogate, at_samples)
 }
 
 fn sum(loss: Tensor<1>, beside: Option<Tensor<1>>) -> Tensor<1> {
@@ -140,14 +142,14 @@ fn sum(loss: Tensor<1>, beside: Option<Tensor<1>>) -> Tensor<1> {
 }
 
 /// `P(D(real) > D(fake)) − P(D(real) < D(fake))` over all pairs, and `E[sign D(real)]`.
-fn race(logits: Tensor<2>) -> Tensor<1> {
+fn separation_and_sign(logits: Tensor<2>) -> Tensor<1> {
     let [real, fake] = halves(logits);
     let separation = (real.clone() - fake.transpose()).sign().mean();
     Tensor::cat(vec![separation, real.sign().mean()], 0)
 }
 
 /// `E‖∇ₓD‖`: the loss is a mean, so each sample's gradient is that of D divided by the batch.
-fn slope<const D: usize>(gradient: Tensor<D>) -> Tensor<1> {
+fn gradient_norm<const D: usize>(gradient: Tensor<D>) -> Tensor<1> {
     let batch = gradient.dims()[0] as f64;
     let norms = gradient.flatten::<2>(1, D - 1).square().sum_dim(1).sqrt();
     norms.mean() * batch
@@ -160,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_race_is_counted_in_pairs_and_averaged_over_updates() {
+    fn separation_is_counted_in_pairs_and_averaged_over_updates() {
         let mut sums = AdversarialSums::new(Needs { separation: true, ..Needs::default() });
         let logits =
             |values: [f32; 4]| Tensor::<1>::from_data(values, &Device::flex()).reshape([4, 1]);
@@ -174,10 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn the_slope_is_that_of_the_discriminator() {
+    fn the_input_gradient_norm_is_that_of_the_discriminator() {
         let device = Device::flex().autodiff();
         let images = Tensor::<4>::ones([3, 1, 2, 2], &device).require_grad();
-        // D(x) = 2·Σx has slope 2·√4 everywhere.
+        // D(x) = 2·Σx has the gradient norm 2·√4 everywhere.
         let discriminate = |images: Tensor<4>| images.flatten::<2>(1, 3).sum_dim(1) * 2.0;
         let mut sums =
             AdversarialSums::new(Needs { input_gradient_norm: true, ..Needs::default() });
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn watching_the_slope_changes_no_gradient() {
+    fn measuring_the_input_gradient_changes_no_gradient() {
         let device = Device::flex().autodiff();
         let weight = Tensor::<2>::from_data([[0.5f32, -1.0, 2.0, 0.25]], &device).require_grad();
         let gradient = |objective, needs| {
@@ -205,9 +207,9 @@ mod tests {
         };
         for objective in [Objective::Hinge, Objective::LeastSquares] {
             let plain = gradient(objective, Needs::default());
-            let watched =
+            let measured =
                 gradient(objective, Needs { input_gradient_norm: true, ..Needs::default() });
-            assert_eq!(plain, watched, "{objective:?}");
+            assert_eq!(plain, measured, "{objective:?}");
             assert!(plain.iter().all(|value| value.abs() > 0.1));
         }
     }

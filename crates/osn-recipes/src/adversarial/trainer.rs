@@ -23,7 +23,6 @@ const FOR_GENERATOR: u64 = 2;
 const FOR_HELD_OUT: u64 = 5;
 
 /// Everything that a run changes and draws from.
-#[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
 pub(crate) struct Trainer<'a, T: Game> {
     game: T,
     settings: &'a Settings,
@@ -43,7 +42,7 @@ pub(crate) struct Trainer<'a, T: Game> {
 
 impl<'a, T: Game> Trainer<'a, T> {
     /// A trainer of `players` on the plain `device`.
-    pub fn new(
+    pub(crate) fn new(
         game: T,
         settings: &'a Settings,
         players: Players<T::Generator, T::Discriminator>,
@@ -153,7 +152,7 @@ impl<T: Game> Training for Trainer<'_, T> {
         let mut layers = self.players.discriminator.layers()?;
         layers.append(&mut self.players.generator.layers()?);
         let diverged = self.saturation(step, of_discriminator);
-        Ok(Snapshot { losses, signals: race(discriminated.logits), layers, diverged })
+        Ok(Snapshot { losses, signals: logit_signals(discriminated.logits), layers, diverged })
     }
 
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
@@ -193,7 +192,7 @@ impl<T: Game> Training for Trainer<'_, T> {
 /// The separation P(D(real) > D(fake)) − P(D(real) < D(fake)) over all pairs, which does not depend on the
 /// discriminator's scale and offset (it is 2·AUC − 1), and the mean logits. An image with several
 /// logits counts with their mean.
-fn race(logits: Tensor<2>) -> Metrics {
+fn logit_signals(logits: Tensor<2>) -> Metrics {
     let [real, fake] =
         halves(logits.mean_dim(1)).map(|half| half.into_data().iter().collect::<Vec<f64>>());
     let order = |real: f64, fake: f64| f64::from(real > fake) - f64::from(real < fake);
@@ -215,15 +214,15 @@ mod tests {
     fn separation_counts_pairs() {
         let logits = Tensor::<2>::from_data([[3.0f32], [1.0], [2.0], [0.0]], &Device::flex());
         // Of the pairs (3,2), (3,0), (1,2), (1,0) three are in order: (3 − 1)/4.
-        let race = race(logits);
-        assert_eq!(race["separation"], 0.5);
-        assert_eq!(race["logit_real"], 2.0);
+        let signals = logit_signals(logits);
+        assert_eq!(signals["separation"], 0.5);
+        assert_eq!(signals["logit_real"], 2.0);
     }
 
     #[test]
     fn an_image_with_several_logits_counts_with_their_mean() {
         let logits = Tensor::<2>::from_data([[3.0f32, -1.0], [1.0, 2.0]], &Device::flex());
-        let race = race(logits);
-        assert_eq!([race["separation"], race["logit_real"]], [-1.0, 1.0]);
+        let signals = logit_signals(logits);
+        assert_eq!([signals["separation"], signals["logit_real"]], [-1.0, 1.0]);
     }
 }

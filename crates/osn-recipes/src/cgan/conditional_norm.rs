@@ -21,7 +21,12 @@ pub(crate) struct ConditionalBatchNorm {
 
 impl ConditionalBatchNorm {
     /// Gains of 1 and offsets of 0.
-    pub fn new(features: usize, classes: usize, settings: &Settings, device: &Device) -> Self {
+    pub(crate) fn new(
+        features: usize,
+        classes: usize,
+        settings: &Settings,
+        device: &Device,
+    ) -> Self {
         let count = classes * features;
         Self {
             norm: batch_norm(features, settings.batch_norm(), device).no_grad(),
@@ -35,7 +40,7 @@ impl ConditionalBatchNorm {
     /// # Shapes
     ///
     /// `x`: `[batch, features, height, width]`; `classes`: `[batch]`.
-    pub fn forward(&self, x: Tensor<4>, classes: &Tensor<1, Int>) -> Tensor<4> {
+    pub(crate) fn forward(&self, x: Tensor<4>, classes: &Tensor<1, Int>) -> Tensor<4> {
         let [batch, features, ..] = x.dims();
         let of_each = |all: &Param<Tensor<1>>| {
             let rows = all.val().reshape([-1, features.cast_signed()]);

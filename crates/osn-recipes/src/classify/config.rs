@@ -23,7 +23,7 @@ const NORM_VALUES: [&str; 2] = ["batch_norm_momentum", "batch_norm_epsilon"];
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Architecture {
+pub enum Architecture {
     /// [`ResNet`](crate::classify::model::ResNet).
     Resnet,
     /// [`Mlp`](crate::classify::model::Mlp).

@@ -16,7 +16,7 @@ use crate::run::pending::PendingSignals;
 
 /// The loss and the logits of an update.
 #[derive(Clone, Debug)]
-pub(crate) struct Learned {
+pub struct Learned {
     /// The cross-entropy, `[1]`.
     pub loss: Tensor<1>,
     /// The logits, `[batch, n_classes]`.

@@ -15,7 +15,7 @@ use crate::run::error::RunError;
 
 /// The sizes that a network must fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sizes {
+pub struct Sizes {
     /// 1 for grey images, 3 for colour.
     pub channels: usize,
     /// Rows, and columns, of an image.

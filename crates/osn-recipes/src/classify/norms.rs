@@ -18,7 +18,7 @@ const FAILURE_PROBABILITY: f64 = 0.05;
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 #[non_exhaustive]
-pub(crate) enum NormError {
+pub enum NormError {
     /// A weight is not finite, or a decomposition failed.
     Estimate(#[from] EstimateError),
     /// The same, of a convolution.
@@ -29,7 +29,7 @@ pub(crate) enum NormError {
 
 /// The norms of one linear map, each exact or an upper bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct MapNorms {
+pub struct MapNorms {
     /// Its norms, with the reference M = 0.
     pub norms: LayerNorms,
     /// The length of what comes out.
@@ -161,7 +161,7 @@ pub(crate) fn plain_chain(stages: &[Stage]) -> Option<Vec<MapNorms>> {
 
 /// What bounds of the generalization error need to know of the training images.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Inputs {
+pub struct Inputs {
     /// ‖X‖_F of the images as rows.
     pub frobenius: f64,
     /// The length of the longest.

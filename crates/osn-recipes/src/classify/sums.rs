@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_are_averaged_over_updates_and_told_once() {
+    fn losses_are_averaged_over_updates_and_taken_once() {
         let mut sums = GeneralizationSums::new(Needs { generalization: true, ..Needs::default() });
         let loss = |value: f32| Tensor::<1>::from_data([value], &Device::flex().autodiff());
         sums.add_train(&loss(1.0));

@@ -20,7 +20,7 @@ const TARGET: &str = "target";
 
 /// The loss and the values of an update.
 #[derive(Clone, Debug)]
-pub(crate) struct Learned {
+pub struct Learned {
     /// The Huber loss, `[1]`.
     pub loss: Tensor<1>,
     /// The values of the actions taken, `[batch, 1]`.

@@ -10,13 +10,13 @@ use crate::control::config::ControlConfig;
 /// Observations to the value of each action: linear layers with ReLU between them. No normalization
 /// but what osn decides.
 #[derive(Module, Debug)]
-pub(crate) struct QNetwork {
+pub struct QNetwork {
     layers: Vec<Linear>,
 }
 
 impl QNetwork {
     /// A network for the observations and actions of the config's environment.
-    pub fn new(config: &ControlConfig, device: &Device) -> Self {
+    pub(crate) fn new(config: &ControlConfig, device: &Device) -> Self {
         let task = config.environment;
         let mut sizes = vec![task.observation_size()];
         sizes.extend(&config.hidden_sizes);

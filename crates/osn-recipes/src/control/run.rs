@@ -44,7 +44,10 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
 /// # Errors
 ///
 /// [`RunError`]: bad input before the start, or what ended the run.
-pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
+pub(crate) fn run(
+    request: &TrainRequest,
+    observer: &mut dyn Observer,
+) -> Result<RunSummary, RunError> {
     let config = ControlConfig::resolve(request, &DOC)?;
     let (decide, device) = (request.resolve_decide(&DOC)?, request.resolve_device()?);
     let mut trainer = Trainer::new(&config, &decide, request.seed, device)?;

@@ -17,20 +17,6 @@ pub const FULL_SET_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
 /// The licence of the images.
 pub const LICENCE: &str = "MIT (Zalando SE)";
 
-/// The names of the ten classes, in the order of their labels.
-pub(crate) const CLASS_NAMES: [&str; 10] = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-];
-
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
 const TEST_IMAGES: &str = "t10k-images-idx3-ubyte";

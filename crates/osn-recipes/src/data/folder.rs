@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage, Rgba};
+use osn_files::plain_file;
 use rayon::prelude::*;
 use unicode_normalization::UnicodeNormalization;
 
@@ -14,7 +15,6 @@ use crate::data::error::DataError;
 use crate::data::image_set::{Dataset, ImageSet};
 use crate::data::names::TEST_EVERY;
 use crate::data::picture_faults;
-use crate::plain_file;
 
 const MAX_FILES: usize = 500_000;
 const MAX_RESIZED_BYTES: usize = 4 << 30;
@@ -49,7 +49,7 @@ const LEFT_BEHIND: [&str; 5] =
 /// # Panics
 ///
 /// If `size` is zero.
-pub fn load(folder: &Path, size: usize) -> Result<Dataset, DataError> {
+pub(crate) fn load(folder: &Path, size: usize) -> Result<Dataset, DataError> {
     assert!(size > 0, "images need at least one pixel");
     let paths = find_images(folder, size)?;
     if paths.len() < TEST_EVERY {

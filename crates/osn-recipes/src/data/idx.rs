@@ -8,8 +8,7 @@ use std::io::Read;
 use std::path::Path;
 
 use flate2::bufread::GzDecoder;
-
-use crate::plain_file;
+use osn_files::plain_file;
 
 /// No file larger than this is read, packed or not.
 pub const MAX_BYTES: usize = 1 << 30;

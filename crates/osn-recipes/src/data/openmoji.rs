@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::{ImageFormat, RgbImage};
+use osn_files::{atomic, plain_file};
 use rayon::prelude::*;
-use tempfile::TempDir;
 
 use crate::data::folder::is_left_behind;
 use crate::data::svg::{self, SvgError};
-use crate::plain_file;
 
 /// The folder that the pairs are written to unless another is asked for.
 pub const FOLDER: &str = "openmoji";
@@ -321,27 +320,21 @@ fn hash(text: &str) -> u64 {
     })
 }
 
-/// Writes the pairs into a folder beside `out`, then gives it that name.
+/// Writes the pairs, all of them or none.
 fn write(out: &Path, emoji: &[Emoji], is_test: &[bool]) -> io::Result<()> {
-    let beside = out.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let beside = beside.unwrap_or(Path::new("."));
-    fs::create_dir_all(beside)?;
-    // It goes away by itself if something fails. Its own access rights are narrow, those of a
-    // folder in it are what the user's umask leaves.
-    let temporary = TempDir::with_prefix_in(".osn-import-", beside)?;
-    let folder = temporary.path().join(FOLDER);
-    for part in ["train", "test"] {
-        fs::create_dir_all(folder.join(part).join("input"))?;
-        fs::create_dir_all(folder.join(part).join("target"))?;
-    }
-    for (emoji, is_test) in emoji.iter().zip(is_test) {
-        let part = folder.join(if *is_test { "test" } else { "train" });
-        let file = format!("{}.png", emoji.name);
-        save(&emoji.line_art, &part.join("input").join(&file))?;
-        save(&emoji.colour, &part.join("target").join(&file))?;
-    }
-    fs::write(folder.join(LICENCE_FILE), format!("{LICENCE}\nDrawn from SVG by osn.\n"))?;
-    fs::rename(folder, out)
+    atomic::write_folder(out, |folder| {
+        for part in ["train", "test"] {
+            fs::create_dir_all(folder.join(part).join("input"))?;
+            fs::create_dir_all(folder.join(part).join("target"))?;
+        }
+        for (emoji, is_test) in emoji.iter().zip(is_test) {
+            let part = folder.join(if *is_test { "test" } else { "train" });
+            let file = format!("{}.png", emoji.name);
+            save(&emoji.line_art, &part.join("input").join(&file))?;
+            save(&emoji.colour, &part.join("target").join(&file))?;
+        }
+        fs::write(folder.join(LICENCE_FILE), format!("{LICENCE}\nDrawn from SVG by osn.\n"))
+    })
 }
 
 fn save(image: &RgbImage, path: &Path) -> io::Result<()> {

@@ -75,12 +75,12 @@ pub(crate) struct Batches {
 
 impl Batches {
     /// Batches of the images of these indices.
-    pub fn new(seed: u64, indices: Vec<usize>) -> Self {
+    pub(crate) fn new(seed: u64, indices: Vec<usize>) -> Self {
         Self { sampler: Sampler::new(seed, indices.len().max(1)), indices }
     }
 
     /// Whether there is no image to take.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
 
@@ -89,7 +89,7 @@ impl Batches {
     /// # Panics
     ///
     /// If there are no images.
-    pub fn batch(&mut self, batch: u64, size: usize) -> Vec<usize> {
+    pub(crate) fn batch(&mut self, batch: u64, size: usize) -> Vec<usize> {
         let places = self.sampler.batch_indices(batch, size);
         places.into_iter().map(|place| self.indices[place]).collect()
     }

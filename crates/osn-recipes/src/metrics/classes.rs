@@ -18,10 +18,6 @@ pub(crate) fn agreement(classes: &[u8], meant: &[u8]) -> f64 {
 
 /// The Fréchet distance between real and generated features of each class that has at least two of
 /// either kind (the Intra-FID of Miyato and Koyama 2018, section 4.1, in other features).
-///
-/// # Errors
-///
-/// Those of [`frechet_distance`].
 pub(crate) fn frechet_by_class(
     [real, fake]: [&Features; 2],
     [real_labels, fake_labels]: [&[u8]; 2],

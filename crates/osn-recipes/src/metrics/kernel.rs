@@ -15,7 +15,7 @@ const NAME: &str = "the kernel distance";
 
 /// An estimate of the squared maximum mean discrepancy.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct KernelDistance {
+pub struct KernelDistance {
     /// The estimate from all vectors; unbiased, so it can be negative.
     pub value: f64,
     /// Its standard error.

@@ -12,7 +12,7 @@ use crate::metrics::products::{blocks, products, squared_lengths};
 
 /// How far two sets fill the same space; each lies in [0, 1] but density, which has no upper limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Neighbourhood {
+pub struct Neighbourhood {
     /// Share of generated vectors inside a ball around a real one.
     pub precision: f64,
     /// Share of real vectors inside a ball around a generated one.

@@ -22,19 +22,11 @@ const MAX_SIDE: usize = 512;
 const MAX_LAYERS: usize = 64;
 
 /// Fails with the sentence "KEY must be …" unless the value is as it must be.
-///
-/// # Errors
-///
-/// [`RunError::Config`].
 pub(crate) fn ensure(key: &str, holds: bool, problem: impl Fn() -> String) -> Result<(), RunError> {
     if holds { Ok(()) } else { Err(RunError::Config { key: key.to_owned(), problem: problem() }) }
 }
 
 /// Counts that must be `least` or more.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that is not.
 pub(crate) fn at_least(least: u64, counts: &[(&str, u64)]) -> Result<(), RunError> {
     counts.iter().try_for_each(|(key, count)| {
         ensure(key, *count >= least, || format!("must be at least {least}, not {count}"))
@@ -42,10 +34,6 @@ pub(crate) fn at_least(least: u64, counts: &[(&str, u64)]) -> Result<(), RunErro
 }
 
 /// Counts that must be `most` or less: memory and time grow with them, and no counter may run over.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that is not.
 pub(crate) fn at_most(most: u64, counts: &[(&str, u64)]) -> Result<(), RunError> {
     counts.iter().try_for_each(|(key, count)| {
         ensure(key, *count <= most, || format!("must be at most {most}, not {count}"))
@@ -65,10 +53,6 @@ pub(crate) struct Product<'a> {
 
 /// Products of sizes that must be no more than `most`: what is taken of memory is multiplied out before any
 /// is.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that is more.
 pub(crate) fn must_fit(most: u64, what: &str, products: &[Product]) -> Result<(), RunError> {
     products.iter().try_for_each(|Product { key, with, sizes }| {
         let product = |sizes: &&[u64]| sizes.iter().copied().fold(1, u64::saturating_mul);
@@ -80,10 +64,6 @@ pub(crate) fn must_fit(most: u64, what: &str, products: &[Product]) -> Result<()
 }
 
 /// Numbers that must be positive and finite, such as learning rates.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that is not.
 pub(crate) fn above_zero(numbers: &[(&str, f64)]) -> Result<(), RunError> {
     numbers.iter().try_for_each(|(key, number)| {
         let holds = number.is_finite() && *number > 0.0;
@@ -92,10 +72,6 @@ pub(crate) fn above_zero(numbers: &[(&str, f64)]) -> Result<(), RunError> {
 }
 
 /// Weights that must be finite and not negative.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that is not.
 pub(crate) fn zero_or_more(numbers: &[(&str, f64)]) -> Result<(), RunError> {
     numbers.iter().try_for_each(|(key, number)| {
         let holds = number.is_finite() && *number >= 0.0;
@@ -104,10 +80,6 @@ pub(crate) fn zero_or_more(numbers: &[(&str, f64)]) -> Result<(), RunError> {
 }
 
 /// Decays and momenta, which must lie in [0, 1).
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that does not.
 pub(crate) fn below_one(numbers: &[(&str, f64)]) -> Result<(), RunError> {
     numbers.iter().try_for_each(|(key, number)| {
         let holds = (0.0..1.0).contains(number);
@@ -116,11 +88,7 @@ pub(crate) fn below_one(numbers: &[(&str, f64)]) -> Result<(), RunError> {
 }
 
 /// CheckpointContents of a whole, which must lie in [0, 1].
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that does not.
-pub fn parts(numbers: &[(&str, f64)]) -> Result<(), RunError> {
+pub(crate) fn parts(numbers: &[(&str, f64)]) -> Result<(), RunError> {
     numbers.iter().try_for_each(|(key, number)| {
         ensure(key, (0.0..=1.0).contains(number), || {
             format!("must be from 0 to 1, not {}", exact(*number))
@@ -129,10 +97,6 @@ pub fn parts(numbers: &[(&str, f64)]) -> Result<(), RunError> {
 }
 
 /// Sides of images that are halved twice and doubled again.
-///
-/// # Errors
-///
-/// [`RunError::Config`].
 pub(crate) fn check_image_size(size: usize) -> Result<(), RunError> {
     ensure("image_size", (8..=MAX_SIDE).contains(&size) && size.is_multiple_of(4), || {
         format!("must be a multiple of 4 from 8 to {MAX_SIDE}, not {size}")
@@ -153,10 +117,6 @@ pub(crate) fn check_widths(key: &str, widths: &[usize], most: u64) -> Result<(),
 }
 
 /// Refuses so many linear layers of `hidden_sizes` behind so many inputs that their weights do not fit.
-///
-/// # Errors
-///
-/// [`RunError::Config`].
 pub(crate) fn check_weights(inputs: u64, hidden_sizes: &[usize]) -> Result<(), RunError> {
     let outputs = hidden_sizes.iter().map(|&width| width as u64);
     let widths: Vec<u64> = [inputs].into_iter().chain(outputs).collect();

@@ -18,7 +18,7 @@ use crate::run::settings::apply_settings;
 struct NoData(&'static str);
 
 /// Every hyper-parameter of a recipe.
-pub trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
+pub(crate) trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
     /// What to do in place of naming data, where a recipe takes none.
     const NO_DATA: Option<&'static str> = None;
 
@@ -26,10 +26,6 @@ pub trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
     fn presets() -> Vec<Self>;
 
     /// Whether the values go together.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Config`] for the first value that cannot be.
     fn check(&self) -> Result<(), RunError>;
 
     /// Settings that can change nothing beside the others, each with the reason, as

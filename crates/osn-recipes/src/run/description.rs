@@ -96,7 +96,7 @@ pub enum RunStatus {
 
 /// The totals of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RunTotals {
+pub struct RunTotals {
     /// Optimizer steps done.
     pub steps: u64,
     /// Seconds from start to end.
@@ -113,7 +113,7 @@ pub(crate) struct RunTotals {
 
 /// One layer at the end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct LayerSummary {
+pub struct LayerSummary {
     /// The network that holds the layer.
     pub network: String,
     /// The weight's path in it.

@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::plain_file;
-use crate::run::atomic_file::{is_half_written, or_here, sync_folder, write_whole};
+use osn_files::atomic::{is_incomplete, sync_folder};
+use osn_files::plain_file;
+
 use crate::run::checkpoint::directory::CheckpointDir;
 use crate::run::description::RunDescription;
-use crate::run::folder_error::{FolderError, must_be_no_link, write_error};
+use crate::run::folder_error::{FolderError, must_be_no_link, write_error, write_whole};
 use crate::run::lock::FolderLock;
 use crate::run::record::RecordWriter;
 use crate::run::samples::ImageGrid;
@@ -202,7 +203,7 @@ impl RunFolder {
     pub(super) fn remove_half_written(&self) {
         let folders = [self.path.clone(), self.samples_path(), self.path.join(CHECKPOINTS)];
         for entry in folders.iter().flat_map(fs::read_dir).flatten().flatten() {
-            if is_half_written(&entry.file_name().to_string_lossy()) {
+            if is_incomplete(&entry.file_name().to_string_lossy()) {
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -262,7 +263,7 @@ fn create_new_folder(out: &Path, name: &str) -> Result<PathBuf, FolderError> {
 /// [`FolderError::InsideRun`].
 pub fn must_not_be_in_a_run(folder: &Path) -> Result<(), FolderError> {
     // What is not there yet will lie in the nearest folder that is, wherever links lead.
-    let real = |it: &Path| fs::canonicalize(or_here(it)).ok();
+    let real = |it: &Path| fs::canonicalize(Path::new(".").join(it)).ok();
     let whole = folder.ancestors().find_map(real).unwrap_or_default();
     match whole.ancestors().find(|folder| is_run(folder)) {
         Some(path) => Err(FolderError::InsideRun { path: path.to_owned() }),
@@ -368,19 +369,6 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_leaves_what_was_there_and_nothing_else() {
-        let out = tempfile::tempdir().unwrap();
-        // For every user: no file takes the place of a folder.
-        let path = out.path().join("page.html");
-        fs::create_dir(&path).unwrap();
-        let error = write_whole(&path, b"new").unwrap_err().to_string();
-        assert!(error.contains("page.html"), "{error}");
-        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
-        let nowhere = write_whole(&out.path().join("no/page.html"), b"new").unwrap_err();
-        assert!(nowhere.to_string().contains("no/page.html"), "{nowhere}");
-    }
-
-    #[test]
     fn files_of_others_are_left_alone_whatever_they_are_called() {
         let out = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(out.path(), "run").unwrap();
@@ -391,18 +379,6 @@ mod tests {
         assert!(killed.exists(), "another process may be writing it");
         folder.remove_half_written();
         assert_eq!((fs::read_to_string(&mine).unwrap().as_str(), killed.exists()), ("mine", false));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_written_may_be_read_by_whoever_may_read_new_files() {
-        use std::os::unix::fs::PermissionsExt;
-        let out = tempfile::tempdir().unwrap();
-        let [usual, ours] = ["usual", "ours"].map(|name| out.path().join(name));
-        fs::write(&usual, "").unwrap();
-        write_whole(&ours, b"").unwrap();
-        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
-        assert_eq!(mode(&ours), mode(&usual));
     }
 
     #[test]

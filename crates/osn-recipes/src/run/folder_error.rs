@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use osn_files::atomic;
+
 use crate::run::record::RecordError;
 use crate::run::samples::SampleError;
 
@@ -76,4 +78,13 @@ pub(crate) fn write_error(path: &Path, source: io::Error) -> FolderError {
 pub(crate) fn must_be_no_link(path: &Path) -> Result<(), FolderError> {
     let is_link = fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink());
     if is_link { Err(FolderError::Link { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// Writes a file by [`atomic::write`].
+///
+/// # Errors
+///
+/// [`FolderError::Write`] when the system refuses; the file before is then still there.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    atomic::write(path, bytes).map_err(|source| write_error(path, source))
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::plain_file;
+use osn_files::plain_file;
+
 use crate::run::folder_error::{FolderError, must_be_no_link, write_error};
 
 /// How often a taken lock is tried again, and the pause before: a reader releases it at once.

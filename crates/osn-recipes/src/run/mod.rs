@@ -5,7 +5,6 @@
 //! [`training::Training`] to [`train_loop::train`], which steps it, appends [`event::Event`]s to the
 //! record, reports to an [`observer::Observer`], and returns a [`summary::RunSummary`].
 
-pub mod atomic_file;
 pub(crate) mod check;
 pub mod checkpoint;
 pub(crate) mod config;

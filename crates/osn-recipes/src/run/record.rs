@@ -5,10 +5,10 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use osn_files::plain_file;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::plain_file;
 use crate::run::event::Event;
 
 /// The longest time that an event may wait in memory before it is on disk.
@@ -20,7 +20,7 @@ const END_BYTES: u64 = 1 << 20;
 /// Why a record could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum RecordError {
+pub enum RecordError {
     /// The file could not be created, written or read.
     #[error("cannot access the record {}: {source}", path.display())]
     Io {
@@ -70,7 +70,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the file exists already or cannot be created.
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, RecordError> {
         let file = File::create_new(path).map_err(|source| io_error(path, source))?;
         Ok(Self::appending(path, file, 0, Sha256::new()))
     }
@@ -107,7 +107,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the disk refuses.
-    pub fn mark(&mut self) -> Result<RecordMark, RecordError> {
+    pub(crate) fn mark(&mut self) -> Result<RecordMark, RecordError> {
         self.flush()?;
         self.file.get_ref().sync_data().map_err(|source| io_error(&self.path, source))?;
         let sha256 = format!("{:x}", self.digest.clone().finalize());
@@ -119,7 +119,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the disk refuses.
-    pub fn append(&mut self, event: &Event) -> Result<(), RecordError> {
+    pub(crate) fn append(&mut self, event: &Event) -> Result<(), RecordError> {
         self.write_line(event).map_err(|source| io_error(&self.path, source))?;
         let is_milestone = matches!(event, Event::Eval { .. });
         if is_milestone || self.flushed_at.elapsed() >= FLUSH_INTERVAL {
@@ -133,7 +133,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the disk refuses.
-    pub fn flush(&mut self) -> Result<(), RecordError> {
+    pub(crate) fn flush(&mut self) -> Result<(), RecordError> {
         self.flushed_at = Instant::now();
         self.file.flush().map_err(|source| io_error(&self.path, source))
     }

@@ -12,7 +12,7 @@ const GAP_COLOUR: Rgb<u8> = Rgb([96, 96, 96]);
 /// Why images could not be laid out or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum SampleError {
+pub enum SampleError {
     /// The numbers do not fill the images.
     #[error("{n_values} values do not fill {count} images of {channels}×{height}×{width}")]
     WrongLength {
@@ -56,7 +56,7 @@ pub(crate) enum SampleError {
 /// `values`: `[count, channels, height, width]`, row-major, each in [−1, 1]; 1 or 3 channels. Values
 /// outside are clamped, and NaN is drawn black.
 #[derive(Clone, Debug)]
-pub(crate) struct ImageGrid {
+pub struct ImageGrid {
     /// The pixels.
     pub values: Vec<f32>,
     /// How many images.

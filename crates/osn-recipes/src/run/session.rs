@@ -55,10 +55,6 @@ pub(super) struct SavedSession {
 
 impl Session {
     /// Creates the folder of a new run inside `out` and writes what is known before training.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Folder`] where the system refuses.
     pub(super) fn create(
         out: &Path,
         description: RunDescription,

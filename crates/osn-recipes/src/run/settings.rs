@@ -10,7 +10,7 @@ const ALIKE: f64 = 0.75;
 /// Why a setting was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum SettingError {
+pub enum SettingError {
     /// The config has no such key.
     #[error("unknown setting '{key}'{}; valid settings: {}", hint(.closest.as_deref()), .valid.join(", "))]
     UnknownKey {

@@ -13,7 +13,7 @@ use crate::run::versions::{Machine, Versions};
 
 /// A run that is to be resumed, as its `run.json` describes it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct StoppedRun {
+pub struct StoppedRun {
     pub(crate) folder: RunFolder,
     pub(crate) description: RunDescription,
 }

@@ -13,27 +13,15 @@ pub(crate) trait Training {
     type Outcome;
 
     /// One step, counted from 1.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::NonFinite`] for a weight that is not finite.
     fn step(&mut self, step: u64) -> Result<Self::Outcome, RunError>;
 
     /// The decisions since the last call.
     fn changes(&mut self) -> Vec<Change>;
 
     /// Reads back the step's losses and signals, and measures the layers.
-    ///
-    /// # Errors
-    ///
-    /// As [`step`](Self::step).
     fn poll(&mut self, step: u64, outcome: Self::Outcome) -> Result<Snapshot, RunError>;
 
     /// The spectra of the layers, for the end.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Spectral`] for a weight that is not finite.
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError>;
 
     /// Scores the network for the record; no rule sees these scores.
@@ -44,24 +32,12 @@ pub(crate) trait Training {
     fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError>;
 
     /// Scores the network on held-out data for the rules; nothing where no rule follows a score.
-    ///
-    /// # Errors
-    ///
-    /// As [`score`](Self::score).
     fn validate(&mut self) -> Result<Metrics, RunError>;
 
     /// Puts everything that the following steps depend on into a checkpoint; called between two steps.
-    ///
-    /// # Errors
-    ///
-    /// [`ContentsError`] for what cannot be written.
     fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError>;
 
     /// Restores what was saved; called before the first step.
-    ///
-    /// # Errors
-    ///
-    /// [`ContentsError`] for what is missing or of another run; after that only another `load` may be called.
     fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError>;
 }
 

@@ -110,7 +110,7 @@ fn features() -> Vec<&'static str> {
 
 /// The machine that a run ran on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Machine {
+pub struct Machine {
     /// The operating system.
     pub os: String,
     /// The processor's architecture.
@@ -126,7 +126,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// The differences of another machine that may change the last bits of sums; the number of cores
     /// does not.
-    pub fn differences(&self, now: &Self) -> Vec<String> {
+    pub(crate) fn differences(&self, now: &Self) -> Vec<String> {
         let parts = |it: &Self| [it.os.clone(), it.arch.clone(), it.features.join(" ")];
         let names = ["operating system", "processor", "processor's features"];
         let both = names.into_iter().zip(parts(self).into_iter().zip(parts(now)));
@@ -134,7 +134,7 @@ impl Machine {
     }
 
     /// Describes the machine that this runs on.
-    pub fn here() -> Self {
+    pub(crate) fn here() -> Self {
         Self {
             os: std::env::consts::OS.to_owned(),
             arch: std::env::consts::ARCH.to_owned(),

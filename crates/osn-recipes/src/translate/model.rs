@@ -13,7 +13,7 @@ use crate::translate::config::TranslateConfig;
 /// which also sees what came in at its size (Ronneberger et al. 2015; pix2pix, Isola et al. 2017, has
 /// eight of each for 256×256). Batch normalization everywhere but at both ends.
 #[derive(Module, Debug)]
-pub(crate) struct UNet {
+pub struct UNet {
     down1: Conv2d,
     down2: Conv2d,
     norm_down2: BatchNorm,
@@ -29,7 +29,7 @@ pub(crate) struct UNet {
 
 impl UNet {
     /// A generator from images with `from` channels to images with `to` channels.
-    pub fn new(config: &TranslateConfig, [from, to]: [usize; 2], device: &Device) -> Self {
+    pub(crate) fn new(config: &TranslateConfig, [from, to]: [usize; 2], device: &Device) -> Self {
         let c = config.g_channels;
         let norm = |features| batch_norm(features, config.training.batch_norm(), device);
         Self {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{
     Adversarial, Decision, Needs,
     control::relative_to_init::{RelativeToInit, smoothed},
-    deciding::Context,
+    decision_rule::Context,
 };
 use crate::{Action, Kind, Layer, number::concise};
 
@@ -35,7 +35,7 @@ const OF_GENERATOR: &str = "a generator, which the race says nothing of";
 /// are in the documentation of [`Auto`](crate::decide::Auto).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Race {
+pub struct Race {
     held: RelativeToInit,
     separation: Option<f64>,
     log_slope: Option<f64>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{
     Decision, Generalization, Needs,
     control::relative_to_init::{RelativeToInit, smoothed},
-    deciding::Context,
+    decision_rule::Context,
 };
 use crate::{Layer, number::concise};
 
@@ -27,7 +27,7 @@ const LARGEST_LOSS: f64 = 1e3;
 /// by heart. The equations are in the documentation of [`Auto`](crate::decide::Auto).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Memorizing {
+pub struct Memorizing {
     held: RelativeToInit,
     /// The means of both losses.
     losses: Option<Generalization>,
@@ -106,7 +106,10 @@ fn why(losses: Generalization) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Rule, Signals, tests::layers};
+    use crate::decide::{
+        Decider, Rule, Signals,
+        tests::{layers, read_back},
+    };
     use crate::{Action, Measurement};
 
     fn told(train_loss: f64, held_out_loss: f64) -> Signals {
@@ -216,8 +219,7 @@ mod tests {
         for step in (10..300).step_by(10) {
             decide(&mut original, step, &[2.5, 1.0], &losses(step));
         }
-        let file = serde_json::to_string(&original).unwrap();
-        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        let mut copy = read_back(&original);
         for step in (300..600).step_by(10) {
             let expected = decide(&mut original, step, &[2.5, 1.0], &losses(step));
             assert_eq!(decide(&mut copy, step, &[2.5, 1.0], &losses(step)), expected);

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Decision, deciding::Context, rule::is_target};
+use crate::decide::{Decision, decision_rule::Context, rule::is_target};
 use crate::{Action, InitialSize, Layer, Measurement, number::concise};
 
 /// The factor before anything is known.

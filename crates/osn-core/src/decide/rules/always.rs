@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{
     Decision, RuleError,
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{RuleDoc, checked, parameters},
 };
 use crate::{Action, Layer, number::concise};
@@ -23,13 +23,17 @@ impl Default for Always {
     }
 }
 
-impl Deciding for Always {
-    type Memory = ();
-
+impl NamedRule for Always {
     parameters! {
         "always", "Normalizes every layer to one σ.";
         target = "1", "the σ of every effective weight";
     }
+}
+
+impl DecisionRule for Always {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action())

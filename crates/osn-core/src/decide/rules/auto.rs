@@ -5,15 +5,14 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::{
-    Cap, Decision, Needs, RuleError, Static,
+    Decision, Needs, RuleError, Static,
     control::adversarial::Race,
     control::generalization::Memorizing,
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, parameters, required_interval},
-    rules::cap::Capped,
     text::plain_parameters,
 };
-use crate::{Action, Kind, Layer, Position, Select};
+use crate::{Action, Layer, Position, Select};
 
 /// Decides as fits the kind of task, with nothing that must be set.
 ///
@@ -22,7 +21,6 @@ use crate::{Action, Kind, Layer, Position, Select};
 /// | `gan`, `translate` | holds a discriminator by what the race between the two networks shows | the pilot grid; `DESIGN.md` has its results, `translate` was not part of it |
 /// | `control` | normalizes the second to last layer of a Q-network to 1 | Gogianu et al. 2021 |
 /// | `classify` | caps every layer, the tighter the more is learned by heart | the recipe `classify`; `DESIGN.md` has its results |
-/// | `transformer` | caps the projections of attention at 2 times their σ at the start | the attention logits are what grows (Zhai et al. 2023) |
 ///
 /// # The race
 ///
@@ -94,14 +92,11 @@ pub enum Task {
     Control,
     /// A classifier.
     Classify,
-    /// A transformer.
-    Transformer,
 }
 
 impl Task {
-    const ALL: [Task; 5] =
-        [Self::Gan, Self::Translate, Self::Control, Self::Classify, Self::Transformer];
-    const EXPECTED: &str = "one of gan, translate, control, classify, transformer";
+    const ALL: [Task; 4] = [Self::Gan, Self::Translate, Self::Control, Self::Classify];
+    const EXPECTED: &str = "one of gan, translate, control, classify";
 
     /// The name, as in files and on the command line.
     pub fn name(self) -> &'static str {
@@ -110,7 +105,6 @@ impl Task {
             Task::Translate => "translate",
             Task::Control => "control",
             Task::Classify => "classify",
-            Task::Transformer => "transformer",
         }
     }
 }
@@ -136,23 +130,26 @@ impl FromStr for Task {
 /// What the rule remembers: what the part of it that fits the task remembers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum AutoMemory {
+pub enum AutoMemory {
     Race(Race),
     Memorizing(Memorizing),
     Fixed,
-    Capped(Vec<Capped>),
 }
 
-impl Deciding for Auto {
-    type Memory = AutoMemory;
-
+impl NamedRule for Auto {
     parameters! {
         "auto", "Decides as fits the task, with nothing to set: in a GAN by how far the \
                  discriminator is ahead and how steep it is, in a classifier by what is learned by \
                  heart.";
-        task = "gan", "what is trained: gan, translate, control, classify or transformer";
+        task = "gan", "what is trained: gan, translate, control or classify";
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Auto {
+    type Memory = AutoMemory;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         required_interval(&Self::DOC, self.interval)
@@ -166,16 +163,13 @@ impl Deciding for Auto {
         match self.task {
             Task::Gan | Task::Translate => Race::NEEDS,
             Task::Classify => Memorizing::NEEDS,
-            Task::Control | Task::Transformer => Needs::default(),
+            Task::Control => Needs::default(),
         }
     }
 
-    fn leaves(&self, layer: &Layer) -> Option<String> {
+    fn excludes(&self, layer: &Layer) -> Option<String> {
         match self.task {
-            Task::Control => penultimate().leaves(layer),
-            Task::Transformer if layer.kind != Kind::Attention => {
-                Some(format!("kind {} is not attention: leave", layer.kind))
-            }
+            Task::Control => penultimate().excludes(layer),
             _ => None,
         }
     }
@@ -185,7 +179,6 @@ impl Deciding for Auto {
             Task::Gan | Task::Translate => AutoMemory::Race(Race::begin(layers)),
             Task::Control => AutoMemory::Fixed,
             Task::Classify => AutoMemory::Memorizing(Memorizing::begin(layers)),
-            Task::Transformer => AutoMemory::Capped(self.cap(2.0).begin(layers)),
         }
     }
 
@@ -194,7 +187,6 @@ impl Deciding for Auto {
             (Task::Gan | Task::Translate, AutoMemory::Race(race)) => race.fits(n_layers),
             (Task::Control, AutoMemory::Fixed) => true,
             (Task::Classify, AutoMemory::Memorizing(memorizing)) => memorizing.fits(n_layers),
-            (Task::Transformer, AutoMemory::Capped(capped)) => capped.len() == n_layers,
             _ => false,
         }
     }
@@ -211,21 +203,12 @@ impl Deciding for Auto {
             (Task::Gan | Task::Translate, AutoMemory::Race(race)) => race.decide(context),
             (Task::Control, AutoMemory::Fixed) => penultimate().decide(&mut (), context),
             (Task::Classify, AutoMemory::Memorizing(memorizing)) => memorizing.decide(context),
-            (Task::Transformer, AutoMemory::Capped(capped)) => {
-                self.cap(2.0).decide(capped, context)
-            }
             // The memory of another task, from a file that was tampered with, begins afresh.
             (_, memory) => {
                 *memory = self.begin(context.layers);
                 self.decide(memory, context)
             }
         }
-    }
-}
-
-impl Auto {
-    fn cap(self, relative_to_init: f64) -> Cap {
-        Cap { relative_to_init: Some(relative_to_init), interval: self.interval, ..Cap::default() }
     }
 }
 
@@ -265,27 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn transformer_holds_attention_alone() {
-        let mut layers = layers(3);
-        layers[1].kind = Kind::Attention;
-        let decisions = decide("auto:task=transformer", layers, [5.0; 3]);
-        let held: Vec<Option<f64>> = decisions.iter().map(|it| it.action.target()).collect();
-        assert_eq!(held, [None, Some(2.0), None]);
-        assert!(
-            decisions[0].reason.ends_with("is not attention: leave"),
-            "{}",
-            decisions[0].reason
-        );
-    }
-
-    #[test]
     fn a_task_that_finds_no_layer_of_its_kind_is_refused() {
-        let error = |text: &str, count| {
-            Decider::new(Rule::parse(text).unwrap(), layers(count)).unwrap_err().to_string()
-        };
-        let message = error("auto:task=transformer", 2);
-        assert!(message.ends_with("the first: kind conv is not attention: leave"), "{message}");
-        assert!(error("auto:task=control", 1).contains("position 0 (from 0) of 1"));
+        let rule = Rule::parse("auto:task=control").unwrap();
+        let message = Decider::new(rule, layers(1)).unwrap_err().to_string();
+        assert!(message.contains("position 0 (from 0) of 1"), "{message}");
     }
 
     #[test]

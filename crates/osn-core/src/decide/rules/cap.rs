@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{
     Decision, RuleError,
     control::relative_to_init::{Start, by_shape},
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
 };
 use crate::{
@@ -65,16 +65,14 @@ impl Default for Cap {
 /// What is remembered of one layer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Capped {
+pub struct Capped {
     /// The step since which it is held; nothing for a layer that is not.
     held_since: Option<u64>,
     /// The size that it started at, where the cap is a multiple of it.
     start: Option<Start>,
 }
 
-impl Deciding for Cap {
-    type Memory = Vec<Capped>;
-
+impl NamedRule for Cap {
     parameters! {
         "cap", "Holds a layer down while its σ is above a cap, and leaves it alone below.";
         target = "1", "the cap on σ";
@@ -84,6 +82,12 @@ impl Deciding for Cap {
         dwell = "200", "optimizer steps for which a layer is held at least";
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Cap {
+    type Memory = Vec<Capped>;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action())?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{
     Decision, RuleError,
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, checked, parameters, required_interval},
 };
 use crate::{Action, Layer, Measurement, number::concise};
@@ -52,14 +52,18 @@ macro_rules! update_rule {
             }
         }
 
-        impl Deciding for $rule {
-            type Memory = ();
-
+        impl NamedRule for $rule {
             parameters! {
                 $name, $sentence;
                 target = "1", $target;
                 interval = "10", INTERVAL;
             }
+        }
+
+        impl DecisionRule for $rule {
+            type Memory = ();
+
+            named!();
 
             fn validate(&self) -> Result<(), RuleError> {
                 checked(&Self::DOC, self.action())?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{
     Decision, RuleError,
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::RuleDoc,
     text::{Text, Words},
 };
@@ -15,9 +15,7 @@ use crate::{Action, Layer};
 #[serde(deny_unknown_fields)]
 pub struct Never {}
 
-impl Deciding for Never {
-    type Memory = ();
-
+impl NamedRule for Never {
     const DOC: RuleDoc = RuleDoc {
         name: "never",
         sentence: "Leaves every layer as it is, and measures it.",
@@ -29,6 +27,12 @@ impl Deciding for Never {
     }
 
     fn write(&self, _: &mut Words) {}
+}
+
+impl DecisionRule for Never {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         Ok(())

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{
     Decision, Needs, RuleError,
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, parameters, required_interval},
 };
 use crate::{Action, Layer};
@@ -26,13 +26,17 @@ impl Default for Observe {
     }
 }
 
-impl Deciding for Observe {
-    type Memory = ();
-
+impl NamedRule for Observe {
     parameters! {
         "observe", "Leaves every layer as it is and asks for every signal, as a control arm.";
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Observe {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         required_interval(&Self::DOC, self.interval)

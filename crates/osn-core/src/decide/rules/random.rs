@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{
     Decision, RuleError, TargetAction,
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
 };
 use crate::{Action, Layer, number::concise};
@@ -48,9 +48,7 @@ impl Default for Random {
     }
 }
 
-impl Deciding for Random {
-    type Memory = ();
-
+impl NamedRule for Random {
     parameters! {
         "random", "Holds each layer for a while or not by lot, as a control arm.";
         target = "1", "the target while a layer is held";
@@ -60,6 +58,12 @@ impl Deciding for Random {
         action = "normalize", TargetAction::MEANING;
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Random {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action.with_target(self.target))?;

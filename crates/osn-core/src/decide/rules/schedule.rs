@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{
     Decision, RuleError, TargetAction,
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
 };
 use crate::{Action, Layer, number::concise};
@@ -72,9 +72,7 @@ impl Default for Schedule {
     }
 }
 
-impl Deciding for Schedule {
-    type Memory = ();
-
+impl NamedRule for Schedule {
     parameters! {
         "schedule", "Holds every layer at planned steps: from or up to one, in intervals, at a target \
                    that moves.";
@@ -90,6 +88,12 @@ impl Deciding for Schedule {
         action = "normalize", TargetAction::MEANING;
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Schedule {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action.with_target(self.target))?;

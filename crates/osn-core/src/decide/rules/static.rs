@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{
     Decision, RuleError,
-    deciding::{Context, Deciding},
+    decision_rule::{Context, DecisionRule, NamedRule, named},
     rule::{ParameterDoc, RuleDoc, checked},
     text::{Text, Words},
 };
@@ -34,9 +34,7 @@ impl Default for Static {
 
 const ACTIONS: &str = "one of normalize, cap, scale_update, cap_update, off";
 
-impl Deciding for Static {
-    type Memory = ();
-
+impl NamedRule for Static {
     const DOC: RuleDoc = RuleDoc {
         name: "static",
         sentence: "Gives one action to the layers selected by path, kind, network and position.",
@@ -98,6 +96,12 @@ impl Deciding for Static {
             }
         }
     }
+}
+
+impl DecisionRule for Static {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action)
@@ -107,7 +111,7 @@ impl Deciding for Static {
         None
     }
 
-    fn leaves(&self, layer: &Layer) -> Option<String> {
+    fn excludes(&self, layer: &Layer) -> Option<String> {
         self.select.mismatch(layer).map(|why| format!("not selected: {why}"))
     }
 

@@ -25,7 +25,7 @@ const CHECKSUM_LEN: usize = 64;
 /// Why parts cannot be written or read, as the rest of a sentence about their checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum ContentsError {
+pub enum ContentsError {
     /// The file cannot be opened.
     #[error("cannot be read: {0}")]
     Unreadable(String),
@@ -50,7 +50,7 @@ pub(crate) enum ContentsError {
 
 impl ContentsError {
     /// A part that is not what is expected.
-    pub fn part(name: &str, problem: &(impl ToString + ?Sized)) -> Self {
+    pub(crate) fn part(name: &str, problem: &(impl ToString + ?Sized)) -> Self {
         Self::Part { name: name.to_owned(), problem: problem.to_string() }
     }
 }

@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::plain_file;
-use crate::run::atomic_file::{sync_folder, write_whole};
+use osn_files::atomic::sync_folder;
+use osn_files::plain_file;
+
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::checkpoint::error::CheckpointError;
-use crate::run::folder_error::{FolderError, write_error};
+use crate::run::folder_error::{FolderError, write_error, write_whole};
 
 const EXTENSION: &str = ".safetensors";
 /// More than the networks, moments and memories of any config need.
@@ -16,18 +17,18 @@ const MAX_BYTES: u64 = 64 << 30;
 
 /// The folder with the checkpoints of a run.
 #[derive(Clone, Debug)]
-pub(crate) struct CheckpointDir {
+pub struct CheckpointDir {
     path: PathBuf,
 }
 
 impl CheckpointDir {
     /// The shelf in a folder, which need not be there yet.
-    pub fn at(path: PathBuf) -> Self {
+    pub(crate) fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
     /// The file of the checkpoint of a step.
-    pub fn file(&self, step: u64) -> PathBuf {
+    pub(crate) fn file(&self, step: u64) -> PathBuf {
         self.path.join(format!("step-{step:06}{EXTENSION}"))
     }
 
@@ -36,7 +37,7 @@ impl CheckpointDir {
     /// # Errors
     ///
     /// [`FolderError::Write`] when the system refuses; those before are then still there.
-    pub fn write(&self, step: u64, bytes: &[u8], keep: usize) -> Result<(), FolderError> {
+    pub(crate) fn write(&self, step: u64, bytes: &[u8], keep: usize) -> Result<(), FolderError> {
         self.create().map_err(|source| write_error(&self.path, source))?;
         write_whole(&self.file(step), bytes)?;
         for (_, file) in self.list().into_iter().filter(|(other, _)| *other <= step).skip(keep) {

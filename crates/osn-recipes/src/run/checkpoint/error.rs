@@ -8,7 +8,7 @@ use crate::run::description::SCHEMA;
 /// Why a run cannot be saved or resumed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum CheckpointError {
+pub enum CheckpointError {
     /// There is no checkpoint.
     #[error("{} has no checkpoint to go on from; train it again from the start", folder.display())]
     None {

@@ -1,0 +1,258 @@
+//! What is said of a command line that cannot be: one line, and what may have been meant.
+
+use std::process;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command as Clap, CommandFactory, FromArgMatches};
+
+use osn_recipes::run::setting_docs::SettingDoc;
+
+use crate::command_line::args::{Cli, Command, DEFAULT_RECIPE, InspectArgs, TrainArgs, WeightArgs};
+use crate::failure::Failure;
+use crate::terminal::stdout;
+
+/// Reads the command line; prints help and the version where they are asked for.
+pub(crate) fn parse() -> Result<Option<Command>, Failure> {
+    let command = Cli::command().mut_subcommand("train", |train| train.after_help(names()));
+    let parsed = command.try_get_matches().and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli.command, matches))
+    });
+    match parsed {
+        Ok((command, matches)) => {
+            refuse_idle(command.as_ref(), &matches)?;
+            Ok(command)
+        }
+        Err(error) if is_answer(&error) => {
+            stdout::delivered(error.print())?;
+            process::exit(0)
+        }
+        Err(error) => Err(Failure::bad_input(refusal(&error, &Cli::command()))),
+    }
+}
+
+fn is_answer(error: &clap::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+}
+
+/// The names that `osn train` knows, as the end of its help.
+fn names() -> String {
+    let recipes = osn_recipes::recipes().into_iter().map(|recipe| {
+        let (presets, decides) = (recipe.presets.join(", "), recipe.decides.join(", "));
+        format!("  {}: {}\n    presets: {presets}\n    rules: {decides}", recipe.name, recipe.about)
+    });
+    let recipes: Vec<_> = recipes.collect();
+    let devices = osn_recipes::device::DEVICES.join(", ");
+    format!(
+        "Recipes, each with its default first:\n{}\nDevices: {devices}\n\
+         Settings, with defaults and meanings: osn settings RECIPE\n\n\
+         While it trains, each layer has a line: σ, the largest singular value of its weight; its target;\n\
+         and γ, the elasticity -d ln s / d ln σ of its scale s: 0 is off, 1 is fully normalized.",
+        recipes.join("\n")
+    )
+}
+
+/// What clap says in several paragraphs, or what was meant in its place, and where the help is.
+fn refusal(error: &clap::Error, cli: &Clap) -> String {
+    let words: Vec<_> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let (path, command) = asked(cli, &words);
+    let said = meant(error, &path, &words).unwrap_or_else(|| in_short(error, command));
+    let command: Vec<_> = ["osn"].into_iter().chain(path).chain(["--help"]).collect();
+    format!("{said}\nsee '{}'", command.join(" "))
+}
+
+/// The command that the words begin with, and its name behind those of the commands that it is in.
+fn asked<'a>(cli: &'a Clap, words: &[String]) -> (Vec<&'a str>, &'a Clap) {
+    let (mut path, mut command) = (Vec::new(), cli);
+    for found in words.iter().map_while(|word| {
+        command = command.find_subcommand(word)?;
+        Some(command.get_name())
+    }) {
+        path.push(found);
+    }
+    (path, command)
+}
+
+/// clap's words without the usage, which the help shows better, and without its advice on how to write a
+/// negative number, which no argument here takes.
+fn in_short(error: &clap::Error, command: &Clap) -> String {
+    let text = error.render().to_string();
+    let text = text.split("\nUsage:").next().unwrap_or_default();
+    let text = text.split("\nFor more information").next().unwrap_or_default();
+    let lines = text.trim_start_matches("error: ").lines();
+    let lines: Vec<_> = lines.filter(|line| !line.trim().starts_with("tip: to pass '")).collect();
+    let valid: Vec<_> = command.get_subcommands().map(Clap::get_name).collect();
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            format!("{}\nvalid: {}", lines.join("\n"), valid.join(", "))
+        }
+        _ => lines.join("\n"),
+    }
+}
+
+/// What a word that no command takes may stand for: a recipe, or a setting without `--set`.
+fn meant(error: &clap::Error, path: &[&str], words: &[String]) -> Option<String> {
+    let context = |kind| match error.get(kind)? {
+        ContextValue::String(word) => Some(word.as_str()),
+        _ => None,
+    };
+    match (error.kind(), path) {
+        (ErrorKind::InvalidSubcommand, []) => {
+            let word = context(ContextKind::InvalidSubcommand)?;
+            osn_recipes::recipe(word).ok()?;
+            Some(format!("'{word}' is a recipe; train it with: osn train {word}"))
+        }
+        (ErrorKind::UnknownArgument, ["train" | "compare"]) => {
+            as_setting(context(ContextKind::InvalidArg)?, words)
+        }
+        (ErrorKind::UnknownArgument, ["resume"]) => {
+            let word = context(ContextKind::InvalidArg)?;
+            let is_of_train = word == "--set" || as_setting(word, words).is_some();
+            is_of_train
+                .then(|| format!("'{word}' cannot be changed: a resumed run keeps its settings"))
+        }
+        _ => None,
+    }
+}
+
+/// `--batch-size 8`, `--batch_size=8` or `batch_size=8` as what is taken: `--set batch_size=8`.
+fn as_setting(word: &str, words: &[String]) -> Option<String> {
+    let (name, in_word) = match word.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (word, value_of(word, words)),
+    };
+    let key = name.trim_start_matches('-').replace('-', "_");
+    let recipe = recipe_in(words);
+    let has_key = |recipe: &str| keys(recipe).contains(&key);
+    if has_key(recipe) {
+        let value = in_word.unwrap_or("VALUE");
+        return Some(format!("'{name}' is a setting: write --set {key}={value}"));
+    }
+    let names = osn_recipes::recipes().into_iter().map(|recipe| recipe.name);
+    let others: Vec<_> = names.filter(|name| has_key(name)).collect();
+    let of = others.join(" and ");
+    (!others.is_empty()).then(|| format!("'{name}' is a setting of {of}, not of {recipe}"))
+}
+
+/// What is written behind an option, or in it behind a `=`.
+fn value_of<'a>(option: &str, words: &'a [String]) -> Option<&'a str> {
+    let place = words.iter().position(|word| {
+        word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    })?;
+    match words[place].split_once('=') {
+        Some((_, value)) => Some(value),
+        None => words.get(place + 1).filter(|next| !next.starts_with("--")).map(String::as_str),
+    }
+}
+
+fn recipe_in(words: &[String]) -> &str {
+    let is_recipe = |word: &&String| osn_recipes::recipe(word).is_ok();
+    words.iter().find(is_recipe).map_or(DEFAULT_RECIPE, String::as_str)
+}
+
+fn keys(recipe: &str) -> Vec<String> {
+    let docs: Vec<SettingDoc> = osn_recipes::settings(recipe).unwrap_or_default();
+    docs.into_iter().map(|doc| doc.key).collect()
+}
+
+/// Refuses options of which one takes all meaning from another.
+fn refuse_idle(command: Option<&Command>, matches: &ArgMatches) -> Result<(), Failure> {
+    let idle = match command {
+        Some(Command::Train(args)) => setting_as_recipe(&args.recipe)
+            .or_else(|| idle_in_train(args))
+            .or_else(|| given_twice(&args.settings)),
+        Some(Command::Compare(args)) => {
+            setting_as_recipe(&args.recipe).or_else(|| given_twice(&args.settings))
+        }
+        Some(Command::Inspect(args)) => {
+            idle_in_inspect(args).or_else(|| idle_tolerance(&args.weights, matches))
+        }
+        Some(Command::Normalize(args)) => idle_tolerance(&args.weights, matches),
+        _ => None,
+    };
+    idle.map_or(Ok(()), |words| Err(Failure::bad_input(words)))
+}
+
+/// `osn train steps=5`, where the recipe would stand.
+fn setting_as_recipe(word: &str) -> Option<String> {
+    word.contains('=').then(|| as_setting(word, &[]))?
+}
+
+fn idle_in_train(args: &TrainArgs) -> Option<String> {
+    let is_idle = args.checkpoint_every.is_some() && args.keep_checkpoints == 0;
+    is_idle.then(|| {
+        "--checkpoint-every has no effect with --keep-checkpoints 0; remove one of them".to_owned()
+    })
+}
+
+fn given_twice(settings: &[(String, String)]) -> Option<String> {
+    let keys: Vec<_> = settings.iter().map(|(key, _)| key).collect();
+    let (_, twice) = keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key))?;
+    Some(format!("--set {twice}=… is given twice; remove one of them"))
+}
+
+fn idle_in_inspect(args: &InspectArgs) -> Option<String> {
+    (args.top > 0 && is_operator(&args.weights)).then(|| {
+        "--top needs matrices, and --view operator has none; remove one of them".to_owned()
+    })
+}
+
+/// The interval of an operator is as wide as its bounds leave it.
+fn idle_tolerance(weights: &WeightArgs, matches: &ArgMatches) -> Option<String> {
+    let given = matches.subcommand().and_then(|(_, given)| given.value_source("tolerance"));
+    let is_idle = given == Some(ValueSource::CommandLine) && is_operator(weights);
+    is_idle.then(|| {
+        "--tolerance has no effect with --view operator, whose intervals are as wide as its \
+         bounds leave them; remove it"
+            .to_owned()
+    })
+}
+
+fn is_operator(weights: &WeightArgs) -> bool {
+    weights.view.split(':').next() == Some("operator")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_setting_without_set_is_told_how_it_is_written() {
+        let told = |word: &str, line: &str| as_setting(word, &words(line));
+        for (word, line, written) in [
+            ("--steps", "train --steps 5", "--set steps=5"),
+            ("--steps", "train --steps=5 gan", "--set steps=5"),
+            ("--batch-size", "train --batch-size", "--set batch_size=VALUE"),
+            ("--ema", "train --ema --open", "--set ema=VALUE"),
+            ("steps=5", "train gan steps=5", "--set steps=5"),
+            ("--memory", "train control --memory 9", "--set memory=9"),
+        ] {
+            assert!(told(word, line).unwrap().ends_with(written), "{line}");
+        }
+        assert!(told("--memory", "train --memory 9").unwrap().contains("control"));
+        assert_eq!(told("--sed", "train --sed 1"), None);
+    }
+
+    #[test]
+    fn every_setting_of_every_recipe_is_known_without_set() {
+        for recipe in osn_recipes::recipes() {
+            for key in keys(recipe.name) {
+                let option = format!("--{}", key.replace('_', "-"));
+                let line = vec![
+                    "train".to_owned(),
+                    recipe.name.to_owned(),
+                    option.clone(),
+                    "7".to_owned(),
+                ];
+                let told = as_setting(&option, &line).unwrap();
+                assert!(told.ends_with(&format!("--set {key}=7")), "{told}");
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What is known of each run, in memory and as `study.json`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use osn_recipes::run::description::{RunDescription, RunStatus as Status};
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::folder_error::write_whole;
+use osn_recipes::run::lock::FolderLock;
+use osn_report::study::{Analysis, RunStatus, Study, StudyRun};
+
+use super::plan::{Cell, Plan};
+use super::same;
+use crate::failure::Failure;
+use crate::run::files::{self, STUDY_FILE};
+
+/// The file that says which process adds to a study.
+const LOCK: &str = "study.lock";
+
+/// The study so far.
+pub(super) struct Ledger {
+    study: Study,
+    out: PathBuf,
+    _lock: FolderLock,
+}
+
+impl Ledger {
+    /// Finds the runs that are there already, and keeps other processes from adding to them. Before the
+    /// first new one is over only the lock is written, so that what is refused leaves nothing.
+    pub(super) fn open(plan: &Plan) -> Result<Self, Failure> {
+        let lock = lock(&plan.out)?;
+        // Behind the lock, so that nobody writes another study in between.
+        check_folder(&plan.out, &plan.study)?;
+        let mut ledger = Self { study: plan.study.clone(), out: plan.out.clone(), _lock: lock };
+        let mut there = BTreeMap::new();
+        for (index, cell) in plan.cells.iter().enumerate() {
+            let folder = &cell.request.out;
+            if !there.contains_key(folder) {
+                there.insert(folder.clone(), ended_runs(folder)?);
+            }
+            ledger.take(index, cell, &there[folder])?;
+        }
+        Ok(ledger)
+    }
+
+    /// Takes over the run of a cell if it is there and has ended; tells whether it has.
+    pub(super) fn look(&mut self, index: usize, cell: &Cell) -> Result<bool, Failure> {
+        self.take(index, cell, &ended_runs(&cell.request.out)?)
+    }
+
+    /// Of the runs that are there, takes the last one of a cell.
+    fn take(&mut self, index: usize, cell: &Cell, there: &[Ended]) -> Result<bool, Failure> {
+        let of_cell = there.iter().filter(|(_, description)| cell.is(description));
+        let last = of_cell.max_by_key(|(path, it)| (it.started_unix_secs, path.clone()));
+        let Some((folder, _)) = last else { return Ok(false) };
+        let record = files::read(folder)?;
+        let run = &mut self.study.runs[index];
+        run.take(&record, &self.study.asked.metric);
+        let inside = folder.strip_prefix(&self.out).unwrap_or(folder);
+        run.folder = Some(inside.to_string_lossy().into_owned());
+        Ok(true)
+    }
+
+    /// Takes the lock away, and the folder, where there is nothing else in it: the first run was refused.
+    pub(super) fn leave_nothing(&self) {
+        let is_lock = |entry: fs::DirEntry| entry.file_name() == LOCK;
+        let has_more = |entries: fs::ReadDir| entries.flatten().any(|entry| !is_lock(entry));
+        if fs::read_dir(&self.out).is_ok_and(|entries| !has_more(entries)) {
+            let _ = fs::remove_file(self.out.join(LOCK));
+            let _ = fs::remove_dir(&self.out);
+        }
+    }
+
+    /// Notes that something outside ended a run.
+    pub(super) fn interrupted(&mut self, index: usize, why: &str) {
+        self.study.runs[index].interrupted(why);
+    }
+
+    /// Writes `study.json`, so that at every moment it is either as before or complete.
+    pub(super) fn write(&self, analysis: Option<&Analysis>) -> Result<(), Failure> {
+        let text = self.study.to_json(analysis);
+        write_whole(&self.path(), text.as_bytes()).map_err(Failure::failed)
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.out.join(STUDY_FILE)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.out
+    }
+
+    pub(super) fn study(&self) -> &Study {
+        &self.study
+    }
+
+    pub(super) fn run(&self, index: usize) -> &StudyRun {
+        &self.study.runs[index]
+    }
+
+    pub(super) fn has_ended(&self, index: usize) -> bool {
+        self.study.runs[index].status != RunStatus::Missing
+    }
+
+    pub(super) fn n_ended(&self) -> usize {
+        (0..self.n_runs()).filter(|&index| self.has_ended(index)).count()
+    }
+
+    pub(super) fn n_runs(&self) -> usize {
+        self.study.runs.len()
+    }
+}
+
+/// A folder keeps to one study: more seeds, arms and regimes are more of it, and all else is another
+/// one, which would take the place of what is there.
+fn check_folder(out: &Path, study: &Study) -> Result<(), Failure> {
+    let path = out.join(STUDY_FILE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = files::read_text(&path)?;
+    let path = path.display();
+    let before = Study::read(&text).map_err(|error| {
+        Failure::bad_input(format!("{path}: {error}; remove it or choose another --out"))
+    })?;
+    let differences = same::differences(&before, study);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let differences = differences.join(", ");
+    Err(Failure::bad_input(format!(
+        "{path} is a different study ({differences}); repeat its settings, or choose another --out"
+    )))
+}
+
+/// One process at a time adds to a study.
+fn lock(out: &Path) -> Result<FolderLock, Failure> {
+    fs::create_dir_all(out).map_err(|error| {
+        let out = out.display();
+        Failure::failed(format!("cannot create {out}: {error}; choose another with --out"))
+    })?;
+    FolderLock::take(out, LOCK).map_err(|error| Failure::from(RunError::from(error)))
+}
+
+/// A run that came to an end, well or not, and what it says of itself.
+type Ended = (PathBuf, RunDescription);
+
+/// Those in a folder; one that was stopped, killed or interrupted has not come to an end.
+fn ended_runs(out: &Path) -> Result<Vec<Ended>, Failure> {
+    let read = |path: PathBuf| {
+        let description = RunFolder::open(&path).and_then(|folder| folder.description());
+        // What is no run, or a damaged one, is no run of a study.
+        Some((path, description.ok()?))
+    };
+    let runs = folders(out)?.into_iter().filter_map(read);
+    Ok(runs.filter(|(_, description)| has_ended(description)).collect())
+}
+
+fn has_ended(description: &RunDescription) -> bool {
+    matches!(description.status, Status::Finished | Status::Failed)
+}
+
+fn folders(out: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unreadable = |error| Failure::bad_input(format!("cannot list {}: {error}", out.display()));
+    match fs::read_dir(out) {
+        Ok(entries) => {
+            entries.map(|entry| Ok(entry.map_err(unreadable)?.path())).collect::<Result<_, _>>()
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(unreadable(error)),
+    }
+}

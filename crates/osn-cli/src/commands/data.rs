@@ -1,0 +1,95 @@
+//! `osn data`: what data is there and where it came from, and what else can be made.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use osn_recipes::data::list::{self, DataEntry};
+use osn_recipes::data::names;
+use osn_recipes::data::openmoji::{self, ImportError, Imported};
+use osn_report::escaped;
+
+use crate::command_line::args::{ImportArgs, Importable};
+use crate::failure::Failure;
+use crate::terminal::screen::Work;
+use crate::terminal::stderr::say;
+use crate::terminal::stdout;
+use crate::terminal::text::paragraph;
+
+/// Prints the data sets that have a name.
+pub(crate) fn list() -> Result<ExitCode, Failure> {
+    let entries = [list::images(), list::pairs()].concat();
+    let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
+    let text: String = entries.iter().map(|entry| describe(entry, width)).collect();
+    stdout::print(&text)?;
+    say("Your own data: osn train RECIPE --data DIR");
+    for (recipes, what) in own() {
+        say(paragraph(&format!("  {recipes:15} "), &what).trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What folders the recipes take.
+fn own() -> [(&'static str, String); 4] {
+    let pictures = format!(
+        "pictures as PNG or JPEG, at least {}, or the four IDX files",
+        names::LEAST_PICTURES
+    );
+    let pairs = format!(
+        "pictures of the same names in DIR/input and DIR/target, at least {}, or so in DIR/train and DIR/test",
+        names::LEAST_PICTURES
+    );
+    [
+        ("gan", pictures),
+        ("cgan, classify", "the four IDX files, which have labels".to_owned()),
+        ("translate", pairs),
+        ("control", "none".to_owned()),
+    ]
+}
+
+fn describe(entry: &DataEntry, width: usize) -> String {
+    let DataEntry { name, what, licence, origin, recipes, .. } = entry;
+    let here = if entry.present { "here   " } else { "missing" };
+    let lead = format!("{name:width$}  {here}  ");
+    let indent = " ".repeat(width + 11);
+    let (recipes, origin) = (format!("for {}", recipes.join(", ")), format!("{licence}; {origin}"));
+    [(lead, what.as_str()), (indent.clone(), recipes.as_str()), (indent, origin.as_str())]
+        .map(|(lead, text)| paragraph(&lead, text))
+        .concat()
+}
+
+/// Makes data from what others publish, and says what came of it.
+pub(crate) fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
+    let imported = match args.what {
+        Importable::Openmoji => openmoji(args)?,
+    };
+    report(&imported, &args.out);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn openmoji(args: &ImportArgs) -> Result<Imported, Failure> {
+    let work = Work::begin(true);
+    let imported = openmoji::import(&args.package, &args.out, args.size, |done, all| {
+        work.show((done as u64, all as u64), format!("{done}/{all} emoji"), String::new());
+    });
+    drop(work);
+    imported.map_err(|error| match error {
+        ImportError::Write { .. } => Failure::failed(error),
+        _ => Failure::bad_input(error),
+    })
+}
+
+fn report(imported: &Imported, out: &Path) {
+    let Imported { train, test, blank } = imported;
+    let out = out.display();
+    let pairs = if *train == 1 { "pair" } else { "pairs" };
+    say(format_args!("wrote {out}: {train} {pairs} to train, {test} to test"));
+    if !blank.is_empty() {
+        let names: Vec<_> = blank.iter().map(|name| escaped(name)).collect();
+        say(format_args!(
+            "skipped, because one picture of the pair is blank: {}",
+            names.join(", ")
+        ));
+    }
+    say(format_args!("licence, also of derived works: {}", openmoji::LICENCE));
+    say(format_args!("next: osn train translate --data {out}"));
+}

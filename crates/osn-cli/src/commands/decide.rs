@@ -1,0 +1,136 @@
+//! `osn decide`: which rules there are, and whether a file of them is right.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use osn_core::{ParameterDoc, Rule, RuleDoc, ScopedRule};
+use osn_recipes::decide::Decide;
+use osn_recipes::run::history::{History, Turn};
+use osn_recipes::run::record::read_record;
+use osn_report::escaped;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::terminal::stderr::say;
+use crate::terminal::stdout;
+use crate::terminal::text::paragraph;
+
+const INDENT: &str = "    ";
+
+/// Prints what every rule does and can be told.
+pub(crate) fn list(json: bool) -> Result<ExitCode, Failure> {
+    let rules = Rule::catalogue();
+    if json {
+        stdout::print(&format!("{:#}\n", as_json(rules)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    stdout::print(&rules.iter().map(describe).collect::<Vec<_>>().join("\n"))?;
+    say("\nUse one: osn train --decide cap:target=2,dwell=100");
+    say("Several, each for some layers, in a file: osn train --decide rules.toml");
+    say("Measure kernels as both of their reshapings: osn train --decide always@bidirectional");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says how a rules file is understood, one line a rule.
+pub(crate) fn check(path: &Path) -> Result<ExitCode, Failure> {
+    let rules = Decide::in_file(path)?.rules;
+    let lines = rules.entries().iter().zip(1..).map(|(entry, number)| understood(number, entry));
+    stdout::print(&lines.collect::<String>())?;
+    say("The last rule that selects a layer decides for it.");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints for each layer the decision in force at a step, since when, and its reason.
+pub(crate) fn why(run: &Path, step: Option<u64>) -> Result<ExitCode, Failure> {
+    let history = history(run)?;
+    let step = step.unwrap_or(history.steps());
+    let line = |(network, path, turn): (&str, &str, &Turn)| {
+        let Turn { step, to, reason } = turn;
+        let [network, path, to, reason] = [network, path, to, reason].map(escaped);
+        format!("{network} {path}: {to} since step {step}: {reason}\n")
+    };
+    let lines: String = history.at(step).map(line).collect();
+    stdout::print(&lines)?;
+    if lines.is_empty() {
+        say(format_args!("{}: its record has no decision yet", run.display()));
+    } else if step > history.steps() {
+        say(format_args!(
+            "The run has only {} steps; these are its last decisions.",
+            history.steps()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the text of `random` with the duty cycle and the dwell of a run.
+pub(crate) fn like(run: &Path) -> Result<ExitCode, Failure> {
+    let history = history(run)?;
+    let (Some(duty), Some(dwell)) = (history.duty(), history.dwell()) else {
+        let message = format!("{}: its record has no decision; pass another run", run.display());
+        return Err(Failure::bad_input(message));
+    };
+    // Whole steps, and at least one, as the rule wants them.
+    let dwell = dwell.round().max(1.0);
+    stdout::print(&format!("random:duty={duty:.3},dwell={dwell}\n"))?;
+    say("Its target is 1 unless you add one: random:target=2,…");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn history(run: &Path) -> Result<History, Failure> {
+    let record = read_record(&run.join("record.jsonl")).map_err(Failure::bad_input)?;
+    Ok(History::of(&record.events))
+}
+
+fn understood(number: usize, entry: &ScopedRule) -> String {
+    let ScopedRule { select, rule } = entry;
+    let (rule, select) = (escaped(&rule.label()), escaped(&select.to_string()));
+    format!("rule {number}: {rule} for {select}\n")
+}
+
+fn as_json(rules: &[RuleDoc]) -> Value {
+    let parameter = |it: &ParameterDoc| {
+        json!({
+            "name": it.name,
+            "default": it.default,
+            "meaning": it.meaning,
+            "may_repeat": it.may_repeat(),
+        })
+    };
+    let rule = |doc: &RuleDoc| {
+        let parameters: Vec<_> = doc.parameters.iter().map(parameter).collect();
+        json!({ "name": doc.name, "sentence": doc.sentence, "parameters": parameters })
+    };
+    json!({ "schema": 1, "rules": rules.iter().map(rule).collect::<Vec<_>>() })
+}
+
+/// The rule's name and sentence, then a line for each parameter: its name, its default, its meaning.
+fn describe(doc: &RuleDoc) -> String {
+    let width = |column: fn(&ParameterDoc) -> &str| {
+        doc.parameters.iter().map(|it| column(it).chars().count()).max().unwrap_or_default()
+    };
+    let (name, default) = (width(|it| it.name), width(|it| it.default));
+    let row = |it: &ParameterDoc| {
+        paragraph(&format!("{INDENT}{:name$}  {:default$}  ", it.name, it.default), it.meaning)
+    };
+    let parameters: String = doc.parameters.iter().map(row).collect();
+    format!("{}\n{}{parameters}", doc.name, paragraph("  ", doc.sentence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::text::WIDTH;
+
+    #[test]
+    fn every_rule_fits_and_says_all_of_its_parameters() {
+        for doc in Rule::catalogue() {
+            let text = describe(doc);
+            assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+            let said = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            for it in doc.parameters {
+                let row = format!("{} {} {}", it.name, it.default, it.meaning);
+                assert!(said.contains(&row), "{row} is missing in {text}");
+            }
+        }
+    }
+}

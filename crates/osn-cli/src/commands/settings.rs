@@ -1,0 +1,70 @@
+//! `osn settings`: what can be set in a recipe.
+
+use std::process::ExitCode;
+
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::recipe_doc::RecipeDoc;
+use osn_recipes::run::setting_docs::SettingDoc;
+use serde_json::{Map, Value, json};
+
+use crate::command_line::args::SettingsArgs;
+use crate::failure::Failure;
+use crate::terminal::stderr::say;
+use crate::terminal::stdout;
+use crate::terminal::text::paragraph;
+
+const INDENT: &str = "    ";
+
+/// Prints every setting with its defaults, what it takes and what it means.
+pub(crate) fn run(args: &SettingsArgs) -> Result<ExitCode, Failure> {
+    let recipe = osn_recipes::recipe(&args.recipe)?;
+    let docs = osn_recipes::settings(recipe.name)?;
+    let shown = shown_presets(&recipe, args.preset.as_deref())?;
+    if args.json {
+        stdout::print(&format!("{:#}\n", as_json(&recipe, &docs, &shown)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let text: String = docs.iter().map(|doc| describe(doc, &recipe, &shown)).collect();
+    stdout::print(&text)?;
+    let names: Vec<_> = osn_recipes::recipes().iter().map(|recipe| recipe.name).collect();
+    say(format_args!("\nChange one with: osn train {} --set steps=500", recipe.name));
+    say(format_args!("Settings of: {}", names.join(", ")));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The places of the presets to show: one that was asked for, or all.
+fn shown_presets(recipe: &RecipeDoc, preset: Option<&str>) -> Result<Vec<usize>, RunError> {
+    let Some(preset) = preset else { return Ok((0..recipe.presets.len()).collect()) };
+    let place = recipe.presets.iter().position(|name| *name == preset);
+    let unknown = || RunError::unknown_name("preset", preset, recipe.presets);
+    Ok(vec![place.ok_or_else(unknown)?])
+}
+
+/// The name and the defaults, then what it takes, then what it means.
+fn describe(doc: &SettingDoc, recipe: &RecipeDoc, shown: &[usize]) -> String {
+    let SettingDoc { key, defaults, expects, meaning } = doc;
+    let first = &defaults[shown[0]];
+    let default = if shown.iter().all(|&place| defaults[place] == *first) {
+        first.clone()
+    } else {
+        let of_preset = |&place: &usize| format!("{} {}", recipe.presets[place], defaults[place]);
+        shown.iter().map(of_preset).collect::<Vec<_>>().join(", ")
+    };
+    format!("{key}  {default}\n{}{}", paragraph(INDENT, expects), paragraph(INDENT, meaning))
+}
+
+fn as_json(recipe: &RecipeDoc, docs: &[SettingDoc], shown: &[usize]) -> Value {
+    let setting = |doc: &SettingDoc| {
+        let default =
+            |&place: &usize| (recipe.presets[place].to_owned(), json!(doc.defaults[place]));
+        let defaults: Map<_, _> = shown.iter().map(default).collect();
+        json!({
+            "name": doc.key,
+            "defaults": defaults,
+            "expects": doc.expects,
+            "meaning": doc.meaning,
+        })
+    };
+    let settings: Vec<_> = docs.iter().map(setting).collect();
+    json!({ "schema": 1, "recipe": recipe.name, "settings": settings })
+}

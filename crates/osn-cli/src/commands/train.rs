@@ -1,0 +1,74 @@
+//! `osn train`: one run.
+
+use std::process::ExitCode;
+
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
+use osn_recipes::run::observer::Observer;
+use osn_recipes::run::request::TrainRequest;
+
+use crate::command_line::args::TrainArgs;
+use crate::command_line::shell;
+use crate::failure::Failure;
+use crate::run::ending;
+use crate::run::training::{self, TrainOutputs};
+
+/// Trains what is asked for and says where everything is.
+pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
+    let outputs = TrainOutputs { is_new: true, open: args.open, tensorboard: args.tensorboard };
+    let train = |observer: &mut dyn Observer| osn_recipes::train(&request(args), observer);
+    let (summary, stop) = training::observed(outputs, train)?;
+    ending::conclude(&summary, &stop, || next_command(args, &shell::program()))
+}
+
+fn request(args: &TrainArgs) -> TrainRequest {
+    TrainRequest {
+        recipe: args.recipe.clone(),
+        preset: args.preset.clone(),
+        decide: args.decide.clone(),
+        data: args.data.clone(),
+        seed: args.seed,
+        settings: args.settings.clone(),
+        out: args.out.clone(),
+        device: args.device.clone(),
+        checkpoints: Checkpoints { every: args.checkpoint_every, keep: args.keep_checkpoints },
+        ..TrainRequest::default()
+    }
+}
+
+/// The run that tells the user most after this one: the same without constraints, or after that one the
+/// same with the recipe's own rule.
+fn next_command(args: &TrainArgs, program: &str) -> String {
+    let is_never = args.decide.as_deref() == Some("never");
+    let (decide, what) = if is_never {
+        (None, "the same run with the recipe's own rule")
+    } else {
+        (Some("never".to_owned()), "the same run without constraints")
+    };
+    let next = TrainArgs { decide, ..args.clone() };
+    format!("{what}, to compare\n  {program} {}", shell::command_line(&next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_keeps_what_was_asked_for() {
+        let args = TrainArgs {
+            decide: Some("always".into()),
+            data: Some("my images".into()),
+            seed: 7,
+            settings: vec![("steps".into(), "10".into())],
+            ..TrainArgs::default()
+        };
+        let next = next_command(&args, "osn");
+        let expected = "osn train gan --decide never --data 'my images' --seed 7 --set steps=10";
+        assert_eq!(next.lines().last().unwrap().trim(), expected);
+    }
+
+    #[test]
+    fn after_never_comes_the_default_rule() {
+        let args = TrainArgs { decide: Some("never".into()), ..TrainArgs::default() };
+        assert!(next_command(&args, "osn").ends_with("\n  osn train gan"));
+    }
+}

@@ -1,0 +1,95 @@
+//! `osn train --tensorboard`: the run as TensorBoard's event file, written while it goes on.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use osn_files::plain_file;
+use osn_recipes::run::description::RunDescription;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::observer::RunStart;
+use osn_report::Sample;
+use osn_report::tensorboard::{EventsError, RunEvents, covered, file_name, next_file_name};
+
+use crate::failure::Failure;
+use crate::run::files::{open_at, read_bytes};
+
+/// The event file in a run's folder, where TensorBoard finds it under the run's name.
+pub(crate) struct EventFile {
+    folder: RunFolder,
+    events: RunEvents<File>,
+    /// The step of the last picture that it has.
+    last_sample: Option<u64>,
+}
+
+impl EventFile {
+    /// Starts the event file of a run that has just begun.
+    pub(crate) fn start(folder: &Path) -> Result<Self, Failure> {
+        Self::open(folder, |file, run_json, _| RunEvents::start(file, run_json))
+    }
+
+    /// Whether a run that goes on has one, which then is to be kept up.
+    pub(crate) fn is_there(start: &RunStart) -> bool {
+        last_of(start.folder, start.description).is_some()
+    }
+
+    /// Starts another file of a run that goes on after so many steps: what was written since is in the one
+    /// before, and whoever reads that one goes on to this one.
+    pub(crate) fn go_on(folder: &Path, done: u64) -> Result<Self, Failure> {
+        Self::open(folder, |file, run_json, last| {
+            let there = last.map_or(0, covered);
+            RunEvents::go_on(file, run_json, done.min(there))
+        })
+    }
+
+    /// Makes the next file, behind the one that is the last.
+    fn open(
+        folder: &Path,
+        begin: impl FnOnce(File, &str, Option<BufReader<File>>) -> Result<RunEvents<File>, EventsError>,
+    ) -> Result<Self, Failure> {
+        let folder = RunFolder::open(folder).map_err(Failure::bad_input)?;
+        let description = folder.description().map_err(Failure::failed)?;
+        let last = last_of(folder.path(), &description);
+        let last = last.and_then(|path| Some(BufReader::new(plain_file::open(&path).ok()?)));
+        let names = names_in(folder.path());
+        let names = names.iter().map(String::as_str);
+        let path = folder.path().join(next_file_name(description.started_unix_secs, names));
+        let file = plain_file::create_anew(&path).map_err(|error| {
+            Failure::failed(format!("cannot write {}: {error}", path.display()))
+        })?;
+        let run_json = read_bytes(&folder.description_path())?;
+        let events =
+            begin(file, &String::from_utf8_lossy(&run_json), last).map_err(Failure::failed)?;
+        Ok(Self { folder, events, last_sample: None })
+    }
+
+    /// Adds what the run's files have that it has not.
+    pub(crate) fn catch_up(&mut self) -> Result<(), Failure> {
+        self.take_in_samples()?;
+        let record = open_at(&self.folder.record_path(), self.events.offset())?;
+        self.events.take_in(record).map_err(Failure::failed)
+    }
+
+    fn take_in_samples(&mut self) -> Result<(), Failure> {
+        for (step, path) in self.folder.samples().map_err(Failure::failed)? {
+            if self.last_sample.is_none_or(|last| step > last) {
+                let sample = Sample { step, png: read_bytes(&path)? };
+                self.events.sample(sample).map_err(Failure::failed)?;
+                self.last_sample = Some(step);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The last event file of a run.
+fn last_of(folder: &Path, description: &RunDescription) -> Option<PathBuf> {
+    let first = file_name(description.started_unix_secs);
+    let names = names_in(folder).into_iter().filter(|name| name.starts_with(&first));
+    names.max().map(|name| folder.join(name))
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}

@@ -1,0 +1,55 @@
+//! The files of runs and of studies, read whole or as far as they are new.
+
+use std::fs::File;
+use std::io::{self, BufReader, Seek, SeekFrom};
+use std::path::Path;
+
+use osn_files::plain_file;
+use osn_recipes::run::folder::RunFolder;
+use osn_report::{RunRecord, Sample};
+
+use crate::failure::Failure;
+use crate::run::folder;
+
+/// The name of a study's file, in its folder.
+pub(crate) const STUDY_FILE: &str = "study.json";
+
+/// No picture, description or study that osn writes is larger.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Reads the run in a folder.
+pub(crate) fn read(path: &Path) -> Result<RunRecord, Failure> {
+    let folder = folder::open(path)?;
+    let description = read_text(&folder.description_path())?;
+    // A record may be larger than memory: it is read line by line.
+    let record = open_at(&folder.record_path(), 0)?;
+    RunRecord::read_lines(&description, record, samples(&folder)?)
+        .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))
+}
+
+fn samples(folder: &RunFolder) -> Result<Vec<Sample>, Failure> {
+    let pictures = folder.samples().map_err(Failure::bad_input)?;
+    pictures.into_iter().map(|(step, path)| Ok(Sample { step, png: read_bytes(&path)? })).collect()
+}
+
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
+    Ok(String::from_utf8_lossy(&read_bytes(path)?).into_owned())
+}
+
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    plain_file::read(path, MAX_BYTES).map_err(|error| cannot_read(path, &error))
+}
+
+/// Opens a file that may grow at the byte from which on it is new.
+pub(crate) fn open_at(path: &Path, offset: u64) -> Result<BufReader<File>, Failure> {
+    let open = || -> io::Result<BufReader<File>> {
+        let mut file = plain_file::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(BufReader::new(file))
+    };
+    open().map_err(|error| cannot_read(path, &error))
+}
+
+pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Failure {
+    Failure::bad_input(format!("cannot read {}: {error}", path.display()))
+}

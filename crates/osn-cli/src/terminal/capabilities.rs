@@ -1,0 +1,29 @@
+//! What standard error can show, and whether colours are wanted.
+
+use std::io::{self, IsTerminal};
+
+use anstream::{AutoStream, ColorChoice};
+
+/// Whether standard error is a screen on which lines can be drawn anew.
+pub(crate) fn is_live() -> bool {
+    io::stderr().is_terminal() && !is_dumb()
+}
+
+/// Whether the terminal says that it knows no escapes; on Unix whoever has one that does says so.
+fn is_dumb() -> bool {
+    let term = std::env::var("TERM").unwrap_or_default();
+    term == "dumb" || (cfg!(unix) && term.is_empty())
+}
+
+/// Colours only where they are wanted, by the same rule for every word of the program and of its help:
+/// `NO_COLOR`, then `CLICOLOR_FORCE`, `CLICOLOR`, and what `TERM` can.
+pub(crate) fn choose_colours() {
+    // The rule itself takes any terminal of a build server for one that can.
+    let is_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|force| force != "0");
+    if is_dumb() && !is_forced {
+        ColorChoice::Never.write_global();
+    }
+    let is_wanted = |choice| choice != ColorChoice::Never;
+    console::set_colors_enabled(is_wanted(AutoStream::choice(&io::stdout())));
+    console::set_colors_enabled_stderr(is_wanted(AutoStream::choice(&io::stderr())));
+}
