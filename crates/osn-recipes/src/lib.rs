@@ -1,5 +1,6 @@
-#![warn(unreachable_pub)]
 //! Trains one experiment from one config and writes one run record.
+
+#![warn(unreachable_pub)]
 
 pub mod adversarial;
 pub mod batch;

@@ -296,7 +296,7 @@ fn the_two_losses_that_a_rule_compares_are_of_one_mode() {
         for _ in 0..3 {
             let batch = || batch::images(&examples.train, &indices, &device);
             let classes = || batch::classes(&labels, &device);
-            // One batch as both: nothing that is seen of it can be learned by heart.
+            // One batch as both: there is no generalization gap to measure.
             learner.observe_held_out(batch(), classes()).unwrap();
             learner.update(batch(), classes(), 1e-2, &mut PendingSignals::default()).unwrap();
             let told = learner.generalization().unwrap();

@@ -10,8 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use osn_recipes::run::checkpoint::contents::{ABOUT, CLOCK, CheckpointContents, RECORD};
+use osn_recipes::run::checkpoint::error::CheckpointError;
 use osn_recipes::run::checkpoint::schedule::Checkpoints;
-use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::description::{RunStatus, SCHEMA};
+use osn_recipes::run::error::RunError;
 use osn_recipes::run::folder::RunFolder;
 use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart, Silent};
 use osn_recipes::run::request::TrainRequest;
@@ -405,6 +407,23 @@ fn another_build_or_machine_is_refused_in_one_line_that_names_each_difference() 
     with(&[("machine", "n_cores", json!(4096))]);
     assert_eq!(resume(&folder).steps, STEPS);
     assert_eq!(Left::of(&folder).record, whole.record);
+}
+
+#[test]
+fn a_run_of_another_schema_is_refused_in_one_line() {
+    let out = tempfile::tempdir().unwrap();
+    let (folder, _) = killed(out.path());
+    for schema in [1, SCHEMA + 1] {
+        let text = fs::read_to_string(folder.join("run.json")).unwrap();
+        let mut description: Value = serde_json::from_str(&text).unwrap();
+        description["schema"] = json!(schema);
+        fs::write(folder.join("run.json"), description.to_string()).unwrap();
+        let error = osn_recipes::resume(&folder, &mut Silent).unwrap_err();
+        let RunError::Checkpoint(CheckpointError::Schema { found, .. }) = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((*found, error.to_string().lines().count()), (schema, 1));
+    }
 }
 
 #[test]

@@ -356,6 +356,20 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_schema_1_is_read() {
+        let text = r#"{"event":"layer","step":1,"network":"d","path":"w","sigma":2.0,"target":null,
+            "scale":0.5,"strength":0.25,"action":"cap","reason":""}"#;
+        let layer: Event = serde_json::from_str(text).unwrap();
+        assert!(matches!(layer, Event::Layer { elasticity: 0.25, .. }), "{layer:?}");
+        let text =
+            r#"{"event":"eval","step":1,"metrics":{},"floor":{"frechet":0.5},"wall_secs":1.0}"#;
+        let Event::Eval { real_vs_real, .. } = serde_json::from_str(text).unwrap() else {
+            panic!("not an evaluation")
+        };
+        assert_eq!(real_vs_real, metrics(&[("frechet", 0.5)]));
+    }
+
+    #[test]
     fn an_evaluation_is_on_disk_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.jsonl");

@@ -6,5 +6,5 @@
 
 pub mod contents;
 pub(crate) mod directory;
-pub(crate) mod error;
+pub mod error;
 pub mod schedule;
