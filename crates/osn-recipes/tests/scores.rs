@@ -305,5 +305,5 @@ fn what_is_remembered_of_a_run_does_not_grow_with_it() {
     };
     // A sum and a count, however many evaluations they are of; a hundred returns at most.
     assert!(size(1, "curve").abs_diff(size(60, "curve")) <= 8);
-    assert!(size(60, "player/recent") <= 800 && size(60, "told") <= size(1, "told") + 64);
+    assert!(size(60, "player/recent") <= 800 && size(60, "pending") <= size(1, "pending") + 64);
 }

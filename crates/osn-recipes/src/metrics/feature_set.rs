@@ -2,12 +2,14 @@
 
 use crate::data::sampler::permutation;
 
-/// The neighbour whose distance is the radius of a ball, in [`neighbourhood`]: 5 as in the code of Naeem
-/// et al. 2020, for precision and recall too (Kynkäänniemi et al. 2019: 3).
+/// The neighbour whose distance is the radius of a ball, in
+/// [`neighbourhood`](crate::metrics::neighbours::neighbourhood): 5 as in the code of Naeem et al. 2020,
+/// for precision and recall too (Kynkäänniemi et al. 2019: 3).
 pub(crate) const NEIGHBOUR: usize = 5;
 /// The least images of either kind that can be scored.
 pub(crate) const LEAST_SCORED: usize = NEIGHBOUR + 1;
-/// More vectors than these are not looked at by [`neighbourhood`].
+/// More vectors than these are not looked at by
+/// [`neighbourhood`](crate::metrics::neighbours::neighbourhood).
 pub(crate) const MAX_NEIGHBOURHOOD: usize = 5_000;
 
 /// Feature vectors of a set of images, all finite.

@@ -28,7 +28,7 @@ pub struct Scores {
 ///
 /// # Errors
 ///
-/// [`MetricError::Dimensions`], [`MetricError::TooFew`] below [`NEIGHBOUR`] + 1 images of either
+/// [`MetricError::Dimensions`], [`MetricError::TooFew`] below [`NEIGHBOUR`](crate::metrics::feature_set::NEIGHBOUR) + 1 images of either
 /// kind, [`MetricError::Overflow`].
 pub fn score(real: &Features, fake: &Features) -> Result<Scores, MetricError> {
     let near = neighbourhood(real, fake)?;

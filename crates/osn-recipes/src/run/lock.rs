@@ -98,7 +98,7 @@ mod tests {
     const NAME: &str = "run.lock";
 
     #[test]
-    fn the_second_is_told_who_is_first_until_that_one_ends() {
+    fn the_second_learns_who_is_first_until_that_one_ends() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!FolderLock::is_taken(folder.path(), NAME));
         let first = FolderLock::take(folder.path(), NAME).unwrap();
@@ -123,16 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn whoever_only_looks_is_in_nobodys_way() {
+    fn a_reader_does_not_keep_a_writer_out() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(NAME), "").unwrap();
         let looking = File::open(folder.path().join(NAME)).unwrap();
         looking.try_lock_shared().unwrap();
         assert!(!FolderLock::is_taken(folder.path(), NAME), "two may look");
-        let look_away = thread::spawn(move || {
-            thread::sleep(PAUSE);
-            drop(looking);
-        });
+        let look_away = thread::spawn(move || drop(looking));
         FolderLock::take(folder.path(), NAME).unwrap();
         look_away.join().unwrap();
     }

@@ -2,7 +2,8 @@
 //!
 //! `checkpoints/step-000500.safetensors` holds named parts: the tensors of every network and of its
 //! optimizer by their paths, and other values as bytes. Two runs of one seed have the same bytes in
-//! every part but [`ABOUT`], [`CLOCK`] and [`RECORD`], so that checkpoints can be compared.
+//! every part but [`ABOUT`](contents::ABOUT), [`CLOCK`](contents::CLOCK) and
+//! [`RECORD`](contents::RECORD), so that checkpoints can be compared.
 
 pub mod contents;
 pub(crate) mod directory;
