@@ -5,6 +5,7 @@ use std::path::Path;
 
 use half::{bf16, f16};
 use osn_core::{Action, Globs, Interval, View};
+use osn_files::output::{OutputError, OutputFile};
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::Checkpoint;
@@ -12,7 +13,6 @@ use crate::dtype::Dtype;
 use crate::effective::Known;
 use crate::error::CheckpointError;
 use crate::measure::{MeasureError, MeasureParams, Measurement, measure_entries};
-use crate::output::{OutputError, OutputFile};
 use crate::plan::{Entry, Job, Plan};
 use crate::tensor::Tensor;
 use crate::used::plain;

@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use osn_files::plain_file::{self, NotAFile};
+
 use crate::error::Problem;
 
 /// Bytes of a known number that can be read from any place, by several threads at once.
@@ -75,44 +77,14 @@ impl Folder for DiskFolder {
         self.0.join(name).display().to_string()
     }
 
-    /// Looks at what it has opened, so that nothing can come between. Opening waits for nobody, not
-    /// even for somebody who writes into a pipe.
     fn open(&self, name: &Path) -> Result<Arc<dyn Source>, Problem> {
-        let file = open_at_once(&self.0.join(name))?;
-        let kind = file.metadata()?.file_type();
-        if kind.is_dir() {
-            return Err(Problem::Folder);
-        }
-        if !kind.is_file() {
-            return Err(Problem::NotAFile);
-        }
-        Ok(Arc::new(DiskFile::open(file)?))
+        let opened = plain_file::open(&self.0.join(name)).and_then(DiskFile::open);
+        Ok(Arc::new(opened.map_err(|error| match NotAFile::of(&error) {
+            Some(NotAFile::Folder) => Problem::Folder,
+            Some(NotAFile::Other) => Problem::NotAFile,
+            None => Problem::Read(error),
+        })?))
     }
-}
-
-/// Opens a file to read; follows links, as caches of models are full of them.
-#[cfg(unix)]
-fn open_at_once(path: &Path) -> Result<File, Problem> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    match File::options().read(true).custom_flags(flags).open(path) {
-        // A socket cannot be opened.
-        Err(_) if std::fs::metadata(path).is_ok_and(|found| is_socket(&found)) => {
-            Err(Problem::NotAFile)
-        }
-        opened => Ok(opened?),
-    }
-}
-
-#[cfg(unix)]
-fn is_socket(found: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::FileTypeExt::is_socket(&found.file_type())
-}
-
-/// Opens a file to read. A folder cannot be opened.
-#[cfg(not(unix))]
-fn open_at_once(path: &Path) -> Result<File, Problem> {
-    if path.is_dir() { Err(Problem::Folder) } else { Ok(File::open(path)?) }
 }
 
 #[cfg(unix)]

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 mod support;
 
-use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, NormalizeError, OutputError};
+use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, NormalizeError};
 use osn_core::{Action, ConvMap, Convolution, DenseMap, Globs, View, exact};
+use osn_files::output::OutputError;
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use support::{fixture, run, viewed};

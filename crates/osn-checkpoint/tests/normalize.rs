@@ -7,8 +7,9 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use osn_checkpoint::{Checkpoint, NormalizeError, Outcome, OutputError};
+use osn_checkpoint::{Checkpoint, NormalizeError, Outcome};
 use osn_core::{Action, DenseMap, exact};
+use osn_files::output::OutputError;
 use support::{Builder, fixture, inspect, opens, run, to};
 
 /// The elements of a tensor in a file that was written.

@@ -5,7 +5,7 @@ use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 use console::style;
-use osn_recipes::run::RunError;
+use osn_recipes::run::error::RunError;
 use osn_report::escaped;
 
 use crate::terminal::stderr::say;
@@ -85,8 +85,10 @@ impl From<RunError> for Failure {
 /// What helps a run that diverged, beside what its rule does already.
 fn hint(error: &RunError, is_constrained: bool) -> Option<&'static str> {
     match (error, is_constrained) {
-        (RunError::NonFinite { .. }, true) => Some("lower the learning rate"),
-        (RunError::NonFinite { .. }, false) => {
+        (RunError::NonFinite { .. } | RunError::Score { .. }, true) => {
+            Some("lower the learning rate")
+        }
+        (RunError::NonFinite { .. } | RunError::Score { .. }, false) => {
             Some("lower the learning rate, or constrain the weights with --decide always")
         }
         (RunError::Saturated { .. }, true) => {

@@ -398,6 +398,11 @@ fn bad_input_is_one_line_and_leaves_nothing() {
     let file = folder.path().join("regimes.toml");
     fs::write(&file, "[[regime]]\nname = \"a\"\nset = { stepz = 1 }\n").unwrap();
     refuses(&["--regime", file.to_str().unwrap()]);
+    let steps = "[[regime]]\nname = \"a\"\nset = { steps = 2 }\n[[regime]]\nname = \"b\"\n";
+    fs::write(&file, format!("{steps}set = {{ steps = 3 }}\n")).unwrap();
+    let arguments = words(&folder.path().join("study"), &["--regime", file.to_str().unwrap()]);
+    let line = refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(line.contains("--set steps has no effect") && line.contains("regimes.toml"), "{line}");
     let out = folder.path().join("out");
     let out_word = out.to_str().unwrap();
     refused(&["compare", "gan", "--data", "nowhere", "--seeds", "1", "--out", out_word]);

@@ -306,7 +306,7 @@ fn held(files: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 fn samples(folder: &Path) -> Vec<Sample> {
-    let folder = osn_recipes::run::RunFolder::open(folder).unwrap();
+    let folder = osn_recipes::run::folder::RunFolder::open(folder).unwrap();
     let read = |(step, path)| Sample { step, png: fs::read(path).unwrap() };
     folder.samples().unwrap().into_iter().map(read).collect()
 }

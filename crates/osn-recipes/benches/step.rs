@@ -3,11 +3,14 @@
 //! `cargo bench --workspace --bench step` runs it.
 
 use burn::tensor::{Device, Tensor};
-use osn_recipes::adversarial::{Discriminated, Players};
+use osn_recipes::adversarial::players::{Discriminated, Players};
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
-use osn_recipes::gan::{self, Discriminator, GanConfig, Generator};
-use osn_recipes::run::{RunError, Told};
+use osn_recipes::gan::config::GanConfig;
+use osn_recipes::gan::game;
+use osn_recipes::gan::model::{Discriminator, Generator};
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::pending::PendingSignals;
 
 /// How the discriminator is trained: without osn, measured only, always normalized.
 const ARMS: [&str; 3] = ["without", "never", "always"];
@@ -21,7 +24,7 @@ type Gan = Players<Generator, Discriminator>;
 fn players(arm: &str) -> (Gan, GanConfig) {
     let config = GanConfig::quick();
     let decide = (arm != "without").then(|| Decide::named(arm).expect("a rule"));
-    let players = gan::players(&config, 1, decide.as_ref(), 0, &Device::flex());
+    let players = game::players(&config, 1, decide.as_ref(), 0, &Device::flex());
     (players.expect("finite weights"), config)
 }
 
@@ -32,7 +35,7 @@ fn train_discriminator(
 ) -> Result<Discriminated, RunError> {
     let fake = players.generator.network.forward(latents.clone()).detach();
     let images = Tensor::cat(vec![real.clone(), fake], 0);
-    players.train_discriminator(|network| network.forward(images), &mut Told::default())
+    players.train_discriminator(|network| network.forward(images), &mut PendingSignals::default())
 }
 
 fn tensor<const D: usize>(stream: u64, shape: [usize; D]) -> Tensor<D> {
@@ -52,7 +55,7 @@ fn discriminator_step(bencher: divan::Bencher, arm: &str) {
 fn gan_step(bencher: divan::Bencher, arm: &str) {
     let (mut players, config) = players(arm);
     let (real, latents) = batch(&config);
-    let mut told = Told::default();
+    let mut told = PendingSignals::default();
     bencher.bench_local(|| {
         let outcome = train_discriminator(&mut players, &real, &latents);
         let images = players.generator.network.forward(latents.clone());

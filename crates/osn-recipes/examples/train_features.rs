@@ -14,12 +14,14 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use osn_recipes::classify::{self, ClassifyConfig};
-use osn_recipes::data;
-use osn_recipes::features::{FeatureNet, IMAGE_SIZE};
-use osn_recipes::run::{
-    DecisionNote, Evaluation, Observer, Progress, RunStart, RunSummary, TrainRequest,
-};
+use osn_recipes::classify::config::ClassifyConfig;
+use osn_recipes::classify::run::train_features;
+use osn_recipes::data::{images, names};
+use osn_recipes::features::input::IMAGE_SIZE;
+use osn_recipes::features::network::FeatureNet;
+use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart};
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
 
 const SEED: u64 = 0;
 
@@ -27,10 +29,10 @@ const OUTPUT: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/assets/features/fashion_mnist.safetensors");
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args().nth(1).unwrap_or_else(|| data::FULL.to_owned());
-    let (_, network) = classify::train_features(&request(&folder), &mut Lines)?;
+    let folder = std::env::args().nth(1).unwrap_or_else(|| names::FULL.to_owned());
+    let (_, network) = train_features(&request(&folder), &mut Lines)?;
     let stored = FeatureNet::load(&network.to_bytes()?, &Device::flex())?;
-    let test = data::load(Some(&folder), IMAGE_SIZE)?.test;
+    let test = images::load(Some(&folder), IMAGE_SIZE)?.test;
     let accuracy = stored.accuracy(&test).ok_or("the test images have no labels")?;
     eprintln!("test accuracy as stored: {:.2} %", 100.0 * accuracy);
     network.save(Path::new(OUTPUT), &notes(accuracy))?;

@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::data::ImageSet;
-use crate::run::ImageGrid;
+use crate::data::image_set::ImageSet;
+use crate::run::samples::ImageGrid;
 
 /// The images of these indices, `[indices, channels, height, width]`, in [−1, 1].
 ///

@@ -4,9 +4,10 @@ use std::io;
 use std::path::Path;
 
 use osn_core::{Layer, Rule, Rules, View};
+use osn_files::plain_file;
 
-use crate::plain_file;
-use crate::run::{RecipeDoc, RunError};
+use crate::run::error::RunError;
+use crate::run::recipe_doc::RecipeDoc;
 
 /// What parts the rules from the view.
 const SEEN_AS: char = '@';
@@ -44,14 +45,14 @@ impl Decide {
     ///
     /// # Errors
     ///
-    /// [`RunError::UnknownName`], with the scores that there are; [`RunError::Deaf`], with rules that hear
+    /// [`RunError::UnknownName`], with the scores that there are; [`RunError::UnmetNeed`], with rules that hear
     /// something.
-    pub fn must_go_with(&self, recipe: &RecipeDoc) -> Result<(), RunError> {
+    pub(crate) fn must_go_with(&self, recipe: &RecipeDoc) -> Result<(), RunError> {
         if let Some(metric) = self.rules.unknown_metric(recipe.metrics) {
             return Err(RunError::unknown_name("metric", metric, recipe.metrics));
         }
         match self.rules.unmet_need(recipe.offers) {
-            Some((rule, what)) => Err(RunError::Deaf {
+            Some((rule, what)) => Err(RunError::UnmetNeed {
                 rule: rule.label(),
                 what,
                 recipe: recipe.name,
@@ -65,15 +66,15 @@ impl Decide {
     ///
     /// # Errors
     ///
-    /// [`RunError::SeenInVain`].
-    pub fn must_see<'a>(
+    /// [`RunError::ViewWithoutEffect`].
+    pub(crate) fn must_see<'a>(
         &self,
         layers: impl IntoIterator<Item = &'a Layer>,
     ) -> Result<(), RunError> {
         let is_of_kernels =
             matches!(self.view, Some(View::Matrix | View::Reshaped | View::Bidirectional));
         if is_of_kernels && layers.into_iter().all(|layer| layer.shape.len() <= 2) {
-            return Err(RunError::SeenInVain { text: self.name.clone() });
+            return Err(RunError::ViewWithoutEffect { text: self.name.clone() });
         }
         Ok(())
     }
@@ -101,7 +102,7 @@ impl Decide {
     /// # Errors
     ///
     /// [`RunError::Rule`] if a rule is for none of the networks, or none for this one.
-    pub fn for_network(&self, network: &str, networks: &[&str]) -> Result<Self, RunError> {
+    pub(crate) fn for_network(&self, network: &str, networks: &[&str]) -> Result<Self, RunError> {
         let part = self.rules.for_network(network, networks);
         let rules = part.map_err(|source| RunError::Rule { text: self.name.clone(), source })?;
         Ok(Self { rules, ..self.clone() })

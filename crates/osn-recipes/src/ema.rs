@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 
 use crate::network_parts::{load_network, save_network};
-use crate::run::{Parts, PartsError};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 
 /// The average of a network over its updates.
 ///
@@ -26,7 +26,7 @@ use crate::run::{Parts, PartsError};
 ///
 /// so with d = 0 it is the network itself, bit by bit.
 ///
-/// The weights in θ are those that the network computes with: of a held weight the effective one. The
+/// The weights in θ are the effective ones, those that the network computes with. The
 /// running values of batch normalization are averaged as weights are.
 #[derive(Debug)]
 pub struct Average<M> {
@@ -36,15 +36,15 @@ pub struct Average<M> {
 }
 
 impl<M: Module> Average<M> {
-    /// An average without an update yet, which is the network as it is.
-    pub fn new(network: &M, decay: f64) -> Self {
+    /// An average before its first update, which is the network itself.
+    pub(crate) fn new(network: &M, decay: f64) -> Self {
         // A plain clone would share the running values with the network.
         Self { network: network.valid().materialize(), decay, updates: 0 }
     }
 
     /// Takes in the network after an update.
     #[must_use]
-    pub fn updated(self, network: &M) -> Self {
+    pub(crate) fn updated(self, network: &M) -> Self {
         let updates = self.updates.saturating_add(1);
         let share = (1.0 - self.decay) / (1.0 - self.decay.powf(updates as f64));
         // Validation mode settles running values whose last update is still pending.
@@ -55,26 +55,26 @@ impl<M: Module> Average<M> {
     }
 
     /// The average, in validation mode and with ordinary weights.
-    pub fn network(&self) -> &M {
+    pub(crate) fn network(&self) -> &M {
         &self.network
     }
 
     /// Puts it into a checkpoint, under `name`.
-    ///
-    /// # Errors
-    ///
-    /// [`PartsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut Parts, name: &str) -> Result<(), PartsError> {
+    pub(crate) fn save(
+        &self,
+        parts: &mut CheckpointContents,
+        name: &str,
+    ) -> Result<(), ContentsError> {
         save_network(parts, name, &self.network)?;
         parts.put_value(&updates_of(name), &self.updates)
     }
 
     /// Becomes what was saved under `name`.
-    ///
-    /// # Errors
-    ///
-    /// [`PartsError`] for what is missing or of another network.
-    pub fn load(&mut self, parts: &Parts, name: &str) -> Result<(), PartsError> {
+    pub(crate) fn load(
+        &mut self,
+        parts: &CheckpointContents,
+        name: &str,
+    ) -> Result<(), ContentsError> {
         self.network = load_network(parts, name, self.network.clone())?;
         self.updates = parts.value(&updates_of(name))?;
         Ok(())

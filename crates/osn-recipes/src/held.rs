@@ -1,4 +1,4 @@
-//! A network in training: its weights, its optimizer and the osn that holds it.
+//! A network in training: its weights, its optimizer and the [`Osn`] that constrains it.
 
 use std::error::Error;
 
@@ -11,17 +11,19 @@ use osn::{AttachError, Change, Osn, Plan, Selection, StepError};
 
 use crate::decide::Decide;
 use crate::network_parts::{load_network, load_optimizer, save_network, save_optimizer};
-use crate::run::{NonFinite, Parts, PartsError, RunError, Told};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
+use crate::run::error::{NonFinite, RunError};
+use crate::run::pending::PendingSignals;
 
 /// Singular values of one layer that a record keeps.
 const MAX_SINGULAR_VALUES: usize = 256;
 
 /// A network in training.
 #[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
-pub struct Held<M> {
-    /// The network, held by `osn`.
+pub struct TrainedNetwork<M> {
+    /// The network, constrained by `osn`.
     pub network: M,
-    /// What holds it; absent where it is trained without.
+    /// What constrains it; absent where it is trained without osn.
     pub osn: Option<Osn>,
     name: &'static str,
     adam: ModuleOptimizer,
@@ -29,15 +31,14 @@ pub struct Held<M> {
     changes: Vec<Change>,
 }
 
-impl<M: Module> Held<M> {
-    /// A network whose every weight is held as `decide` says, under the `name` that records call it by;
-    /// or a plain one, without anything that decides.
+impl<M: Module> TrainedNetwork<M> {
+    /// Attaches the rules of `decide` to every weight of a network, which records call `name`; without
+    /// them it is trained without osn.
     ///
     /// # Errors
     ///
-    /// [`RunError::Rule`] for rules that do not go with the network, [`RunError::Spectral`] for weights
-    /// that cannot be held.
-    pub fn new(
+    /// [`RunError::Rule`] for rules that do not go with the network, [`RunError::Spectral`] for weights that cannot be measured.
+    pub(crate) fn new(
         network: M,
         name: &'static str,
         decide: Option<&Decide>,
@@ -59,12 +60,12 @@ impl<M: Module> Held<M> {
         Ok(Self { network, osn: Some(osn), name, adam, changes })
     }
 
-    /// Puts the network, its optimizer and what holds it into a checkpoint, under its name.
+    /// Puts the network, its optimizer and the state of osn into a checkpoint, under its name.
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what cannot be written.
+    pub(crate) fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
         save_network(parts, self.name, &self.network)?;
         save_optimizer(parts, &self.part("adam"), &self.adam)?;
         parts.put_value(&self.part("osn"), &self.osn.as_ref().map(Osn::state))
@@ -74,8 +75,8 @@ impl<M: Module> Held<M> {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing or of another network.
-    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what is missing or of another network.
+    pub(crate) fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError> {
         self.network = load_network(parts, self.name, self.network.clone())?;
         let (adam, name) = (self.adam.clone(), self.part("adam"));
         self.adam = load_optimizer(parts, &name, adam, &self.network)?;
@@ -83,10 +84,10 @@ impl<M: Module> Held<M> {
         self.changes.clear();
         match (&mut self.osn, parts.value(&name)?) {
             (Some(osn), Some(saved)) => {
-                osn.resume(saved).map_err(|error| PartsError::part(&name, &error))
+                osn.resume(saved).map_err(|error| ContentsError::part(&name, &error))
             }
             (None, None) => Ok(()),
-            _ => Err(PartsError::part(&name, "it is held in one and plain in the other")),
+            _ => Err(ContentsError::part(&name, "it is held in one and plain in the other")),
         }
     }
 
@@ -95,22 +96,22 @@ impl<M: Module> Held<M> {
     }
 
     /// The network in validation mode, with the weights that it computes with as ordinary ones.
-    pub fn plain(&self) -> M {
+    pub(crate) fn plain(&self) -> M {
         self.network.valid().materialize()
     }
 
-    /// What its rules look at besides σ.
-    pub fn needs(&self) -> Needs {
+    /// What its rules need besides σ.
+    pub(crate) fn needs(&self) -> Needs {
         self.osn.as_ref().map_or(Needs::default(), Osn::needs)
     }
 
-    /// Whether the next update decides, and so looks at its signals.
-    pub fn decides_next(&self) -> bool {
+    /// Whether the next update decides, and so needs its signals.
+    pub(crate) fn decides_next(&self) -> bool {
         self.osn.as_ref().is_some_and(Osn::decides_next)
     }
 
-    /// Whether the next decision looks at data that the network does not train on.
-    pub fn wants_held_out(&self) -> bool {
+    /// Whether the next decision needs gradients on held-out data.
+    pub(crate) fn wants_held_out(&self) -> bool {
         self.osn.as_ref().is_some_and(|osn| osn.decides_next() && osn.needs().held_out)
     }
 
@@ -119,7 +120,7 @@ impl<M: Module> Held<M> {
     /// # Errors
     ///
     /// [`RunError::NonFinite`] for a weight that is not finite.
-    pub fn descend(
+    pub(crate) fn descend(
         &mut self,
         gradients: Gradients,
         learning_rate: f64,
@@ -129,18 +130,18 @@ impl<M: Module> Held<M> {
         self.step(gradients, learning_rate, signals).map_err(|error| step_error(name, error))
     }
 
-    /// [`descend`](Self::descend), where the rules are told what they have not been told yet.
+    /// [`descend`](Self::descend), which passes on the pending signals where a rule decides.
     ///
     /// # Errors
     ///
     /// As [`descend`](Self::descend).
-    pub fn learn(
+    pub(crate) fn learn(
         &mut self,
         gradients: Gradients,
         learning_rate: f64,
-        told: &mut Told,
+        pending: &mut PendingSignals,
     ) -> Result<(), RunError> {
-        let signals = if self.decides_next() { told.signals() } else { Signals::new() };
+        let signals = if self.decides_next() { pending.signals() } else { Signals::new() };
         self.descend(gradients, learning_rate, &signals)
     }
 
@@ -163,27 +164,27 @@ impl<M: Module> Held<M> {
         Ok(())
     }
 
-    /// Tells the rules the gradients of a loss on data that the network does not train on.
+    /// Passes the gradients of a loss on held-out data on to the rules.
     ///
     /// # Errors
     ///
     /// [`RunError::Spectral`] if the network is no longer the attached one.
-    pub fn see_held_out(&mut self, gradients: &Gradients) -> Result<(), RunError> {
+    pub(crate) fn add_held_out(&mut self, gradients: &Gradients) -> Result<(), RunError> {
         let Some(osn) = &mut self.osn else { return Ok(()) };
         osn.observe_held_out(&self.network, gradients).map_err(|error| step_error(self.name, error))
     }
 
-    /// What was decided since this was last asked.
-    pub fn changes(&mut self) -> Vec<Change> {
+    /// The decisions since the last call.
+    pub(crate) fn changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    /// How each layer stands.
+    /// The measurement and the action of each layer.
     ///
     /// # Errors
     ///
     /// [`RunError::NonFinite`] for a weight that is not finite.
-    pub fn layers(&self) -> Result<Vec<LayerReport>, RunError> {
+    pub(crate) fn layers(&self) -> Result<Vec<LayerReport>, RunError> {
         let Some(osn) = &self.osn else { return Ok(Vec::new()) };
         osn.report(&self.network).map_err(|error| step_error(self.name, error))
     }
@@ -193,7 +194,7 @@ impl<M: Module> Held<M> {
     /// # Errors
     ///
     /// [`RunError::Spectral`] for a weight that is not finite.
-    pub fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
+    pub(crate) fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
         let Some(osn) = &self.osn else { return Ok(Vec::new()) };
         osn.spectra(&self.network, MAX_SINGULAR_VALUES)
             .map_err(|error| step_error(self.name, error))
@@ -201,7 +202,7 @@ impl<M: Module> Held<M> {
 }
 
 /// The optimizer of every recipe (Kingma and Ba 2015).
-pub fn adam(beta_1: f32, beta_2: f32, epsilon: f32) -> ModuleOptimizer {
+pub(crate) fn adam(beta_1: f32, beta_2: f32, epsilon: f32) -> ModuleOptimizer {
     AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon).init()
 }
 
@@ -211,7 +212,7 @@ fn attach_error(network: &str, decide: &Decide, error: AttachError) -> RunError 
         AttachError::Rule(source) => RunError::Rule { text: decide.name.clone(), source },
         // New weights are good ones, so it is the view that does not go with them.
         error if decide.view.is_some() => {
-            RunError::NotSeen { text: decide.name.clone(), problem: with_sources(&error) }
+            RunError::ViewMisfit { text: decide.name.clone(), problem: with_sources(&error) }
         }
         error => spectral(network, error),
     }

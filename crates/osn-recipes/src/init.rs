@@ -12,7 +12,7 @@ const FIRST_STREAM: u64 = 1 << 32;
 /// Draws every weight of rank 2 and more from a normal distribution with Xavier's variance,
 /// `2/(fan_in + fan_out)` (Glorot and Bengio 2010), and sets every bias to 0.
 ///
-/// `salt` tells networks of one run apart.
+/// `salt` gives each network of a run its own draws.
 pub fn xavier<M: Module>(model: M, seed: u64, salt: u64) -> M {
     model.map(&mut Xavier { seed, stream: FIRST_STREAM + (salt << 16), name: Vec::new() })
 }
@@ -49,7 +49,7 @@ impl ModuleMapper for Xavier {
 /// Draws every weight of rank 2 and more, and the bias beside it, evenly from ±1/√fan-in, as the layers
 /// of Burn and of PyTorch do by themselves.
 ///
-/// `salt` tells networks of one run apart.
+/// `salt` gives each network of a run its own draws.
 pub fn uniform<M: Module>(model: M, seed: u64, salt: u64) -> M {
     let stream = FIRST_STREAM + (salt << 16);
     model.map(&mut Uniform { seed, stream, fan_in: 1, within: Vec::new() })

@@ -5,19 +5,19 @@ use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::Device;
 
 /// A 4×4 convolution of stride 2: half the size.
-pub fn halving([from, to]: [usize; 2], device: &Device) -> Conv2d {
+pub(crate) fn halving([from, to]: [usize; 2], device: &Device) -> Conv2d {
     let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
     Conv2dConfig::new([from, to], [4, 4]).with_stride([2, 2]).with_padding(padding).init(device)
 }
 
 /// A 3×3 convolution of stride 1: the same size.
-pub fn keeping([from, to]: [usize; 2], device: &Device) -> Conv2d {
+pub(crate) fn keeping([from, to]: [usize; 2], device: &Device) -> Conv2d {
     let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
     Conv2dConfig::new([from, to], [3, 3]).with_padding(padding).init(device)
 }
 
 /// A 4×4 transposed convolution of stride 2: twice the size.
-pub fn doubling([from, to]: [usize; 2], device: &Device) -> ConvTranspose2d {
+pub(crate) fn doubling([from, to]: [usize; 2], device: &Device) -> ConvTranspose2d {
     ConvTranspose2dConfig::new([from, to], [4, 4])
         .with_stride([2, 2])
         .with_padding([1, 1])
@@ -25,6 +25,10 @@ pub fn doubling([from, to]: [usize; 2], device: &Device) -> ConvTranspose2d {
 }
 
 /// Batch normalization with a momentum in Burn's convention and an ε.
-pub fn batch_norm(features: usize, [momentum, epsilon]: [f64; 2], device: &Device) -> BatchNorm {
+pub(crate) fn batch_norm(
+    features: usize,
+    [momentum, epsilon]: [f64; 2],
+    device: &Device,
+) -> BatchNorm {
     BatchNormConfig::new(features).with_momentum(momentum).with_epsilon(epsilon).init(device)
 }

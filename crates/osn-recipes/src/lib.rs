@@ -1,5 +1,7 @@
 //! Trains one experiment from one config and writes one run record.
 
+#![warn(unreachable_pub)]
+
 pub mod adversarial;
 pub mod batch;
 pub mod cgan;
@@ -7,47 +9,48 @@ pub mod classify;
 pub mod control;
 pub mod data;
 pub mod decide;
-pub mod ema;
+pub mod device;
+mod ema;
 pub mod features;
 pub mod gan;
-pub mod held;
+mod held;
 pub mod init;
-pub mod judge;
-pub mod layers;
+mod layers;
 pub mod metrics;
-pub mod network_parts;
-pub mod plain_file;
+mod network_parts;
 pub mod run;
+mod scorer;
+mod sum;
 pub mod translate;
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use serde_json::Value;
 
-use crate::data::Need;
-use crate::decide::Decide;
-use crate::run::{
-    Config, Observer, RecipeDoc, Resumed, RunDescription, RunError, RunSummary, SettingDoc,
-    StoppedRun, TrainRequest, TrainedOn, as_json, setting_docs,
-};
+use crate::adversarial::game::Game;
+use crate::classify::config::ClassifyConfig;
+use crate::control::config::ControlConfig;
+use crate::data::need::Need;
+use crate::run::config::Config;
+use crate::run::describe;
+use crate::run::description::{RunDescription, as_json};
+use crate::run::error::RunError;
+use crate::run::observer::Observer;
+use crate::run::recipe_doc::RecipeDoc;
+use crate::run::request::TrainRequest;
+use crate::run::resume::Resumed;
+use crate::run::setting_docs::{SettingDoc, setting_docs};
+use crate::run::stopped::StoppedRun;
+use crate::run::summary::RunSummary;
+use crate::run::trained_on::TrainedOn;
 
 /// The recipes, the default first.
 const RECIPES: &[Recipe] = &[
-    registered::<gan::GanConfig>(gan::DOC, gan::run),
-    registered::<gan::GanConfig>(cgan::DOC, cgan::run),
-    registered::<translate::TranslateConfig>(translate::DOC, translate::run),
-    registered::<control::ControlConfig>(control::DOC, control::run),
-    registered::<classify::ClassifyConfig>(classify::DOC, classify::run),
-];
-
-/// The devices that this build can train on, the default first.
-pub const DEVICES: &[&str] = &[
-    "flex",
-    #[cfg(feature = "wgpu")]
-    "wgpu",
-    #[cfg(feature = "cuda")]
-    "cuda",
+    of_game::<gan::game::Images>(),
+    of_game::<cgan::game::ImagesOfClasses>(),
+    of_game::<translate::game::Translation>(),
+    registered::<ControlConfig>(control::run::DOC, control::run::run),
+    registered::<ClassifyConfig>(classify::run::DOC, classify::run::run),
 ];
 
 struct Recipe {
@@ -62,6 +65,10 @@ type Resolve = fn(&TrainRequest, &RecipeDoc) -> Result<(Value, Need), RunError>;
 
 type Run = fn(&TrainRequest, &mut dyn Observer) -> Result<RunSummary, RunError>;
 
+const fn of_game<G: Game>() -> Recipe {
+    registered::<G::Config>(G::DOC, adversarial::run::run::<G>)
+}
+
 const fn registered<C: Config>(doc: RecipeDoc, run: Run) -> Recipe {
     let config = |request: &TrainRequest, doc: &RecipeDoc| {
         let config = C::resolve(request, doc)?;
@@ -70,7 +77,7 @@ const fn registered<C: Config>(doc: RecipeDoc, run: Run) -> Recipe {
     Recipe { doc, config, settings: setting_docs::<C>, run }
 }
 
-/// What recipes there are, the default first.
+/// The recipes that there are, the default first.
 pub fn recipes() -> Vec<RecipeDoc> {
     RECIPES.iter().map(|recipe| recipe.doc).collect()
 }
@@ -80,23 +87,22 @@ pub fn recipes() -> Vec<RecipeDoc> {
 /// # Errors
 ///
 /// [`RunError`]: an unknown name, a bad setting or bad data before the start; a number that is not
-/// finite or a disk that refuses on the way.
+/// finite or a disk that refuses while it trains.
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
     (named(&request.recipe)?.run)(request, observer)
 }
 
-/// Goes on with the run in a folder from its last checkpoint: to the same bits as if it had never
-/// stopped.
+/// Resumes the run in a folder from its last checkpoint, to the same bits as if it had never stopped.
 ///
 /// # Errors
 ///
-/// [`RunError`]: there is no such run, no whole checkpoint, or something that would lead elsewhere; else
+/// [`RunError`]: there is no such run, no whole checkpoint, or something that would change a bit; else
 /// as [`train`].
 pub fn resume(folder: &Path, observer: &mut dyn Observer) -> Result<Resumed, RunError> {
     let stopped = StoppedRun::open(folder)?;
     match stopped.finished() {
-        Some(summary) => Ok(Resumed::WasFinished(summary)),
-        None => train(&stopped.request()?, observer).map(Resumed::WentOn),
+        Some(summary) => Ok(Resumed::AlreadyFinished(summary)),
+        None => train(&TrainRequest::resuming(stopped)?, observer).map(Resumed::Trained),
     }
 }
 
@@ -119,14 +125,9 @@ pub fn need(request: &TrainRequest) -> Result<Need, RunError> {
 pub fn describe(request: &TrainRequest) -> Result<RunDescription, RunError> {
     let recipe = named(&request.recipe)?;
     let (config, _) = (recipe.config)(request, &recipe.doc)?;
-    device(request)?;
-    Ok(run::describe(
-        request,
-        &recipe.doc,
-        &decide(request, &recipe.doc)?,
-        &config,
-        &TrainedOn::named(""),
-    ))
+    request.resolve_device()?;
+    let decide = request.resolve_decide(&recipe.doc)?;
+    Ok(describe::describe(request, &recipe.doc, &decide, &config, &TrainedOn::named("")))
 }
 
 /// The recipe of a name.
@@ -152,26 +153,4 @@ fn named(name: &str) -> Result<&'static Recipe, RunError> {
         let valid: Vec<_> = RECIPES.iter().map(|recipe| recipe.doc.name).collect();
         RunError::unknown_name("recipe", name, &valid)
     })
-}
-
-/// What was asked to decide, else the recipe's default.
-fn decide(request: &TrainRequest, doc: &RecipeDoc) -> Result<Decide, RunError> {
-    if let Some(stopped) = &request.stopped {
-        return stopped.decide();
-    }
-    let decide = Decide::named(request.decide.as_deref().unwrap_or(doc.decides[0]))?;
-    decide.must_go_with(doc)?;
-    Ok(decide)
-}
-
-/// The device that was asked for, else the default.
-fn device(request: &TrainRequest) -> Result<Device, RunError> {
-    match request.device.as_deref().unwrap_or(DEVICES[0]) {
-        "flex" => Ok(Device::flex()),
-        #[cfg(feature = "wgpu")]
-        "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
-        #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(0)),
-        name => Err(RunError::unknown_name("device", name, DEVICES)),
-    }
 }

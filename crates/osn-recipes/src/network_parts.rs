@@ -1,8 +1,8 @@
 //! A network's and an optimizer's numbers as parts, each under its path.
 //!
-//! Burn tells parameters apart by numbers that are drawn at random in each process. A checkpoint has
-//! paths in their place: the records that Burn writes are taken apart, and put together again with the
-//! numbers of the process that loads them.
+//! Burn identifies parameters by numbers that are drawn at random in each process. A checkpoint has
+//! paths instead: the records that Burn writes are taken apart, and put together again with the numbers
+//! of the process that loads them.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,7 @@ use burn::store::ModuleRecord;
 use burn_pack::{Bytes, DType, Reader, Scalar, Tensor, Writer};
 use safetensors::tensor::Dtype;
 
-use crate::run::checkpoint::Part;
-use crate::run::{Parts, PartsError};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError, Part};
 
 /// What Burn calls the number of axes of a parameter among what an optimizer counts.
 const RANK: &str = "__rank";
@@ -22,12 +21,12 @@ const RANK: &str = "__rank";
 ///
 /// # Errors
 ///
-/// [`PartsError::Part`] for numbers of a kind that files have not.
-pub fn save_network<M: Module>(
-    parts: &mut Parts,
+/// [`ContentsError::Part`] for numbers of a kind that files have not.
+pub(crate) fn save_network<M: Module>(
+    parts: &mut CheckpointContents,
     name: &str,
     network: &M,
-) -> Result<(), PartsError> {
+) -> Result<(), ContentsError> {
     for tensor in tensors_of(name, network)? {
         let path = format!("{name}/{}", tensor.name);
         parts.put(path.clone(), part_of(&path, tensor)?);
@@ -36,11 +35,11 @@ pub fn save_network<M: Module>(
 }
 
 /// The network with the numbers that were put under `name`; all else stays, its parameters' numbers too.
-///
-/// # Errors
-///
-/// [`PartsError`] where a number is missing or of another network.
-pub fn load_network<M: Module>(parts: &Parts, name: &str, network: M) -> Result<M, PartsError> {
+pub(crate) fn load_network<M: Module>(
+    parts: &CheckpointContents,
+    name: &str,
+    network: M,
+) -> Result<M, ContentsError> {
     let saved = tensors_of(name, &network)?.into_iter().map(|tensor| {
         let path = format!("{name}/{}", tensor.name);
         let part = parts.part(&path)?;
@@ -48,31 +47,28 @@ pub fn load_network<M: Module>(parts: &Parts, name: &str, network: M) -> Result<
         tensor_of(&tensor.name, part, tensor.param_id)
     });
     let bytes = Writer::new(saved.collect::<Result<_, _>>()?).into_bytes();
-    let bytes = bytes.map_err(|error| PartsError::part(name, &error))?;
-    let record = ModuleRecord::from_bytes(bytes).map_err(|error| PartsError::part(name, &error))?;
-    network.try_load_record(record).map_err(|error| PartsError::part(name, &error))
+    let bytes = bytes.map_err(|error| ContentsError::part(name, &error))?;
+    let record =
+        ModuleRecord::from_bytes(bytes).map_err(|error| ContentsError::part(name, &error))?;
+    network.try_load_record(record).map_err(|error| ContentsError::part(name, &error))
 }
 
 /// Puts the moments and step counts of an optimizer under `name`.
-///
-/// # Errors
-///
-/// As [`save_network`].
-pub fn save_optimizer(
-    parts: &mut Parts,
+pub(crate) fn save_optimizer(
+    parts: &mut CheckpointContents,
     name: &str,
     optimizer: &ModuleOptimizer,
-) -> Result<(), PartsError> {
-    let bytes = optimizer.into_bytes().map_err(|error| PartsError::part(name, &error))?;
-    let reader = Reader::from_bytes(bytes).map_err(|error| PartsError::part(name, &error))?;
+) -> Result<(), ContentsError> {
+    let bytes = optimizer.into_bytes().map_err(|error| ContentsError::part(name, &error))?;
+    let reader = Reader::from_bytes(bytes).map_err(|error| ContentsError::part(name, &error))?;
     let paths = reader.metadata().clone();
     let counts: BTreeMap<String, Scalar> = reader
         .scalars()
         .iter()
         .map(|(key, &count)| Ok((with_path(name, key, &paths)?, count)))
-        .collect::<Result<_, PartsError>>()?;
+        .collect::<Result<_, ContentsError>>()?;
     parts.put_value(&counts_of(name), &counts)?;
-    for tensor in reader.into_tensors().map_err(|error| PartsError::part(name, &error))? {
+    for tensor in reader.into_tensors().map_err(|error| ContentsError::part(name, &error))? {
         let path = format!("{name}/{}", with_path(name, &tensor.name, &paths)?);
         parts.put(path.clone(), part_of(&path, tensor)?);
     }
@@ -80,16 +76,12 @@ pub fn save_optimizer(
 }
 
 /// The optimizer of `network` with the moments and step counts that were put under `name`.
-///
-/// # Errors
-///
-/// As [`load_network`].
-pub fn load_optimizer<M: Module>(
-    parts: &Parts,
+pub(crate) fn load_optimizer<M: Module>(
+    parts: &CheckpointContents,
     name: &str,
     optimizer: ModuleOptimizer,
     network: &M,
-) -> Result<ModuleOptimizer, PartsError> {
+) -> Result<ModuleOptimizer, ContentsError> {
     let parameters: BTreeMap<String, Tensor> = tensors_of(name, network)?
         .into_iter()
         .map(|tensor| (tensor.name.clone(), tensor))
@@ -112,21 +104,25 @@ pub fn load_optimizer<M: Module>(
         must_count(&counts_of(name), field, count, parameter)?;
         writer = writer.with_scalar(&format!("{id}.{field}"), count).with_metadata(&id, path);
     }
-    let bytes = writer.into_bytes().map_err(|error| PartsError::part(name, &error))?;
-    let loaded = optimizer.from_bytes(bytes).map_err(|error| PartsError::part(name, &error))?;
+    let bytes = writer.into_bytes().map_err(|error| ContentsError::part(name, &error))?;
+    let loaded = optimizer.from_bytes(bytes).map_err(|error| ContentsError::part(name, &error))?;
     must_be_whole(parts, name, &loaded)?;
     Ok(loaded)
 }
 
 /// Burn passes over parameters whose moments are not all there; they would start anew.
-fn must_be_whole(parts: &Parts, name: &str, loaded: &ModuleOptimizer) -> Result<(), PartsError> {
-    let mut again = Parts::default();
+fn must_be_whole(
+    parts: &CheckpointContents,
+    name: &str,
+    loaded: &ModuleOptimizer,
+) -> Result<(), ContentsError> {
+    let mut again = CheckpointContents::default();
     save_optimizer(&mut again, name, loaded)?;
     let lost = parts.names().filter(|part| part.starts_with(&format!("{name}/")));
     let differs = |part: &str| parts.part(part).ok() != again.part(part).ok();
     match lost.chain([counts_of(name).as_str()]).find(|part| differs(part)) {
         None => Ok(()),
-        Some(part) => Err(PartsError::part(part, "the moments of its parameter are not whole")),
+        Some(part) => Err(ContentsError::part(part, "the moments of its parameter are not whole")),
     }
 }
 
@@ -136,13 +132,13 @@ fn counts_of(name: &str) -> String {
 }
 
 /// Every tensor of a network, in the order of its walk.
-fn tensors_of<M: Module>(name: &str, network: &M) -> Result<Vec<Tensor>, PartsError> {
+fn tensors_of<M: Module>(name: &str, network: &M) -> Result<Vec<Tensor>, ContentsError> {
     // Validation mode settles running values whose last update is still pending.
     let _ = network.valid();
     let bytes = network.clone().into_record().into_bytes();
-    let bytes = bytes.map_err(|error| PartsError::part(name, &error))?;
-    let reader = Reader::from_bytes(bytes).map_err(|error| PartsError::part(name, &error))?;
-    reader.into_tensors().map_err(|error| PartsError::part(name, &error))
+    let bytes = bytes.map_err(|error| ContentsError::part(name, &error))?;
+    let reader = Reader::from_bytes(bytes).map_err(|error| ContentsError::part(name, &error))?;
+    reader.into_tensors().map_err(|error| ContentsError::part(name, &error))
 }
 
 /// `12345.moment_1` with the path of parameter 12345 in place of its number.
@@ -150,14 +146,14 @@ fn with_path(
     name: &str,
     key: &str,
     paths: &BTreeMap<String, String>,
-) -> Result<String, PartsError> {
-    let unknown = || PartsError::part(name, &format!("'{key}' is of no parameter"));
+) -> Result<String, ContentsError> {
+    let unknown = || ContentsError::part(name, &format!("'{key}' is of no parameter"));
     let (id, field) = key.split_once('.').ok_or_else(unknown)?;
     Ok(format!("{}:{field}", paths.get(id).ok_or_else(unknown)?))
 }
 
-fn path_and_field<'a>(name: &str, key: &'a str) -> Result<(&'a str, &'a str), PartsError> {
-    key.rsplit_once(':').ok_or_else(|| PartsError::part(name, &format!("'{key}' has no field")))
+fn path_and_field<'a>(name: &str, key: &'a str) -> Result<(&'a str, &'a str), ContentsError> {
+    key.rsplit_once(':').ok_or_else(|| ContentsError::part(name, &format!("'{key}' has no field")))
 }
 
 /// The parameter of a path, and its number in this process.
@@ -165,30 +161,34 @@ fn parameter<'a>(
     name: &str,
     path: &str,
     parameters: &'a BTreeMap<String, Tensor>,
-) -> Result<(&'a Tensor, u64), PartsError> {
-    let unknown = || PartsError::part(name, &format!("the network has no '{path}'"));
+) -> Result<(&'a Tensor, u64), ContentsError> {
+    let unknown = || ContentsError::part(name, &format!("the network has no '{path}'"));
     let found = parameters.get(path).and_then(|tensor| Some((tensor, tensor.param_id?)));
     found.ok_or_else(unknown)
 }
 
 /// Burn takes numbers of any kind and number, and fails when it computes with them.
-fn must_fit(path: &str, part: &Part, expected: &Tensor) -> Result<(), PartsError> {
+fn must_fit(path: &str, part: &Part, expected: &Tensor) -> Result<(), ContentsError> {
     let (shape, dtype) = (expected.shape.to_vec(), expected.dtype);
     if part.shape == shape && DTYPES.contains(&(dtype, part.dtype)) {
         return Ok(());
     }
     let Part { shape: found, dtype: of, .. } = part;
-    Err(PartsError::part(path, &format!("it is {found:?} of {of:?}, not {shape:?} of {dtype:?}")))
+    Err(ContentsError::part(
+        path,
+        &format!("it is {found:?} of {of:?}, not {shape:?} of {dtype:?}"),
+    ))
 }
 
 /// Beside the steps, to which optimizers add, Burn counts the axes of a parameter's moments.
-fn must_count(part: &str, field: &str, count: Scalar, of: &Tensor) -> Result<(), PartsError> {
+fn must_count(part: &str, field: &str, count: Scalar, of: &Tensor) -> Result<(), ContentsError> {
     let count = u64::try_from(count).ok();
     let fits = match field {
         RANK => count == Some(of.shape.to_vec().len() as u64),
         _ => count.is_some_and(|count| count < u64::MAX / 2),
     };
-    let problem = || PartsError::part(part, &format!("its '{field}' of '{}' is no count", of.name));
+    let problem =
+        || ContentsError::part(part, &format!("its '{field}' of '{}' is no count", of.name));
     if fits { Ok(()) } else { Err(problem()) }
 }
 
@@ -205,18 +205,20 @@ const DTYPES: [(DType, Dtype); 9] = [
     (DType::U8, Dtype::U8),
 ];
 
-fn part_of(name: &str, tensor: Tensor) -> Result<Part, PartsError> {
+fn part_of(name: &str, tensor: Tensor) -> Result<Part, ContentsError> {
     let found = DTYPES.into_iter().find(|(dtype, _)| *dtype == tensor.dtype);
-    let no_type = || PartsError::part(name, &format!("no file has numbers of {:?}", tensor.dtype));
+    let no_type =
+        || ContentsError::part(name, &format!("no file has numbers of {:?}", tensor.dtype));
     let (_, dtype) = found.ok_or_else(no_type)?;
     let shape = tensor.shape.to_vec();
-    let bytes = tensor.into_bytes().map_err(|error| PartsError::part(name, &error))?.to_vec();
+    let bytes = tensor.into_bytes().map_err(|error| ContentsError::part(name, &error))?.to_vec();
     Ok(Part { dtype, shape, bytes })
 }
 
-fn tensor_of(name: &str, part: &Part, id: Option<u64>) -> Result<Tensor, PartsError> {
+fn tensor_of(name: &str, part: &Part, id: Option<u64>) -> Result<Tensor, ContentsError> {
     let found = DTYPES.into_iter().find(|(_, dtype)| *dtype == part.dtype);
-    let no_type = || PartsError::part(name, &format!("no network has numbers of {:?}", part.dtype));
+    let no_type =
+        || ContentsError::part(name, &format!("no network has numbers of {:?}", part.dtype));
     let (dtype, _) = found.ok_or_else(no_type)?;
     let bytes = Bytes::from_bytes_vec(part.bytes.clone());
     Ok(Tensor::new(name.to_owned(), dtype, part.shape.clone(), id, bytes))

@@ -11,7 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use ciborium::Value;
-use osn_recipes::run::{Checkpoints, Parts, Silent, TrainRequest};
+use osn_recipes::run::checkpoint::contents::CheckpointContents;
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
+use osn_recipes::run::observer::Silent;
+use osn_recipes::run::request::TrainRequest;
 use runs::{StopsAfter, TINY_IMAGES, request, train};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -101,7 +104,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// What became of a run that went on from a changed checkpoint.
 enum Outcome {
-    WentOn,
+    Trained,
     Refused(String),
     Panicked,
 }
@@ -109,7 +112,7 @@ enum Outcome {
 fn go_on(folder: &Path) -> Outcome {
     let resume = || osn_recipes::resume(folder, &mut StopsAfter::steps(STEPS));
     match catch_unwind(AssertUnwindSafe(resume)) {
-        Ok(Ok(_)) => Outcome::WentOn,
+        Ok(Ok(_)) => Outcome::Trained,
         Ok(Err(error)) => Outcome::Refused(error.to_string()),
         Err(_) => Outcome::Panicked,
     }
@@ -269,7 +272,7 @@ fn tries(recipe: &str, decide: &str, changes: impl Fn(&Part) -> Vec<Part>) -> (u
     let out = tempfile::tempdir().unwrap();
     let folder = stopped(recipe, decide, out.path());
     let (before, whole) = (files(&folder), read(&checkpoint(&folder, 2)));
-    assert!(matches!(go_on(&folder), Outcome::WentOn));
+    assert!(matches!(go_on(&folder), Outcome::Trained));
     let (mut tried, mut refused, mut bad) = (0, 0, Vec::new());
     for (place, part) in whole.iter().enumerate() {
         for changed in changes(part) {
@@ -287,7 +290,7 @@ fn tries(recipe: &str, decide: &str, changes: impl Fn(&Part) -> Vec<Part>) -> (u
             fs::write(checkpoint(&folder, 2), bytes_of(&parts)).unwrap();
             tried += 1;
             match go_on(&folder) {
-                Outcome::WentOn => {}
+                Outcome::Trained => {}
                 Outcome::Refused(message) if !message.contains('\n') => refused += 1,
                 Outcome::Refused(message) => bad.push(format!("{what}: {message}")),
                 Outcome::Panicked => bad.push(format!("{what}: it panics")),
@@ -303,7 +306,7 @@ fn the_checksum_of_this_test_is_that_of_a_checkpoint() {
     let out = tempfile::tempdir().unwrap();
     let folder = stopped("control", "never", out.path());
     let bytes = bytes_of(&read(&checkpoint(&folder, 2)));
-    assert!(Parts::from_bytes(bytes).is_ok());
+    assert!(CheckpointContents::from_bytes(bytes).is_ok());
 }
 
 #[test]
@@ -335,11 +338,11 @@ fn a_value_that_lies_is_refused_in_a_line_or_goes_on_without_a_panic() {
 
 #[test]
 fn a_sum_of_signals_that_lies_is_refused_in_a_line_or_goes_on_without_a_panic() {
-    let of_watch = |part: &Part| if part.name == "watch" { lies(part) } else { Vec::new() };
+    let of_sums = |part: &Part| if part.name == "sums" { lies(part) } else { Vec::new() };
     for (recipe, decide) in
         [("gan", "auto:interval=3"), ("classify", "auto:task=classify,interval=3")]
     {
-        let some = |part: &Part| of_watch(part).into_iter().step_by(3).collect();
+        let some = |part: &Part| of_sums(part).into_iter().step_by(3).collect();
         let (tried, refused) = tries(recipe, decide, some);
         assert!(tried > 5 && refused > 3, "{recipe}: {refused} of {tried} refused");
     }

@@ -5,7 +5,8 @@
 
 mod runs;
 
-use osn_recipes::run::{RunError, TrainRequest};
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::request::TrainRequest;
 use runs::{StopsAfter, TINY_IMAGES, request};
 use serde_json::Value;
 
@@ -300,7 +301,7 @@ fn seeds_and_checkpoint_paces_of_any_size_train() {
     let out = tempfile::tempdir().unwrap();
     for (seed, every, keep) in [(u64::MAX, Some(0), usize::MAX), (0, Some(u64::MAX), 0)] {
         let plain = request("control", &TINY_CONTROL, &[("steps", "2")], out.path());
-        let checkpoints = osn_recipes::run::Checkpoints { every, keep };
+        let checkpoints = osn_recipes::run::checkpoint::schedule::Checkpoints { every, keep };
         runs::train(&TrainRequest { seed, checkpoints, ..plain });
     }
 }
@@ -348,7 +349,7 @@ fn a_rule_that_waits_for_what_the_recipe_never_tells_is_refused() {
         ("gan", "auto:task=classify"),
     ] {
         let refused = describe(recipe, decide);
-        let Err(RunError::Deaf { recipe: of, others, .. }) = &refused else {
+        let Err(RunError::UnmetNeed { recipe: of, others, .. }) = &refused else {
             panic!("{refused:?}")
         };
         assert_eq!(*of, recipe);

@@ -16,8 +16,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use image::{ImageFormat, Rgb, RgbImage};
-use osn_recipes::data::{self, DataError, idx, openmoji, pairs};
-use osn_recipes::run::{RunError, Silent, TrainRequest};
+use osn_recipes::data::error::DataError;
+use osn_recipes::data::image_set::Dataset;
+use osn_recipes::data::{idx, images, list, openmoji, pairs};
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::observer::Silent;
+use osn_recipes::run::request::TrainRequest;
 use runs::{TINY_IMAGES, request};
 use tempfile::TempDir;
 
@@ -95,8 +99,8 @@ fn must_say(message: &str, parts: &[&str]) {
     }
 }
 
-fn load(folder: &Path) -> Result<data::Dataset, DataError> {
-    data::load(folder.to_str(), 8)
+fn load(folder: &Path) -> Result<Dataset, DataError> {
+    images::load(folder.to_str(), 8)
 }
 
 /// What a recipe says of data that it refuses, before there is anything of a run.
@@ -248,7 +252,7 @@ fn a_pipe_is_never_waited_for() {
 
     let file = folder.path().join("train-images-idx3-ubyte");
     let error = in_time(move || idx::read(&file)).unwrap_err();
-    must_say(&error.to_string(), &["train-images-idx3-ubyte", "no regular file"]);
+    must_say(&error.to_string(), &["no regular file"]);
 }
 
 #[test]
@@ -323,7 +327,8 @@ fn trained_on(recipe: &str, folder: &Path) -> (Vec<String>, String) {
     let plain = request(recipe, of_recipe(recipe), &[("image_size", "8")], out.path());
     let mut observer = runs::StopsAfter::steps(1);
     let summary = osn_recipes::train(&TrainRequest { data, ..plain }, &mut observer).unwrap();
-    let described = osn_recipes::run::RunFolder::open(&summary.folder).unwrap().description();
+    let described =
+        osn_recipes::run::folder::RunFolder::open(&summary.folder).unwrap().description();
     (observer.noticed, described.unwrap().data)
 }
 
@@ -341,7 +346,7 @@ fn a_run_says_how_many_pictures_it_found_how_they_are_split_and_what_scores_are_
 
 #[test]
 fn a_data_set_of_the_other_kind_is_told_the_recipe_that_takes_it() {
-    for entry in [data::list(), pairs::list()].concat() {
+    for entry in [list::images(), list::pairs()].concat() {
         for recipe in ["gan", "cgan", "classify", "translate"] {
             let is_known = entry.name.starts_with("fashion");
             if is_known && !entry.recipes.contains(&recipe) {

@@ -9,13 +9,14 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use osn_recipes::batch;
-use osn_recipes::cgan::{self, Discriminator, Generator};
-use osn_recipes::data::sampler::noise;
+use osn_recipes::cgan::game;
+use osn_recipes::cgan::model::{Discriminator, Generator};
 use osn_recipes::decide::Decide;
-use osn_recipes::gan::GanConfig;
+use osn_recipes::gan::config::GanConfig;
 use osn_recipes::init;
-use osn_recipes::run::{Told, TrainRequest};
-use runs::{bits, picture, refused, timeless, train};
+use osn_recipes::run::pending::PendingSignals;
+use osn_recipes::run::request::TrainRequest;
+use runs::{bits_of_both, normal, picture, refused, train};
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
     runs::request("cgan", &runs::TINY_IMAGES, more, out)
@@ -24,12 +25,7 @@ fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
     let out = tempfile::tempdir().unwrap();
-    let request = request(out.path(), &[]);
-    let (first, second) = (train(&request), train(&request));
-    assert_eq!(timeless(&first), timeless(&second));
-    assert_eq!(picture(&first, 6), picture(&second, 6));
-    let other = train(&TrainRequest { seed: 8, ..request });
-    assert_ne!(timeless(&first), timeless(&other));
+    runs::a_seed_decides(request(out.path(), &[]));
 }
 
 #[test]
@@ -52,10 +48,10 @@ fn a_run_is_judged_as_a_whole_by_class_and_by_label() {
     let classes = (0..10).map(|class| run.metrics[&format!("intra_frechet/{class}")]);
     let mean = classes.sum::<f64>() / 10.0;
     assert!((run.metrics["intra_frechet"] - mean).abs() < 1e-9 * mean);
-    assert!(run.metrics["intra_frechet"] > 3.0 * run.floor["intra_frechet"]);
+    assert!(run.metrics["intra_frechet"] > 3.0 * run.real_vs_real["intra_frechet"]);
     // After six steps an image of a class is one by chance; real ones are recognized.
     assert!(run.metrics["label_accuracy"] < 0.4, "{}", run.metrics["label_accuracy"]);
-    assert!(run.floor["label_accuracy"] > 0.85, "{}", run.floor["label_accuracy"]);
+    assert!(run.real_vs_real["label_accuracy"] > 0.85, "{}", run.real_vs_real["label_accuracy"]);
     let picture = image::load_from_memory(&picture(&run, 6)).unwrap();
     assert_eq!(picture.width(), picture.height(), "ten images of each of ten classes");
 }
@@ -76,11 +72,6 @@ fn small() -> GanConfig {
     GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() }
 }
 
-fn tensor<const D: usize>(stream: u64, step: u64, shape: [usize; D]) -> Tensor<D> {
-    let values = noise(1, stream, step, shape.iter().product());
-    Tensor::<1>::from_data(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
-}
-
 fn classes(labels: [u8; 4]) -> Tensor<1, Int> {
     batch::classes(&labels, &Device::flex().autodiff())
 }
@@ -93,7 +84,7 @@ fn values(tensor: Tensor<2>) -> Vec<f32> {
 fn the_discriminator_is_a_linear_layer_and_a_projection_on_the_class() {
     let network = Discriminator::new(&small(), 1, 10, &Device::flex().autodiff());
     let network = init::xavier(network, 3, 1);
-    let images = tensor(0, 0, [4, 1, 28, 28]);
+    let images = normal(0, 0, [4, 1, 28, 28]);
     let of = |labels| values(network.forward(images.clone(), classes(labels)));
     let (as_1, as_2) = (of([1; 4]), of([2; 4]));
     assert!(as_1.iter().zip(&as_2).all(|(one, two)| (one - two).abs() > 1e-4), "{as_1:?}");
@@ -105,7 +96,7 @@ fn the_discriminator_is_a_linear_layer_and_a_projection_on_the_class() {
 #[test]
 fn before_training_the_class_changes_no_image() {
     let network = Generator::new(&small(), 1, 10, &Device::flex().autodiff());
-    let latents = tensor(1, 0, [4, 64]);
+    let latents = normal(1, 0, [4, 64]);
     let of = |labels| {
         let images: Tensor<4> = network.valid().forward(latents.clone(), &classes(labels));
         images.into_data().iter().collect::<Vec<f32>>()
@@ -117,28 +108,26 @@ fn before_training_the_class_changes_no_image() {
 fn trained(rule: Option<&str>) -> Vec<u32> {
     let decide = rule.map(|text| Decide::named(text).unwrap());
     let mut players =
-        cgan::players(&small(), [1, 10], decide.as_ref(), 3, &Device::flex()).unwrap();
+        game::players(&small(), [1, 10], decide.as_ref(), 3, &Device::flex()).unwrap();
     for step in 0..4 {
         let labels = classes([0, 3, 3, 9]);
-        let latents = |stream| tensor(stream, step, [4, 64]);
+        let latents = |stream| normal(stream, step, [4, 64]);
         let fake = players.generator.network.forward(latents(0), &labels).detach();
-        let images = Tensor::cat(vec![tensor(2, step, [4, 1, 28, 28]), fake], 0);
+        let images = Tensor::cat(vec![normal(2, step, [4, 1, 28, 28]), fake], 0);
         let twice = labels.clone().repeat_dim(0, 2);
-        let judge = |network: &Discriminator| network.forward(images, twice);
-        players.train_discriminator(judge, &mut Told::default()).unwrap();
+        let discriminate = |network: &Discriminator| network.forward(images, twice);
+        players.train_discriminator(discriminate, &mut PendingSignals::default()).unwrap();
         let images = players.generator.network.forward(latents(1), &labels);
-        let judge = |network: &Discriminator, images| network.forward(images, labels.clone());
-        players.train_generator(images, judge, |_| None, &mut Told::default()).unwrap();
+        let discriminate =
+            |network: &Discriminator, images| network.forward(images, labels.clone());
+        players
+            .train_generator(images, discriminate, |_| None, &mut PendingSignals::default())
+            .unwrap();
     }
-    let mut all = bits(&players.discriminator.network);
-    all.extend(bits(&players.generator.network));
-    all
+    bits_of_both(&players)
 }
 
 #[test]
 fn measuring_alone_changes_no_bit_of_the_training() {
-    let plain = trained(None);
-    assert_eq!(plain, trained(Some("never")));
-    assert_eq!(plain, trained(Some("observe:interval=1")));
-    assert_ne!(plain, trained(Some("always")));
+    runs::measuring_changes_no_bit(trained);
 }

@@ -10,16 +10,26 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use osn_recipes::batch;
-use osn_recipes::classify::{
-    Classifier, ClassifyConfig, Examples, Judged, Learner, Mlp, ResNet, fgsm, ln_lipschitz,
-    randomized, train_features,
-};
-use osn_recipes::data::{ImageSet, fashion_mnist, sampler::noise};
+use osn_recipes::classify::config::ClassifyConfig;
+use osn_recipes::classify::examples::{Examples, randomized};
+use osn_recipes::classify::learner::Learner;
+use osn_recipes::classify::model::{Classifier, Mlp, ResNet};
+use osn_recipes::classify::norms::ln_lipschitz;
+use osn_recipes::classify::run::train_features;
+use osn_recipes::classify::scores::{Predictions, fgsm};
+use osn_recipes::data::fashion_mnist;
+use osn_recipes::data::image_set::ImageSet;
+use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
-use osn_recipes::features::FeatureNet;
-use osn_recipes::run::{
-    Event, NonFinite, RunError, RunFolder, RunStatus, RunSummary, Silent, Told, TrainRequest,
-};
+use osn_recipes::features::network::FeatureNet;
+use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::error::{NonFinite, RunError};
+use osn_recipes::run::event::Event;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::observer::Silent;
+use osn_recipes::run::pending::PendingSignals;
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
 use runs::{bits, events, picture, refused, timeless, train};
 
 const TINY: [(&str, &str); 6] = [
@@ -233,17 +243,17 @@ fn trained<N: Classifier>(rule: Option<&str>, looks: bool) -> Learner<N> {
         };
         if looks {
             let (images, classes) = batch(300..320);
-            learner.look_at_held_out(images, classes).unwrap();
+            learner.observe_held_out(images, classes).unwrap();
         }
         let (images, classes) = batch(16 * step..16 * step + 16);
-        learner.update(images, classes, 1e-2, &mut Told::default()).unwrap();
+        learner.update(images, classes, 1e-2, &mut PendingSignals::default()).unwrap();
     }
     learner
 }
 
 /// What decides about every image, running values of batch normalization among it.
 fn outcome<N: Classifier>(rule: Option<&str>, looks: bool) -> (Vec<u32>, Vec<f32>) {
-    let network = trained::<N>(rule, looks).held.network;
+    let network = trained::<N>(rule, looks).trained.network;
     let set = fashion_mnist::embedded().unwrap().test;
     let images = batch::images(&set, &[0, 1, 2], &Device::flex());
     let logits = network.valid().logits(images).into_data().iter().collect();
@@ -266,7 +276,7 @@ fn measuring_alone_changes_no_bit_of_the_training() {
 #[test]
 fn held_out_gradients_reach_every_layer_of_a_network_with_batch_normalization() {
     let learner = trained::<ResNet>(Some("observe:interval=1"), true);
-    let report = learner.held.osn.as_ref().unwrap().report(&learner.held.network).unwrap();
+    let report = learner.trained.osn.as_ref().unwrap().report(&learner.trained.network).unwrap();
     let sensitivity = |layer: &osn::report::LayerReport| layer.gradient?.held_out_sensitivity;
     let moved = report.iter().filter(|layer| sensitivity(layer).is_some_and(|it| it != 0.0));
     assert_eq!((moved.count(), report.len()), (7, 7));
@@ -286,9 +296,9 @@ fn the_two_losses_that_a_rule_compares_are_of_one_mode() {
         for _ in 0..3 {
             let batch = || batch::images(&examples.train, &indices, &device);
             let classes = || batch::classes(&labels, &device);
-            // One batch as both: nothing that is seen of it can be learned by heart.
-            learner.look_at_held_out(batch(), classes()).unwrap();
-            learner.update(batch(), classes(), 1e-2, &mut Told::default()).unwrap();
+            // One batch as both: there is no generalization gap to measure.
+            learner.observe_held_out(batch(), classes()).unwrap();
+            learner.update(batch(), classes(), 1e-2, &mut PendingSignals::default()).unwrap();
             let told = learner.generalization().unwrap();
             let apart = (told.train_loss - told.held_out_loss).abs();
             assert!(apart < 1e-5, "{told:?}");
@@ -344,7 +354,7 @@ fn the_attack_moves_every_pixel_by_epsilon_at_most_and_raises_the_loss() {
         let images = batch::images(&set, &indices, &Device::flex());
         let labels = set.batch_labels(&indices).unwrap();
         let classes = batch::classes(&labels, &Device::flex());
-        let network = trained::<N>(Some("never"), false).held.network.valid().materialize();
+        let network = trained::<N>(Some("never"), false).trained.network.valid().materialize();
         let moved = fgsm(&network, images.clone(), classes, 0.05);
         let change = (moved.clone() - images.clone()).abs();
         assert!(change.clone().max().into_scalar::<f32>() < 0.05 + 1e-6);
@@ -354,7 +364,7 @@ fn the_attack_moves_every_pixel_by_epsilon_at_most_and_raises_the_loss() {
         assert!(moved.abs().max().into_scalar::<f32>() <= 1.0);
         let loss = |images: Tensor<4>| {
             let logits = network.logits(images).into_data().iter().collect();
-            Judged { logits, labels: labels.clone() }.cross_entropy()
+            Predictions { logits, labels: labels.clone() }.cross_entropy()
         };
         let moved = fgsm(&network, images.clone(), batch::classes(&labels, &Device::flex()), 0.05);
         assert!(loss(moved) > loss(images.clone()) + 1e-3);
@@ -367,7 +377,7 @@ fn the_attack_moves_every_pixel_by_epsilon_at_most_and_raises_the_loss() {
 #[test]
 fn no_two_images_are_farther_apart_after_a_network_than_its_bound_allows() {
     fn check<N: Classifier>() {
-        let network = trained::<N>(Some("never"), false).held.network.valid().materialize();
+        let network = trained::<N>(Some("never"), false).trained.network.valid().materialize();
         let (set, indices) = test_images(20);
         let images = batch::images(&set, &indices, &Device::flex());
         let step = noise(1, 0, 0, 20 * 784);
@@ -389,7 +399,7 @@ fn no_two_images_are_farther_apart_after_a_network_than_its_bound_allows() {
 #[test]
 fn held_at_one_a_chain_of_linear_layers_is_nearly_1_lipschitz() {
     let ln_bound = |rule| {
-        let network = trained::<Mlp>(Some(rule), false).held.network.valid().materialize();
+        let network = trained::<Mlp>(Some(rule), false).trained.network.valid().materialize();
         ln_lipschitz(&network.stages(28).unwrap())
     };
     // At this learning rate one power iteration a step lags some per cent behind each of the three.

@@ -9,15 +9,24 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use osn_recipes::control::{
-    Acrobot, Batch, CartPole, ControlConfig, Environment, Learner, MountainCar, Replay, Task,
-    Transition, returns,
-};
+use osn_recipes::control::acrobot::Acrobot;
+use osn_recipes::control::cart_pole::CartPole;
+use osn_recipes::control::config::ControlConfig;
+use osn_recipes::control::environment::Environment;
+use osn_recipes::control::learner::Learner;
+use osn_recipes::control::mountain_car::MountainCar;
+use osn_recipes::control::play::returns;
+use osn_recipes::control::replay::{Batch, Replay, Transition};
+use osn_recipes::control::task::ControlTask;
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
-use osn_recipes::run::{
-    Event, NonFinite, RunError, RunFolder, RunStatus, Silent, Told, TrainRequest,
-};
+use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::error::{NonFinite, RunError};
+use osn_recipes::run::event::Event;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::observer::Silent;
+use osn_recipes::run::pending::PendingSignals;
+use osn_recipes::run::request::TrainRequest;
 use runs::{bits, events, refused, timeless, train};
 
 /// One episode as Gymnasium 1.4.0 played it.
@@ -194,7 +203,7 @@ fn trained(rule: Option<&str>) -> Learner {
     let device = Device::flex();
     let mut learner = Learner::new(&small(), rule.map(decide).as_ref(), 3, &device).unwrap();
     for step in 0..4 {
-        learner.update(batch(step, &device), 1e-2, &mut Told::default()).unwrap();
+        learner.update(batch(step, &device), 1e-2, &mut PendingSignals::default()).unwrap();
         if step == 1 {
             learner.copy_to_target();
         }
@@ -208,7 +217,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 #[test]
 fn measuring_alone_changes_no_bit_of_the_training() {
-    let trained = |decide| bits(&trained(decide).held.network);
+    let trained = |decide| bits(&trained(decide).trained.network);
     let plain = trained(None);
     assert_eq!(plain, trained(Some("never")));
     assert_eq!(plain, trained(Some("observe:interval=1")));
@@ -220,7 +229,8 @@ fn measuring_alone_changes_no_bit_of_the_training() {
 fn gradients_reach_the_rules_that_ask_for_them() {
     let seen = |decide| {
         let learner = trained(Some(decide));
-        let report = learner.held.osn.as_ref().unwrap().report(&learner.held.network).unwrap();
+        let report =
+            learner.trained.osn.as_ref().unwrap().report(&learner.trained.network).unwrap();
         report.iter().filter(|layer| layer.gradient.is_some_and(|it| it.mean_norm > 0.0)).count()
     };
     assert_eq!((seen("observe:interval=1"), seen("auto:task=control")), (3, 0));
@@ -233,14 +243,18 @@ fn the_target_has_the_effective_weights_as_its_own_and_stays_while_the_network_l
     let next = batch(9, &device).next;
     let judged = |learner: &Learner| values(learner.target.forward(next.clone()));
     let before = judged(&learner);
-    learner.update(batch(4, &device), 1e-2, &mut Told::default()).unwrap();
+    learner.update(batch(4, &device), 1e-2, &mut PendingSignals::default()).unwrap();
     assert_eq!(before, judged(&learner));
 
     learner.copy_to_target();
-    let now = values(learner.held.network.valid().forward(next.clone()));
+    let now = values(learner.trained.network.valid().forward(next.clone()));
     let gap = now.iter().zip(judged(&learner)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(before != judged(&learner) && gap < 1e-5, "{gap}");
-    assert_ne!(bits(&learner.target), bits(&learner.held.network), "the stored weights are larger");
+    assert_ne!(
+        bits(&learner.target),
+        bits(&learner.trained.network),
+        "the stored weights are larger"
+    );
     let of_target = learner.target.num_params();
     assert_eq!(of_target, (4 + 1) * 8 + (8 + 1) * 8 + (8 + 1) * 2, "no trace of osn");
 }
@@ -249,7 +263,7 @@ fn the_target_has_the_effective_weights_as_its_own_and_stays_while_the_network_l
 fn targets_are_those_of_a_double_dqn() {
     let learner = trained(Some("always"));
     let batch = batch(5, &Device::flex());
-    let by_network = values(learner.held.network.valid().forward(batch.next.clone()));
+    let by_network = values(learner.trained.network.valid().forward(batch.next.clone()));
     let by_target = values(learner.target.forward(batch.next.clone()));
     let ours = values(learner.targets(&batch));
     let mut disagreements = 0;
@@ -267,7 +281,7 @@ fn targets_are_those_of_a_double_dqn() {
 #[test]
 fn a_memory_of_episodes_cut_off_still_expects_more() {
     // The last action of MountainCar's 200 is truncated, not terminated.
-    let mut player = osn_recipes::control::Player::new(Task::MountainCar, 1, 0);
+    let mut player = osn_recipes::control::play::Player::new(ControlTask::MountainCar, 1, 0);
     let transitions: Vec<Transition> = (0..200).map(|_| player.act(0.0, |_| 1)).collect();
     assert_eq!((player.episodes(), player.recent_return()), (1, Some(-200.0)));
     assert!(transitions.iter().all(|it| !it.terminated));
@@ -279,17 +293,18 @@ fn a_short_training_beats_chance() {
     let device = Device::flex();
     let mut learner =
         Learner::new(&config, Some(&decide("auto:task=control")), 1, &device).unwrap();
-    let mut player = osn_recipes::control::Player::new(Task::Cartpole, 1, 0);
+    let mut player = osn_recipes::control::play::Player::new(ControlTask::Cartpole, 1, 0);
     let mut replay = Replay::new(2_000);
     (0..2_000).for_each(|_| replay.push(player.act(1.0, |_| 0)));
     let score = |learner: &Learner| {
-        let returns = returns(&learner.held.network.valid(), Task::Cartpole, [1, 9], 20, &device);
+        let returns =
+            returns(&learner.trained.network.valid(), ControlTask::Cartpole, [1, 9], 20, &device);
         returns.iter().sum::<f64>() / 20.0
     };
     let chance = player.recent_return().unwrap();
     for step in 1..=2_000 {
         let batch = replay.batch(1, 2, step, 64, &device);
-        learner.update(batch, 3e-3, &mut Told::default()).unwrap();
+        learner.update(batch, 3e-3, &mut PendingSignals::default()).unwrap();
         if step % 100 == 0 {
             learner.copy_to_target();
         }

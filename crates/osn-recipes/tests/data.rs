@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::{ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use osn_recipes::data::error::DataError;
 use osn_recipes::data::idx::{self, IdxError};
+use osn_recipes::data::image_set::{Dataset, ImageSet, pixel, signed_unit};
 use osn_recipes::data::sampler::{Sampler, noise, permutation};
-use osn_recipes::data::{self, DataError, ImageSet, fashion_mnist};
-use osn_recipes::run::{RunError, TrainRequest};
+use osn_recipes::data::{fashion_mnist, images, list};
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::request::TrainRequest;
 use tempfile::TempDir;
 
 // --- IDX -------------------------------------------------------------------------------------
@@ -109,11 +112,13 @@ fn a_flipped_bit_in_a_packed_file_is_noticed() {
 #[test]
 fn an_idx_error_names_the_file() {
     let folder = TempDir::new().unwrap();
-    let path = folder.path().join("broken-file");
-    fs::write(&path, b"not idx").unwrap();
-    let message = idx::read(&path).unwrap_err().to_string();
-    assert!(message.contains("broken-file") && message.contains("IDX"), "{message}");
-    assert!(!message.contains('\n'));
+    let path = folder.path().join("train-images-idx3-ubyte");
+    for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"] {
+        fs::write(folder.path().join(name), b"not idx").unwrap();
+    }
+    let error = fashion_mnist::from_folder("mine", folder.path()).unwrap_err();
+    assert!(matches!(&error, DataError::Idx { file, .. } if *file == path.display().to_string()));
+    assert!(!error.to_string().contains('\n'));
 }
 
 // --- Fashion-MNIST ---------------------------------------------------------------------------
@@ -132,7 +137,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[test]
 fn the_embedded_images_are_those_that_the_script_made() {
     // CRC-32 of the values without the headers, by Python's zlib from the full set.
-    let data = data::load(None, 32).unwrap();
+    let data = images::load(None, 32).unwrap();
     assert_eq!(crc32(&data.train.pixels), TRAIN_PIXELS_CRC);
     assert_eq!(crc32(data.train.labels.as_ref().unwrap()), TRAIN_LABELS_CRC);
     assert_eq!(crc32(&data.test.pixels), TEST_PIXELS_CRC);
@@ -141,8 +146,8 @@ fn the_embedded_images_are_those_that_the_script_made() {
 
 #[test]
 fn the_embedded_sets_hold_a_thousand_images_of_each_class() {
-    let data = data::load(Some("fashion-mnist-10k"), 32).unwrap();
-    assert_eq!(data, data::load(None, 28).unwrap());
+    let data = images::load(Some("fashion-mnist-10k"), 32).unwrap();
+    assert_eq!(data, images::load(None, 28).unwrap());
     for set in [&data.train, &data.test] {
         assert_eq!((set.len(), set.channels, set.height, set.width), (10_000, 1, 28, 28));
         let mut counts = [0; 10];
@@ -155,8 +160,8 @@ fn the_embedded_sets_hold_a_thousand_images_of_each_class() {
 
 #[test]
 fn the_embedded_training_images_are_the_first_of_the_full_set_where_that_is_installed() {
-    match data::load(Some("fashion-mnist"), 28) {
-        Ok(full) => assert_is_start_of(&full, &data::load(None, 28).unwrap()),
+    match images::load(Some("fashion-mnist"), 28) {
+        Ok(full) => assert_is_start_of(&full, &images::load(None, 28).unwrap()),
         Err(problem) => {
             assert!(matches!(problem, DataError::NotInstalled { .. }), "{problem}");
             assert!(problem.to_string().contains("dataset-fashion-mnist"), "{problem}");
@@ -164,7 +169,7 @@ fn the_embedded_training_images_are_the_first_of_the_full_set_where_that_is_inst
     }
 }
 
-fn assert_is_start_of(full: &data::Dataset, embedded: &data::Dataset) {
+fn assert_is_start_of(full: &Dataset, embedded: &Dataset) {
     assert_eq!((full.train.len(), full.test.len()), (60_000, 10_000));
     assert_eq!(full.test.pixels, embedded.test.pixels);
     let mut seen = [0; 10];
@@ -192,8 +197,8 @@ fn write_idx_folder(folder: &Path, train: u32, test: u32, packed: bool) {
     }
 }
 
-fn load_folder(folder: &Path, size: usize) -> Result<data::Dataset, DataError> {
-    data::load(folder.to_str(), size)
+fn load_folder(folder: &Path, size: usize) -> Result<Dataset, DataError> {
+    images::load(folder.to_str(), size)
 }
 
 #[test]
@@ -232,7 +237,7 @@ fn test_images_of_another_size_are_an_error() {
 
 #[test]
 fn an_unknown_name_lists_the_known_ones() {
-    let message = data::load(Some("fashon-mnist"), 32).unwrap_err().to_string();
+    let message = images::load(Some("fashon-mnist"), 32).unwrap_err().to_string();
     for expected in ["\"fashon-mnist\"", "fashion-mnist-10k", "fashion-mnist ", "folder"] {
         assert!(message.contains(expected), "{message}");
     }
@@ -240,13 +245,13 @@ fn an_unknown_name_lists_the_known_ones() {
 
 #[test]
 fn the_list_says_what_is_there() {
-    let list = data::list();
+    let list = list::images();
     let entry = |name: &str| list.iter().find(|entry| entry.name == name).unwrap();
     assert!(entry("fashion-mnist-10k").present);
     let installed = Path::new(fashion_mnist::FULL_SET_FOLDER).is_dir();
     assert_eq!(entry("fashion-mnist").present, installed);
     for entry in &list {
-        assert_eq!(data::load(Some(&entry.name), 32).is_ok(), entry.present);
+        assert_eq!(images::load(Some(&entry.name), 32).is_ok(), entry.present);
     }
 }
 
@@ -274,7 +279,7 @@ fn padding_puts_images_in_the_middle_of_black() {
 
 #[test]
 fn padding_fashion_mnist_adds_two_black_pixels_on_each_side() {
-    let set = data::load(None, 32).unwrap().test;
+    let set = images::load(None, 32).unwrap().test;
     let padded = set.padded(32);
     for (image, wide) in set.pixels.chunks(784).zip(padded.pixels.chunks(1024)).take(50) {
         for (place, &pixel) in wide.iter().enumerate() {
@@ -292,15 +297,15 @@ fn a_batch_is_gathered_in_order_and_lies_in_minus_one_to_one() {
         [5, 6, 7, 8, 1, 2, 3, 4].map(|pixel: u8| f32::from(pixel) / 127.5 - 1.0).to_vec();
     assert_eq!(set.batch(&[1, 0]), expected);
     assert_eq!(set.batch_labels(&[1, 0, 1]), Some(vec![8, 9, 8]));
-    assert_eq!((data::signed_unit(0), data::signed_unit(255)), (-1.0, 1.0));
+    assert_eq!((signed_unit(0), signed_unit(255)), (-1.0, 1.0));
 }
 
 #[test]
 fn every_byte_comes_back_from_its_number() {
     for byte in 0..=u8::MAX {
-        assert_eq!(data::pixel(data::signed_unit(byte)), byte);
+        assert_eq!(pixel(signed_unit(byte)), byte);
     }
-    assert_eq!([f32::NAN, -7.0, 7.0].map(data::pixel), [0, 0, 255]);
+    assert_eq!([f32::NAN, -7.0, 7.0].map(pixel), [0, 0, 255]);
 }
 
 // --- Folders of images -----------------------------------------------------------------------
@@ -482,7 +487,7 @@ fn images_too_many_for_the_asked_size_are_refused_before_they_are_enlarged() {
     let request = |size: usize| {
         let data = folder.path().to_str().map(str::to_owned);
         let request = TrainRequest { data, ..TrainRequest::default() };
-        data::for_recipe(&request, size).map(|data| data.train.pixels.len())
+        images::for_recipe(&request, size).map(|data| data.train.pixels.len())
     };
     assert_eq!(request(8).unwrap(), 20_000 * 64);
     for size in [512, usize::MAX] {

@@ -7,9 +7,14 @@ mod runs;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use osn_recipes::run::{
-    Checkpoints, Parts, RunError, RunFolder, RunStatus, Silent, TrainRequest, read_record,
-};
+use osn_recipes::run::checkpoint::contents::CheckpointContents;
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
+use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::observer::Silent;
+use osn_recipes::run::record::read_record;
+use osn_recipes::run::request::TrainRequest;
 use runs::TINY_IMAGES;
 
 /// What makes a run of a recipe small.
@@ -35,7 +40,7 @@ fn run_in(out: &Path) -> RunFolder {
 }
 
 fn checkpoints(folder: &RunFolder) -> Vec<PathBuf> {
-    folder.shelf().list().into_iter().map(|(_, file)| file).collect()
+    folder.checkpoints().list().into_iter().map(|(_, file)| file).collect()
 }
 
 #[test]
@@ -61,7 +66,7 @@ fn a_discriminator_that_has_won_ends_the_run_and_ends_it_again_after_a_resume() 
     );
     let record = read_record(&folder.record_path()).unwrap();
     assert!(format!("{:?}", record.events).contains(&format!("Step {{ step: {step},")), "the last");
-    assert_eq!(folder.shelf().list()[0].0, step - 1);
+    assert_eq!(folder.checkpoints().list()[0].0, step - 1);
     let again = osn_recipes::resume(folder.path(), &mut Silent).unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
 }
@@ -104,7 +109,7 @@ fn no_checkpoint_has_a_number_gone_bad_and_those_before_stay() {
         assert_eq!(files.len() as u64, (step - 1).min(3), "{recipe}: {error}");
         n_kept += files.len();
         for file in files {
-            let parts = Parts::from_bytes(fs::read(&file).unwrap()).unwrap();
+            let parts = CheckpointContents::from_bytes(fs::read(&file).unwrap()).unwrap();
             assert_eq!(parts.non_finite(), None, "{recipe}: {}", file.display());
         }
     }

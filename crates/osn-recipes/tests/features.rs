@@ -4,10 +4,13 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use osn_recipes::data::fashion_mnist;
+use osn_recipes::data::image_set::ImageSet;
 use osn_recipes::data::sampler::noise;
-use osn_recipes::data::{ImageSet, fashion_mnist};
-use osn_recipes::features::{CLASS_COUNT, FEATURE_COUNT, FeatureError, FeatureNet, IMAGE_SIZE};
-use osn_recipes::metrics::{Features, frechet_distance};
+use osn_recipes::features::input::IMAGE_SIZE;
+use osn_recipes::features::network::{CLASS_COUNT, FEATURE_COUNT, FeatureError, FeatureNet};
+use osn_recipes::metrics::feature_set::Features;
+use osn_recipes::metrics::frechet::frechet_distance;
 
 static COMMITTED: &[u8] = include_bytes!("../assets/features/fashion_mnist.safetensors");
 
@@ -91,10 +94,13 @@ fn the_feature_distance_grows_with_noise() {
     let embed = |images: Tensor<4>| network.embed_batches(images.split(500, 0)).unwrap();
     let real = embed(real);
     let distance = |images: Tensor<4>| frechet_distance(&real, &embed(images)).unwrap();
-    let floor = distance(other.clone());
+    let real_vs_real = distance(other.clone());
     let faint = distance(other.clone() + noise.clone() * 0.1);
     let strong = distance(other + noise * 0.3);
-    assert!(2.0 * floor < faint && 2.0 * faint < strong, "{floor}, {faint}, {strong}");
+    assert!(
+        2.0 * real_vs_real < faint && 2.0 * faint < strong,
+        "{real_vs_real}, {faint}, {strong}"
+    );
 }
 
 #[test]

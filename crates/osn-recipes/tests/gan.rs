@@ -4,17 +4,21 @@
 
 mod runs;
 
-use std::cell::Cell;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use osn_recipes::decide::Decide;
-use osn_recipes::gan::{self, Discriminator, GanConfig};
-use osn_recipes::run::{
-    DecisionNote, Evaluation, Event, NonFinite, Observer, Progress, RunError, RunFolder, RunStart,
-    RunStatus, RunSummary, Silent, Told, TrainRequest,
-};
-use runs::{bits, events, picture, refused, timeless, train};
+use osn_recipes::gan::config::GanConfig;
+use osn_recipes::gan::game;
+use osn_recipes::gan::model::Discriminator;
+use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::error::{NonFinite, RunError};
+use osn_recipes::run::event::Event;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::observer::Silent;
+use osn_recipes::run::pending::PendingSignals;
+use osn_recipes::run::request::TrainRequest;
+use runs::{StopsAfter, bits_of_both, events, normal, refused, timeless, train};
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
     runs::request("gan", &runs::TINY_IMAGES, more, out)
@@ -23,14 +27,7 @@ fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
     let out = tempfile::tempdir().unwrap();
-    let request = request(out.path(), &[("ema", "0.9"), ("n_dis", "2")]);
-    let (first, second) = (train(&request), train(&request));
-    assert_ne!(first.folder, second.folder, "no run is written over");
-    assert_eq!(timeless(&first), timeless(&second));
-    assert_eq!(picture(&first, 6), picture(&second, 6));
-
-    let other = train(&TrainRequest { seed: 8, ..request });
-    assert_ne!(timeless(&first), timeless(&other));
+    runs::a_seed_decides(request(out.path(), &[("ema", "0.9"), ("n_dis", "2")]));
 }
 
 #[test]
@@ -59,26 +56,10 @@ fn a_finished_run_leaves_a_complete_folder() {
     }
 }
 
-/// Stops after some logged steps.
-struct StopsAfter(Cell<u64>, u64);
-
-impl Observer for StopsAfter {
-    fn started(&mut self, _: &RunStart) {}
-    fn progress(&mut self, progress: &Progress) {
-        self.0.set(progress.step);
-    }
-    fn evaluated(&mut self, _: &Evaluation) {}
-    fn decided(&mut self, _: &DecisionNote) {}
-    fn finished(&mut self, _: &RunSummary) {}
-    fn should_stop(&self) -> bool {
-        self.0.get() >= self.1
-    }
-}
-
 #[test]
 fn a_stopped_run_is_complete_up_to_there() {
     let out = tempfile::tempdir().unwrap();
-    let mut observer = StopsAfter(Cell::new(0), 4);
+    let mut observer = StopsAfter::steps(4);
     let summary = osn_recipes::train(&request(out.path(), &[]), &mut observer).unwrap();
     assert_eq!((summary.status, summary.steps), (RunStatus::Stopped, 4));
     let events = events(&summary);
@@ -117,36 +98,31 @@ fn a_folder_of_colour_images_trains() {
 /// Four steps of tiny networks, without osn or under a rule.
 fn trained(rule: Option<&str>) -> Vec<u32> {
     let config = GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() };
-    let device = Device::flex();
     let decide = rule.map(|text| Decide::named(text).unwrap());
-    let mut players = gan::players(&config, 1, decide.as_ref(), 3, &device).unwrap();
+    let mut players = game::players(&config, 1, decide.as_ref(), 3, &Device::flex()).unwrap();
     for step in 0..4 {
-        let noise = |stream, count| {
-            let values = osn_recipes::data::sampler::noise(1, stream, step, count);
-            Tensor::<1>::from_data(values.as_slice(), &device.clone().autodiff())
-        };
-        let latents = |stream| noise(stream, 8 * 64).reshape([8, 64]);
-        let real = noise(2, 8 * 784).reshape([8, 1, 28, 28]);
+        let latents = |stream| normal(stream, step, [8, 64]);
+        let real = normal(2, step, [8, 1, 28, 28]);
         let fake = players.generator.network.forward(latents(0)).detach();
         let images = Tensor::cat(vec![real, fake], 0);
-        let judge = |network: &Discriminator| network.forward(images);
-        players.train_discriminator(judge, &mut Told::default()).unwrap();
+        let discriminate = |network: &Discriminator| network.forward(images);
+        players.train_discriminator(discriminate, &mut PendingSignals::default()).unwrap();
         let images = players.generator.network.forward(latents(1));
         players
-            .train_generator(images, Discriminator::forward, |_| None, &mut Told::default())
+            .train_generator(
+                images,
+                Discriminator::forward,
+                |_| None,
+                &mut PendingSignals::default(),
+            )
             .unwrap();
     }
-    let mut all = bits(&players.discriminator.network);
-    all.extend(bits(&players.generator.network));
-    all
+    bits_of_both(&players)
 }
 
 #[test]
 fn measuring_alone_changes_no_bit_of_the_training() {
-    let plain = trained(None);
-    assert_eq!(plain, trained(Some("never")));
-    assert_eq!(plain, trained(Some("observe:interval=1")));
-    assert_ne!(plain, trained(Some("always")));
+    runs::measuring_changes_no_bit(trained);
 }
 
 /// An event without the scores that only rules which ask are told.

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
 use osn_recipes::data::sampler::noise;
-use osn_recipes::metrics::{
-    Features, MetricError, Scores, frechet_distance, kernel_distance, neighbourhood, score,
-};
+use osn_recipes::metrics::feature_set::{Features, MetricError};
+use osn_recipes::metrics::frechet::frechet_distance;
+use osn_recipes::metrics::kernel::kernel_distance;
+use osn_recipes::metrics::neighbours::neighbourhood;
+use osn_recipes::metrics::score::{Scores, score};
 
 const DIM: usize = 6;
 

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use image::RgbImage;
-use osn_recipes::data::openmoji::{self, ImportError, Imported, SvgError};
+use osn_recipes::data::openmoji::{self, ImportError, Imported};
 use osn_recipes::data::pairs;
+use osn_recipes::data::svg::SvgError;
 use tempfile::TempDir;
 
 const START: &str = "<svg viewBox=\"0 0 72 72\" xmlns=\"http://www.w3.org/2000/svg\">";

@@ -6,8 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
-use osn_recipes::data::pairs::{self, PairSplit, Pairs};
-use osn_recipes::data::{self, DataError};
+use osn_recipes::data::error::DataError;
+use osn_recipes::data::image_set::ImageSet;
+use osn_recipes::data::pair_set::{PairSplit, Pairs};
+use osn_recipes::data::{images, list, pairs};
 use tempfile::TempDir;
 
 // --- What is built in ------------------------------------------------------------------------
@@ -31,7 +33,7 @@ fn the_default_inputs_are_the_edges_that_scipy_finds() {
 fn the_default_targets_are_the_images_with_their_labels() {
     let pairs = pairs::load(Some("fashion-mnist-edges"), 32).unwrap();
     assert_eq!(pairs, pairs::load(None, 28).unwrap());
-    let images = data::load(None, 28).unwrap();
+    let images = images::load(None, 28).unwrap();
     for (split, set) in [(&pairs.train, &images.train), (&pairs.test, &images.test)] {
         assert_eq!(&split.targets, set);
         assert_eq!((split.len(), split.inputs.len()), (10_000, 10_000));
@@ -52,7 +54,7 @@ fn padding_and_selecting_keep_both_sides_together() {
 
 #[test]
 fn the_list_says_what_can_be_loaded() {
-    for entry in pairs::list() {
+    for entry in list::pairs() {
         assert_eq!(pairs::load(Some(&entry.name), 32).is_ok(), entry.present, "{}", entry.name);
     }
 }
@@ -86,7 +88,7 @@ fn seven_pairs() -> TempDir {
 }
 
 /// The first value of each image.
-fn first_values(set: &data::ImageSet) -> Vec<u8> {
+fn first_values(set: &ImageSet) -> Vec<u8> {
     set.pixels.chunks(set.image_len()).map(|image| image[0]).collect()
 }
 

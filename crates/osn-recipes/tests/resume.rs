@@ -9,11 +9,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use osn_recipes::run::checkpoint::{ABOUT, CLOCK, RECORD};
-use osn_recipes::run::{
-    Checkpoints, DecisionNote, Evaluation, Observer, Parts, Progress, Resumed, RunFolder, RunStart,
-    RunStatus, RunSummary, Silent, TrainRequest,
-};
+use osn_recipes::run::checkpoint::contents::{ABOUT, CLOCK, CheckpointContents, RECORD};
+use osn_recipes::run::checkpoint::error::CheckpointError;
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
+use osn_recipes::run::description::{RunStatus, SCHEMA};
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart, Silent};
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::resume::Resumed;
+use osn_recipes::run::summary::RunSummary;
 use runs::{StopsAfter, TINY_IMAGES, timeless_in, train};
 use serde_json::{Value, json};
 
@@ -21,14 +26,12 @@ const STEPS: u64 = 8;
 
 /// Eight steps, scored after the third and sixth and at the end.
 const SHORT: [(&str, &str); 3] = [("steps", "8"), ("eval_every", "3"), ("log_every", "2")];
-const TINY_CONTROL: [(&str, &str); 4] =
-    [("batch_size", "8"), ("hidden_sizes", "8,8"), ("eval_episodes", "2"), ("final_episodes", "4")];
 const TINY_CLASSIFY: [(&str, &str); 3] =
     [("batch_size", "8"), ("eval_images", "80"), ("final_images", "120")];
 
 fn request(recipe: &str, decide: Option<&str>, more: &[(&str, &str)], out: &Path) -> TrainRequest {
     let small: &[(&str, &str)] = match recipe {
-        "control" => &TINY_CONTROL,
+        "control" => &runs::TINY_CONTROL,
         "classify" => &TINY_CLASSIFY,
         _ => &TINY_IMAGES,
     };
@@ -44,8 +47,8 @@ fn resume(folder: &Path) -> RunSummary {
 
 fn went_on(resumed: Resumed) -> RunSummary {
     match resumed {
-        Resumed::WentOn(summary) => summary,
-        Resumed::WasFinished(_) => panic!("it was finished before"),
+        Resumed::Trained(summary) => summary,
+        Resumed::AlreadyFinished(_) => panic!("it was finished before"),
     }
 }
 
@@ -254,7 +257,7 @@ fn a_finished_run_says_so_and_stays_as_it_is() {
     let run = train(&request("control", None, &[], out.path()));
     let before = fs::read(run.folder.join("record.jsonl")).unwrap();
     let again = osn_recipes::resume(&run.folder, &mut Silent).unwrap();
-    assert_eq!(again, Resumed::WasFinished(run.clone()));
+    assert_eq!(again, Resumed::AlreadyFinished(run.clone()));
     assert_eq!(fs::read(run.folder.join("record.jsonl")).unwrap(), before);
 }
 
@@ -304,7 +307,7 @@ fn a_checkpoint_without_a_part_is_passed_over_whichever_part_it_is() {
     let out = tempfile::tempdir().unwrap();
     let (folder, whole) = killed(out.path());
     let file = checkpoint(&folder, 6);
-    let parts = Parts::from_bytes(fs::read(&file).unwrap()).unwrap();
+    let parts = CheckpointContents::from_bytes(fs::read(&file).unwrap()).unwrap();
     assert!(parts.names().count() > 20);
     for name in parts.names() {
         let folder = killed_after(&folder_of(&whole, out.path()), 6, out.path());
@@ -404,6 +407,23 @@ fn another_build_or_machine_is_refused_in_one_line_that_names_each_difference() 
     with(&[("machine", "n_cores", json!(4096))]);
     assert_eq!(resume(&folder).steps, STEPS);
     assert_eq!(Left::of(&folder).record, whole.record);
+}
+
+#[test]
+fn a_run_of_another_schema_is_refused_in_one_line() {
+    let out = tempfile::tempdir().unwrap();
+    let (folder, _) = killed(out.path());
+    for schema in [1, SCHEMA + 1] {
+        let text = fs::read_to_string(folder.join("run.json")).unwrap();
+        let mut description: Value = serde_json::from_str(&text).unwrap();
+        description["schema"] = json!(schema);
+        fs::write(folder.join("run.json"), description.to_string()).unwrap();
+        let error = osn_recipes::resume(&folder, &mut Silent).unwrap_err();
+        let RunError::Checkpoint(CheckpointError::Schema { found, .. }) = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((*found, error.to_string().lines().count()), (schema, 1));
+    }
 }
 
 #[test]

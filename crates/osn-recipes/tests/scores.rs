@@ -9,15 +9,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use osn_recipes::run::{Event, Metrics, RunSummary, TrainRequest};
+use osn_recipes::run::event::Event;
+use osn_recipes::run::metrics::Metrics;
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
 use runs::{events, picture, refused, request, timeless, train};
 
 const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "classify"];
 const ADVERSARIAL: [&str; 3] = ["gan", "cgan", "translate"];
 
 const SHORT: [(&str, &str); 3] = [("steps", "6"), ("eval_every", "1"), ("log_every", "1")];
-const TINY_CONTROL: [(&str, &str); 4] =
-    [("batch_size", "8"), ("hidden_sizes", "8,8"), ("eval_episodes", "2"), ("final_episodes", "4")];
 const TINY_CLASSIFY: [(&str, &str); 5] = [
     ("network", "mlp"),
     ("batch_size", "8"),
@@ -28,7 +29,7 @@ const TINY_CLASSIFY: [(&str, &str); 5] = [
 
 fn tiny(recipe: &str) -> &'static [(&'static str, &'static str)] {
     match recipe {
-        "control" => &TINY_CONTROL,
+        "control" => &runs::TINY_CONTROL,
         "classify" => &TINY_CLASSIFY,
         _ => &runs::TINY_IMAGES,
     }
@@ -294,7 +295,8 @@ fn what_is_remembered_of_a_run_does_not_grow_with_it() {
     let out = tempfile::tempdir().unwrap();
     let more = [("steps", "60"), ("memory", "16"), ("eval_episodes", "1")];
     let plain = asked("control", "never", &more, None, out.path());
-    let checkpoints = osn_recipes::run::Checkpoints { every: Some(1), keep: 100 };
+    let checkpoints =
+        osn_recipes::run::checkpoint::schedule::Checkpoints { every: Some(1), keep: 100 };
     let run = train(&TrainRequest { checkpoints, ..plain });
     let size = |step: u64, part: &str| {
         let file = run.folder.join(format!("checkpoints/step-{step:06}.safetensors"));
@@ -303,5 +305,5 @@ fn what_is_remembered_of_a_run_does_not_grow_with_it() {
     };
     // A sum and a count, however many evaluations they are of; a hundred returns at most.
     assert!(size(1, "curve").abs_diff(size(60, "curve")) <= 8);
-    assert!(size(60, "player/recent") <= 800 && size(60, "told") <= size(1, "told") + 64);
+    assert!(size(60, "player/recent") <= 800 && size(60, "pending") <= size(1, "pending") + 64);
 }

@@ -7,11 +7,15 @@ mod runs;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
-use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
-use osn_recipes::run::{Event, RunSummary, Told, TrainRequest};
-use osn_recipes::translate::{self, PatchDiscriminator, TranslateConfig};
-use runs::{bits, events, picture, reasons, refused, timeless, train};
+use osn_recipes::run::event::Event;
+use osn_recipes::run::pending::PendingSignals;
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
+use osn_recipes::translate::config::TranslateConfig;
+use osn_recipes::translate::game;
+use osn_recipes::translate::model::PatchDiscriminator;
+use runs::{bits_of_both, events, normal, picture, reasons, refused, train};
 
 fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
     runs::request("translate", &runs::TINY_IMAGES, more, out)
@@ -20,12 +24,7 @@ fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
     let out = tempfile::tempdir().unwrap();
-    let request = request(out.path(), &[("objective", "least_squares")]);
-    let (first, second) = (train(&request), train(&request));
-    assert_eq!(timeless(&first), timeless(&second));
-    assert_eq!(picture(&first, 6), picture(&second, 6));
-    let other = train(&TrainRequest { seed: 8, ..request });
-    assert_ne!(timeless(&first), timeless(&other));
+    runs::a_seed_decides(request(out.path(), &[("objective", "least_squares")]));
 }
 
 #[test]
@@ -34,7 +33,7 @@ fn a_run_is_judged_by_l1_by_distance_and_by_label() {
     let run = train(&request(out.path(), &[]));
     assert_eq!(run.folder.file_name().unwrap(), "translate-auto-task=translate-s7");
     assert!((0.05..0.6).contains(&run.metrics["l1"]), "{}", run.metrics["l1"]);
-    assert!(run.metrics["frechet"] > 3.0 * run.floor["frechet"]);
+    assert!(run.metrics["frechet"] > 3.0 * run.real_vs_real["frechet"]);
     assert!((0.0..=1.0).contains(&run.metrics["label_accuracy"]));
     let losses = events(&run).into_iter().find_map(|event| match event {
         Event::Step { losses, .. } => Some(losses),
@@ -156,34 +155,25 @@ fn what_cannot_be_asked_for_is_bad_input() {
 fn trained(rule: Option<&str>) -> Vec<u32> {
     let config = TranslateConfig { g_channels: 4, d_channels: 4, ..TranslateConfig::quick() };
     let decide = rule.map(|text| Decide::named(text).unwrap());
-    let mut players =
-        translate::players(&config, [1, 1], decide.as_ref(), 3, &Device::flex()).unwrap();
+    let mut players = game::players(&config, [1, 1], decide.as_ref(), 3, &Device::flex()).unwrap();
     for step in 0..4 {
-        let images = |stream| {
-            let values = noise(1, stream, step, 4 * 28 * 28);
-            let device = Device::flex().autodiff();
-            Tensor::<1>::from_data(values.as_slice(), &device).reshape([4, 1, 28, 28])
-        };
+        let images = |stream| normal(stream, step, [4, 1, 28, 28]);
         let (input, truth): (Tensor<4>, Tensor<4>) = (images(0), images(1));
         let fake = players.generator.network.forward(input.clone()).detach();
         let both = Tensor::cat(vec![truth.clone(), fake], 0);
         let twice = input.clone().repeat_dim(0, 2);
-        let judge = |network: &PatchDiscriminator| network.forward(twice, both);
-        players.train_discriminator(judge, &mut Told::default()).unwrap();
+        let discriminate = |network: &PatchDiscriminator| network.forward(twice, both);
+        players.train_discriminator(discriminate, &mut PendingSignals::default()).unwrap();
         let made = players.generator.network.forward(input.clone());
-        let judge = |network: &PatchDiscriminator, made| network.forward(input.clone(), made);
+        let discriminate =
+            |network: &PatchDiscriminator, made| network.forward(input.clone(), made);
         let l1 = |made: &Tensor<4>| Some(("l1", (made.clone() - truth.clone()).abs().mean()));
-        players.train_generator(made, judge, l1, &mut Told::default()).unwrap();
+        players.train_generator(made, discriminate, l1, &mut PendingSignals::default()).unwrap();
     }
-    let mut all = bits(&players.discriminator.network);
-    all.extend(bits(&players.generator.network));
-    all
+    bits_of_both(&players)
 }
 
 #[test]
 fn measuring_alone_changes_no_bit_of_the_training() {
-    let plain = trained(None);
-    assert_eq!(plain, trained(Some("never")));
-    assert_eq!(plain, trained(Some("observe:interval=1")));
-    assert_ne!(plain, trained(Some("always")));
+    runs::measuring_changes_no_bit(trained);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use osn_recipes::run::Checkpoints;
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
 
 use crate::command_line::values;
 

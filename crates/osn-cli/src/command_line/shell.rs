@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use osn_recipes::run::Checkpoints;
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
 
 use crate::command_line::args::{DEFAULT_OUT, DEFAULT_SEED, TrainArgs};
 

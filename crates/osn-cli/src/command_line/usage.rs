@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command as Clap, CommandFactory, FromArgMatches};
 
-use osn_recipes::run::SettingDoc;
+use osn_recipes::run::setting_docs::SettingDoc;
 
 use crate::command_line::args::{Cli, Command, DEFAULT_RECIPE, InspectArgs, TrainArgs, WeightArgs};
 use crate::failure::Failure;
@@ -43,7 +43,7 @@ fn names() -> String {
         format!("  {}: {}\n    presets: {presets}\n    rules: {decides}", recipe.name, recipe.about)
     });
     let recipes: Vec<_> = recipes.collect();
-    let devices = osn_recipes::DEVICES.join(", ");
+    let devices = osn_recipes::device::DEVICES.join(", ");
     format!(
         "Recipes, each with its default first:\n{}\nDevices: {devices}\n\
          Settings, with defaults and meanings: osn settings RECIPE\n\n\

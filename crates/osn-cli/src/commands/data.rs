@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use osn_recipes::data::list::{self, DataEntry};
+use osn_recipes::data::names;
 use osn_recipes::data::openmoji::{self, ImportError, Imported};
-use osn_recipes::data::{self, DataEntry, pairs};
 use osn_report::escaped;
 
 use crate::command_line::args::{ImportArgs, Importable};
@@ -16,7 +17,7 @@ use crate::terminal::text::paragraph;
 
 /// Prints the data sets that have a name.
 pub(crate) fn list() -> Result<ExitCode, Failure> {
-    let entries = [data::list(), pairs::list()].concat();
+    let entries = [list::images(), list::pairs()].concat();
     let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
     let text: String = entries.iter().map(|entry| describe(entry, width)).collect();
     stdout::print(&text)?;
@@ -31,11 +32,11 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
 fn own() -> [(&'static str, String); 4] {
     let pictures = format!(
         "pictures as PNG or JPEG, at least {}, or the four IDX files",
-        data::LEAST_PICTURES
+        names::LEAST_PICTURES
     );
     let pairs = format!(
         "pictures of the same names in DIR/input and DIR/target, at least {}, or so in DIR/train and DIR/test",
-        data::LEAST_PICTURES
+        names::LEAST_PICTURES
     );
     [
         ("gan", pictures),

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use osn_core::{ParameterDoc, Rule, RuleDoc, ScopedRule};
 use osn_recipes::decide::Decide;
-use osn_recipes::run::{History, Turn, read_record};
+use osn_recipes::run::history::{History, Turn};
+use osn_recipes::run::record::read_record;
 use osn_report::escaped;
 use serde_json::{Value, json};
 

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use osn_checkpoint::{
-    Named, NormalizeError, NormalizeParams, Normalized, Outcome, OutputFile, normalize,
-};
+use osn_checkpoint::{Named, NormalizeError, NormalizeParams, Normalized, Outcome, normalize};
 use osn_core::Action;
+use osn_files::output::OutputFile;
 use osn_report::{escaped, short};
 
 use crate::command_line::args::{Mode, NormalizeArgs};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use osn_checkpoint::write_output;
+use osn_files::output;
 use osn_report::{Document, escaped};
 
 use crate::command_line::args::ReportArgs;
@@ -60,7 +60,7 @@ fn write_typed<'a>(
     documents: impl IntoIterator<Item = Document<'a>>,
 ) -> Result<(), Failure> {
     let page = osn_report::page(documents);
-    write_output(path, page.as_bytes()).map_err(|error| {
+    output::write(path, page.as_bytes()).map_err(|error| {
         if error.is_bad_path() { Failure::bad_input(error) } else { Failure::failed(error) }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use osn_recipes::run::Resumed;
+use osn_recipes::run::resume::Resumed;
 
 use crate::command_line::args::ResumeArgs;
 use crate::failure::Failure;
@@ -18,10 +18,10 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<ExitCode, Failure> {
     let (resumed, stop) =
         training::observed(outputs, |observer| osn_recipes::resume(&args.run, observer))?;
     match resumed {
-        Resumed::WentOn(summary) => {
+        Resumed::Trained(summary) => {
             ending::conclude(&summary, &stop, || ending::report_command(&summary.folder))
         }
-        Resumed::WasFinished(summary) => {
+        Resumed::AlreadyFinished(summary) => {
             let (folder, steps) = (summary.folder.display(), summary.steps);
             say(format_args!("nothing to resume: {folder} has finished all of its {steps} steps"));
             Ok(ExitCode::SUCCESS)

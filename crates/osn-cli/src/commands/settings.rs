@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use osn_recipes::run::{RecipeDoc, RunError, SettingDoc};
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::recipe_doc::RecipeDoc;
+use osn_recipes::run::setting_docs::SettingDoc;
 use serde_json::{Map, Value, json};
 
 use crate::command_line::args::SettingsArgs;

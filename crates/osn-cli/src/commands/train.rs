@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use osn_recipes::run::{Checkpoints, Observer, TrainRequest};
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
+use osn_recipes::run::observer::Observer;
+use osn_recipes::run::request::TrainRequest;
 
 use crate::command_line::args::TrainArgs;
 use crate::command_line::shell;

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use osn_recipes::run::{RunFolder, RunStatus};
+use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::folder::RunFolder;
 
 use crate::command_line::args::WatchArgs;
 use crate::command_line::shell;

@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
-use osn_recipes::run::{RunStatus, RunSummary};
+use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::summary::RunSummary;
 use osn_report::{duration, short};
 
 use crate::command_line::shell;
@@ -64,12 +65,13 @@ fn scores(summary: &RunSummary) -> String {
     }
     let width = 2 + summary.metrics.keys().map(String::len).max().unwrap_or_default();
     // Returns have no real data to be compared with.
-    if summary.floor.is_empty() {
+    if summary.real_vs_real.is_empty() {
         let row = |(name, value): (&String, &f64)| format!("  {name:width$}{:>9}\n", short(*value));
         return summary.metrics.iter().map(row).collect();
     }
     let row = |(name, value): (&String, &f64)| {
-        let floor = summary.floor.get(name).map_or_else(|| "–".to_owned(), |floor| short(*floor));
+        let floor =
+            summary.real_vs_real.get(name).map_or_else(|| "–".to_owned(), |floor| short(*floor));
         format!("  {name:width$}{:>10}  {floor:>18}\n", short(*value))
     };
     let title = format!("  {:width$}{:>10}  {:>18}\n", "", "generated", "real vs real");

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use osn_recipes::plain_file;
-use osn_recipes::run::{RunDescription, RunFolder, RunStart, create_anew};
+use osn_files::plain_file;
+use osn_recipes::run::description::RunDescription;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::observer::RunStart;
 use osn_report::Sample;
 use osn_report::tensorboard::{EventsError, RunEvents, covered, file_name, next_file_name};
 
@@ -52,7 +54,7 @@ impl EventFile {
         let names = names_in(folder.path());
         let names = names.iter().map(String::as_str);
         let path = folder.path().join(next_file_name(description.started_unix_secs, names));
-        let file = create_anew(&path).map_err(|error| {
+        let file = plain_file::create_anew(&path).map_err(|error| {
             Failure::failed(format!("cannot write {}: {error}", path.display()))
         })?;
         let run_json = read_bytes(&folder.description_path())?;

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::Path;
 
-use osn_recipes::plain_file;
-use osn_recipes::run::RunFolder;
+use osn_files::plain_file;
+use osn_recipes::run::folder::RunFolder;
 use osn_report::{RunRecord, Sample};
 
 use crate::failure::Failure;

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use osn_recipes::run::{FolderError, RunFolder, write_whole};
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::folder_error::{FolderError, write_whole};
 use osn_report::study::Completion::Missing;
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
 use osn_report::{Description, Document, RunRecord};

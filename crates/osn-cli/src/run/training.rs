@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use osn_recipes::run::{
-    DecisionNote, Evaluation, Observer, Progress, RunDescription, RunError, RunStart, RunSummary,
-};
+use osn_recipes::run::description::RunDescription;
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart};
+use osn_recipes::run::summary::RunSummary;
 
 use crate::command_line::shell;
 use crate::failure::Failure;

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::time::Instant;
 
-use osn_recipes::run::{
-    DecisionNote, Evaluation, Observer, Progress, RunStart, RunSummary, TrainRequest,
-};
+use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart};
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
 
 use crate::results::Outcome;
 

@@ -10,7 +10,8 @@ use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Tensor, TensorData};
 use osn::rules::{Rule, Signals};
 use osn::{Osn, Plan};
-use osn_recipes::adversarial::{Objective, Watch, halves};
+use osn_recipes::adversarial::objective::Objective;
+use osn_recipes::adversarial::signals::{AdversarialSums, halves};
 use osn_recipes::data::sampler::{Sampler, noise};
 use osn_recipes::init;
 
@@ -111,7 +112,7 @@ struct Gan<'a> {
     generator: Network,
     discriminator: Network,
     osn: Osn,
-    watch: Watch,
+    watch: AdversarialSums,
     adam: [ModuleOptimizer; 2],
     learning_rate: f64,
     trace: Trace,
@@ -146,7 +147,7 @@ impl<'a> Gan<'a> {
         let sizes: Vec<usize> = std::iter::once(size).chain(hidden).chain([1]).collect();
         let discriminator = init::xavier(Network::new(&sizes, &device), seed, 1);
         let rule = Rule::parse(arm)?;
-        let watch = Watch::new(osn::rules::Needs { separation: true, ..rule.needs() });
+        let watch = AdversarialSums::new(osn::rules::Needs { separation: true, ..rule.needs() });
         let plan = Plan::new().network("discriminator").select("**.weight").decide(rule);
         let (discriminator, osn) = plan.attach(discriminator)?;
         let adam = || {
@@ -191,7 +192,7 @@ impl<'a> Gan<'a> {
         let gradients = GradientsParams::from_grads(loss.backward(), &self.discriminator);
         let discriminator = self.discriminator.clone();
         self.discriminator = self.adam[0].step(self.learning_rate, discriminator, gradients);
-        self.watch.see_logits(&logits);
+        self.watch.add_logits(&logits);
         let mut signals = Signals::new();
         if self.osn.decides_next() || (self.osn.steps() + 1).is_multiple_of(10) {
             let seen = self.watch.take();

@@ -3,12 +3,21 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::adversarial::players::Players;
+use crate::adversarial::settings::Settings;
 use crate::data::sampler::noise;
-use crate::run::{Metrics, RunError, Scored, Thoroughness};
+use crate::decide::Decide;
+use crate::run::config::Config;
+use crate::run::error::RunError;
+use crate::run::metrics::Metrics;
+use crate::run::recipe_doc::RecipeDoc;
+use crate::run::request::TrainRequest;
+use crate::run::trained_on::Trainable;
+use crate::run::training::{Scored, Thoroughness};
 
-/// Which random numbers, and where they are needed.
+/// Which random numbers to draw, and on which device.
 #[derive(Clone, Copy, Debug)]
-pub struct Draw<'a> {
+pub(crate) struct Draw<'a> {
     /// What they are for.
     pub stream: u64,
     /// When.
@@ -19,20 +28,57 @@ pub struct Draw<'a> {
 
 impl Draw<'_> {
     /// Standard normal numbers, `shape`.
-    pub fn noise(self, seed: u64, shape: [usize; 2]) -> Tensor<2> {
+    pub(crate) fn noise(self, seed: u64, shape: [usize; 2]) -> Tensor<2> {
         let values = noise(seed, self.stream, self.step, shape.iter().product());
         Tensor::from_data(TensorData::new(values, shape), self.device)
     }
 }
 
-/// Two networks, the data they play about, and how the generator is scored.
-pub trait Game {
+/// Two networks, the data that they are trained on, and how the generator is scored.
+pub(crate) trait Game: Sized {
+    /// Every hyper-parameter.
+    type Config: Config + AsRef<Settings>;
+    /// What it learns from.
+    type Data: Trainable;
     /// Makes images.
     type Generator: Module;
-    /// Tells real images from made ones.
+    /// Tells real images from generated ones.
     type Discriminator: Module;
-    /// What both are told beside the image: only how many images, or classes, or other images.
+    /// The input of both networks beside image and noise: the number of images alone, or classes, or other
+    /// images.
     type Condition;
+
+    /// What the recipe says of itself.
+    const DOC: RecipeDoc;
+
+    /// The data that were asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] for data that this recipe cannot train on, or that the rules cannot be followed on.
+    fn load(
+        request: &TrainRequest,
+        config: &Self::Config,
+        decide: &Decide,
+    ) -> Result<Self::Data, RunError>;
+
+    /// Both networks with the initial weights of `seed`.
+    fn players(
+        config: &Self::Config,
+        data: &Self::Data,
+        decide: &Decide,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Players<Self::Generator, Self::Discriminator>, RunError>;
+
+    /// Embeds what generated images are compared with, on the plain `device`.
+    fn new(
+        config: &Self::Config,
+        data: Self::Data,
+        decide: &Decide,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, RunError>;
 
     /// How many training images there are.
     fn image_count(&self) -> usize;
@@ -51,17 +97,17 @@ pub trait Game {
         draw: Draw,
     ) -> Tensor<4>;
 
-    /// How real images look, `[images, places]`: above 0 is real. There may be several times as many
-    /// images as in the condition, which then holds for each part.
-    fn judge(
+    /// The discriminator's logits, `[images, places]`: above 0 is real. There may be several times as many
+    /// images as in the condition, which is then repeated.
+    fn discriminate(
         &self,
         discriminator: &Self::Discriminator,
         images: Tensor<4>,
         condition: &Self::Condition,
     ) -> Tensor<2>;
 
-    /// A second loss of the generator, `[1]`, and its name, for images made from the condition of these
-    /// indices.
+    /// A second loss of the generator, `[1]`, and its name, for images generated from the condition of
+    /// these indices.
     fn second_loss(
         &self,
         _images: &Tensor<4>,
@@ -70,18 +116,14 @@ pub trait Game {
         None
     }
 
-    /// Scores a generator in validation mode, and shows what it makes.
+    /// Scores a generator in validation mode, and draws samples.
     ///
     /// # Errors
     ///
     /// [`RunError::Score`] if an image is not finite.
     fn score(&self, generator: &Self::Generator, how: Thoroughness) -> Result<Scored, RunError>;
 
-    /// Scores a generator in validation mode on images that no network trains on and that are none of
-    /// [`score`](Self::score)'s: what rules may follow. Nothing where no rule asks.
-    ///
-    /// # Errors
-    ///
-    /// As [`score`](Self::score).
+    /// Scores a generator in validation mode on held-out training images, none of which
+    /// [`score`](Self::score) uses: what rules may follow. Nothing where no rule follows a score.
     fn validate(&self, generator: &Self::Generator) -> Result<Metrics, RunError>;
 }

@@ -16,7 +16,7 @@ pub enum Objective {
     /// a = −1 and b = c = 1, so that 0 is the boundary here too).
     ///
     /// That is neither of the paper's codings, (−1, 1, 0) and (0, 1, 1), but 4 times the second in
-    /// `(D + 1)/2`: Adam hardly sees the factor, and a D that is held needs twice the range.
+    /// `(D + 1)/2`: Adam hardly depends on the factor, but a D with constrained σ needs twice the range.
     LeastSquares,
 }
 
@@ -31,8 +31,8 @@ impl Objective {
         }
     }
 
-    /// The loss of a discriminator that cannot tell and gives 0 for every image.
-    pub fn of_blind_discriminator(self) -> f64 {
+    /// The loss of a discriminator whose logit is 0 for every image.
+    pub(crate) fn of_blind_discriminator(self) -> f64 {
         match self {
             Self::Hinge => 2.0,
             Self::LeastSquares => 1.0,
@@ -40,7 +40,7 @@ impl Objective {
     }
 
     /// The generator's loss, `[1]`.
-    pub fn of_generator(self, fake: Tensor<2>) -> Tensor<1> {
+    pub(crate) fn of_generator(self, fake: Tensor<2>) -> Tensor<1> {
         match self {
             Self::Hinge => fake.mean().neg(),
             Self::LeastSquares => (fake - 1.0).square().mean() * 0.5,

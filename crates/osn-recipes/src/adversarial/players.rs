@@ -4,16 +4,20 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use osn::rules::Signals;
 
-use super::{Objective, Settings, Watch, halves};
+use crate::adversarial::objective::Objective;
+use crate::adversarial::settings::Settings;
+use crate::adversarial::signals::{AdversarialSums, halves};
 use crate::decide::Decide;
 use crate::ema::Average;
-use crate::held::{Held, adam};
-use crate::run::{Parts, PartsError, RunError, Told};
+use crate::held::{TrainedNetwork, adam};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
+use crate::run::error::RunError;
+use crate::run::pending::PendingSignals;
 
 /// The average of the generator in a checkpoint.
 const AVERAGE: &str = "average";
 
-/// What an update of the discriminator leaves to look at.
+/// The loss and the logits of an update of the discriminator.
 #[derive(Clone, Debug)]
 pub struct Discriminated {
     /// The loss, `[1]`.
@@ -22,7 +26,7 @@ pub struct Discriminated {
     pub logits: Tensor<2>,
 }
 
-/// What an update of the generator leaves to look at.
+/// The losses of an update of the generator.
 #[derive(Clone, Debug)]
 pub struct Generated {
     /// The adversarial loss, `[1]`.
@@ -35,12 +39,12 @@ pub struct Generated {
 #[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
 pub struct Players<G, D> {
     /// Makes images.
-    pub generator: Held<G>,
+    pub generator: TrainedNetwork<G>,
     /// The average of the generator, where the settings ask for one.
     pub average: Option<Average<G>>,
-    /// Tells real images from made ones.
-    pub discriminator: Held<D>,
-    watch: Watch,
+    /// Tells real images from generated ones.
+    pub discriminator: TrainedNetwork<D>,
+    sums: AdversarialSums,
     objective: Objective,
     learning_rate: f64,
 }
@@ -49,12 +53,12 @@ pub struct Players<G, D> {
 const NETWORKS: [&str; 2] = ["discriminator", "generator"];
 
 impl<G: Module, D: Module> Players<G, D> {
-    /// Two networks, the discriminator held as `decide` says, the generator too where that is asked for;
-    /// both plain without anything that decides.
+    /// Two networks: `decide` constrains the discriminator, and the generator too where
+    /// `holds_generator` says so; without it both are trained without osn.
     ///
     /// # Errors
     ///
-    /// As [`Held::new`].
+    /// As [`TrainedNetwork::new`].
     pub fn new(
         generator: G,
         discriminator: D,
@@ -70,12 +74,13 @@ impl<G: Module, D: Module> Players<G, D> {
         };
         let of_generator = if holds_generator { part(NETWORKS[1])? } else { None };
         let decide = part(NETWORKS[0])?;
-        let discriminator = Held::new(discriminator, NETWORKS[0], decide.as_ref(), adam())?;
-        let generator = Held::new(generator, NETWORKS[1], of_generator.as_ref(), adam())?;
+        let discriminator =
+            TrainedNetwork::new(discriminator, NETWORKS[0], decide.as_ref(), adam())?;
+        let generator = TrainedNetwork::new(generator, NETWORKS[1], of_generator.as_ref(), adam())?;
         Ok(Self {
             average: settings.ema.map(|decay| Average::new(&generator.network, decay)),
             generator,
-            watch: Watch::new(discriminator.needs()),
+            sums: AdversarialSums::new(discriminator.needs()),
             discriminator,
             objective: settings.objective,
             learning_rate: settings.learning_rate,
@@ -84,7 +89,7 @@ impl<G: Module, D: Module> Players<G, D> {
 
     /// One update of the discriminator, then one refresh of osn.
     ///
-    /// `judge` returns the logits of the real images, then of as many generated ones. Both kinds go
+    /// `discriminate` returns the logits of the real images, then of as many generated ones. Both kinds go
     /// through in one batch: without batch normalization that changes nothing.
     ///
     /// # Errors
@@ -92,13 +97,13 @@ impl<G: Module, D: Module> Players<G, D> {
     /// [`RunError::NonFinite`] for a weight that is not finite.
     pub fn train_discriminator(
         &mut self,
-        judge: impl FnOnce(&D) -> Tensor<2>,
-        told: &mut Told,
+        discriminate: impl FnOnce(&D) -> Tensor<2>,
+        pending: &mut PendingSignals,
     ) -> Result<Discriminated, RunError> {
-        let (logits, loss) = self.discriminate(judge);
-        self.watch.see_logits(&logits);
+        let (logits, loss) = self.logits_and_loss(discriminate);
+        self.sums.add_logits(&logits);
         let signals = if self.discriminator.decides_next() {
-            told.signals().adversarial(self.watch.take())
+            pending.signals().adversarial(self.sums.take())
         } else {
             Signals::new()
         };
@@ -106,87 +111,93 @@ impl<G: Module, D: Module> Players<G, D> {
         Ok(Discriminated { loss, logits })
     }
 
-    /// Tells the rules what the discriminator makes of images that it does not train on; nothing is
-    /// trained. `judge` as for [`train_discriminator`](Self::train_discriminator).
+    /// Collects for the rules the logits and gradients on held-out images; nothing is trained.
+    /// `discriminate` as for [`train_discriminator`](Self::train_discriminator).
     ///
     /// # Errors
     ///
     /// [`RunError::Spectral`] if the discriminator is no longer the attached one.
-    pub fn look_at_held_out(
+    pub fn observe_held_out(
         &mut self,
-        judge: impl FnOnce(&D) -> Tensor<2>,
+        discriminate: impl FnOnce(&D) -> Tensor<2>,
     ) -> Result<(), RunError> {
-        let (logits, loss) = self.discriminate(judge);
-        self.watch.see_held_out(&logits);
-        self.discriminator.see_held_out(&loss.backward())
+        let (logits, loss) = self.logits_and_loss(discriminate);
+        self.sums.add_held_out(&logits);
+        self.discriminator.add_held_out(&loss.backward())
     }
 
-    fn discriminate(&self, judge: impl FnOnce(&D) -> Tensor<2>) -> (Tensor<2>, Tensor<1>) {
-        let logits = judge(&self.discriminator.network);
+    fn logits_and_loss(
+        &self,
+        discriminate: impl FnOnce(&D) -> Tensor<2>,
+    ) -> (Tensor<2>, Tensor<1>) {
+        let logits = discriminate(&self.discriminator.network);
         let [real, fake] = halves(logits.clone());
         (logits, self.objective.of_discriminator(real, fake))
     }
 
-    /// One update of the generator, which made `images`; `judge` returns their logits, and `second_loss`
-    /// what else it is to minimize.
+    /// One update of the generator from its `images`; `discriminate` returns their logits, and
+    /// `second_loss` a further loss to minimize.
     ///
-    /// Its rules are told what it is `told` of and nothing of the discriminator's race: a certain
-    /// discriminator is a reason to hold that one tighter, and none to hold the generator.
+    /// Its rules get the `pending` signals without the adversarial ones: a discriminator that is too
+    /// certain is a reason to constrain the discriminator, not the generator.
     ///
     /// # Errors
     ///
-    /// [`RunError::NonFinite`] for a weight that is not finite, where the generator is held.
+    /// [`RunError::NonFinite`] for a weight that is not finite, where the generator is constrained.
     pub fn train_generator(
         &mut self,
         images: Tensor<4>,
-        judge: impl Fn(&D, Tensor<4>) -> Tensor<2>,
+        discriminate: impl Fn(&D, Tensor<4>) -> Tensor<2>,
         second_loss: impl FnOnce(&Tensor<4>) -> Option<(&'static str, Tensor<1>)>,
-        told: &mut Told,
+        pending: &mut PendingSignals,
     ) -> Result<Generated, RunError> {
         // In validation mode the discriminator's weights are constants: nothing is spent on
         // gradients that nobody wants.
         let discriminator = self.discriminator.network.valid();
         let second = second_loss(&images);
         let beside = second.as_ref().map(|(_, loss)| loss.clone());
-        let judge = |images| judge(&discriminator, images);
-        let (loss, gradients) = self.watch.generator_loss(self.objective, images, judge, beside);
-        self.generator.learn(gradients, self.learning_rate, told)?;
+        let discriminate = |images| discriminate(&discriminator, images);
+        let (loss, gradients) =
+            self.sums.generator_loss(self.objective, images, discriminate, beside);
+        self.generator.learn(gradients, self.learning_rate, pending)?;
         let average = self.average.take();
         self.average = average.map(|average| average.updated(&self.generator.network));
         Ok(Generated { loss, second })
     }
 
-    /// Puts both networks, the average and what rules are told into a checkpoint.
+    /// Puts both networks, the average and the pending sums into a checkpoint.
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
         self.generator.save(parts)?;
         self.discriminator.save(parts)?;
         if let Some(average) = &self.average {
             average.save(parts, AVERAGE)?;
         }
-        self.watch.save(parts, "watch")
+        self.sums.save(parts, "sums")
     }
 
     /// Becomes what was saved.
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing or of other networks.
-    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what is missing or of other networks.
+    pub fn load(
+        &mut self,
+        parts: &CheckpointContents,
+    ) -> Result<(), ContentsError> {
         self.generator.load(parts)?;
         self.discriminator.load(parts)?;
         if let Some(average) = &mut self.average {
             average.load(parts, AVERAGE)?;
         }
-        self.watch.load(parts, "watch")
+        self.sums.load(parts, "sums")
     }
 
-    /// The generator that is judged, in validation mode and with ordinary weights: those that it
-    /// computes with.
-    pub fn judged(&self) -> G {
+    /// The generator that is scored, in validation mode and with its effective weights baked in.
+    pub(crate) fn scored_generator(&self) -> G {
         match &self.average {
             Some(average) => average.network().clone(),
             None => self.generator.plain(),

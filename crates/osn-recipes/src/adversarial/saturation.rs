@@ -1,24 +1,29 @@
-//! When a discriminator has won for good.
+//! When a discriminator has won: its loss is so small that hardly a gradient is left.
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::RunError;
+use crate::run::error::RunError;
 
-/// The part of a blind discriminator's loss below which one has won: all but a hundredth of what there
-/// is to learn is learned, and hardly a gradient is left.
+/// Below this share of the loss of a discriminator with zero logits, one has won.
 const WON: f64 = 0.01;
 
 /// How long a discriminator has been winning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Saturation {
-    /// The first of the looks in a row at which it had won.
+pub(crate) struct Saturation {
+    /// The first of the logged steps in a row at which it had won.
     since: Option<u64>,
 }
 
 impl Saturation {
-    /// Looks at the discriminator's loss after a step; the error when it has been below a hundredth of
-    /// `blind`, the loss of one that cannot tell, for `longest` steps.
-    pub fn see(&mut self, step: u64, loss: f64, blind: f64, longest: u64) -> Option<RunError> {
+    /// The error that ends the run when the discriminator's loss has been below a hundredth of `blind`,
+    /// the loss of one with zero logits, for `longest` steps.
+    pub(crate) fn see(
+        &mut self,
+        step: u64,
+        loss: f64,
+        blind: f64,
+        longest: u64,
+    ) -> Option<RunError> {
         let has_won = loss < WON * blind;
         if !has_won {
             self.since = None;

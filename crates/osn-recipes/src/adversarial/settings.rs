@@ -4,16 +4,21 @@ use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Objective;
+use crate::adversarial::objective::Objective;
+use crate::data::image_set::Dataset;
+use crate::data::images::notice_fewer;
 use crate::data::sampler::hold_out;
-use crate::data::{Dataset, tell_scored};
 use crate::decide::Decide;
-use crate::judge::{CHUNK, Classes, Judge};
-use crate::metrics::NEIGHBOUR;
-use crate::run::{
-    MAX_BATCH, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, Observer, Pace, Product, RunError, above_zero,
-    at_least, at_most, below_one, must_be_held_out, must_fit, zero_or_more,
+use crate::metrics::feature_set::NEIGHBOUR;
+use crate::run::check::{
+    MAX_BATCH, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, Product, above_zero, at_least, at_most,
+    below_one, must_fit, zero_or_more,
 };
+use crate::run::error::RunError;
+use crate::run::observer::Observer;
+use crate::run::pending::must_be_held_out;
+use crate::run::training::Pace;
+use crate::scorer::{CHUNK, Classes, Scorer};
 
 /// A step can only be stopped at its end.
 const MAX_N_DIS: u64 = 1_000;
@@ -42,10 +47,10 @@ pub struct Settings {
     pub batch_norm_momentum: f64,
     /// ε of batch normalization (PyTorch: 1e-5).
     pub batch_norm_epsilon: f64,
-    /// Decay of the average of the generator that is judged; `null` judges the generator itself.
+    /// Decay of the average of the generator that is scored; `null` scores the generator itself.
     pub ema: Option<f64>,
-    /// Steps after which a discriminator that has won ends the run: its loss was below a hundredth of a
-    /// blind one's for that long. `null` trains on.
+    /// Steps after which a discriminator that has won ends the run: for that long its loss was below a
+    /// hundredth of that with zero logits. `null` trains on.
     pub saturated_after: Option<u64>,
     /// Steps between two log lines and two read-backs of σ.
     pub log_every: u64,
@@ -97,24 +102,20 @@ impl Settings {
         [self.batch_norm_momentum, self.batch_norm_epsilon]
     }
 
-    /// Says so where so many images are fewer than are to be scored.
-    pub fn tell_scored(&self, there: usize, observer: &mut dyn Observer) {
+    /// Reports to the observer where fewer images can be scored than the settings ask for.
+    pub(crate) fn notice_fewer(&self, there: usize, observer: &mut dyn Observer) {
         let asked = [("eval_images", self.eval_images), ("final_images", self.final_images)];
-        tell_scored(there, asked, observer);
+        notice_fewer(there, asked, observer);
     }
 
-    /// How often to look and to score.
-    pub fn pace(&self) -> Pace {
-        Pace { log_every: self.log_every, eval_every: self.eval_every }
+    /// How many steps there are, and how often a run logs and scores.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { steps: self.steps, log_every: self.log_every, eval_every: self.eval_every }
     }
 
     /// Whether the largest features of a batch fit, of which one image has these sizes in the generator
     /// and in the discriminator, which sees real and generated images at once.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Config`].
-    pub fn must_fit_features(
+    pub(crate) fn must_fit_features(
         &self,
         [g, rows, columns]: [u64; 3],
         [d, d_rows, d_columns]: [u64; 3],
@@ -130,33 +131,29 @@ impl Settings {
         must_fit(MAX_FEATURES, "numbers in the features of a batch", &features)
     }
 
-    /// What scores images against these: test images for the record and, where a rule follows a score,
-    /// the held-out training images for that.
-    ///
-    /// # Errors
-    ///
-    /// As [`Judge::new`] and [`Judge::with_validation`].
-    pub fn judge(
+    /// The scorer of generated images: against test images for the record and, where a rule follows a
+    /// score, against held-out training images for the rule.
+    pub(crate) fn scorer(
         &self,
         data: &Dataset,
         classes: Classes,
         decide: &Decide,
         device: &Device,
-    ) -> Result<Judge, RunError> {
+    ) -> Result<Scorer, RunError> {
         let [_, held_out] = hold_out(data.train.len());
         must_be_held_out(&data.name, &held_out, decide)?;
-        let judge = Judge::new(data, classes, self.eval_images, self.final_images, device)?;
+        let scorer = Scorer::new(data, classes, self.eval_images, self.final_images, device)?;
         let follows_one = decide.rules.unknown_metric(&[]).is_some();
         if follows_one || decide.rules.needs().metric && held_out.len() > NEIGHBOUR {
-            return judge.with_validation(data, &held_out, self.eval_images);
+            return scorer.with_validation(data, &held_out, self.eval_images);
         }
-        Ok(judge)
+        Ok(scorer)
     }
 
-    /// Settings that can change nothing beside the others, as [`Config::idle`](crate::run::Config::idle)
-    /// has them.
+    /// Settings that can change nothing beside the others, as
+    /// [`Config::idle`](crate::run::config::Config::idle) has them.
     pub fn idle(&self) -> Vec<(&'static str, String)> {
-        // It is looked for at each logged step.
+        // It is checked at each logged step.
         let looks = self.steps / self.log_every.max(1);
         let longest = looks.saturating_sub(1) * self.log_every;
         let never = self.saturated_after.is_some_and(|after| looks == 0 || after > longest);

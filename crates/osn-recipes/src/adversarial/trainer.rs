@@ -5,32 +5,37 @@ use burn::tensor::{Device, Tensor};
 use osn::Change;
 use osn::report::LayerSpectrum;
 
-use super::{Discriminated, Draw, Game, Generated, Players, Saturation, Settings, halves};
+use crate::adversarial::game::{Draw, Game};
+use crate::adversarial::players::{Discriminated, Generated, Players};
+use crate::adversarial::saturation::Saturation;
+use crate::adversarial::settings::Settings;
+use crate::adversarial::signals::halves;
 use crate::batch::number;
 use crate::data::sampler::{Batches, hold_out};
-use crate::run::{
-    Look, Metrics, Parts, PartsError, RunError, Scored, Thoroughness, Told, Training,
-};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
+use crate::run::error::RunError;
+use crate::run::metrics::Metrics;
+use crate::run::pending::PendingSignals;
+use crate::run::training::{Scored, Snapshot, Thoroughness, Training};
 
-/// What tells the noise of different uses apart.
+/// The stream of each use of noise.
 const FOR_DISCRIMINATOR: u64 = 1;
 const FOR_GENERATOR: u64 = 2;
 const FOR_HELD_OUT: u64 = 5;
 
 /// Everything that a run changes and draws from.
-#[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
-pub struct Trainer<'a, T: Game> {
+pub(crate) struct Trainer<'a, T: Game> {
     game: T,
     settings: &'a Settings,
     players: Players<T::Generator, T::Discriminator>,
-    /// What the players train on, and what D only shows rules what it makes of.
+    /// What both networks train on, and what only measures D for the rules.
     trained_on: Batches,
     held_out: Batches,
     /// The images of the discriminator's last update.
     last_batch: Vec<usize>,
-    /// What each network's rules have not been told yet.
-    told: Told,
-    told_of_generator: Told,
+    /// The signals that each network's rules have not seen yet.
+    pending: PendingSignals,
+    pending_of_generator: PendingSignals,
     saturation: Saturation,
     /// The plain device.
     device: Device,
@@ -38,7 +43,7 @@ pub struct Trainer<'a, T: Game> {
 
 impl<'a, T: Game> Trainer<'a, T> {
     /// A trainer of `players` on the plain `device`.
-    pub fn new(
+    pub(crate) fn new(
         game: T,
         settings: &'a Settings,
         players: Players<T::Generator, T::Discriminator>,
@@ -54,8 +59,8 @@ impl<'a, T: Game> Trainer<'a, T> {
             trained_on,
             held_out,
             last_batch: Vec::new(),
-            told: Told::default(),
-            told_of_generator: Told::default(),
+            pending: PendingSignals::default(),
+            pending_of_generator: PendingSignals::default(),
             saturation: Saturation::default(),
             device,
         }
@@ -73,7 +78,7 @@ impl<'a, T: Game> Trainer<'a, T> {
 
     fn update_discriminator(&mut self, batch: u64) -> Result<Discriminated, RunError> {
         if self.players.discriminator.wants_held_out() && !self.held_out.is_empty() {
-            self.look_at_held_out(batch)?;
+            self.observe_held_out(batch)?;
         }
         self.last_batch = self.trained_on.batch(batch, self.settings.batch_size);
         let device = self.device.clone().autodiff();
@@ -82,21 +87,21 @@ impl<'a, T: Game> Trainer<'a, T> {
         let generator = &self.players.generator.network;
         let fake = self.game.generate(generator, &condition, draw).detach();
         let images = Tensor::cat(vec![self.game.real(&self.last_batch, &device), fake], 0);
-        let judge = |network: &_| self.game.judge(network, images, &condition);
-        self.players.train_discriminator(judge, &mut self.told)
+        let discriminate = |network: &_| self.game.discriminate(network, images, &condition);
+        self.players.train_discriminator(discriminate, &mut self.pending)
     }
 
-    fn look_at_held_out(&mut self, batch: u64) -> Result<(), RunError> {
-        let indices = self.held_out.batch_of_others(batch, self.settings.batch_size);
+    fn observe_held_out(&mut self, batch: u64) -> Result<(), RunError> {
+        let indices = self.held_out.distinct_batch(batch, self.settings.batch_size);
         let device = self.device.clone().autodiff();
         let draw = Draw { stream: FOR_HELD_OUT, step: batch, device: &self.device };
-        // In validation mode: a look must not move the running values of batch normalization.
+        // In validation mode: measuring must not move the running values of batch normalization.
         let generator = self.players.generator.network.valid();
         let on_plain = self.game.condition(&indices, &self.device);
         let fake = Tensor::from_inner(self.game.generate(&generator, &on_plain, draw));
         let images = Tensor::cat(vec![self.game.real(&indices, &device), fake], 0);
         let condition = self.game.condition(&indices, &device);
-        self.players.look_at_held_out(|network| self.game.judge(network, images, &condition))
+        self.players.observe_held_out(|network| self.game.discriminate(network, images, &condition))
     }
 
     /// One update, on the condition of the discriminator's last.
@@ -108,13 +113,13 @@ impl<'a, T: Game> Trainer<'a, T> {
         let images = game.generate(&self.players.generator.network, &condition, draw);
         self.players.train_generator(
             images,
-            |network, images| game.judge(network, images, &condition),
+            |network, images| game.discriminate(network, images, &condition),
             |images| game.second_loss(images, indices),
-            &mut self.told_of_generator,
+            &mut self.pending_of_generator,
         )
     }
 
-    /// What ends the run when the discriminator has won for too long.
+    /// The error that ends the run when the discriminator has won for too long.
     fn saturation(&mut self, step: u64, loss: f64) -> Option<RunError> {
         let blind = self.settings.objective.of_blind_discriminator();
         self.saturation.see(step, loss, blind, self.settings.saturated_after?)
@@ -134,17 +139,21 @@ impl<T: Game> Training for Trainer<'_, T> {
         changes
     }
 
-    fn look(&mut self, step: u64, (judged, made): Self::Outcome) -> Result<Look, RunError> {
-        let of_discriminator = number(judged.loss);
+    fn poll(
+        &mut self,
+        step: u64,
+        (discriminated, generated): Self::Outcome,
+    ) -> Result<Snapshot, RunError> {
+        let of_discriminator = number(discriminated.loss);
         let mut losses =
-            vec![("discriminator", of_discriminator), ("generator", number(made.loss))];
-        losses.extend(made.second.map(|(name, loss)| (name, number(loss))));
-        self.told.losses(&losses);
-        self.told_of_generator.losses(&losses);
+            vec![("discriminator", of_discriminator), ("generator", number(generated.loss))];
+        losses.extend(generated.second.map(|(name, loss)| (name, number(loss))));
+        self.pending.losses(&losses);
+        self.pending_of_generator.losses(&losses);
         let mut layers = self.players.discriminator.layers()?;
         layers.append(&mut self.players.generator.layers()?);
         let diverged = self.saturation(step, of_discriminator);
-        Ok(Look { losses, signals: race(judged.logits), layers, diverged })
+        Ok(Snapshot { losses, signals: logit_signals(discriminated.logits), layers, diverged })
     }
 
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
@@ -154,37 +163,37 @@ impl<T: Game> Training for Trainer<'_, T> {
     }
 
     fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError> {
-        self.game.score(&self.players.judged(), thoroughness)
+        self.game.score(&self.players.scored_generator(), thoroughness)
     }
 
     fn validate(&mut self) -> Result<Metrics, RunError> {
-        let scores = self.game.validate(&self.players.judged())?;
-        self.told.scores(&scores);
-        self.told_of_generator.scores(&scores);
+        let scores = self.game.validate(&self.players.scored_generator())?;
+        self.pending.scores(&scores);
+        self.pending_of_generator.scores(&scores);
         Ok(scores)
     }
 
     /// The last batch is not saved: each step begins by drawing one.
-    fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+    fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
         self.players.save(parts)?;
         parts.put_value("saturation", &self.saturation)?;
-        parts.put_value("told", &self.told)?;
-        parts.put_value("told_of_generator", &self.told_of_generator)
+        parts.put_value("pending", &self.pending)?;
+        parts.put_value("pending_of_generator", &self.pending_of_generator)
     }
 
-    fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+    fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError> {
         self.players.load(parts)?;
         self.saturation = parts.value("saturation")?;
-        self.told = parts.value("told")?;
-        self.told_of_generator = parts.value("told_of_generator")?;
+        self.pending = parts.value("pending")?;
+        self.pending_of_generator = parts.value("pending_of_generator")?;
         Ok(())
     }
 }
 
-/// How the race stands: the separation P(D(real) > D(fake)) − P(D(real) < D(fake)) over all pairs,
-/// which is free of the discriminator's scale and offset, and the mean logits. An image with several
+/// The separation P(D(real) > D(fake)) − P(D(real) < D(fake)) over all pairs, which does not depend on the
+/// discriminator's scale and offset (it is 2·AUC − 1), and the mean logits. An image with several
 /// logits counts with their mean.
-fn race(logits: Tensor<2>) -> Metrics {
+fn logit_signals(logits: Tensor<2>) -> Metrics {
     let [real, fake] =
         halves(logits.mean_dim(1)).map(|half| half.into_data().iter().collect::<Vec<f64>>());
     let order = |real: f64, fake: f64| f64::from(real > fake) - f64::from(real < fake);
@@ -206,15 +215,15 @@ mod tests {
     fn separation_counts_pairs() {
         let logits = Tensor::<2>::from_data([[3.0f32], [1.0], [2.0], [0.0]], &Device::flex());
         // Of the pairs (3,2), (3,0), (1,2), (1,0) three are in order: (3 − 1)/4.
-        let race = race(logits);
-        assert_eq!(race["separation"], 0.5);
-        assert_eq!(race["logit_real"], 2.0);
+        let signals = logit_signals(logits);
+        assert_eq!(signals["separation"], 0.5);
+        assert_eq!(signals["logit_real"], 2.0);
     }
 
     #[test]
     fn an_image_with_several_logits_counts_with_their_mean() {
         let logits = Tensor::<2>::from_data([[3.0f32, -1.0], [1.0, 2.0]], &Device::flex());
-        let race = race(logits);
-        assert_eq!([race["separation"], race["logit_real"]], [-1.0, 1.0]);
+        let signals = logit_signals(logits);
+        assert_eq!([signals["separation"], signals["logit_real"]], [-1.0, 1.0]);
     }
 }

@@ -4,13 +4,13 @@ use burn::module::{Module, Param};
 use burn::nn::BatchNorm;
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::adversarial::Settings;
+use crate::adversarial::settings::Settings;
 use crate::layers::batch_norm;
 
 /// Conditional batch normalization: `y = γ_c·x̂ + β_c`, where `x̂` is normalized over the batch and
 /// each class `c` has its own gain and offset (Dumoulin et al. 2017; de Vries et al. 2017).
 #[derive(Module, Debug)]
-pub struct ConditionalBatchNorm {
+pub(crate) struct ConditionalBatchNorm {
     /// Its own gain and offset stay 1 and 0.
     norm: BatchNorm,
     /// Of all classes one after another, `[classes·features]`: gains are no weight matrix, and as a
@@ -21,7 +21,12 @@ pub struct ConditionalBatchNorm {
 
 impl ConditionalBatchNorm {
     /// Gains of 1 and offsets of 0.
-    pub fn new(features: usize, classes: usize, settings: &Settings, device: &Device) -> Self {
+    pub(crate) fn new(
+        features: usize,
+        classes: usize,
+        settings: &Settings,
+        device: &Device,
+    ) -> Self {
         let count = classes * features;
         Self {
             norm: batch_norm(features, settings.batch_norm(), device).no_grad(),
@@ -35,7 +40,7 @@ impl ConditionalBatchNorm {
     /// # Shapes
     ///
     /// `x`: `[batch, features, height, width]`; `classes`: `[batch]`.
-    pub fn forward(&self, x: Tensor<4>, classes: &Tensor<1, Int>) -> Tensor<4> {
+    pub(crate) fn forward(&self, x: Tensor<4>, classes: &Tensor<1, Int>) -> Tensor<4> {
         let [batch, features, ..] = x.dims();
         let of_each = |all: &Param<Tensor<1>>| {
             let rows = all.val().reshape([-1, features.cast_signed()]);

@@ -1,17 +1,26 @@
-//! What the players play about: images, their classes and noise.
+//! What the recipe trains on and how it is scored: images, their classes and noise.
 
 use burn::tensor::{Device, Int, Tensor};
 
-use super::{Discriminator, Generator};
-use crate::adversarial::{Draw, Game, Players};
-use crate::data::Dataset;
+use crate::adversarial::game::{Draw, Game};
+use crate::adversarial::players::Players;
+use crate::adversarial::run::{SIGNALS, scores};
+use crate::cgan::model::{Discriminator, Generator};
+use crate::data::image_set::Dataset;
+use crate::data::images;
 use crate::decide::Decide;
-use crate::gan::GanConfig;
-use crate::judge::{Classes, Judge};
-use crate::run::{ImageGrid, Metrics, RunError, Scored, Thoroughness};
+use crate::gan::config::GanConfig;
+use crate::run::error::RunError;
+use crate::run::metrics::Metrics;
+use crate::run::recipe_doc::RecipeDoc;
+use crate::run::request::TrainRequest;
+use crate::run::samples::ImageGrid;
+use crate::run::trained_on::{Trainable, TrainedOn};
+use crate::run::training::{Scored, Thoroughness};
+use crate::scorer::{Classes, Scorer};
 use crate::{batch, init};
 
-/// What tells the noise of different uses apart.
+/// The stream of each use of noise.
 const FOR_SCORES: u64 = 3;
 const FOR_SAMPLES: u64 = 4;
 const FOR_VALIDATION: u64 = 6;
@@ -24,46 +33,63 @@ const SAMPLE_COLUMNS: usize = 10;
 #[error("its images have no classes: pass IDX files, which have labels, or train the recipe gan")]
 struct NoClasses;
 
-/// The data, the sizes and the judge of one run.
-pub(super) struct LabelledImages<'a> {
-    config: &'a GanConfig,
-    seed: u64,
+/// What the recipe says of itself.
+pub(crate) const DOC: RecipeDoc = RecipeDoc {
+    name: "cgan",
+    about: "image generation by class, projection discriminator",
+    presets: &["quick", "standard"],
+    decides: &["auto", "always", "cap", "never", "static"],
+    primary_metric: "intra_frechet",
+    higher_is_better: false,
+    metrics: scores!["label_accuracy", "intra_frechet"],
+    offers: SIGNALS,
+};
+
+/// Images that have classes.
+pub(crate) struct LabelledImages {
     data: Dataset,
     /// One class for each training image and for each test image.
     train_labels: Vec<u8>,
     test_labels: Vec<u8>,
-    judge: Judge,
-    /// The plain device, on which samples are made and scored.
+    n_classes: usize,
+}
+
+/// The data, the sizes and the scorer of one run.
+pub(crate) struct ImagesOfClasses {
+    config: GanConfig,
+    seed: u64,
+    images: LabelledImages,
+    scorer: Scorer,
+    /// The device without autodiff, on which samples are generated and scored.
     device: Device,
 }
 
-impl<'a> LabelledImages<'a> {
-    /// Embeds the test images, and what scores are validated on where rules follow one.
-    pub(super) fn new(
-        config: &'a GanConfig,
-        data: Dataset,
-        decide: &Decide,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Self, RunError> {
+impl LabelledImages {
+    fn new(data: Dataset) -> Result<Self, RunError> {
         let no_classes = || RunError::Data { name: data.name.clone(), source: Box::new(NoClasses) };
         let train_labels = data.train.labels.clone().ok_or_else(no_classes)?;
         let test_labels = data.test.labels.clone().ok_or_else(no_classes)?;
-        let judge = config.training.judge(&data, Classes::Compared, decide, device)?;
-        let device = device.clone();
-        Ok(Self { config, seed, data, train_labels, test_labels, judge, device })
+        let n_classes = data.class_count().unwrap_or(1);
+        Ok(Self { data, train_labels, test_labels, n_classes })
+    }
+}
+
+impl Trainable for LabelledImages {
+    fn trained_on(&self) -> TrainedOn {
+        self.data.trained_on()
     }
 
-    /// Channels and classes.
-    pub(super) fn shape(&self) -> [usize; 2] {
-        [self.data.train.channels, self.data.class_count().unwrap_or(1)]
+    fn n_scorable(&self) -> usize {
+        self.data.n_scorable()
     }
+}
 
+impl ImagesOfClasses {
     fn latents(&self, count: usize, draw: Draw) -> Tensor<2> {
         draw.noise(self.seed, [count, self.config.latent_size])
     }
 
-    /// Images of the classes that the real ones of these indices have.
+    /// Generated images of the classes of the real images at these indices.
     fn like(
         &self,
         generator: &Generator,
@@ -76,9 +102,9 @@ impl<'a> LabelledImages<'a> {
         self.generate(generator, &batch::classes(&labels, &self.device), draw)
     }
 
-    /// One row for each class; a column has the same latent vector in all of them.
+    /// One row for each class; all images of a column have the same latent vector.
     fn samples(&self, generator: &Generator) -> ImageGrid {
-        let [_, classes] = self.shape();
+        let classes = self.images.n_classes;
         let draw = Draw { stream: FOR_SAMPLES, step: 0, device: &self.device };
         let latents = self.latents(SAMPLE_COLUMNS, draw).repeat_dim(0, classes);
         let last = u8::try_from(classes - 1).unwrap_or(u8::MAX);
@@ -88,22 +114,57 @@ impl<'a> LabelledImages<'a> {
     }
 }
 
-impl Game for LabelledImages<'_> {
+impl Game for ImagesOfClasses {
+    type Config = GanConfig;
+    type Data = LabelledImages;
     type Generator = Generator;
     type Discriminator = Discriminator;
     /// The classes, `[batch]`.
     type Condition = Tensor<1, Int>;
 
+    const DOC: RecipeDoc = DOC;
+
+    fn load(
+        request: &TrainRequest,
+        config: &GanConfig,
+        _: &Decide,
+    ) -> Result<LabelledImages, RunError> {
+        LabelledImages::new(images::for_recipe(request, config.image_size)?)
+    }
+
+    fn players(
+        config: &GanConfig,
+        images: &LabelledImages,
+        decide: &Decide,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Players<Generator, Discriminator>, RunError> {
+        let sizes = [images.data.train.channels, images.n_classes];
+        players(config, sizes, Some(decide), seed, device)
+    }
+
+    fn new(
+        config: &GanConfig,
+        images: LabelledImages,
+        decide: &Decide,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, RunError> {
+        let scorer = config.training.scorer(&images.data, Classes::Compared, decide, device)?;
+        Ok(Self { config: config.clone(), seed, images, scorer, device: device.clone() })
+    }
+
     fn image_count(&self) -> usize {
-        self.data.train.len()
+        self.images.data.train.len()
     }
 
     fn real(&self, indices: &[usize], device: &Device) -> Tensor<4> {
-        batch::images(&self.data.train, indices, device)
+        batch::images(&self.images.data.train, indices, device)
     }
 
     fn condition(&self, indices: &[usize], device: &Device) -> Tensor<1, Int> {
-        let labels: Vec<u8> = indices.iter().map(|&index| self.train_labels[index]).collect();
+        let labels: Vec<u8> =
+            indices.iter().map(|&index| self.images.train_labels[index]).collect();
         batch::classes(&labels, device)
     }
 
@@ -112,7 +173,7 @@ impl Game for LabelledImages<'_> {
         generator.forward(self.latents(count, draw), classes)
     }
 
-    fn judge(
+    fn discriminate(
         &self,
         discriminator: &Discriminator,
         images: Tensor<4>,
@@ -123,27 +184,27 @@ impl Game for LabelledImages<'_> {
     }
 
     fn score(&self, generator: &Generator, how: Thoroughness) -> Result<Scored, RunError> {
-        let metrics = self.judge.score(how, |chunk, indices| {
-            self.like(generator, &self.test_labels, indices, (FOR_SCORES, chunk))
+        let metrics = self.scorer.score(how, |chunk, indices| {
+            self.like(generator, &self.images.test_labels, indices, (FOR_SCORES, chunk))
         })?;
         Ok(Scored {
             metrics,
             curve: Metrics::new(),
-            floor: self.judge.floor(how).clone(),
-            headline: "intra_frechet",
+            real_vs_real: self.scorer.real_vs_real(how).clone(),
+            primary_metric: "intra_frechet",
             samples: Some(self.samples(generator)),
         })
     }
 
     fn validate(&self, generator: &Generator) -> Result<Metrics, RunError> {
-        self.judge.validate(|chunk, indices| {
-            self.like(generator, &self.train_labels, indices, (FOR_VALIDATION, chunk))
+        self.scorer.validate(|chunk, indices| {
+            self.like(generator, &self.images.train_labels, indices, (FOR_VALIDATION, chunk))
         })
     }
 }
 
 /// New networks with the initial weights of `seed`, for images of these channels and classes, on the
-/// autodiff device of `device`; the discriminator held as `decide` says, or plain without.
+/// autodiff device of `device`; the discriminator constrained as `decide` says, or trained without osn.
 ///
 /// # Errors
 ///

@@ -6,8 +6,8 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Int, Tensor};
 
-use super::ConditionalBatchNorm;
-use crate::gan::GanConfig;
+use crate::cgan::conditional_norm::ConditionalBatchNorm;
+use crate::gan::config::GanConfig;
 use crate::layers::{doubling, halving, keeping};
 
 /// Latent vectors and classes to images: as the generator of `gan`, where batch normalization knows

@@ -5,27 +5,30 @@ use std::f64::consts::PI;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::Need;
-use crate::features::IMAGE_SIZE;
-use crate::run::{
-    Config, MAX_BATCH, MAX_CHANNELS, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, MAX_UNITS, MAX_WEIGHTS,
-    Pace, Product, RunError, above_zero, at_least, at_most, below_one, check_weights, check_widths,
-    ensure, must_fit, parts, zero_or_more,
+use crate::data::need::Need;
+use crate::features::input::IMAGE_SIZE;
+use crate::run::check::{
+    MAX_BATCH, MAX_CHANNELS, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, MAX_UNITS, MAX_WEIGHTS, Product,
+    above_zero, at_least, at_most, below_one, check_weights, check_widths, ensure, must_fit, parts,
+    zero_or_more,
 };
+use crate::run::config::Config;
+use crate::run::error::RunError;
+use crate::run::training::Pace;
 
 const MAX_STAGE_BLOCKS: u64 = 64;
-/// What only batch normalization has.
+/// The settings of batch normalization.
 const NORM_VALUES: [&str; 2] = ["batch_norm_momentum", "batch_norm_epsilon"];
 
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Architecture {
-    /// [`ResNet`](super::ResNet).
+    /// [`ResNet`](crate::classify::model::ResNet).
     Resnet,
-    /// [`Mlp`](super::Mlp).
+    /// [`Mlp`](crate::classify::model::Mlp).
     Mlp,
-    /// [`FeatureNet`](crate::features::FeatureNet), the network behind the feature distances.
+    /// [`FeatureNet`](crate::features::network::FeatureNet), the network behind the feature distances.
     Features,
 }
 
@@ -41,7 +44,7 @@ pub struct ClassifyConfig {
     /// Residual blocks in each stage of the `resnet` (He et al. 2016: 3 and more).
     pub stage_blocks: usize,
     /// Whether batch normalization follows each convolution of the `resnet` (He et al. 2016: yes). It
-    /// undoes any scale of a weight, so with it osn does not bound the function (see `README.md`).
+    /// cancels any scale of a weight, so with it σ does not bound the function (see `README.md`).
     pub batch_norm: bool,
     /// Momentum of batch normalization's running values, in Burn's convention (PyTorch: 0.1).
     pub batch_norm_momentum: f64,
@@ -50,10 +53,10 @@ pub struct ClassifyConfig {
     /// Part of the training labels that are replaced by a class drawn at random, which may be the
     /// right one (Zhang et al. 2017).
     pub label_noise: f64,
-    /// How many training images are used, drawn by the seed; `null` takes all. A few are learned by
-    /// heart, which makes gaps visible.
+    /// How many training images are used, drawn by the seed; `null` takes all. Few images are
+    /// memorized, which makes generalization gaps visible.
     pub train_images: Option<usize>,
-    /// Chance that an image is seen mirrored: clothes have no left and right.
+    /// Chance that an image is mirrored: clothes have no left and right.
     pub mirror_chance: f64,
     /// Updates of the network.
     pub steps: u64,
@@ -122,7 +125,7 @@ impl ClassifyConfig {
         }
     }
 
-    /// What made the feature network: six epochs of the whole Fashion-MNIST.
+    /// The training of the feature network: six epochs of the whole Fashion-MNIST.
     pub fn features() -> Self {
         Self {
             network: Architecture::Features,
@@ -133,7 +136,7 @@ impl ClassifyConfig {
         }
     }
 
-    /// What the network is called in a setting.
+    /// The name of the network, as a setting has it.
     fn name(&self) -> &'static str {
         match self.network {
             Architecture::Resnet => "resnet",
@@ -142,9 +145,9 @@ impl ClassifyConfig {
         }
     }
 
-    /// How often to look and to score.
+    /// How many steps there are, and how often a run logs and scores.
     pub(super) fn pace(&self) -> Pace {
-        Pace { log_every: self.log_every, eval_every: self.eval_every }
+        Pace { steps: self.steps, log_every: self.log_every, eval_every: self.eval_every }
     }
 
     /// The learning rate of the update `step`, counted from 1.

@@ -1,11 +1,15 @@
-//! Images with the labels that a network is told, which may be wrong.
+//! Images with the labels that a network is trained on, which may be randomized.
 
-use super::{ClassifyConfig, Sizes};
+use crate::classify::config::ClassifyConfig;
+use crate::classify::model::Sizes;
+use crate::classify::norms::Inputs;
+use crate::data::image_set::{Dataset, ImageSet};
+use crate::data::names::EMBEDDED;
 use crate::data::sampler::{hold_out, permutation, uniforms};
-use crate::data::{Dataset, EMBEDDED, ImageSet};
-use crate::run::{RunError, ensure};
+use crate::run::check::ensure;
+use crate::run::error::RunError;
 
-/// What tells these draws apart from others.
+/// The stream of these draws.
 const FOR_CHOICE: u64 = 1 << 40;
 const FOR_LABELS: u64 = 1;
 
@@ -14,23 +18,23 @@ const FOR_LABELS: u64 = 1;
 #[error("classify needs labelled images; use {EMBEDDED} or a folder with the four IDX files")]
 struct NoLabels;
 
-/// What a network learns from and is judged by.
+/// What a network learns from and is scored on.
 #[derive(Clone, Debug)]
 pub struct Examples {
-    /// The training images, with the labels that the network is told.
+    /// The training images, with the labels that the network is trained on.
     pub train: ImageSet,
     /// The test images, with their own labels.
     pub test: ImageSet,
     /// Which of the training images the network trains on.
     pub trained_on: Vec<usize>,
-    /// Those that it only shows rules what it makes of: one in twenty.
+    /// The held-out ones, on which only rules measure it: one in twenty.
     pub held_out: Vec<usize>,
-    /// What a network for them must fit.
+    /// The sizes that a network for them needs.
     pub sizes: Sizes,
 }
 
 impl Examples {
-    /// The images that the config asks for, a stated part of their labels randomised.
+    /// The images that the config asks for, a share of their labels randomized.
     ///
     /// # Errors
     ///
@@ -65,18 +69,7 @@ impl Examples {
     }
 }
 
-/// What bounds of the generalisation error need to know of the training images.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Inputs {
-    /// ‖X‖_F of the images as rows.
-    pub frobenius: f64,
-    /// The length of the longest.
-    pub radius: f64,
-    /// How many there are.
-    pub count: usize,
-}
-
-/// So many of the images, drawn without repetition, or all of them in their own order.
+/// `count` of the images, drawn without repetition, or all of them in their own order.
 fn chosen(images: ImageSet, count: Option<usize>, seed: u64) -> ImageSet {
     let Some(count) = count.filter(|&count| count < images.len()) else { return images };
     images.select(&permutation(seed, FOR_CHOICE, images.len())[..count])
@@ -85,16 +78,16 @@ fn chosen(images: ImageSet, count: Option<usize>, seed: u64) -> ImageSet {
 /// The labels, each replaced with chance `share` by one of the classes drawn evenly, which may be the
 /// right one (Zhang et al. 2017).
 ///
-/// With one seed, what is replaced at a small share is replaced by the same at a larger one.
+/// With one seed, a label that is replaced at a small share is replaced by the same class at a larger one.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a number below the number of classes, which are bytes"
 )]
 pub fn randomized(labels: &[u8], share: f64, n_classes: usize, seed: u64) -> Vec<u8> {
-    let told = |(place, &label): (u64, &u8)| {
+    let pending = |(place, &label): (u64, &u8)| {
         let [chance, class] = uniforms(seed, FOR_LABELS, place);
         if chance < share { (class * n_classes as f64) as u8 } else { label }
     };
-    (0..).zip(labels).map(told).collect()
+    (0..).zip(labels).map(pending).collect()
 }

@@ -5,40 +5,43 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor};
 use osn::rules::Generalization;
 
-use super::watch::Watch;
-use super::{Classifier, ClassifyConfig, Sizes};
+use crate::classify::config::ClassifyConfig;
+use crate::classify::model::{Classifier, Sizes};
+use crate::classify::sums::GeneralizationSums;
 use crate::decide::Decide;
-use crate::held::{Held, adam};
-use crate::run::{Parts, PartsError, RunError, Told};
+use crate::held::{TrainedNetwork, adam};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
+use crate::run::error::RunError;
+use crate::run::pending::PendingSignals;
 
-/// What an update leaves to look at.
+/// The loss and the logits of an update.
 #[derive(Clone, Debug)]
 pub struct Learned {
     /// The cross-entropy, `[1]`.
     pub loss: Tensor<1>,
-    /// How strongly each class was meant, `[batch, n_classes]`.
+    /// The logits, `[batch, n_classes]`.
     pub logits: Tensor<2>,
-    /// Which class was right, `[batch]`.
+    /// The labels, `[batch]`.
     pub classes: Tensor<1, Int>,
 }
 
 /// A classifier in training.
 #[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
 pub struct Learner<N> {
-    /// Images to logits, held by its osn.
-    pub held: Held<N>,
-    watch: Watch,
-    /// Whether it does something else in training than where it is judged.
+    /// Images to logits.
+    pub trained: TrainedNetwork<N>,
+    sums: GeneralizationSums,
+    /// Whether it has layers that compute something else in training mode, such as batch normalization.
     has_modes: bool,
 }
 
 impl<N: Classifier> Learner<N> {
-    /// A new network with the initial weights of `seed`, on the autodiff device of `device`; held as
-    /// `decide` says, or plain without.
+    /// A new network with the initial weights of `seed`, on the autodiff device of `device`; constrained as
+    /// `decide` says, or trained without osn.
     ///
     /// # Errors
     ///
-    /// [`RunError::Config`] for a network that cannot take the images, and as [`Held::new`].
+    /// [`RunError::Config`] for a network that cannot take the images, and as [`TrainedNetwork::new`].
     pub fn new(
         config: &ClassifyConfig,
         sizes: Sizes,
@@ -48,10 +51,10 @@ impl<N: Classifier> Learner<N> {
     ) -> Result<Self, RunError> {
         let network = N::build(config, sizes, seed, &device.clone().autodiff())?;
         let adam = adam(config.beta_1, config.beta_2, config.epsilon);
-        let held = Held::new(network, "classifier", decide, adam)?;
-        let watch = Watch::new(held.needs());
-        let has_modes = has_modes(&held.network);
-        Ok(Self { held, watch, has_modes })
+        let trained = TrainedNetwork::new(network, "classifier", decide, adam)?;
+        let sums = GeneralizationSums::new(trained.needs());
+        let has_modes = has_modes(&trained.network);
+        Ok(Self { trained, sums, has_modes })
     }
 
     /// One update on a batch of the autodiff device, then one refresh of osn.
@@ -64,83 +67,89 @@ impl<N: Classifier> Learner<N> {
         images: Tensor<4>,
         classes: Tensor<1, Int>,
         learning_rate: f64,
-        told: &mut Told,
+        pending: &mut PendingSignals,
     ) -> Result<Learned, RunError> {
-        self.look_at_train(&images, &classes);
-        let logits = self.held.network.logits(images);
+        self.observe_train(&images, &classes);
+        let logits = self.trained.network.logits(images);
         let loss = cross_entropy(logits.clone(), classes.clone());
         if !self.has_modes {
-            self.watch.see_train(&loss);
+            self.sums.add_train(&loss);
         }
-        if self.held.decides_next() {
-            told.generalization(self.watch.take());
+        if self.trained.decides_next() {
+            pending.generalization(self.sums.take());
         }
-        self.held.learn(loss.backward(), learning_rate, told)?;
+        self.trained.learn(loss.backward(), learning_rate, pending)?;
         Ok(Learned { loss, logits, classes })
     }
 
-    /// Puts the network and what rules are told into a checkpoint.
+    /// Puts the network and the pending sums into a checkpoint.
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
-        self.held.save(parts)?;
-        self.watch.save(parts, "watch")
+    /// [`ContentsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
+        self.trained.save(parts)?;
+        self.sums.save(parts, "sums")
     }
 
     /// Becomes what was saved.
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing or of another network.
-    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
-        self.held.load(parts)?;
-        self.watch.load(parts, "watch")
+    /// [`ContentsError`] for what is missing or of another network.
+    pub fn load(
+        &mut self,
+        parts: &CheckpointContents,
+    ) -> Result<(), ContentsError> {
+        self.trained.load(parts)?;
+        self.sums.load(parts, "sums")
     }
 
-    /// Whether the next decision looks at images that the network does not train on.
-    pub fn wants_held_out(&self) -> bool {
-        self.held.wants_held_out() || (self.watch.is_needed() && self.held.decides_next())
+    /// Whether the next decision needs held-out images.
+    pub(crate) fn wants_held_out(&self) -> bool {
+        self.trained.wants_held_out() || (self.sums.is_needed() && self.trained.decides_next())
     }
 
-    /// What the rules were last told of the losses.
+    /// The losses that the rules last got.
     pub fn generalization(&self) -> Option<Generalization> {
-        self.watch.last()
+        self.sums.last()
     }
 
-    /// Sums the loss on a batch that is about to be trained on as the loss on held-out images is taken:
-    /// with what batch normalization does where the network is judged. In training it does something
-    /// else, and the difference of two modes is nothing that was learned by heart.
-    fn look_at_train(&mut self, images: &Tensor<4>, classes: &Tensor<1, Int>) {
-        if self.has_modes && self.watch.is_needed() && self.held.decides_next() {
-            let logits = self.held.network.valid().logits(images.clone().without_autodiff());
-            self.watch.see_train(&cross_entropy(logits, classes.clone().without_autodiff()));
+    /// Adds the loss on the next training batch in validation mode, as the loss on held-out images is
+    /// taken: a difference between the two modes of batch normalization is no generalization gap.
+    fn observe_train(&mut self, images: &Tensor<4>, classes: &Tensor<1, Int>) {
+        if self.has_modes && self.sums.is_needed() && self.trained.decides_next() {
+            let logits = self.trained.network.valid().logits(images.clone().without_autodiff());
+            self.sums.add_train(&cross_entropy(logits, classes.clone().without_autodiff()));
         }
     }
 
-    /// Tells the rules the loss on images that the network does not train on, and its gradients where a
-    /// rule looks at them. Nothing is trained, and no running value of batch normalization moves.
+    /// Adds the loss on held-out images, and passes its gradients on where a rule needs them. Nothing
+    /// is trained, and no running value of batch normalization moves.
     ///
     /// # Errors
     ///
     /// [`RunError::Spectral`] if the network is no longer the attached one.
-    pub fn look_at_held_out(
+    pub fn observe_held_out(
         &mut self,
         images: Tensor<4>,
         classes: Tensor<1, Int>,
     ) -> Result<(), RunError> {
         // Validation mode settles running values whose last update is still pending.
-        let _ = self.held.network.valid();
+        let _ = self.trained.network.valid();
         // As when it is scored: normalized by the running values, which stay where they are.
-        let network = self.held.network.clone().map(&mut WithoutTraining);
+        let network = self.trained.network.clone().map(&mut WithoutTraining);
         let loss = cross_entropy(network.logits(images), classes);
-        self.watch.see_held_out(&loss);
-        if self.held.wants_held_out() { self.held.see_held_out(&loss.backward()) } else { Ok(()) }
+        self.sums.add_held_out(&loss);
+        if self.trained.wants_held_out() {
+            self.trained.add_held_out(&loss.backward())
+        } else {
+            Ok(())
+        }
     }
 }
 
-/// Whether a network has layers that do something else in training, such as batch normalization.
+/// Whether a network has layers that compute something else in training mode, such as batch normalization.
 fn has_modes<N: Module>(network: &N) -> bool {
     let mut flags = Flags(0);
     network.visit(&mut flags);
@@ -155,7 +164,7 @@ impl ModuleVisitor for Flags {
     }
 }
 
-/// Switches off what layers do only in training; their weights keep their gradients.
+/// Puts all layers into validation mode; their weights keep their gradients.
 struct WithoutTraining;
 
 impl ModuleMapper for WithoutTraining {

@@ -1,4 +1,4 @@
-//! The networks: what is asked of each, and those that are defined here.
+//! The trait of the networks, and those that are defined here.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -6,14 +6,14 @@ use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::ClassifyConfig;
-use super::norms::{MapNorms, NormError, Stage};
-use crate::features::{CLASS_COUNT, FeatureNet};
+use crate::classify::config::ClassifyConfig;
+use crate::classify::norms::{MapNorms, NormError, Stage};
+use crate::features::network::{CLASS_COUNT, FeatureNet};
 use crate::init;
 use crate::layers::batch_norm;
-use crate::run::RunError;
+use crate::run::error::RunError;
 
-/// What a network must fit.
+/// The sizes that a network must fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// 1 for grey images, 3 for colour.
@@ -38,7 +38,7 @@ pub trait Classifier: Module {
         device: &Device,
     ) -> Result<Self, RunError>;
 
-    /// How strongly each class is meant, before any softmax.
+    /// The logits.
     ///
     /// # Shapes
     ///
@@ -54,7 +54,7 @@ pub trait Classifier: Module {
     fn stages(&self, side: usize) -> Result<Vec<Stage>, NormError>;
 }
 
-/// Pixels to classes: linear layers with ReLU between them. No normalization but what osn decides.
+/// Pixels to classes: linear layers with ReLU between them. No normalization but what the rules decide.
 #[derive(Module, Debug)]
 pub struct Mlp {
     layers: Vec<Linear>,

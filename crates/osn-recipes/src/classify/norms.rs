@@ -9,8 +9,7 @@ use osn_core::{
     ln_spectral_complexity, sigma_interval, two_one_norm,
 };
 
-use super::Inputs;
-use crate::run::Metrics;
+use crate::run::metrics::Metrics;
 
 /// The probability with which the PAC-Bayes bound may fail.
 const FAILURE_PROBABILITY: f64 = 0.05;
@@ -57,7 +56,7 @@ impl MapNorms {
     /// # Errors
     ///
     /// [`NormError`] for a weight that is not finite.
-    pub fn of_linear(layer: &Linear) -> Result<Self, NormError> {
+    pub(crate) fn of_linear(layer: &Linear) -> Result<Self, NormError> {
         let weight = layer.weight.val();
         // Burn stores [in, out].
         let layout = Layout::new(weight.shape().as_slice(), 1);
@@ -81,7 +80,7 @@ impl MapNorms {
     /// # Errors
     ///
     /// [`NormError`] for a weight that is not finite.
-    pub fn of_convolution(
+    pub(crate) fn of_convolution(
         layer: &Conv2d,
         norm: Option<&BatchNorm>,
         side: usize,
@@ -101,7 +100,7 @@ impl MapNorms {
 
     /// Those of the map times a number above 0.
     #[must_use]
-    pub fn scaled(self, factor: f64) -> Self {
+    pub(crate) fn scaled(self, factor: f64) -> Self {
         let LayerNorms { spectral, frobenius, two_one } = self.norms;
         let norms = LayerNorms {
             spectral: factor * spectral,
@@ -138,12 +137,23 @@ pub fn ln_lipschitz(stages: &[Stage]) -> f64 {
 
 /// The maps of a network that is a plain chain of them; none of one with two ways, for which the
 /// bounds are not proven.
-pub fn plain_chain(stages: &[Stage]) -> Option<Vec<MapNorms>> {
+pub(crate) fn plain_chain(stages: &[Stage]) -> Option<Vec<MapNorms>> {
     let plain = |stage: &Stage| match stage {
         Stage::Plain(map) => Some(*map),
         Stage::Residual { .. } => None,
     };
     stages.iter().map(plain).collect()
+}
+
+/// What bounds of the generalization error need to know of the training images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Inputs {
+    /// ‖X‖_F of the images as rows.
+    pub frobenius: f64,
+    /// The length of the longest.
+    pub radius: f64,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// The bounds that a network's norms give, as scores; those that need a margin only where it is above 0.

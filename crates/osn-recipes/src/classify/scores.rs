@@ -2,21 +2,22 @@
 
 use burn::tensor::{Int, Tensor};
 
-use super::{Classifier, cross_entropy};
+use crate::classify::learner::cross_entropy;
+use crate::classify::model::Classifier;
 
 /// Bins of equal width for the calibration error (Guo et al. 2017).
 const N_BINS: usize = 15;
 
-/// What a network makes of some images, and what they are.
+/// The logits of some images, and their labels.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
-    /// How strongly each class is meant, `[images, n_classes]`.
+pub struct Predictions {
+    /// The logits, `[images, n_classes]`.
     pub logits: Vec<f64>,
-    /// Which class is right.
+    /// The labels, `[images]`.
     pub labels: Vec<u8>,
 }
 
-impl Judged {
+impl Predictions {
     /// The part of the images, 0 to 1, of which the largest logit is the right one; NaN of none.
     pub fn accuracy(&self) -> f64 {
         mean(self.rows().map(|(logits, label)| f64::from(largest(logits) == label)))
@@ -35,7 +36,7 @@ impl Judged {
     /// ```
     ///
     /// (Guo et al. 2017, equation 3).
-    pub fn calibration_error(&self) -> f64 {
+    pub(crate) fn calibration_error(&self) -> f64 {
         // Of each bin how many more were right than the confidences say.
         let mut surplus = [0.0; N_BINS];
         for (logits, label) in self.rows() {
@@ -47,7 +48,7 @@ impl Judged {
 
     /// The logit of the right class minus the largest other one, of each image; negative where the
     /// network is wrong.
-    pub fn margins(&self) -> Vec<f64> {
+    pub(crate) fn margins(&self) -> Vec<f64> {
         let margin = |(logits, label): (&[f64], usize)| {
             let others = logits.iter().enumerate().filter(|(class, _)| *class != label);
             logits[label] - others.map(|(_, &logit)| logit).fold(f64::NEG_INFINITY, f64::max)
@@ -56,7 +57,7 @@ impl Judged {
     }
 
     /// The places of up to `count` images that it is wrong about, the most confident first.
-    pub fn surest_mistakes(&self, count: usize) -> Vec<usize> {
+    pub(crate) fn surest_mistakes(&self, count: usize) -> Vec<usize> {
         let wrong =
             self.rows().enumerate().filter(|(_, (logits, label))| largest(logits) != *label);
         let mut wrong: Vec<(f64, usize)> =
@@ -141,7 +142,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 mod tests {
     use super::*;
 
-    fn six() -> Judged {
+    fn six() -> Predictions {
         let logits = [
             [2.0, 0.5, -1.0],
             [0.1, 0.2, 0.3],
@@ -150,11 +151,11 @@ mod tests {
             [0.0, 0.0, 5.0],
             [1.0, 0.9, -2.0],
         ];
-        Judged { logits: logits.concat(), labels: vec![0, 1, 1, 2, 2, 1] }
+        Predictions { logits: logits.concat(), labels: vec![0, 1, 1, 2, 2, 1] }
     }
 
     /// Two hundred images in nine of the bins, every second one right by construction.
-    fn two_hundred() -> Judged {
+    fn two_hundred() -> Predictions {
         let logit = |image: usize, class: usize| {
             let (image, class) = (image as f64, class as f64);
             4.0 * (1.3 * image + 2.1 * class + 0.01 * image * class).sin()
@@ -164,7 +165,7 @@ mod tests {
         let label = |(image, row): (usize, &Vec<f64>)| {
             u8::try_from(if image % 2 == 0 { largest(row) } else { image * 7 % 10 }).unwrap()
         };
-        Judged { labels: rows.iter().enumerate().map(label).collect(), logits: rows.concat() }
+        Predictions { labels: rows.iter().enumerate().map(label).collect(), logits: rows.concat() }
     }
 
     fn assert_close(ours: f64, expected: f64) {
@@ -187,8 +188,8 @@ mod tests {
 
     #[test]
     fn who_is_always_certain_and_half_the_time_wrong_is_off_by_a_half() {
-        let judged = Judged { logits: vec![50.0, 0.0, 50.0, 0.0], labels: vec![0, 1] };
-        assert_close(judged.calibration_error(), 0.5);
+        let predictions = Predictions { logits: vec![50.0, 0.0, 50.0, 0.0], labels: vec![0, 1] };
+        assert_close(predictions.calibration_error(), 0.5);
     }
 
     #[test]
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn logits_of_any_size_have_a_cross_entropy() {
-        let judged = Judged { logits: vec![1e4, -1e4, 0.0, -1e4], labels: vec![1, 0] };
-        assert_close(judged.cross_entropy(), 1e4);
+        let predictions = Predictions { logits: vec![1e4, -1e4, 0.0, -1e4], labels: vec![1, 0] };
+        assert_close(predictions.cross_entropy(), 1e4);
     }
 }

@@ -4,28 +4,35 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use osn::Change;
 use osn::report::LayerSpectrum;
 
-use super::norms::complexities;
-use super::{Classifier, ClassifyConfig, Examples, Inputs, Judged, Learned, Learner, fgsm, median};
 use crate::batch;
-use crate::data::ImageSet;
+use crate::classify::config::ClassifyConfig;
+use crate::classify::examples::Examples;
+use crate::classify::learner::{Learned, Learner};
+use crate::classify::model::Classifier;
+use crate::classify::norms::{Inputs, complexities};
+use crate::classify::scores::{Predictions, fgsm, median};
+use crate::data::image_set::ImageSet;
 use crate::data::sampler::{Batches, uniforms};
-use crate::run::{
-    ImageGrid, Look, Metrics, Parts, PartsError, RunError, Scored, Thoroughness, Told, Training,
-};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
+use crate::run::error::RunError;
+use crate::run::metrics::Metrics;
+use crate::run::pending::PendingSignals;
+use crate::run::samples::ImageGrid;
+use crate::run::training::{Scored, Snapshot, Thoroughness, Training};
 
-/// What tells these draws apart from others.
+/// The stream of these draws.
 const FOR_MIRRORS: u64 = 2;
 
-/// Images judged at once.
+/// Images that pass through the network at once.
 const CHUNK: usize = 250;
 
 /// Mistakes in a sample grid, and in each of its rows.
 const SAMPLES: usize = 64;
 const SAMPLE_COLUMNS: usize = 8;
 
-/// The network's logits have become infinite or no numbers, though its weights are finite.
+/// A logit is infinite or NaN although the weights are finite.
 #[derive(Debug, thiserror::Error)]
-#[error("the logits of an image are not finite; lower learning_rate or hold the weights")]
+#[error("the logits of an image are not finite")]
 struct NotFinite;
 
 /// Everything that a run changes and draws from.
@@ -37,10 +44,10 @@ pub(super) struct Trainer<'a, N> {
     learner: Learner<N>,
     trained_on: Batches,
     held_out: Batches,
-    told: Told,
+    pending: PendingSignals,
     /// Whether a rule follows a score.
     is_validated: bool,
-    /// The plain device, on which the network is judged.
+    /// The device without autodiff, on which the network is scored.
     device: Device,
 }
 
@@ -56,27 +63,27 @@ impl<'a, N: Classifier> Trainer<'a, N> {
             config,
             seed,
             inputs: examples.inputs(),
-            is_validated: learner.held.needs().metric,
+            is_validated: learner.trained.needs().metric,
             learner,
             trained_on: Batches::new(seed, examples.trained_on.clone()),
             held_out: Batches::new(seed, examples.held_out.clone()),
             examples,
-            told: Told::default(),
+            pending: PendingSignals::default(),
             device,
         }
     }
 
     /// The network in training.
     pub(super) fn into_network(self) -> N {
-        self.learner.held.network
+        self.learner.trained.network
     }
 
-    fn look_at_held_out(&mut self, step: u64) -> Result<(), RunError> {
-        let indices = self.held_out.batch_of_others(step - 1, self.config.batch_size);
+    fn observe_held_out(&mut self, step: u64) -> Result<(), RunError> {
+        let indices = self.held_out.distinct_batch(step - 1, self.config.batch_size);
         let device = self.device.clone().autodiff();
         let images = batch::images(&self.examples.train, &indices, &device);
         let classes = classes(&self.examples.train, &indices, &device);
-        self.learner.look_at_held_out(images, classes)
+        self.learner.observe_held_out(images, classes)
     }
 
     /// The images of these indices, some of them mirrored.
@@ -105,14 +112,14 @@ impl<'a, N: Classifier> Trainer<'a, N> {
         [spread(&test, count), spread(&self.examples.trained_on, count)]
     }
 
-    /// What the network makes of images, after `change`.
-    fn judge(
+    /// The logits of images, after `change`.
+    fn predict(
         &self,
         network: &N,
         set: &ImageSet,
         indices: &[usize],
         change: impl Fn(Tensor<4>, Tensor<1, Int>) -> Tensor<4>,
-    ) -> Result<Judged, RunError> {
+    ) -> Result<Predictions, RunError> {
         let mut logits = Vec::with_capacity(indices.len() * self.examples.sizes.n_classes);
         for chunk in indices.chunks(CHUNK) {
             let images = batch::images(set, chunk, &self.device);
@@ -120,30 +127,30 @@ impl<'a, N: Classifier> Trainer<'a, N> {
             logits.extend(network.logits(images).into_data().iter::<f64>());
         }
         if logits.iter().all(|logit| logit.is_finite()) {
-            Ok(Judged { logits, labels: set.batch_labels(indices).unwrap_or_default() })
+            Ok(Predictions { logits, labels: set.batch_labels(indices).unwrap_or_default() })
         } else {
             Err(RunError::score(NotFinite))
         }
     }
 
-    /// What the network makes of images as they are, and after an attack.
-    fn judge_both(
+    /// The logits of images as they are, and after an attack.
+    fn predict_both(
         &self,
         network: &N,
         set: &ImageSet,
         indices: &[usize],
-    ) -> Result<[Judged; 2], RunError> {
+    ) -> Result<[Predictions; 2], RunError> {
         let attacked = |images, classes| fgsm(network, images, classes, self.config.fgsm_epsilon);
-        let as_they_are = self.judge(network, set, indices, as_it_is)?;
-        Ok([as_they_are, self.judge(network, set, indices, attacked)?])
+        let as_they_are = self.predict(network, set, indices, as_it_is)?;
+        Ok([as_they_are, self.predict(network, set, indices, attacked)?])
     }
 
     fn metrics(
         &self,
         network: &N,
-        test: &Judged,
-        train: &Judged,
-        moved: &Judged,
+        test: &Predictions,
+        train: &Predictions,
+        moved: &Predictions,
     ) -> Result<Metrics, RunError> {
         let stages = network.stages(self.examples.sizes.side).map_err(RunError::score)?;
         let margin = median(train.margins());
@@ -162,10 +169,9 @@ impl<'a, N: Classifier> Trainer<'a, N> {
         Ok(metrics)
     }
 
-    /// The test images that it is wrong about with the most confidence; no picture where there are
-    /// none.
-    fn mistakes(&self, judged: &Judged) -> Option<ImageGrid> {
-        let worst = judged.surest_mistakes(SAMPLES);
+    /// The test images that are misclassified with the most confidence; no picture where there are none.
+    fn mistakes(&self, predictions: &Predictions) -> Option<ImageGrid> {
+        let worst = predictions.surest_mistakes(SAMPLES);
         let images = || batch::images(&self.examples.test, &worst, &self.device);
         (!worst.is_empty()).then(|| batch::grid(images(), SAMPLE_COLUMNS))
     }
@@ -176,68 +182,68 @@ impl<N: Classifier> Training for Trainer<'_, N> {
 
     fn step(&mut self, step: u64) -> Result<Learned, RunError> {
         if self.learner.wants_held_out() && !self.held_out.is_empty() {
-            self.look_at_held_out(step)?;
+            self.observe_held_out(step)?;
         }
         let indices = self.trained_on.batch(step - 1, self.config.batch_size);
         let device = self.device.clone().autodiff();
         let images = self.images(&indices, step, &device);
         let classes = classes(&self.examples.train, &indices, &device);
         let rate = self.config.learning_rate_at(step);
-        self.learner.update(images, classes, rate, &mut self.told)
+        self.learner.update(images, classes, rate, &mut self.pending)
     }
 
     fn changes(&mut self) -> Vec<Change> {
-        self.learner.held.changes()
+        self.learner.trained.changes()
     }
 
-    fn look(&mut self, step: u64, learned: Learned) -> Result<Look, RunError> {
+    fn poll(&mut self, step: u64, learned: Learned) -> Result<Snapshot, RunError> {
         let loss = batch::number(learned.loss);
-        let batch = Judged {
+        let batch = Predictions {
             logits: learned.logits.into_data().iter().collect(),
             labels: learned.classes.into_data().iter().collect(),
         };
         let losses = vec![("cross_entropy", loss)];
-        self.told.losses(&losses);
+        self.pending.losses(&losses);
         let mut signals = Metrics::from([
             ("batch_accuracy".to_owned(), batch.accuracy()),
             ("learning_rate".to_owned(), self.config.learning_rate_at(step)),
         ]);
-        if let Some(told) = self.learner.generalization() {
-            signals.insert("train_loss".to_owned(), told.train_loss);
-            signals.insert("held_out_loss".to_owned(), told.held_out_loss);
+        if let Some(pending) = self.learner.generalization() {
+            signals.insert("train_loss".to_owned(), pending.train_loss);
+            signals.insert("held_out_loss".to_owned(), pending.held_out_loss);
         }
-        Ok(Look { losses, signals, layers: self.learner.held.layers()?, diverged: None })
+        Ok(Snapshot { losses, signals, layers: self.learner.trained.layers()?, diverged: None })
     }
 
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
-        self.learner.held.spectra()
+        self.learner.trained.spectra()
     }
 
-    /// Judges the test images, as they are and after an attack, and as many training images with the
-    /// labels that the network was told.
+    /// Scores the test images, as they are and after an attack, and as many training images with the
+    /// labels that the network is trained on.
     fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError> {
-        let network = self.learner.held.plain();
+        let network = self.learner.trained.plain();
         let [of_test, of_train] = self.scored(thoroughness);
-        let on_train = self.judge(&network, &self.examples.train, &of_train, as_it_is)?;
-        let [on_test, on_moved] = self.judge_both(&network, &self.examples.test, &of_test)?;
+        let on_train = self.predict(&network, &self.examples.train, &of_train, as_it_is)?;
+        let [on_test, on_moved] = self.predict_both(&network, &self.examples.test, &of_test)?;
         let metrics = self.metrics(&network, &on_test, &on_train, &on_moved)?;
         let samples = self.mistakes(&on_test);
-        let (floor, curve) = (Metrics::new(), Metrics::new());
-        Ok(Scored { metrics, curve, floor, headline: "accuracy", samples })
+        let (real_vs_real, curve) = (Metrics::new(), Metrics::new());
+        Ok(Scored { metrics, curve, real_vs_real, primary_metric: "accuracy", samples })
     }
 
-    /// Judges the held-out images as [`score`](Self::score) does the test images, and as many training
-    /// images. Both have the labels that the network was told.
+    /// Scores the held-out images as [`score`](Self::score) does the test images, and as many training
+    /// images. Both have the labels that the network is trained on.
     fn validate(&mut self) -> Result<Metrics, RunError> {
         if !self.is_validated || self.examples.held_out.is_empty() {
             return Ok(Metrics::new());
         }
-        let network = self.learner.held.plain();
+        let network = self.learner.trained.plain();
         let Examples { train, trained_on, held_out, .. } = &self.examples;
         let held_out = spread(held_out, self.config.eval_images);
         let on_train =
-            self.judge(&network, train, &spread(trained_on, held_out.len()), as_it_is)?;
-        let [held_out, moved] = self.judge_both(&network, train, &held_out)?;
+            self.predict(&network, train, &spread(trained_on, held_out.len()), as_it_is)?;
+        let [held_out, moved] = self.predict_both(&network, train, &held_out)?;
         let accuracy = held_out.accuracy();
         let scores = [
             ("accuracy", accuracy),
@@ -247,18 +253,18 @@ impl<N: Classifier> Training for Trainer<'_, N> {
             ("fgsm_accuracy", moved.accuracy()),
         ];
         let scores = Metrics::from(scores.map(|(name, value)| (name.to_owned(), value)));
-        self.told.scores(&scores);
+        self.pending.scores(&scores);
         Ok(scores)
     }
 
-    fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+    fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
         self.learner.save(parts)?;
-        parts.put_value("told", &self.told)
+        parts.put_value("pending", &self.pending)
     }
 
-    fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+    fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError> {
         self.learner.load(parts)?;
-        self.told = parts.value("told")?;
+        self.pending = parts.value("pending")?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
-use super::environment::{Environment, Outcome, Task, check_action, seen};
+use crate::control::environment::{Environment, Outcome, check_action, seen};
 
 /// Both links are 1 m long and 1 kg heavy, with the middle of the mass in the middle and a moment of
 /// inertia of 1 kg·m²; where a factor below is one of these it is left out.
@@ -13,6 +13,7 @@ const GRAVITY: f64 = 9.8;
 const STEP_SECS: f64 = 0.2;
 /// Largest angular velocities, in radians a second.
 const LARGEST_TURN: [f64; 2] = [4.0 * PI, 9.0 * PI];
+pub(super) const N_ACTIONS: usize = 3;
 const STEP_LIMIT: u32 = 500;
 
 /// Two links that hang from a fixed point; the actions 0, 1, 2 are torques of −1, 0 and 1 N·m at the
@@ -48,7 +49,7 @@ impl Environment for Acrobot {
     }
 
     fn step(&mut self, action: usize) -> Outcome {
-        check_action(action, Task::Acrobot);
+        check_action(action, N_ACTIONS);
         let [first, second, first_turn, second_turn] = runge_kutta(self.state, action as f64 - 1.0);
         self.state = [
             wrapped(first),

@@ -1,6 +1,6 @@
 //! CartPole-v1: a pole that stands on a cart (Barto, Sutton and Anderson 1983).
 
-use super::environment::{Environment, Outcome, Task, check_action, seen};
+use crate::control::environment::{Environment, Outcome, check_action, seen};
 
 const GRAVITY: f64 = 9.8;
 const CART_MASS: f64 = 1.0;
@@ -15,6 +15,7 @@ const STEP_SECS: f64 = 0.02;
 const LARGEST_POSITION: f64 = 2.4;
 /// or the pole farther from upright than this, in degrees.
 const LARGEST_DEGREES: f64 = 12.0;
+pub(super) const N_ACTIONS: usize = 2;
 const STEP_LIMIT: u32 = 500;
 
 /// A pole on a cart that is pushed left (action 0) or right (1). Reward 1 a step.
@@ -54,7 +55,7 @@ impl Environment for CartPole {
     }
 
     fn step(&mut self, action: usize) -> Outcome {
-        check_action(action, Task::Cartpole);
+        check_action(action, N_ACTIONS);
         let force = if action == 1 { FORCE } else { -FORCE };
         let [x, speed, angle, turn] = self.state;
         let [acceleration, twist] = accelerations(angle, turn, force);

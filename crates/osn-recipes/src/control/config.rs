@@ -3,12 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Task;
-use crate::data::Need;
-use crate::run::{
-    Config, MAX_BATCH, MAX_STEPS, MAX_UNITS, Pace, RunError, above_zero, at_least, at_most,
-    below_one, check_weights, check_widths, parts, zero_or_more,
+use crate::control::task::ControlTask;
+use crate::data::need::Need;
+use crate::run::check::{
+    MAX_BATCH, MAX_STEPS, MAX_UNITS, above_zero, at_least, at_most, below_one, check_weights,
+    check_widths, parts, zero_or_more,
 };
+use crate::run::config::Config;
+use crate::run::error::RunError;
+use crate::run::training::Pace;
 
 /// A step can only be stopped at its end.
 const MAX_ACTIONS_PER_STEP: u64 = 10_000;
@@ -25,7 +28,7 @@ const MAX_EPISODES: u64 = 100_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ControlConfig {
     /// What to act in: `cartpole`, `acrobot` or `mountain_car`.
-    pub environment: Task,
+    pub environment: ControlTask,
     /// Units of each hidden layer, from the observation on. Mnih et al. 2015 end in one of 512 behind
     /// convolutions; two of 128 are plenty for six numbers.
     pub hidden_sizes: Vec<usize>,
@@ -79,7 +82,7 @@ impl ControlConfig {
     /// Two to three minutes on two cores.
     pub fn quick() -> Self {
         Self {
-            environment: Task::Cartpole,
+            environment: ControlTask::Cartpole,
             hidden_sizes: vec![128, 128],
             steps: 40_000,
             actions_per_step: 8,
@@ -130,9 +133,9 @@ impl ControlConfig {
         at_most(MAX_EPISODES, &episodes)
     }
 
-    /// How often to look and to score.
+    /// How many steps there are, and how often a run logs and scores.
     pub(super) fn pace(&self) -> Pace {
-        Pace { log_every: self.log_every, eval_every: self.eval_every }
+        Pace { steps: self.steps, log_every: self.log_every, eval_every: self.eval_every }
     }
 
     /// The learning rate of the update `step`, counted from 1.

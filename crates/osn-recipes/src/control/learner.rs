@@ -4,17 +4,21 @@ use burn::module::Module;
 use burn::nn::loss::{HuberLoss, HuberLossConfig, Reduction};
 use burn::tensor::{Device, Tensor};
 
-use super::{Batch, ControlConfig, QNetwork};
+use crate::control::config::ControlConfig;
+use crate::control::model::QNetwork;
+use crate::control::replay::Batch;
 use crate::decide::Decide;
-use crate::held::{Held, adam};
+use crate::held::{TrainedNetwork, adam};
 use crate::init;
 use crate::network_parts::{load_network, save_network};
-use crate::run::{Parts, PartsError, RunError, Told};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
+use crate::run::error::RunError;
+use crate::run::pending::PendingSignals;
 
 /// The target in a checkpoint.
 const TARGET: &str = "target";
 
-/// What an update leaves to look at.
+/// The loss and the values of an update.
 #[derive(Clone, Debug)]
 pub struct Learned {
     /// The Huber loss, `[1]`.
@@ -28,21 +32,21 @@ pub struct Learned {
 /// A Q-network in training.
 #[expect(missing_debug_implementations, reason = "Burn's optimizer has none")]
 pub struct Learner {
-    /// Observations to values, held by its osn.
-    pub held: Held<QNetwork>,
-    /// The network of some updates ago, with baked weights and no trace of osn.
+    /// Observations to values.
+    pub trained: TrainedNetwork<QNetwork>,
+    /// The network of some updates ago, with baked weights and without osn.
     pub target: QNetwork,
     huber: HuberLoss,
     discount: f64,
 }
 
 impl Learner {
-    /// A new network with the initial weights of `seed`, on the autodiff device of `device`; held as
-    /// `decide` says, or plain without. The target is a copy of it.
+    /// A new network with the initial weights of `seed`, on the autodiff device of `device`; constrained
+    /// as `decide` says, or trained without osn. The target is a copy of it.
     ///
     /// # Errors
     ///
-    /// As [`Held::new`].
+    /// As [`TrainedNetwork::new`].
     pub fn new(
         config: &ControlConfig,
         decide: Option<&Decide>,
@@ -52,10 +56,10 @@ impl Learner {
         let device = device.clone().autodiff();
         let network = init::xavier(QNetwork::new(config, &device), seed, 0);
         let adam = adam(config.beta_1, config.beta_2, config.epsilon);
-        let held = Held::new(network, "q_network", decide, adam)?;
+        let trained = TrainedNetwork::new(network, "q_network", decide, adam)?;
         Ok(Self {
-            target: held.plain(),
-            held,
+            target: trained.plain(),
+            trained,
             huber: HuberLossConfig::new(config.huber_delta).init(),
             discount: config.discount,
         })
@@ -70,14 +74,14 @@ impl Learner {
         &mut self,
         batch: Batch,
         learning_rate: f64,
-        told: &mut Told,
+        pending: &mut PendingSignals,
     ) -> Result<Learned, RunError> {
         let targets = self.targets(&batch);
-        let values = self.held.network.forward(Tensor::from_inner(batch.observations));
+        let values = self.trained.network.forward(Tensor::from_inner(batch.observations));
         let values = values.gather(1, Tensor::from_inner(batch.actions));
         let expected = Tensor::from_inner(targets.clone());
         let loss = self.huber.forward(values.clone(), expected, Reduction::Mean);
-        self.held.learn(loss.backward(), learning_rate, told)?;
+        self.trained.learn(loss.backward(), learning_rate, pending)?;
         Ok(Learned { loss, values, targets })
     }
 
@@ -85,9 +89,9 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
-        self.held.save(parts)?;
+    /// [`ContentsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
+        self.trained.save(parts)?;
         save_network(parts, TARGET, &self.target)
     }
 
@@ -95,27 +99,27 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing or of other networks.
-    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
-        self.held.load(parts)?;
+    /// [`ContentsError`] for what is missing or of other networks.
+    pub fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError> {
+        self.trained.load(parts)?;
         self.target = load_network(parts, TARGET, self.target.clone())?;
         Ok(())
     }
 
     /// What the values should be: `r + γ·Q⁻(s′, argmaxₐ Q(s′, a))`, where the network chooses and the
-    /// target judges (double DQN, van Hasselt et al. 2016), and `r` alone at a terminal state.
+    /// target evaluates (double DQN, van Hasselt et al. 2016), and `r` alone at a terminal state.
     ///
     /// # Shapes
     ///
     /// Returns `[batch, 1]`.
     pub fn targets(&self, batch: &Batch) -> Tensor<2> {
-        let chosen = self.held.network.valid().forward(batch.next.clone()).argmax(1);
+        let chosen = self.trained.network.valid().forward(batch.next.clone()).argmax(1);
         let later = self.target.forward(batch.next.clone()).gather(1, chosen);
         batch.rewards.clone() + batch.goes_on.clone() * later * self.discount
     }
 
     /// Makes the target what the network is now: effective weights become ordinary ones.
     pub fn copy_to_target(&mut self) {
-        self.target = self.held.plain();
+        self.target = self.trained.plain();
     }
 }

@@ -5,7 +5,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::ControlConfig;
+use crate::control::config::ControlConfig;
 
 /// Observations to the value of each action: linear layers with ReLU between them. No normalization
 /// but what osn decides.
@@ -16,7 +16,7 @@ pub struct QNetwork {
 
 impl QNetwork {
     /// A network for the observations and actions of the config's environment.
-    pub fn new(config: &ControlConfig, device: &Device) -> Self {
+    pub(crate) fn new(config: &ControlConfig, device: &Device) -> Self {
         let task = config.environment;
         let mut sizes = vec![task.observation_size()];
         sizes.extend(&config.hidden_sizes);
@@ -40,7 +40,7 @@ impl QNetwork {
     }
 
     /// The best action at each of some observations, all of one length; none at none.
-    pub fn best_actions(&self, observations: &[Vec<f32>], device: &Device) -> Vec<usize> {
+    pub(crate) fn best_actions(&self, observations: &[Vec<f32>], device: &Device) -> Vec<usize> {
         if observations.is_empty() {
             return Vec::new();
         }

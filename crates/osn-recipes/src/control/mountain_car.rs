@@ -1,12 +1,13 @@
 //! MountainCar-v0: a car too weak for the hill in front of it (Moore 1990).
 
-use super::environment::{Environment, Outcome, Task, check_action, seen};
+use crate::control::environment::{Environment, Outcome, check_action, seen};
 
 const PUSH: f64 = 0.001;
 const GRAVITY: f64 = 0.0025;
 const LARGEST_SPEED: f64 = 0.07;
 const POSITIONS: [f64; 2] = [-1.2, 0.6];
 const GOAL: f64 = 0.5;
+pub(super) const N_ACTIONS: usize = 3;
 const STEP_LIMIT: u32 = 200;
 
 /// A car in a valley; the actions 0, 1, 2 push it left, not at all, or right. Reward −1 a step until it
@@ -37,7 +38,7 @@ impl Environment for MountainCar {
     }
 
     fn step(&mut self, action: usize) -> Outcome {
-        check_action(action, Task::MountainCar);
+        check_action(action, N_ACTIONS);
         let [position, speed] = self.state;
         let push = (action as f64 - 1.0) * PUSH;
         let speed =

@@ -1,13 +1,15 @@
-//! Acting: one player that learns while it plays, and episodes that only judge.
+//! Acting: one player that explores while the network learns, and greedy episodes that only score it.
 
 use std::collections::VecDeque;
 
 use burn::tensor::Device;
 
-use super::environment::{Environment, Task};
-use super::{QNetwork, Transition};
+use crate::control::environment::Environment;
+use crate::control::model::QNetwork;
+use crate::control::replay::Transition;
+use crate::control::task::ControlTask;
 use crate::data::sampler::uniforms;
-use crate::run::{Parts, PartsError};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 
 /// Episodes whose mean is the recent return.
 const RECENT: usize = 100;
@@ -17,15 +19,15 @@ const LONGEST_EPISODE: u64 = 500;
 /// Plays one episode after the other, partly at random.
 #[derive(Debug)]
 pub struct Player {
-    task: Task,
+    task: ControlTask,
     seed: u64,
     stream: u64,
     environment: Box<dyn Environment>,
     /// Actions taken, in all episodes.
     actions: u64,
-    /// Those of the episode that goes on: they lead from its start to where it is.
+    /// Those of the current episode: replayed from its start they lead to its current state.
     of_episode: Vec<usize>,
-    /// The sum of rewards in the episode that goes on.
+    /// The sum of rewards in the current episode.
     so_far: f64,
     /// How many episodes ended.
     episodes: u64,
@@ -34,9 +36,8 @@ pub struct Player {
 }
 
 impl Player {
-    /// A player at the start of its first episode. `stream` tells its draws apart from others'; it
-    /// takes this one and the next.
-    pub fn new(task: Task, seed: u64, stream: u64) -> Self {
+    /// A player at the start of its first episode. It draws from `stream` and the next one.
+    pub fn new(task: ControlTask, seed: u64, stream: u64) -> Self {
         let environment = task.start(seed, stream, 0);
         Self {
             task,
@@ -77,8 +78,8 @@ impl Player {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
         parts.put_numbers("player/recent", self.recent.iter().copied());
         parts.put_value("player", &(self.actions, self.so_far, &self.of_episode, self.episodes))
     }
@@ -87,25 +88,28 @@ impl Player {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing, no action, or more than an episode has.
-    pub fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what is missing, no action, or more than an episode has.
+    pub fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError> {
         self.recent = parts.numbers("player/recent")?.into();
         (self.actions, self.so_far, self.of_episode, self.episodes) = parts.value("player")?;
         let counted = self.recent.len() as u64 == self.episodes.min(RECENT as u64);
         if !counted || self.episodes >= u64::MAX / 2 {
-            return Err(PartsError::part("player/recent", "it has another number of returns"));
+            return Err(ContentsError::part("player/recent", "it has another number of returns"));
         }
         if self.of_episode.iter().any(|&action| action >= self.task.n_actions()) {
-            return Err(PartsError::part("player", "there is no such action"));
+            return Err(ContentsError::part("player", "there is no such action"));
         }
         let (episode, begun) = (self.episodes, self.of_episode.len() as u64);
         if self.actions > episode.saturating_mul(LONGEST_EPISODE).saturating_add(begun) {
-            return Err(PartsError::part("player", "it acted more often than its episodes allow"));
+            return Err(ContentsError::part(
+                "player",
+                "it acted more often than its episodes allow",
+            ));
         }
         self.environment = self.task.start(self.seed, self.stream, episode);
         for &action in &self.of_episode {
             if self.environment.step(action).is_end() {
-                return Err(PartsError::part("player", "its episode goes on after its end"));
+                return Err(ContentsError::part("player", "its episode goes on after its end"));
             }
         }
         Ok(())
@@ -152,7 +156,7 @@ impl Player {
 /// those of `seed` and `stream`.
 pub fn returns(
     network: &QNetwork,
-    task: Task,
+    task: ControlTask,
     [seed, stream]: [u64; 2],
     count: usize,
     device: &Device,
@@ -178,12 +182,12 @@ pub(super) fn mean(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ControlConfig;
     use super::*;
+    use crate::control::config::ControlConfig;
 
     #[test]
     fn a_player_explores_as_often_as_it_is_told_and_starts_anew_after_an_end() {
-        let mut player = Player::new(Task::Cartpole, 1, 10);
+        let mut player = Player::new(ControlTask::Cartpole, 1, 10);
         let mut chosen = 0;
         let mut act = |_: &[f32]| {
             chosen += 1;
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_recent_return_is_the_mean_of_the_last_hundred() {
-        let mut player = Player::new(Task::Cartpole, 1, 10);
+        let mut player = Player::new(ControlTask::Cartpole, 1, 10);
         assert_eq!(player.recent_return(), None);
         (0..150).for_each(|earned| player.note(f64::from(earned)));
         assert_eq!(player.recent_return(), Some(99.5));
@@ -212,16 +216,16 @@ mod tests {
     #[test]
     fn a_checkpoint_of_a_player_does_not_grow_with_its_episodes() {
         let saved = |episodes: u32| {
-            let mut player = Player::new(Task::Cartpole, 1, 10);
+            let mut player = Player::new(ControlTask::Cartpole, 1, 10);
             (0..episodes).for_each(|earned| player.note(f64::from(earned)));
-            let mut parts = Parts::default();
+            let mut parts = CheckpointContents::default();
             player.save(&mut parts).unwrap();
             (parts, player)
         };
         let size = |episodes| saved(episodes).0.to_bytes().unwrap().len();
         assert_eq!(size(1_000), size(9_999));
         let (parts, player) = saved(150);
-        let mut loaded = Player::new(Task::Cartpole, 1, 10);
+        let mut loaded = Player::new(ControlTask::Cartpole, 1, 10);
         loaded.load(&parts).unwrap();
         assert_eq!((loaded.episodes, &loaded.recent), (150, &player.recent));
     }
@@ -230,9 +234,9 @@ mod tests {
     fn episodes_played_together_return_what_each_returns_alone() {
         let device = Device::flex();
         let network = crate::init::xavier(QNetwork::new(&ControlConfig::quick(), &device), 3, 0);
-        let together = returns(&network, Task::Cartpole, [4, 1], 5, &device);
+        let together = returns(&network, ControlTask::Cartpole, [4, 1], 5, &device);
         let alone = |episode: u64| {
-            let mut environment = Task::Cartpole.start(4, 1, episode);
+            let mut environment = ControlTask::Cartpole.start(4, 1, episode);
             let mut act = || {
                 let action = network.best_actions(&[environment.observation()], &device)[0];
                 environment.step(action)

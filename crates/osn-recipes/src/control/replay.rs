@@ -2,9 +2,9 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::Task;
+use crate::control::task::ControlTask;
 use crate::data::sampler;
-use crate::run::{Parts, PartsError};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 
 /// One action and what came of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +70,8 @@ impl Replay {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
         let all = || self.transitions.iter();
         let numbers = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
         parts.put_numbers("replay/seen", all().flat_map(|it| numbers(&it.observation)));
@@ -86,8 +86,12 @@ impl Replay {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing, does not go together or is of another task.
-    pub fn load(&mut self, parts: &Parts, task: Task) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what is missing, does not go together or is of another task.
+    pub fn load(
+        &mut self,
+        parts: &CheckpointContents,
+        task: ControlTask,
+    ) -> Result<(), ContentsError> {
         let (seen, next) = (parts.numbers("replay/seen")?, parts.numbers("replay/next")?);
         let rewards = parts.numbers("replay/rewards")?;
         let actions: Vec<usize> = parts.value("replay/actions")?;
@@ -98,14 +102,14 @@ impl Replay {
             && [seen.len(), next.len()] == [count * length; 2]
             && (1..=self.capacity).contains(&count);
         if !goes_together {
-            return Err(PartsError::part("replay", "its parts are of different lengths"));
+            return Err(ContentsError::part("replay", "its parts are of different lengths"));
         }
         if actions.iter().any(|&action| action >= task.n_actions()) {
-            return Err(PartsError::part("replay/actions", "there is no such action"));
+            return Err(ContentsError::part("replay/actions", "there is no such action"));
         }
         let is_full = count == self.capacity;
         if oldest >= if is_full { count } else { 1 } {
-            return Err(PartsError::part("replay/oldest", "there is no such place"));
+            return Err(ContentsError::part("replay/oldest", "there is no such place"));
         }
         let row = |of: &[f64], index: usize| rounded(&of[index * length..(index + 1) * length]);
         let transition = |index: usize| Transition {

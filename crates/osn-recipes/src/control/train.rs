@@ -5,18 +5,22 @@ use burn::tensor::{Device, Tensor};
 use osn::Change;
 use osn::report::LayerSpectrum;
 
-use super::play::{Player, mean, returns};
-use super::{ControlConfig, Learned, Learner, Replay};
 use crate::batch::number;
+use crate::control::config::ControlConfig;
+use crate::control::learner::{Learned, Learner};
+use crate::control::play::{Player, mean, returns};
+use crate::control::replay::Replay;
 use crate::decide::Decide;
-use crate::run::{
-    Look, Metrics, Parts, PartsError, RunError, Scored, Thoroughness, Told, Training,
-};
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
+use crate::run::error::RunError;
+use crate::run::metrics::Metrics;
+use crate::run::pending::PendingSignals;
+use crate::run::training::{Scored, Snapshot, Thoroughness, Training};
 
-/// What tells the draws of different uses apart.
+/// The stream of each use of random numbers.
 const FOR_BATCHES: u64 = 1;
 const FOR_SCORES: u64 = 2;
-/// A player takes two.
+/// A player uses two.
 const FOR_PLAYING: u64 = 3;
 const FOR_VALIDATION: u64 = 5;
 
@@ -27,7 +31,7 @@ pub(super) struct Trainer<'a> {
     player: Player,
     replay: Replay,
     learner: Learner,
-    told: Told,
+    pending: PendingSignals,
     /// The sum of the mean returns at the evaluations so far, and how many these are.
     curve: (f64, u64),
     /// Whether a rule follows a score.
@@ -50,9 +54,9 @@ impl<'a> Trainer<'a> {
             seed,
             player: Player::new(config.environment, seed, FOR_PLAYING),
             replay: Replay::new(config.memory),
-            is_validated: learner.held.needs().metric,
+            is_validated: learner.trained.needs().metric,
             learner,
-            told: Told::default(),
+            pending: PendingSignals::default(),
             curve: (0.0, 0),
             device,
         };
@@ -67,7 +71,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn act(&mut self, step: u64) {
-        let policy = self.learner.held.network.valid();
+        let policy = self.learner.trained.network.valid();
         let explore = self.config.exploration_at(step);
         for _ in 0..self.config.actions_per_step {
             let choose = |seen: &[f32]| policy.best_actions(&[seen.to_vec()], &self.device)[0];
@@ -79,7 +83,7 @@ impl<'a> Trainer<'a> {
         let size = self.config.batch_size;
         let batch = self.replay.batch(self.seed, FOR_BATCHES, step, size, &self.device);
         let rate = self.config.learning_rate_at(step);
-        let learned = self.learner.update(batch, rate, &mut self.told)?;
+        let learned = self.learner.update(batch, rate, &mut self.pending)?;
         if step.is_multiple_of(self.config.target_every) {
             self.learner.copy_to_target();
         }
@@ -89,7 +93,7 @@ impl<'a> Trainer<'a> {
     /// The returns of so many episodes without chance, from starts of this stream.
     fn play(&self, stream: u64, count: usize) -> Vec<f64> {
         let (task, starts) = (self.config.environment, [self.seed, stream]);
-        returns(&self.learner.held.plain(), task, starts, count, &self.device)
+        returns(&self.learner.trained.plain(), task, starts, count, &self.device)
     }
 
     fn summarize(&self, returns: &[f64]) -> Metrics {
@@ -112,21 +116,21 @@ impl Training for Trainer<'_> {
     }
 
     fn changes(&mut self) -> Vec<Change> {
-        self.learner.held.changes()
+        self.learner.trained.changes()
     }
 
-    fn look(&mut self, step: u64, learned: Learned) -> Result<Look, RunError> {
+    fn poll(&mut self, step: u64, learned: Learned) -> Result<Snapshot, RunError> {
         let loss = number(learned.loss.clone());
         let mut signals = look_at(learned);
-        self.told.losses(&[("q_network", loss), ("td_variance", signals["td_variance"])]);
+        self.pending.losses(&[("q_network", loss), ("td_variance", signals["td_variance"])]);
         signals.insert("explore".to_owned(), self.config.exploration_at(step));
         signals.insert("episodes".to_owned(), self.player.episodes() as f64);
-        let layers = self.learner.held.layers()?;
-        Ok(Look { losses: vec![("q_network", loss)], signals, layers, diverged: None })
+        let layers = self.learner.trained.layers()?;
+        Ok(Snapshot { losses: vec![("q_network", loss)], signals, layers, diverged: None })
     }
 
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
-        self.learner.held.spectra()
+        self.learner.trained.spectra()
     }
 
     /// Lets the network play without chance; at the end as many episodes as count. The area is of the
@@ -141,7 +145,13 @@ impl Training for Trainer<'_> {
             self.curve = (self.curve.0 + mean(&returns), self.curve.1 + 1);
         }
         let (metrics, none) = (self.summarize(&returns), Metrics::new());
-        Ok(Scored { metrics, curve: none.clone(), floor: none, headline: "return", samples: None })
+        Ok(Scored {
+            metrics,
+            curve: none.clone(),
+            real_vs_real: none,
+            primary_metric: "return",
+            samples: None,
+        })
     }
 
     /// The same from starts of their own.
@@ -150,27 +160,27 @@ impl Training for Trainer<'_> {
             return Ok(Metrics::new());
         }
         let scores = mean_and_worst(&self.play(FOR_VALIDATION, self.config.eval_episodes));
-        self.told.scores(&scores);
+        self.pending.scores(&scores);
         Ok(scores)
     }
 
-    fn save(&self, parts: &mut Parts) -> Result<(), PartsError> {
+    fn save(&self, parts: &mut CheckpointContents) -> Result<(), ContentsError> {
         self.learner.save(parts)?;
         self.replay.save(parts)?;
         self.player.save(parts)?;
         parts.put_value("curve", &self.curve)?;
-        parts.put_value("told", &self.told)
+        parts.put_value("pending", &self.pending)
     }
 
-    fn load(&mut self, parts: &Parts) -> Result<(), PartsError> {
+    fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError> {
         self.learner.load(parts)?;
         self.replay.load(parts, self.config.environment)?;
         self.player.load(parts)?;
         self.curve = parts.value("curve")?;
         if self.curve.1 >= u64::MAX / 2 {
-            return Err(PartsError::part("curve", "nobody was evaluated so often"));
+            return Err(ContentsError::part("curve", "nobody was evaluated so often"));
         }
-        self.told = parts.value("told")?;
+        self.pending = parts.value("pending")?;
         Ok(())
     }
 }

@@ -6,28 +6,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::idx::{self, Idx};
-use super::{DataError, Dataset, ImageSet};
+use crate::data::error::DataError;
+use crate::data::idx::{self, Idx};
+use crate::data::image_set::{Dataset, ImageSet};
+use crate::data::names::{EMBEDDED, FULL};
 
 /// Where Debian's package `dataset-fashion-mnist` puts the full set.
 pub const FULL_SET_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
 
 /// The licence of the images.
 pub const LICENCE: &str = "MIT (Zalando SE)";
-
-/// The names of the ten classes, in the order of their labels.
-pub const CLASS_NAMES: [&str; 10] = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-];
 
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
@@ -62,7 +50,7 @@ pub fn embedded() -> Result<Dataset, DataError> {
         )?,
         "embedded: all test images",
     )?;
-    Ok(Dataset { name: super::EMBEDDED.to_owned(), train, test, test_every: None })
+    Ok(Dataset { name: EMBEDDED.to_owned(), train, test, test_every: None })
 }
 
 /// Loads the full 60,000 + 10,000 images from [`FULL_SET_FOLDER`].
@@ -75,11 +63,11 @@ pub fn full() -> Result<Dataset, DataError> {
     if !is_idx_folder(folder) {
         return Err(DataError::NotInstalled { folder: folder.to_owned() });
     }
-    from_folder(super::FULL, folder)
+    from_folder(FULL, folder)
 }
 
 /// Whether `folder` holds training images in the layout of Fashion-MNIST.
-pub fn is_idx_folder(folder: &Path) -> bool {
+pub(crate) fn is_idx_folder(folder: &Path) -> bool {
     find(folder, TRAIN_IMAGES).is_ok()
 }
 
@@ -106,7 +94,11 @@ fn parse_embedded(name: &str, bytes: &[u8]) -> Result<Idx, DataError> {
 fn read_pair(folder: &Path, images: &str, labels: &str) -> Result<ImageSet, DataError> {
     let images = find(folder, images)?;
     let labels = find(folder, labels)?;
-    image_set(idx::read(&images)?, idx::read(&labels)?, &images.display().to_string())
+    image_set(read(&images)?, read(&labels)?, &images.display().to_string())
+}
+
+fn read(path: &Path) -> Result<Idx, DataError> {
+    idx::read(path).map_err(|problem| DataError::Idx { file: path.display().to_string(), problem })
 }
 
 fn find(folder: &Path, stem: &str) -> Result<PathBuf, DataError> {

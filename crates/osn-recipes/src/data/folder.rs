@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage, Rgba};
+use osn_files::plain_file;
 use rayon::prelude::*;
 use unicode_normalization::UnicodeNormalization;
 
-use super::{DataError, Dataset, ImageSet, picture_faults};
-use crate::plain_file;
-
-/// Every how many-th image, by sorted path, is for testing.
-pub const TEST_EVERY: usize = 6;
+use crate::data::error::DataError;
+use crate::data::image_set::{Dataset, ImageSet};
+use crate::data::names::TEST_EVERY;
+use crate::data::picture_faults;
 
 const MAX_FILES: usize = 500_000;
 const MAX_RESIZED_BYTES: usize = 4 << 30;
@@ -24,8 +24,8 @@ const MAX_PACKED_BYTES: u64 = 256 << 20;
 const MAX_DECODED_BYTES: u64 = 512 << 20;
 /// Channels that differ by no more than this are grey: JPEG adds as much.
 const GREY_TOLERANCE: u8 = 8;
-/// Folders that systems leave among pictures, for what an archive cannot hold, for small copies and for what
-/// was thrown away.
+/// Folders that systems leave among pictures, for what an archive cannot hold, for small copies and for
+/// what was thrown away.
 const LEFT_BEHIND: [&str; 5] =
     ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
 
@@ -49,7 +49,7 @@ const LEFT_BEHIND: [&str; 5] =
 /// # Panics
 ///
 /// If `size` is zero.
-pub fn load(folder: &Path, size: usize) -> Result<Dataset, DataError> {
+pub(crate) fn load(folder: &Path, size: usize) -> Result<Dataset, DataError> {
     assert!(size > 0, "images need at least one pixel");
     let paths = find_images(folder, size)?;
     if paths.len() < TEST_EVERY {

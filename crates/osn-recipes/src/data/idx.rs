@@ -8,9 +8,7 @@ use std::io::Read;
 use std::path::Path;
 
 use flate2::bufread::GzDecoder;
-
-use super::DataError;
-use crate::plain_file;
+use osn_files::plain_file;
 
 /// No file larger than this is read, packed or not.
 pub const MAX_BYTES: usize = 1 << 30;
@@ -77,12 +75,9 @@ pub enum IdxError {
 ///
 /// # Errors
 ///
-/// [`DataError::Idx`] with the path and the problem, when the file cannot be read or breaks the
-/// format in any way.
-pub fn read(path: &Path) -> Result<Idx, DataError> {
-    read_bounded(path)
-        .and_then(|bytes| parse(&bytes))
-        .map_err(|problem| DataError::Idx { file: path.display().to_string(), problem })
+/// [`IdxError`] when the file cannot be read or breaks the format in any way.
+pub fn read(path: &Path) -> Result<Idx, IdxError> {
+    parse(&read_bounded(path)?)
 }
 
 /// Parses the bytes of an IDX file, gzip or plain.

@@ -8,20 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::{ImageFormat, RgbImage};
+use osn_files::{atomic, plain_file};
 use rayon::prelude::*;
-use tempfile::TempDir;
 
-use super::folder::is_left_behind;
-use super::svg;
-pub use super::svg::SvgError;
-use crate::plain_file;
+use crate::data::folder::is_left_behind;
+use crate::data::svg::{self, SvgError};
 
 /// The folder that the pairs are written to unless another is asked for.
 pub const FOLDER: &str = "openmoji";
 /// The licence of the emoji and of all that is made of them.
 pub const LICENCE: &str = "CC BY-SA 4.0 (OpenMoji, https://openmoji.org)";
 /// One in so many groups of emoji is for testing, on average.
-pub const TEST_ONE_IN: u64 = 10;
+pub(crate) const TEST_ONE_IN: u64 = 10;
 
 const LINE_ART: &str = "black/svg";
 const COLOUR: &str = "color/svg";
@@ -119,9 +117,9 @@ struct Emoji {
 }
 
 /// Draws every emoji of a package at `size`×`size` on white and writes the pairs as a folder that
-/// [`pairs::load`](super::pairs::load) reads, with line art as inputs and colour as targets.
+/// [`pairs::load`](crate::data::pairs::load) reads, with line art as inputs and colour as targets.
 ///
-/// `progress` is told how many emoji are drawn, and of how many; from several threads.
+/// `progress` is called with the number of emoji drawn and of all, from several threads.
 ///
 /// Emoji that are the same but for skin tone or sex are all for training or all for testing, and so
 /// are those with the same line art: a man and a person may differ in nothing but their name. (The
@@ -322,27 +320,21 @@ fn hash(text: &str) -> u64 {
     })
 }
 
-/// Writes the pairs into a folder beside `out`, then gives it that name.
+/// Writes the pairs, all of them or none.
 fn write(out: &Path, emoji: &[Emoji], is_test: &[bool]) -> io::Result<()> {
-    let beside = out.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let beside = beside.unwrap_or(Path::new("."));
-    fs::create_dir_all(beside)?;
-    // It goes away by itself if something fails. Its own access rights are narrow, those of a
-    // folder in it are what the user's umask leaves.
-    let temporary = TempDir::with_prefix_in(".osn-import-", beside)?;
-    let folder = temporary.path().join(FOLDER);
-    for part in ["train", "test"] {
-        fs::create_dir_all(folder.join(part).join("input"))?;
-        fs::create_dir_all(folder.join(part).join("target"))?;
-    }
-    for (emoji, is_test) in emoji.iter().zip(is_test) {
-        let part = folder.join(if *is_test { "test" } else { "train" });
-        let file = format!("{}.png", emoji.name);
-        save(&emoji.line_art, &part.join("input").join(&file))?;
-        save(&emoji.colour, &part.join("target").join(&file))?;
-    }
-    fs::write(folder.join(LICENCE_FILE), format!("{LICENCE}\nDrawn from SVG by osn.\n"))?;
-    fs::rename(folder, out)
+    atomic::write_folder(out, |folder| {
+        for part in ["train", "test"] {
+            fs::create_dir_all(folder.join(part).join("input"))?;
+            fs::create_dir_all(folder.join(part).join("target"))?;
+        }
+        for (emoji, is_test) in emoji.iter().zip(is_test) {
+            let part = folder.join(if *is_test { "test" } else { "train" });
+            let file = format!("{}.png", emoji.name);
+            save(&emoji.line_art, &part.join("input").join(&file))?;
+            save(&emoji.colour, &part.join("target").join(&file))?;
+        }
+        fs::write(folder.join(LICENCE_FILE), format!("{LICENCE}\nDrawn from SVG by osn.\n"))
+    })
 }
 
 fn save(image: &RgbImage, path: &Path) -> io::Result<()> {

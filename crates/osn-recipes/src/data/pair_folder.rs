@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use image::{DynamicImage, RgbImage};
 use rayon::prelude::*;
 
-use super::DataError;
-use super::folder::{self, TEST_EVERY};
-use super::pairs::{PairSplit, Pairs};
+use crate::data::error::DataError;
+use crate::data::folder;
+use crate::data::names::TEST_EVERY;
+use crate::data::pair_set::{PairSplit, Pairs};
 
 const INPUT: &str = "input";
 const TARGET: &str = "target";
@@ -18,7 +19,7 @@ const TEST: &str = "test";
 /// An input and its target, both of `size`×`size`.
 type Pair = (RgbImage, RgbImage);
 
-/// Loads pairs from a folder in one of the two layouts of [`super::pairs::load`].
+/// Loads pairs from a folder in one of the two layouts of [`pairs::load`](crate::data::pairs::load).
 pub(super) fn load(folder: &Path, size: usize) -> Result<Pairs, DataError> {
     assert!(size > 0, "images need at least one pixel");
     if is_split(folder) {

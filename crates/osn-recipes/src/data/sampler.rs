@@ -60,7 +60,7 @@ const HELD_OUT_OF: usize = 20;
 
 /// Which of so many training images are trained on, and which only show rules what a network makes of
 /// what it has not seen: the last of every twenty.
-pub fn hold_out(count: usize) -> [Vec<usize>; 2] {
+pub(crate) fn hold_out(count: usize) -> [Vec<usize>; 2] {
     let is_held_out = |index: &usize| index % HELD_OUT_OF == HELD_OUT_OF - 1;
     let (held_out, trained_on) = (0..count).partition(is_held_out);
     [trained_on, held_out]
@@ -68,19 +68,19 @@ pub fn hold_out(count: usize) -> [Vec<usize>; 2] {
 
 /// Batches of some of the images, each visited once an epoch.
 #[derive(Debug, Clone)]
-pub struct Batches {
+pub(crate) struct Batches {
     indices: Vec<usize>,
     sampler: Sampler,
 }
 
 impl Batches {
     /// Batches of the images of these indices.
-    pub fn new(seed: u64, indices: Vec<usize>) -> Self {
+    pub(crate) fn new(seed: u64, indices: Vec<usize>) -> Self {
         Self { sampler: Sampler::new(seed, indices.len().max(1)), indices }
     }
 
     /// Whether there is no image to take.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
 
@@ -89,7 +89,7 @@ impl Batches {
     /// # Panics
     ///
     /// If there are no images.
-    pub fn batch(&mut self, batch: u64, size: usize) -> Vec<usize> {
+    pub(crate) fn batch(&mut self, batch: u64, size: usize) -> Vec<usize> {
         let places = self.sampler.batch_indices(batch, size);
         places.into_iter().map(|place| self.indices[place]).collect()
     }
@@ -99,7 +99,7 @@ impl Batches {
     /// # Panics
     ///
     /// If there are no images.
-    pub fn batch_of_others(&mut self, batch: u64, size: usize) -> Vec<usize> {
+    pub(crate) fn distinct_batch(&mut self, batch: u64, size: usize) -> Vec<usize> {
         self.batch(batch, size.min(self.indices.len()))
     }
 }
@@ -131,7 +131,7 @@ pub fn noise(seed: u64, stream: u64, step: u64, count: usize) -> Vec<f32> {
 }
 
 /// Numbers uniform in [0, 1) for one use at one step; `stream` and `step` as in [`noise`].
-pub fn uniforms<const N: usize>(seed: u64, stream: u64, step: u64) -> [f64; N] {
+pub(crate) fn uniforms<const N: usize>(seed: u64, stream: u64, step: u64) -> [f64; N] {
     let mut generator = generator(UNIFORM, seed, stream, step);
     std::array::from_fn(|_| uniform(&mut generator))
 }

@@ -1,12 +1,12 @@
 //! Edges of images, as another set of images.
 
-use super::ImageSet;
+use crate::data::image_set::ImageSet;
 
 /// A step from black to white along one axis has this gradient: four times the pixel's 255.
 const STEP: f64 = 4.0;
 
 /// The Sobel gradient magnitude of each plane of each image, by the formula in
-/// [`load`](super::pairs::load) of the pairs.
+/// [`load`](crate::data::pairs::load) of the pairs.
 ///
 /// `I` is black outside the image, as [`ImageSet::padded`] makes it. Only corners can pass white,
 /// by a factor of at most `√20/4 ≈ 1.12`, and are cut off. Sizes, channels and labels stay as they

@@ -2,10 +2,11 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{CLASS_COUNT, FEATURE_COUNT, FeatureNet, as_judged};
 use crate::batch;
-use crate::data::ImageSet;
-use crate::metrics::{Features, MetricError};
+use crate::data::image_set::ImageSet;
+use crate::features::input::to_network_input;
+use crate::features::network::{CLASS_COUNT, FEATURE_COUNT, FeatureNet};
+use crate::metrics::feature_set::{Features, MetricError};
 
 /// How many images go through the network at once, to bound its memory.
 const BATCH_SIZE: usize = 250;
@@ -28,7 +29,7 @@ impl FeatureNet {
     /// # Shapes
     ///
     /// - each batch: `[batch, channels, height, width]`, in [-1, 1]; any size and colour, see
-    ///   [`as_judged`]
+    ///   [`to_network_input`]
     ///
     /// # Errors
     ///
@@ -37,33 +38,33 @@ impl FeatureNet {
         &self,
         batches: impl IntoIterator<Item = Tensor<4>>,
     ) -> Result<Features, MetricError> {
-        let features = |batch: Tensor<4>| self.features(as_judged(batch.without_autodiff()));
+        let features = |batch: Tensor<4>| self.features(to_network_input(batch.without_autodiff()));
         let values: Vec<f32> =
             batches.into_iter().flat_map(|batch| numbers(features(batch))).collect();
         Features::from_f32(FEATURE_COUNT, &values)
     }
 
-    /// Says for each image which class the network takes it for.
+    /// The class that the network assigns to each image.
     pub fn classify(&self, images: &ImageSet) -> Vec<u8> {
         self.classify_batches(batches(images, &self.device()))
     }
 
-    /// Says which class the network takes each image for, for images that come in batches.
+    /// The class that the network assigns to each image, for images that come in batches.
     ///
     /// # Shapes
     ///
     /// - each batch: `[batch, channels, height, width]`, in [-1, 1]; any size and colour, see
-    ///   [`as_judged`]
-    pub fn classify_batches(&self, batches: impl IntoIterator<Item = Tensor<4>>) -> Vec<u8> {
+    ///   [`to_network_input`]
+    pub(crate) fn classify_batches(&self, batches: impl IntoIterator<Item = Tensor<4>>) -> Vec<u8> {
         batches
             .into_iter()
-            .flat_map(|batch| classes(self.logits(as_judged(batch.without_autodiff()))))
+            .flat_map(|batch| classes(self.logits(to_network_input(batch.without_autodiff()))))
             .collect()
     }
 
-    /// Says which class the network takes images for, by their features.
+    /// The class that the network assigns to each image, by its features.
     #[expect(clippy::cast_possible_truncation, reason = "features are computed in f32")]
-    pub fn classes_of(&self, features: &Features) -> Vec<u8> {
+    pub(crate) fn classes_of(&self, features: &Features) -> Vec<u8> {
         let values: Vec<f32> = features.values().iter().map(|value| *value as f32).collect();
         let shape = [features.count(), features.dim()];
         classes(

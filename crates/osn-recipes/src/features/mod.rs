@@ -1,9 +1,10 @@
-//! Holds the small frozen network in whose features generated images are judged.
+//! The small frozen network in whose features generated images are scored.
 //!
-//! A *feature distance* compares two sets of images by the 64 numbers that [`FeatureNet`] computes
-//! for each. It is not the Fréchet *Inception* distance: that one uses another network, trained on
-//! other images, and the two cannot be compared with each other. What does carry over is the idea
-//! (Heusel et al. 2017): images are close when a trained classifier describes them alike.
+//! A *feature distance* compares two sets of images by the 64 numbers that
+//! [`FeatureNet`](network::FeatureNet) computes for each. It is not the Fréchet *Inception* distance:
+//! that one uses another network, trained on other images, and the two cannot be compared with each
+//! other. What does carry over is the idea (Heusel et al. 2017): images are close when a trained
+//! classifier describes them alike.
 //!
 //! The weights are committed and compiled in; they name 91.35 % of the test images correctly. The
 //! recipe [`classify`](crate::classify) trains such a network, and this writes its weights over them:
@@ -17,9 +18,6 @@
 //! training images, of which the recipe holds out one in twenty, and with other random numbers. So
 //! the command makes other weights now, and feature distances by them do not compare with those here.
 
-mod embed;
-mod judged;
-mod network;
-
-pub use judged::{IMAGE_SIZE, as_judged};
-pub use network::{CLASS_COUNT, FEATURE_COUNT, FeatureError, FeatureNet};
+pub(crate) mod embed;
+pub mod input;
+pub mod network;

@@ -12,7 +12,7 @@ use burn::store::{
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{DType, Device, Tensor};
 
-use super::IMAGE_SIZE;
+use crate::features::input::IMAGE_SIZE;
 
 /// How many features describe one image.
 pub const FEATURE_COUNT: usize = 64;
@@ -167,7 +167,7 @@ impl FeatureNet {
     ///
     /// # Shapes
     ///
-    /// - `images`: `[batch, 1, 28, 28]`, in [-1, 1]; see [`super::as_judged`] for other images
+    /// - `images`: `[batch, 1, 28, 28]`, in [-1, 1]; see [`to_network_input`](crate::features::input::to_network_input) for other images
     /// - output: `[batch, 64]`
     ///
     /// # Panics
@@ -183,7 +183,7 @@ impl FeatureNet {
         activate(self.hidden.forward(images.flatten(1, 3)))
     }
 
-    /// Computes how strongly each class is meant, before any softmax.
+    /// Computes the logits.
     ///
     /// # Shapes
     ///

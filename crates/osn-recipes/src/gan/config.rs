@@ -3,12 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::adversarial::Settings;
-use crate::data::Need;
-use crate::run::{
-    Config, MAX_CHANNELS, MAX_UNITS, MAX_WEIGHTS, Product, RunError, at_least, at_most,
-    check_image_size, must_fit, parts,
+use crate::adversarial::settings::Settings;
+use crate::data::need::Need;
+use crate::run::check::{
+    MAX_CHANNELS, MAX_UNITS, MAX_WEIGHTS, Product, at_least, at_most, check_image_size, must_fit,
+    parts,
 };
+use crate::run::config::Config;
+use crate::run::error::RunError;
 
 /// Hyper-parameters of `gan`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,9 +48,7 @@ impl GanConfig {
     pub fn standard() -> Self {
         Self { g_channels: 64, d_channels: 32, training: Settings::standard(), ..Self::quick() }
     }
-}
 
-impl GanConfig {
     /// Whether the largest weights and features fit.
     fn check_memory(&self) -> Result<(), RunError> {
         let [half, quarter] = [2, 4].map(|part| (self.image_size / part) as u64);
@@ -62,6 +62,12 @@ impl GanConfig {
         ];
         must_fit(MAX_WEIGHTS, "weights", &weights)?;
         self.training.must_fit_features([g, half, half], [d, half, half])
+    }
+}
+
+impl AsRef<Settings> for GanConfig {
+    fn as_ref(&self) -> &Settings {
+        &self.training
     }
 }
 

@@ -1,16 +1,25 @@
-//! What the players play about: images and noise.
+//! What the recipe trains on and how it is scored: images and noise.
 
 use burn::tensor::{Device, Tensor};
 
-use super::{Discriminator, GanConfig, Generator};
-use crate::adversarial::{Draw, Game, Players};
-use crate::data::Dataset;
+use crate::adversarial::game::{Draw, Game};
+use crate::adversarial::players::Players;
+use crate::adversarial::run::{SIGNALS, scores};
+use crate::data::image_set::Dataset;
+use crate::data::images;
 use crate::decide::Decide;
-use crate::judge::{Classes, Judge};
-use crate::run::{ImageGrid, Metrics, RunError, Scored, Thoroughness};
+use crate::gan::config::GanConfig;
+use crate::gan::model::{Discriminator, Generator};
+use crate::run::error::RunError;
+use crate::run::metrics::Metrics;
+use crate::run::recipe_doc::RecipeDoc;
+use crate::run::request::TrainRequest;
+use crate::run::samples::ImageGrid;
+use crate::run::training::{Scored, Thoroughness};
+use crate::scorer::{Classes, Scorer};
 use crate::{batch, init};
 
-/// What tells the noise of different uses apart.
+/// The stream of each use of noise.
 const FOR_SCORES: u64 = 3;
 const FOR_SAMPLES: u64 = 4;
 const FOR_VALIDATION: u64 = 6;
@@ -19,29 +28,29 @@ const FOR_VALIDATION: u64 = 6;
 const SAMPLES: usize = 64;
 const SAMPLE_COLUMNS: usize = 8;
 
-/// The data, the sizes and the judge of one run.
-pub(super) struct Images<'a> {
-    config: &'a GanConfig,
+/// What the recipe says of itself.
+pub(crate) const DOC: RecipeDoc = RecipeDoc {
+    name: "gan",
+    about: "unconditional image generation, hinge loss, SN-GAN style",
+    presets: &["quick", "standard"],
+    decides: &["auto", "always", "cap", "never", "static"],
+    primary_metric: "frechet",
+    higher_is_better: false,
+    metrics: scores![],
+    offers: SIGNALS,
+};
+
+/// The data, the sizes and the scorer of one run.
+pub(crate) struct Images {
+    config: GanConfig,
     seed: u64,
     data: Dataset,
-    judge: Judge,
-    /// The plain device, on which samples are made and scored.
+    scorer: Scorer,
+    /// The device without autodiff, on which samples are generated and scored.
     device: Device,
 }
 
-impl<'a> Images<'a> {
-    /// Embeds the test images, and what scores are validated on where rules follow one.
-    pub(super) fn new(
-        config: &'a GanConfig,
-        data: Dataset,
-        decide: &Decide,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Self, RunError> {
-        let judge = config.training.judge(&data, Classes::Ignored, decide, device)?;
-        Ok(Self { config, seed, data, judge, device: device.clone() })
-    }
-
+impl Images {
     fn latents(&self, count: usize, draw: Draw) -> Tensor<2> {
         draw.noise(self.seed, [count, self.config.latent_size])
     }
@@ -53,11 +62,40 @@ impl<'a> Images<'a> {
     }
 }
 
-impl Game for Images<'_> {
+impl Game for Images {
+    type Config = GanConfig;
+    type Data = Dataset;
     type Generator = Generator;
     type Discriminator = Discriminator;
     /// How many.
     type Condition = usize;
+
+    const DOC: RecipeDoc = DOC;
+
+    fn load(request: &TrainRequest, config: &GanConfig, _: &Decide) -> Result<Dataset, RunError> {
+        images::for_recipe(request, config.image_size)
+    }
+
+    fn players(
+        config: &GanConfig,
+        data: &Dataset,
+        decide: &Decide,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Players<Generator, Discriminator>, RunError> {
+        players(config, data.train.channels, Some(decide), seed, device)
+    }
+
+    fn new(
+        config: &GanConfig,
+        data: Dataset,
+        decide: &Decide,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, RunError> {
+        let scorer = config.training.scorer(&data, Classes::Ignored, decide, device)?;
+        Ok(Self { config: config.clone(), seed, data, scorer, device: device.clone() })
+    }
 
     fn image_count(&self) -> usize {
         self.data.train.len()
@@ -75,26 +113,31 @@ impl Game for Images<'_> {
         generator.forward(self.latents(*count, draw))
     }
 
-    fn judge(&self, discriminator: &Discriminator, images: Tensor<4>, _: &usize) -> Tensor<2> {
+    fn discriminate(
+        &self,
+        discriminator: &Discriminator,
+        images: Tensor<4>,
+        _: &usize,
+    ) -> Tensor<2> {
         discriminator.forward(images)
     }
 
     fn score(&self, generator: &Generator, how: Thoroughness) -> Result<Scored, RunError> {
-        let metrics = self.judge.score(how, |chunk, indices| {
+        let metrics = self.scorer.score(how, |chunk, indices| {
             let draw = Draw { stream: FOR_SCORES, step: chunk, device: &self.device };
             self.generate(generator, &indices.len(), draw)
         })?;
         Ok(Scored {
             metrics,
             curve: Metrics::new(),
-            floor: self.judge.floor(how).clone(),
-            headline: "frechet",
+            real_vs_real: self.scorer.real_vs_real(how).clone(),
+            primary_metric: "frechet",
             samples: Some(self.samples(generator)),
         })
     }
 
     fn validate(&self, generator: &Generator) -> Result<Metrics, RunError> {
-        self.judge.validate(|chunk, indices| {
+        self.scorer.validate(|chunk, indices| {
             let draw = Draw { stream: FOR_VALIDATION, step: chunk, device: &self.device };
             self.generate(generator, &indices.len(), draw)
         })
@@ -102,7 +145,7 @@ impl Game for Images<'_> {
 }
 
 /// New networks with the initial weights of `seed`, on the autodiff device of `device`; the
-/// discriminator held as `decide` says, or plain without.
+/// discriminator constrained as `decide` says, or trained without osn.
 ///
 /// # Errors
 ///

@@ -6,7 +6,7 @@ use burn::nn::{BatchNorm, Linear, LinearConfig};
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Tensor};
 
-use super::GanConfig;
+use crate::gan::config::GanConfig;
 use crate::layers::{batch_norm, doubling, halving, keeping};
 
 /// Latent vectors to images: a linear layer to a quarter of the size, batch normalization and ReLU,

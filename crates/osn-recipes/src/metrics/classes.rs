@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Features, MetricError, frechet_distance};
+use crate::metrics::feature_set::{Features, MetricError};
+use crate::metrics::frechet::frechet_distance;
 
 /// The share of places at which two lists of classes agree; NaN for empty ones.
 ///
 /// # Panics
 ///
 /// If the lists are not equally long.
-pub fn agreement(classes: &[u8], meant: &[u8]) -> f64 {
+pub(crate) fn agreement(classes: &[u8], meant: &[u8]) -> f64 {
     assert_eq!(classes.len(), meant.len(), "one class for each image");
     let agreeing = classes.iter().zip(meant).filter(|(class, meant)| class == meant).count();
     agreeing as f64 / meant.len() as f64
@@ -17,11 +18,7 @@ pub fn agreement(classes: &[u8], meant: &[u8]) -> f64 {
 
 /// The Fréchet distance between real and generated features of each class that has at least two of
 /// either kind (the Intra-FID of Miyato and Koyama 2018, section 4.1, in other features).
-///
-/// # Errors
-///
-/// Those of [`frechet_distance`].
-pub fn frechet_by_class(
+pub(crate) fn frechet_by_class(
     [real, fake]: [&Features; 2],
     [real_labels, fake_labels]: [&[u8]; 2],
 ) -> Result<BTreeMap<u8, f64>, MetricError> {

@@ -4,7 +4,7 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::EvdError;
 use faer::{Accum, Mat, MatRef, Par, Side};
 
-use super::{Features, MetricError, check, finite};
+use crate::metrics::feature_set::{Features, MetricError, check, finite};
 
 const NAME: &str = "the Fréchet distance";
 

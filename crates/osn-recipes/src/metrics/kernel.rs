@@ -5,8 +5,8 @@ use std::ops::Range;
 use faer::{ColRef, Mat};
 use rayon::prelude::*;
 
-use super::products::{blocks, products};
-use super::{Features, MetricError, check, finite};
+use crate::metrics::feature_set::{Features, MetricError, check, finite};
+use crate::metrics::products::{blocks, products};
 
 /// Fewer vectors have no error that could be estimated.
 const MIN_COUNT: usize = 4;

@@ -5,8 +5,10 @@ use std::ops::Range;
 use faer::ColRef;
 use rayon::prelude::*;
 
-use super::products::{blocks, products, squared_lengths};
-use super::{Features, LEAST_SCORED, MAX_NEIGHBOURHOOD, MetricError, NEIGHBOUR, check, finite};
+use crate::metrics::feature_set::{
+    Features, LEAST_SCORED, MAX_NEIGHBOURHOOD, MetricError, NEIGHBOUR, check, finite,
+};
+use crate::metrics::products::{blocks, products, squared_lengths};
 
 /// How far two sets fill the same space; each lies in [0, 1] but density, which has no upper limit.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
-use super::Features;
+use crate::metrics::feature_set::Features;
 
 /// Rows of a block: small enough for the cache, large enough for the matrix product to pay.
 const BLOCK: usize = 256;

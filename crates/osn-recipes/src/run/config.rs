@@ -1,30 +1,16 @@
 //! A recipe's config: found by the preset's name, changed by settings, checked.
 
-use osn_core::number::exact;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::data::Need;
-
-use super::{RecipeDoc, RunError, TrainRequest, apply_settings, as_json};
-
-/// Steps and updates of a run: their products with other counts fit 64 bits.
-pub const MAX_STEPS: u64 = 1_000_000_000_000;
-/// Channels of a feature map.
-pub const MAX_CHANNELS: u64 = 1_024;
-/// Units of a layer.
-pub const MAX_UNITS: u64 = 8_192;
-/// Examples in a batch.
-pub const MAX_BATCH: u64 = 8_192;
-/// Images to choose or to score.
-pub const MAX_IMAGES: u64 = 10_000_000;
-/// Numbers in the features of a whole batch: four GiB in single precision.
-pub const MAX_FEATURES: u64 = 1 << 30;
-/// Weights of a network: one GiB, and three times that for its gradients and the optimizer.
-pub const MAX_WEIGHTS: u64 = 1 << 28;
-const MAX_SIDE: usize = 512;
-const MAX_LAYERS: usize = 64;
+use crate::data::need::Need;
+use crate::run::description::{RunDescription, as_json};
+use crate::run::error::RunError;
+use crate::run::recipe_doc::RecipeDoc;
+use crate::run::request::TrainRequest;
+use crate::run::same::{differs, must_be_same};
+use crate::run::settings::apply_settings;
 
 /// Data was named where none are taken.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +18,7 @@ const MAX_LAYERS: usize = 64;
 struct NoData(&'static str);
 
 /// Every hyper-parameter of a recipe.
-pub trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
+pub(crate) trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
     /// What to do in place of naming data, where a recipe takes none.
     const NO_DATA: Option<&'static str> = None;
 
@@ -40,10 +26,6 @@ pub trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
     fn presets() -> Vec<Self>;
 
     /// Whether the values go together.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Config`] for the first value that cannot be.
     fn check(&self) -> Result<(), RunError>;
 
     /// Settings that can change nothing beside the others, each with the reason, as
@@ -61,7 +43,7 @@ pub trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
     /// [`RunError`]: an unknown preset, an unknown or bad setting, data where none are taken.
     fn resolve(request: &TrainRequest, doc: &RecipeDoc) -> Result<Self, RunError> {
         if let Some(stopped) = &request.stopped {
-            return stopped.config();
+            return resumed(&stopped.description);
         }
         if let (Some(name), Some(instead)) = (&request.data, Self::NO_DATA) {
             return Err(RunError::Data { name: name.clone(), source: Box::new(NoData(instead)) });
@@ -79,182 +61,22 @@ pub trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
     }
 }
 
-/// Refuses a value that was asked for and can change nothing; the preset's own may stand there idle.
+/// The config of a run that is resumed, as it was when it began.
+fn resumed<C: Config>(description: &RunDescription) -> Result<C, RunError> {
+    let saved = &description.config;
+    let config: C = serde_json::from_value(saved.clone())
+        .map_err(|error| differs("config", saved.to_string(), error.to_string()))?;
+    must_be_same("config", saved, &as_json(&config))?;
+    config.check()?;
+    Ok(config)
+}
+
+/// Refuses a value that was asked for and has no effect; a value of the preset may be without one.
 fn refuse_idle<C: Config>(preset: &C, config: &C) -> Result<(), RunError> {
     let (before, now) = (as_json(preset), as_json(config));
     let asked = config.idle().into_iter().find(|(key, _)| before.get(key) != now.get(key));
     match asked {
         None => Ok(()),
         Some((key, why)) => Err(RunError::Idle { key: key.to_owned(), why }),
-    }
-}
-
-/// Fails with the sentence "KEY must be …" unless the value is as it must be.
-///
-/// # Errors
-///
-/// [`RunError::Config`].
-pub fn ensure(key: &str, holds: bool, problem: impl Fn() -> String) -> Result<(), RunError> {
-    if holds { Ok(()) } else { Err(RunError::Config { key: key.to_owned(), problem: problem() }) }
-}
-
-/// Counts that must be `least` or more.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that is not.
-pub fn at_least(least: u64, counts: &[(&str, u64)]) -> Result<(), RunError> {
-    counts.iter().try_for_each(|(key, count)| {
-        ensure(key, *count >= least, || format!("must be at least {least}, not {count}"))
-    })
-}
-
-/// Counts that must be `most` or less: memory and time grow with them, and no counter may run over.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that is not.
-pub fn at_most(most: u64, counts: &[(&str, u64)]) -> Result<(), RunError> {
-    counts.iter().try_for_each(|(key, count)| {
-        ensure(key, *count <= most, || format!("must be at most {most}, not {count}"))
-    })
-}
-
-/// What sizes come to together, as a sum of their products.
-#[derive(Clone, Copy, Debug)]
-pub struct Product<'a> {
-    /// The setting that is to be smaller where it is too much.
-    pub key: &'a str,
-    /// The other settings in it.
-    pub with: &'a str,
-    /// The sizes of each product.
-    pub sizes: &'a [&'a [u64]],
-}
-
-/// Products of sizes that must be no more than `most`: what is taken of memory is multiplied out before any
-/// is.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that is more.
-pub fn must_fit(most: u64, what: &str, products: &[Product]) -> Result<(), RunError> {
-    products.iter().try_for_each(|Product { key, with, sizes }| {
-        let product = |sizes: &&[u64]| sizes.iter().copied().fold(1, u64::saturating_mul);
-        let sum = sizes.iter().map(product).fold(0, u64::saturating_add);
-        ensure(key, sum <= most, || {
-            format!("must be smaller: with {with} it makes more than {most} {what}")
-        })
-    })
-}
-
-/// Numbers that must be positive and finite, such as learning rates.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that is not.
-pub fn above_zero(numbers: &[(&str, f64)]) -> Result<(), RunError> {
-    numbers.iter().try_for_each(|(key, number)| {
-        let holds = number.is_finite() && *number > 0.0;
-        ensure(key, holds, || format!("must be above 0, not {}", exact(*number)))
-    })
-}
-
-/// Weights that must be finite and not negative.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that is not.
-pub fn zero_or_more(numbers: &[(&str, f64)]) -> Result<(), RunError> {
-    numbers.iter().try_for_each(|(key, number)| {
-        let holds = number.is_finite() && *number >= 0.0;
-        ensure(key, holds, || format!("must be 0 or more, not {}", exact(*number)))
-    })
-}
-
-/// Decays and momenta, which must lie in [0, 1).
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that does not.
-pub fn below_one(numbers: &[(&str, f64)]) -> Result<(), RunError> {
-    numbers.iter().try_for_each(|(key, number)| {
-        let holds = (0.0..1.0).contains(number);
-        ensure(key, holds, || format!("must be from 0 to below 1, not {}", exact(*number)))
-    })
-}
-
-/// Parts of a whole, which must lie in [0, 1].
-///
-/// # Errors
-///
-/// [`RunError::Config`] for the first that does not.
-pub fn parts(numbers: &[(&str, f64)]) -> Result<(), RunError> {
-    numbers.iter().try_for_each(|(key, number)| {
-        ensure(key, (0.0..=1.0).contains(number), || {
-            format!("must be from 0 to 1, not {}", exact(*number))
-        })
-    })
-}
-
-/// Sides of images that are halved twice and doubled again.
-///
-/// # Errors
-///
-/// [`RunError::Config`].
-pub fn check_image_size(size: usize) -> Result<(), RunError> {
-    ensure("image_size", (8..=MAX_SIDE).contains(&size) && size.is_multiple_of(4), || {
-        format!("must be a multiple of 4 from 8 to {MAX_SIDE}, not {size}")
-    })
-}
-
-/// The widths of layers in a row, of which there may be none.
-///
-/// # Errors
-///
-/// [`RunError::Config`] for a layer of nothing, and for more or wider layers than any machine trains.
-pub fn check_widths(key: &str, widths: &[usize], most: u64) -> Result<(), RunError> {
-    ensure(key, widths.len() <= MAX_LAYERS, || {
-        format!("must name at most {MAX_LAYERS} layers, not {}", widths.len())
-    })?;
-    let holds = widths.iter().all(|&width| (1..=most).contains(&(width as u64)));
-    ensure(key, holds, || format!("must be from 1 to {most} each, not {widths:?}"))
-}
-
-/// Refuses so many linear layers of `hidden_sizes` behind so many inputs that their weights do not fit.
-///
-/// # Errors
-///
-/// [`RunError::Config`].
-pub fn check_weights(inputs: u64, hidden_sizes: &[usize]) -> Result<(), RunError> {
-    let outputs = hidden_sizes.iter().map(|&width| width as u64);
-    let widths: Vec<u64> = [inputs].into_iter().chain(outputs).collect();
-    let layers: Vec<&[u64]> = widths.windows(2).collect();
-    let weights = Product { key: "hidden_sizes", with: "its neighbours", sizes: &layers };
-    must_fit(MAX_WEIGHTS, "weights", &[weights])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_multiplied_out_without_running_over() {
-        let fits = |sizes: &[&[u64]]| {
-            must_fit(100, "weights", &[Product { key: "key", with: "others", sizes }])
-        };
-        assert!(fits(&[&[10, 9], &[2, 5]]).is_ok());
-        assert!(fits(&[&[10, 9], &[2, 5], &[1]]).is_err());
-        let most = u64::MAX;
-        for products in [&[&[most, most][..]][..], &[&[most], &[most]], &[&[1 << 33, 1 << 33]]] {
-            let message = fits(products).unwrap_err().to_string();
-            assert!(message.starts_with("key must be smaller: "), "{message}");
-        }
-    }
-
-    #[test]
-    fn numbers_are_written_without_rows_of_zeros() {
-        let message = above_zero(&[("rate", -1e300)]).unwrap_err().to_string();
-        assert_eq!(message, "rate must be above 0, not -1e300; change it with --set rate=VALUE");
-        assert!(parts(&[("share", 1e39)]).unwrap_err().to_string().contains("not 1e39;"));
     }
 }

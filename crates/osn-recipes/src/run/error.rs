@@ -5,7 +5,10 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::{CheckpointError, FolderError, RecordError, SettingError};
+use crate::run::checkpoint::error::CheckpointError;
+use crate::run::folder_error::FolderError;
+use crate::run::record::RecordError;
+use crate::run::settings::SettingError;
 
 /// Why a run could not start or did not end well.
 ///
@@ -31,7 +34,7 @@ pub enum RunError {
         /// What is wrong with it.
         source: osn::rules::RuleError,
     },
-    /// What weights are to be seen as cannot be read.
+    /// The view of the weights cannot be read.
     #[error("{source}, in --decide {text}")]
     View {
         /// The text of the rule and of the view.
@@ -39,31 +42,31 @@ pub enum RunError {
         /// What is wrong with the view.
         source: osn_core::ViewError,
     },
-    /// A rule would wait in vain.
-    #[error("the rule {rule} looks at {what}, which {recipe} never tells; take another, such as {}", .others.join(", "))]
-    Deaf {
+    /// A rule needs a signal that the recipe does not report.
+    #[error("the rule {rule} needs {what}, which {recipe} does not report; take another, such as {}", .others.join(", "))]
+    UnmetNeed {
         /// The rule.
         rule: String,
-        /// What it looks at.
+        /// What it needs.
         what: &'static str,
         /// The recipe.
         recipe: &'static str,
         /// The rules that the recipe's documentation names.
         others: &'static [&'static str],
     },
-    /// A view does not go with the weights.
+    /// A view does not fit a weight.
     #[error("{problem}, in --decide {text}")]
-    NotSeen {
+    ViewMisfit {
         /// The text of the rule and of the view.
         text: String,
         /// Which weight, and why not.
         problem: String,
     },
-    /// A view changes nothing.
+    /// A view has no effect.
     #[error(
         "every weight here is a matrix, which looks the same in this view; leave it out of --decide {text}"
     )]
-    SeenInVain {
+    ViewWithoutEffect {
         /// The text of the rule and of the view.
         text: String,
     },
@@ -91,7 +94,7 @@ pub enum RunError {
         /// What is wrong with the setting.
         source: SettingError,
     },
-    /// The config's values do not go together.
+    /// The config's values do not fit together.
     #[error("{key} {problem}; change it with --set {key}=VALUE")]
     Config {
         /// The key to change.
@@ -99,7 +102,7 @@ pub enum RunError {
         /// What is wrong with it, as the rest of a sentence: "must be at least 1, not 0".
         problem: String,
     },
-    /// A setting that was asked for can change nothing beside the others.
+    /// A setting that was asked for has no effect beside the others.
     #[error("{key} changes nothing: {why}; leave it out")]
     Idle {
         /// The setting.
@@ -121,7 +124,7 @@ pub enum RunError {
     /// The record cannot be written.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The run cannot be saved, or gone on with.
+    /// The run cannot be saved or resumed.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A number that must be finite is not.
@@ -134,19 +137,19 @@ pub enum RunError {
         /// Optimizer steps done before.
         step: u64,
     },
-    /// The discriminator has won, and the generator learns nothing from it any more.
+    /// The discriminator has won, and the generator gets hardly a gradient from it.
     #[error(
         "the discriminator has won: its loss was below {below} from step {since} to step {step}"
     )]
     Saturated {
-        /// A hundredth of the loss of a discriminator that cannot tell.
+        /// A hundredth of the loss of a discriminator with zero logits.
         below: f64,
         /// The first logged step at which it was below.
         since: u64,
         /// Optimizer steps done before.
         step: u64,
     },
-    /// A weight cannot be measured or held.
+    /// A weight cannot be measured or constrained.
     #[error("cannot hold the weights of the {network}: {source}")]
     Spectral {
         /// The network.
@@ -169,9 +172,9 @@ impl RunError {
             Self::UnknownName { .. }
             | Self::Rule { .. }
             | Self::View { .. }
-            | Self::Deaf { .. }
-            | Self::NotSeen { .. }
-            | Self::SeenInVain { .. }
+            | Self::UnmetNeed { .. }
+            | Self::ViewMisfit { .. }
+            | Self::ViewWithoutEffect { .. }
             | Self::RulesUnreadable { .. }
             | Self::RulesFile { .. }
             | Self::Setting { .. }
@@ -195,8 +198,8 @@ impl RunError {
         }
     }
 
-    /// Whether the training itself went wrong, and would again: all else is of the disk, the machine or
-    /// the words of whoever asked, and says nothing of the rules.
+    /// Whether the training itself failed, and would fail again; every other error is of the disk, the
+    /// machine or the request, and says nothing about the rules.
     pub fn is_of_training(&self) -> bool {
         matches!(
             self,
@@ -212,9 +215,9 @@ impl RunError {
         Self::Score { source: Box::new(source) }
     }
 
-    /// The same at a step of the run: what trains may count updates, of which a step can have several.
+    /// The same error at a step of the run: a training may count updates, of which a step can have several.
     #[must_use]
-    pub fn at_step(self, step: u64) -> Self {
+    pub(crate) fn at_step(self, step: u64) -> Self {
         match self {
             Self::NonFinite { what, value, .. } => Self::NonFinite { what, value, step },
             error => error,
@@ -228,7 +231,7 @@ impl RunError {
     }
 }
 
-/// Which number stopped being finite.
+/// Which number is not finite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NonFinite {
     /// A loss, by its name.

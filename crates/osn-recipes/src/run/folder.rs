@@ -1,93 +1,30 @@
 //! The folder that a run writes, and only that run.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use osn_files::atomic::{is_incomplete, sync_folder};
+use osn_files::plain_file;
 
-use super::{FolderLock, ImageGrid, RecordError, RecordWriter, RunDescription, SampleError, Shelf};
-use crate::plain_file;
+use crate::run::checkpoint::directory::CheckpointDir;
+use crate::run::description::RunDescription;
+use crate::run::folder_error::{FolderError, must_be_no_link, write_error, write_whole};
+use crate::run::lock::FolderLock;
+use crate::run::record::RecordWriter;
+use crate::run::samples::ImageGrid;
 
 /// A description has some kilobytes, and more with hundreds of layers.
 const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
 
-/// How many runs of one name a folder may hold: more is a loop gone wild.
+/// How many runs of one name a folder may hold: more is a mistake in a script.
 const MAX_RUNS_OF_A_NAME: u32 = 10_000;
-
-/// How the name of a file begins and ends that is not complete yet.
-const HALF_WRITTEN: (&str, &str) = (".osn-", ".tmp");
-
-/// What file systems say that cannot bring a folder to the disk.
-const NO_SYNC: [io::ErrorKind; 2] = [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported];
 
 const DESCRIPTION: &str = "run.json";
 const RECORD: &str = "record.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 /// The file that says which process writes a run.
 const LOCK: &str = "run.lock";
-
-/// Why a run's folder could not be created, written or read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FolderError {
-    /// The system refused.
-    #[error("cannot write {}: {source}; choose another folder with --out", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Every suffix is taken.
-    #[error("{} holds too many runs of this name; choose another folder with --out", path.display())]
-    Full {
-        /// The run's folder without a suffix.
-        path: PathBuf,
-    },
-    /// The folder holds no readable run.
-    #[error("cannot read {}: {source}; is this the folder of a run?", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// `run.json` is damaged or of another kind.
-    #[error("{} describes no run: {source}", path.display())]
-    Description {
-        /// The file.
-        path: PathBuf,
-        /// What the parser said.
-        source: serde_json::Error,
-    },
-    /// A file of the run is a link, through which a hostile run could make others be written over.
-    #[error("{} is a link, and a run writes only in its own folder; put what it leads to in its place", path.display())]
-    Link {
-        /// The link.
-        path: PathBuf,
-    },
-    /// A run was to be made inside another one.
-    #[error("{} is the folder of a run, and runs do not lie in each other; choose another folder with --out", path.display())]
-    InsideRun {
-        /// The folder of the run that is there.
-        path: PathBuf,
-    },
-    /// Another process writes it.
-    #[error("{} is being written by process {pid}; stop that one first", path.display())]
-    InUse {
-        /// The run's folder.
-        path: PathBuf,
-        /// The process.
-        pid: String,
-    },
-    /// The record could not be started.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// A picture could not be drawn.
-    #[error(transparent)]
-    Samples(#[from] SampleError),
-}
 
 /// The folder of one run.
 ///
@@ -97,7 +34,7 @@ pub enum FolderError {
 /// samples/       step-000500.png, …
 /// checkpoints/   step-000500.safetensors, …
 /// run.lock       the process that writes them
-/// report.html    written by whoever shows the run
+/// report.html    written by `osn report`
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {
@@ -154,7 +91,7 @@ impl RunFolder {
     }
 
     /// `samples/`.
-    pub fn samples_path(&self) -> PathBuf {
+    pub(crate) fn samples_path(&self) -> PathBuf {
         self.path.join("samples")
     }
 
@@ -164,8 +101,8 @@ impl RunFolder {
     }
 
     /// `checkpoints/`.
-    pub fn shelf(&self) -> Shelf {
-        Shelf::at(self.path.join(CHECKPOINTS))
+    pub fn checkpoints(&self) -> CheckpointDir {
+        CheckpointDir::at(self.path.join(CHECKPOINTS))
     }
 
     /// Makes sure that what is written here stays here.
@@ -173,7 +110,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`FolderError::Link`] for the first file or folder of the run that leads elsewhere.
-    pub fn must_not_lead_out(&self) -> Result<(), FolderError> {
+    pub(crate) fn must_not_lead_out(&self) -> Result<(), FolderError> {
         let files = [self.description_path(), self.record_path(), self.samples_path()];
         let own = files.into_iter().chain([self.path.join(CHECKPOINTS), self.path.join(LOCK)]);
         own.into_iter().try_for_each(|path| must_be_no_link(&path))
@@ -203,7 +140,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`FolderError::Record`] when there is one already.
-    pub fn start_record(&self) -> Result<RecordWriter, FolderError> {
+    pub(crate) fn start_record(&self) -> Result<RecordWriter, FolderError> {
         Ok(RecordWriter::create(&self.record_path())?)
     }
 
@@ -212,7 +149,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`FolderError`] when the system refuses.
-    pub fn start_record_again(&self) -> Result<RecordWriter, FolderError> {
+    pub(crate) fn start_record_again(&self) -> Result<RecordWriter, FolderError> {
         let path = self.record_path();
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_error(&path, error)),
@@ -251,29 +188,33 @@ impl RunFolder {
     ///
     /// [`FolderError::Samples`] when the images do not fit together, [`FolderError::Write`] when the
     /// system refuses.
-    pub fn write_samples(&self, step: u64, grid: &ImageGrid) -> Result<PathBuf, FolderError> {
+    pub(crate) fn write_samples(
+        &self,
+        step: u64,
+        grid: &ImageGrid,
+    ) -> Result<PathBuf, FolderError> {
         let path = self.samples_path().join(format!("step-{step:06}.png"));
         write_whole(&path, &grid.to_png()?)?;
         Ok(path)
     }
 
     /// Removes what a killed process left half written. Only files that bear the mark of
-    /// [`write_whole`] go; what cannot be removed is in nobody's way.
+    /// [`write_whole`] are removed; what cannot be removed does no harm.
     pub(super) fn remove_half_written(&self) {
         let folders = [self.path.clone(), self.samples_path(), self.path.join(CHECKPOINTS)];
         for entry in folders.iter().flat_map(fs::read_dir).flatten().flatten() {
-            if is_half_written(&entry.file_name().to_string_lossy()) {
+            if is_incomplete(&entry.file_name().to_string_lossy()) {
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
 
-    /// Removes the samples of a step and of those behind it: a run that goes on draws them again.
+    /// Removes the samples of a step and of those after it: a resumed run draws them again.
     ///
     /// # Errors
     ///
     /// [`FolderError`] when the system refuses.
-    pub fn remove_samples_from(&self, step: u64) -> Result<(), FolderError> {
+    pub(crate) fn remove_samples_from(&self, step: u64) -> Result<(), FolderError> {
         let late = self.samples()?.into_iter().filter(|(other, _)| *other >= step);
         late.into_iter().try_for_each(|(_, file)| {
             fs::remove_file(&file).map_err(|source| write_error(&file, source))
@@ -302,10 +243,6 @@ fn sample_step(file: &Path) -> Option<u64> {
     file.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()
 }
 
-pub(super) fn write_error(path: &Path, source: io::Error) -> FolderError {
-    FolderError::Write { path: path.to_owned(), source }
-}
-
 fn create_new_folder(out: &Path, name: &str) -> Result<PathBuf, FolderError> {
     for attempt in 1..=MAX_RUNS_OF_A_NAME {
         let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
@@ -326,7 +263,7 @@ fn create_new_folder(out: &Path, name: &str) -> Result<PathBuf, FolderError> {
 /// [`FolderError::InsideRun`].
 pub fn must_not_be_in_a_run(folder: &Path) -> Result<(), FolderError> {
     // What is not there yet will lie in the nearest folder that is, wherever links lead.
-    let real = |it: &Path| fs::canonicalize(or_here(it)).ok();
+    let real = |it: &Path| fs::canonicalize(Path::new(".").join(it)).ok();
     let whole = folder.ancestors().find_map(real).unwrap_or_default();
     match whole.ancestors().find(|folder| is_run(folder)) {
         Some(path) => Err(FolderError::InsideRun { path: path.to_owned() }),
@@ -338,87 +275,14 @@ fn is_run(folder: &Path) -> bool {
     [DESCRIPTION, RECORD].iter().all(|file| folder.join(file).is_file())
 }
 
-/// Writes a file so that at every moment it is either as before or complete, also when the machine
-/// loses its power.
-///
-/// Until it is complete it lies beside its place, under a name that nobody else has: `.osn-` and random
-/// letters.
-///
-/// # Errors
-///
-/// [`FolderError::Write`] when the system refuses; the file before is then still there.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
-    replace(path, bytes).map_err(|source| write_error(path, source))
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = or_here(path.parent().unwrap_or(path));
-    // It goes with the value where anything fails: a half-written file helps nobody.
-    let mut file = half_written(folder)?;
-    file.write_all(bytes)?;
-    // Without this the new name may reach the disk before the bytes do.
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
-}
-
-/// The folder of a name without one is the one that the program is in.
-fn or_here(folder: &Path) -> &Path {
-    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
-}
-
-/// A new file in a folder, which others may read where the user's files may be read.
-fn half_written(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(HALF_WRITTEN.0).suffix(HALF_WRITTEN.1);
-    #[cfg(unix)]
-    let all = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    #[cfg(unix)]
-    builder.permissions(all);
-    builder.tempfile_in(folder)
-}
-
-fn is_half_written(name: &str) -> bool {
-    name.starts_with(HALF_WRITTEN.0) && name.ends_with(HALF_WRITTEN.1)
-}
-
-/// Brings the names in a folder to the disk; file systems without a way to do so need none.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(not(unix)) {
-        return Ok(());
-    }
-    match File::open(or_here(folder))?.sync_all() {
-        Err(error) if NO_SYNC.contains(&error.kind()) => Ok(()),
-        outcome => outcome,
-    }
-}
-
-/// Creates an empty file in place of whatever is there: what is written through a link would be another
-/// file.
-///
-/// # Errors
-///
-/// What the system says.
-pub fn create_anew(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => File::create_new(path),
-    }
-}
-
-pub(super) fn must_be_no_link(path: &Path) -> Result<(), FolderError> {
-    let is_link = fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink());
-    if is_link { Err(FolderError::Link { path: path.to_owned() }) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::description::unix_secs;
-    use super::super::{
-        Checkpoints, LayerSummary, Machine, Metrics, RunStatus, SCHEMA, Totals, Versions,
-        read_record,
-    };
     use super::*;
+    use crate::run::checkpoint::schedule::Checkpoints;
+    use crate::run::description::{LayerSummary, RunStatus, RunTotals, SCHEMA};
+    use crate::run::metrics::Metrics;
+    use crate::run::record::read_record;
+    use crate::run::versions::{Machine, Versions};
 
     fn description(status: RunStatus) -> RunDescription {
         RunDescription {
@@ -437,14 +301,14 @@ mod tests {
             config: serde_json::json!({"steps": 3, "learning_rate": 2e-4}),
             versions: Versions::of_this_build(),
             machine: Machine::here(),
-            started_unix_secs: unix_secs(),
+            started_unix_secs: 1,
             status,
             error: None,
-            totals: Some(Totals {
+            totals: Some(RunTotals {
                 steps: 3,
                 wall_secs: 1.5,
                 metrics: Metrics::from([("frechet".to_owned(), 0.1 + 0.2)]),
-                floor: Metrics::new(),
+                real_vs_real: Metrics::new(),
                 layers: vec![LayerSummary {
                     network: "discriminator".into(),
                     path: "conv1.weight".into(),
@@ -505,19 +369,6 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_leaves_what_was_there_and_nothing_else() {
-        let out = tempfile::tempdir().unwrap();
-        // For every user: no file takes the place of a folder.
-        let path = out.path().join("page.html");
-        fs::create_dir(&path).unwrap();
-        let error = write_whole(&path, b"new").unwrap_err().to_string();
-        assert!(error.contains("page.html"), "{error}");
-        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
-        let nowhere = write_whole(&out.path().join("no/page.html"), b"new").unwrap_err();
-        assert!(nowhere.to_string().contains("no/page.html"), "{nowhere}");
-    }
-
-    #[test]
     fn files_of_others_are_left_alone_whatever_they_are_called() {
         let out = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(out.path(), "run").unwrap();
@@ -528,18 +379,6 @@ mod tests {
         assert!(killed.exists(), "another process may be writing it");
         folder.remove_half_written();
         assert_eq!((fs::read_to_string(&mine).unwrap().as_str(), killed.exists()), ("mine", false));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_written_may_be_read_by_whoever_may_read_new_files() {
-        use std::os::unix::fs::PermissionsExt;
-        let out = tempfile::tempdir().unwrap();
-        let [usual, ours] = ["usual", "ours"].map(|name| out.path().join(name));
-        fs::write(&usual, "").unwrap();
-        write_whole(&ours, b"").unwrap();
-        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
-        assert_eq!(mode(&ours), mode(&usual));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Event;
+use crate::run::event::Event;
 
-/// The text of an action that leaves a layer alone.
+/// The text of the action that leaves a layer unconstrained.
 const LEFT: &str = "off";
 
 /// The decisions of a run, layer by layer.
@@ -30,7 +30,7 @@ impl History {
     pub fn of(events: &[Event]) -> Self {
         let mut history = Self::default();
         for event in events {
-            history.end = history.end.max(step_of(event));
+            history.end = history.end.max(event.step());
             if let Event::Decision { step, network, path, to, reason, .. } = event {
                 let turns = history.layers.entry((network.clone(), path.clone())).or_default();
                 turns.push(Turn { step: *step, to: to.clone(), reason: reason.clone() });
@@ -39,7 +39,7 @@ impl History {
         history
     }
 
-    /// For each layer, its network and path, the decision that stood after `step` steps.
+    /// For each layer, its network and path, the decision in force after `step` steps.
     pub fn at(&self, step: u64) -> impl Iterator<Item = (&str, &str, &Turn)> {
         self.layers.iter().filter_map(move |((network, path), turns)| {
             let turn = turns.iter().rev().find(|turn| turn.step <= step)?;
@@ -52,8 +52,8 @@ impl History {
         self.end
     }
 
-    /// The part of the time for which layers were held, in [0, 1], as the mean over the layers;
-    /// nothing where no layer was ever decided about.
+    /// The share of the steps at which a layer was constrained, in [0, 1], as the mean over the layers;
+    /// `None` without any decision.
     pub fn duty(&self) -> Option<f64> {
         let stretches: Vec<(u64, bool)> = self.stretches().collect();
         let total: u64 = stretches.iter().map(|(steps, _)| steps).sum();
@@ -61,15 +61,15 @@ impl History {
         (total > 0).then(|| held as f64 / total as f64)
     }
 
-    /// The mean length in steps of a stretch in which a layer was held, or left alone, without a
-    /// switch; the last ones end with the run. Nothing where no layer was ever decided about.
+    /// The mean number of steps between two switches of a layer between constrained and unconstrained;
+    /// the last stretch ends with the run. `None` without any decision.
     pub fn dwell(&self) -> Option<f64> {
         let (count, total) =
             self.stretches().fold((0_u64, 0), |(n, sum), (it, _)| (n + 1, sum + it));
         (count > 0).then(|| total as f64 / count as f64)
     }
 
-    /// The lengths of the stretches without a switch, and whether the layer was held in them.
+    /// The lengths of the stretches without a switch, and whether the layer was constrained in them.
     fn stretches(&self) -> impl Iterator<Item = (u64, bool)> {
         self.layers.values().flat_map(|turns| stretches(turns, self.end))
     }
@@ -85,17 +85,6 @@ fn stretches(turns: &[Turn], end: u64) -> Vec<(u64, bool)> {
     let lengths = stretches.into_iter().zip(ends);
     let lengths = lengths.map(|((step, held), end)| (end.saturating_sub(step), held));
     lengths.filter(|(steps, _)| *steps > 0).collect()
-}
-
-fn step_of(event: &Event) -> u64 {
-    match event {
-        Event::Step { step, .. }
-        | Event::Layer { step, .. }
-        | Event::Eval { step, .. }
-        | Event::Decision { step, .. }
-        | Event::Spectrum { step, .. } => *step,
-        Event::Unknown => 0,
-    }
 }
 
 #[cfg(test)]
@@ -118,7 +107,7 @@ mod tests {
             step: 100,
             metrics: BTreeMap::new(),
             curve: BTreeMap::new(),
-            floor: BTreeMap::new(),
+            real_vs_real: BTreeMap::new(),
             wall_secs: 0.0,
         };
         // One layer is held from 20 to 70, with a new target between; the other one throughout.

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::FolderError;
-use super::folder::{must_be_no_link, write_error};
-use crate::plain_file;
+use osn_files::plain_file;
 
-/// How often a taken lock is tried again, and the pause before: whoever only looks lets go at once.
+use crate::run::folder_error::{FolderError, must_be_no_link, write_error};
+
+/// How often a taken lock is tried again, and the pause before: a reader releases it at once.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(10);
 /// More than the number of a process takes.
@@ -41,7 +41,7 @@ impl FolderLock {
         match try_for_a_moment(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),
-            // Some file systems have no locks; a run is worth more than one.
+            // Some file systems have no locks; the run goes ahead without one.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
@@ -53,12 +53,12 @@ impl FolderLock {
     /// as there is the file.
     pub fn is_taken(folder: &Path, file: &str) -> bool {
         let Ok(file) = plain_file::open(&folder.join(file)) else { return false };
-        // Shared, so that two who look do not see each other; the file lets go when it is dropped.
+        // Shared, so that two readers do not see each other; dropping the file releases it.
         file.try_lock_shared().is_err()
     }
 
     /// The last process that took the lock `file` of a folder.
-    pub fn signer(folder: &Path, file: &str) -> Option<u32> {
+    pub(crate) fn signer(folder: &Path, file: &str) -> Option<u32> {
         let text = plain_file::read(&folder.join(file), MAX_SIGNATURE_BYTES).ok()?;
         String::from_utf8(text).ok()?.trim().parse().ok()
     }
@@ -83,7 +83,7 @@ fn sign(file: &mut File) -> io::Result<()> {
 
 fn in_use(folder: &Path, file: &mut File) -> FolderError {
     let mut pid = String::new();
-    // Whoever has the lock may not have signed yet.
+    // The owner of the lock may not have written its number yet.
     let _ = file.read_to_string(&mut pid);
     let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
     FolderError::InUse { path: folder.to_owned(), pid }
@@ -98,7 +98,7 @@ mod tests {
     const NAME: &str = "run.lock";
 
     #[test]
-    fn the_second_is_told_who_is_first_until_that_one_ends() {
+    fn the_second_learns_who_is_first_until_that_one_ends() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!FolderLock::is_taken(folder.path(), NAME));
         let first = FolderLock::take(folder.path(), NAME).unwrap();
@@ -123,16 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn whoever_only_looks_is_in_nobodys_way() {
+    fn a_reader_does_not_keep_a_writer_out() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(NAME), "").unwrap();
         let looking = File::open(folder.path().join(NAME)).unwrap();
         looking.try_lock_shared().unwrap();
         assert!(!FolderLock::is_taken(folder.path(), NAME), "two may look");
-        let look_away = thread::spawn(move || {
-            thread::sleep(PAUSE);
-            drop(looking);
-        });
+        let look_away = thread::spawn(move || drop(looking));
         FolderLock::take(folder.path(), NAME).unwrap();
         look_away.join().unwrap();
     }

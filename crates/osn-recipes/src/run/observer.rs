@@ -1,20 +1,22 @@
-//! How a run is watched: a recipe calls, whoever shows the run implements.
+//! How a run reports: the session calls, what shows the run implements.
 
 use std::path::Path;
 
-use super::{Metrics, RunDescription, RunSummary};
+use crate::run::description::RunDescription;
+use crate::run::metrics::Metrics;
+use crate::run::summary::RunSummary;
 
-/// Watches a run.
+/// Follows a run.
 ///
 /// A recipe calls [`starting`](Observer::starting) and [`started`](Observer::started) once, the others
-/// as they happen, and [`finished`](Observer::finished) once unless it fails. Nothing that an observer does
-/// changes the run's numbers; it can only end it early.
+/// as they happen, and [`finished`](Observer::finished) once unless it fails. An observer cannot change
+/// the run's numbers; it can only end it early.
 pub trait Observer {
-    /// All is loaded, and the run's folder is about to be made, or changed where a run goes on: whoever
-    /// ends the process before leaves nothing behind.
+    /// All is loaded, and the run's folder is about to be created, or changed where a run is resumed. A
+    /// process that ends before this leaves nothing behind.
     fn starting(&mut self) {}
 
-    /// The run's folder is there and training begins.
+    /// The run's folder exists and training begins.
     fn started(&mut self, start: &RunStart);
 
     /// Some steps are done; called at each logging step.
@@ -29,7 +31,7 @@ pub trait Observer {
     /// The run ended, with all its steps or stopped; its folder is complete.
     fn finished(&mut self, summary: &RunSummary);
 
-    /// Something that its user should know, in one line.
+    /// A notice for the user, in one line.
     fn noticed(&mut self, _words: &str) {}
 
     /// Whether the run is to end after the step that has just been done; asked after each.
@@ -43,13 +45,13 @@ pub struct RunStart<'a> {
     pub folder: &'a Path,
     /// What `run.json` says.
     pub description: &'a RunDescription,
-    /// Optimizer steps that are done already, where a run goes on.
+    /// Optimizer steps that are done already, where a run is resumed.
     pub done: u64,
     /// Optimizer steps that the run will do.
     pub steps: u64,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
     /// Optimizer steps done.
@@ -58,14 +60,14 @@ pub struct Progress<'a> {
     pub steps: u64,
     /// The losses of this step, in the order to show them.
     pub losses: &'a [(&'static str, f64)],
-    /// Every watched layer, from input to output; empty where none was read back at this step.
+    /// Every measured layer, from input to output; empty where none was read back at this step.
     pub layers: &'a [LayerStatus],
 }
 
-/// One layer as a person sees it while the run goes on.
+/// One layer as it is shown during training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerStatus {
-    /// The weight's path, with its network where several are watched.
+    /// The weight's path, with its network where several are measured.
     pub path: String,
     /// The estimate of the stored weight's largest singular value.
     pub sigma: f64,
@@ -73,7 +75,7 @@ pub struct LayerStatus {
     pub target: Option<f64>,
     /// The factor between the stored and the effective weight.
     pub scale: f64,
-    /// How strongly it is held, from 0 to 1.
+    /// γ = −d ln s / d ln σ, from 0 to 1.
     pub elasticity: f64,
     /// The action's name.
     pub action: String,
@@ -89,9 +91,9 @@ pub struct Evaluation<'a> {
     /// Score by name.
     pub metrics: &'a Metrics,
     /// The same scores of real data against real data.
-    pub floor: &'a Metrics,
+    pub real_vs_real: &'a Metrics,
     /// The name of the score to show where there is room for one, for example `frechet`.
-    pub headline: &'a str,
+    pub primary_metric: &'a str,
 }
 
 /// A decision that changed what is done to a layer.
@@ -109,7 +111,7 @@ pub struct DecisionNote<'a> {
     pub reason: &'a str,
 }
 
-/// Watches without a word and never stops a run.
+/// Ignores everything and never stops a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,143 +1,21 @@
-//! The record of a run: one event a line of JSON, appended while the run goes on.
+//! The record of a run: one event a line of JSON, appended while it trains.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use osn_files::plain_file;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::checkpoint::hex;
-use crate::plain_file;
-
-/// Named numbers, in the order of their names so that a record is the same every time.
-pub type Metrics = BTreeMap<String, f64>;
+use crate::run::event::Event;
 
 /// The longest time that an event may wait in memory before it is on disk.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Far more than the longest line.
 const END_BYTES: u64 = 1 << 20;
-
-/// One line of `record.jsonl`.
-///
-/// JSON has no infinity and no NaN: a number that is not finite is written as `null`, and a `null`
-/// is read back as NaN. Every wall-clock field is named `wall_secs`; two runs of the same seed differ
-/// in nothing else.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Event {
-    /// The losses and the signals that rules look at, at a logging step.
-    Step {
-        /// Optimizer steps done, counted from 1.
-        step: u64,
-        /// Loss by name, for example `generator`.
-        #[serde(deserialize_with = "numbers")]
-        losses: Metrics,
-        /// Signal by name, for example `separation`.
-        #[serde(default, deserialize_with = "numbers")]
-        signals: Metrics,
-        /// Seconds since the run started.
-        wall_secs: f64,
-    },
-    /// What was measured and decided for one layer, at a logging step.
-    Layer {
-        /// Optimizer steps done.
-        step: u64,
-        /// The network that holds the layer, for example `discriminator`.
-        network: String,
-        /// The weight's path in that network, for example `conv1.weight`.
-        path: String,
-        /// The estimate of the stored weight's largest singular value, a lower bound.
-        #[serde(deserialize_with = "number")]
-        sigma: f64,
-        /// The estimate's residual `‖Aᵀu − σv‖`, relative to σ.
-        #[serde(default = "unknown", deserialize_with = "number")]
-        residual: f64,
-        /// The stable rank `‖W‖²_F / σ²`, dimensionless.
-        #[serde(default = "unknown", deserialize_with = "number")]
-        stable_rank: f64,
-        /// The σ that the action aims at; absent while the layer is left alone.
-        target: Option<f64>,
-        /// The factor s between the stored and the effective weight.
-        #[serde(deserialize_with = "number")]
-        scale: f64,
-        /// γ = −d ln s / d ln σ: 0 is off, 1 is held fully.
-        #[serde(deserialize_with = "number")]
-        elasticity: f64,
-        /// The action's name: `off`, `normalize` or `cap`.
-        action: String,
-        /// Why this action, in words and numbers.
-        reason: String,
-    },
-    /// The scores of the generated samples.
-    Eval {
-        /// Optimizer steps done.
-        step: u64,
-        /// Score by name, for example `frechet`.
-        #[serde(deserialize_with = "numbers")]
-        metrics: Metrics,
-        /// The same scores at the size of every other scoring of the run, where `metrics` have another:
-        /// of as many images or episodes as while training. What belongs on a curve.
-        #[serde(default, skip_serializing_if = "Metrics::is_empty", deserialize_with = "numbers")]
-        curve: Metrics,
-        /// The same scores of real data against real data.
-        #[serde(default, deserialize_with = "numbers")]
-        floor: Metrics,
-        /// Seconds since the run started.
-        wall_secs: f64,
-    },
-    /// A decision that changed what is done to one layer.
-    Decision {
-        /// Optimizer steps done.
-        step: u64,
-        /// The network that holds the layer.
-        network: String,
-        /// The weight's path in that network.
-        path: String,
-        /// The action before, with its numbers.
-        from: String,
-        /// The action from now on, with its numbers.
-        to: String,
-        /// Why, in words and numbers.
-        reason: String,
-    },
-    /// The spectrum of one layer, at the end.
-    Spectrum {
-        /// Optimizer steps done.
-        step: u64,
-        /// The network that holds the layer.
-        network: String,
-        /// The weight's path in that network.
-        path: String,
-        /// The factor s between the stored and the effective weight.
-        #[serde(deserialize_with = "number")]
-        scale: f64,
-        /// How many singular values the weight has, min(rows, cols).
-        n_values: usize,
-        /// The largest of the stored weight's, largest first.
-        singular_values: Vec<f64>,
-    },
-    /// An event of a newer version: readers skip it, nobody writes it.
-    #[serde(other, skip_serializing)]
-    Unknown,
-}
-
-fn unknown() -> f64 {
-    f64::NAN
-}
-
-pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
-
-pub(super) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metrics, D::Error> {
-    let named = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
-    Ok(named.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
-}
 
 /// Why a record could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -168,7 +46,7 @@ pub enum RecordError {
 /// Lines are on disk at the latest one second after the next event, after every
 /// [`Event::Eval`], and when the writer is dropped.
 #[derive(Debug)]
-pub struct RecordWriter {
+pub(crate) struct RecordWriter {
     path: PathBuf,
     file: BufWriter<File>,
     flushed_at: Instant,
@@ -177,9 +55,9 @@ pub struct RecordWriter {
     digest: Sha256,
 }
 
-/// How far a record went at some time, and what it said up to there.
+/// How long a record was at some time, and the digest of its bytes up to there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordMark {
+pub(crate) struct RecordMark {
     /// In bytes.
     pub length: u64,
     /// The SHA-256 of these bytes.
@@ -192,24 +70,24 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the file exists already or cannot be created.
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, RecordError> {
         let file = File::create_new(path).map_err(|source| io_error(path, source))?;
         Ok(Self::appending(path, file, 0, Sha256::new()))
     }
 
-    /// Goes on with a record from a mark on, and cuts off what lies behind it; `None`, and nothing is
-    /// touched, where the record does not begin as it did at the mark.
+    /// Continues a record from a mark, and cuts off what is behind it; returns `None`, and touches
+    /// nothing, where the record does not begin as it did at the mark.
     ///
     /// # Errors
     ///
     /// [`RecordError::Io`] when the file cannot be read or cut.
-    pub fn reopen(path: &Path, mark: &RecordMark) -> Result<Option<Self>, RecordError> {
+    pub(crate) fn reopen(path: &Path, mark: &RecordMark) -> Result<Option<Self>, RecordError> {
         let reopen = || -> io::Result<Option<Self>> {
             let mut file =
                 plain_file::open_itself(OpenOptions::new().read(true).write(true), path)?;
             let mut digest = Sha256::new();
             let length = io::copy(&mut Read::by_ref(&mut file).take(mark.length), &mut digest)?;
-            if length != mark.length || hex(&digest.clone().finalize()) != mark.sha256 {
+            if length != mark.length || format!("{:x}", digest.clone().finalize()) != mark.sha256 {
                 return Ok(None);
             }
             file.set_len(length)?;
@@ -224,15 +102,15 @@ impl RecordWriter {
         Self { path, file, flushed_at, length, digest }
     }
 
-    /// Brings everything appended so far to the disk itself, and marks the place.
+    /// Syncs everything appended so far to the disk, and returns the mark of this place.
     ///
     /// # Errors
     ///
     /// [`RecordError::Io`] when the disk refuses.
-    pub fn mark(&mut self) -> Result<RecordMark, RecordError> {
+    pub(crate) fn mark(&mut self) -> Result<RecordMark, RecordError> {
         self.flush()?;
         self.file.get_ref().sync_data().map_err(|source| io_error(&self.path, source))?;
-        let sha256 = hex(&self.digest.clone().finalize());
+        let sha256 = format!("{:x}", self.digest.clone().finalize());
         Ok(RecordMark { length: self.length, sha256 })
     }
 
@@ -241,7 +119,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the disk refuses.
-    pub fn append(&mut self, event: &Event) -> Result<(), RecordError> {
+    pub(crate) fn append(&mut self, event: &Event) -> Result<(), RecordError> {
         self.write_line(event).map_err(|source| io_error(&self.path, source))?;
         let is_milestone = matches!(event, Event::Eval { .. });
         if is_milestone || self.flushed_at.elapsed() >= FLUSH_INTERVAL {
@@ -250,12 +128,12 @@ impl RecordWriter {
         Ok(())
     }
 
-    /// Hands everything appended so far to the operating system.
+    /// Passes everything appended so far to the operating system.
     ///
     /// # Errors
     ///
     /// [`RecordError::Io`] when the disk refuses.
-    pub fn flush(&mut self) -> Result<(), RecordError> {
+    pub(crate) fn flush(&mut self) -> Result<(), RecordError> {
         self.flushed_at = Instant::now();
         self.file.flush().map_err(|source| io_error(&self.path, source))
     }
@@ -337,7 +215,7 @@ fn step_in(line: &str) -> Option<u64> {
 /// # Errors
 ///
 /// The number of the damaged line, counted from 1, and what the parser said about it.
-pub fn parse_record(text: &str) -> Result<Record, (usize, serde_json::Error)> {
+pub(crate) fn parse_record(text: &str) -> Result<Record, (usize, serde_json::Error)> {
     let mut record = Record::default();
     for (index, line) in text.split_inclusive('\n').enumerate() {
         match serde_json::from_str(line) {
@@ -353,6 +231,7 @@ pub fn parse_record(text: &str) -> Result<Record, (usize, serde_json::Error)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::metrics::Metrics;
 
     fn metrics(pairs: &[(&str, f64)]) -> Metrics {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
@@ -388,7 +267,7 @@ mod tests {
                 step: 2,
                 metrics: metrics(&[("frechet", 12.5)]),
                 curve: Metrics::new(),
-                floor: metrics(&[("frechet", 0.5)]),
+                real_vs_real: metrics(&[("frechet", 0.5)]),
                 wall_secs: 2.0,
             },
             Event::Decision {
@@ -477,6 +356,20 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_schema_1_is_read() {
+        let text = r#"{"event":"layer","step":1,"network":"d","path":"w","sigma":2.0,"target":null,
+            "scale":0.5,"strength":0.25,"action":"cap","reason":""}"#;
+        let layer: Event = serde_json::from_str(text).unwrap();
+        assert!(matches!(layer, Event::Layer { elasticity: 0.25, .. }), "{layer:?}");
+        let text =
+            r#"{"event":"eval","step":1,"metrics":{},"floor":{"frechet":0.5},"wall_secs":1.0}"#;
+        let Event::Eval { real_vs_real, .. } = serde_json::from_str(text).unwrap() else {
+            panic!("not an evaluation")
+        };
+        assert_eq!(real_vs_real, metrics(&[("frechet", 0.5)]));
+    }
+
+    #[test]
     fn an_evaluation_is_on_disk_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.jsonl");
@@ -491,7 +384,7 @@ mod tests {
     fn a_record_goes_on_from_a_mark_as_if_nothing_had_been_behind_it() {
         let (_folder, path) = write(&every_kind()[..2]);
         let whole = std::fs::read(&path).unwrap();
-        let digest = hex(&Sha256::digest(&whole));
+        let digest = format!("{:x}", Sha256::digest(&whole));
         let mark = RecordMark { length: whole.len() as u64, sha256: digest };
         // What a killed run leaves behind its last checkpoint: a line, and half of one.
         std::fs::write(&path, [&whole[..], b"{\"event\":\"eval\"}\n{\"ev"].concat()).unwrap();
@@ -503,7 +396,7 @@ mod tests {
         let mark = writer.mark().unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(mark.length, bytes.len() as u64);
-        assert_eq!(mark.sha256, hex(&Sha256::digest(&bytes)));
+        assert_eq!(mark.sha256, format!("{:x}", Sha256::digest(&bytes)));
         assert_eq!(read_record(&path).unwrap().events, every_kind());
     }
 
@@ -511,7 +404,7 @@ mod tests {
     fn a_record_that_is_another_than_it_was_is_left_as_it_is() {
         let (_folder, path) = write(&every_kind());
         let bytes = std::fs::read(&path).unwrap();
-        let mark = RecordMark { length: 40, sha256: hex(&Sha256::digest(&bytes[..40])) };
+        let mark = RecordMark { length: 40, sha256: format!("{:x}", Sha256::digest(&bytes[..40])) };
         for changed in [bytes[..39].to_vec(), [b"[", &bytes[1..]].concat()] {
             std::fs::write(&path, &changed).unwrap();
             assert!(RecordWriter::reopen(&path, &mark).unwrap().is_none());

@@ -1,34 +1,17 @@
-//! What a run is asked for and what it gives back.
+//! What a run is asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use osn_core::Needs;
+use burn::tensor::Device;
 
-use super::{Checkpoints, LayerSummary, Metrics, RunStatus, StoppedRun};
+use crate::decide::Decide;
+use crate::device::{DEVICES, device};
+use crate::run::checkpoint::schedule::Checkpoints;
+use crate::run::error::RunError;
+use crate::run::recipe_doc::RecipeDoc;
+use crate::run::stopped::StoppedRun;
 
-/// One recipe, as `--help` and error messages show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecipeDoc {
-    /// The name on the command line.
-    pub name: &'static str,
-    /// One sentence.
-    pub about: &'static str,
-    /// The presets' names, the default first.
-    pub presets: &'static [&'static str],
-    /// The rules' names, the default first.
-    pub decides: &'static [&'static str],
-    /// The score to judge a run by, by its name in the record.
-    pub headline: &'static str,
-    /// Whether more of that score is better.
-    pub higher_is_better: bool,
-    /// The scores that a rule may follow, by the names that it says. They are those of images or episodes
-    /// that only rules see; the record has them with `validation_` before the name.
-    pub metrics: &'static [&'static str],
-    /// What its training tells the rules besides.
-    pub offers: Needs,
-}
-
-/// What is to be trained, in the words of whoever asks.
+/// What is to be trained.
 ///
 /// An absent name means the recipe's own default.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,25 +34,58 @@ pub struct TrainRequest {
     pub device: Option<String>,
     /// When to write checkpoints, and how many to keep.
     pub checkpoints: Checkpoints,
-    /// The run to go on with, in place of a new one; it then says all the rest.
+    /// The run to resume, in place of a new one; all other fields are then its own.
     pub stopped: Option<StoppedRun>,
 }
 
-/// What a run came to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunSummary {
-    /// The run's folder.
-    pub folder: PathBuf,
-    /// [`RunStatus::Finished`] or [`RunStatus::Stopped`]; a failed run is an error instead.
-    pub status: RunStatus,
-    /// Optimizer steps done.
-    pub steps: u64,
-    /// Seconds from start to end.
-    pub wall_secs: f64,
-    /// The last scores.
-    pub metrics: Metrics,
-    /// The same scores of real data against real data.
-    pub floor: Metrics,
-    /// Each layer as it was at the end.
-    pub layers: Vec<LayerSummary>,
+impl TrainRequest {
+    /// What resumes a run.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Checkpoint`] where this build would not resume it to the same bits.
+    pub(crate) fn resuming(stopped: StoppedRun) -> Result<Self, RunError> {
+        stopped.must_be_resumable()?;
+        let description = &stopped.description;
+        Ok(Self {
+            recipe: description.recipe.clone(),
+            preset: Some(description.preset.clone()),
+            decide: Some(description.decide.clone()),
+            data: description.asked_data.clone(),
+            seed: description.seed,
+            settings: Vec::new(),
+            out: stopped.folder.path().parent().map(Path::to_owned).unwrap_or_default(),
+            device: Some(description.device.clone()),
+            checkpoints: description.checkpoints,
+            stopped: Some(stopped),
+        })
+    }
+
+    /// The rules that were asked for, else the recipe's default.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]: an unknown rule, or one that needs what the recipe does not provide.
+    pub(crate) fn resolve_decide(&self, doc: &RecipeDoc) -> Result<Decide, RunError> {
+        if let Some(stopped) = &self.stopped {
+            return stopped.decide();
+        }
+        let decide = Decide::named(self.decide.as_deref().unwrap_or(doc.decides[0]))?;
+        decide.must_go_with(doc)?;
+        Ok(decide)
+    }
+
+    /// The name of the device that was asked for, else of the default.
+    pub(crate) fn device_name(&self) -> &str {
+        self.device.as_deref().unwrap_or(DEVICES[0])
+    }
+
+    /// The device of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::UnknownName`] where this build has no such device.
+    pub(crate) fn resolve_device(&self) -> Result<Device, RunError> {
+        device(self.device_name())
+    }
 }

@@ -1,4 +1,4 @@
-//! Laying out generated images as one picture that a person can look at.
+//! Lays out images as one picture.
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 
@@ -77,7 +77,7 @@ impl ImageGrid {
     /// # Errors
     ///
     /// [`SampleError`] when the numbers do not fit together.
-    pub fn to_png(&self) -> Result<Vec<u8>, SampleError> {
+    pub(crate) fn to_png(&self) -> Result<Vec<u8>, SampleError> {
         let picture = DynamicImage::ImageRgb8(self.draw()?);
         // Grey images stay grey: a third of the bytes.
         let picture = if self.channels == 1 { picture.to_luma8().into() } else { picture };

@@ -1,38 +1,44 @@
-//! One run from its folder's first file to its last: what every recipe does between two steps.
+//! What every recipe does between two steps: writes the folder, and reports to the observer.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use osn::Change;
 use osn::report::{LayerReport, LayerSpectrum};
 use osn_core::slug;
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
-use super::{
-    CheckpointError, DecisionNote, Evaluation, Event, FolderLock, LayerStatus, LayerSummary, Look,
-    Machine, NonFinite, Observer, Progress, RecipeDoc, RecordWriter, RunDescription, RunError,
-    RunFolder, RunStart, RunStatus, RunSummary, SCHEMA, Scored, Totals, TrainRequest, TrainedOn,
-    Training, Versions, unix_secs,
+use crate::run::checkpoint::contents::{
+    ABOUT, CLOCK, CheckpointContents, ContentsError, RECORD, SESSION,
 };
-use crate::decide::Decide;
+use crate::run::checkpoint::error::CheckpointError;
+use crate::run::description::{LayerSummary, RunDescription, RunStatus, RunTotals, as_json};
+use crate::run::error::{NonFinite, RunError};
+use crate::run::event::Event;
+use crate::run::folder::RunFolder;
+use crate::run::lock::FolderLock;
+use crate::run::observer::{DecisionNote, Evaluation, LayerStatus, Observer, Progress, RunStart};
+use crate::run::record::RecordWriter;
+use crate::run::summary::RunSummary;
+use crate::run::training::{Scored, Snapshot, Training};
 
-/// How much training may be lost with a process that is killed, where nothing else is asked for.
+/// How much training a killed process may lose at most, where nothing else is asked for.
 const MOST_TO_LOSE: Duration = Duration::from_mins(1);
 
-/// A run that is going on: it writes the folder and tells the observer.
+/// A run in training: it writes the folder and reports to the observer.
 #[derive(Debug)]
-pub struct Session {
+pub(super) struct Session {
     pub(super) folder: RunFolder,
     _lock: FolderLock,
     pub(super) description: RunDescription,
-    /// Absent until a run that goes on has found where.
+    /// Absent until a resumed run has restored its checkpoint.
     pub(super) record: Option<RecordWriter>,
     started: Instant,
-    /// Seconds that it took before, where it goes on.
+    /// Seconds that it took before it was resumed.
     pub(super) wall_secs_before: f64,
     steps: u64,
-    pub(super) totals: Totals,
+    pub(super) totals: RunTotals,
     /// By network and path.
     pub(super) n_decisions: BTreeMap<(String, String), u64>,
     /// The step of the checkpoint that was last written or gone back to.
@@ -41,31 +47,23 @@ pub struct Session {
     saved: Instant,
 }
 
+/// The state of the session in a checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedSession {
+    pub(super) totals: RunTotals,
+    pub(super) n_decisions: BTreeMap<(String, String), u64>,
+}
+
 impl Session {
-    /// Creates the run's folder and writes what is known before training; or takes up the folder of the
-    /// run that is to go on.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Folder`] where the system refuses, [`RunError::Checkpoint`] where a run cannot go on
-    /// to the same bits.
-    pub fn start(
-        request: &TrainRequest,
-        doc: &RecipeDoc,
-        decide: &Decide,
-        config: &impl Serialize,
+    /// Creates the folder of a new run inside `out` and writes what is known before training.
+    pub(super) fn create(
+        out: &Path,
+        description: RunDescription,
         steps: u64,
-        data: &TrainedOn,
-        observer: &mut dyn Observer,
     ) -> Result<Self, RunError> {
-        if let Some(stopped) = &request.stopped {
-            return Self::again(stopped, steps, data);
-        }
-        observer.starting();
-        let name = format!("{}-{}-s{}", doc.name, slug(&decide.name), request.seed);
-        let folder = RunFolder::create(&request.out, &name)?;
+        let RunDescription { recipe, decide, seed, .. } = &description;
+        let folder = RunFolder::create(out, &format!("{recipe}-{}-s{seed}", slug(decide)))?;
         let lock = folder.lock()?;
-        let description = describe(request, doc, decide, config, data);
         folder.describe(&description)?;
         let record = Some(folder.start_record()?);
         Ok(Self { record, ..Self::with(folder, lock, description, steps) })
@@ -86,7 +84,7 @@ impl Session {
             started: Instant::now(),
             wall_secs_before: 0.0,
             steps,
-            totals: Totals::default(),
+            totals: RunTotals::default(),
             n_decisions: BTreeMap::new(),
             saved_step: None,
             saved: Instant::now(),
@@ -113,7 +111,7 @@ impl Session {
         observer.started(&start);
         let outcome = body(&mut self, observer);
         let completed = self.complete(outcome.as_ref().err());
-        // What went wrong first is the news.
+        // The first error is the one to report.
         outcome.and(completed)?;
         let summary = self.summary();
         observer.finished(&summary);
@@ -124,7 +122,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::None`] before a run that goes on has gone back to a checkpoint.
+    /// [`CheckpointError::None`] before a resumed run has restored its checkpoint.
     pub(super) fn record(&mut self) -> Result<&mut RecordWriter, RunError> {
         let folder = self.folder.path();
         let none = || CheckpointError::None { folder: folder.to_owned() };
@@ -136,8 +134,28 @@ impl Session {
         self.totals.steps
     }
 
+    /// Everything that the rest of the run depends on, as the parts of a checkpoint.
+    pub(super) fn parts(
+        &mut self,
+        training: &impl Training,
+    ) -> Result<CheckpointContents, RunError> {
+        let mark = self.record()?.mark()?;
+        let progress =
+            SavedSession { totals: self.totals.clone(), n_decisions: self.n_decisions.clone() };
+        let parts = || -> Result<CheckpointContents, ContentsError> {
+            let mut parts = CheckpointContents::default();
+            training.save(&mut parts)?;
+            parts.put_value(SESSION, &progress)?;
+            parts.put_value(ABOUT, &as_json(&self.description))?;
+            parts.put_value(CLOCK, &self.wall_secs())?;
+            parts.put_value(RECORD, &mark)?;
+            Ok(parts)
+        };
+        Ok(parts().map_err(CheckpointError::Unsaved)?)
+    }
+
     /// Writes a checkpoint of a step, if there is none of it yet; a number that is not finite ends the
-    /// run instead, so that every checkpoint is good to go on from.
+    /// run instead, so that every checkpoint can be resumed.
     pub(super) fn save(&mut self, step: u64, training: &impl Training) -> Result<(), RunError> {
         let keep = self.description.checkpoints.keep;
         if keep == 0 || self.saved_step == Some(step) {
@@ -149,7 +167,7 @@ impl Session {
             return Err(RunError::NonFinite { what, value, step });
         }
         let bytes = parts.to_bytes().map_err(CheckpointError::Unsaved)?;
-        self.folder.shelf().write(step, &bytes, keep)?;
+        self.folder.checkpoints().write(step, &bytes, keep)?;
         (self.saved_step, self.saved) = (Some(step), Instant::now());
         Ok(())
     }
@@ -178,10 +196,10 @@ impl Session {
     pub(super) fn log(
         &mut self,
         step: u64,
-        look: Look,
+        snapshot: Snapshot,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let Look { losses, signals, layers, diverged } = look;
+        let Snapshot { losses, signals, layers, diverged } = snapshot;
         let named = losses.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let wall_secs = self.wall_secs();
         self.record()?.append(&Event::Step { step, losses: named, signals, wall_secs })?;
@@ -205,7 +223,7 @@ impl Session {
             let from = change.from.map_or_else(|| "nothing".to_owned(), |from| from.to_string());
             let to = change.to.to_string();
             let Change { step, network, name: path, reason, .. } = change;
-            // The start is a choice, not a change.
+            // The first decision changes nothing.
             let layer = (network.clone(), path.clone());
             *self.n_decisions.entry(layer).or_default() += u64::from(step > 0);
             observer.decided(&DecisionNote {
@@ -227,15 +245,20 @@ impl Session {
         scored: Scored,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let Scored { metrics, curve, floor, headline, samples } = scored;
+        let Scored { metrics, curve, real_vs_real, primary_metric, samples } = scored;
         if let Some(grid) = samples {
             self.folder.write_samples(step, &grid)?;
         }
         let wall_secs = self.wall_secs();
-        observer.evaluated(&Evaluation { step, metrics: &metrics, floor: &floor, headline });
+        observer.evaluated(&Evaluation {
+            step,
+            metrics: &metrics,
+            real_vs_real: &real_vs_real,
+            primary_metric,
+        });
         self.totals.metrics.clone_from(&metrics);
-        self.totals.floor.clone_from(&floor);
-        self.record()?.append(&Event::Eval { step, metrics, curve, floor, wall_secs })?;
+        self.totals.real_vs_real.clone_from(&real_vs_real);
+        self.record()?.append(&Event::Eval { step, metrics, curve, real_vs_real, wall_secs })?;
         Ok(self.record()?.flush()?)
     }
 
@@ -278,15 +301,7 @@ impl Session {
     }
 
     fn summary(&self) -> RunSummary {
-        RunSummary {
-            folder: self.folder.path().to_owned(),
-            status: self.description.status,
-            steps: self.totals.steps,
-            wall_secs: self.totals.wall_secs,
-            metrics: self.totals.metrics.clone(),
-            floor: self.totals.floor.clone(),
-            layers: self.totals.layers.clone(),
-        }
+        RunSummary::new(self.folder.path(), self.description.status, &self.totals)
     }
 
     pub(super) fn wall_secs(&self) -> f64 {
@@ -303,42 +318,6 @@ fn check_losses(step: u64, losses: &[(&'static str, f64)]) -> Result<(), RunErro
             step,
         }),
     }
-}
-
-/// `run.json` as it is at the start of a run.
-pub(crate) fn describe(
-    request: &TrainRequest,
-    doc: &RecipeDoc,
-    decide: &Decide,
-    config: &impl Serialize,
-    data: &TrainedOn,
-) -> RunDescription {
-    RunDescription {
-        schema: SCHEMA,
-        recipe: doc.name.to_owned(),
-        preset: request.preset.clone().unwrap_or_else(|| doc.presets[0].to_owned()),
-        decide: decide.name.clone(),
-        rules: serde_json::to_value(&decide.rules).unwrap_or_default(),
-        view: decide.view.clone(),
-        seed: request.seed,
-        data: data.source.clone(),
-        data_sha256: data.sha256.clone(),
-        asked_data: data.name.clone(),
-        device: request.device.clone().unwrap_or_else(|| crate::DEVICES[0].to_owned()),
-        config: as_json(config),
-        checkpoints: request.checkpoints,
-        versions: Versions::of_this_build(),
-        machine: Machine::here(),
-        started_unix_secs: unix_secs(),
-        status: RunStatus::Running,
-        error: None,
-        totals: None,
-    }
-}
-
-/// A config as `run.json` has it.
-pub(crate) fn as_json(config: &impl Serialize) -> Value {
-    serde_json::to_value(config).unwrap_or_default()
 }
 
 fn layer_event(step: u64, layer: &LayerReport) -> Event {

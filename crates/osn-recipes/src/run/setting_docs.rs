@@ -4,17 +4,18 @@ use osn_core::number::exact;
 use schemars::SchemaGenerator;
 use serde_json::Value;
 
-use super::config::Config;
-use super::settings::{self, apply_settings};
-use super::{RunError, SettingError};
+use crate::run::config::Config;
+use crate::run::description::as_json;
+use crate::run::error::RunError;
+use crate::run::settings::{self, SettingError, apply_settings};
 
 /// One setting of a recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingDoc {
     /// What `--set` calls it.
     pub key: String,
-    /// Its value in each preset, in the order of [`RecipeDoc::presets`](super::RecipeDoc::presets), as it
-    /// would be written.
+    /// Its value in each preset, in the order of
+    /// [`RecipeDoc::presets`](crate::run::recipe_doc::RecipeDoc::presets), as it would be written.
     pub defaults: Vec<String>,
     /// What it takes: in the words in which anything else is refused.
     pub expects: String,
@@ -30,7 +31,7 @@ pub(crate) fn setting_docs<C: Config>() -> Vec<SettingDoc> {
         description.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let presets = C::presets();
-    let trees: Vec<Value> = presets.iter().map(super::as_json).collect();
+    let trees: Vec<Value> = presets.iter().map(as_json).collect();
     let keys = trees.first().map(settings::keys).unwrap_or_default();
     let doc = |key: String| SettingDoc {
         defaults: trees.iter().map(|tree| word(&tree[key.as_str()])).collect(),
@@ -106,10 +107,10 @@ fn required(problem: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::ClassifyConfig;
-    use crate::control::ControlConfig;
-    use crate::gan::GanConfig;
-    use crate::translate::TranslateConfig;
+    use crate::classify::config::ClassifyConfig;
+    use crate::control::config::ControlConfig;
+    use crate::gan::config::GanConfig;
+    use crate::translate::config::TranslateConfig;
 
     fn doc<C: Config>(key: &str) -> SettingDoc {
         setting_docs::<C>().into_iter().find(|doc| doc.key == key).unwrap()
@@ -124,7 +125,10 @@ mod tests {
             let set = |doc: &SettingDoc| (doc.key.clone(), doc.defaults[place].clone());
             let all: Vec<_> = docs.iter().map(set).collect();
             let built = apply_settings(&presets[0], &all).unwrap();
-            assert_eq!(crate::run::as_json(&built), crate::run::as_json(preset));
+            assert_eq!(
+                crate::run::description::as_json(&built),
+                crate::run::description::as_json(preset)
+            );
         }
         for SettingDoc { key, expects, meaning, .. } in docs {
             assert!(meaning.ends_with(['.', ')']) && meaning.len() > 15, "{key}: {meaning}");

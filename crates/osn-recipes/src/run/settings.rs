@@ -62,7 +62,10 @@ fn hint(closest: Option<&str>) -> String {
 ///
 /// [`SettingError::UnknownKey`] lists the valid keys; [`SettingError::BadValue`] says what the key
 /// expects.
-pub fn apply_settings<T>(config: &T, settings: &[(String, String)]) -> Result<T, SettingError>
+pub(crate) fn apply_settings<T>(
+    config: &T,
+    settings: &[(String, String)],
+) -> Result<T, SettingError>
 where
     T: Serialize + DeserializeOwned + Clone,
 {
@@ -198,7 +201,7 @@ fn unknown_key(tree: &Value, key: &str) -> SettingError {
 }
 
 /// Every dotted key that holds one value.
-pub(super) fn keys(tree: &Value) -> Vec<String> {
+pub(crate) fn keys(tree: &Value) -> Vec<String> {
     let Value::Object(fields) = tree else { return Vec::new() };
     let with_children = |(name, value): (&String, &Value)| {
         let children = keys(value);

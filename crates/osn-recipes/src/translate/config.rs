@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::adversarial::Settings;
-use crate::data::Need;
-use crate::run::{
-    Config, MAX_CHANNELS, RunError, at_least, at_most, check_image_size, parts, zero_or_more,
-};
+use crate::adversarial::settings::Settings;
+use crate::data::need::Need;
+use crate::run::check::{MAX_CHANNELS, at_least, at_most, check_image_size, parts, zero_or_more};
+use crate::run::config::Config;
+use crate::run::error::RunError;
 
 /// Hyper-parameters of `translate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub struct TranslateConfig {
     /// Weight of the mean absolute difference to the target beside the adversarial loss (pix2pix: 100,
     /// beside a cross-entropy).
     pub l1_weight: f64,
-    /// Whether osn holds the generator's weights too.
+    /// Whether the rules decide about the generator's weights too.
     pub hold_generator: bool,
     /// What every adversarial recipe has.
     #[serde(flatten)]
@@ -48,6 +48,12 @@ impl TranslateConfig {
     /// The setting for comparisons.
     pub fn standard() -> Self {
         Self { g_channels: 32, d_channels: 32, training: Settings::standard(), ..Self::quick() }
+    }
+}
+
+impl AsRef<Settings> for TranslateConfig {
+    fn as_ref(&self) -> &Settings {
+        &self.training
     }
 }
 

@@ -1,54 +1,72 @@
-//! What the players play about: pairs of images.
+//! What the recipe trains on and how it is scored: pairs of images.
 
 use burn::tensor::{Device, Tensor};
 
-use super::{PatchDiscriminator, TranslateConfig, UNet};
-use crate::adversarial::{Draw, Game, Players};
+use crate::adversarial::game::{Draw, Game};
+use crate::adversarial::players::Players;
+use crate::adversarial::run::{SIGNALS, scores};
+use crate::data::image_set::Dataset;
+use crate::data::pair_set::{PairSplit, Pairs};
+use crate::data::pairs;
 use crate::data::sampler::permutation;
-use crate::data::{Dataset, pairs};
 use crate::decide::Decide;
-use crate::judge::{Classes, Judge};
-use crate::run::{ImageGrid, Metrics, RunError, Scored, Thoroughness};
+use crate::run::error::RunError;
+use crate::run::metrics::Metrics;
+use crate::run::recipe_doc::RecipeDoc;
+use crate::run::request::TrainRequest;
+use crate::run::samples::ImageGrid;
+use crate::run::training::{Scored, Thoroughness};
+use crate::scorer::{Classes, Scorer};
+use crate::translate::config::TranslateConfig;
+use crate::translate::model::{PatchDiscriminator, UNet};
 use crate::{batch, init};
 
 /// Test pairs in a sample grid, each with input, output and truth, and in each of its rows.
 const SAMPLES: usize = 24;
 const SAMPLES_IN_ROW: usize = 3;
 
-/// The data, the sizes and the judge of one run.
-pub(super) struct Translation<'a> {
-    config: &'a TranslateConfig,
-    pairs: pairs::Pairs,
-    judge: Judge,
-    /// The plain device, on which samples are made and scored.
+/// What the recipe says of itself.
+pub(crate) const DOC: RecipeDoc = RecipeDoc {
+    name: "translate",
+    about: "image-to-image translation from pairs, U-Net and patch discriminator",
+    presets: &["quick", "standard"],
+    decides: &["auto:task=translate", "always", "cap", "never", "static"],
+    primary_metric: "frechet",
+    higher_is_better: false,
+    metrics: scores!["label_accuracy", "l1"],
+    offers: SIGNALS,
+};
+
+/// The rules follow a score that data without classes do not have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "its pairs have no classes, so no `{LABELS}` for a rule to follow; let it follow another score"
+)]
+struct NoClasses;
+
+/// The score that needs classes.
+const LABELS: &str = "label_accuracy";
+
+fn must_have_classes(pairs: &Pairs, decide: &Decide) -> Result<(), RunError> {
+    let mut rules = decide.rules.entries().iter();
+    if pairs.train.targets.labels.is_some() || rules.all(|it| it.rule.metric() != Some(LABELS)) {
+        return Ok(());
+    }
+    Err(RunError::Data { name: pairs.name.clone(), source: Box::new(NoClasses) })
+}
+
+/// The data, the sizes and the scorer of one run.
+pub(crate) struct Translation {
+    config: TranslateConfig,
+    pairs: Pairs,
+    scorer: Scorer,
+    /// The device without autodiff, on which samples are generated and scored.
     device: Device,
 }
 
-impl<'a> Translation<'a> {
-    /// Embeds the targets for testing, and those that scores are validated on where rules follow one.
-    pub(super) fn new(
-        config: &'a TranslateConfig,
-        pairs: pairs::Pairs,
-        decide: &Decide,
-        device: &Device,
-    ) -> Result<Self, RunError> {
-        let targets = Dataset {
-            name: pairs.name.clone(),
-            test_every: pairs.test_every,
-            train: pairs.train.targets.clone(),
-            test: pairs.test.targets.clone(),
-        };
-        let judge = config.training.judge(&targets, Classes::Recognized, decide, device)?;
-        Ok(Self { config, pairs, judge, device: device.clone() })
-    }
-
+impl Translation {
     /// The inputs and targets of some pairs, and what the generator makes of the inputs.
-    fn translated(
-        &self,
-        generator: &UNet,
-        pairs: &pairs::PairSplit,
-        indices: &[usize],
-    ) -> [Tensor<4>; 3] {
+    fn translated(&self, generator: &UNet, pairs: &PairSplit, indices: &[usize]) -> [Tensor<4>; 3] {
         let [input, truth] = [&pairs.inputs, &pairs.targets]
             .map(|images| batch::images(images, indices, &self.device));
         [input.clone(), generator.forward(input), truth]
@@ -71,11 +89,53 @@ impl<'a> Translation<'a> {
     }
 }
 
-impl Game for Translation<'_> {
+impl Game for Translation {
+    type Config = TranslateConfig;
+    type Data = Pairs;
     type Generator = UNet;
     type Discriminator = PatchDiscriminator;
     /// The inputs, `[batch, channels, height, width]`.
     type Condition = Tensor<4>;
+
+    const DOC: RecipeDoc = DOC;
+
+    fn load(
+        request: &TrainRequest,
+        config: &TranslateConfig,
+        decide: &Decide,
+    ) -> Result<Pairs, RunError> {
+        let pairs = pairs::for_recipe(request, config.image_size)?;
+        must_have_classes(&pairs, decide)?;
+        Ok(pairs)
+    }
+
+    fn players(
+        config: &TranslateConfig,
+        pairs: &Pairs,
+        decide: &Decide,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Players<UNet, PatchDiscriminator>, RunError> {
+        let channels = [pairs.train.inputs.channels, pairs.train.targets.channels];
+        players(config, channels, Some(decide), seed, device)
+    }
+
+    fn new(
+        config: &TranslateConfig,
+        pairs: Pairs,
+        decide: &Decide,
+        _: u64,
+        device: &Device,
+    ) -> Result<Self, RunError> {
+        let targets = Dataset {
+            name: pairs.name.clone(),
+            test_every: pairs.test_every,
+            train: pairs.train.targets.clone(),
+            test: pairs.test.targets.clone(),
+        };
+        let scorer = config.training.scorer(&targets, Classes::Recognized, decide, device)?;
+        Ok(Self { config: config.clone(), pairs, scorer, device: device.clone() })
+    }
 
     fn image_count(&self) -> usize {
         self.pairs.train.len()
@@ -93,7 +153,7 @@ impl Game for Translation<'_> {
         generator.forward(inputs.clone())
     }
 
-    fn judge(
+    fn discriminate(
         &self,
         discriminator: &PatchDiscriminator,
         images: Tensor<4>,
@@ -115,15 +175,15 @@ impl Game for Translation<'_> {
 
     fn score(&self, generator: &UNet, how: Thoroughness) -> Result<Scored, RunError> {
         let mut l1 = MeanDifference::default();
-        let mut metrics = self.judge.score(how, |_, indices| {
+        let mut metrics = self.scorer.score(how, |_, indices| {
             l1.of(self.translated(generator, &self.pairs.test, indices))
         })?;
         metrics.insert("l1".to_owned(), l1.mean());
         Ok(Scored {
             metrics,
             curve: Metrics::new(),
-            floor: self.judge.floor(how).clone(),
-            headline: "frechet",
+            real_vs_real: self.scorer.real_vs_real(how).clone(),
+            primary_metric: "frechet",
             samples: Some(self.samples(generator)),
         })
     }
@@ -131,7 +191,7 @@ impl Game for Translation<'_> {
     fn validate(&self, generator: &UNet) -> Result<Metrics, RunError> {
         let mut l1 = MeanDifference::default();
         let mut metrics = self
-            .judge
+            .scorer
             .validate(|_, indices| l1.of(self.translated(generator, &self.pairs.train, indices)))?;
         if !metrics.is_empty() {
             metrics.insert("l1".to_owned(), l1.mean());
@@ -148,7 +208,7 @@ struct MeanDifference {
 }
 
 impl MeanDifference {
-    /// Takes in some pairs, each with its output, which it returns.
+    /// Adds some pairs, each with its output, which it returns.
     fn of(&mut self, [_, output, truth]: [Tensor<4>; 3]) -> Tensor<4> {
         let count = output.dims()[0];
         let mean = (output.clone() - truth).abs().mean().into_scalar::<f32>();
@@ -157,14 +217,14 @@ impl MeanDifference {
         output
     }
 
-    /// Pixels lie in [−1, 1]; the difference is told in [0, 1].
+    /// Pixels lie in [−1, 1]; the difference is given in [0, 1].
     fn mean(&self) -> f64 {
         self.sum / (2 * self.count) as f64
     }
 }
 
 /// New networks with the initial weights of `seed`, for inputs and targets of these channels, on the
-/// autodiff device of `device`; held as `decide` says, or plain without.
+/// autodiff device of `device`; constrained as `decide` says, or trained without osn.
 ///
 /// # Errors
 ///

@@ -6,8 +6,8 @@ use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Tensor};
 
-use super::TranslateConfig;
 use crate::layers::{batch_norm, doubling, halving, keeping};
+use crate::translate::config::TranslateConfig;
 
 /// Images to images: two halvings, a convolution at a quarter of the size, and two doublings, each of
 /// which also sees what came in at its size (Ronneberger et al. 2015; pix2pix, Isola et al. 2017, has
@@ -29,7 +29,7 @@ pub struct UNet {
 
 impl UNet {
     /// A generator from images with `from` channels to images with `to` channels.
-    pub fn new(config: &TranslateConfig, [from, to]: [usize; 2], device: &Device) -> Self {
+    pub(crate) fn new(config: &TranslateConfig, [from, to]: [usize; 2], device: &Device) -> Self {
         let c = config.g_channels;
         let norm = |features| batch_norm(features, config.training.batch_norm(), device);
         Self {

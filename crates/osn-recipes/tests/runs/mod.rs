@@ -7,11 +7,14 @@ use std::cell::Cell;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
-use osn_recipes::run::{
-    DecisionNote, Evaluation, Event, Observer, Progress, RunStart, RunSummary, Silent,
-    TrainRequest, read_record,
-};
+use burn::tensor::{Device, Tensor};
+use osn_recipes::adversarial::players::Players;
+use osn_recipes::data::sampler::noise;
+use osn_recipes::run::event::Event;
+use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart, Silent};
+use osn_recipes::run::record::read_record;
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::summary::RunSummary;
 
 /// What makes a run with generated images take seconds.
 pub(crate) const TINY_IMAGES: [(&str, &str); 8] = [
@@ -24,6 +27,10 @@ pub(crate) const TINY_IMAGES: [(&str, &str); 8] = [
     ("eval_images", "100"),
     ("final_images", "200"),
 ];
+
+/// What makes a run of `control` take seconds.
+pub(crate) const TINY_CONTROL: [(&str, &str); 4] =
+    [("batch_size", "8"), ("hidden_sizes", "8,8"), ("eval_episodes", "2"), ("final_episodes", "4")];
 
 /// What makes a network of `classify` small: of the one that is set, or else of the `resnet`.
 pub(crate) fn tiny_network(settings: &[(&str, &str)]) -> &'static [(&'static str, &'static str)] {
@@ -141,4 +148,33 @@ impl ModuleVisitor for Bits {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.0.extend(param.base().into_data().iter::<f32>().map(f32::to_bits));
     }
+}
+
+/// A seed decides every number of the record and every pixel; another seed gives another run.
+pub(crate) fn a_seed_decides(request: TrainRequest) {
+    let (first, second) = (train(&request), train(&request));
+    assert_ne!(first.folder, second.folder, "no run is written over");
+    assert_eq!(timeless(&first), timeless(&second));
+    assert_eq!(picture(&first, first.steps), picture(&second, second.steps));
+    let other = train(&TrainRequest { seed: request.seed + 1, ..request });
+    assert_ne!(timeless(&first), timeless(&other));
+}
+
+/// Training under rules that only measure has the weights of training without osn, bit by bit.
+pub(crate) fn measuring_changes_no_bit(trained: impl Fn(Option<&str>) -> Vec<u32>) {
+    let plain = trained(None);
+    assert_eq!(plain, trained(Some("never")));
+    assert_eq!(plain, trained(Some("observe:interval=1")));
+    assert_ne!(plain, trained(Some("always")));
+}
+
+/// Normal numbers on the autodiff device; `stream` and `step` choose which.
+pub(crate) fn normal<const D: usize>(stream: u64, step: u64, shape: [usize; D]) -> Tensor<D> {
+    let values = noise(1, stream, step, shape.iter().product());
+    Tensor::<1>::from_data(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
+}
+
+/// The weights of both networks, as bits.
+pub(crate) fn bits_of_both<G: Module, D: Module>(players: &Players<G, D>) -> Vec<u32> {
+    [bits(&players.discriminator.network), bits(&players.generator.network)].concat()
 }

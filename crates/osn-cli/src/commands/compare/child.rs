@@ -7,7 +7,8 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use osn_recipes::run::{RunFolder, RunStatus};
+use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::folder::RunFolder;
 
 use super::plan::Cell;
 use crate::command_line::args::TrainArgs;

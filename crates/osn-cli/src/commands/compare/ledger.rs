@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use osn_recipes::run::{
-    FolderLock, RunDescription, RunError, RunFolder, RunStatus as Status, write_whole,
-};
+use osn_recipes::run::description::{RunDescription, RunStatus as Status};
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::folder_error::write_whole;
+use osn_recipes::run::lock::FolderLock;
 use osn_report::study::{Analysis, Completion, Study, StudyRun};
 
 use super::plan::{Cell, Plan};

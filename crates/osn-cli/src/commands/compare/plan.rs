@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use osn_recipes::data::Need;
-use osn_recipes::run::{
-    RecipeDoc, RunDescription, RunError, TrainRequest, TrainedOn, must_not_be_in_a_run,
-};
+use osn_recipes::data::need::Need;
+use osn_recipes::run::description::RunDescription;
+use osn_recipes::run::error::RunError;
+use osn_recipes::run::folder::must_not_be_in_a_run;
+use osn_recipes::run::recipe_doc::RecipeDoc;
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::trained_on::TrainedOn;
 use osn_report::study::{Arm, Asked, Identity, Regime, RegimeIdentity, SCHEMA, Study, StudyRun};
 use serde_json::json;
 
@@ -130,6 +133,8 @@ fn decide(args: &CompareArgs, recipe: &RecipeDoc) -> Vec<String> {
 }
 
 fn asked(args: &CompareArgs, recipe: &RecipeDoc, arms: Vec<Arm>) -> Result<Asked, Failure> {
+    let regimes = regimes::read(args.regime.as_deref())?;
+    must_have_effect(args, &regimes)?;
     Ok(Asked {
         recipe: recipe.name.to_owned(),
         preset: args.preset.clone(),
@@ -137,11 +142,27 @@ fn asked(args: &CompareArgs, recipe: &RecipeDoc, arms: Vec<Arm>) -> Result<Asked
         device: args.device.clone(),
         settings: args.settings.iter().map(|(key, value)| format!("{key}={value}")).collect(),
         arms,
-        regimes: regimes::read(args.regime.as_deref())?,
+        regimes,
         seeds: (1..=args.seeds).collect(),
-        metric: recipe.headline.to_owned(),
+        metric: recipe.primary_metric.to_owned(),
         higher_is_better: recipe.higher_is_better,
     })
+}
+
+/// A regime has the last word: what every one of them sets cannot be set beside them.
+fn must_have_effect(args: &CompareArgs, regimes: &[Regime]) -> Result<(), Failure> {
+    let Some(file) = &args.regime else { return Ok(()) };
+    let sets = |regime: &Regime, key: &str| {
+        regime.settings.iter().any(|it| it.split_once('=').is_some_and(|(name, _)| name == key))
+    };
+    let is_idle = |key: &str| regimes.iter().all(|regime| sets(regime, key));
+    match args.settings.iter().find(|(key, _)| is_idle(key)) {
+        None => Ok(()),
+        Some((key, _)) => Err(Failure::bad_input(format!(
+            "--set {key} has no effect: every regime of the study {} sets {key}; leave it out",
+            file.display()
+        ))),
+    }
 }
 
 /// Every arm in every regime.

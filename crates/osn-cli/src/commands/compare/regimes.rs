@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use osn_recipes::plain_file;
+use osn_files::plain_file;
 use osn_report::study::Regime;
 use serde::Deserialize;
 use toml::{Table, Value};

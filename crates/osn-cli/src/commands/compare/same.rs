@@ -1,6 +1,6 @@
 //! Whether what is asked for is the study that is there, and more of it.
 
-use osn_recipes::run::Versions;
+use osn_recipes::run::versions::Versions;
 use osn_report::study::{RegimeIdentity, Study};
 use serde_json::Value;
 

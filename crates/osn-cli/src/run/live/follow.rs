@@ -4,7 +4,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
-use osn_recipes::run::RunFolder;
+use osn_recipes::run::folder::RunFolder;
 use osn_report::{RunReader, RunRecord, Sample};
 
 use crate::failure::Failure;

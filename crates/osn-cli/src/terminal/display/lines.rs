@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use osn_recipes::run::{DecisionNote, Evaluation, LayerStatus, Progress, RunStart};
+use osn_recipes::run::observer::{DecisionNote, Evaluation, LayerStatus, Progress, RunStart};
 use osn_report::{counted, duration, short};
 
 use super::run_display::{RunDisplay, headline, losses, scores};

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use console::{pad_str, style, truncate_str};
-use osn_recipes::run::{DecisionNote, Evaluation, LayerStatus, Progress, RunStart};
+use osn_recipes::run::observer::{DecisionNote, Evaluation, LayerStatus, Progress, RunStart};
 use osn_report::short;
 
 use super::run_display::{RunDisplay, headline, headline_score, losses, scores};

@@ -1,6 +1,7 @@
 //! What every display of a run can do, and what all of them say.
 
-use osn_recipes::run::{DecisionNote, Evaluation, Metrics, Progress, RunStart};
+use osn_recipes::run::metrics::Metrics;
+use osn_recipes::run::observer::{DecisionNote, Evaluation, Progress, RunStart};
 use osn_report::{escaped, short};
 
 use crate::terminal::speaker::Speaker;
@@ -45,7 +46,7 @@ pub(super) fn losses(progress: &Progress) -> String {
 /// Every score but those of a single class (`intra_frechet/3`), the headline first and with its floor
 /// in brackets.
 pub(super) fn scores(evaluation: &Evaluation) -> String {
-    let Evaluation { metrics, floor, headline, .. } = evaluation;
+    let Evaluation { metrics, real_vs_real: floor, primary_metric: headline, .. } = evaluation;
     let floor = floor.get(*headline).map_or_else(String::new, |f| format!(" (real {})", short(*f)));
     let others = metrics.iter().filter(|(name, _)| name != headline && !name.contains('/'));
     let others = others.map(|(name, value)| format!("{name} {}", short(*value)));
@@ -58,8 +59,8 @@ pub(super) fn scores(evaluation: &Evaluation) -> String {
 }
 
 pub(super) fn headline_score(evaluation: &Evaluation) -> Option<String> {
-    let value = Metrics::get(evaluation.metrics, evaluation.headline)?;
-    Some(format!("{} {}", evaluation.headline, short(*value)))
+    let value = Metrics::get(evaluation.metrics, evaluation.primary_metric)?;
+    Some(format!("{} {}", evaluation.primary_metric, short(*value)))
 }
 
 #[cfg(test)]
@@ -70,8 +71,12 @@ mod tests {
     fn the_headline_score_comes_first_with_its_floor() {
         let metrics = Metrics::from([("coverage".into(), 0.5), ("frechet".into(), 41.5)]);
         let floor = Metrics::from([("frechet".into(), 1.25)]);
-        let evaluation =
-            Evaluation { step: 1, metrics: &metrics, floor: &floor, headline: "frechet" };
+        let evaluation = Evaluation {
+            step: 1,
+            metrics: &metrics,
+            real_vs_real: &floor,
+            primary_metric: "frechet",
+        };
         assert_eq!(scores(&evaluation), "frechet 41.50 (real 1.250)  coverage 0.500");
         assert_eq!(headline_score(&evaluation).unwrap(), "frechet 41.50");
     }

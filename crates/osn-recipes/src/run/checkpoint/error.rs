@@ -1,14 +1,15 @@
-//! Why a run cannot be saved or gone on with.
+//! Why a run cannot be saved or resumed.
 
 use std::path::PathBuf;
 
-use super::PartsError;
+use crate::run::checkpoint::contents::ContentsError;
+use crate::run::description::SCHEMA;
 
-/// Why a run cannot be saved or gone on with.
+/// Why a run cannot be saved or resumed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// There is nothing to go on from.
+    /// There is no checkpoint.
     #[error("{} has no checkpoint to go on from; train it again from the start", folder.display())]
     None {
         /// The run's folder.
@@ -28,7 +29,7 @@ pub enum CheckpointError {
         /// The checkpoint.
         path: PathBuf,
         /// What is wrong with it, as the rest of a sentence.
-        problem: PartsError,
+        problem: ContentsError,
     },
     /// The record is not what it was when the checkpoint was written.
     #[error("the record does not begin as it did at {}", path.display())]
@@ -36,7 +37,7 @@ pub enum CheckpointError {
         /// The checkpoint.
         path: PathBuf,
     },
-    /// It is of another run or was made by another build: going on would lead elsewhere.
+    /// It is of another run or another build: resuming would not give the same bits.
     #[error(
         "cannot go on to the same bits: {key} was {before} and is {now}; go on as it was, or train it \
          again"
@@ -49,13 +50,23 @@ pub enum CheckpointError {
         /// As it is now.
         now: String,
     },
-    /// Another program or another processor would go on to other bits.
+    /// Another build or another processor would not give the same bits.
     #[error("cannot go on to the same bits: {differences}; go on as it was, or train it again")]
     Build {
         /// What was otherwise: "Burn was 0.22.0 and is 0.22.1, …".
         differences: String,
     },
-    /// The data are others than they were.
+    /// The run is of another version of its files' format.
+    #[error(
+        "{} has schema {found}, and only runs of schema {SCHEMA} can be resumed; train it again", path.display()
+    )]
+    Schema {
+        /// `run.json`.
+        path: PathBuf,
+        /// The schema that it states.
+        found: u32,
+    },
+    /// The data have changed.
     #[error(
         "cannot go on to the same bits: the data '{name}' have changed, from {before} to {now}; put back what \
          was there, or train it again"
@@ -63,9 +74,9 @@ pub enum CheckpointError {
     Data {
         /// What they are loaded by.
         name: String,
-        /// What told them from others.
+        /// Their digest or name before.
         before: String,
-        /// What does so now.
+        /// Their digest or name now.
         now: String,
     },
     /// The folder of the data is not there.
@@ -76,12 +87,12 @@ pub enum CheckpointError {
     },
     /// What is in memory cannot be saved.
     #[error("cannot save a checkpoint: it {0}")]
-    Unsaved(PartsError),
+    Unsaved(ContentsError),
 }
 
 impl CheckpointError {
     /// Whether the checkpoint before may do.
-    pub fn is_damage(&self) -> bool {
+    pub(crate) fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::Record { .. })
     }
 }

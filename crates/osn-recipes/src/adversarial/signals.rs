@@ -1,47 +1,46 @@
-//! What rules are told of a generator and a discriminator: summed where it happens, read back when
-//! the rule decides.
+//! The adversarial signals: summed on the device at every update, read back when a rule decides.
 
 use burn::tensor::{Gradients, Tensor};
 use osn::report::{RunningSum, SavedSum};
 use osn::rules::{Adversarial, Needs};
 
-use super::Objective;
-use crate::run::{Parts, PartsError};
+use crate::adversarial::objective::Objective;
+use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 
-/// Sums, over the updates since a rule last decided, of what it looks at.
+/// Sums of the adversarial signals over the updates since a rule last decided.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct AdversarialSums {
     needs: Needs,
     /// The separation and the mean sign of D(real), `[2]`.
-    race: RunningSum,
-    /// The mean slope at generated samples, `[1]`.
+    separation: RunningSum,
+    /// The mean input gradient norm at generated samples, `[1]`.
     input_gradient_norm: RunningSum,
     /// The mean sign of D at real samples that it does not train on, `[1]`.
     held_out_sign: RunningSum,
 }
 
-impl Watch {
-    /// Sums what is needed and nothing else.
+impl AdversarialSums {
+    /// Sums what the rules need and nothing else.
     pub fn new(needs: Needs) -> Self {
         Self { needs, ..Self::default() }
     }
 
     /// Logits of real samples, then of as many generated ones, `[2·batch, places]`; a sample with several
     /// counts with their mean.
-    pub fn see_logits(&mut self, logits: &Tensor<2>) {
+    pub fn add_logits(&mut self, logits: &Tensor<2>) {
         if self.needs.separation {
-            self.race.add(race(logits.clone().without_autodiff().mean_dim(1)));
+            self.separation.add(separation_and_sign(logits.clone().without_autodiff().mean_dim(1)));
         }
     }
 
-    /// Logits as [`see_logits`](Self::see_logits) gets them, with real samples that D does not train on.
-    pub fn see_held_out(&mut self, logits: &Tensor<2>) {
+    /// Logits as [`add_logits`](Self::add_logits) gets them, with real samples that D does not train on.
+    pub(crate) fn add_held_out(&mut self, logits: &Tensor<2>) {
         let [real, _] = halves(logits.clone().without_autodiff().mean_dim(1));
         self.held_out_sign.add(real.sign().mean());
     }
 
     /// The generator's loss under an objective, `[1]`, and the gradients of its sum with a loss `beside`
-    /// it; on the way the slope at the generated `samples`, where it is needed.
+    /// it. Also sums the input gradient norm at the generated `samples`, where a rule needs it.
     pub fn generator_loss<const D: usize>(
         &mut self,
         objective: Objective,
@@ -51,15 +50,17 @@ impl Watch {
     ) -> (Tensor<1>, Gradients) {
         let mean = |samples| discriminate(samples).mean();
         match objective {
-            // The loss is −E[D], so its gradient at the samples is the slope.
+            // The loss is −E[D], so its gradient at the samples is that of D.
             Objective::Hinge if self.needs.input_gradient_norm => {
-                let (loss, pulled, at_samples) = pulled(|samples| mean(samples).neg(), samples);
-                self.input_gradient_norm.add(slope(at_samples));
-                (loss, sum(pulled, beside).backward())
+                let (loss, surrogate, at_samples) =
+                    with_input_gradient(|samples| mean(samples).neg(), samples);
+                self.input_gradient_norm.add(gradient_norm(at_samples));
+                (loss, sum(surrogate, beside).backward())
             }
             objective => {
                 if self.needs.input_gradient_norm {
-                    self.input_gradient_norm.add(slope(pulled(mean, samples.clone()).2));
+                    self.input_gradient_norm
+                        .add(gradient_norm(with_input_gradient(mean, samples.clone()).2));
                 }
                 let loss = objective.of_generator(discriminate(samples));
                 let gradients = sum(loss.clone(), beside).backward();
@@ -68,15 +69,15 @@ impl Watch {
         }
     }
 
-    /// Puts what is summed and not told yet into a checkpoint, under `name`.
+    /// Puts the sums into a checkpoint, under `name`.
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what cannot be written.
-    pub fn save(&self, parts: &mut Parts, name: &str) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what cannot be written.
+    pub fn save(&self, parts: &mut CheckpointContents, name: &str) -> Result<(), ContentsError> {
         parts.put_value(
             name,
-            &[&self.race, &self.input_gradient_norm, &self.held_out_sign].map(RunningSum::saved),
+            &[&self.separation, &self.input_gradient_norm, &self.held_out_sign].map(RunningSum::saved),
         )
     }
 
@@ -84,23 +85,27 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for what is missing or of another length.
-    pub fn load(&mut self, parts: &Parts, name: &str) -> Result<(), PartsError> {
+    /// [`ContentsError`] for what is missing or of another length.
+    pub fn load(
+        &mut self,
+        parts: &CheckpointContents,
+        name: &str,
+    ) -> Result<(), ContentsError> {
         let saved: [SavedSum; 3] = parts.value(name)?;
-        let [race, slope, sign] = saved;
+        let [separation, norm, sign] = saved;
         let sum = |saved, length| {
             let sum = RunningSum::restore(saved, length);
-            sum.ok_or_else(|| PartsError::part(name, "it is no sum of so many numbers"))
+            sum.ok_or_else(|| ContentsError::part(name, "it is no sum of so many numbers"))
         };
-        (self.race, self.input_gradient_norm, self.held_out_sign) =
-            (sum(race, 2)?, sum(slope, 1)?, sum(sign, 1)?);
+        (self.separation, self.input_gradient_norm, self.held_out_sign) =
+            (sum(separation, 2)?, sum(norm, 1)?, sum(sign, 1)?);
         Ok(())
     }
 
     /// The means since this was last called, in one copy from the device each.
     pub fn take(&mut self) -> Adversarial {
-        let race = self.race.take_mean();
-        let at = |index: usize| race.as_ref().map(|race| race[index]);
+        let separation = self.separation.take_mean();
+        let at = |index: usize| separation.as_ref().map(|means| means[index]);
         let first = |sum: &mut RunningSum| sum.take_mean().map(|mean| mean[0]);
         Adversarial {
             separation: at(0),
@@ -118,8 +123,8 @@ pub fn halves(logits: Tensor<2>) -> [Tensor<2>; 2] {
     [logits.clone().narrow(0, 0, half), logits.narrow(0, half, half)]
 }
 
-/// A loss, a number whose gradients are those of the loss, and the gradient at the samples.
-fn pulled<const D: usize>(
+/// A loss, a surrogate with the same gradients in the parameters, and the gradient at the samples.
+fn with_input_gradient<const D: usize>(
     loss: impl Fn(Tensor<D>) -> Tensor<1>,
     samples: Tensor<D>,
 ) -> (Tensor<1>, Tensor<1>, Tensor<D>) {
@@ -127,8 +132,8 @@ fn pulled<const D: usize>(
     let loss = loss(leaf.clone());
     let at_samples = leaf.grad(&loss.backward()).expect("the loss depends on the samples");
     // The derivative of Σ x·g for a constant g is g: the chain goes on as if it had not been cut.
-    let pulled = (samples * Tensor::from_inner(at_samples.clone())).sum();
-    (loss, pulled, at_samples)
+    let surrogate = (samples * Tensor::from_inner(at_samples.clone())).sum();
+    (loss, surrogate, at_samples)
 }
 
 fn sum(loss: Tensor<1>, beside: Option<Tensor<1>>) -> Tensor<1> {
@@ -139,14 +144,14 @@ fn sum(loss: Tensor<1>, beside: Option<Tensor<1>>) -> Tensor<1> {
 }
 
 /// `P(D(real) > D(fake)) − P(D(real) < D(fake))` over all pairs, and `E[sign D(real)]`.
-fn race(logits: Tensor<2>) -> Tensor<1> {
+fn separation_and_sign(logits: Tensor<2>) -> Tensor<1> {
     let [real, fake] = halves(logits);
     let separation = (real.clone() - fake.transpose()).sign().mean();
     Tensor::cat(vec![separation, real.sign().mean()], 0)
 }
 
 /// `E‖∇ₓD‖`: the loss is a mean, so each sample's gradient is that of D divided by the batch.
-fn slope<const D: usize>(gradient: Tensor<D>) -> Tensor<1> {
+fn gradient_norm<const D: usize>(gradient: Tensor<D>) -> Tensor<1> {
     let batch = gradient.dims()[0] as f64;
     let norms = gradient.flatten::<2>(1, D - 1).square().sum_dim(1).sqrt();
     norms.mean() * batch
@@ -159,52 +164,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_race_is_counted_in_pairs_and_averaged_over_updates() {
-        let mut watch = Watch::new(Needs { separation: true, ..Needs::default() });
+    fn separation_is_counted_in_pairs_and_averaged_over_updates() {
+        let mut sums = AdversarialSums::new(Needs { separation: true, ..Needs::default() });
         let logits =
             |values: [f32; 4]| Tensor::<1>::from_data(values, &Device::flex()).reshape([4, 1]);
         // Of the pairs (3,2), (3,0), (1,2), (1,0) three are in order; of the second all, and a sign
         // is negative.
-        watch.see_logits(&logits([3.0, 1.0, 2.0, 0.0]));
-        watch.see_logits(&logits([3.0, -1.0, -2.0, -5.0]));
-        let seen = watch.take();
+        sums.add_logits(&logits([3.0, 1.0, 2.0, 0.0]));
+        sums.add_logits(&logits([3.0, -1.0, -2.0, -5.0]));
+        let seen = sums.take();
         assert_eq!((seen.separation, seen.real_sign), (Some(0.75), Some(0.5)));
-        assert_eq!(watch.take(), Adversarial::default(), "what was told is not told again");
+        assert_eq!(sums.take(), Adversarial::default(), "what was pending is not pending again");
     }
 
     #[test]
-    fn the_slope_is_that_of_the_discriminator() {
+    fn the_input_gradient_norm_is_that_of_the_discriminator() {
         let device = Device::flex().autodiff();
         let images = Tensor::<4>::ones([3, 1, 2, 2], &device).require_grad();
-        // D(x) = 2·Σx has slope 2·√4 everywhere.
+        // D(x) = 2·Σx has the gradient norm 2·√4 everywhere.
         let discriminate = |images: Tensor<4>| images.flatten::<2>(1, 3).sum_dim(1) * 2.0;
-        let mut watch = Watch::new(Needs { input_gradient_norm: true, ..Needs::default() });
+        let mut sums =
+            AdversarialSums::new(Needs { input_gradient_norm: true, ..Needs::default() });
         for objective in [Objective::Hinge, Objective::LeastSquares] {
-            watch.generator_loss(objective, images.clone(), discriminate, None);
-            assert!(
-                (watch.take().input_gradient_norm.unwrap() - 4.0).abs() < 1e-6,
-                "{objective:?}"
-            );
+            sums.generator_loss(objective, images.clone(), discriminate, None);
+            assert!((sums.take().input_gradient_norm.unwrap() - 4.0).abs() < 1e-6, "{objective:?}");
         }
     }
 
     #[test]
-    fn watching_the_slope_changes_no_gradient() {
+    fn measuring_the_input_gradient_changes_no_gradient() {
         let device = Device::flex().autodiff();
         let weight = Tensor::<2>::from_data([[0.5f32, -1.0, 2.0, 0.25]], &device).require_grad();
         let gradient = |objective, needs| {
             let samples = (weight.clone() * 3.0).reshape([2, 2]);
             let discriminate = |samples: Tensor<2>| samples.square().sum_dim(1);
             let beside = Some(samples.clone().abs().mean());
-            let (_, gradients) =
-                Watch::new(needs).generator_loss(objective, samples, discriminate, beside);
+            let (_, gradients) = AdversarialSums::new(needs).generator_loss(
+                objective,
+                samples,
+                discriminate,
+                beside,
+            );
             weight.grad(&gradients).unwrap().into_data().iter().collect::<Vec<f32>>()
         };
         for objective in [Objective::Hinge, Objective::LeastSquares] {
             let plain = gradient(objective, Needs::default());
-            let watched =
+            let measured =
                 gradient(objective, Needs { input_gradient_norm: true, ..Needs::default() });
-            assert_eq!(plain, watched, "{objective:?}");
+            assert_eq!(plain, measured, "{objective:?}");
             assert!(plain.iter().all(|value| value.abs() > 0.1));
         }
     }

@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use crate::atomic::{AtomicFile, folder_of};
 
 /// Links that are followed one behind the other, as Linux follows them.
 const MAX_LINKS: usize = 40;
@@ -18,9 +18,8 @@ const MAX_LINKS: usize = 40;
 pub struct OutputFile {
     /// As it was typed.
     path: PathBuf,
-    /// Where it is, without links.
-    place: PathBuf,
-    temporary: NamedTempFile,
+    /// Written to where that is, without links.
+    content: AtomicFile,
 }
 
 /// Why a file cannot be written; what was there before still is.
@@ -93,7 +92,7 @@ impl OutputError {
 /// # Errors
 ///
 /// [`OutputError`]; what was there before then still is.
-pub fn write_output(path: &Path, content: &[u8]) -> Result<(), OutputError> {
+pub fn write(path: &Path, content: &[u8]) -> Result<(), OutputError> {
     let mut output = OutputFile::create(path, &[])?;
     let written = output.file().write_all(content);
     written.map_err(|source| OutputError::Write { path: path.to_owned(), source })?;
@@ -117,16 +116,16 @@ impl OutputFile {
                 return Err(OutputError::ReadOnly { path: path.to_owned() });
             }
         }
-        let temporary = temporary_beside(&place).map_err(failed)?;
+        let mut content = AtomicFile::create(place).map_err(failed)?;
         if let Some(existing) = existing {
-            temporary.as_file().set_permissions(existing.permissions()).map_err(failed)?;
+            content.file().set_permissions(existing.permissions()).map_err(failed)?;
         }
-        Ok(Self { path: path.to_owned(), place, temporary })
+        Ok(Self { path: path.to_owned(), content })
     }
 
     /// What to write to.
     pub fn file(&mut self) -> &mut File {
-        self.temporary.as_file_mut()
+        self.content.file()
     }
 
     /// Puts what was written in the place of what was there, once it is on the disk.
@@ -135,11 +134,8 @@ impl OutputFile {
     ///
     /// [`OutputError::Write`] where the system fails.
     pub fn keep(self) -> Result<(), OutputError> {
-        let Self { path, place, temporary } = self;
-        let failed = |source| OutputError::Write { path: path.clone(), source };
-        temporary.as_file().sync_all().map_err(failed)?;
-        temporary.persist(&place).map_err(|error| failed(error.error))?;
-        sync_folder(folder_of(&place)).map_err(failed)
+        let Self { path, content } = self;
+        content.keep().map_err(|source| OutputError::Write { path, source })
     }
 }
 
@@ -210,10 +206,6 @@ fn leads_through_the_system(path: &Path) -> bool {
     false
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// Whether the file at `place` is also called `input`; two names of one file are one file.
 fn is_same(place: &Path, existing: &Metadata, input: &Path) -> bool {
     if input.canonicalize().is_ok_and(|input| input == place) {
@@ -229,32 +221,5 @@ fn is_same(place: &Path, existing: &Metadata, input: &Path) -> bool {
     {
         let _ = existing;
         false
-    }
-}
-
-/// A file of a random name in the same folder, which goes away unless it is kept.
-fn temporary_beside(place: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".osn-");
-    // As for any new file: what the user's umask leaves of it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder_of(place)).map_err(|error| without_name(&error))
-}
-
-/// The system's own error: what the temporary file was called is of no use to anybody.
-fn without_name(error: &io::Error) -> io::Error {
-    let source = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>());
-    match source.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::from(error.kind()),
-    }
-}
-
-/// Brings a new name to the disk, where the system has folders that can be.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if cfg!(unix) && error.raw_os_error() == Some(5) => Err(error),
-        _ => Ok(()),
     }
 }

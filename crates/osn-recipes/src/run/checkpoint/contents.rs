@@ -2,12 +2,20 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::LowerHex;
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View, serialize};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+
+/// The part that identifies the run, as `run.json` does.
+pub const ABOUT: &str = "about";
+/// The part with the seconds that the run took so far.
+pub const CLOCK: &str = "clock";
+/// The part with the mark of the record.
+pub const RECORD: &str = "record";
+/// The part with the state of the session.
+pub(crate) const SESSION: &str = "session";
 
 /// The entry of the file's header that holds the checksum.
 const CHECKSUM: &str = "sha256";
@@ -17,7 +25,7 @@ const CHECKSUM_LEN: usize = 64;
 /// Why parts cannot be written or read, as the rest of a sentence about their checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PartsError {
+pub enum ContentsError {
     /// The file cannot be opened.
     #[error("cannot be read: {0}")]
     Unreadable(String),
@@ -40,9 +48,9 @@ pub enum PartsError {
     },
 }
 
-impl PartsError {
+impl ContentsError {
     /// A part that is not what is expected.
-    pub fn part(name: &str, problem: &(impl ToString + ?Sized)) -> Self {
+    pub(crate) fn part(name: &str, problem: &(impl ToString + ?Sized)) -> Self {
         Self::Part { name: name.to_owned(), problem: problem.to_string() }
     }
 }
@@ -51,7 +59,7 @@ impl PartsError {
 ///
 /// Numbers keep every bit: floats are written as they are in memory, never as text.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Parts(BTreeMap<String, Part>);
+pub struct CheckpointContents(BTreeMap<String, Part>);
 
 /// Numbers of one kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +106,7 @@ impl View for &Part {
     }
 }
 
-impl Parts {
+impl CheckpointContents {
     /// The names of all parts.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -113,18 +121,23 @@ impl Parts {
         self.0.insert(name, part);
     }
 
-    pub(crate) fn part(&self, name: &str) -> Result<&Part, PartsError> {
-        self.0.get(name).ok_or_else(|| PartsError::Missing(name.to_owned()))
+    pub(crate) fn part(&self, name: &str) -> Result<&Part, ContentsError> {
+        self.0.get(name).ok_or_else(|| ContentsError::Missing(name.to_owned()))
     }
 
     /// Puts a value that is no tensor.
     ///
     /// # Errors
     ///
-    /// [`PartsError::Part`] for a value that cannot be written.
-    pub fn put_value(&mut self, name: &str, value: &impl Serialize) -> Result<(), PartsError> {
+    /// [`ContentsError::Part`] for a value that cannot be written.
+    pub(crate) fn put_value(
+        &mut self,
+        name: &str,
+        value: &impl Serialize,
+    ) -> Result<(), ContentsError> {
         let mut bytes = Vec::new();
-        ciborium::into_writer(value, &mut bytes).map_err(|error| PartsError::part(name, &error))?;
+        ciborium::into_writer(value, &mut bytes)
+            .map_err(|error| ContentsError::part(name, &error))?;
         self.put(name.to_owned(), Part { dtype: Dtype::U8, shape: vec![bytes.len()], bytes });
         Ok(())
     }
@@ -133,14 +146,14 @@ impl Parts {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] where there is none or one of another kind.
-    pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T, PartsError> {
+    /// [`ContentsError`] where there is none or one of another kind.
+    pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T, ContentsError> {
         let bytes = self.part(name)?.bytes.as_slice();
-        ciborium::from_reader(bytes).map_err(|error| PartsError::part(name, &error))
+        ciborium::from_reader(bytes).map_err(|error| ContentsError::part(name, &error))
     }
 
     /// Puts many numbers.
-    pub fn put_numbers(&mut self, name: &str, numbers: impl IntoIterator<Item = f64>) {
+    pub(crate) fn put_numbers(&mut self, name: &str, numbers: impl IntoIterator<Item = f64>) {
         let bytes: Vec<u8> = numbers.into_iter().flat_map(f64::to_le_bytes).collect();
         let shape = vec![bytes.len() / size_of::<f64>()];
         self.put(name.to_owned(), Part { dtype: Dtype::F64, shape, bytes });
@@ -150,11 +163,11 @@ impl Parts {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] where there is none or one of another kind.
-    pub fn numbers(&self, name: &str) -> Result<Vec<f64>, PartsError> {
+    /// [`ContentsError`] where there is none or one of another kind.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>, ContentsError> {
         let part = self.part(name)?;
         if part.dtype != Dtype::F64 {
-            return Err(PartsError::part(name, &format!("numbers of type {:?}", part.dtype)));
+            return Err(ContentsError::part(name, &format!("numbers of type {:?}", part.dtype)));
         }
         let (numbers, _) = part.bytes.as_chunks();
         Ok(numbers.iter().copied().map(f64::from_le_bytes).collect())
@@ -169,13 +182,13 @@ impl Parts {
     ///
     /// # Errors
     ///
-    /// [`PartsError::Format`] for more parts than a file may have.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, PartsError> {
+    /// [`ContentsError::Format`] for more parts than a file may have.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ContentsError> {
         let blank = "0".repeat(CHECKSUM_LEN);
         let header = HashMap::from([(CHECKSUM.to_owned(), blank.clone())]);
         let mut bytes = serialize(&self.0, Some(header))?;
-        let checksum = hex(&Sha256::digest(&bytes));
-        let place = find(&bytes, &blank).ok_or(PartsError::Checksum)?;
+        let checksum = format!("{:x}", Sha256::digest(&bytes));
+        let place = find(&bytes, &blank).ok_or(ContentsError::Checksum)?;
         bytes[place..place + CHECKSUM_LEN].copy_from_slice(checksum.as_bytes());
         Ok(bytes)
     }
@@ -184,16 +197,16 @@ impl Parts {
     ///
     /// # Errors
     ///
-    /// [`PartsError`] for bytes that were not written by [`to_bytes`](Self::to_bytes), all of them.
-    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, PartsError> {
+    /// [`ContentsError`] for bytes that were not written by [`to_bytes`](Self::to_bytes), all of them.
+    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, ContentsError> {
         let (_, header) = SafeTensors::read_metadata(&bytes)?;
         let checksum = header.metadata().as_ref().and_then(|entries| entries.get(CHECKSUM));
-        let checksum = checksum.cloned().ok_or(PartsError::Checksum)?;
+        let checksum = checksum.cloned().ok_or(ContentsError::Checksum)?;
         let place = find(&bytes, &checksum).filter(|_| checksum.len() == CHECKSUM_LEN);
-        let place = place.ok_or(PartsError::Checksum)?;
+        let place = place.ok_or(ContentsError::Checksum)?;
         bytes[place..place + CHECKSUM_LEN].fill(b'0');
-        if hex(&Sha256::digest(&bytes)) != checksum {
-            return Err(PartsError::Checksum);
+        if format!("{:x}", Sha256::digest(&bytes)) != checksum {
+            return Err(ContentsError::Checksum);
         }
         let file = SafeTensors::deserialize(&bytes)?;
         let part = |(name, view): (&str, safetensors::tensor::TensorView)| {
@@ -204,7 +217,7 @@ impl Parts {
     }
 }
 
-impl From<SafeTensorError> for PartsError {
+impl From<SafeTensorError> for ContentsError {
     fn from(error: SafeTensorError) -> Self {
         Self::Format(error.to_string())
     }
@@ -215,17 +228,12 @@ fn find(bytes: &[u8], text: &str) -> Option<usize> {
     bytes.windows(text.len().max(1)).position(|window| window == text.as_bytes())
 }
 
-/// A digest as text.
-pub(crate) fn hex(digest: &impl LowerHex) -> String {
-    format!("{digest:x}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parts() -> Parts {
-        let mut parts = Parts::default();
+    fn parts() -> CheckpointContents {
+        let mut parts = CheckpointContents::default();
         let odd = [f64::NAN, f64::NEG_INFINITY, -0.0, 0.1 + 0.2, f64::MIN_POSITIVE / 3.0];
         parts.put_numbers("numbers", odd);
         parts.put_value("value", &("words".to_owned(), odd.to_vec(), Some(u64::MAX))).unwrap();
@@ -235,7 +243,7 @@ mod tests {
 
     #[test]
     fn every_number_comes_back_with_every_bit() {
-        let back = Parts::from_bytes(parts().to_bytes().unwrap()).unwrap();
+        let back = CheckpointContents::from_bytes(parts().to_bytes().unwrap()).unwrap();
         assert_eq!(back, parts());
         let bits = |numbers: Vec<f64>| numbers.into_iter().map(f64::to_bits).collect::<Vec<_>>();
         let (words, numbers, last): (String, Vec<f64>, Option<u64>) = back.value("value").unwrap();
@@ -251,7 +259,10 @@ mod tests {
             for bit in 0..8 {
                 let mut bytes = whole.clone();
                 bytes[place] ^= 1 << bit;
-                assert!(Parts::from_bytes(bytes).is_err(), "bit {bit} of byte {place}");
+                assert!(
+                    CheckpointContents::from_bytes(bytes).is_err(),
+                    "bit {bit} of byte {place}"
+                );
             }
         }
     }
@@ -260,15 +271,18 @@ mod tests {
     fn no_cut_goes_unnoticed() {
         let whole = parts().to_bytes().unwrap();
         for length in 0..whole.len() {
-            assert!(Parts::from_bytes(whole[..length].to_vec()).is_err(), "{length} bytes");
+            assert!(
+                CheckpointContents::from_bytes(whole[..length].to_vec()).is_err(),
+                "{length} bytes"
+            );
         }
         let longer = [whole, vec![0]].concat();
-        assert!(Parts::from_bytes(longer).is_err());
+        assert!(CheckpointContents::from_bytes(longer).is_err());
     }
 
     #[test]
     fn what_is_missing_or_another_kind_is_named() {
-        assert_eq!(parts().numbers("more"), Err(PartsError::Missing("more".to_owned())));
+        assert_eq!(parts().numbers("more"), Err(ContentsError::Missing("more".to_owned())));
         let error = parts().numbers("value").unwrap_err().to_string();
         assert_eq!(error, "has a part 'value' that does not fit: numbers of type U8");
         assert!(parts().value::<String>("numbers").is_err());
@@ -281,7 +295,7 @@ mod tests {
             shape: vec![2],
             bytes: [1.0, number].into_iter().flat_map(f32::to_le_bytes).collect(),
         };
-        let mut parts = Parts::default();
+        let mut parts = CheckpointContents::default();
         parts.put("weight".to_owned(), single(f32::MAX));
         parts.put_numbers("rewards", [f64::MAX, -0.0]);
         assert_eq!(parts.non_finite(), None);

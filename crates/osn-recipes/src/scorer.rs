@@ -1,23 +1,26 @@
-//! Scores generated images against real ones, in the features of the frozen network: against test images
+//! Scores generated images against real ones in the features of the frozen network: against test images
 //! for the record, against held-out training images for rules.
 
 use burn::tensor::{Device, Tensor};
 
+use crate::data::image_set::{Dataset, ImageSet};
 use crate::data::sampler::permutation;
-use crate::data::{Dataset, ImageSet};
-use crate::features::FeatureNet;
-use crate::metrics::{
-    Features, MetricError, NEIGHBOUR, Scores, agreement, frechet_by_class, score,
-};
-use crate::run::{Metrics, RunError, Thoroughness};
+use crate::features::network::FeatureNet;
+use crate::metrics::classes::{agreement, frechet_by_class};
+use crate::metrics::feature_set::{Features, MetricError, NEIGHBOUR};
+use crate::metrics::score::Scores;
+use crate::metrics::score::score;
+use crate::run::error::RunError;
+use crate::run::metrics::Metrics;
+use crate::run::training::Thoroughness;
 
 /// Images generated and embedded at once.
-pub const CHUNK: usize = 500;
+pub(crate) const CHUNK: usize = 500;
 
 /// What is scored beside the distances between all generated and all real images, where images have
 /// classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Classes {
+pub(crate) enum Classes {
     /// Nothing.
     Ignored,
     /// `label_accuracy`: the share of generated images that the frozen network takes for the class that
@@ -30,21 +33,21 @@ pub enum Classes {
 
 /// The frozen network and what generated images are compared with.
 #[derive(Debug)]
-pub struct Judge {
+pub(crate) struct Scorer {
     network: FeatureNet,
     classes: Classes,
     /// A fixed choice of test images, for the scorings while training.
     quick: Reference,
     /// More of them, all by default, for the last scoring.
     full: Reference,
-    /// Training images that nothing trains on, for what rules are told; absent where no rule asks.
+    /// Held-out training images, for the scores that rules follow; absent where no rule follows one.
     validation: Option<Embedded>,
 }
 
-/// Held-out images cannot be scored against.
+/// TrainedNetwork-out images cannot be scored against.
 #[derive(Debug, thiserror::Error)]
 enum ValidationError {
-    /// Neighbours need company.
+    /// There are too few images for neighbourhoods.
     #[error(
         "the rules follow a score, and of every twenty training images the last is held out for it: \
          {found} are too few, {needed} are needed; add images or take a rule that follows none"
@@ -55,7 +58,7 @@ enum ValidationError {
         /// The least that works.
         needed: usize,
     },
-    /// They have no features.
+    /// They cannot be embedded.
     #[error(transparent)]
     Metric(#[from] MetricError),
 }
@@ -64,7 +67,7 @@ enum ValidationError {
 #[derive(Debug)]
 struct Reference {
     real: Embedded,
-    floor: Metrics,
+    real_vs_real: Metrics,
 }
 
 /// A fixed choice of images.
@@ -131,11 +134,11 @@ impl Embedded {
     }
 }
 
-impl Judge {
-    /// Embeds the test images, and scores as many training images against them: what one scores that
-    /// shows the training images again. The frozen network was fitted to training images of
-    /// Fashion-MNIST, so this floor is of images that it knows against such that it does not, and a
-    /// little above what two sets of unknown ones would have.
+impl Scorer {
+    /// Embeds the test images, and scores as many training images against them (`real_vs_real`): the
+    /// score of a generator that reproduces the training images. The frozen network was fitted to
+    /// training images of Fashion-MNIST, so this is a little above the score of two sets that it has
+    /// never seen.
     ///
     /// `quick_count` images are scored by [`Thoroughness::Quick`], `full_count` by
     /// [`Thoroughness::Full`], or all there are where those are fewer.
@@ -143,7 +146,7 @@ impl Judge {
     /// # Errors
     ///
     /// [`RunError::Score`] if the network does not load, [`RunError::Data`] if there are too few images.
-    pub fn new(
+    pub(crate) fn new(
         data: &Dataset,
         classes: Classes,
         quick_count: usize,
@@ -175,7 +178,7 @@ impl Judge {
     /// # Errors
     ///
     /// [`RunError::Data`] if there are too few.
-    pub fn with_validation(
+    pub(crate) fn with_validation(
         mut self,
         data: &Dataset,
         held_out: &[usize],
@@ -198,8 +201,8 @@ impl Judge {
     }
 
     /// Scores of training images against test images.
-    pub fn floor(&self, thoroughness: Thoroughness) -> &Metrics {
-        &self.reference(thoroughness).floor
+    pub(crate) fn real_vs_real(&self, thoroughness: Thoroughness) -> &Metrics {
+        &self.reference(thoroughness).real_vs_real
     }
 
     /// Scores as many images as are compared with; `generate(chunk, indices)` makes them, one for each
@@ -208,7 +211,7 @@ impl Judge {
     /// # Errors
     ///
     /// [`RunError::Score`] if an image is not finite.
-    pub fn score(
+    pub(crate) fn score(
         &self,
         thoroughness: Thoroughness,
         generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
@@ -219,11 +222,7 @@ impl Judge {
     /// Scores as many images as there are held-out training images, as [`score`](Self::score) does with
     /// test images; nothing where there are none. A standard error and what a class alone scores are
     /// nothing to follow and left out.
-    ///
-    /// # Errors
-    ///
-    /// As [`score`](Self::score).
-    pub fn validate(
+    pub(crate) fn validate(
         &self,
         generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
     ) -> Result<Metrics, RunError> {
@@ -261,13 +260,13 @@ impl Reference {
         classes: Classes,
     ) -> Result<Self, MetricError> {
         let meant = other.labels.as_deref();
-        let mut floor = real.compare(network, classes, &other.features, meant)?;
-        // The network was trained on training images: what it makes of test images is the fair floor.
-        if let Some(accuracy) = floor.get_mut("label_accuracy") {
+        let mut real_vs_real = real.compare(network, classes, &other.features, meant)?;
+        // The network was trained on training images: its accuracy on test images is the fair reference.
+        if let Some(accuracy) = real_vs_real.get_mut("label_accuracy") {
             let labels = real.labels.as_deref().unwrap_or_default();
             *accuracy = agreement(&network.classes_of(&real.features), labels);
         }
-        Ok(Self { real, floor })
+        Ok(Self { real, real_vs_real })
     }
 }
 

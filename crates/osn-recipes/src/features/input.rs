@@ -16,7 +16,7 @@ pub const IMAGE_SIZE: usize = 28;
 ///
 /// - `images`: `[batch, channels, height, width]`, in [-1, 1]
 /// - output: `[batch, 1, 28, 28]`, in [-1, 1]
-pub fn as_judged(images: Tensor<4>) -> Tensor<4> {
+pub(crate) fn to_network_input(images: Tensor<4>) -> Tensor<4> {
     let [_, channels, height, width] = images.dims();
     let grey = if channels == 1 { images } else { images.mean_dim(1) };
     if [height, width] == [IMAGE_SIZE, IMAGE_SIZE] {
@@ -58,14 +58,14 @@ mod tests {
     #[test]
     fn a_grey_image_of_the_right_size_is_left_alone() {
         let images = ramp([2, 1, IMAGE_SIZE, IMAGE_SIZE], &Device::flex());
-        assert_eq!(values(as_judged(images.clone())), values(images));
+        assert_eq!(values(to_network_input(images.clone())), values(images));
     }
 
     #[test]
     fn halving_averages_two_by_two_pixels() {
         let large = ramp([1, 1, 56, 56], &Device::flex());
         let source = values(large.clone());
-        let judged = values(as_judged(large));
+        let judged = values(to_network_input(large));
         for (index, value) in judged.iter().enumerate() {
             let corner = (index / IMAGE_SIZE) * 2 * 56 + (index % IMAGE_SIZE) * 2;
             let square = [corner, corner + 1, corner + 56, corner + 57];
@@ -80,10 +80,10 @@ mod tests {
         for size in [14, 32, 45, 64] {
             let images = ramp([1, 1, size, size + 3], &device);
             let before = images.clone().mean().into_scalar::<f32>();
-            let after = as_judged(images).mean().into_scalar::<f32>();
+            let after = to_network_input(images).mean().into_scalar::<f32>();
             assert!((before - after).abs() < 1e-5, "size {size}: {before} became {after}");
 
-            let flat = as_judged(Tensor::full([1, 1, size, size], 0.25, &device));
+            let flat = to_network_input(Tensor::full([1, 1, size, size], 0.25, &device));
             assert!(values(flat).iter().all(|value| (value - 0.25).abs() < 1e-6));
         }
     }
@@ -93,6 +93,6 @@ mod tests {
         let device = Device::flex();
         let channel = |value: f32| Tensor::<4>::full([1, 1, 28, 28], value, &device);
         let colour = Tensor::cat(vec![channel(0.9), channel(-0.3), channel(0.0)], 1);
-        assert!(values(as_judged(colour)).iter().all(|value| (value - 0.2).abs() < 1e-6));
+        assert!(values(to_network_input(colour)).iter().all(|value| (value - 0.2).abs() < 1e-6));
     }
 }

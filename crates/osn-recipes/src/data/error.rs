@@ -1,0 +1,205 @@
+//! Why data cannot be loaded.
+
+use std::path::PathBuf;
+
+use crate::data::idx::IdxError;
+use crate::data::names::{
+    EDGES, EMBEDDED, FULL, IMAGE_RECIPES, LEAST_PICTURES, PAIR_RECIPES, TEST_EVERY,
+};
+use crate::metrics::feature_set::LEAST_SCORED;
+
+/// Why data cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The name is neither a known data set nor a folder.
+    #[error(
+        "no data set or folder is called \"{name}\": use {EMBEDDED}, {FULL} or the path of a folder of images"
+    )]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The full Fashion-MNIST is not on this machine.
+    #[error(
+        "the full Fashion-MNIST is not in {}: install the Debian package dataset-fashion-mnist, \
+         pass a folder with its four files, or use {EMBEDDED}",
+        folder.display()
+    )]
+    NotInstalled {
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// One of the four IDX files is not there.
+    #[error("{} has neither {name} nor {name}.gz: add the file, its name is fixed", folder.display())]
+    Missing {
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The file's name without `.gz`.
+        name: String,
+    },
+    /// An IDX file breaks its format.
+    #[error("{file} {problem}: fetch the file again")]
+    Idx {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: IdxError,
+    },
+    /// IDX files are well formed but do not fit together.
+    #[error("{file} does not fit: {problem}")]
+    Layout {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A folder cannot be walked.
+    #[error("cannot read {}: {problem}", path.display())]
+    Walk {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the operating system says.
+        problem: std::io::Error,
+    },
+    /// A folder holds more files or deeper folders than is sane.
+    #[error("{} has more than {limit} {what}: pass a smaller folder", folder.display())]
+    TooMany {
+        /// The folder that was asked for.
+        folder: PathBuf,
+        /// What there is too much of.
+        what: &'static str,
+        /// How much is allowed.
+        limit: usize,
+    },
+    /// A folder holds no image.
+    #[error("{} holds no PNG or JPEG picture: add pictures or pass another folder", folder.display())]
+    Empty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder holds too few images to split into train and test.
+    #[error("{} holds {}: {}", folder.display(), counted(*found, "PNG or JPEG picture"), how_many())]
+    TooFew {
+        /// The folder that was asked for.
+        folder: PathBuf,
+        /// How many images there are.
+        found: usize,
+    },
+    /// There are images enough to train on, but too few for a score.
+    #[error("there are {} to train on and {} to judge by: {}",
+        counted(*train, "picture"), test, test_every.map_or_else(each_needs, |_| how_many()))]
+    Unscorable {
+        /// Images to train on.
+        train: usize,
+        /// Images to score against.
+        test: usize,
+        /// One in so many images is for testing, where the data come without a split.
+        test_every: Option<usize>,
+    },
+    /// A file with the name of an image cannot be decoded.
+    #[error("{} cannot be decoded ({}): repair or remove it", path.display(), one_line(problem))]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        problem: image::ImageError,
+    },
+    /// A data set is of pairs where images are taken.
+    #[error(
+        "{name} is of pairs, which {} takes; this recipe takes {EMBEDDED}, {FULL} or a folder of images",
+        PAIR_RECIPES.join(", ")
+    )]
+    NoImages {
+        /// What was asked for.
+        name: String,
+    },
+    /// A data set is of images where pairs are taken.
+    #[error(
+        "{name} is of images without pairs, which {} take; this recipe takes {} or a folder that holds input and target",
+        IMAGE_RECIPES.join(", "), EDGES
+    )]
+    NoPairs {
+        /// What was asked for.
+        name: String,
+    },
+    /// The name is neither known pairs nor a folder.
+    #[error(
+        "no pairs or folder are called \"{name}\": use {} or the path of a folder that holds input and target",
+        EDGES
+    )]
+    UnknownPairs {
+        /// What was asked for.
+        name: String,
+    },
+    /// A folder of pairs lacks one of its folders.
+    #[error(
+        "there is no folder {}: pairs lie in input and target under the same names, or so in train and in test",
+        folder.display()
+    )]
+    NoSide {
+        /// The folder that is not there.
+        folder: PathBuf,
+    },
+    /// An image of a pair has no partner.
+    #[error("{} has no partner: add {}, or remove it", path.display(), partner.display())]
+    Unpaired {
+        /// The image.
+        path: PathBuf,
+        /// Where its partner was looked for.
+        partner: PathBuf,
+    },
+    /// An image has no partner but one of nearly its name.
+    #[error("{} has no partner, and neither has {}: give both the same name and ending", path.display(), other.display())]
+    Misnamed {
+        /// The image.
+        path: PathBuf,
+        /// What may be meant as its partner.
+        other: PathBuf,
+    },
+    /// Two images of one side have the same name, once its accents are written in one way.
+    #[error("{} and {} differ only in how an accent is written: rename or remove one", path.display(), other.display())]
+    SameName {
+        /// The one.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// The two images of a pair differ in size.
+    #[error(
+        "{} is {}x{}, but {} is {}x{}: a pair needs one size",
+        input.display(), input_size.0, input_size.1, target.display(), target_size.0, target_size.1
+    )]
+    PairSize {
+        /// The image that is given.
+        input: PathBuf,
+        /// Its width and height.
+        input_size: (u32, u32),
+        /// The image that is wanted.
+        target: PathBuf,
+        /// Its width and height.
+        target_size: (u32, u32),
+    },
+}
+
+/// `1 picture`, `2 pictures`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How many images a folder must hold, and why.
+fn how_many() -> String {
+    let (every, scored) = (TEST_EVERY, LEAST_SCORED);
+    format!(
+        "one of every {every} is to judge by and a score needs {scored} of these, so {LEAST_PICTURES} are needed in all"
+    )
+}
+
+fn each_needs() -> String {
+    format!("a score needs {LEAST_SCORED} of each")
+}
+
+/// What a decoder says may have several lines.
+fn one_line(problem: &image::ImageError) -> String {
+    problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

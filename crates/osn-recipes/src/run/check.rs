@@ -1,0 +1,152 @@
+//! What the values of a config must be, each refused with the sentence "KEY must be …".
+
+use osn_core::number::exact;
+
+use crate::run::error::RunError;
+
+/// Steps and updates of a run: their products with other counts fit 64 bits.
+pub(crate) const MAX_STEPS: u64 = 1_000_000_000_000;
+/// Channels of a feature map.
+pub(crate) const MAX_CHANNELS: u64 = 1_024;
+/// Units of a layer.
+pub(crate) const MAX_UNITS: u64 = 8_192;
+/// Examples in a batch.
+pub(crate) const MAX_BATCH: u64 = 8_192;
+/// Images to choose or to score.
+pub(crate) const MAX_IMAGES: u64 = 10_000_000;
+/// Numbers in the features of a whole batch: four GiB in single precision.
+pub(crate) const MAX_FEATURES: u64 = 1 << 30;
+/// Weights of a network: one GiB, and three times that for its gradients and the optimizer.
+pub(crate) const MAX_WEIGHTS: u64 = 1 << 28;
+const MAX_SIDE: usize = 512;
+const MAX_LAYERS: usize = 64;
+
+/// Fails with the sentence "KEY must be …" unless the value is as it must be.
+pub(crate) fn ensure(key: &str, holds: bool, problem: impl Fn() -> String) -> Result<(), RunError> {
+    if holds { Ok(()) } else { Err(RunError::Config { key: key.to_owned(), problem: problem() }) }
+}
+
+/// Counts that must be `least` or more.
+pub(crate) fn at_least(least: u64, counts: &[(&str, u64)]) -> Result<(), RunError> {
+    counts.iter().try_for_each(|(key, count)| {
+        ensure(key, *count >= least, || format!("must be at least {least}, not {count}"))
+    })
+}
+
+/// Counts that must be `most` or less: memory and time grow with them, and no counter may run over.
+pub(crate) fn at_most(most: u64, counts: &[(&str, u64)]) -> Result<(), RunError> {
+    counts.iter().try_for_each(|(key, count)| {
+        ensure(key, *count <= most, || format!("must be at most {most}, not {count}"))
+    })
+}
+
+/// What sizes come to together, as a sum of their products.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Product<'a> {
+    /// The setting that is to be smaller where it is too much.
+    pub key: &'a str,
+    /// The other settings in it.
+    pub with: &'a str,
+    /// The sizes of each product.
+    pub sizes: &'a [&'a [u64]],
+}
+
+/// Products of sizes that must be no more than `most`: what is taken of memory is multiplied out before any
+/// is.
+pub(crate) fn must_fit(most: u64, what: &str, products: &[Product]) -> Result<(), RunError> {
+    products.iter().try_for_each(|Product { key, with, sizes }| {
+        let product = |sizes: &&[u64]| sizes.iter().copied().fold(1, u64::saturating_mul);
+        let sum = sizes.iter().map(product).fold(0, u64::saturating_add);
+        ensure(key, sum <= most, || {
+            format!("must be smaller: with {with} it makes more than {most} {what}")
+        })
+    })
+}
+
+/// Numbers that must be positive and finite, such as learning rates.
+pub(crate) fn above_zero(numbers: &[(&str, f64)]) -> Result<(), RunError> {
+    numbers.iter().try_for_each(|(key, number)| {
+        let holds = number.is_finite() && *number > 0.0;
+        ensure(key, holds, || format!("must be above 0, not {}", exact(*number)))
+    })
+}
+
+/// Weights that must be finite and not negative.
+pub(crate) fn zero_or_more(numbers: &[(&str, f64)]) -> Result<(), RunError> {
+    numbers.iter().try_for_each(|(key, number)| {
+        let holds = number.is_finite() && *number >= 0.0;
+        ensure(key, holds, || format!("must be 0 or more, not {}", exact(*number)))
+    })
+}
+
+/// Decays and momenta, which must lie in [0, 1).
+pub(crate) fn below_one(numbers: &[(&str, f64)]) -> Result<(), RunError> {
+    numbers.iter().try_for_each(|(key, number)| {
+        let holds = (0.0..1.0).contains(number);
+        ensure(key, holds, || format!("must be from 0 to below 1, not {}", exact(*number)))
+    })
+}
+
+/// CheckpointContents of a whole, which must lie in [0, 1].
+pub(crate) fn parts(numbers: &[(&str, f64)]) -> Result<(), RunError> {
+    numbers.iter().try_for_each(|(key, number)| {
+        ensure(key, (0.0..=1.0).contains(number), || {
+            format!("must be from 0 to 1, not {}", exact(*number))
+        })
+    })
+}
+
+/// Sides of images that are halved twice and doubled again.
+pub(crate) fn check_image_size(size: usize) -> Result<(), RunError> {
+    ensure("image_size", (8..=MAX_SIDE).contains(&size) && size.is_multiple_of(4), || {
+        format!("must be a multiple of 4 from 8 to {MAX_SIDE}, not {size}")
+    })
+}
+
+/// The widths of layers in a row, of which there may be none.
+///
+/// # Errors
+///
+/// [`RunError::Config`] for a layer of nothing, and for more or wider layers than any machine trains.
+pub(crate) fn check_widths(key: &str, widths: &[usize], most: u64) -> Result<(), RunError> {
+    ensure(key, widths.len() <= MAX_LAYERS, || {
+        format!("must name at most {MAX_LAYERS} layers, not {}", widths.len())
+    })?;
+    let holds = widths.iter().all(|&width| (1..=most).contains(&(width as u64)));
+    ensure(key, holds, || format!("must be from 1 to {most} each, not {widths:?}"))
+}
+
+/// Refuses so many linear layers of `hidden_sizes` behind so many inputs that their weights do not fit.
+pub(crate) fn check_weights(inputs: u64, hidden_sizes: &[usize]) -> Result<(), RunError> {
+    let outputs = hidden_sizes.iter().map(|&width| width as u64);
+    let widths: Vec<u64> = [inputs].into_iter().chain(outputs).collect();
+    let layers: Vec<&[u64]> = widths.windows(2).collect();
+    let weights = Product { key: "hidden_sizes", with: "its neighbours", sizes: &layers };
+    must_fit(MAX_WEIGHTS, "weights", &[weights])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_multiplied_out_without_running_over() {
+        let fits = |sizes: &[&[u64]]| {
+            must_fit(100, "weights", &[Product { key: "key", with: "others", sizes }])
+        };
+        assert!(fits(&[&[10, 9], &[2, 5]]).is_ok());
+        assert!(fits(&[&[10, 9], &[2, 5], &[1]]).is_err());
+        let most = u64::MAX;
+        for products in [&[&[most, most][..]][..], &[&[most], &[most]], &[&[1 << 33, 1 << 33]]] {
+            let message = fits(products).unwrap_err().to_string();
+            assert!(message.starts_with("key must be smaller: "), "{message}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_without_rows_of_zeros() {
+        let message = above_zero(&[("rate", -1e300)]).unwrap_err().to_string();
+        assert_eq!(message, "rate must be above 0, not -1e300; change it with --set rate=VALUE");
+        assert!(parts(&[("share", 1e39)]).unwrap_err().to_string().contains("not 1e39;"));
+    }
+}
