@@ -121,13 +121,9 @@ pub fn describe(request: &TrainRequest) -> Result<RunDescription, RunError> {
     let recipe = named(&request.recipe)?;
     let (config, _) = (recipe.config)(request, &recipe.doc)?;
     device(request)?;
-    Ok(run::describe(
-        request,
-        &recipe.doc,
-        &decide(request, &recipe.doc)?,
-        &config,
-        &TrainedOn::named(""),
-    ))
+    let decide = decide(request, &recipe.doc)?;
+    decide.must_act_within(&config)?;
+    Ok(run::describe(request, &recipe.doc, &decide, &config, &TrainedOn::named("")))
 }
 
 /// The recipe of a name.

@@ -60,6 +60,7 @@ impl Session {
         if let Some(stopped) = &request.stopped {
             return Self::again(stopped, steps, data);
         }
+        decide.must_act_within(&as_json(config))?;
         observer.starting();
         let name = format!("{}-{}-s{}", doc.name, slug(&decide.name), request.seed);
         let folder = RunFolder::create(&request.out, &name)?;
