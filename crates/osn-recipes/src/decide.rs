@@ -3,8 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use osn_core::{Layer, Rule, Rules, View};
+use osn_core::{Layer, Rule, RuleError, Rules, View};
 use osn_files::plain_file;
+use serde_json::Value;
 
 use crate::run::error::RunError;
 use crate::run::recipe_doc::RecipeDoc;
@@ -59,6 +60,29 @@ impl Decide {
                 others: recipe.decides,
             }),
             None => Ok(()),
+        }
+    }
+
+    /// Refuses a rule that can have no effect in a run of this config: one that acts only after the last step,
+    /// or that follows a score which comes too late. A step has `n_dis` optimizer steps of the network that has
+    /// most of them.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Rule`], with the rule and the steps.
+    pub(crate) fn must_act_within(&self, config: &Value) -> Result<(), RunError> {
+        let number = |name: &str| config.get(name).and_then(Value::as_u64);
+        let (Some(steps), Some(eval_every)) = (number("steps"), number("eval_every")) else {
+            return Ok(());
+        };
+        let updates = number("n_dis").unwrap_or(1);
+        let [steps, every] = [steps, eval_every].map(|count| count.saturating_mul(updates));
+        match self.rules.out_of_reach(steps, every) {
+            None => Ok(()),
+            Some((rule, why)) => Err(RunError::Rule {
+                text: self.name.clone(),
+                source: RuleError::OutOfReach { rule: rule.label(), why },
+            }),
         }
     }
 

@@ -127,7 +127,10 @@ pub fn describe(request: &TrainRequest) -> Result<RunDescription, RunError> {
     let (config, _) = (recipe.config)(request, &recipe.doc)?;
     request.resolve_device()?;
     let decide = request.resolve_decide(&recipe.doc)?;
-    Ok(describe::describe(request, &recipe.doc, &decide, &config, &TrainedOn::named("")))
+    let description =
+        describe::describe(request, &recipe.doc, &decide, &config, &TrainedOn::named(""));
+    decide.must_act_within(&description.config)?;
+    Ok(description)
 }
 
 /// The recipe of a name.

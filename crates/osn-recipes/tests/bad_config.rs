@@ -365,6 +365,34 @@ fn a_rule_that_waits_for_what_the_recipe_never_tells_is_refused() {
 }
 
 #[test]
+fn a_rule_that_can_have_no_effect_in_so_many_steps_is_refused() {
+    let described = |decide: &str| {
+        let settings = [("steps", "100"), ("eval_every", "50")];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let plain = TrainRequest { recipe: "classify".to_owned(), ..TrainRequest::default() };
+        let decide = Some(decide.to_owned());
+        osn_recipes::describe(&TrainRequest { decide, settings, ..plain }).map(drop)
+    };
+    for decide in [
+        "schedule:on=100",
+        "schedule:on=95",
+        "schedule:on=81,off=90",
+        "schedule:on=5,period=10",
+        "plateau:metric=accuracy,interval=100",
+    ] {
+        let error = described(decide).unwrap_err();
+        assert!(error.is_bad_input(), "{error}");
+        let message = error.to_string();
+        let rule = decide.split(':').next().unwrap();
+        assert!(message.contains(rule) && message.contains("step 100"), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+    for decide in ["schedule:on=90", "plateau:metric=accuracy", "observe:interval=1000", "cap"] {
+        assert!(described(decide).is_ok(), "{decide}");
+    }
+}
+
+#[test]
 fn a_view_of_kernels_is_refused_where_there_are_none() {
     let out = tempfile::tempdir().unwrap();
     for view in ["matrix", "reshaped", "bidirectional"] {

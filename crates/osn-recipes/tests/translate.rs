@@ -80,7 +80,7 @@ fn auto_follows_the_race_on_the_discriminator_alone() {
     let decide = Some("auto:task=translate,interval=1".to_owned());
     let run = train(&TrainRequest { decide, ..request(out.path(), &ahead) });
     let said = reasons(&run);
-    assert!(said.iter().any(|reason| reason.contains("slope")), "{said:?}");
+    assert!(said.iter().any(|reason| reason.contains("input gradient")), "{said:?}");
     let [first, last] = targets(&run, "discriminator");
     assert_ne!(first, last, "it never acts on the discriminator");
     let [first, last] = targets(&run, "generator");

@@ -113,7 +113,7 @@ impl Decider {
     /// others stand. `measurements` are in the order of the layers.
     ///
     /// A metric among the signals is kept for the rules that are not due, until they are; of several
-    /// values of one name a rule hears the latest. All other signals are those of this call.
+    /// values of one name a rule gets the latest. All other signals are those of this call.
     ///
     /// An action of a custom rule that is not [valid](Action::validate) is not taken over: the one before
     /// stays, and the reason says so.

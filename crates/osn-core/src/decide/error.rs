@@ -99,6 +99,14 @@ pub enum RuleError {
         /// The rules there are.
         rules: String,
     },
+    /// A rule can have no effect in a run of some length.
+    #[error("the rule {rule} can have no effect: {why}")]
+    OutOfReach {
+        /// The rule.
+        rule: String,
+        /// Why not, with the steps of the run.
+        why: String,
+    },
     /// One of the rules has no layer to decide about.
     #[error("rule {number}, {rule}, decides no layer: {why}")]
     Idle {

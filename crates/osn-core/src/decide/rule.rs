@@ -65,7 +65,7 @@ macro_rules! rules {
         })*
 
         impl Rule {
-            /// What every rule does and can be told, in the order in which they are offered.
+            /// What every rule does, and its parameters, in the order in which they are offered.
             pub fn catalogue() -> &'static [RuleDoc] {
                 &[$($rule::DOC),*]
             }
@@ -102,7 +102,7 @@ rules! {
     Cap,
     /// Holds every layer at planned steps.
     Schedule,
-    /// Holds each layer or not by lot.
+    /// Holds each layer or not at random.
     Random,
     /// Holds the product of all σ within a total.
     Budget,
@@ -141,7 +141,7 @@ impl Rule {
         Ok(rule)
     }
 
-    /// What the rule of this name does and can be told.
+    /// What the rule of this name does, and its parameters.
     ///
     /// # Errors
     ///

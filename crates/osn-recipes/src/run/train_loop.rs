@@ -55,8 +55,9 @@ pub(crate) fn train(
             session
         }
         None => {
-            observer.starting();
             let description = describe(request, doc, decide, config, data);
+            decide.must_act_within(&description.config)?;
+            observer.starting();
             Session::create(&request.out, description, pace.steps)?
         }
     };

@@ -189,7 +189,7 @@ impl DecisionRule for Plateau {
         let why = match Report::of(context.signals, name) {
             Report::Nothing => format!("no {name} reported, hold"),
             Report::Broken(value) => format!("{name} {} is not finite, hold", concise(value)),
-            Report::Value(value) => self.hear(memory, value),
+            Report::Value(value) => self.observe(memory, value),
         };
         let action = self.action.with_target(memory.target);
         let decision = Decision { action, reason: format!("{why}: {action}") };
@@ -199,7 +199,7 @@ impl DecisionRule for Plateau {
 
 impl Plateau {
     /// Takes one report in, and returns what was measured and done.
-    fn hear(&self, search: &mut Search, value: f64) -> String {
+    fn observe(&self, search: &mut Search, value: f64) -> String {
         let heard = search.take_in(value, self.every);
         if heard < self.every {
             let (name, every) = (&self.metric, self.every);

@@ -10,7 +10,7 @@ use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::split_mix::split_mix;
 use crate::{Action, Layer, number::concise};
 
-/// Holds each layer for a while or not, by lot: the control arm of every rule that switches.
+/// Holds each layer for a while or not, at random: the control arm of every rule that switches.
 ///
 /// Steps are cut into stretches of `dwell`. Layer `l` is held in stretch `k` where
 /// `h(seed, l, k) < duty`, with `h` in `[0, 1)` a fixed hash of the seed, of the layer's network, index
@@ -51,7 +51,7 @@ impl Default for Random {
 
 impl NamedRule for Random {
     parameters! {
-        "random", "Holds each layer for a while or not by lot, as a control arm.";
+        "random", "Holds each layer for a while or not at random, as a control arm.";
         target = "1", "the target while a layer is held";
         duty = "0.5", "the probability that a layer is held in a stretch";
         dwell = "200", "optimizer steps in a stretch";
