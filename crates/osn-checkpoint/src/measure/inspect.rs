@@ -1,0 +1,430 @@
+//! What is known of every tensor of some checkpoints, as one object.
+
+use std::collections::BTreeMap;
+
+use osn_core::{Globs, Interval, View, ln_lipschitz_product};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::checkpoint::Checkpoint;
+use crate::measure::error::MeasureError;
+use crate::measure::weight::{
+    MeasureParams, Measurement, check, check_shape, measure, measure_entries, output_axis,
+};
+use crate::plain_number::plain;
+use crate::read::tensor::Tensor;
+use crate::weights::known::{Known, Meaning};
+use crate::weights::roles::{self, States};
+use crate::weights::stored_vectors::StoredVectors;
+use crate::weights::used::Vectors;
+use crate::weights::weight::{Step, Weight};
+
+/// What `osn inspect --json` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// The version of the fields' meaning.
+    pub schema: u32,
+    /// The tensors that were measured, each block of one by itself.
+    pub tensors: Vec<Measured>,
+    /// The others, and why.
+    pub skipped: Vec<Skipped>,
+    /// How many checkpoints were added.
+    #[serde(skip)]
+    checkpoints: usize,
+}
+
+/// One measured weight, or one block of it, as its model uses it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measured {
+    /// The file that the elements are in.
+    pub file: String,
+    /// The tensor's name.
+    pub name: String,
+    /// What the weight is called that is made of this tensor, where that is another name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
+    /// The set that it belongs to, where the checkpoint holds more than one of the same weights: an
+    /// average, by the part of the name that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
+    /// Which block of it this is, from 0, where it was cut into several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block: Option<usize>,
+    /// The shape of the tensor, or of the block.
+    pub shape: Vec<usize>,
+    /// The type of its elements, as safetensors names it.
+    pub dtype: &'static str,
+    /// What it was seen as.
+    pub view: String,
+    /// The axis that its outputs run along.
+    pub output_axis: usize,
+    /// The largest singular value of the weight in use, in an interval that holds the true one.
+    pub sigma: Interval,
+    /// The same of the tensor as it is stored, where the weight in use is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_sigma: Option<Interval>,
+    /// What the model does with the stored tensor before it uses it, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_use: Option<String>,
+    /// The Frobenius norm of the entries.
+    pub frobenius: f64,
+    /// `‖W‖²_F/σ²`; none for a convolution as an operator, whose map has more entries.
+    pub stable_rank: Option<f64>,
+    /// The largest singular values, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leading: Vec<f64>,
+    /// What the checkpoint itself holds of this weight's spectral normalization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Stored>,
+    /// Which checkpoint it is of.
+    #[serde(skip)]
+    checkpoint: usize,
+}
+
+/// The singular vectors that a checkpoint holds of a weight, judged by the weight.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stored {
+    /// Who wrote them.
+    pub writer: &'static str,
+    /// |uᵀWv|; PyTorch divides the weight by uᵀWv, with u and v as they are stored. None where it cannot
+    /// be had.
+    pub sigma: Option<f64>,
+    /// How far that lies below the σ of what it divides, as a part of that σ.
+    pub shortfall: Option<f64>,
+    /// Whether the vectors are the leading ones and of length 1, to the accuracy that training needs.
+    pub is_good: bool,
+    /// The same in words.
+    pub verdict: String,
+}
+
+/// A tensor that was not measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Skipped {
+    /// The file that it is in.
+    pub file: String,
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+    /// Whether the file is at fault: an entry is not finite, or cannot be read.
+    #[serde(skip)]
+    pub is_bad: bool,
+    /// Whether the view or the axis that was asked for is at fault.
+    #[serde(skip)]
+    pub is_choice: bool,
+    /// Whether that view is for tensors of another rank.
+    #[serde(skip)]
+    pub is_other_rank: bool,
+}
+
+/// What one set of measured weights comes to: those of one checkpoint, its averages apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Totals {
+    /// Which set of its checkpoint; none for the weights themselves.
+    pub set: Option<String>,
+    /// The file that the first of them is in.
+    pub file: String,
+    /// How many were measured, a weight of several blocks once.
+    pub count: usize,
+    /// Their elements.
+    pub parameters: usize,
+    /// log₁₀ of the product of the upper ends of all σ. A weight of several blocks gives √Σσ², which
+    /// bounds the whole.
+    pub log10_lipschitz_product: f64,
+    /// The first weight that is zero: then so is the product.
+    pub zero: Option<String>,
+    /// The median of the stable ranks.
+    pub median_stable_rank: Option<f64>,
+}
+
+/// Elements of tensors that are measured side by side, in bytes of f32.
+const BATCH_BYTES: usize = 32 << 20;
+
+/// Stored vectors are good where what they see of σ is this close to it, and their lengths to 1.
+const GOOD_SHORTFALL: f64 = 0.01;
+
+impl Default for Inspection {
+    fn default() -> Self {
+        Self { schema: 1, tensors: Vec::new(), skipped: Vec::new(), checkpoints: 0 }
+    }
+}
+
+impl Inspection {
+    /// Measures every weight of `checkpoint` that `select` matches; an empty `select` matches all that
+    /// is a weight. Large tensors are measured one after the other, each by all cores, and small ones
+    /// some at a time. `before` is called before each.
+    ///
+    /// A weight is measured as its model uses it: divided by its spectral norm, pruned, scaled. Nothing
+    /// is dropped: a tensor that is not measured is listed with the reason. A weight whose singular
+    /// vectors the checkpoint holds is seen along the axis that they are for, unless `params` has
+    /// another.
+    pub fn add(
+        &mut self,
+        checkpoint: &Checkpoint,
+        select: &Globs,
+        params: &MeasureParams,
+        mut before: impl FnMut(&Tensor),
+    ) {
+        let look = Look::new(checkpoint, select, params);
+        for batch in batches(checkpoint.tensors()) {
+            batch.iter().for_each(&mut before);
+            let found: Vec<_> = batch.par_iter().map(|tensor| look.at(tensor)).collect();
+            for (tensor, found) in batch.iter().zip(found) {
+                match found {
+                    Ok(found) => self.list(tensor, found, &look),
+                    Err(Passed { reason, is_bad, is_choice, is_other_rank }) => {
+                        let (file, name) = (tensor.file().to_owned(), tensor.name().to_owned());
+                        let skipped =
+                            Skipped { file, name, reason, is_bad, is_choice, is_other_rank };
+                        self.skipped.push(skipped);
+                    }
+                }
+            }
+        }
+        self.checkpoints += 1;
+    }
+
+    /// The first tensor at which the file is at fault.
+    pub fn first_bad(&self) -> Option<&Skipped> {
+        self.skipped.iter().find(|skipped| skipped.is_bad)
+    }
+
+    /// What the measured weights come to, for each set of each checkpoint.
+    pub fn totals(&self) -> Vec<Totals> {
+        let mut sets: BTreeMap<(usize, Option<&str>), Vec<&Measured>> = BTreeMap::new();
+        for tensor in &self.tensors {
+            let set = (tensor.checkpoint, tensor.set.as_deref());
+            sets.entry(set).or_default().push(tensor);
+        }
+        sets.values().map(|of_set| totals(of_set)).collect()
+    }
+
+    fn list(&mut self, tensor: &Tensor, found: Found, look: &Look<'_>) {
+        let is_cut = matches!(look.params.view, View::Blocks { .. });
+        let raw = found.raw.into_iter().map(Some).chain(std::iter::repeat(None));
+        let found_and_raw = found.used.into_iter().zip(raw).enumerate();
+        for (block, (used, raw)) in found_and_raw {
+            self.tensors.push(Measured {
+                file: tensor.file().to_owned(),
+                name: tensor.name().to_owned(),
+                weight: found.weight.clone(),
+                set: roles::set_of(tensor.name(), &look.known),
+                block: is_cut.then_some(block),
+                shape: used.shape,
+                dtype: tensor.dtype().name(),
+                view: look.params.view.to_string(),
+                output_axis: found.output_axis,
+                sigma: used.sigma,
+                raw_sigma: raw.map(|raw| raw.sigma),
+                in_use: found.in_use.clone(),
+                frobenius: used.frobenius,
+                stable_rank: used.stable_rank,
+                leading: used.leading,
+                stored: found.stored.clone(),
+                checkpoint: self.checkpoints,
+            });
+        }
+    }
+}
+
+fn totals(of_set: &[&Measured]) -> Totals {
+    let mut of_tensors: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+    for tensor in of_set {
+        let square = of_tensors.entry((&tensor.file, &tensor.name)).or_default();
+        *square = if tensor.block.is_none() {
+            tensor.sigma.upper
+        } else {
+            square.hypot(tensor.sigma.upper).next_up()
+        };
+    }
+    let uppers: Vec<f64> = of_tensors.values().copied().collect();
+    let zero = of_tensors.iter().find(|(_, upper)| **upper == 0.0).map(|((_, name), _)| *name);
+    let elements = |tensor: &&Measured| tensor.shape.iter().product::<usize>();
+    Totals {
+        set: of_set[0].set.clone(),
+        file: of_set[0].file.clone(),
+        count: of_tensors.len(),
+        parameters: of_set.iter().map(elements).sum(),
+        log10_lipschitz_product: ln_lipschitz_product(&uppers) / std::f64::consts::LN_10,
+        zero: zero.map(str::to_owned),
+        median_stable_rank: median(of_set.iter().filter_map(|it| it.stable_rank).collect()),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = values[(values.len() - 1) / 2];
+    Some(f64::midpoint(lower, upper))
+}
+
+/// What was found at one tensor.
+struct Found {
+    used: Vec<Measurement>,
+    /// The same of the tensor as it is stored, where that is another.
+    raw: Vec<Measurement>,
+    weight: Option<String>,
+    in_use: Option<String>,
+    output_axis: usize,
+    stored: Option<Stored>,
+}
+
+/// Why a tensor is not measured.
+struct Passed {
+    reason: String,
+    is_bad: bool,
+    is_choice: bool,
+    is_other_rank: bool,
+}
+
+impl From<String> for Passed {
+    fn from(reason: String) -> Self {
+        Self { reason, is_bad: false, is_choice: false, is_other_rank: false }
+    }
+}
+
+impl From<MeasureError> for Passed {
+    fn from(error: MeasureError) -> Self {
+        let (is_bad, is_choice) = (error.is_bad_file(), error.is_bad_choice());
+        let is_other_rank = error.is_other_rank();
+        Self { reason: error.to_string(), is_bad, is_choice, is_other_rank }
+    }
+}
+
+/// One checkpoint that is looked at.
+struct Look<'a> {
+    known: Known<'a>,
+    states: States,
+    select: &'a Globs,
+    params: &'a MeasureParams,
+}
+
+impl<'a> Look<'a> {
+    fn new(checkpoint: &'a Checkpoint, select: &'a Globs, params: &'a MeasureParams) -> Self {
+        let tensors = checkpoint.tensors();
+        Self { known: Known::of(tensors), states: States::of(tensors), select, params }
+    }
+
+    fn at(&self, tensor: &Tensor) -> Result<Found, Passed> {
+        let rejected = roles::rejected(tensor, &self.known, &self.states, self.select);
+        if let Some(reason) = rejected.map_err(MeasureError::File)? {
+            return Err(reason.into());
+        }
+        match self.known.meaning(tensor.name()) {
+            Some(Meaning::Weight(weight)) => self.weight(weight),
+            _ => self.as_stored(tensor),
+        }
+    }
+
+    fn as_stored(&self, tensor: &Tensor) -> Result<Found, Passed> {
+        let used = measure(tensor, self.params)?;
+        let output_axis = output_axis(tensor.shape(), self.params);
+        Ok(Found { used, raw: vec![], weight: None, in_use: None, output_axis, stored: None })
+    }
+
+    fn weight(&self, weight: &Weight<'_>) -> Result<Found, Passed> {
+        let base = weight.base;
+        if !weight.is_quantized() {
+            check(base, self.params)?;
+        }
+        check_shape(base.shape(), self.params)?;
+        if let (Err(why), false) = (&weight.steps, self.select.is_empty()) {
+            let in_use = Some(format!("not known: {why}; this is the tensor as it is stored"));
+            return Ok(Found { in_use, ..self.as_stored(base)? });
+        }
+        let made = weight.used(self.params.output_axis)?;
+        let params = self.params.along(made.axis);
+        let used = measure_entries(&made.entries, base.shape(), &params)?;
+        let raw = if weight.is_quantized() { vec![] } else { measure(base, &params)? };
+        let is_matrix = matches!(params.view, View::Matrix | View::Reshaped);
+        let stored = match (made.vectors, weight.steps.as_deref()) {
+            _ if !is_matrix => None,
+            (Some(vectors), _) => Some(score(writer(base), &vectors, used[0].sigma)),
+            (None, Ok(&[Step::Osn { u, v, .. }])) => {
+                Some(score_osn(seen_by_osn(base, u, v), raw[0].sigma))
+            }
+            _ => None,
+        };
+        Ok(Found {
+            used,
+            raw,
+            weight: (weight.path != base.name()).then(|| weight.path.clone()),
+            in_use: Some(made.done.join(", ")),
+            output_axis: output_axis(base.shape(), &params),
+            stored,
+        })
+    }
+}
+
+/// Neighbours that are measured side by side: small ones keep several cores busy only together.
+///
+/// Together they are read into no more memory than a single tensor may be.
+fn batches(tensors: &[Tensor]) -> Vec<&[Tensor]> {
+    let (mut batches, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (index, tensor) in tensors.iter().enumerate() {
+        let more = tensor.element_count().saturating_mul(size_of::<f32>());
+        if index > start && more.saturating_add(bytes) > BATCH_BYTES {
+            batches.push(&tensors[start..index]);
+            (start, bytes) = (index, 0);
+        }
+        bytes = more.saturating_add(bytes);
+    }
+    if start < tensors.len() {
+        batches.push(&tensors[start..]);
+    }
+    batches
+}
+
+fn writer(base: &Tensor) -> &'static str {
+    if base.name().ends_with("_orig") {
+        "torch.nn.utils.spectral_norm"
+    } else {
+        "torch.nn.utils.parametrizations.spectral_norm"
+    }
+}
+
+/// Holds the vectors by which a weight is divided against the result, whose σ lies in `used`: divided
+/// by its own σ that would be 1.
+fn score(writer: &'static str, vectors: &Vectors, used: Interval) -> Stored {
+    let Vectors { value, norms } = *vectors;
+    let shortfall = 1.0 - value.signum() / used.value;
+    let are_unit = norms.iter().all(|norm| (norm - 1.0).abs() <= GOOD_SHORTFALL);
+    let is_good = are_unit && shortfall.abs() <= GOOD_SHORTFALL;
+    let percent = 100.0 * (1.0 - shortfall);
+    let verdict = if is_good {
+        format!("stored u, v are good: they see σ to {:.1e}", shortfall.abs())
+    } else if are_unit {
+        format!("stored u, v are stale: they see {percent:.1} % of σ")
+    } else {
+        let [u, v] = norms.map(plain);
+        format!("stored u, v are no unit vectors (‖u‖ {u}, ‖v‖ {v}): uᵀWv is {percent:.1} % of σ")
+    };
+    let sigma = Some(value.abs());
+    Stored { writer, sigma, shortfall: Some(shortfall), is_good, verdict }
+}
+
+/// What osn's vectors see of the σ of the weight that they belong to.
+fn seen_by_osn(weight: &Tensor, u: &Tensor, v: Option<&Tensor>) -> Result<f64, MeasureError> {
+    Ok(StoredVectors::of_osn(u, v)?.place_in(&weight.read_all()?, weight.shape())?.1)
+}
+
+/// Holds what osn's vectors see against the weight that they belong to, whose σ lies in `sigma`.
+fn score_osn(seen: Result<f64, MeasureError>, sigma: Interval) -> Stored {
+    let writer = "osn";
+    match seen {
+        Ok(value) => {
+            let shortfall = if sigma.upper == 0.0 { 0.0 } else { 1.0 - value / sigma.value };
+            let is_good = shortfall.abs() <= GOOD_SHORTFALL;
+            let verdict = if is_good {
+                format!("stored u, v are good: they see σ to {:.1e}", shortfall.abs())
+            } else {
+                format!("stored u, v are stale: they see {:.1} % of σ", 100.0 * (1.0 - shortfall))
+            };
+            Stored { writer, sigma: Some(value), shortfall: Some(shortfall), is_good, verdict }
+        }
+        Err(reason) => {
+            let verdict = format!("stored u, v are not judged: {reason}");
+            Stored { writer, sigma: None, shortfall: None, is_good: false, verdict }
+        }
+    }
+}
