@@ -4,6 +4,13 @@
 //! lists their tensors. Nothing in a file is ever executed, a description takes no more memory than
 //! 32 MiB and a small multiple of its own length, and elements are read when they are asked for, a run
 //! at a time.
+//!
+//! | folder | holds |
+//! |---|---|
+//! | `read/` | the formats, each with its own errors, and [`Tensor`], which they all list |
+//! | `weights/` | what tensors mean: which are weights, and what the model makes of them |
+//! | `measure/` | [`measure`]: σ of one tensor; [`Inspection`]: of all in a checkpoint |
+//! | `write/` | [`normalize`]: the same checkpoint with the wanted σ |
 
 mod checkpoint;
 mod error;
@@ -16,8 +23,8 @@ mod write;
 pub use checkpoint::{Checkpoint, Format};
 pub use error::{CheckpointError, Problem};
 pub use measure::error::MeasureError;
-pub use measure::inspect::{Inspection, Measured, Skipped, Stored, Totals};
-pub use measure::weight::{MeasureParams, Measurement, measure};
+pub use measure::inspect::{Inspection, Measured, SetTotals, Skipped, Stored};
+pub use measure::weight::{MeasureParams, WeightMeasurement, measure};
 pub use read::byte_source::{ByteSource, Folder};
 pub use read::dtype::{Dtype, Real};
 pub use read::foreign::ForeignFile;
@@ -28,4 +35,4 @@ pub use read::tensor::{Tensor, TensorError};
 pub use read::torch::error::TorchError;
 pub use weights::known::selectable;
 pub use write::normalize::normalize;
-pub use write::outcome::{Named, NormalizeError, NormalizeParams, Normalized, Outcome};
+pub use write::outcome::{Named, NormalizeError, NormalizeOutcome, NormalizeParams, Normalized};

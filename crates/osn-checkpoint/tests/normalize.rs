@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use osn_checkpoint::{Checkpoint, NormalizeError, Outcome};
+use osn_checkpoint::{Checkpoint, NormalizeError, NormalizeOutcome};
 use osn_core::{Action, DenseMap, exact};
 use osn_files::output::OutputError;
 use support::{Builder, fixture, inspect, opens, run, to};
@@ -266,7 +266,7 @@ fn what_safetensors_has_no_type_for_is_left_out_by_name() {
             "reshaped",
             &["f64", "whole", "**.weight", "model*"],
         ) {
-            Ok(Outcome { left_out, .. }) => {
+            Ok(NormalizeOutcome { left_out, .. }) => {
                 let written = opens(&output);
                 for tensor in input.tensors() {
                     let is_out = left_out.iter().any(|it| it.name == tensor.name());

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::checkpoint::Checkpoint;
 use crate::measure::error::MeasureError;
 use crate::measure::weight::{
-    MeasureParams, Measurement, check, check_shape, measure, measure_entries, output_axis,
+    MeasureParams, WeightMeasurement, check, check_shape, measure, measure_entries, output_axis,
 };
 use crate::plain_number::plain;
 use crate::read::tensor::Tensor;
@@ -81,7 +81,7 @@ pub struct Measured {
     checkpoint: usize,
 }
 
-/// The singular vectors that a checkpoint holds of a weight, judged by the weight.
+/// The singular vectors that a checkpoint holds of a weight, compared with the weight's σ.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stored {
     /// Who wrote them.
@@ -119,7 +119,7 @@ pub struct Skipped {
 
 /// What one set of measured weights comes to: those of one checkpoint, its averages apart.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Totals {
+pub struct SetTotals {
     /// Which set of its checkpoint; none for the weights themselves.
     pub set: Option<String>,
     /// The file that the first of them is in.
@@ -172,12 +172,7 @@ impl Inspection {
             for (tensor, found) in batch.iter().zip(found) {
                 match found {
                     Ok(found) => self.list(tensor, found, &look),
-                    Err(Passed { reason, is_bad, is_choice, is_other_rank }) => {
-                        let (file, name) = (tensor.file().to_owned(), tensor.name().to_owned());
-                        let skipped =
-                            Skipped { file, name, reason, is_bad, is_choice, is_other_rank };
-                        self.skipped.push(skipped);
-                    }
+                    Err(why) => self.skipped.push(Skipped::of(tensor, why)),
                 }
             }
         }
@@ -190,7 +185,7 @@ impl Inspection {
     }
 
     /// What the measured weights come to, for each set of each checkpoint.
-    pub fn totals(&self) -> Vec<Totals> {
+    pub fn totals(&self) -> Vec<SetTotals> {
         let mut sets: BTreeMap<(usize, Option<&str>), Vec<&Measured>> = BTreeMap::new();
         for tensor in &self.tensors {
             let set = (tensor.checkpoint, tensor.set.as_deref());
@@ -227,7 +222,7 @@ impl Inspection {
     }
 }
 
-fn totals(of_set: &[&Measured]) -> Totals {
+fn totals(of_set: &[&Measured]) -> SetTotals {
     let mut of_tensors: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     for tensor in of_set {
         let square = of_tensors.entry((&tensor.file, &tensor.name)).or_default();
@@ -240,7 +235,7 @@ fn totals(of_set: &[&Measured]) -> Totals {
     let uppers: Vec<f64> = of_tensors.values().copied().collect();
     let zero = of_tensors.iter().find(|(_, upper)| **upper == 0.0).map(|((_, name), _)| *name);
     let elements = |tensor: &&Measured| tensor.shape.iter().product::<usize>();
-    Totals {
+    SetTotals {
         set: of_set[0].set.clone(),
         file: of_set[0].file.clone(),
         count: of_tensors.len(),
@@ -260,9 +255,9 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 
 /// What was found at one tensor.
 struct Found {
-    used: Vec<Measurement>,
+    used: Vec<WeightMeasurement>,
     /// The same of the tensor as it is stored, where that is another.
-    raw: Vec<Measurement>,
+    raw: Vec<WeightMeasurement>,
     weight: Option<String>,
     in_use: Option<String>,
     output_axis: usize,
@@ -270,24 +265,33 @@ struct Found {
 }
 
 /// Why a tensor is not measured.
-struct Passed {
-    reason: String,
-    is_bad: bool,
-    is_choice: bool,
-    is_other_rank: bool,
+enum Why {
+    /// It is no weight, or not selected.
+    Rejected(String),
+    Failed(MeasureError),
 }
 
-impl From<String> for Passed {
-    fn from(reason: String) -> Self {
-        Self { reason, is_bad: false, is_choice: false, is_other_rank: false }
+impl From<MeasureError> for Why {
+    fn from(error: MeasureError) -> Self {
+        Self::Failed(error)
     }
 }
 
-impl From<MeasureError> for Passed {
-    fn from(error: MeasureError) -> Self {
-        let (is_bad, is_choice) = (error.is_bad_file(), error.is_bad_choice());
-        let is_other_rank = error.is_other_rank();
-        Self { reason: error.to_string(), is_bad, is_choice, is_other_rank }
+impl Skipped {
+    fn of(tensor: &Tensor, why: Why) -> Self {
+        let (reason, error) = match why {
+            Why::Rejected(reason) => (reason, None),
+            Why::Failed(error) => (error.to_string(), Some(error)),
+        };
+        let is = |kind: fn(&MeasureError) -> bool| error.as_ref().is_some_and(kind);
+        Self {
+            file: tensor.file().to_owned(),
+            name: tensor.name().to_owned(),
+            reason,
+            is_bad: is(MeasureError::is_bad_file),
+            is_choice: is(MeasureError::is_bad_choice),
+            is_other_rank: is(MeasureError::is_other_rank),
+        }
     }
 }
 
@@ -305,10 +309,10 @@ impl<'a> Look<'a> {
         Self { known: Known::of(tensors), states: States::of(tensors), select, params }
     }
 
-    fn at(&self, tensor: &Tensor) -> Result<Found, Passed> {
+    fn at(&self, tensor: &Tensor) -> Result<Found, Why> {
         let rejected = roles::rejected(tensor, &self.known, &self.states, self.select);
         if let Some(reason) = rejected.map_err(MeasureError::File)? {
-            return Err(reason.into());
+            return Err(Why::Rejected(reason));
         }
         match self.known.meaning(tensor.name()) {
             Some(Meaning::Weight(weight)) => self.weight(weight),
@@ -316,13 +320,13 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn as_stored(&self, tensor: &Tensor) -> Result<Found, Passed> {
+    fn as_stored(&self, tensor: &Tensor) -> Result<Found, Why> {
         let used = measure(tensor, self.params)?;
         let output_axis = output_axis(tensor.shape(), self.params);
         Ok(Found { used, raw: vec![], weight: None, in_use: None, output_axis, stored: None })
     }
 
-    fn weight(&self, weight: &Weight<'_>) -> Result<Found, Passed> {
+    fn weight(&self, weight: &Weight<'_>) -> Result<Found, Why> {
         let base = weight.base;
         if !weight.is_quantized() {
             check(base, self.params)?;
@@ -389,18 +393,15 @@ fn score(writer: &'static str, vectors: &Vectors, used: Interval) -> Stored {
     let Vectors { value, norms } = *vectors;
     let shortfall = 1.0 - value.signum() / used.value;
     let are_unit = norms.iter().all(|norm| (norm - 1.0).abs() <= GOOD_SHORTFALL);
-    let is_good = are_unit && shortfall.abs() <= GOOD_SHORTFALL;
-    let percent = 100.0 * (1.0 - shortfall);
-    let verdict = if is_good {
-        format!("stored u, v are good: they see σ to {:.1e}", shortfall.abs())
-    } else if are_unit {
-        format!("stored u, v are stale: they see {percent:.1} % of σ")
-    } else {
-        let [u, v] = norms.map(plain);
-        format!("stored u, v are no unit vectors (‖u‖ {u}, ‖v‖ {v}): uᵀWv is {percent:.1} % of σ")
-    };
-    let sigma = Some(value.abs());
-    Stored { writer, sigma, shortfall: Some(shortfall), is_good, verdict }
+    let mut stored = scored(writer, value.abs(), shortfall);
+    if !are_unit {
+        let ([u, v], percent) = (norms.map(plain), 100.0 * (1.0 - shortfall));
+        stored.is_good = false;
+        stored.verdict = format!(
+            "stored u, v are no unit vectors (‖u‖ {u}, ‖v‖ {v}): uᵀWv is {percent:.1} % of σ"
+        );
+    }
+    stored
 }
 
 /// What osn's vectors see of the σ of the weight that they belong to.
@@ -410,21 +411,26 @@ fn seen_by_osn(weight: &Tensor, u: &Tensor, v: Option<&Tensor>) -> Result<f64, M
 
 /// Holds what osn's vectors see against the weight that they belong to, whose σ lies in `sigma`.
 fn score_osn(seen: Result<f64, MeasureError>, sigma: Interval) -> Stored {
-    let writer = "osn";
     match seen {
-        Ok(value) => {
-            let shortfall = if sigma.upper == 0.0 { 0.0 } else { 1.0 - value / sigma.value };
-            let is_good = shortfall.abs() <= GOOD_SHORTFALL;
-            let verdict = if is_good {
-                format!("stored u, v are good: they see σ to {:.1e}", shortfall.abs())
-            } else {
-                format!("stored u, v are stale: they see {:.1} % of σ", 100.0 * (1.0 - shortfall))
-            };
-            Stored { writer, sigma: Some(value), shortfall: Some(shortfall), is_good, verdict }
-        }
-        Err(reason) => {
-            let verdict = format!("stored u, v are not judged: {reason}");
-            Stored { writer, sigma: None, shortfall: None, is_good: false, verdict }
-        }
+        Ok(value) if sigma.upper == 0.0 => scored("osn", value, 0.0),
+        Ok(value) => scored("osn", value, 1.0 - value / sigma.value),
+        Err(reason) => Stored {
+            writer: "osn",
+            sigma: None,
+            shortfall: None,
+            is_good: false,
+            verdict: format!("stored u, v are not judged: {reason}"),
+        },
     }
+}
+
+/// Unit vectors that see `sigma`, which lies below the true one by a part of it.
+fn scored(writer: &'static str, sigma: f64, shortfall: f64) -> Stored {
+    let is_good = shortfall.abs() <= GOOD_SHORTFALL;
+    let verdict = if is_good {
+        format!("stored u, v are good: they see σ to {:.1e}", shortfall.abs())
+    } else {
+        format!("stored u, v are stale: they see {:.1} % of σ", 100.0 * (1.0 - shortfall))
+    };
+    Stored { writer, sigma: Some(sigma), shortfall: Some(shortfall), is_good, verdict }
 }

@@ -46,7 +46,7 @@ impl MeasureParams {
 
 /// What was found on a weight, or on one block of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Measurement {
+pub struct WeightMeasurement {
     /// The shape of the weight, or of the block.
     pub shape: Vec<usize>,
     /// The largest singular value, in an interval that holds the true one.
@@ -67,7 +67,10 @@ pub struct Measurement {
 /// # Errors
 ///
 /// [`MeasureError`], which names what does not fit or which entry is not finite.
-pub fn measure(tensor: &Tensor, params: &MeasureParams) -> Result<Vec<Measurement>, MeasureError> {
+pub fn measure(
+    tensor: &Tensor,
+    params: &MeasureParams,
+) -> Result<Vec<WeightMeasurement>, MeasureError> {
     check(tensor, params)?;
     if tensor.dtype() == Dtype::F64 {
         measure_as::<f64>(tensor, params)
@@ -140,7 +143,7 @@ fn check_blocks(shape: &[usize], axis: usize, count: usize) -> Result<(), Measur
 fn measure_as<T: Real>(
     tensor: &Tensor,
     params: &MeasureParams,
-) -> Result<Vec<Measurement>, MeasureError> {
+) -> Result<Vec<WeightMeasurement>, MeasureError> {
     let bytes = tensor.element_count().saturating_mul(size_of::<T>());
     let is_plain = matches!(params.view, View::Matrix | View::Reshaped);
     if is_plain && params.leading == 0 && bytes > HELD_BYTES {
@@ -156,19 +159,19 @@ pub(crate) fn measure_entries<T: Real>(
     entries: &[T],
     shape: &[usize],
     params: &MeasureParams,
-) -> Result<Vec<Measurement>, MeasureError> {
+) -> Result<Vec<WeightMeasurement>, MeasureError> {
     let axis = output_axis(shape, params);
     match &params.view {
         View::Bidirectional if shape.len() > 2 => {
             let sigma = bidirectional_interval(entries, shape, axis, &params.interval)?;
             let frobenius = DenseMap::from_tensor(entries, shape, axis)?.frobenius_norm();
             let stable_rank = Some(stable_rank(frobenius, sigma.value));
-            Ok(vec![Measurement { sigma, frobenius, stable_rank, ..bare(shape) }])
+            Ok(vec![WeightMeasurement { sigma, frobenius, stable_rank, ..bare(shape) }])
         }
         View::Operator(convolution) => {
             let sigma = operator_interval(entries, &convolution.geometry(shape)?)?;
             let frobenius = DenseMap::from_tensor(entries, shape, axis)?.frobenius_norm();
-            Ok(vec![Measurement { sigma, frobenius, ..bare(shape) }])
+            Ok(vec![WeightMeasurement { sigma, frobenius, ..bare(shape) }])
         }
         View::Blocks { axis: cut, count } => {
             let mut block_shape = shape.to_vec();
@@ -191,7 +194,7 @@ fn dense<T: Real>(
     shape: &[usize],
     axis: usize,
     params: &MeasureParams,
-) -> Result<Measurement, MeasureError> {
+) -> Result<WeightMeasurement, MeasureError> {
     let layout = Layout::new(shape, axis);
     let found = sigma_interval(entries, layout, &params.interval)?;
     let leading = match params.leading {
@@ -202,15 +205,21 @@ fn dense<T: Real>(
 }
 
 /// Nothing but the shape.
-fn bare(shape: &[usize]) -> Measurement {
+fn bare(shape: &[usize]) -> WeightMeasurement {
     let sigma = Interval::exactly(0.0);
-    Measurement { shape: shape.to_vec(), sigma, frobenius: 0.0, stable_rank: None, leading: vec![] }
+    WeightMeasurement {
+        shape: shape.to_vec(),
+        sigma,
+        frobenius: 0.0,
+        stable_rank: None,
+        leading: vec![],
+    }
 }
 
-fn measurement(shape: &[usize], found: &GramEstimate, leading: Vec<f64>) -> Measurement {
+fn measurement(shape: &[usize], found: &GramEstimate, leading: Vec<f64>) -> WeightMeasurement {
     let GramEstimate { sigma, frobenius, .. } = *found;
     let stable_rank = Some(stable_rank(frobenius, sigma.value));
-    Measurement { sigma, frobenius, stable_rank, leading, ..bare(shape) }
+    WeightMeasurement { sigma, frobenius, stable_rank, leading, ..bare(shape) }
 }
 
 /// The entries of one block in its own row-major order.

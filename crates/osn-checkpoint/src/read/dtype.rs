@@ -1,6 +1,7 @@
 //! What a tensor's elements are, and the four kinds that are read as numbers.
 
 use std::fmt;
+use std::ops::Neg;
 
 use half::{bf16, f16};
 
@@ -154,16 +155,11 @@ pub(crate) enum ByteOrder {
 }
 
 /// A type that elements are read into: `f32` or `f64`.
-pub trait Real: Copy + Default + Into<f64> + Send + Sync + private::Sealed {
+pub trait Real:
+    Copy + Default + From<f32> + Into<f64> + Neg<Output = Self> + Send + Sync + private::Sealed
+{
     /// The nearest value.
     fn from_f64(value: f64) -> Self;
-
-    /// The same value.
-    fn from_f32(value: f32) -> Self;
-
-    /// The value of the other sign.
-    #[must_use]
-    fn negated(self) -> Self;
 }
 
 mod private {
@@ -176,28 +172,12 @@ impl Real for f64 {
     fn from_f64(value: f64) -> Self {
         value
     }
-
-    fn from_f32(value: f32) -> Self {
-        Self::from(value)
-    }
-
-    fn negated(self) -> Self {
-        -self
-    }
 }
 
 impl Real for f32 {
     #[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest, as it says")]
     fn from_f64(value: f64) -> Self {
         value as f32
-    }
-
-    fn from_f32(value: f32) -> Self {
-        value
-    }
-
-    fn negated(self) -> Self {
-        -self
     }
 }
 
@@ -215,12 +195,12 @@ pub(crate) fn decode<T: Real>(
 ) {
     match dtype {
         Dtype::F64 => each(bytes, order, into, step, |b| T::from_f64(f64::from_le_bytes(b))),
-        Dtype::F32 => each(bytes, order, into, step, |b| T::from_f32(f32::from_le_bytes(b))),
+        Dtype::F32 => each(bytes, order, into, step, |b| T::from(f32::from_le_bytes(b))),
         Dtype::F16 => {
-            each(bytes, order, into, step, |b| T::from_f32(f16::from_le_bytes(b).to_f32()));
+            each(bytes, order, into, step, |b| T::from(f16::from_le_bytes(b).to_f32()));
         }
         Dtype::Bf16 => {
-            each(bytes, order, into, step, |b| T::from_f32(bf16::from_le_bytes(b).to_f32()));
+            each(bytes, order, into, step, |b| T::from(bf16::from_le_bytes(b).to_f32()));
         }
         _ => panic!("elements of {dtype} are not read as numbers"),
     }

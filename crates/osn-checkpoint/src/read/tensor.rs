@@ -190,7 +190,7 @@ impl Tensor {
         })?;
         if lazy.negative {
             for element in into {
-                *element = element.negated();
+                *element = -*element;
             }
         }
         Ok(())

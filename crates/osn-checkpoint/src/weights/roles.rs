@@ -60,7 +60,7 @@ fn by_name(tensor: &Tensor, known: &Known<'_>, states: &States) -> Option<String
     if has_slot || is_of_opt || states.hold(&segments) {
         return Some("state of an optimizer; --select takes it".to_owned());
     }
-    if BUFFERS.contains(last) {
+    if has_word(BUFFERS, last) {
         return Some("a buffer of values that are not trained".to_owned());
     }
     if is_scale(name, last, known) {
@@ -75,56 +75,26 @@ fn segments(name: &str) -> Vec<&str> {
     name.split(['.', '/', ':']).filter(|segment| !segment.is_empty()).collect()
 }
 
+fn has_word(list: &str, word: &str) -> bool {
+    list.split(' ').any(|listed| listed == word)
+}
+
 /// What optimizers keep of a weight, in its shape or nearly.
-const SLOTS: [&str; 31] = [
-    "acc_delta",
-    "adam",
-    "adam_1",
-    "adamw",
-    "exp_inf",
-    "factor_matrices",
-    "fp32_flat_groups",
-    "fp32_from_fp16_groups",
-    "fp32_groups",
-    "gg",
-    "grad_avg",
-    "hessian",
-    "hessian_diag_sq",
-    "inv_factor_matrices",
-    "inv_preconditioner",
-    "inv_preconditioners",
-    "moment_1",
-    "moment_2",
-    "moment1",
-    "moment2",
-    "neg_pre_grad",
-    "opt_state",
-    "optim_state_dict",
-    "preconditioner",
-    "preconditioners",
-    "prev_grad",
-    "single_partition_of_fp32_groups",
-    "slow_buffer",
-    "slow_momentum",
-    "state1",
-    "state2",
-];
+const SLOTS: &str = "\
+    acc_delta adam adam_1 adamw exp_inf factor_matrices fp32_flat_groups \
+    fp32_from_fp16_groups fp32_groups gg grad_avg hessian hessian_diag_sq \
+    inv_factor_matrices inv_preconditioner inv_preconditioners moment_1 moment_2 moment1 \
+    moment2 neg_pre_grad opt_state optim_state_dict preconditioner preconditioners \
+    prev_grad single_partition_of_fp32_groups slow_buffer slow_momentum state1 state2";
 /// How other such names begin.
-const SLOT_STARTS: [&str; 7] = [
-    "exp_avg",
-    "inv_precond_",
-    "max_exp_avg",
-    "momentum_buf",
-    "optimizer",
-    "precond_",
-    "square_avg",
-];
+const SLOT_STARTS: &str = "\
+    exp_avg inv_precond_ max_exp_avg momentum_buf optimizer precond_ square_avg";
 
 fn is_optimizer(segment: &str) -> bool {
     let segment = segment.to_ascii_lowercase();
     let mut words = segment.split(['_', '-']);
-    SLOTS.contains(&&*segment)
-        || SLOT_STARTS.iter().any(|start| segment.starts_with(start))
+    has_word(SLOTS, &segment)
+        || SLOT_STARTS.split(' ').any(|start| segment.starts_with(start))
         || words.any(|word| matches!(word, "optimizer" | "optimizers" | "optim" | "optims"))
 }
 
@@ -159,73 +129,23 @@ fn state_prefix(segments: &[&str]) -> Option<String> {
 }
 
 /// Last parts of names that only buffers have.
-const BUFFERS: [&str; 23] = [
-    "_ema_w",
-    "cluster_size",
-    "cos_cached",
-    "cos_cache",
-    "cos_sin_cache",
-    "ema_cluster_size",
-    "ema_w",
-    "embed_avg",
-    "freqs_cis",
-    "inv_freq",
-    "masked_bias",
-    "moving_average",
-    "moving_mean",
-    "moving_variance",
-    "n_averaged",
-    "num_batches_tracked",
-    "original_inv_freq",
-    "position_ids",
-    "relative_coords_table",
-    "relative_position_index",
-    "running_mean",
-    "running_var",
-    "sin_cached",
-];
+const BUFFERS: &str = "\
+    _ema_w cluster_size cos_cached cos_cache cos_sin_cache ema_cluster_size ema_w \
+    embed_avg freqs_cis inv_freq masked_bias moving_average moving_mean moving_variance \
+    n_averaged num_batches_tracked original_inv_freq position_ids relative_coords_table \
+    relative_position_index running_mean running_var sin_cached";
 /// Last parts of names that only quantization has.
-const SCALES: [&str; 21] = [
-    "SCB",
-    "absmax",
-    "g_idx",
-    "input_scale",
-    "k_scale",
-    "nested_absmax",
-    "nested_quant_map",
-    "output_scale",
-    "q_scale",
-    "quant_map",
-    "qweight",
-    "qzeros",
-    "scale_inv",
-    "v_scale",
-    "weight_global_scale",
-    "weight_packed",
-    "weight_scale",
-    "weight_scale_2",
-    "weight_scale_inv",
-    "weight_shape",
-    "weight_zero_point",
-];
+const SCALES: &str = "\
+    SCB absmax g_idx input_scale k_scale nested_absmax nested_quant_map output_scale \
+    q_scale quant_map qweight qzeros scale_inv v_scale weight_global_scale weight_packed \
+    weight_scale weight_scale_2 weight_scale_inv weight_shape weight_zero_point";
 /// And some that layers have, too: there must be a quantized weight beside them.
-const SOMETIMES_SCALES: [&str; 12] = [
-    "_scale",
-    "_shift",
-    "_zeropoint",
-    "amax",
-    "bits",
-    "codebook",
-    "scale",
-    "scales",
-    "weight_amax",
-    "zero_point",
-    "zero_points",
-    "zeros",
-];
+const SOMETIMES_SCALES: &str = "\
+    _scale _shift _zeropoint amax bits codebook scale scales weight_amax zero_point \
+    zero_points zeros";
 
 fn is_scale(name: &str, last: &str, known: &Known<'_>) -> bool {
-    if SCALES.contains(&last) || name.split('.').any(|segment| segment == "quant_state") {
+    if has_word(SCALES, last) || name.split('.').any(|segment| segment == "quant_state") {
         return true;
     }
     let module = name.strip_suffix(last).unwrap_or_default();
@@ -233,7 +153,7 @@ fn is_scale(name: &str, last: &str, known: &Known<'_>) -> bool {
         let sibling = known.tensor(&format!("{module}{sibling}"));
         sibling.is_some_and(|sibling| !sibling.dtype().is_read())
     };
-    SOMETIMES_SCALES.contains(&last)
+    has_word(SOMETIMES_SCALES, last)
         && ["_data", "W_q", "weight", "qweight", "weight_packed", "codes"].iter().any(is_quantized)
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::checkpoint::Checkpoint;
 use crate::read::tensor::{Tensor, TensorError};
 use crate::weights::known::Known;
-use crate::write::outcome::{Named, NormalizeError, NormalizeParams, Normalized, Outcome};
+use crate::write::outcome::{Named, NormalizeError, NormalizeOutcome, NormalizeParams, Normalized};
 use crate::write::plan::{Entry, Job, Plan};
 use crate::write::scaled::{Loaded, Scaled, encode, limits};
 
@@ -40,7 +40,7 @@ pub fn normalize(
     output: &Path,
     params: &NormalizeParams,
     mut before: impl FnMut(&Tensor),
-) -> Result<Outcome, NormalizeError> {
+) -> Result<NormalizeOutcome, NormalizeError> {
     let files: Vec<_> = input.tensors().iter().map(|tensor| Path::new(tensor.file())).collect();
     let mut file = OutputFile::create(output, &files)?;
     let known = Known::of(input.tensors());
@@ -109,7 +109,7 @@ impl Entry<'_> {
     fn changed(
         &self,
         params: &NormalizeParams,
-        outcome: &mut Outcome,
+        outcome: &mut NormalizeOutcome,
     ) -> Result<Option<Vec<u8>>, NormalizeError> {
         let Some(job) = &self.job else {
             return Ok(None);

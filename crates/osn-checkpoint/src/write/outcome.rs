@@ -22,7 +22,7 @@ pub struct NormalizeParams {
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub struct NormalizeOutcome {
     /// The weights that were brought to their σ.
     pub done: Vec<Normalized>,
     /// What could be taken for a weight and was written as it was, and why.

@@ -7,39 +7,18 @@ use osn_core::View;
 use crate::checkpoint::Checkpoint;
 use crate::measure::error::MeasureError;
 use crate::measure::weight::{MeasureParams, check, check_shape};
+use crate::read::dtype::Dtype;
 use crate::read::tensor::Tensor;
 use crate::weights::known::{Known, Meaning};
 use crate::weights::roles::{States, rejected};
 use crate::weights::used::{directions, truths};
 use crate::weights::weight::{Step, Weight};
-use crate::write::outcome::{Named, NormalizeError, NormalizeParams, Outcome};
+use crate::write::outcome::{Named, NormalizeError, NormalizeOutcome, NormalizeParams};
 use crate::write::scaled::Loaded;
 
-/// The types that safetensors has, by its version 0.8.
-const TYPES: [&str; 22] = [
-    "BF16",
-    "BOOL",
-    "C64",
-    "F16",
-    "F32",
-    "F4",
-    "F64",
-    "F6_E2M3",
-    "F6_E3M2",
-    "F8_E4M3",
-    "F8_E4M3FNUZ",
-    "F8_E5M2",
-    "F8_E5M2FNUZ",
-    "F8_E8M0",
-    "I16",
-    "I32",
-    "I64",
-    "I8",
-    "U16",
-    "U32",
-    "U64",
-    "U8",
-];
+/// The types that safetensors lacks, by its version 0.8.
+const NOT_IN_SAFETENSORS: [Dtype; 6] =
+    [Dtype::C32, Dtype::C128, Dtype::QI8, Dtype::QU8, Dtype::QI32, Dtype::Unknown];
 
 /// One tensor of the file that is written.
 pub(crate) struct Entry<'a> {
@@ -64,7 +43,7 @@ pub(crate) enum Job<'a> {
 /// What is written, and what is already known of the outcome.
 pub(crate) struct Plan<'a> {
     pub(crate) entries: Vec<Entry<'a>>,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: NormalizeOutcome,
 }
 
 impl<'a> Plan<'a> {
@@ -96,7 +75,7 @@ struct Choice<'a> {
     jobs: HashMap<&'a str, Job<'a>>,
     /// What goes into a weight that is written whole.
     dropped: HashSet<&'a str>,
-    outcome: Outcome,
+    outcome: NormalizeOutcome,
 }
 
 impl<'a> Choice<'a> {
@@ -160,7 +139,7 @@ impl<'a> Choice<'a> {
                 if let Some(Job::Baked(weight)) = &job { &weight.path } else { tensor.name() };
             entries.push(Entry { name: name.to_owned(), tensor, job });
         }
-        let Outcome { left, left_out, .. } = &mut *outcome;
+        let NormalizeOutcome { left, left_out, .. } = &mut *outcome;
         left.retain(|it| !left_out.iter().any(|out| out.name == it.name));
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.tensor.dtype().bits()));
         Plan { entries, outcome: self.outcome }
@@ -173,7 +152,7 @@ fn not_written(tensor: &Tensor) -> Option<String> {
         return Some(reason.to_owned());
     }
     let dtype = tensor.dtype();
-    if !TYPES.contains(&dtype.name()) {
+    if NOT_IN_SAFETENSORS.contains(&dtype) {
         return Some(format!("safetensors has no type {dtype}"));
     }
     let bits = tensor.element_count().checked_mul(dtype.bits());

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use osn_core::{Action, View};
 
 use crate::measure::error::MeasureError;
-use crate::measure::weight::{MeasureParams, Measurement, measure_entries};
+use crate::measure::weight::{MeasureParams, WeightMeasurement, measure_entries};
 use crate::read::dtype::Dtype;
 
 /// Rounding to the tensor's own type moves σ; this far from the target is near enough.
@@ -34,8 +34,8 @@ pub(crate) struct Loaded {
 /// The numbers to store, and what they come to.
 pub(crate) struct Scaled {
     pub(crate) entries: Vec<f64>,
-    pub(crate) found: Vec<Measurement>,
-    pub(crate) after: Vec<Measurement>,
+    pub(crate) found: Vec<WeightMeasurement>,
+    pub(crate) after: Vec<WeightMeasurement>,
     pub(crate) wanted: Vec<f64>,
     pub(crate) scales: Vec<f64>,
 }
@@ -53,14 +53,14 @@ impl Loaded {
         }
     }
 
-    fn measured(&self, stored: &[f64]) -> Result<Vec<Measurement>, MeasureError> {
+    fn measured(&self, stored: &[f64]) -> Result<Vec<WeightMeasurement>, MeasureError> {
         measure_entries(&self.used(stored), &self.used_shape, &self.params)
     }
 
     /// Each block at its wanted σ as nearly as the type can say it.
     pub(crate) fn scaled(&self, action: Action) -> Result<Scaled, MeasureError> {
         let found = self.measured(&self.stored)?;
-        let first = |found: &Measurement| action.scale(1.0, found.sigma.value);
+        let first = |found: &WeightMeasurement| action.scale(1.0, found.sigma.value);
         let mut scales: Vec<f64> = found.iter().map(first).collect();
         let wanted: Vec<f64> =
             found.iter().zip(&scales).map(|(it, scale)| it.sigma.value * scale).collect();
@@ -107,7 +107,7 @@ impl Scaled {
 }
 
 /// Moves the scales by which rounding has missed what was wanted; false where all are near enough.
-fn correct(scales: &mut [f64], after: &[Measurement], wanted: &[f64]) -> bool {
+fn correct(scales: &mut [f64], after: &[WeightMeasurement], wanted: &[f64]) -> bool {
     let mut is_moved = false;
     for ((scale, after), wanted) in scales.iter_mut().zip(after).zip(wanted) {
         let miss = after.sigma.value / wanted;

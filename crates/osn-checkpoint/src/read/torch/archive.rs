@@ -70,7 +70,7 @@ fn entries(file: &StoredFile) -> Result<HashMap<String, Region>, TorchError> {
     let mut entries = HashMap::new();
     zip::for_each_entry(source, |entry| {
         if let Some(name) = entry.name.strip_prefix(&folder).filter(|name| matters(name)) {
-            entries.insert(name.to_owned(), region(&entry, source)?);
+            entries.insert(name.to_owned(), region(&entry)?);
         }
         Ok(())
     })?;
@@ -139,12 +139,11 @@ fn matters(name: &str) -> bool {
         || name.starts_with(CONSTANT_STORAGES)
 }
 
-fn region(entry: &Entry, source: &dyn ByteSource) -> Result<Region, TorchError> {
+fn region(entry: &Entry) -> Result<Region, TorchError> {
     if entry.is_packed {
         return Err(TorchError::Packed { entry: quoted(&entry.name) });
     }
-    let region = entry.region(source);
-    region.ok_or_else(|| TorchError::EntryOutside { entry: quoted(&entry.name) })
+    entry.region.ok_or_else(|| TorchError::EntryOutside { entry: quoted(&entry.name) })
 }
 
 /// Little-endian where nothing is said: only older versions say nothing.
