@@ -8,12 +8,14 @@
 //! | folder | holds |
 //! |---|---|
 //! | `read/` | the formats, each with its own errors, and [`Tensor`], which they all list |
+//! | `measure/` | σ of one tensor: [`measure`] |
 //! | `weights/` | what tensors mean: which are weights, and what the model makes of them |
-//! | `measure/` | [`measure`]: σ of one tensor; [`Inspection`]: of all in a checkpoint |
+//! | `inspect.rs` | σ of every weight of a checkpoint as its model uses it: [`Inspection`] |
 //! | `write/` | [`normalize`]: the same checkpoint with the wanted σ |
 
 mod checkpoint;
 mod error;
+mod inspect;
 mod measure;
 mod plain_number;
 mod read;
@@ -22,8 +24,8 @@ mod write;
 
 pub use checkpoint::{Checkpoint, Format};
 pub use error::{CheckpointError, Problem};
+pub use inspect::{Inspection, Measured, SetTotals, Skipped, Stored};
 pub use measure::error::MeasureError;
-pub use measure::inspect::{Inspection, Measured, SetTotals, Skipped, Stored};
 pub use measure::weight::{MeasureParams, WeightMeasurement, measure};
 pub use read::byte_source::{ByteSource, Folder};
 pub use read::dtype::{Dtype, Real};

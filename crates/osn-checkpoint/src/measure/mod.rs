@@ -1,6 +1,5 @@
-//! How large weights are: one of them, or all of a checkpoint.
+//! How large one weight is.
 
 pub(crate) mod error;
-pub(crate) mod inspect;
 mod panels;
 pub(crate) mod weight;
