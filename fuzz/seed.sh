@@ -40,7 +40,7 @@ for path in fixtures.glob("*.pt"):
 
 root = pathlib.Path("..")
 seed("rules", "file", (root / "examples/rules.toml").read_bytes())
-for number, text in enumerate(["auto", "cap:target=2,dwell=50", "budget:total_by=[slope:set_point=2]"]):
+for number, text in enumerate(["auto", "cap:target=2,dwell=50", "budget:total=2"]):
     seed("rules", f"text-{number}", text.encode())
 record = root / "crates/osn-report/tests/golden/tensorboard/record.jsonl"
 seed("run", "record", bytes(2) + record.read_bytes())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use osn_core::number::median;
 use osn_core::{Globs, Interval, View, ln_lipschitz_product};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -235,6 +236,7 @@ fn totals(of_set: &[&Measured]) -> SetTotals {
     let uppers: Vec<f64> = of_tensors.values().copied().collect();
     let zero = of_tensors.iter().find(|(_, upper)| **upper == 0.0).map(|((_, name), _)| *name);
     let elements = |tensor: &&Measured| tensor.shape.iter().product::<usize>();
+    let stable_ranks: Vec<f64> = of_set.iter().filter_map(|it| it.stable_rank).collect();
     SetTotals {
         set: of_set[0].set.clone(),
         file: of_set[0].file.clone(),
@@ -242,15 +244,8 @@ fn totals(of_set: &[&Measured]) -> SetTotals {
         parameters: of_set.iter().map(elements).sum(),
         log10_lipschitz_product: ln_lipschitz_product(&uppers) / std::f64::consts::LN_10,
         zero: zero.map(str::to_owned),
-        median_stable_rank: median(of_set.iter().filter_map(|it| it.stable_rank).collect()),
+        median_stable_rank: median(&stable_ranks),
     }
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let upper = *values.get(values.len() / 2)?;
-    let lower = values[(values.len() - 1) / 2];
-    Some(f64::midpoint(lower, upper))
 }
 
 /// What was found at one tensor.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use console::style;
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured, SetTotals};
 use osn_core::View;
+use osn_core::number::median;
 use osn_report::{counted, escaped, short};
 
 use crate::args::{Column, InspectArgs};
@@ -123,9 +124,8 @@ fn sort(rows: &mut [&Measured], by: Column) {
 
 /// The weights whose σ stands far out.
 fn marked(rows: &[&Measured]) -> Vec<String> {
-    let mut sigmas: Vec<f64> = rows.iter().map(|row| row.sigma.value).collect();
-    sigmas.sort_by(f64::total_cmp);
-    let median = f64::midpoint(sigmas[(sigmas.len() - 1) / 2], sigmas[sigmas.len() / 2]);
+    let sigmas: Vec<f64> = rows.iter().map(|row| row.sigma.value).collect();
+    let Some(median) = median(&sigmas) else { return Vec::new() };
     let mut far: Vec<_> = rows.iter().filter(|row| row.sigma.value > FAR_ABOVE * median).collect();
     far.sort_by(|a, b| b.sigma.value.total_cmp(&a.sigma.value));
     far.into_iter().take(MAX_MARKED).map(|row| name(row)).collect()

@@ -157,10 +157,13 @@ fn options_that_do_nothing_are_refused() {
         &["train", "classify", "--set", "hidden_sizes=9"],
         &["hidden_sizes changes nothing", "network=mlp"],
     );
-    refuses(&["train", "gan", "--decide", "bandit:metric=acuracy"], &["unknown metric", "frechet"]);
-    refuses(&["train", "control", "--decide", "balance"], &["balance", "control never tells"]);
+    refuses(
+        &["train", "gan", "--decide", "plateau:metric=acuracy"],
+        &["unknown metric", "frechet"],
+    );
+    refuses(&["train", "control", "--decide", "learned"], &["learned", "control never tells"]);
     refuses(&["train", "control", "--decide", "always@bidirectional"], &["leave it out"]);
-    refuses(&["compare", "gan", "--decide", "always,patience:metric=x"], &["unknown metric 'x'"]);
+    refuses(&["compare", "gan", "--decide", "always,plateau:metric=x"], &["unknown metric 'x'"]);
 }
 
 #[test]
@@ -227,7 +230,7 @@ fn the_list_of_rules_as_json_has_every_default() {
 
 #[test]
 fn a_checked_file_is_said_in_one_line_a_rule() {
-    let expected = "rule 1: balance for everything\n\
+    let expected = "rule 1: auto for everything\n\
                     rule 2: cap:relative_to_init=1.5 for position last\n\
                     rule 3: never for position first\n";
     osn(&["decide", "check", &example()]).assert().success().stdout(diff(expected));

@@ -1,42 +1,66 @@
 //! Measures how large a linear map is and decides what to do about it, in plain numbers, without I/O.
+//!
+//! A training step goes through the modules in this order:
+//!
+//! 1. [`measure`]: the largest singular value σ of a weight, as a matrix or as a convolution. Estimates
+//!    are cheap and from below; with the feature `bounds` there are intervals that are certain.
+//! 2. [`layer`]: what a rule may look at. Layers are chosen by path and kind, and a view says which
+//!    linear map a weight is.
+//! 3. [`decide`]: rules say for each layer what is wanted, and why.
+//! 4. [`act`]: an actuator moves what is in force towards what is wanted, at a bounded rate. The layer
+//!    then computes with `s·W`.
+//!
+//! [`state_code`] is the file format of a layer's state, and [`number`] writes numbers as text.
+//!
+//! # Features
+//!
+//! | feature | adds | crate |
+//! |---|---|---|
+//! | `bounds` | `measure::bounds` | |
+//! | `globs` | choosing layers by globs; without it by whole paths only | globset |
+//! | `rules-file` | reading rules from TOML | toml |
+//!
+//! All are on by default.
+//!
+//! # Example
+//!
+//! ```
+//! use osn_core::act::{Action, Actuator, Rates};
+//! use osn_core::measure::{DenseMap, GolubKahanParams, golub_kahan, start_vector};
+//!
+//! // σ of a weight is 5.
+//! let weight = [3.0_f32, 0.0, 4.0, 0.0];
+//! let map = DenseMap::new(&weight, 2, 2)?;
+//! let sigma = golub_kahan(&map, &start_vector(2), &GolubKahanParams::default())?.sigma;
+//! assert!((sigma - 5.0).abs() < 1e-12);
+//!
+//! // Held at 2, its scale is 2/5.
+//! let mut actuator = Actuator::new(Action::Normalize { target: 2.0 });
+//! assert!((actuator.applied().scale(sigma) - 0.4).abs() < 1e-12);
+//!
+//! // Switched off, the scale goes back to 1 in a hundred steps.
+//! for _ in 0..100 {
+//!     actuator.step(Action::Off, &Rates::default());
+//! }
+//! assert_eq!(actuator.applied().scale(sigma), 1.0);
+//! # Ok::<(), osn_core::measure::EstimateError>(())
+//! ```
 
-mod act;
-mod decide;
-mod layer;
-mod measure;
+pub mod act;
+pub mod decide;
+pub mod key_values;
+pub mod layer;
+pub mod measure;
 pub mod number;
+mod split_mix;
+pub mod state_code;
 
-pub use act::action::{Action, ActionError, SIGMA_FLOOR};
-pub use act::actuator::{Actuator, AppliedAction, Rates, RatesError};
-pub use decide::{
-    Adversarial, Always, Arm, Auto, Balance, Bandit, Budget, BudgetWeights, Cap, Decider, Decision,
-    Generalization, Gradient, Learned, LrOverMaxSigma, LrOverSigma, Needs, Never, Observe,
-    ParameterDoc, Patience, Random, Rule, RuleDoc, RuleError, Rules, RulesFileError,
-    RulesFileProblem, Schedule, ScopedRule, Signals, Slope, Static, TargetAction, Task, TotalBy,
-    UnknownTargetAction, slug,
-};
-pub use layer::select::{GlobError, Globs, Position, Select, UnknownPosition};
-pub use layer::view::{View, ViewError};
-pub use layer::{GradientStatistics, Kind, Layer, Measurement, UnknownKind};
-pub use measure::bounds::bidirectional::bidirectional_interval;
-pub use measure::bounds::gram_iteration::{gram_iteration, gram_iteration_complex};
-pub use measure::bounds::gram_matrix::GramMatrix;
-pub use measure::bounds::interval::Interval;
-pub use measure::bounds::operator_interval::operator_interval;
-pub use measure::bounds::sigma_interval::{GramEstimate, IntervalParams, sigma_interval};
-pub use measure::complexity::{
-    LayerNorms, PacBayesSetting, fraction_within_margin, ln_lipschitz_product, ln_margin_bound,
-    ln_pac_bayes_bound, ln_spectral_complexity, two_one_distance, two_one_norm,
-};
-pub use measure::convolution::circular::{
-    CircularError, circular_interval, circular_singular_values,
-};
-pub use measure::convolution::geometry::{Boundary, Convolution, Geometry, GeometryError};
-pub use measure::convolution::map::ConvMap;
-pub use measure::estimate::{Bound, Estimate, EstimateError, stable_rank, start_vector};
-pub use measure::exact::{exact, singular_values};
-pub use measure::golub_kahan::{GolubKahanParams, golub_kahan};
-pub use measure::initial_size::InitialSize;
-pub use measure::leading::{leading_pair_condition, leading_singular_values};
-pub use measure::operator::{DenseMap, Layout, LinearMap};
-pub use measure::power::{PowerParams, power_iteration};
+// Flat names, until every crate imports from the modules.
+pub use act::*;
+pub use decide::*;
+pub use layer::*;
+#[cfg(feature = "bounds")]
+pub use measure::bounds::*;
+pub use measure::complexity::*;
+pub use measure::convolution::*;
+pub use measure::*;

@@ -1,4 +1,4 @@
-//! Numbers as text: short where people read them, exact where they are read back.
+//! Numbers as text, short where people read them and exact where they are read back; and their middle.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -28,6 +28,20 @@ pub fn concise(value: f64) -> String {
 /// ```
 pub fn exact(value: f64) -> String {
     if value != 0.0 && is_unwieldy(value) { format!("{value:e}") } else { value.to_string() }
+}
+
+/// Returns the median: the middle of the sorted values, or the mean of the middle two; `None` of none.
+///
+/// A NaN sorts as the largest, or, with a minus sign, as the smallest.
+///
+/// ```
+/// assert_eq!(osn_core::number::median(&[3.0, 1.0, 4.0, 2.0]), Some(2.5));
+/// ```
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (below, above) = (sorted.get((sorted.len().max(1) - 1) / 2)?, sorted[sorted.len() / 2]);
+    Some(f64::midpoint(*below, above))
 }
 
 /// Whether plain decimals would be long. Infinities are: both notations write them alike.
@@ -90,6 +104,15 @@ mod tests {
     #[test]
     fn plain_decimals_stay_plain_in_files() {
         assert_eq!([2.0, 0.05, 1e-30, f64::INFINITY].map(exact), ["2", "0.05", "1e-30", "inf"]);
+    }
+
+    #[test]
+    fn a_median_is_the_middle_or_the_mean_of_the_middle_two() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[f64::INFINITY, 1.0, f64::NAN, 2.0]), Some(f64::INFINITY));
+        assert_eq!(median(&[f64::MAX, f64::MAX]), Some(f64::MAX));
     }
 
     proptest! {

@@ -23,11 +23,9 @@ fn every_rule() -> Vec<Rule> {
         "auto:task=translate",
         "auto:task=classify",
         "auto:task=control",
-        "balance:interval=1",
         "budget:total_relative_to_init=0.5",
         "cap:relative_to_init=1.5,dwell=0",
-        "patience:interval=1,every=1,patience=1",
-        "bandit:interval=1",
+        "plateau:interval=1,every=1,patience=1",
         "random:dwell=2,interval=1",
     ];
     let names = Rule::catalogue().iter().map(|doc| doc.name);

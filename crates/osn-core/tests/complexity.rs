@@ -1,8 +1,9 @@
 //! The bounds made of norms, against numbers worked out by hand.
 
+use osn_core::measure::Layout;
 use osn_core::{
-    LayerNorms, Layout, PacBayesSetting, fraction_within_margin, ln_lipschitz_product,
-    ln_margin_bound, ln_pac_bayes_bound, ln_spectral_complexity, two_one_norm,
+    LayerNorms, PacBayesSetting, fraction_within_margin, ln_lipschitz_product, ln_margin_bound,
+    ln_pac_bayes_bound, ln_spectral_complexity, two_one_norm,
 };
 
 const FIRST: LayerNorms = LayerNorms { spectral: 2.0, frobenius: 4.0, two_one: 16.0 };

@@ -1,11 +1,13 @@
 //! Convolutions as operators: against `PyTorch`, against matrices written out by the definition, and
 //! against each other.
 
-use osn_core::{
-    Boundary, CircularError, ConvMap, Convolution, DenseMap, Geometry, IntervalParams, Layout,
-    LinearMap, bidirectional_interval, circular_interval, circular_singular_values, exact,
-    operator_interval, singular_values, start_vector,
+use osn_core::measure::bounds::{
+    IntervalParams, bidirectional_interval, circular_interval, operator_interval,
 };
+use osn_core::measure::convolution::{
+    Boundary, CircularError, ConvMap, Convolution, Geometry, circular_singular_values,
+};
+use osn_core::measure::{DenseMap, Layout, LinearMap, exact, singular_values, start_vector};
 use proptest::prelude::*;
 
 // ---- against PyTorch

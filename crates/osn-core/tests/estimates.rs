@@ -1,6 +1,6 @@
 //! Estimates of σ against the singular value decomposition, closed forms and each other.
 
-use osn_core::{
+use osn_core::measure::{
     Bound, DenseMap, Estimate, EstimateError, GolubKahanParams, LinearMap, PowerParams, exact,
     golub_kahan, power_iteration, singular_values, stable_rank, start_vector,
 };

@@ -6,9 +6,11 @@
 
 use half::{bf16, f16};
 use num_bigint::{BigInt, Sign};
-use osn_core::{
-    EstimateError, GramEstimate, GramMatrix, Interval, IntervalParams, Layout, gram_iteration,
-    gram_iteration_complex, leading_pair_condition, leading_singular_values, sigma_interval,
+use osn_core::measure::bounds::{
+    GramEstimate, Interval, IntervalParams, gram_iteration, gram_iteration_complex, sigma_interval,
+};
+use osn_core::measure::{
+    EstimateError, GramMatrix, Layout, leading_pair_condition, leading_singular_values,
     singular_values, start_vector,
 };
 use rayon::prelude::*;

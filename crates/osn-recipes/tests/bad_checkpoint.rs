@@ -337,7 +337,7 @@ fn a_value_that_lies_is_refused_in_a_line_or_goes_on_without_a_panic() {
 fn a_sum_of_signals_that_lies_is_refused_in_a_line_or_goes_on_without_a_panic() {
     let of_watch = |part: &Part| if part.name == "watch" { lies(part) } else { Vec::new() };
     for (recipe, decide) in
-        [("gan", "slope:interval=3"), ("classify", "auto:task=classify,interval=3")]
+        [("gan", "auto:interval=3"), ("classify", "auto:task=classify,interval=3")]
     {
         let some = |part: &Part| of_watch(part).into_iter().step_by(3).collect();
         let (tried, refused) = tries(recipe, decide, some);

@@ -316,10 +316,10 @@ fn describe(recipe: &str, decide: &str) -> Result<(), RunError> {
 #[test]
 fn a_rule_that_follows_a_score_nobody_tells_is_refused_with_those_that_are_told() {
     for (recipe, decide) in [
-        ("gan", "patience:metric=frechett"),
-        ("gan", "bandit:metric=accuracy"),
-        ("control", "bandit"),
-        ("classify", "patience:metric=frechet"),
+        ("gan", "plateau:metric=frechett"),
+        ("gan", "plateau:metric=accuracy"),
+        ("control", "plateau"),
+        ("classify", "plateau:metric=frechet"),
     ] {
         let Err(RunError::UnknownName { kind, name, valid }) = describe(recipe, decide) else {
             panic!("{recipe} takes {decide}")
@@ -327,11 +327,11 @@ fn a_rule_that_follows_a_score_nobody_tells_is_refused_with_those_that_are_told(
         assert_eq!(kind, "metric");
         assert!(!valid.contains(&name) && valid.len() > 1, "{name} {valid:?}");
     }
-    assert!(describe("gan", "patience:metric=kid").is_ok());
-    assert!(describe("control", "bandit:metric=return").is_ok());
+    assert!(describe("gan", "plateau:metric=kid").is_ok());
+    assert!(describe("control", "plateau:metric=return").is_ok());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rules.toml");
-    let text = "[[rule]]\nrule = \"cap\"\n[[rule]]\nrule = \"bandit\"\nmetric = \"accuracy\"\n\
+    let text = "[[rule]]\nrule = \"cap\"\n[[rule]]\nrule = \"plateau\"\nmetric = \"accuracy\"\n\
                 select.positions = [\"last\"]\n";
     std::fs::write(&file, text).unwrap();
     let refused = describe("gan", file.to_str().unwrap());
@@ -341,11 +341,10 @@ fn a_rule_that_follows_a_score_nobody_tells_is_refused_with_those_that_are_told(
 #[test]
 fn a_rule_that_waits_for_what_the_recipe_never_tells_is_refused() {
     for (recipe, decide) in [
-        ("control", "balance"),
-        ("control", "slope"),
         ("control", "learned"),
         ("control", "auto"),
-        ("classify", "balance"),
+        ("control", "auto:task=classify"),
+        ("classify", "auto"),
         ("gan", "auto:task=classify"),
     ] {
         let refused = describe(recipe, decide);
@@ -358,7 +357,7 @@ fn a_rule_that_waits_for_what_the_recipe_never_tells_is_refused() {
         }
     }
     for doc in osn_recipes::recipes() {
-        for decide in ["observe", "never", "budget", "gradient"] {
+        for decide in ["observe", "never", "budget"] {
             assert!(describe(doc.name, decide).is_ok(), "{}: {decide}", doc.name);
         }
     }

@@ -161,8 +161,9 @@ fn the_rules_act_on_what_they_are_told() {
         assert!(!reasons.is_empty(), "{decide} never acts");
         assert!(reasons.iter().any(|reason| reason.contains(word)), "{decide}: {reasons:?}");
     };
-    said("bandit:metric=accuracy,lower_is_better=false,interval=1", "accuracy");
-    said("patience:metric=gap,interval=1,every=1,patience=1,delta=100", "gap");
+    let quick = "interval=1,every=1,patience=1,delta=100";
+    said(&format!("plateau:metric=accuracy,lower_is_better=false,{quick}"), "accuracy");
+    said(&format!("plateau:metric=gap,{quick}"), "gap");
     said("budget:interval=1,total_relative_to_init=0.5", "share");
     said("learned:interval=1", "held-out");
 }

@@ -160,9 +160,8 @@ fn the_rules_act_on_returns() {
         assert!(!reasons.is_empty(), "{decide} never acts");
         assert!(reasons.iter().any(|reason| reason.contains(word)), "{decide}: {reasons:?}");
     };
-    said("bandit:metric=return,lower_is_better=false,interval=1", "return");
     said(
-        "patience:metric=return,lower_is_better=false,interval=1,every=1,patience=1,delta=100",
+        "plateau:metric=return,lower_is_better=false,interval=1,every=1,patience=1,delta=100",
         "return",
     );
     said("random:dwell=1,interval=1", "lot");

@@ -194,7 +194,7 @@ fn control_goes_on_to_the_same_bits_in_every_environment() {
         goes_on_to_the_same_bits("control", Some("auto:task=control,interval=2"), &more);
     }
     // It is told the scores of the third step after the fifth.
-    goes_on_from(TWICE, "control", Some("bandit:metric=return,interval=5"), &memory);
+    goes_on_from(TWICE, "control", Some("plateau:metric=return,interval=5"), &memory);
 }
 
 #[test]
@@ -213,12 +213,9 @@ fn every_rule_with_a_memory_goes_on_to_the_same_bits() {
         "auto:interval=3",
         "cap:interval=2",
         "budget:interval=3,total_relative_to_init=0.5",
-        "patience:interval=1,every=1,patience=1,delta=100",
+        "plateau:interval=1,every=1,patience=1,delta=100",
         "learned:interval=3",
         "random:dwell=2,interval=1",
-        "gradient:interval=2,calibrate=2,band=0",
-        "bandit:interval=1",
-        "slope:interval=3",
         "schedule:on=3,interval=1",
         "static@bidirectional",
     ] {

@@ -179,7 +179,7 @@ fn test_images_reach_no_decision_and_validation_images_do() {
         [("gan", "frechet"), ("cgan", "intra_frechet"), ("translate", "l1"), ("classify", "loss")]
     {
         let size: &[_] = if recipe == "classify" { &[] } else { &[("image_size", "8")] };
-        let rule = format!("patience:metric={metric},interval=1,every=1,patience=1,delta=100");
+        let rule = format!("plateau:metric={metric},interval=1,every=1,patience=1,delta=100");
         let [plain, other_test, other_validation] = [[0, 0], [1, 0], [0, 1]].map(|salts| {
             let data = data(recipe, salts);
             run(recipe, &rule, size, Some(data.path()))
@@ -206,7 +206,7 @@ fn test_images_reach_no_decision_and_validation_images_do() {
 #[test]
 fn a_rule_of_control_hears_of_episodes_that_are_none_of_the_reported_ones() {
     let rule =
-        "patience:metric=return,lower_is_better=false,interval=1,every=1,patience=1,delta=100";
+        "plateau:metric=return,lower_is_better=false,interval=1,every=1,patience=1,delta=100";
     let heard = |more: &[(&str, &str)]| run("control", rule, more, None);
     let plain = heard(&[]);
     let scorings = scorings(&plain);
@@ -252,7 +252,7 @@ fn too_few_held_out_images_to_follow_a_score_are_refused() {
     }
     let asked =
         |decide| asked("gan", decide, &[("image_size", "8")], Some(images.path()), out.path());
-    let message = refused(&asked("patience"));
+    let message = refused(&asked("plateau"));
     assert!(message.contains("are too few, 6 are needed"), "{message}");
     assert_eq!(train(&asked("observe:interval=1")).steps, 6, "it makes do with what there is");
 }

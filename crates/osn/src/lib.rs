@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod code;
 mod discover;
 mod error;
 mod form;
@@ -21,12 +20,11 @@ pub use error::{AttachError, StepError};
 pub use ops::SigmaGradient;
 pub use osn::{Change, LayerReport, Osn};
 pub use osn_core::{
-    Action, Adversarial, Always, AppliedAction, Arm, Auto, Balance, Bandit, Boundary, Budget,
-    BudgetWeights, Cap, Convolution, Decision, Generalization, GeometryError, GlobError, Globs,
-    Gradient, GradientStatistics, Kind, Layer, Layout, Learned, LrOverMaxSigma, LrOverSigma,
-    Measurement, Needs, Never, Observe, Patience, Position, Random, Rates, Rule, RuleError, Rules,
-    RulesFileError, Schedule, ScopedRule, Select, Signals, Slope, Static, TargetAction, Task,
-    TotalBy, View,
+    Action, Adversarial, Always, AppliedAction, Auto, Boundary, Budget, BudgetWeights, Cap,
+    Context, Convolution, Decision, DecisionRule, Generalization, GeometryError, GlobError, Globs,
+    GradientStatistics, Kind, Layer, Layout, Learned, LrOverMaxSigma, LrOverSigma, Measurement,
+    Needs, Never, Observe, Plateau, Position, Random, Rates, Rule, RuleError, Rules,
+    RulesFileError, Schedule, ScopedRule, Select, Signals, Static, TargetAction, Task, View,
 };
 pub use plan::{Choice, Plan, Selector};
 pub use spectral_norm::SpectralNorm;

@@ -6,12 +6,11 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::tensor::{Device, Element, Gradients, Int, Tensor, kind::Numeric};
 use osn_core::{
-    Action, Actuator, AppliedAction, Decider, Decision, EstimateError, GradientStatistics, Layer,
-    Measurement, Needs, Rates, SIGMA_FLOOR, Signals, stable_rank,
+    Action, Actuator, AppliedAction, Decider, DeciderState, Decision, EstimateError,
+    GradientStatistics, Layer, Measurement, Needs, Rates, Rules, SIGMA_FLOOR, Signals, stable_rank,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::code::{LOG, LOG_OF_ZERO, STATE_LEN, State};
 use crate::discover::to_host;
 use crate::error::StepError;
 use crate::form::{Cut, Form};
@@ -21,6 +20,7 @@ use crate::reading::Reading;
 use crate::refresh::{Codes, refresh_blocks};
 use crate::spectral_norm::{self, Gradient, Held, encode};
 use crate::start::{cold_start, second_of_blocks, state_of};
+use osn_core::state_code::{LOG, LOG_OF_ZERO, STATE_LEN, State, decode_log};
 
 /// How often σ and the health of the weights come back to the host at least, whatever the rules ask for.
 const READ_EVERY: u64 = 50;
@@ -39,6 +39,7 @@ const RESTART_RESIDUAL: f64 = 0.25;
 #[serde(try_from = "Saved")]
 pub struct Osn {
     pub(crate) watched: Vec<Watched>,
+    #[serde(serialize_with = "save_decider")]
     decider: Decider,
     actuators: Vec<Actuator>,
     rates: Rates,
@@ -58,13 +59,33 @@ pub struct Osn {
 #[derive(Deserialize)]
 struct Saved {
     watched: Vec<Watched>,
-    decider: Decider,
+    decider: SavedDecider,
     actuators: Vec<Actuator>,
     rates: Rates,
     reading: Reading,
     observed: Vec<Observed>,
     step_size: Option<StepSize>,
     step: u64,
+}
+
+/// A decider as a file has it: its rules, and what they remember.
+#[derive(Serialize, Deserialize)]
+struct SavedDecider {
+    rules: Rules,
+    state: DeciderState,
+}
+
+fn save_decider<S: Serializer>(decider: &Decider, serializer: S) -> Result<S::Ok, S::Error> {
+    let (rules, state) = (decider.rules().clone(), decider.state());
+    SavedDecider { rules, state }.serialize(serializer)
+}
+
+impl SavedDecider {
+    fn decider(self, layers: Vec<Layer>) -> Option<Decider> {
+        let mut decider = Decider::new(self.rules, layers).ok()?;
+        decider.resume(self.state).ok()?;
+        Some(decider)
+    }
 }
 
 impl TryFrom<Saved> for Osn {
@@ -74,6 +95,8 @@ impl TryFrom<Saved> for Osn {
         let Saved { watched, decider, actuators, rates, reading, observed, step_size, step } =
             saved;
         let (also, measured) = (Needs::default(), Vec::new());
+        let layers = watched.iter().flat_map(|watched| watched.layers.iter().cloned()).collect();
+        let decider = decider.decider(layers).ok_or(StepError::Misfit { part: "decider" })?;
         let osn = Self {
             watched,
             decider,
@@ -469,7 +492,7 @@ impl Osn {
         let mut observed = self.observed.iter().zip(&self.watched);
         let parts = [
             ("watched", self.watched.iter().all(Watched::fits)),
-            ("decider", self.decider.fits(&layers)),
+            ("decider", self.decider.layers() == layers),
             ("actuators", self.actuators.len() == count && self.actuators.iter().all(in_force)),
             ("rates", self.rates.validate().is_ok()),
             ("reading", self.reading.fits(count)),
@@ -699,11 +722,7 @@ fn read_states_and_norms(held: &[Held], codes: &[Codes]) -> (Vec<State>, Vec<f64
 }
 
 fn decode_norm(code: i32) -> f64 {
-    match code {
-        LOG_OF_ZERO => 0.0,
-        NOT_FINITE => f64::NAN,
-        code => (f64::from(code) / LOG).exp(),
-    }
+    if code == NOT_FINITE { f64::NAN } else { decode_log(code) }
 }
 
 /// `ln ‖W‖_F` of each block of `[outer, count, inner]` as a code, computed where the weight is.

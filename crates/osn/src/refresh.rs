@@ -8,9 +8,9 @@ use burn::backend::{Backend, DispatchDevice, backend_extension};
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
 use osn_core::{Action, AppliedAction, Geometry, Layout, SIGMA_FLOOR};
 
-use crate::code::{BAD_STEP, LOG, LOG_OF_ZERO, RESIDUAL, STATE_LEN, UNIT, encode_unit};
 use crate::form::{Form, Map, Maps};
 use crate::ops::convolution;
+use osn_core::state_code::{BAD_STEP, LOG, LOG_OF_ZERO, RESIDUAL, STATE_LEN, UNIT, encode_unit};
 
 /// What one refresh of one block is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -312,8 +312,8 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
-    use crate::code::{State, decode_unit};
     use crate::spectral_norm::{device_codes, host_codes};
+    use osn_core::state_code::{State, decode_unit};
 
     const SHAPES: [([usize; 3], usize); 4] =
         [([7, 5, 1], 1), ([1, 6, 9], 1), ([3, 4, 5], 1), ([300, 260, 1], 1)];

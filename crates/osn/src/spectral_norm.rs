@@ -8,11 +8,11 @@ use burn::module::{
 };
 use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 
-use crate::code::{STATE_LEN, State, decode_unit, encode_unit};
 use crate::form::{Cut, Form};
 use crate::ops::effective_weight;
 use crate::probe::{self, Probe};
 use crate::refresh::Codes;
+use osn_core::state_code::{STATE_LEN, State, decode_unit, encode_unit};
 
 /// The state of one held weight: `u`, `v` and what the last refresh measured, for each block of it
 /// one behind the other.

@@ -5,8 +5,8 @@ use osn_core::{
     golub_kahan, leading_singular_values, stable_rank, start_vector,
 };
 
-use crate::code::State;
 use crate::form::{Cut, Form, Map, Maps};
+use osn_core::state_code::State;
 
 /// What is known of a weight before its first refresh.
 #[derive(Debug)]

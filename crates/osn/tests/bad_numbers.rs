@@ -355,12 +355,8 @@ fn a_saved_state_that_lies_is_refused_or_goes_on_under_every_rule() {
         "auto:task=classify,interval=1",
         "cap:relative_to_init=0.5,interval=1,dwell=1",
         "budget:interval=1",
-        "patience:interval=1,every=2,patience=1",
-        "bandit:interval=1,every=1",
+        "plateau:interval=1,every=2,patience=1",
         "learned:interval=1",
-        "gradient:interval=1",
-        "balance:interval=1",
-        "slope:interval=1",
         "schedule:on=1,interval=1",
         "random:dwell=2,interval=1",
     ];

@@ -16,7 +16,8 @@ pub(crate) fn streamed<T: Real>(
     params: &IntervalParams,
     panel_elements: usize,
 ) -> Result<GramEstimate, MeasureError> {
-    let layout = row_major(layout);
+    // Aᵀ has the same σ, and its rows are read in long runs.
+    let layout = layout.transposed().unwrap_or(layout);
     let mut gram = GramMatrix::new(layout.rows.min(layout.cols()), largest::<T>(tensor)?);
     let of_rows = layout.rows < layout.cols();
     let (vectors, side) =
@@ -34,14 +35,6 @@ pub(crate) fn streamed<T: Real>(
         gram.add_rows(&panel);
     }
     Ok(gram.into_estimate(params)?)
-}
-
-/// Where the output axis is the last one, the tensor is Aᵀ row by row, which has the same σ.
-fn row_major(layout: Layout) -> Layout {
-    match layout {
-        Layout { outer, rows, inner: 1 } => Layout { outer: 1, rows: outer, inner: rows },
-        other => other,
-    }
 }
 
 fn largest<T: Real>(tensor: &Tensor) -> Result<f64, MeasureError> {

@@ -1,5 +1,6 @@
 //! The singular vectors that osn stores of a weight, and what they see of it.
 
+use osn_core::state_code::decode_unit;
 use osn_core::{DenseMap, LinearMap};
 
 use crate::measure::error::MeasureError;
@@ -71,14 +72,9 @@ pub(crate) fn codes(tensor: &Tensor) -> Result<Vec<i32>, TensorError> {
     Ok(bytes.as_chunks().0.iter().map(|&code| i32::from_le_bytes(code)).collect())
 }
 
-/// osn stores entries of unit vectors as `round(x·2³⁰)`.
+/// The entries of vectors that osn stores.
 fn unit_codes(tensor: &Tensor) -> Result<Vec<f64>, TensorError> {
-    Ok(codes(tensor)?.into_iter().map(|code| f64::from(code) / f64::from(1 << 30)).collect())
-}
-
-/// osn stores logarithms as `round(x·2²⁴)`, and the smallest code stands for the one of 0.
-pub(crate) fn decode_log(code: i32) -> f64 {
-    if code == i32::MIN { 0.0 } else { (f64::from(code) / f64::from(1 << 24)).exp() }
+    Ok(codes(tensor)?.into_iter().map(decode_unit).collect())
 }
 
 pub(crate) fn norm(x: &[f64]) -> f64 {

@@ -1,5 +1,6 @@
 //! What a framework makes of stored tensors when it computes with a weight.
 
+use osn_core::state_code::{LN_SCALE, STATE_LEN, decode_log};
 use osn_core::{DenseMap, LinearMap};
 
 use crate::measure::error::MeasureError;
@@ -7,7 +8,7 @@ use crate::plain_number::plain;
 use crate::read::dtype::Dtype;
 use crate::read::tensor::Tensor;
 use crate::weights::eight_bits;
-use crate::weights::stored_vectors::{StoredVectors, codes, decode_log, norm};
+use crate::weights::stored_vectors::{StoredVectors, codes, norm};
 use crate::weights::weight::{Step, Weight, place_in_norm};
 
 /// A weight as the model computes with it.
@@ -163,7 +164,7 @@ impl Used {
         let vectors = StoredVectors::of_osn(u, v)?;
         let lengths = (vectors.u.len(), vectors.v.as_ref().map(Vec::len));
         let scales: Vec<_> =
-            codes(state)?.chunks_exact(STATE_LEN).map(|it| decode_log(it[1])).collect();
+            codes(state)?.chunks_exact(STATE_LEN).map(|it| decode_log(it[LN_SCALE])).collect();
         let Some(&first) = scales.first() else {
             return Err(MeasureError::NotKnown("its state of osn is empty".to_owned()));
         };
@@ -213,9 +214,6 @@ impl Used {
         Ok(())
     }
 }
-
-/// Numbers in the state of one block of osn.
-const STATE_LEN: usize = 5;
 
 /// What u and v see of W with its outputs along one axis.
 struct Seen {

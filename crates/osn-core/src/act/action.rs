@@ -42,7 +42,8 @@ pub enum Action {
         /// The σ `c` of the effective weight, greater than 0, dimensionless.
         target: f64,
     },
-    /// Scales the weight down towards a σ of `target` where it is larger, and hardly else.
+    /// Scales the weight down towards a σ of `target` where it is larger, and hardly at all where it is
+    /// smaller.
     ///
     /// The hard cap is `W·min(1, c/σ)`, as in SNGP (Liu et al. 2020). The soft cap rounds its corner:
     /// σ of the effective weight stays below `c`, and at `σ = c` the scale is `2^(−a/τ)`, not 1.
@@ -74,7 +75,7 @@ fn hard() -> f64 {
     f64::INFINITY
 }
 
-/// Why an action makes no sense.
+/// Why an action cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActionError {
@@ -98,8 +99,8 @@ pub enum ActionError {
 impl Action {
     /// The factor `s` on a weight of this `sigma` at this `blend`.
     ///
-    /// A σ at or below [`SIGMA_FLOOR`], and one that is not finite, gives 1: a zero weight stays zero,
-    /// and nothing is done on the word of a broken measurement.
+    /// It is 1 for a σ at or below [`SIGMA_FLOOR`], so that a zero weight stays zero, and for a σ that is
+    /// not finite, so that a broken measurement changes nothing.
     pub fn scale(&self, blend: f64, sigma: f64) -> f64 {
         if !is_usable(sigma) {
             return 1.0;
@@ -118,8 +119,9 @@ impl Action {
 
     /// The elasticity `γ = −d ln s / d ln σ` on a weight of this `sigma` at this `blend`.
     ///
-    /// It lies between 0 and `blend`, and is 0 wherever [`scale`](Self::scale) is 1 for want of a
-    /// usable σ. A hard cap has no derivative at `σ = c`; there it is 0, as below.
+    /// It lies between 0 and `blend`, and is 0 for a σ at which [`scale`](Self::scale) does nothing: at or
+    /// below [`SIGMA_FLOOR`], or not finite. A hard cap has no derivative at `σ = c`; there it is 0, as
+    /// below `c`.
     pub fn elasticity(&self, blend: f64, sigma: f64) -> f64 {
         if !is_usable(sigma) {
             return 0.0;
@@ -175,7 +177,7 @@ impl Action {
         }
     }
 
-    /// Checks that the numbers make sense.
+    /// Checks that the target and the sharpness can be used.
     ///
     /// # Errors
     ///
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_soft_cap_at_its_target_is_two_to_the_minus_amount_over_sharpness() {
+    fn a_soft_cap_at_its_target_is_two_to_the_minus_blend_over_sharpness() {
         let cap = Action::Cap { target: 3.0, sharpness: 4.0 };
         assert!(close(cap.scale(1.0, 3.0), 0.840_896_415_253_714_6), "2^(-1/4)");
         assert!(close(cap.scale(0.5, 3.0), 0.917_004_043_204_671_2), "2^(-1/8)");
@@ -407,7 +409,7 @@ mod tests {
         }
 
         #[test]
-        fn amount_zero_is_exactly_off(action in any_action(), log_sigma in -87.0..88.0_f64) {
+        fn blend_zero_is_exactly_off(action in any_action(), log_sigma in -87.0..88.0_f64) {
             prop_assert_eq!(action.scale(0.0, log_sigma.exp()), 1.0);
             prop_assert_eq!(action.elasticity(0.0, log_sigma.exp()), 0.0);
         }

@@ -1,8 +1,9 @@
-//! Turns what is wanted into what is in force, without a jump.
+//! From the action that is wanted to the one in force, without a jump.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, number::maybe_infinite};
+use crate::act::action::Action;
+use crate::number::maybe_infinite;
 
 /// How fast what is in force may move, per optimizer step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -21,13 +22,13 @@ impl Default for Rates {
     }
 }
 
-/// Why rates make no sense.
+/// Why rates cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RatesError {
     /// The blend's rate is outside `(0, 1]`.
     #[error("blend_per_step {blend_per_step} must be greater than 0 and at most 1")]
-    Amount {
+    Blend {
         /// What was asked for.
         blend_per_step: f64,
     },
@@ -40,7 +41,7 @@ pub enum RatesError {
 }
 
 impl Rates {
-    /// Checks that everything moves, and nothing overshoots.
+    /// Checks that both rates move what they should and that the blend cannot overshoot.
     ///
     /// # Errors
     ///
@@ -48,7 +49,7 @@ impl Rates {
     pub fn validate(&self) -> Result<(), RatesError> {
         let Self { blend_per_step, log_target_per_step } = *self;
         if !(blend_per_step > 0.0 && blend_per_step <= 1.0) {
-            return Err(RatesError::Amount { blend_per_step });
+            return Err(RatesError::Blend { blend_per_step });
         }
         if log_target_per_step.is_nan() || log_target_per_step <= 0.0 {
             return Err(RatesError::LogTarget { log_target_per_step });
@@ -83,7 +84,8 @@ impl AppliedAction {
     }
 }
 
-/// Moves one layer's applied towards the wanted action at bounded rates, so that a switch never jumps.
+/// Moves the action in force on one layer towards the wanted one at bounded rates, so that a switch
+/// never jumps.
 ///
 /// With `s₁` the scale at blend 1, one step at fixed `σ` changes `ln s` by at most
 ///
@@ -95,7 +97,7 @@ impl AppliedAction {
 /// soft one.
 ///
 /// ```
-/// use osn_core::{Action, Actuator, Rates};
+/// use osn_core::act::{Action, Actuator, Rates};
 ///
 /// let mut actuator = Actuator::new(Action::Normalize { target: 1.0 });
 /// assert_eq!(actuator.applied().scale(4.0), 0.25);
@@ -140,12 +142,12 @@ impl Actuator {
                 self.applied.action = wanted.with_target(target);
                 self.applied.blend = approach(self.applied.blend, 1.0, rates.blend_per_step);
             }
-            _ => self.let_go(wanted, rates),
+            _ => self.release(wanted, rates),
         }
         self.applied
     }
 
-    fn let_go(&mut self, wanted: Action, rates: &Rates) {
+    fn release(&mut self, wanted: Action, rates: &Rates) {
         self.applied.blend = approach(self.applied.blend, 0.0, rates.blend_per_step);
         if self.applied.blend == 0.0 {
             self.applied.action = wanted;
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_target_is_reached_by_equal_ratios_at_full_amount() {
+    fn a_new_target_is_reached_by_equal_ratios_at_full_blend() {
         let mut actuator = Actuator::new(NORMALIZE);
         let wanted = Action::Normalize { target: 2.0 };
         let after_ten = run(&mut actuator, wanted, 10);

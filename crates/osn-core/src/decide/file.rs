@@ -5,13 +5,15 @@
 
 use toml::{
     Spanned,
-    de::{DeArray, DeFloat, DeInteger, DeString, DeTable, DeValue},
+    de::{DeFloat, DeInteger, DeString, DeTable, DeValue},
 };
 
-use super::{
-    ParameterDoc, Rule, RuleDoc, RuleError, Rules, ScopedRule,
-    text::{Text, unknown_parameter},
-};
+use crate::decide::doc::RuleDoc;
+use crate::decide::error::RuleError;
+use crate::decide::rule::Rule;
+use crate::decide::scoped_rules::{Rules, ScopedRule};
+use crate::decide::text::Text;
+use crate::key_values::unknown_key;
 use crate::{GlobError, Globs, Select, UnknownKind, UnknownPosition};
 
 /// Why the text of a rules file cannot be used.
@@ -94,8 +96,7 @@ impl Rules {
     /// Each `[[rule]]` has the rule's name as `rule`, its parameters by their names, and in `select` the
     /// layers that it is for; without it the rule is for every layer. `select` has lists of `paths`,
     /// `not`, `kinds`, `networks` and `positions`, as [`Select`]; a list of one may be written without
-    /// brackets. Values are written as in the text of a rule, numbers also as TOML has them. A list of
-    /// arms is an array; the rule in `total_by` is a table with its name and parameters.
+    /// brackets. Values are written as in the text of a rule, numbers also as TOML has them.
     ///
     /// The parameters of `static` that select are not there: `select` is for every rule.
     ///
@@ -106,7 +107,7 @@ impl Rules {
     ///     r#"
     ///     [[rule]]
     ///     rule = "budget"
-    ///     total_by = { rule = "balance", set_point = 0.5 }
+    ///     total = 100
     ///
     ///     [[rule]]
     ///     rule = "cap"
@@ -116,7 +117,7 @@ impl Rules {
     /// )?;
     /// assert_eq!(
     ///     rules.label(),
-    ///     "budget:total_by=[balance:set_point=0.5]; cap:target=2 for kind conv and position last"
+    ///     "budget:total=100; cap:target=2 for kind conv and position last"
     /// );
     /// let error = Rules::from_toml("[[rule]]\nrule = \"cap\"\ntaget = 2").unwrap_err();
     /// assert!(error.to_string().starts_with("line 3: rule `cap` has no parameter `taget`: expected"));
@@ -165,7 +166,7 @@ fn read_entry(entry: &Value) -> Result<ScopedRule, Misread> {
         return Err(of_type(RULE, entry, "a table under the heading [[rule]]"));
     };
     let select = table.get(SELECT).map_or(Ok(Select::default()), read_select)?;
-    let rule = read_rule(entry.span().start, table, &[RULE, SELECT])?;
+    let rule = read_rule(entry.span().start, table)?;
     Ok(ScopedRule { select, rule })
 }
 
@@ -213,12 +214,12 @@ fn read_list<T>(
     items.into_iter().map(read).collect()
 }
 
-/// The rule that a table names, with its parameters; `known` are the keys that are none.
-fn read_rule(at: usize, table: &DeTable, known: &[&str]) -> Result<Rule, Misread> {
+/// The rule that a table names, with its parameters.
+fn read_rule(at: usize, table: &DeTable) -> Result<Rule, Misread> {
     let doc = read_name(at, table)?;
     let mut parameters = Vec::new();
     for (key, value) in in_order(table) {
-        if !known.contains(&&**key.get_ref()) {
+        if ![RULE, SELECT].contains(&&**key.get_ref()) {
             parameters.push(read_parameter(doc, key, value)?);
         }
     }
@@ -248,31 +249,18 @@ struct Parameter {
 
 fn read_parameter(doc: &'static RuleDoc, key: &Key, value: &Value) -> Result<Parameter, Misread> {
     // What may be repeated selects layers, for which a file has one place.
-    let mut valid = doc.parameters.iter().filter(|parameter| !parameter.may_repeat());
-    let (name, at) = (key.get_ref(), key.span().start);
-    let parameter = valid.clone().find(|parameter| parameter.name == name);
-    let unknown = || Misread { at, problem: unknown_parameter(doc, name, valid.by_ref()).into() };
-    let ParameterDoc { name, .. } = parameter.ok_or_else(unknown)?;
+    let valid = doc.parameters.iter().filter(|parameter| !parameter.may_repeat());
+    let names: Vec<&'static str> = valid.map(|parameter| parameter.name).collect();
+    let (key, at) = (key.get_ref(), key.span().start);
+    let Some(&name) = names.iter().find(|name| *name == key) else {
+        let error = RuleError::of_text(doc.name, unknown_key(key, &names));
+        return Err(Misread { at, problem: error.into() });
+    };
     Ok(Parameter { name, word: word(name, value)?, at })
 }
 
 fn word(key: &str, value: &Value) -> Result<String, Misread> {
-    match value.get_ref() {
-        DeValue::Array(items) => list(key, items),
-        DeValue::Table(table) => {
-            let rule = read_rule(value.span().start, table, &[RULE])?;
-            Ok(format!("[{}]", rule.label()))
-        }
-        plain => plain_word(plain).ok_or_else(|| of_type(key, value, "a number or a word")),
-    }
-}
-
-fn list(key: &str, items: &DeArray) -> Result<String, Misread> {
-    let item = |value: &Value| {
-        plain_word(value.get_ref()).ok_or_else(|| of_type(key, value, "a number or a word"))
-    };
-    let words: Result<Vec<String>, Misread> = items.iter().map(item).collect();
-    Ok(words?.join("/"))
+    plain_word(value.get_ref()).ok_or_else(|| of_type(key, value, "a number or a word"))
 }
 
 fn plain_word(value: &DeValue) -> Option<String> {
@@ -364,10 +352,8 @@ mod tests {
         let value = match (name, default) {
             ("action", _) => "\"cap\"",
             ("task", _) => "\"control\"",
-            ("arms", _) => "[0.5, \"off\", 3]",
             ("weights", _) => "\"uniform\"",
             ("metric", _) => "\"loss\"",
-            ("total_by", _) => "{ rule = \"slope\", ceiling = 0.8 }",
             ("sharpness", _) => "8",
             (_, "true") => "false",
             ("off", _) => "7_000",
@@ -376,7 +362,6 @@ mod tests {
             ("end_target", _) | (_, "none") => "2.5",
             (_, whole) if whole.parse::<u64>().is_ok() && whole != "1" && whole != "0" => "7",
             ("on" | "period" | "from" | "seed" | "every", _) => "3",
-            ("proportional", "0") => "0.25",
             _ => "0.75",
         };
         value.to_owned()
@@ -520,38 +505,16 @@ mod tests {
         assert_parameters_refused("static", &[("kind = \"conv\"", no_kind)]);
         let none = "line 3: rule `never` has no parameter `target`: expected none";
         assert_parameters_refused("never", &[("target = 1", none)]);
-        let nested = "line 4: `arms` is a list, expected a number or a word";
-        assert_parameters_refused("bandit", &[("arms = [\n 1, [2]]", nested)]);
+        let list = "line 3: `target` is a list, expected a number or a word";
+        assert_parameters_refused("cap", &[("target = [\n 1, [2]]", list)]);
     }
 
     #[test]
     fn an_error_that_names_no_parameter_is_at_the_one_to_blame() {
-        let target = "line 4: rule `patience`: target -1 must be";
-        assert_parameters_refused("patience", &[("start = 1\nmin = -1", target)]);
+        let target = "line 4: rule `plateau`: target -1 must be";
+        assert_parameters_refused("plateau", &[("start = 1\nmin = -1", target)]);
         let until = "line 4: rule `schedule`: until is `0`, expected greater than from";
         assert_parameters_refused("schedule", &[("period = 4\nend_target = 2", until)]);
-    }
-
-    #[test]
-    fn an_error_of_a_rule_in_a_rule_names_its_own_line() {
-        assert_parameters_refused(
-            "budget",
-            &[
-                (
-                    "total_by = {\n rule = \"balance\",\n set_pont = 1 }",
-                    "line 5: rule `balance` has no parameter `set_pont`: expected one of set_point",
-                ),
-                (
-                    "total_by = { rule = \"balance\", interval = 5 }",
-                    "line 3: rule `balance`: interval is `5`, expected nothing, as the budget has its own",
-                ),
-                (
-                    "total_by = { rule = \"cap\" }",
-                    "line 3: rule `budget`: total_by is `[cap]`, expected balance or slope",
-                ),
-                ("[rule.total_by]\nset_point = 0.5", "line 3: no `rule`: expected the rule's name"),
-            ],
-        );
     }
 
     #[test]
@@ -588,10 +551,6 @@ mod tests {
         assert!(message(&deep("{a=", "}")).starts_with("line 3: bad TOML: "));
         let dotted = format!("[[rule]]\nrule = \"cap\"\n{}b = 1", "a.".repeat(50_000));
         assert!(message(&dotted).contains("bad TOML: recursion limit"));
-        let nested = "[budget:total_by=".repeat(50_000);
-        assert!(
-            Rules::from_toml(&format!("[[rule]]\nrule='budget'\ntotal_by='{nested}'")).is_err()
-        );
         let glob = format!("[[rule]]\nrule = \"cap\"\nselect.paths = \"{}\"", "{a".repeat(400));
         assert!(message(&glob).starts_with("line 3: bad glob "));
         let many = "[[rule]]\nrule = \"cap\"\nselect.positions = [1]\n".repeat(20_000);
@@ -602,13 +561,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "(\\[\\[rule\\]\\]|rule|select|paths|cap|budget|total_by| = |\"|[\\[\\]{}.,'#0-9a\n-])*") {
+        fn no_text_makes_it_panic(text in "(\\[\\[rule\\]\\]|rule|select|paths|cap|budget|total| = |\"|[\\[\\]{}.,'#0-9a\n-])*") {
             let _ = Rules::from_toml(&text);
         }
 
         #[test]
         fn a_file_cut_short_is_refused_or_read_and_never_panics(end in 0_usize..200) {
-            let whole = "[[rule]]\nrule = \"budget\"\ntotal_by = { rule = \"balance\", gain = 1e-3 }\n\
+            let whole = "[[rule]]\nrule = \"budget\"\ntotal = 1e-3\n\
                          [[rule]]\nrule = \"cap\"\nselect = { paths = [\"ä.**\"], positions = [1] }\n";
             let end = (0..=end.min(whole.len())).rev().find(|end| whole.is_char_boundary(*end));
             let _ = Rules::from_toml(&whole[..end.unwrap_or(0)]);

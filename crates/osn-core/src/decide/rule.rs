@@ -2,15 +2,27 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{
-    Always, Auto, Balance, Bandit, Budget, Cap, Decision, Gradient, Learned, LrOverMaxSigma,
-    LrOverSigma, Needs, Never, Observe, Patience, Random, Schedule, Slope, Static,
-    deciding::{Context, Deciding},
-    text::{Parameter, Text, Words},
-};
-use crate::{Action, ActionError, GlobError, Layer};
+use crate::decide::decision_rule::DecisionRule;
+use crate::decide::doc::RuleDoc;
+use crate::decide::erased::{AnyRule, CustomRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::NamedRule;
+use crate::decide::rules::always::Always;
+use crate::decide::rules::auto::Auto;
+use crate::decide::rules::budget::Budget;
+use crate::decide::rules::cap::Cap;
+use crate::decide::rules::learned::Learned;
+use crate::decide::rules::lr_over_sigma::{LrOverMaxSigma, LrOverSigma};
+use crate::decide::rules::never::Never;
+use crate::decide::rules::observe::Observe;
+use crate::decide::rules::plateau::Plateau;
+use crate::decide::rules::random::Random;
+use crate::decide::rules::schedule::Schedule;
+use crate::decide::rules::r#static::Static;
+use crate::decide::signals::Needs;
+use crate::decide::text::Text;
 
 /// Lists the rules once; all that is done for each of them follows from it.
 macro_rules! rules {
@@ -18,16 +30,33 @@ macro_rules! rules {
         /// How it is decided what is done to each layer.
         ///
         /// As text it is a name and parameters, `cap:target=2,dwell=100`; in a file it is an object,
-        /// `{"rule": "cap", "target": 2, "dwell": 100}`. What is left out has its default.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        /// `{"rule": "cap", "target": 2, "dwell": 100}`. What is left out has its default. A rule of your
+        /// own is code: text and files can name it and cannot bring it back.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(tag = "rule", rename_all = "snake_case")]
         #[non_exhaustive]
-        pub enum Rule { $($(#[$doc])* $rule($rule),)* }
+        pub enum Rule {
+            $($(#[$doc])* $rule($rule),)*
+            /// A rule of your own; [`Rule::custom`] makes it.
+            Custom(CustomRule),
+        }
 
-        /// What a rule remembers between decisions.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub(crate) enum Memory { $($rule(<$rule as Deciding>::Memory),)* }
+        impl<'de> Deserialize<'de> for Rule {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let Tagged { rule: name, parameters } = Tagged::deserialize(deserializer)?;
+                let rule = match &*name {
+                    $(name if name == $rule::DOC.name => {
+                        serde_json::from_value(parameters).map(Rule::$rule)
+                    })*
+                    "custom" => {
+                        let rule = serde_json::from_value(parameters).map(Rule::Custom);
+                        return rule.map_err(de::Error::custom);
+                    }
+                    name => return Err(de::Error::custom(unknown(name))),
+                };
+                rule.map_err(|error| de::Error::custom(format!("rule `{name}`: {error}")))
+            }
+        }
 
         impl Rule {
             /// What every rule does and can be told, in the order in which they are offered.
@@ -42,73 +71,11 @@ macro_rules! rules {
                 Err(unknown(doc.name))
             }
 
-            /// What the rule does and can be told.
-            pub fn doc(&self) -> RuleDoc {
-                match self { $(Rule::$rule(_) => $rule::DOC,)* }
-            }
-
-            /// Checks that the parameters make sense, wherever they came from.
-            ///
-            /// # Errors
-            ///
-            /// [`RuleError`], naming the parameter and what it should be.
-            pub fn validate(&self) -> Result<(), RuleError> {
-                match self { $(Rule::$rule(rule) => rule.validate(),)* }
-            }
-
-            /// What the rule looks at besides σ; without it, it holds where it is and says so.
-            pub fn needs(&self) -> Needs {
-                match self { $(Rule::$rule(rule) => rule.needs(),)* }
-            }
-
-            /// The name of the metric that the rule follows ([`Signals::metrics`](super::Signals)), if it
-            /// follows one.
-            pub fn metric(&self) -> Option<&str> {
-                match self { $(Rule::$rule(rule) => rule.metric(),)* }
-            }
-
-            pub(crate) fn interval(&self) -> Option<u64> {
-                match self { $(Rule::$rule(rule) => rule.interval(),)* }
-            }
-
-            /// Why the rule leaves a layer as it is whatever comes; nothing for one that it decides about.
-            pub(crate) fn leaves(&self, layer: &Layer) -> Option<String> {
-                match self { $(Rule::$rule(rule) => rule.leaves(layer),)* }
-            }
-
-            pub(crate) fn begin(&self, layers: &[Layer]) -> Memory {
-                match self { $(Rule::$rule(rule) => Memory::$rule(rule.begin(layers)),)* }
-            }
-
-            /// Whether a memory from a file is one of this rule for so many layers.
-            pub(crate) fn fits(&self, memory: &Memory, n_layers: usize) -> bool {
-                match (self, memory) {
-                    $((Rule::$rule(rule), Memory::$rule(memory)) => rule.fits(memory, n_layers),)*
-                    _ => false,
+            pub(crate) fn erased(&self) -> &dyn AnyRule {
+                match self {
+                    $(Rule::$rule(rule) => rule,)*
+                    Rule::Custom(rule) => rule.erased(),
                 }
-            }
-
-            /// The decision about a layer of which nothing is measured yet.
-            pub(crate) fn at_attach(&self, layer: &Layer) -> Decision {
-                match self { $(Rule::$rule(rule) => rule.at_attach(layer),)* }
-            }
-
-            /// Decides anew; a memory of another rule, from a file that was tampered with, begins
-            /// afresh.
-            pub(crate) fn decide(&self, memory: &mut Memory, context: &Context) -> Vec<Decision> {
-                match (self, memory) {
-                    $((Rule::$rule(rule), Memory::$rule(memory)) => rule.decide(memory, context),)*
-                    (_, memory) => {
-                        *memory = self.begin(context.layers);
-                        self.decide(memory, context)
-                    }
-                }
-            }
-
-            fn words(&self) -> Words {
-                let mut words = Words::default();
-                match self { $(Rule::$rule(rule) => rule.write(&mut words),)* }
-                words
             }
         }
     };
@@ -129,20 +96,12 @@ rules! {
     Cap,
     /// Holds every layer at planned steps.
     Schedule,
-    /// Holds the discriminator's separation.
-    Balance,
-    /// Holds the discriminator's slope.
-    Slope,
-    /// Holds the ratio of the first layer's gradient to the last one's.
-    Gradient,
     /// Holds each layer or not by lot.
     Random,
     /// Holds the product of all σ within a total.
     Budget,
     /// Tries another target when a reported metric stalls.
-    Patience,
-    /// Plays targets against each other.
-    Bandit,
+    Plateau,
     /// Learns for each layer how far it is held, from a held-out loss.
     Learned,
     /// Multiplies the updates of every layer by target/σ, and the layers not at all.
@@ -151,173 +110,12 @@ rules! {
     LrOverMaxSigma,
 }
 
-/// What a rule does and what it can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RuleDoc {
-    /// Its name.
-    pub name: &'static str,
-    /// What it does, in one sentence.
-    pub sentence: &'static str,
-    /// What it can be told.
-    pub parameters: &'static [ParameterDoc],
-}
-
-/// One parameter of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ParameterDoc {
-    /// Its name.
-    pub name: &'static str,
-    /// Its default, as it would be written; [`ParameterDoc::ANY`] for a list, which may be repeated.
-    pub default: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
-}
-
-impl ParameterDoc {
-    /// The default of a list: without a value it lets everything pass.
-    pub const ANY: &'static str = "any";
-
-    pub(crate) const fn list(name: &'static str, meaning: &'static str) -> Self {
-        Self { name, default: Self::ANY, meaning }
-    }
-
-    /// Whether the parameter may be given more than once.
-    pub fn may_repeat(&self) -> bool {
-        self.default == Self::ANY
-    }
-}
-
-/// What the parameter `interval` means, which most rules have.
-pub(crate) const INTERVAL: &str = "optimizer steps between two decisions";
-
-/// The name, the sentence and the parameters of a rule, each parameter a field of it: how they are
-/// documented, read and written. The word of a default is that of the field's default.
-macro_rules! parameters {
-    ($name:literal, $sentence:literal; $($field:ident = $default:literal, $meaning:expr;)*) => {
-        const DOC: RuleDoc = RuleDoc {
-            name: $name,
-            sentence: $sentence,
-            parameters: &[$($crate::decide::ParameterDoc {
-                name: stringify!($field),
-                default: $default,
-                meaning: $meaning,
-            }),*],
-        };
-
-        fn read(text: &$crate::decide::text::Text) -> Result<Self, RuleError> {
-            let default = Self::default();
-            Ok(Self { $($field: text.value(stringify!($field), $default, default.$field)?),* })
-        }
-
-        fn write(&self, words: &mut $crate::decide::text::Words) {
-            let default = Self::default();
-            $(words.value(stringify!($field), &self.$field, &default.$field);)*
-        }
-    };
-}
-pub(crate) use parameters;
-
-/// Why a rule cannot be used.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RuleError {
-    /// No rule has this name.
-    #[error("unknown rule `{name}`: expected one of {valid}")]
-    UnknownRule {
-        /// The name.
-        name: String,
-        /// The names there are.
-        valid: String,
-    },
-    /// The rule has no such parameter.
-    #[error("rule `{rule}` has no parameter `{key}`: expected {valid}")]
-    UnknownParameter {
-        /// The rule.
-        rule: &'static str,
-        /// The parameter.
-        key: String,
-        /// The parameters there are.
-        valid: String,
-    },
-    /// A part of the text is not of the form key=value.
-    #[error("rule `{rule}`: expected key=value, found `{text}`")]
-    NotAPair {
-        /// The rule.
-        rule: &'static str,
-        /// The part.
-        text: String,
-    },
-    /// A parameter that has one value is given twice.
-    #[error("rule `{rule}`: {key} is given twice")]
-    Repeated {
-        /// The rule.
-        rule: &'static str,
-        /// The parameter.
-        key: &'static str,
-    },
-    /// The value of a parameter cannot be used.
-    #[error("rule `{rule}`: {key} is `{value}`, expected {expected}")]
-    BadValue {
-        /// The rule.
-        rule: &'static str,
-        /// The parameter.
-        key: &'static str,
-        /// Its value.
-        value: String,
-        /// What would be a good one.
-        expected: String,
-    },
-    /// The action that the rule asks for makes no sense.
-    #[error("rule `{rule}`: {source}")]
-    Action {
-        /// The rule.
-        rule: &'static str,
-        /// Why not.
-        source: ActionError,
-    },
-    /// A path glob cannot be used.
-    #[error(transparent)]
-    Glob(#[from] GlobError),
-    /// There is no rule at all.
-    #[error("no rule: write at least one")]
-    NoRule,
-    /// A rule selects a network that there is none of.
-    #[error("no network is called {name}: there are {known}")]
-    UnknownNetwork {
-        /// The name.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
-    /// No rule can decide anything in one of the networks.
-    #[error("{rules} decides nothing in the {network}: add a rule for it in a file of rules")]
-    NoneForNetwork {
-        /// The network.
-        network: String,
-        /// The rules there are.
-        rules: String,
-    },
-    /// One of the rules has no layer to decide about.
-    #[error("rule {number}, {rule}, decides no layer: {why}")]
-    Idle {
-        /// Its place among the rules, from 1.
-        number: usize,
-        /// The rule.
-        rule: String,
-        /// Why not, with the layers there are.
-        why: String,
-    },
-}
-
-impl RuleError {
-    /// The parameter that the error is about, where it is about one.
-    pub(crate) fn key(&self) -> Option<&str> {
-        match self {
-            RuleError::UnknownParameter { key, .. } => Some(key),
-            RuleError::Repeated { key, .. } | RuleError::BadValue { key, .. } => Some(key),
-            _ => None,
-        }
-    }
+/// A rule in a file, of which only the name is known yet.
+#[derive(Deserialize)]
+struct Tagged {
+    rule: String,
+    #[serde(flatten)]
+    parameters: serde_json::Value,
 }
 
 impl Rule {
@@ -347,26 +145,44 @@ impl Rule {
         known.ok_or_else(|| unknown(name))
     }
 
-    /// Whether all that it does follows from the race of two networks, so that it can do nothing for a
-    /// generator.
-    pub(crate) fn follows_race_alone(&self) -> bool {
-        match self {
-            Rule::Balance(_) | Rule::Slope(_) => true,
-            Rule::Budget(budget) => budget.total_by.is_some(),
-            _ => false,
+    /// Makes a rule of your own a rule that [`Decider`](super::Decider) and all that takes rules accept.
+    pub fn custom(rule: impl DecisionRule + Send + Sync + 'static) -> Rule {
+        Rule::Custom(CustomRule::new(rule))
+    }
+
+    /// Checks that the parameters make sense, wherever they came from.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError`], naming the parameter and what it should be.
+    pub fn validate(&self) -> Result<(), RuleError> {
+        if let Rule::Custom(rule) = self {
+            check_custom(rule.erased())?;
         }
+        self.erased().validate()
+    }
+
+    /// The signals that the rule uses besides σ; without them it changes nothing and says so.
+    pub fn needs(&self) -> Needs {
+        self.erased().needs()
+    }
+
+    /// The name of the metric that the rule follows ([`Signals::metrics`](super::Signals)), if it
+    /// follows one.
+    pub fn metric(&self) -> Option<&str> {
+        self.erased().metric()
     }
 
     /// The rule's name, without its parameters.
-    pub fn name(&self) -> &'static str {
-        self.doc().name
+    pub fn name(&self) -> &str {
+        self.erased().name()
     }
 
     /// The rule's text, with the parameters that are not at their default: [`parse`](Self::parse)
-    /// reads it back to the same rule.
+    /// reads it back to the same rule, unless it is a rule of your own.
     pub fn label(&self) -> String {
-        let words = self.words();
-        if words.is_empty() { self.name().to_owned() } else { format!("{}:{words}", self.name()) }
+        let (name, parameters) = (self.name(), self.erased().parameters());
+        if parameters.is_empty() { name.to_owned() } else { format!("{name}:{parameters}") }
     }
 
     /// The label with nothing in it that a file name should not have: `always-target=2`.
@@ -390,41 +206,35 @@ pub fn slug(text: &str) -> String {
     text.chars().map(safe).collect()
 }
 
+/// Checks what the types of a rule of one's own cannot.
+fn check_custom(rule: &dyn AnyRule) -> Result<(), RuleError> {
+    let problem = if rule.name().is_empty() {
+        "a rule needs a name"
+    } else if Rule::documented(rule.name()).is_ok() {
+        "this name is taken: choose another"
+    } else if rule.interval() == Some(0) {
+        "the interval must be at least 1"
+    } else {
+        return Ok(());
+    };
+    Err(RuleError::Custom { rule: rule.name().to_owned(), problem: problem.to_owned() })
+}
+
+/// The rules that earlier versions had, and what became of each.
+const REMOVED: [(&str, &str); 5] = [
+    ("patience", "is now `plateau`, with the same parameters"),
+    ("bandit", "was removed: `plateau` follows a metric, too"),
+    ("balance", "was removed: `auto` follows the separation of a discriminator"),
+    ("slope", "was removed: `auto` follows the input gradient of a discriminator"),
+    ("gradient", "was removed: `budget` uses the gradients of each layer"),
+];
+
 fn unknown(name: &str) -> RuleError {
+    if let Some((_, instead)) = REMOVED.into_iter().find(|(removed, _)| *removed == name) {
+        return RuleError::Removed { name: name.to_owned(), instead };
+    }
     let valid = Rule::catalogue().iter().map(|doc| doc.name).collect::<Vec<_>>();
     RuleError::UnknownRule { name: name.to_owned(), valid: valid.join(", ") }
-}
-
-/// Whether σ is a size that a weight can be held at.
-pub(crate) fn is_target(sigma: f64) -> bool {
-    Action::Normalize { target: sigma }.validate().is_ok()
-}
-
-/// Checks the action that a rule asks for.
-pub(crate) fn checked(doc: &RuleDoc, action: Action) -> Result<(), RuleError> {
-    action.validate().map_err(|source| RuleError::Action { rule: doc.name, source })
-}
-
-/// Checks one parameter, of which something must hold.
-pub(crate) fn required(
-    doc: &RuleDoc,
-    holds: bool,
-    key: &'static str,
-    value: impl Parameter,
-    expected: &str,
-) -> Result<(), RuleError> {
-    let bad_value = move || RuleError::BadValue {
-        rule: doc.name,
-        key,
-        value: value.word(),
-        expected: expected.to_owned(),
-    };
-    if holds { Ok(()) } else { Err(bad_value()) }
-}
-
-/// Checks the number of optimizer steps between two decisions.
-pub(crate) fn required_interval(doc: &RuleDoc, interval: u64) -> Result<(), RuleError> {
-    required(doc, interval > 0, "interval", interval, "at least 1")
 }
 
 impl fmt::Display for Rule {
@@ -464,7 +274,7 @@ mod tests {
     fn the_documented_defaults_are_the_defaults() {
         for doc in Rule::catalogue() {
             let default = Rule::parse(doc.name).unwrap();
-            assert_eq!((default.name(), default.doc()), (doc.name, *doc));
+            assert_eq!(default.name(), doc.name);
             for parameter in doc.parameters.iter().filter(|it| !it.may_repeat()) {
                 // Sharpness is a parameter of caps only.
                 let action = if doc.name == "static" && parameter.name == "sharpness" {
@@ -481,9 +291,8 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let names = "expected one of auto, never, observe, always, static, cap, schedule, balance, \
-                     slope, gradient, random, budget, patience, bandit, learned, lr_over_sigma, \
-                     lr_over_max_sigma";
+        let names = Rule::catalogue().iter().map(|doc| doc.name).collect::<Vec<_>>().join(", ");
+        let names = format!("expected one of {names}");
         assert_eq!(message("allways"), format!("unknown rule `allways`: {names}"));
         assert_eq!(message(""), format!("unknown rule ``: {names}"));
         assert_eq!(
@@ -495,6 +304,16 @@ mod tests {
             message("never:target=1"),
             "rule `never` has no parameter `target`: expected none, as it takes no parameters"
         );
+    }
+
+    #[test]
+    fn a_rule_that_was_removed_names_what_is_there_instead() {
+        for (name, instead) in REMOVED {
+            assert_eq!(message(name), format!("`{name}` {instead}"));
+            let file = format!(r#"{{"rule":"{name}","start":2}}"#);
+            let error = serde_json::from_str::<Rule>(&file).unwrap_err().to_string();
+            assert!(error.contains(instead), "{error}");
+        }
     }
 
     #[test]
@@ -554,10 +373,6 @@ mod tests {
             "static:target=1.5",
             "schedule:on=10,off=5000,period=400,duty=0.25,target=2,end_target=8,from=1,until=9,action=cap,\
              interval=5",
-            "balance:set_point=0.5,start=2,min=0.7,max=7.4,gain=0.003,proportional=0,action=cap,interval=5",
-            "slope:set_point=3,ceiling=0.8,start=2,min=0.7,max=7.4,gain=0.003,proportional=0.1,action=cap,\
-             interval=5",
-            "gradient:band=1,calibrate=50,start=2,min=0.7,max=7.4,gain=0.003,action=cap,interval=5",
             "random:target=2,duty=0.25,dwell=50,seed=7,action=cap,interval=5",
             "static:path=blocks.{0,1}.**,path=head.[!,]*,not=**.bias,kind=conv,kind=conv_transpose,\
              network=discriminator,position=penultimate,position=3,action=cap,target=2,sharpness=4",

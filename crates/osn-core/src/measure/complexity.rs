@@ -9,9 +9,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    measure::estimate::EstimateError, measure::operator::Layout, measure::vector::largest_magnitude,
-};
+use crate::measure::error::EstimateError;
+use crate::measure::operator::Layout;
+use crate::measure::vector::largest_magnitude;
 
 /// The norms of one layer's weight A, `[out, in]`, that the bounds are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,12 +43,13 @@ pub struct LayerNorms {
 /// # Example
 ///
 /// ```
-/// use osn_core::{Layout, two_one_norm};
+/// use osn_core::two_one_norm;
+/// use osn_core::measure::Layout;
 ///
 /// // Stored [in, out]: the weights of the outputs are (3, 4) and (0, 2).
 /// let weight = [3.0, 0.0, 4.0, 2.0];
 /// assert_eq!(two_one_norm(&weight, Layout::new(&[2, 2], 1))?, 7.0);
-/// # Ok::<(), osn_core::EstimateError>(())
+/// # Ok::<(), osn_core::measure::EstimateError>(())
 /// ```
 pub fn two_one_norm<T: Into<f64> + Copy>(
     entries: &[T],
@@ -81,11 +82,12 @@ pub fn two_one_norm<T: Into<f64> + Copy>(
 /// # Example
 ///
 /// ```
-/// use osn_core::{Layout, two_one_distance};
+/// use osn_core::two_one_distance;
+/// use osn_core::measure::Layout;
 ///
 /// let (now, start) = ([3.0, 1.0, 4.0, 2.0], [0.0, 1.0, 0.0, 2.0]);
 /// assert_eq!(two_one_distance(&now, &start, Layout::new(&[2, 2], 1))?, 5.0);
-/// # Ok::<(), osn_core::EstimateError>(())
+/// # Ok::<(), osn_core::measure::EstimateError>(())
 /// ```
 pub fn two_one_distance<T: Into<f64> + Copy>(
     entries: &[T],

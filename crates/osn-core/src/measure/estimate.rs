@@ -1,9 +1,11 @@
-//! What an estimate of the largest singular value says, and how making one can fail.
+//! What an estimator returns, and the vector that a cold start begins with.
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::error::EstimateError;
 use crate::measure::operator::LinearMap;
 use crate::measure::vector::normalize;
+use crate::split_mix::{GOLDEN_GAMMA, split_mix};
 
 /// The largest singular value of a map A and its vectors, and how far they can be trusted.
 ///
@@ -20,10 +22,10 @@ pub struct Estimate {
     /// ‖Aᵀu − σv‖/σ, of the triplet for which A v = σu. A factorisation makes neither true, and this
     /// is the larger of both. It is dimensionless, and 0 for a zero map.
     ///
-    /// *Some* singular value lies within `residual`·σ of that triplet's σ. That it is the largest
-    /// rests on a start that is not orthogonal to its vectors.
+    /// *Some* singular value lies within `residual`·σ of that triplet's σ. It is the largest one unless
+    /// the start was orthogonal to the leading vectors.
     ///
-    /// [`power_iteration`](crate::power_iteration) measures the triplet half a step behind the one
+    /// [`power_iteration`](crate::measure::power_iteration) measures the triplet half a step behind the one
     /// that it returns, since that costs no further product. Rounding leaves about 1e-8 there and
     /// 1e-15 elsewhere.
     pub residual: f64,
@@ -48,61 +50,6 @@ pub enum Bound {
     Exact,
 }
 
-/// Why no estimate can be given.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EstimateError {
-    /// The weight holds an infinity or a NaN.
-    #[error("entry {index} of the weight is {value}")]
-    NonFiniteEntry {
-        /// The flat index of the first bad entry.
-        index: usize,
-        /// The entry.
-        value: f64,
-    },
-    /// The vector to start from holds an infinity or a NaN.
-    #[error("entry {index} of the start vector is {value}")]
-    NonFiniteStart {
-        /// The index of the first bad entry.
-        index: usize,
-        /// The entry.
-        value: f64,
-    },
-    /// The map has no rows or no columns, so it has no singular value.
-    #[error("a {rows}x{cols} map has no singular value")]
-    Empty {
-        /// The number of rows.
-        rows: usize,
-        /// The number of columns.
-        cols: usize,
-    },
-    /// Applying the map gave an infinity or a NaN, though it was given finite numbers.
-    #[error("product {product} with the map is not finite")]
-    NonFiniteProduct {
-        /// Which product it was, counted from 1.
-        product: usize,
-    },
-    /// A convolution over so many numbers would take more memory than is at hand.
-    #[error(
-        "its input and output hold {numbers:.0e} numbers, and {most} are the most that are measured; \
-         give a smaller input size, where σ is nearly the same"
-    )]
-    TooLarge {
-        /// How many numbers, positions times channels.
-        numbers: f64,
-        /// The most.
-        most: usize,
-    },
-    /// The singular value decomposition did not converge.
-    #[error("the singular value decomposition of a {rows}x{cols} matrix did not converge")]
-    NoConvergence {
-        /// The number of rows.
-        rows: usize,
-        /// The number of columns.
-        cols: usize,
-    },
-}
-
 /// Returns the stable rank ‖A‖_F²/σ², which lies between 1 and the rank of A.
 ///
 /// With a lower bound of σ it is an upper bound of the stable rank. A zero map has stable rank 0.
@@ -115,20 +62,17 @@ pub fn stable_rank(frobenius: f64, sigma: f64) -> f64 {
 /// An estimator never finds a singular vector that its start is orthogonal to, and weights are
 /// often structured: the all-ones vector misses every zero-sum one, a coordinate vector misses most.
 /// So the entries are pseudo-random, of random sign, and between 1/2 and 1 in size before scaling,
-/// which leaves no coordinate out and follows no pattern. Only a map made against this very vector
-/// can hide from it.
+/// which leaves no coordinate out and follows no pattern. Only a map constructed against this very
+/// vector is missed.
 pub fn start_vector(length: usize) -> Vec<f64> {
     let mut vector: Vec<f64> = (0..length as u64).map(signed_half_to_one).collect();
     normalize(&mut vector);
     vector
 }
 
-/// Returns ±[1/2, 1) from bits of the `SplitMix64` sequence (Steele, Lea, Flood 2014) at `index`.
+/// Returns ±[1/2, 1) from the bits of the `index`-th number of [`SplitMix64`](split_mix).
 fn signed_half_to_one(index: u64) -> f64 {
-    let mut bits = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^= bits >> 31;
+    let bits = split_mix(index.wrapping_mul(GOLDEN_GAMMA));
     let size = 0.5 + (bits >> 12) as f64 / (1_u64 << 53) as f64;
     if bits & 1 == 0 { size } else { -size }
 }
@@ -157,34 +101,4 @@ impl Estimate {
         let (u, v) = (start_vector(map.rows()), start_vector(map.cols()));
         Self { sigma: 0.0, bound, residual: 0.0, n_iters: 0, u, v }
     }
-}
-
-impl EstimateError {
-    pub(crate) fn check_not_empty(rows: usize, cols: usize) -> Result<(), Self> {
-        if rows == 0 || cols == 0 { Err(Self::Empty { rows, cols }) } else { Ok(()) }
-    }
-
-    pub(crate) fn check_entries<T: Into<f64> + Copy>(entries: &[T]) -> Result<(), Self> {
-        match first_non_finite(entries) {
-            Some((index, value)) => Err(Self::NonFiniteEntry { index, value }),
-            None => Ok(()),
-        }
-    }
-
-    fn check_start(start: &[f64], cols: usize) -> Result<(), Self> {
-        assert_eq!(start.len(), cols, "the start vector does not fit a map of {cols} columns");
-        match first_non_finite(start) {
-            Some((index, value)) => Err(Self::NonFiniteStart { index, value }),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn check_product(norm: f64, product: usize) -> Result<f64, Self> {
-        if norm.is_finite() { Ok(norm) } else { Err(Self::NonFiniteProduct { product }) }
-    }
-}
-
-fn first_non_finite<T: Into<f64> + Copy>(numbers: &[T]) -> Option<(usize, f64)> {
-    let numbers = numbers.iter().map(|&number| number.into());
-    numbers.enumerate().find(|(_, number)| !number.is_finite())
 }

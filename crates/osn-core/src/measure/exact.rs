@@ -1,8 +1,9 @@
-//! The exact singular value decomposition: slow, obvious, and what every estimate is held against.
+//! The exact singular value decomposition: slow and obvious, the reference for every estimator.
 
 use faer::Mat;
 
-use crate::measure::estimate::{Bound, Estimate, EstimateError};
+use crate::measure::error::EstimateError;
+use crate::measure::estimate::{Bound, Estimate};
 use crate::measure::operator::LinearMap;
 use crate::measure::vector::{largest_magnitude, norm};
 
@@ -18,11 +19,11 @@ use crate::measure::vector::{largest_magnitude, norm};
 /// # Example
 ///
 /// ```
-/// use osn_core::{DenseMap, exact};
+/// use osn_core::measure::{DenseMap, exact};
 ///
 /// let map = DenseMap::new(&[1.0, 1.0, 1.0, 1.0], 2, 2)?;
 /// assert!((exact(&map)?.sigma - 2.0).abs() < 1e-14);
-/// # Ok::<(), osn_core::EstimateError>(())
+/// # Ok::<(), osn_core::measure::EstimateError>(())
 /// ```
 pub fn exact<M: LinearMap + ?Sized>(map: &M) -> Result<Estimate, EstimateError> {
     let (sigma, u, v) = leading_triplet(written_out(map)?)?;

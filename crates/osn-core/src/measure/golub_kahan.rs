@@ -1,12 +1,18 @@
-//! Golub–Kahan–Lanczos bidiagonalisation: the estimate for a cold start.
+//! Golub–Kahan–Lanczos bidiagonalization: the estimate for a cold start.
+//!
+//! It is our own, although faer has `partial_svd` (Krylov–Schur), for what it promises: the same bits
+//! for any number of threads, since every sum has a fixed order; a σ that is a lower bound after each
+//! restart, with its residual; any [`LinearMap`]; and an error where a product is not finite, on which
+//! the orthogonalization of faer 0.24.4 does not end.
 
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::estimate::{Bound, Estimate, EstimateError, estimate_from};
+use crate::measure::error::EstimateError;
+use crate::measure::estimate::{Bound, Estimate, estimate_from};
 use crate::measure::exact::leading_triplet;
 use crate::measure::operator::LinearMap;
-use crate::measure::vector::{add_scaled, dot, normalize};
+use crate::measure::vector::{combination, normalize, orthogonalize_twice};
 
 /// A new direction this much smaller than the largest seen is rounding, and ends the search.
 const BREAKDOWN: f64 = 1e-14;
@@ -30,7 +36,7 @@ impl Default for GolubKahanParams {
     }
 }
 
-/// Estimates σ from below by Golub–Kahan bidiagonalisation from `start`, restarted until it is
+/// Estimates σ from below by Golub–Kahan bidiagonalization from `start`, restarted until it is
 /// accurate.
 ///
 /// From a unit v₁ it builds orthonormal uⱼ and vⱼ (Golub and Kahan 1965; Golub and Van Loan,
@@ -46,11 +52,11 @@ impl Default for GolubKahanParams {
 /// unit v in the span of v₁, (AᵀA)v₁, …, (AᵀA)ᵏ⁻¹v₁, which is where power iteration moves too. Each
 /// restart begins with the last v, so σ does not fall.
 ///
-/// If the residual is still above the tolerance after the last restart, that is no error: σ is still
-/// a lower bound, and the residual says how good.
+/// A residual that is still above the tolerance after the last restart is not an error: σ is a lower
+/// bound all the same, and the residual says how close.
 ///
 /// A zero `start`, or one that A maps to zero, is replaced by
-/// [`start_vector`](crate::start_vector), which is also what to pass for a cold start.
+/// [`start_vector`](crate::measure::start_vector), which is also what to pass for a cold start.
 ///
 /// # Errors
 ///
@@ -64,13 +70,13 @@ impl Default for GolubKahanParams {
 /// # Example
 ///
 /// ```
-/// use osn_core::{DenseMap, GolubKahanParams, golub_kahan, start_vector};
+/// use osn_core::measure::{DenseMap, GolubKahanParams, golub_kahan, start_vector};
 ///
 /// let weight = [3.0_f32, 0.0, 0.0, 1.0, 0.0, 0.0];
 /// let map = DenseMap::new(&weight, 2, 3)?;
 /// let estimate = golub_kahan(&map, &start_vector(3), &GolubKahanParams::default())?;
 /// assert!((estimate.sigma - 10.0_f64.sqrt()).abs() < 1e-12);
-/// # Ok::<(), osn_core::EstimateError>(())
+/// # Ok::<(), osn_core::measure::EstimateError>(())
 /// ```
 pub fn golub_kahan<M: LinearMap + ?Sized>(
     map: &M,
@@ -205,8 +211,8 @@ impl Bidiagonalization {
             bound: Bound::Lower,
             residual: self.superdiagonal[last] / sigma * p[last].abs(),
             n_iters: self.n_iters_before + self.diagonal.len(),
-            u: combination(&p, &self.left),
-            v: combination(&q, &self.right),
+            u: unit_combination(&p, &self.left),
+            v: unit_combination(&q, &self.right),
         }))
     }
 
@@ -223,21 +229,9 @@ impl Bidiagonalization {
     }
 }
 
-/// Removes the part of `vector` in the span of `basis`; twice is enough (Kahan, in Parlett 1980).
-fn orthogonalize_twice(vector: &mut [f64], basis: &[Vec<f64>]) {
-    for _ in 0..2 {
-        for unit in basis {
-            add_scaled(-dot(unit, vector), unit, vector);
-        }
-    }
-}
-
 /// Returns Σ weights·basis, of unit length.
-fn combination(weights: &[f64], basis: &[Vec<f64>]) -> Vec<f64> {
-    let mut sum = vec![0.0; basis[0].len()];
-    for (&weight, vector) in weights.iter().zip(basis) {
-        add_scaled(weight, vector, &mut sum);
-    }
+fn unit_combination(weights: &[f64], basis: &[Vec<f64>]) -> Vec<f64> {
+    let mut sum = combination(weights, basis);
     normalize(&mut sum);
     sum
 }
@@ -245,7 +239,9 @@ fn combination(weights: &[f64], basis: &[Vec<f64>]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DenseMap, start_vector};
+    use crate::measure::estimate::start_vector;
+    use crate::measure::operator::DenseMap;
+    use crate::measure::vector::dot;
 
     #[test]
     fn both_bases_stay_orthonormal_where_new_directions_are_tiny() {

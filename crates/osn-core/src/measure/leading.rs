@@ -2,11 +2,13 @@
 
 use faer::{Mat, MatRef, Side};
 
-use crate::measure::bounds::gram_matrix::{GramMatrix, largest_finite_magnitude};
-use crate::measure::estimate::{EstimateError, start_vector};
+use crate::measure::error::EstimateError;
+use crate::measure::estimate::start_vector;
 use crate::measure::exact::singular_values;
+use crate::measure::gram_matrix::GramMatrix;
+use crate::measure::gram_matrix::largest_finite_magnitude;
 use crate::measure::operator::{DenseMap, Layout, LinearMap};
-use crate::measure::vector::{add_scaled, dot, norm, normalize};
+use crate::measure::vector::{add_scaled, combination, dot, norm, normalize, orthogonalize_twice};
 
 /// Up to this side, all eigenvectors of the Gram matrix are computed.
 const DENSE_SIDE: usize = 1024;
@@ -47,12 +49,12 @@ const TOLERANCE: f64 = 1e-8;
 /// # Example
 ///
 /// ```
-/// use osn_core::{Layout, leading_singular_values};
+/// use osn_core::measure::{Layout, leading_singular_values};
 ///
 /// let weight = [2.0_f32, 0.0, 0.0, 0.0, -2.0, 0.0, 0.0, 0.0, 1.0];
 /// let values = leading_singular_values(&weight, Layout::new(&[3, 3], 0), 2)?;
 /// assert!(values.iter().all(|value| (value - 2.0).abs() < 1e-14) && values.len() == 2);
-/// # Ok::<(), osn_core::EstimateError>(())
+/// # Ok::<(), osn_core::measure::EstimateError>(())
 /// ```
 pub fn leading_singular_values<T: Into<f64> + Copy + Sync>(
     entries: &[T],
@@ -148,11 +150,7 @@ impl BlockBasis {
     /// Adds what is new in a vector, if that is more than rounding.
     fn add_direction(&mut self, mut vector: Vec<f64>) {
         let length = norm(&vector);
-        for _ in 0..2 {
-            for known in &self.vectors {
-                add_scaled(-dot(known, &vector), known, &mut vector);
-            }
-        }
+        orthogonalize_twice(&mut vector, &self.vectors);
         if norm(&vector) > 1e-12 * length {
             normalize(&mut vector);
             self.vectors.push(vector);
@@ -189,12 +187,4 @@ fn eigen(matrix: MatRef<'_, f64>) -> Result<(Vec<f64>, Vec<Vec<f64>>), EstimateE
     let order = (0..size).rev();
     let columns = order.clone().map(|index| vectors.col(index).iter().copied().collect());
     Ok((order.map(|index| values[index]).collect(), columns.collect()))
-}
-
-fn combination(weights: &[f64], basis: &[Vec<f64>]) -> Vec<f64> {
-    let mut sum = vec![0.0; basis[0].len()];
-    for (&weight, vector) in weights.iter().zip(basis) {
-        add_scaled(weight, vector, &mut sum);
-    }
-    sum
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::estimate::EstimateError;
+use crate::measure::error::EstimateError;
 use crate::measure::vector::{add_scaled, dot, largest_magnitude, norm_scaled_by};
 
 /// A linear map A: ℝⁿ → ℝᵐ that can be applied, and whose transpose can be.
@@ -14,7 +14,7 @@ use crate::measure::vector::{add_scaled, dot, largest_magnitude, norm_scaled_by}
 /// # Example
 ///
 /// ```
-/// use osn_core::{GolubKahanParams, LinearMap, golub_kahan, start_vector};
+/// use osn_core::measure::{GolubKahanParams, LinearMap, golub_kahan, start_vector};
 ///
 /// /// Circular differences, (A x)ᵢ = xᵢ₊₁ − xᵢ, whose largest singular value is 2 for even n.
 /// struct Difference(usize);
@@ -36,7 +36,7 @@ use crate::measure::vector::{add_scaled, dot, largest_magnitude, norm_scaled_by}
 ///
 /// let estimate = golub_kahan(&Difference(32), &start_vector(32), &GolubKahanParams::default())?;
 /// assert!((estimate.sigma - 2.0).abs() < 1e-9);
-/// # Ok::<(), osn_core::EstimateError>(())
+/// # Ok::<(), osn_core::measure::EstimateError>(())
 /// ```
 pub trait LinearMap {
     /// Returns m, the length of A x.
@@ -206,8 +206,8 @@ impl Layout {
     }
 
     /// Returns the layout of Aᵀ where the output axis is the last one, so that the loops over memory
-    /// stay long: the tensor is then Aᵀ itself, row-major.
-    fn transposed(self) -> Option<Self> {
+    /// stay long: the tensor is then Aᵀ itself, row-major. `None` for any other axis.
+    pub fn transposed(self) -> Option<Self> {
         (self.inner == 1).then_some(Self { outer: 1, rows: self.outer, inner: self.rows })
     }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::estimate::{Bound, Estimate, EstimateError, estimate_from};
+use crate::measure::error::EstimateError;
+use crate::measure::estimate::{Bound, Estimate, estimate_from};
 use crate::measure::operator::LinearMap;
 use crate::measure::vector::normalize;
 
@@ -42,7 +43,7 @@ impl Default for PowerParams {
 /// so the residual of (ρ, u, v), relative to σ, needs no product beyond the two that were made.
 ///
 /// A zero `start`, or one that A maps to zero, is replaced by
-/// [`start_vector`](crate::start_vector).
+/// [`start_vector`](crate::measure::start_vector).
 ///
 /// # Errors
 ///
@@ -56,14 +57,14 @@ impl Default for PowerParams {
 /// # Example
 ///
 /// ```
-/// use osn_core::{DenseMap, PowerParams, power_iteration, start_vector};
+/// use osn_core::measure::{DenseMap, PowerParams, power_iteration, start_vector};
 ///
 /// let weight = [3.0_f32, 0.0, 0.0, 1.0];
 /// let map = DenseMap::new(&weight, 2, 2)?;
 /// let params = PowerParams { n_iters: 100, tolerance: 1e-6 };
 /// let estimate = power_iteration(&map, &start_vector(2), &params)?;
 /// assert!((estimate.sigma - 3.0).abs() < 1e-9);
-/// # Ok::<(), osn_core::EstimateError>(())
+/// # Ok::<(), osn_core::measure::EstimateError>(())
 /// ```
 pub fn power_iteration<M: LinearMap + ?Sized>(
     map: &M,

@@ -62,6 +62,33 @@ pub(crate) fn normalize(x: &mut [f64]) -> f64 {
     norm
 }
 
+/// Returns Σ weights·basis.
+pub(crate) fn combination(weights: &[f64], basis: &[Vec<f64>]) -> Vec<f64> {
+    let mut sum = vec![0.0; basis[0].len()];
+    for (&weight, vector) in weights.iter().zip(basis) {
+        add_scaled(weight, vector, &mut sum);
+    }
+    sum
+}
+
+/// Removes the part of `vector` in the span of `basis`; twice is enough (Kahan, in Parlett 1980).
+pub(crate) fn orthogonalize_twice(vector: &mut [f64], basis: &[Vec<f64>]) {
+    for _ in 0..2 {
+        for unit in basis {
+            add_scaled(-dot(unit, vector), unit, vector);
+        }
+    }
+}
+
+/// Returns the power of two that brings `largest` into [1, 2), as nearly as `f64` can hold both it
+/// and its reciprocal; 1 for 0.
+pub(crate) fn power_of_two_scale(largest: f64) -> f64 {
+    const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+    const BIAS: u64 = 1023;
+    let exponent = (largest.to_bits() >> FRACTION_BITS).clamp(1, 2 * BIAS - 1);
+    if largest == 0.0 { 1.0 } else { f64::from_bits((2 * BIAS - exponent) << FRACTION_BITS) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +115,17 @@ mod tests {
             let ones = vec![1.0; n as usize];
             assert_eq!(dot(&a, &ones), f64::from(n * n.saturating_sub(1) / 2));
         }
+    }
+
+    #[test]
+    fn a_scale_brings_the_largest_magnitude_near_one_exactly() {
+        for largest in [1.0, 1.5, 3.0, 1e-30, 1e30, 1e-300, 1e300, f64::MIN_POSITIVE] {
+            let scale = power_of_two_scale(largest);
+            assert!((1.0..2.0).contains(&(largest * scale)), "{largest}: {scale}");
+            assert_eq!(largest * scale / scale, largest);
+        }
+        assert!((1.0..4.0).contains(&(f64::MAX * power_of_two_scale(f64::MAX))));
+        assert!(5e-324 * power_of_two_scale(5e-324) > 1e-16);
+        assert_eq!(power_of_two_scale(0.0), 1.0);
     }
 }

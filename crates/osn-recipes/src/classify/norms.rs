@@ -4,7 +4,7 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear};
 use osn::AsConvolution;
 use osn_core::{
-    CircularError, Convolution, EstimateError, GeometryError, IntervalParams, LayerNorms, Layout,
+    CircularError, EstimateError, GeometryError, IntervalParams, LayerNorms, Layout,
     PacBayesSetting, circular_interval, ln_lipschitz_product, ln_margin_bound, ln_pac_bayes_bound,
     ln_spectral_complexity, sigma_interval, two_one_norm,
 };
@@ -88,17 +88,15 @@ impl MapNorms {
     ) -> Result<(Self, usize), NormError> {
         let shape = layer.weight.shape();
         let kernel = scaled_kernel(layer, norm);
-        let convolution = layer.convolution([side, side]);
-        let output = convolution.geometry(shape.as_slice())?.output;
-        let torus = around_torus(convolution).geometry(shape.as_slice())?;
-        let positions = output.iter().product::<usize>();
+        let geometry = layer.convolution([side, side]).geometry(shape.as_slice())?;
+        let positions = geometry.output.iter().product::<usize>();
         let squares: f64 = kernel.iter().map(|entry| entry.powi(2)).sum();
         let norms = LayerNorms {
-            spectral: circular_interval(&kernel, &torus)?.upper,
+            spectral: circular_interval(&kernel, &geometry.around_torus())?.upper,
             frobenius: (positions as f64 * squares).sqrt(),
             two_one: positions as f64 * two_one_norm(&kernel, Layout::new(shape.as_slice(), 0))?,
         };
-        Ok((Self { norms, units: shape[0] * positions }, output[2]))
+        Ok((Self { norms, units: shape[0] * positions }, geometry.output[2]))
     }
 
     /// Those of the map times a number above 0.
@@ -124,18 +122,6 @@ fn scaled_kernel(layer: &Conv2d, norm: Option<&BatchNorm>) -> Vec<f64> {
     let factors: Vec<f64> = factors.into_data().iter().collect();
     let rows = kernel.chunks_exact(kernel.len() / out).zip(factors);
     rows.flat_map(|(row, factor)| row.iter().map(move |entry| entry * factor)).collect()
-}
-
-/// The convolution around a torus of which a zero-padded one is a part: just so large that no tap
-/// reaches the image around the far side, and a multiple of the stride. Its σ is no smaller.
-fn around_torus(zero_padded: Convolution) -> Convolution {
-    let padding = zero_padded.padding.clone().unwrap_or_default();
-    let sizes = zero_padded.input_size.iter().zip(&zero_padded.stride).zip(padding);
-    let grown = |((&size, &stride), (before, after)): ((&usize, &usize), (usize, usize))| {
-        (size + before.max(after)).next_multiple_of(stride)
-    };
-    let input_size = sizes.map(grown).collect();
-    Convolution { input_size, ..zero_padded }.circular()
 }
 
 /// The logarithm of an upper bound of the network's Lipschitz constant: the product over the stages, of

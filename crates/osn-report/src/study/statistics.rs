@@ -84,14 +84,6 @@ pub struct Wins {
     pub losses: usize,
 }
 
-/// The middle of the sorted values, or the mean of the two in the middle; a NaN sorts as the largest.
-pub(crate) fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (below, above) = (sorted.get((sorted.len().max(1) - 1) / 2)?, sorted[sorted.len() / 2]);
-    Some(f64::midpoint(*below, above))
-}
-
 /// The mean of the middle half of all scores: `⌊n/4⌋` are cut at each end.
 ///
 /// NaN where there are none. Up to three scores it is their mean. It is `scipy.stats.trim_mean` with a

@@ -10,9 +10,9 @@ use osn_core::{AppliedAction, Layout, SIGMA_FLOOR};
 use super::{
     SigmaGradient, SpectralOps, composed_backward, composed_forward, composed_sensitivity, kernel,
 };
-use crate::code::{State, decode_unit, encode_unit};
 use crate::form::{Form, Maps};
 use crate::refresh::{Refresh, RefreshOps};
+use osn_core::state_code::{State, decode_unit, encode_unit};
 
 impl SpectralOps for Flex {
     fn effective_weight(

@@ -19,8 +19,8 @@ use burn::tensor::{FloatDType, Int, Shape, Slice, Tensor};
 use osn_core::Layout;
 use serde::{Deserialize, Serialize};
 
-use crate::code::{ELASTICITY, LN_SCALE, LN_SIGMA, LOG, STATE_LEN, UNIT};
 use crate::form::{Cut, Form, Map, Maps};
+use osn_core::state_code::{ELASTICITY, LN_SCALE, LN_SIGMA, LOG, STATE_LEN, UNIT};
 
 /// How the gradient of the effective weight treats σ (u and v are constants in each).
 ///
@@ -394,7 +394,7 @@ mod tests {
     use burn::tensor::{DType, TensorData};
 
     use super::*;
-    use crate::code::{State, encode_unit};
+    use osn_core::state_code::{State, encode_unit};
 
     fn floats(values: &[f32], shape: &[usize]) -> FloatTensor<Flex> {
         let data = TensorData::new(values.to_vec(), shape.to_vec());

@@ -5,4 +5,3 @@ pub(crate) mod generalization;
 pub(crate) mod metric;
 pub(crate) mod relative_to_init;
 pub(crate) mod target_action;
-pub(crate) mod target_control;

@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError,
-    deciding::{Context, Deciding},
-    rule::{RuleDoc, checked, parameters},
-};
+use crate::decide::checks::checked;
+use crate::decide::decision_rule::{Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{NamedRule, named, parameters};
 use crate::{Action, Layer, number::concise};
 
 /// Normalizes every layer to one σ from the first forward on, as Miyato et al. 2018 do with target 1.
@@ -23,13 +22,17 @@ impl Default for Always {
     }
 }
 
-impl Deciding for Always {
-    type Memory = ();
-
+impl NamedRule for Always {
     parameters! {
         "always", "Normalizes every layer to one σ.";
         target = "1", "the σ of every effective weight";
     }
+}
+
+impl DecisionRule for Always {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action())
@@ -45,10 +48,6 @@ impl Deciding for Always {
         let reason = format!("always: normalize to {}", concise(self.target));
         Decision { action: self.action(), reason }
     }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
-    }
 }
 
 impl Always {
@@ -60,7 +59,7 @@ impl Always {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::tests::layers;
+    use crate::decide::decider::tests::layers;
 
     #[test]
     fn every_layer_is_normalized_to_the_target() {

@@ -4,14 +4,13 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Needs, RuleError, TotalBy,
-    control::relative_to_init::Start,
-    control::target_control::{Controlled, of_generator},
-    deciding::{Context, Deciding},
-    rule::{INTERVAL, RuleDoc, is_target, parameters, required, required_interval},
-    text::{Parameter, plain_parameters},
-};
+use crate::decide::checks::{is_target, required, required_interval};
+use crate::decide::control::relative_to_init::Start;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::decide::signals::Needs;
+use crate::decide::text::plain_parameters;
 use crate::{Action, GradientStatistics, Layer, SIGMA_FLOOR, number::concise};
 
 /// Holds the product of all σ within a total `Λ`, and takes the excess where it disturbs least.
@@ -29,10 +28,6 @@ use crate::{Action, GradientStatistics, Layer, SIGMA_FLOOR, number::concise};
 /// is left. A layer that is held stays held down to half the threshold. The rest get a hard cap at
 /// `c_l`, so at each decision the product of the effective σ is exactly `min(Λ, ∏σ_l)`, and no weight
 /// is enlarged.
-///
-/// With [`total_by`](Budget::total_by) another rule moves the total: its target `c` is the mean that the
-/// layers share, `ln Λ = n·ln c` over the `n` layers that the budget decides, at most their `Σ ln σ_l`,
-/// above which nothing is held. So one rule says how much is held, and the other which layers pay.
 ///
 /// The weights come from an exponential mean of the sensitivity `|⟨G, Ŵ⟩| = |∂L/∂ ln s|` over the
 /// decisions, relative to the mean over the layers. Relative sensitivities below 0.1 count as 0.1, so
@@ -57,9 +52,6 @@ pub struct Budget {
     pub total: Option<f64>,
     /// The total as a multiple of the product of σ at the first decision, greater than 0. Default: 1.
     pub total_relative_to_init: f64,
-    /// The rule that moves the total, in place of both. Default: none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub total_by: Option<TotalBy>,
     /// What a layer's weight follows. Default: its sensitivity.
     pub weights: BudgetWeights,
     /// The part of the old mean in the new mean of the sensitivity, in `[0, 1)`. Default: 0.9.
@@ -75,7 +67,6 @@ impl Default for Budget {
         Self {
             total: None,
             total_relative_to_init: 1.0,
-            total_by: None,
             weights: BudgetWeights::Sensitivity,
             smoothing: 0.9,
             threshold: 0.05,
@@ -145,11 +136,9 @@ const LEAST_SENSITIVITY: f64 = 0.1;
 
 /// What the rule remembers of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct BudgetMemory {
+pub struct BudgetMemory {
     /// `Σ ln σ` of the starts, as of the first decision at which all of them were known.
     log_start: Option<f64>,
-    /// Where the rule that moves the total is, if there is one.
-    total: Option<Controlled>,
     layers: Vec<LayerMemory>,
 }
 
@@ -175,21 +164,24 @@ enum Share {
     Nothing,
 }
 
-impl Deciding for Budget {
-    type Memory = BudgetMemory;
-
+impl NamedRule for Budget {
     parameters! {
         "budget", "Holds the product of all σ within a total, and takes the excess where the loss is \
                    disturbed least.";
         total = "none", "the largest product of all σ; none takes total_relative_to_init";
         total_relative_to_init = "1", "the same as a multiple of the product at the first decision";
-        total_by = "none", TotalBy::MEANING;
         weights = "sensitivity", "which layers are spared: of large sensitivity, of small \
                           (inverse_sensitivity), or all alike (uniform)";
         smoothing = "0.9", "the part of the old mean of the sensitivity in the new one";
         threshold = "0.05", "the change of ln σ below which a layer is left alone";
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Budget {
+    type Memory = BudgetMemory;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         let check =
@@ -201,7 +193,6 @@ impl Deciding for Budget {
         check(is_size(factor), "total_relative_to_init", factor, "a positive number")?;
         let is_used = self.total.is_none() || factor == Self::default().total_relative_to_init;
         check(is_used, "total_relative_to_init", factor, "nothing, as total is given")?;
-        self.validate_total_by()?;
         let is_part = (0.0..1.0).contains(&self.smoothing);
         check(is_part, "smoothing", self.smoothing, "at least 0 and less than 1")?;
         let is_used = self.looks_at_gradients() || self.smoothing == Self::default().smoothing;
@@ -216,28 +207,15 @@ impl Deciding for Budget {
     }
 
     fn needs(&self) -> Needs {
-        let needs = self.total_by.map_or(Needs::default(), |rule| rule.needs());
-        Needs { gradients: self.looks_at_gradients(), ..needs }
-    }
-
-    fn leaves(&self, layer: &Layer) -> Option<String> {
-        self.total_by.and_then(|_| of_generator(layer))
+        Needs { gradients: self.looks_at_gradients(), ..Needs::default() }
     }
 
     fn begin(&self, layers: &[Layer]) -> Self::Memory {
-        BudgetMemory {
-            log_start: None,
-            total: self.total_by.map(|rule| rule.begin()),
-            layers: vec![LayerMemory::default(); layers.len()],
-        }
+        BudgetMemory { log_start: None, layers: vec![LayerMemory::default(); layers.len()] }
     }
 
     fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
         memory.layers.len() == n_layers
-    }
-
-    fn at_attach(&self, _: &Layer) -> Decision {
-        Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
     }
 
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
@@ -246,15 +224,10 @@ impl Deciding for Budget {
         }
         let sizes: Vec<Option<f64>> = sizes(memory, context).collect();
         let known: Option<Vec<f64>> = sizes.iter().copied().collect();
-        let steered = self.steer(memory, context, known.as_deref());
-        let mut decisions = match (known, sizes.iter().position(Option::is_none)) {
+        match (known, sizes.iter().position(Option::is_none)) {
             (Some(sizes), _) => self.allocate(memory, context, &sizes),
             (None, broken) => stand(memory, context, broken.unwrap_or_default()),
-        };
-        for decision in &mut decisions {
-            decision.reason.insert_str(0, &steered);
         }
-        decisions
     }
 }
 
@@ -291,25 +264,6 @@ fn action(target: Option<f64>) -> Action {
 impl Budget {
     fn looks_at_gradients(&self) -> bool {
         self.weights != BudgetWeights::Uniform
-    }
-
-    fn validate_total_by(&self) -> Result<(), RuleError> {
-        let Some(rule) = self.total_by else { return Ok(()) };
-        let is_alone = self.total.is_none()
-            && self.total_relative_to_init == Self::default().total_relative_to_init;
-        let expected = "nothing, as the total is given";
-        required(&Self::DOC, is_alone, "total_by", rule.word(), expected)?;
-        rule.validate()
-    }
-
-    /// Lets the other rule move the total, where there is one, and returns what it did.
-    fn steer(&self, memory: &mut BudgetMemory, context: &Context, sizes: Option<&[f64]>) -> String {
-        let (Some(rule), Some(total)) = (self.total_by, &mut memory.total) else {
-            return String::new();
-        };
-        let mean = sizes.map(|sizes| (log_product(sizes) / sizes.len() as f64).exp());
-        let mean = mean.filter(|mean| is_target(*mean));
-        rule.steer(total, context.step, context.signals, mean) + "; "
     }
 
     /// Takes a new sensitivity into the mean; a missing or broken one leaves the mean as it is, and one
@@ -351,10 +305,9 @@ impl Budget {
 
     fn log_total(&self, memory: &mut BudgetMemory, context: &Context, log_product: f64) -> f64 {
         let log_start = memory.log_start.unwrap_or_else(|| memory.begin(context, log_product));
-        match (memory.total, self.total) {
-            (Some(steered), _) => memory.layers.len() as f64 * steered.target().ln(),
-            (None, Some(total)) => total.ln(),
-            (None, None) => log_start + self.total_relative_to_init.ln(),
+        match self.total {
+            Some(total) => total.ln(),
+            None => log_start + self.total_relative_to_init.ln(),
         }
     }
 
@@ -449,8 +402,11 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Signals, tests::layers};
-    use crate::{Measurement, Rule};
+    use crate::Measurement;
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
     use proptest::prelude::*;
 
     fn decider(budget: Budget, count: usize) -> Decider {

@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError,
-    control::relative_to_init::{Start, by_shape},
-    deciding::{Context, Deciding},
-    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
-};
+use crate::decide::checks::{checked, required, required_interval};
+use crate::decide::control::relative_to_init::{Start, by_shape};
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::{
     Action, Layer, Measurement,
     number::{concise, maybe_infinite},
@@ -65,16 +64,14 @@ impl Default for Cap {
 /// What is remembered of one layer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Capped {
+pub struct Capped {
     /// The step since which it is held; nothing for a layer that is not.
     held_since: Option<u64>,
     /// The size that it started at, where the cap is a multiple of it.
     start: Option<Start>,
 }
 
-impl Deciding for Cap {
-    type Memory = Vec<Capped>;
-
+impl NamedRule for Cap {
     parameters! {
         "cap", "Holds a layer down while its σ is above a cap, and leaves it alone below.";
         target = "1", "the cap on σ";
@@ -84,6 +81,12 @@ impl Deciding for Cap {
         dwell = "200", "optimizer steps for which a layer is held at least";
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Cap {
+    type Memory = Vec<Capped>;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action())?;
@@ -104,10 +107,6 @@ impl Deciding for Cap {
 
     fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
         memory.len() == n_layers
-    }
-
-    fn at_attach(&self, _: &Layer) -> Decision {
-        Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
     }
 
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
@@ -223,8 +222,10 @@ impl Cap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rule;
-    use crate::decide::{Decider, Signals, tests::layers};
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     /// Decides along a trajectory, one step apart, and says at which steps the layer is held.
     fn held(cap: Cap, trajectory: impl IntoIterator<Item = f64>) -> Vec<bool> {

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Needs, RuleError,
-    control::relative_to_init::is_near_zero,
-    deciding::{Context, Deciding},
-    rule::{INTERVAL, RuleDoc, checked, is_target, parameters, required, required_interval},
-};
+use crate::decide::checks::{checked, is_target, required, required_interval};
+use crate::decide::control::relative_to_init::is_near_zero;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::decide::signals::Needs;
 use crate::{Action, Layer, Measurement, number::concise};
 
 /// Learns for each layer how far it is held, from a loss that the layer is not trained on.
@@ -55,7 +55,7 @@ const LARGEST_MOVE: f64 = 0.5;
 
 /// One layer's gate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Gate {
+pub struct Gate {
     alpha: f64,
     /// The effective σ that stands; nothing before the first measurement.
     target: Option<f64>,
@@ -71,9 +71,7 @@ impl Gate {
     }
 }
 
-impl Deciding for Learned {
-    type Memory = Vec<Gate>;
-
+impl NamedRule for Learned {
     parameters! {
         "learned", "Learns for each layer how far it is held, from a held-out loss.";
         target = "1", "the σ of a weight that is held altogether";
@@ -81,6 +79,12 @@ impl Deciding for Learned {
         learning_rate = "1", "how fast the gates learn, by unit of the held-out loss";
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Learned {
+    type Memory = Vec<Gate>;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, Action::Normalize { target: self.target })?;
@@ -107,10 +111,6 @@ impl Deciding for Learned {
 
     fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
         memory.len() == n_layers
-    }
-
-    fn at_attach(&self, _: &Layer) -> Decision {
-        Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
     }
 
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
@@ -177,8 +177,11 @@ fn shown(gate: Gate) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Signals, tests::layers};
-    use crate::{GradientStatistics, Rule};
+    use crate::GradientStatistics;
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     fn decider(learned: Learned) -> Decider {
         Decider::new(Rule::Learned(learned), layers(1)).unwrap()
@@ -293,11 +296,15 @@ mod tests {
             (f64::INFINITY, 1.0, "σ inf cannot be held, still gate"),
             (0.0, 1.0, "σ 0 cannot be held, still gate"),
         ] {
-            let memory = serde_json::to_value(&decider).unwrap()["memory"].clone();
+            let memory =
+                serde_json::to_value(decider.state()).unwrap()["rules"][0]["memory"].clone();
             let decision = &decider.decide(10, &[measured(sigma, Some(held_out))], &Signals::new());
             assert!(decision[0].reason.starts_with(said), "{}", decision[0].reason);
             assert_eq!(decision[0].action, before);
-            assert_eq!(serde_json::to_value(&decider).unwrap()["memory"], memory);
+            assert_eq!(
+                serde_json::to_value(decider.state()).unwrap()["rules"][0]["memory"],
+                memory
+            );
         }
         let mut unmeasured = Decider::new(Rule::Learned(Learned::default()), layers(1)).unwrap();
         let decision = &unmeasured.decide(0, &[measured(0.0, Some(1.0))], &Signals::new())[0];

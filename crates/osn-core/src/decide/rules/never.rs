@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError,
-    deciding::{Context, Deciding},
-    rule::RuleDoc,
-    text::{Text, Words},
-};
+use crate::decide::decision_rule::{Decision, DecisionRule};
+use crate::decide::doc::RuleDoc;
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{NamedRule, named};
+use crate::decide::text::{Text, Words};
 use crate::{Action, Layer};
 
 /// Leaves every layer as it is, and measures it.
@@ -15,9 +14,7 @@ use crate::{Action, Layer};
 #[serde(deny_unknown_fields)]
 pub struct Never {}
 
-impl Deciding for Never {
-    type Memory = ();
-
+impl NamedRule for Never {
     const DOC: RuleDoc = RuleDoc {
         name: "never",
         sentence: "Leaves every layer as it is, and measures it.",
@@ -29,6 +26,12 @@ impl Deciding for Never {
     }
 
     fn write(&self, _: &mut Words) {}
+}
+
+impl DecisionRule for Never {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         Ok(())
@@ -43,16 +46,12 @@ impl Deciding for Never {
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: Action::Off, reason: "never: measured only".to_owned() }
     }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::tests::layers;
+    use crate::decide::decider::tests::layers;
 
     #[test]
     fn every_layer_is_left_alone_and_says_that_it_is_measured() {

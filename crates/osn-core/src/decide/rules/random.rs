@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError, TargetAction,
-    deciding::{Context, Deciding},
-    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
-};
+use crate::decide::checks::{checked, required, required_interval};
+use crate::decide::control::target_action::TargetAction;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::split_mix::split_mix;
 use crate::{Action, Layer, number::concise};
 
 /// Holds each layer for a while or not, by lot: the control arm of every rule that switches.
@@ -48,9 +49,7 @@ impl Default for Random {
     }
 }
 
-impl Deciding for Random {
-    type Memory = ();
-
+impl NamedRule for Random {
     parameters! {
         "random", "Holds each layer for a while or not by lot, as a control arm.";
         target = "1", "the target while a layer is held";
@@ -60,6 +59,12 @@ impl Deciding for Random {
         action = "normalize", TargetAction::MEANING;
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Random {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action.with_target(self.target))?;
@@ -109,18 +114,10 @@ fn lot(seed: u64, layer: &Layer, stretch: u64) -> f64 {
     (hash >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// The step of the generator `SplitMix64` (Steele, Lea and Flood 2014): a mixing of all 64 bits.
-fn split_mix(state: u64) -> u64 {
-    let mixed = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::tests::layers;
+    use crate::decide::decider::tests::layers;
 
     fn held(rule: &Random, layer: &Layer, steps: impl Iterator<Item = u64>) -> Vec<bool> {
         steps.map(|step| rule.at(step, layer).action != Action::Off).collect()
@@ -128,13 +125,6 @@ mod tests {
 
     fn share(held: &[bool]) -> f64 {
         held.iter().filter(|held| **held).count() as f64 / held.len() as f64
-    }
-
-    #[test]
-    fn the_mixing_is_split_mix() {
-        // The first numbers of the reference implementation (Vigna, splitmix64.c).
-        assert_eq!(split_mix(1_234_567), 6_457_827_717_110_365_317);
-        assert_eq!(split_mix(0), 0xe220_a839_7b1d_cdaf);
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError,
-    deciding::{Context, Deciding},
-    rule::{ParameterDoc, RuleDoc, checked},
-    text::{Text, Words},
-};
+use crate::decide::checks::checked;
+use crate::decide::decision_rule::{Decision, DecisionRule};
+use crate::decide::doc::{ParameterDoc, RuleDoc};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{NamedRule, named};
+use crate::decide::text::{Text, Words};
 use crate::{Action, Globs, Kind, Layer, Position, Select};
 
 /// Gives one action to the layers that are selected by what they are, and leaves the others as they are.
@@ -34,9 +34,7 @@ impl Default for Static {
 
 const ACTIONS: &str = "one of normalize, cap, scale_update, cap_update, off";
 
-impl Deciding for Static {
-    type Memory = ();
-
+impl NamedRule for Static {
     const DOC: RuleDoc = RuleDoc {
         name: "static",
         sentence: "Gives one action to the layers selected by path, kind, network and position.",
@@ -98,6 +96,12 @@ impl Deciding for Static {
             }
         }
     }
+}
+
+impl DecisionRule for Static {
+    type Memory = ();
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         checked(&Self::DOC, self.action)
@@ -107,7 +111,7 @@ impl Deciding for Static {
         None
     }
 
-    fn leaves(&self, layer: &Layer) -> Option<String> {
+    fn excludes(&self, layer: &Layer) -> Option<String> {
         self.select.mismatch(layer).map(|why| format!("not selected: {why}"))
     }
 
@@ -115,10 +119,6 @@ impl Deciding for Static {
 
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: self.action, reason: self.reason() }
-    }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
     }
 }
 
@@ -163,8 +163,8 @@ fn read_action(text: &Text) -> Result<Action, RuleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rule;
-    use crate::decide::Decider;
+    use crate::decide::decider::Decider;
+    use crate::decide::rule::Rule;
 
     fn layer(path: &str, kind: Kind, index: usize) -> Layer {
         Layer {

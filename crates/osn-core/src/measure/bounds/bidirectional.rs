@@ -1,12 +1,10 @@
 //! Both reshapings of a convolution's kernel: what bidirectional normalisation measures.
 
-use crate::{
-    measure::bounds::interval::Interval,
-    measure::bounds::rounding::add_up,
-    measure::bounds::sigma_interval::{IntervalParams, sigma_interval},
-    measure::estimate::EstimateError,
-    measure::operator::Layout,
-};
+use crate::measure::bounds::interval::Interval;
+use crate::measure::bounds::rounding::add_up;
+use crate::measure::bounds::sigma_interval::{IntervalParams, sigma_interval};
+use crate::measure::error::EstimateError;
+use crate::measure::operator::Layout;
 
 /// Returns the mean of the σ of both reshapings, with certain bounds.
 ///
@@ -25,13 +23,13 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use osn_core::{IntervalParams, bidirectional_interval};
+/// use osn_core::measure::bounds::{IntervalParams, bidirectional_interval};
 ///
 /// // One output, two inputs, two taps: [(3, 0), (4, 0)] is a row of length 5, or two of rank one.
 /// let kernel = [3.0_f32, 0.0, 4.0, 0.0];
 /// let interval = bidirectional_interval(&kernel, &[1, 2, 2], 0, &IntervalParams::default())?;
 /// assert!(interval.contains(5.0));
-/// # Ok::<(), osn_core::EstimateError>(())
+/// # Ok::<(), osn_core::measure::EstimateError>(())
 /// ```
 pub fn bidirectional_interval<T: Into<f64> + Copy + Sync>(
     entries: &[T],

@@ -5,8 +5,8 @@ use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::measure::bounds::gram_matrix::{BlockColumn, GramMatrix};
 use crate::measure::bounds::rounding::{add_up, gamma, multiply_up};
+use crate::measure::gram_matrix::{BlockColumn, GramMatrix};
 
 /// How many rows one triangular solve takes on.
 const SOLVE_ROWS: usize = 96;
@@ -41,7 +41,7 @@ const SOLVE_ROWS: usize = 96;
 /// it supposes rounding to nearest, and that no number is flushed to zero, which Rust has.
 pub(crate) fn verified_upper_bound(mut gram: GramMatrix, shift: f64) -> Option<f64> {
     let (error, side) = (gram.error_up(), gram.side() as f64);
-    let columns = gram.columns_mut();
+    let columns = &mut gram.columns;
     columns.par_iter_mut().for_each(|column| column.negate_and_shift(shift));
     if !is_positive_definite(columns) {
         return None;
@@ -66,6 +66,10 @@ fn is_positive_definite(columns: &mut [BlockColumn]) -> bool {
 }
 
 impl BlockColumn {
+    fn all(&self) -> MatRef<'_, f64> {
+        MatRef::from_column_major_slice(&self.entries, self.height, self.width)
+    }
+
     fn negate_and_shift(&mut self, shift: f64) {
         self.entries.iter_mut().for_each(|entry| *entry = -*entry);
         for index in 0..self.width {

@@ -1,9 +1,10 @@
 //! Gram iteration: an upper bound of σ that needs no start and no convergence.
 
-use crate::measure::bounds::gram_matrix::{GramMatrix, largest_finite_magnitude};
 use crate::measure::bounds::rounding::{add_up, multiply_up, sqrt_up};
-use crate::measure::estimate::EstimateError;
+use crate::measure::error::EstimateError;
+use crate::measure::gram_matrix::{GramMatrix, largest_finite_magnitude};
 use crate::measure::operator::Layout;
+use crate::measure::vector::largest_magnitude;
 
 /// Returns an upper bound of σ of a weight tensor seen through `layout`, by Gram iteration.
 ///
@@ -45,12 +46,13 @@ use crate::measure::operator::Layout;
 /// # Example
 ///
 /// ```
-/// use osn_core::{Layout, gram_iteration};
+/// use osn_core::measure::Layout;
+/// use osn_core::measure::bounds::gram_iteration;
 ///
 /// let weight = [3.0_f32, 0.0, 0.0, 1.0, 0.0, 0.0];
 /// let upper = gram_iteration(&weight, Layout::new(&[2, 3], 0), 10)?;
 /// assert!(10.0_f64.sqrt() <= upper && upper < 10.0_f64.sqrt() + 1e-12);
-/// # Ok::<(), osn_core::EstimateError>(())
+/// # Ok::<(), osn_core::measure::EstimateError>(())
 /// ```
 pub fn gram_iteration<T: Into<f64> + Copy + Sync>(
     entries: &[T],
@@ -66,10 +68,18 @@ pub fn gram_iteration<T: Into<f64> + Copy + Sync>(
     let mut gram = GramMatrix::of(entries, layout, largest);
     let mut steps = vec![Step::of(&gram)];
     for _ in 0..n_iters {
-        gram = gram.of_itself();
+        gram = square_of(gram);
         steps.push(Step::of(&gram));
     }
     Ok(unwound(&steps))
+}
+
+/// Returns the Gram matrix `GᵀG` of a Gram matrix G.
+fn square_of(gram: GramMatrix) -> GramMatrix {
+    let (side, dense) = (gram.side(), gram.to_dense());
+    drop(gram);
+    let layout = Layout { outer: 1, rows: side, inner: side };
+    GramMatrix::of(&dense, layout, largest_magnitude(&dense))
 }
 
 /// What is left of one iteration: enough to take the bound of the next one back through it.

@@ -4,21 +4,19 @@ use std::f64::consts::PI;
 
 use faer::c64;
 
-use crate::{
-    measure::bounds::interval::Interval,
-    measure::bounds::rounding::{gamma, multiply_up, power_of_two_scale, sqrt_up, subtract_down},
-    measure::bounds::sigma_interval::{IntervalParams, sigma_interval},
-    measure::convolution::circular::{
-        Largest, Symbol, Torus, larger_of, no_convergence, norm_down, norm_up, root_of_unity,
-    },
-    measure::convolution::geometry::{Boundary, Geometry},
-    measure::convolution::map::ConvMap,
-    measure::convolution::patches::Patches,
-    measure::estimate::{Estimate, EstimateError, start_vector},
-    measure::golub_kahan::{GolubKahanParams, golub_kahan},
-    measure::operator::{Layout, LinearMap},
-    measure::vector::{largest_magnitude, norm},
-};
+use crate::measure::bounds::circular_interval::{Largest, larger_of, norm_down, norm_up};
+use crate::measure::bounds::interval::Interval;
+use crate::measure::bounds::rounding::{gamma, multiply_up, sqrt_up, subtract_down};
+use crate::measure::bounds::sigma_interval::{IntervalParams, sigma_interval};
+use crate::measure::convolution::circular::{Symbol, Torus, no_convergence, root_of_unity};
+use crate::measure::convolution::geometry::{Boundary, Geometry};
+use crate::measure::convolution::map::ConvMap;
+use crate::measure::convolution::patches::Patches;
+use crate::measure::error::EstimateError;
+use crate::measure::estimate::{Estimate, start_vector};
+use crate::measure::golub_kahan::{GolubKahanParams, golub_kahan};
+use crate::measure::operator::{Layout, LinearMap};
+use crate::measure::vector::{largest_magnitude, norm, power_of_two_scale};
 
 /// A map of one group is written out if it has no more entries: 80 MB.
 const MAX_WRITTEN_OUT: usize = 10_000_000;
@@ -52,7 +50,7 @@ const MAX_CYCLES: usize = 16;
 /// A zero-padded convolution is what is left of one on a torus if only inputs within the image and
 /// outputs that exist are kept. For that the torus must be just large enough that no tap reaches the
 /// image around the far side: input + max(padding) positions, made a multiple of the stride. On it
-/// [`circular_interval`](crate::circular_interval) is exact to about 1e-7.
+/// [`circular_interval`](crate::measure::bounds::circular_interval) is exact to about 1e-7.
 ///
 /// So for zero padding **the interval is as wide as the edges matter**: the wave that a kernel
 /// amplifies most must fade out towards them, which costs a fraction that falls with the square of the
@@ -72,7 +70,8 @@ const MAX_CYCLES: usize = 16;
 /// # Example
 ///
 /// ```
-/// use osn_core::{Convolution, operator_interval};
+/// use osn_core::measure::bounds::operator_interval;
+/// use osn_core::measure::convolution::Convolution;
 ///
 /// // The mean of three neighbours: 1 on an endless line, cos(π/101)·⅔ + ⅓ on a hundred positions.
 /// let geometry = Convolution::new([100]).geometry(&[1, 1, 3])?;
@@ -264,6 +263,19 @@ fn repeats(geometry: &Geometry) -> (f64, bool) {
     (times.product(), is_even)
 }
 
+impl Geometry {
+    /// Returns a circular convolution with the same kernel of which this zero-padded one is a part, so that
+    /// its σ is at least this one's: on a torus that is just large enough for no tap to reach the image
+    /// around the far side. It is what [`circular_interval`](crate::measure::bounds::circular_interval())
+    /// takes. A circular convolution is wrapped onto the torus that its outputs go around.
+    #[must_use]
+    pub fn around_torus(&self) -> Self {
+        let Torus { size, stride } = Torus::around(self);
+        let output = [0, 1, 2].map(|axis| size[axis] / stride[axis]);
+        Self { input: size, stride, output, boundary: Boundary::Circular, ..*self }
+    }
+}
+
 impl Torus {
     /// Returns a torus of whose circular convolution this one is a part.
     fn around(geometry: &Geometry) -> Self {
@@ -301,7 +313,9 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Convolution, exact};
+    use crate::measure::bounds::circular_interval::circular_interval;
+    use crate::measure::convolution::geometry::Convolution;
+    use crate::measure::exact::exact;
 
     /// Every small layer along one dimension that fits together, beside a second one.
     fn small_layers() -> impl Iterator<Item = Geometry> {
@@ -330,6 +344,8 @@ mod tests {
             assert!(interval.lower <= sigma * (1.0 + 1e-14), "{geometry:?} {interval:?} {sigma}");
             assert!(interval.upper >= sigma * (1.0 - 1e-14), "{geometry:?} {interval:?} {sigma}");
             assert!(interval.value >= 0.99 * sigma, "{geometry:?} {interval:?} {sigma}");
+            let on_torus = circular_interval(&kernel, &geometry.around_torus()).unwrap();
+            assert_eq!(on_torus.upper, interval.upper, "{geometry:?}");
             count += 1;
             tight += usize::from(interval.relative_width() < 0.3);
         }

@@ -54,15 +54,6 @@ pub(crate) fn gamma(count: f64) -> f64 {
     if rest > 0.0 { (product / rest).next_up() } else { f64::INFINITY }
 }
 
-/// Returns the power of two that brings `largest` into [1, 2), as nearly as `f64` can hold both it
-/// and its reciprocal; 1 for 0.
-pub(crate) fn power_of_two_scale(largest: f64) -> f64 {
-    const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
-    const BIAS: u64 = 1023;
-    let exponent = (largest.to_bits() >> FRACTION_BITS).clamp(1, 2 * BIAS - 1);
-    if largest == 0.0 { 1.0 } else { f64::from_bits((2 * BIAS - exponent) << FRACTION_BITS) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,17 +68,5 @@ mod tests {
         assert!(sqrt_up(2.0) > 2.0_f64.sqrt() && sqrt_down(2.0) < 2.0_f64.sqrt());
         assert_eq!(sqrt_down(-1.0), 0.0);
         assert!(gamma(1.0) > UNIT_ROUNDOFF && gamma(1e20) == f64::INFINITY);
-    }
-
-    #[test]
-    fn a_scale_brings_the_largest_magnitude_near_one_exactly() {
-        for largest in [1.0, 1.5, 3.0, 1e-30, 1e30, 1e-300, 1e300, f64::MIN_POSITIVE] {
-            let scale = power_of_two_scale(largest);
-            assert!((1.0..2.0).contains(&(largest * scale)), "{largest}: {scale}");
-            assert_eq!(largest * scale / scale, largest);
-        }
-        assert!((1.0..4.0).contains(&(f64::MAX * power_of_two_scale(f64::MAX))));
-        assert!(5e-324 * power_of_two_scale(5e-324) > 1e-16);
-        assert_eq!(power_of_two_scale(0.0), 1.0);
     }
 }

@@ -4,14 +4,15 @@ use faer::{Mat, Side};
 use serde::{Deserialize, Serialize};
 
 use crate::measure::bounds::cholesky::verified_upper_bound;
-use crate::measure::bounds::gram_matrix::{GramMatrix, largest_finite_magnitude};
 use crate::measure::bounds::interval::Interval;
 use crate::measure::bounds::rounding::{
     multiply_down, multiply_up, sqrt_down, sqrt_up, subtract_down,
 };
-use crate::measure::estimate::{EstimateError, start_vector};
+use crate::measure::error::EstimateError;
+use crate::measure::estimate::start_vector;
+use crate::measure::gram_matrix::{GramMatrix, largest_finite_magnitude};
 use crate::measure::operator::Layout;
-use crate::measure::vector::{add_scaled, dot, norm, normalize};
+use crate::measure::vector::{add_scaled, combination, dot, norm, normalize};
 
 /// How often the small eigenvalue problem is solved to see whether the basis is large enough.
 const STEPS_BETWEEN_CHECKS: usize = 8;
@@ -90,13 +91,14 @@ pub struct GramEstimate {
 /// # Example
 ///
 /// ```
-/// use osn_core::{IntervalParams, Layout, sigma_interval};
+/// use osn_core::measure::Layout;
+/// use osn_core::measure::bounds::{IntervalParams, sigma_interval};
 ///
 /// let weight = [3.0_f32, 0.0, 0.0, 1.0, 0.0, 0.0];
 /// let estimate = sigma_interval(&weight, Layout::new(&[2, 3], 0), &IntervalParams::default())?;
 /// assert!(estimate.sigma.contains(10.0_f64.sqrt()));
 /// assert!(estimate.sigma.relative_width() < 1e-5);
-/// # Ok::<(), osn_core::EstimateError>(())
+/// # Ok::<(), osn_core::measure::EstimateError>(())
 /// ```
 pub fn sigma_interval<T: Into<f64> + Copy + Sync>(
     entries: &[T],
@@ -126,6 +128,20 @@ impl GramMatrix {
     /// # Panics
     ///
     /// As [`sigma_interval`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use osn_core::measure::GramMatrix;
+    /// use osn_core::measure::bounds::IntervalParams;
+    ///
+    /// let mut gram = GramMatrix::new(2, 12.0);
+    /// gram.add_rows(&[3.0_f32, 0.0, 4.0, 0.0]);
+    /// gram.add_rows(&[0.0_f32, 0.0, 12.0, 0.0]);
+    /// let sigma = gram.into_estimate(&IntervalParams::default())?.sigma;
+    /// assert!(sigma.lower <= 13.0 && 13.0 <= sigma.upper);
+    /// # Ok::<(), osn_core::measure::EstimateError>(())
+    /// ```
     pub fn into_estimate(self, params: &IntervalParams) -> Result<GramEstimate, EstimateError> {
         let copy = (self.side() <= COPIED_SIDE).then(|| self.clone());
         estimate(self, || copy.clone(), params)
@@ -333,10 +349,7 @@ impl Ritz {
     }
 
     fn vector(&self, basis: &[Vec<f64>]) -> Vec<f64> {
-        let mut sum = vec![0.0; basis[0].len()];
-        for (&weight, vector) in self.weights.iter().zip(basis) {
-            add_scaled(weight, vector, &mut sum);
-        }
+        let mut sum = combination(&self.weights, basis);
         debug_assert!(norm(&sum) > 0.5, "the basis is orthonormal");
         normalize(&mut sum);
         sum

@@ -21,12 +21,12 @@ use serde::{Deserialize, Serialize};
 /// # Example
 ///
 /// ```
-/// use osn_core::Convolution;
+/// use osn_core::measure::convolution::Convolution;
 ///
 /// let strided = Convolution::new([28, 28]).stride([2, 2]).padding([1, 1]);
 /// let geometry = strided.geometry(&[64, 3, 4, 4])?;
 /// assert_eq!(geometry.output, [1, 14, 14]);
-/// # Ok::<(), osn_core::GeometryError>(())
+/// # Ok::<(), osn_core::measure::convolution::GeometryError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Convolution {
@@ -272,7 +272,7 @@ impl Geometry {
         [0, 1, 2].map(patches).iter().product::<f64>().sqrt()
     }
 
-    /// Whether it is what [`Convolution::geometry`] may give: to be asked of one that comes from a file.
+    /// Whether [`Convolution::geometry`] could have returned this: check it where it comes from a file.
     pub fn is_consistent(&self) -> bool {
         let steps = self.stride.iter().chain(&self.dilation);
         let has_steps = steps.clone().all(|&step| step > 0);

@@ -2,14 +2,12 @@
 
 use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 
-use crate::{
-    measure::convolution::geometry::Geometry,
-    measure::convolution::patches::{Band, Patches},
-    measure::estimate::EstimateError,
-    measure::operator::LinearMap,
-};
+use crate::measure::convolution::geometry::Geometry;
+use crate::measure::convolution::patches::{Band, Patches};
+use crate::measure::error::EstimateError;
+use crate::measure::operator::LinearMap;
 
-/// A convolution with its kernel: the linear map A of [`Convolution`](crate::Convolution).
+/// A convolution with its kernel: the linear map A of [`Convolution`](crate::measure::convolution::Convolution).
 ///
 /// ```text
 /// (A x)[o, p] = Σ_{i, q} K[o, i, q]·x̄[i, stride·p + dilation·q]
@@ -26,7 +24,8 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use osn_core::{ConvMap, Convolution, GolubKahanParams, LinearMap, golub_kahan, start_vector};
+/// use osn_core::measure::{GolubKahanParams, LinearMap, golub_kahan, start_vector};
+/// use osn_core::measure::convolution::{ConvMap, Convolution};
 ///
 /// // The mean of two neighbours leaves a constant image as it is, but for the last position.
 /// let geometry = Convolution::new([64]).circular().geometry(&[1, 1, 2])?;

@@ -105,6 +105,7 @@ impl Patches {
     /// group's kernel.
     ///
     /// Entries that several taps meet in, as they may around a circle, are summed.
+    #[cfg(feature = "bounds")]
     pub(crate) fn written_out(&self, kernel: &[f64]) -> Vec<f64> {
         let positions: usize = self.geometry.output.iter().product();
         let columns = self.geometry.cols() / self.geometry.groups;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
+use osn_core::number::median;
 
 use crate::curves::{Curves, Drawing, Line};
 use crate::page::chart::{Chart, MAX_POINTS};
 use crate::page::score::Score;
-use crate::study::statistics::median;
 use crate::study::{Direction, RunStatus, Study, StudyRecord, StudyRun};
 
 /// Points of all curves of a study together, so that many runs make no heavy page.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
+use osn_core::number::median;
 
 use super::arm_name;
 use crate::number::{duration, short};
 use crate::page::score::Score;
-use crate::study::statistics::median;
 use crate::study::{RunStatus, StudyRecord, StudyRun};
 
 /// Scores of single classes that are shown.

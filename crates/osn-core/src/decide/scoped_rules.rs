@@ -4,19 +4,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Needs, Rule, RuleError, rule::slug};
+use crate::decide::decision_rule::Decision;
+use crate::decide::error::RuleError;
+use crate::decide::rule::{Rule, slug};
+use crate::decide::signals::Needs;
 use crate::{Action, Layer, Select};
 
-/// How it is decided what is done to each layer of a model: rules in order, each with the layers that it
-/// is for.
+/// Rules in order, each with the layers that it is for.
 ///
-/// A layer is decided by the *last* rule whose [`select`](ScopedRule::select) holds it, so a general
-/// rule comes first and its exceptions after it. A layer that none selects is left as it is. Each rule
-/// sees only the layers that it decides, so the product of a budget is over these; what a layer says of
-/// its position is about the whole network all the same.
+/// A layer is decided by the *last* rule that [selects](ScopedRule::select) it, so a general rule comes
+/// first and its exceptions after it. A layer that no rule selects is left as it is. Each rule gets only the
+/// layers that it decides, so the product of a budget is over these; the position of a layer is still that
+/// in the whole network.
 ///
-/// One [`Rule`] is turned into rules with `into()`: it is for every layer. A file of them is read by
-/// [`from_toml`](Rules::from_toml).
+/// `into()` makes one [`Rule`] into rules, for every layer. [`from_toml`](Rules::from_toml) reads a file of
+/// them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Rules {
@@ -51,26 +53,37 @@ impl Rules {
         self.entries.iter().try_for_each(|entry| entry.rule.validate())
     }
 
-    /// What any of the rules looks at besides σ.
+    /// The signals that any of the rules uses besides σ.
     pub fn needs(&self) -> Needs {
         let needs = self.entries.iter().map(|entry| entry.rule.needs());
         needs.fold(Needs::default(), Needs::or)
     }
 
     /// The first metric that a rule follows and that is not among the `known` ones, which are all that the
-    /// training loop ever tells: such a rule would wait for it in vain.
+    /// training loop reports: such a rule would never get a value.
     pub fn unknown_metric(&self, known: &[&str]) -> Option<&str> {
         let mut metrics = self.entries.iter().filter_map(|entry| entry.rule.metric());
         metrics.find(|metric| !known.contains(metric))
     }
 
-    /// The first rule that looks at a signal which is not among the `offered` ones, and the signal in words:
-    /// such a rule would hold where it is for ever. [`Observe`](super::Observe) asks for all signals and makes
-    /// do with those that come.
+    /// The first rule that uses a signal which is not among the `offered` ones, and the signal in words: such a
+    /// rule would never act. [`Observe`](super::Observe) is exempt: it asks for all signals and acts on none.
     pub fn unmet_need(&self, offered: Needs) -> Option<(&Rule, &'static str)> {
         let rules = self.entries.iter().map(|entry| &entry.rule);
         let mut rules = rules.filter(|rule| !matches!(rule, Rule::Observe(_)));
         rules.find_map(|rule| Some((rule, rule.needs().first_beyond(offered)?)))
+    }
+
+    /// The first rule that can have no effect in a run of so many optimizer steps, and why: one that acts
+    /// only after the last step, or one that follows a metric of which no value comes before that. A metric
+    /// has a value after every `score_every` steps, which the next decision sees.
+    pub fn out_of_reach(&self, steps: u64, score_every: u64) -> Option<(&Rule, String)> {
+        let mut rules = self.entries.iter().map(|entry| &entry.rule);
+        rules.find_map(|rule| {
+            let why =
+                rule.erased().idle_within(steps).or_else(|| unscored(rule, steps, score_every));
+            Some((rule, why?))
+        })
     }
 
     /// The rules as one line, for people: `cap:target=2 for position last; budget`.
@@ -85,14 +98,14 @@ impl Rules {
         slug(&self.label())
     }
 
-    /// The rule that decides each layer, by its place: the last one that selects it.
+    /// For each layer the place of the rule that decides it: the last one that selects it.
     pub(crate) fn owners(&self, layers: &[Layer]) -> Vec<Option<usize>> {
         let owner =
             |layer: &Layer| self.entries.iter().rposition(|entry| entry.select.matches(layer));
         layers.iter().map(owner).collect()
     }
 
-    /// Refuses a rule that decides none of the layers: it is a mistake, and nothing else would show it.
+    /// Refuses a rule that decides none of the layers: nothing else would show this mistake.
     pub(crate) fn check_owners(
         &self,
         layers: &[Layer],
@@ -101,7 +114,9 @@ impl Rules {
         let decides = |place: usize| {
             let rule = &self.entries[place].rule;
             let mut pairs = layers.iter().zip(owners);
-            pairs.any(|(layer, owner)| *owner == Some(place) && rule.leaves(layer).is_none())
+            pairs.any(|(layer, owner)| {
+                *owner == Some(place) && rule.erased().excludes(layer).is_none()
+            })
         };
         let idle = (0..self.entries.len()).find(|place| !decides(*place));
         let idle = idle.filter(|_| !layers.is_empty());
@@ -113,7 +128,7 @@ impl Rules {
         let selected: Vec<_> = layers.iter().filter(|layer| entry.select.matches(layer)).collect();
         let pairs = layers.iter().zip(owners);
         let mut own = pairs.filter(|(_, owner)| **owner == Some(place)).map(|(layer, _)| layer);
-        let left = own.find_map(|layer| entry.rule.leaves(layer));
+        let left = own.find_map(|layer| entry.rule.erased().excludes(layer));
         let why = match left {
             Some(reason) => format!("of {} it leaves each; the first: {reason}", names(selected)),
             None if selected.is_empty() => {
@@ -128,15 +143,15 @@ impl Rules {
         RuleError::Idle { number: place + 1, rule: entry.rule.label(), why }
     }
 
-    /// What stands for a layer that its rule is not asked about.
+    /// The decision about a layer that its rule excludes, or that no rule selects.
     pub(crate) fn left(&self, layer: &Layer, owner: Option<usize>) -> Decision {
         let off = |reason| Decision { action: Action::Off, reason };
         let Some(place) = owner else { return off("no rule selects it".to_owned()) };
-        let reason = self.entries[place].rule.leaves(layer).unwrap_or_default();
+        let reason = self.entries[place].rule.erased().excludes(layer).unwrap_or_default();
         self.said_by(place, off(reason))
     }
 
-    /// A decision that says whose it is, where there are several rules.
+    /// A decision whose reason names its rule, where there are several.
     pub(crate) fn said_by(&self, place: usize, decision: Decision) -> Decision {
         if self.entries.len() == 1 {
             return decision;
@@ -145,8 +160,8 @@ impl Rules {
         Decision { reason, ..decision }
     }
 
-    /// The rules that can decide anything in one of a loop's `networks`: all but those that select other ones, or
-    /// that follow the race and are asked about the generator. So each network gets its part of one file of rules.
+    /// The rules that can decide anything in one of a loop's `networks`: all but those that select other ones.
+    /// So each network gets its part of one file of rules.
     ///
     /// # Errors
     ///
@@ -188,10 +203,22 @@ impl ScopedRule {
         let is_named = |names: &[String]| names.is_empty() || names.iter().any(|it| it == network);
         let by_rule = match &self.rule {
             Rule::Static(rule) => is_named(&rule.select.networks),
-            rule => !(Layer::is_generator(network) && rule.follows_race_alone()),
+            _ => true,
         };
         is_named(&self.select.networks) && by_rule
     }
+}
+
+/// Why a rule that follows a metric gets no value of it before the last step.
+fn unscored(rule: &Rule, steps: u64, score_every: u64) -> Option<String> {
+    let (metric, interval) = (rule.metric()?, rule.erased().interval()?);
+    let first = (score_every / interval).saturating_add(1).saturating_mul(interval);
+    (first >= steps).then(|| {
+        format!(
+            "the first {metric} comes after step {score_every} and the decision that sees it at step {first}, \
+             not before step {steps}"
+        )
+    })
 }
 
 fn names<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> String {
@@ -225,10 +252,12 @@ impl fmt::Display for ScopedRule {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{Balance, Decider, Observe, Signals, tests::layers},
-        *,
-    };
+    use super::*;
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::{layers, read_back};
+    use crate::decide::rules::cap::Cap;
+    use crate::decide::rules::observe::Observe;
+    use crate::decide::signals::Signals;
     use crate::{Action, Measurement, Position};
 
     fn rule(text: &str) -> Rule {
@@ -328,7 +357,7 @@ mod tests {
     fn a_metric_waits_for_the_rule_that_was_not_due() {
         let entries = [
             everywhere("observe:interval=10"),
-            at(Position::Last, "patience:metric=loss,every=1,patience=1,interval=30"),
+            at(Position::Last, "plateau:metric=loss,every=1,patience=1,interval=30"),
         ];
         let mut decider = decider(entries, 2);
         let mut told = |step: u64, metric: Option<f64>| {
@@ -347,15 +376,14 @@ mod tests {
     fn a_decider_read_back_between_two_intervals_goes_on_identically() {
         let entries = [
             everywhere("cap:interval=20"),
-            at(Position::Last, "patience:every=1,patience=1,interval=30"),
+            at(Position::Last, "plateau:every=1,patience=1,interval=30"),
         ];
         let mut original = decider(entries, 3);
         let signals = |step: u64| Signals::new().metric("frechet", (step as f64).sin());
         let sigmas = |step: u64| measured(&[1.0 + (step as f64 / 70.0).sin(), 1.0, 2.0]);
         original.decide(0, &sigmas(0), &signals(0));
         original.decide(10, &sigmas(10), &signals(10));
-        let file = serde_json::to_string(&original).unwrap();
-        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        let mut copy = read_back(&original);
         for step in (20..2_000).step_by(10) {
             let told = if step == 30 { Signals::new() } else { signals(step) };
             let expected = original.decide(step, &sigmas(step), &told);
@@ -385,25 +413,21 @@ mod tests {
 
     #[test]
     fn a_rule_without_sense_is_refused_wherever_it_stands() {
-        let balance = Balance { set_point: 2.0, ..Balance::default() };
-        let bad = ScopedRule { rule: Rule::Balance(balance), ..everywhere("never") };
+        let cap = Cap { hysteresis: 2.0, ..Cap::default() };
+        let bad = ScopedRule { rule: Rule::Cap(cap), ..everywhere("never") };
         let rules = Rules::from_iter([everywhere("never"), bad]);
-        assert!(matches!(rules.validate(), Err(RuleError::BadValue { key: "set_point", .. })));
+        assert!(matches!(rules.validate(), Err(RuleError::BadValue { key: "hysteresis", .. })));
     }
 
     #[test]
     fn what_any_rule_needs_is_needed() {
         let needs =
             |texts: &[&str]| texts.iter().map(|text| everywhere(text)).collect::<Rules>().needs();
-        let expected = Needs { separation: true, metric: true, ..Needs::default() };
-        assert_eq!(needs(&["balance", "cap", "patience"]), expected);
-        let both = Needs {
-            input_gradient_norm: true,
-            separation: true,
-            gradients: true,
-            ..Needs::default()
-        };
-        assert_eq!(needs(&["never", "slope", "budget"]), both);
+        let expected =
+            Needs { separation: true, input_gradient_norm: true, metric: true, ..Needs::default() };
+        assert_eq!(needs(&["cap", "auto", "plateau"]), expected);
+        let both = Needs { generalization: true, gradients: true, ..Needs::default() };
+        assert_eq!(needs(&["never", "auto:task=classify", "budget"]), both);
         for doc in Rule::catalogue() {
             assert_eq!(needs(&[doc.name, "observe"]), Rule::Observe(Observe::default()).needs());
         }
@@ -416,13 +440,16 @@ mod tests {
             ScopedRule { select, rule: rule(text) }
         };
         let both = Rules::from_iter([
-            everywhere("balance"),
+            of("discriminator", "cap"),
             of("generator", "always"),
             everywhere("static:network=discriminator,position=last"),
         ]);
         let names = ["discriminator", "generator"];
         let label = |network: &str| both.for_network(network, &names).unwrap().label();
-        assert_eq!(label("discriminator"), "balance; static:network=discriminator,position=last");
+        assert_eq!(
+            label("discriminator"),
+            "cap for network discriminator; static:network=discriminator,position=last"
+        );
         assert_eq!(label("generator"), "always for network generator");
         assert_eq!(both.unknown_network(&["discriminator", "generator"]), None);
         assert_eq!(both.unknown_network(&["discriminator"]), Some("generator"));
@@ -433,18 +460,19 @@ mod tests {
             message,
             "no network is called Discriminator: there are discriminator, generator"
         );
-        let slope = Rules::from(rule("slope"));
-        let message = slope.for_network("generator", &names).unwrap_err().to_string();
+        let one = Rules::from_iter([of("discriminator", "cap")]);
+        let message = one.for_network("generator", &names).unwrap_err().to_string();
         assert_eq!(
             message,
-            "slope decides nothing in the generator: add a rule for it in a file of rules"
+            "cap for network discriminator decides nothing in the generator: add a rule for it in a file \
+             of rules"
         );
     }
 
     #[test]
-    fn a_metric_that_is_never_told_is_found_wherever_it_stands() {
-        let last = at(Position::Last, "bandit:metric=accuracy");
-        let rules = Rules::from_iter([everywhere("patience:metric=frechet"), last]);
+    fn a_metric_that_is_never_reported_is_found_wherever_it_stands() {
+        let last = at(Position::Last, "plateau:metric=accuracy");
+        let rules = Rules::from_iter([everywhere("plateau:metric=frechet"), last]);
         assert_eq!(rules.unknown_metric(&["frechet", "accuracy"]), None);
         assert_eq!(rules.unknown_metric(&["frechet"]), Some("accuracy"));
         assert_eq!(rules.unknown_metric(&["accuracy"]), Some("frechet"));
@@ -452,16 +480,54 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_that_is_never_told_is_found_with_its_rule() {
-        let rules = Rules::from_iter([everywhere("never"), at(Position::Last, "slope")]);
-        let race = Needs { separation: true, ..Needs::default() };
-        let (rule, what) = rules.unmet_need(race).unwrap();
-        assert_eq!((rule.name(), what), ("slope", "the slope of a discriminator"));
-        assert_eq!(rules.unmet_need(Needs { input_gradient_norm: true, ..race }), None);
+    fn a_signal_that_is_never_reported_is_found_with_its_rule() {
+        let rules = Rules::from_iter([everywhere("never"), at(Position::Last, "auto")]);
+        let separation = Needs { separation: true, ..Needs::default() };
+        let (rule, what) = rules.unmet_need(separation).unwrap();
+        assert_eq!((rule.name(), what), ("auto", "the input gradient of a discriminator"));
+        assert_eq!(rules.unmet_need(Needs { input_gradient_norm: true, ..separation }), None);
         assert_eq!(Rules::from(self::rule("observe")).unmet_need(Needs::default()), None);
         for doc in Rule::catalogue() {
             assert_eq!(Rules::from(self::rule(doc.name)).unmet_need(Needs::ALL), None);
         }
+    }
+
+    #[test]
+    fn a_rule_out_of_the_reach_of_a_run_is_found() {
+        let reached = |text: &str| Rules::from(rule(text)).out_of_reach(100, 20).is_none();
+        for text in [
+            "schedule:on=90",
+            "schedule:on=99,interval=1",
+            "schedule:on=81,off=91",
+            "schedule:period=7,interval=13",
+            "plateau:interval=79",
+            "observe:interval=1000",
+            "cap:interval=1000",
+        ] {
+            assert!(reached(text), "{text}");
+        }
+        for text in [
+            "schedule:on=91",
+            "schedule:on=100,interval=1",
+            "schedule:on=18446744073709551615",
+            "schedule:on=81,off=90",
+            "schedule:on=5,period=10",
+            "plateau:interval=100",
+            "plateau:interval=1000",
+        ] {
+            assert!(!reached(text), "{text}");
+        }
+        let (rule, why) = (rule("schedule:on=100"), Rules::from(rule("schedule:on=100")));
+        assert_eq!(
+            why.out_of_reach(100, 20),
+            Some((&rule, "on=100,interval=10 holds at no decision before step 100".to_owned()))
+        );
+        let rules = Rules::from(self::rule("plateau"));
+        assert_eq!(
+            rules.out_of_reach(100, 95).unwrap().1,
+            "the first frechet comes after step 95 and the decision that sees it at step 100, not before \
+             step 100"
+        );
     }
 
     #[test]

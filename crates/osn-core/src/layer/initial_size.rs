@@ -1,9 +1,11 @@
 //! The σ that a weight of some shape starts at.
 
-use crate::{Geometry, Kind, Layer};
+use crate::layer::facts::Layer;
+use crate::layer::kind::Kind;
+use crate::measure::convolution::geometry::Geometry;
 
-/// The σ that a weight starts at where it is drawn as usual: what a weight that starts at zero is compared
-/// with.
+/// The σ that a weight of some shape has at the usual random initialization. It stands in for the
+/// measured σ of a weight that starts at zero.
 ///
 /// Its `m×n` matrix has independent entries of Xavier's deviation `d` (Glorot and Bengio 2010, equation 12), and
 /// then `E σ ≤ d·(√m + √n)`, which is reached as the matrix grows (Davidson and Szarek 2001, theorem II.13):
@@ -15,7 +17,7 @@ use crate::{Geometry, Kind, Layer};
 /// # Example
 ///
 /// ```
-/// use osn_core::InitialSize;
+/// use osn_core::layer::InitialSize;
 ///
 /// // A square matrix starts at σ ≈ 2, whatever its side.
 /// let size = InitialSize::new(&[256, 256], 1);
@@ -27,8 +29,8 @@ pub struct InitialSize {
 }
 
 impl InitialSize {
-    /// Of a weight of `shape` whose outputs run along `axis`; its inputs run along the other one of the first
-    /// two axes, and what is left of the axes is a kernel's positions.
+    /// For a weight of `shape` whose outputs run along `axis`. Its inputs run along the other one of the first
+    /// two axes, and the remaining axes are a kernel's positions.
     pub fn new(shape: &[usize], axis: usize) -> Self {
         let elements: f64 = shape.iter().map(|&length| length as f64).product();
         let outputs = shape.get(axis).map_or(1.0, |&length| length as f64);
@@ -39,7 +41,7 @@ impl InitialSize {
         Self { deviation: if fans > 0.0 { (2.0 / fans).sqrt() } else { 0.0 } }
     }
 
-    /// The σ of its matrix of so many rows and columns.
+    /// The σ of the weight as a matrix of so many rows and columns.
     pub fn of_matrix(self, rows: usize, cols: usize) -> f64 {
         self.of(rows as f64, cols as f64)
     }
@@ -48,11 +50,11 @@ impl InitialSize {
         self.deviation * (rows.sqrt() + cols.sqrt())
     }
 
-    /// The σ of the convolution that it is the kernel of.
+    /// The σ of the convolution whose kernel the weight is.
     ///
     /// At each frequency of a large image the convolution of `k` positions and strides of product `s` is a matrix
-    /// of `out` rows and `in·s` columns of deviation `d·√(k/s)`. The largest of them is somewhat above the mean
-    /// that this is.
+    /// of `out` rows and `in·s` columns of deviation `d·√(k/s)`. This is the mean of their σ; the largest is
+    /// somewhat above.
     pub fn of_convolution(self, geometry: &Geometry) -> f64 {
         let product = |of: [usize; 3]| of.iter().map(|&it| it as f64).product::<f64>();
         let (positions, strides) = (product(geometry.kernel), product(geometry.stride));
@@ -62,11 +64,11 @@ impl InitialSize {
         self.deviation * (positions / strides).sqrt() * (rows.sqrt() + cols.sqrt())
     }
 
-    /// The σ that a layer starts at, seen as a matrix with its outputs first: where the view is not known.
+    /// The σ that a layer starts at, as a matrix with its outputs first, for a layer whose view is not known.
     pub(crate) fn of_layer(layer: &Layer) -> f64 {
         let has_outputs_second = matches!(layer.kind, Kind::Linear | Kind::ConvTranspose);
         let axis = usize::from(has_outputs_second);
-        // Not in whole numbers, whose product may be more than there are: a shape can come from a file.
+        // In floats, since a shape can come from a file and its product may overflow whole numbers.
         let elements: f64 = layer.shape.iter().map(|&length| length as f64).product();
         let rows = layer.shape.get(axis).map_or(0.0, |&length| length as f64);
         let cols = if rows > 0.0 { elements / rows } else { 0.0 };
@@ -77,9 +79,12 @@ impl InitialSize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        ConvMap, Convolution, DenseMap, GolubKahanParams, exact, golub_kahan, start_vector,
-    };
+    use crate::measure::convolution::geometry::Convolution;
+    use crate::measure::convolution::map::ConvMap;
+    use crate::measure::estimate::start_vector;
+    use crate::measure::exact::exact;
+    use crate::measure::golub_kahan::{GolubKahanParams, golub_kahan};
+    use crate::measure::operator::DenseMap;
 
     /// Normal numbers by Box and Muller from a fixed sequence.
     fn normal(count: usize, deviation: f64) -> Vec<f64> {

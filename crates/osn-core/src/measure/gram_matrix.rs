@@ -1,4 +1,4 @@
-//! The Gram matrix of a weight, formed panel by panel, with a bound of what rounding did to it.
+//! The Gram matrix of a weight, formed panel by panel.
 
 use std::ops::Range;
 
@@ -6,12 +6,9 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::measure::bounds::rounding::{
-    UNDERFLOW, add_up, gamma, multiply_up, power_of_two_scale, sum_up,
-};
-use crate::measure::estimate::EstimateError;
+use crate::measure::error::EstimateError;
 use crate::measure::operator::Layout;
-use crate::measure::vector::{add_scaled, dot, largest_magnitude};
+use crate::measure::vector::{add_scaled, dot, power_of_two_scale};
 
 /// How many rows of a weight are multiplied at a time.
 ///
@@ -32,35 +29,14 @@ const PARALLEL_SIDE: usize = 1024;
 /// near 1, so that no square overflows or vanishes. Only the lower triangle is kept, in block columns:
 /// about 4·side² bytes.
 ///
-/// Each entry of the computed Ĝ is a sum of m products, m the number of rows of A, and rounding it
-/// in any order leaves `|Ĝ − AᵀA| ≤ γₘ|A|ᵀ|A|` entry by entry (Higham 2002, Accuracy and Stability of
-/// Numerical Algorithms, section 3.5), so
-///
-/// ```text
-/// ‖Ĝ − AᵀA‖₂ ≤ γₘ‖|A|ᵀ|A|‖₂ ≤ γₘ‖A‖_F²,    γₘ = m·u/(1 − m·u),    u = 2⁻⁵³
-/// ```
-///
 /// The results are the same bits for any number of threads.
-///
-/// # Example
-///
-/// ```
-/// use osn_core::{GramMatrix, IntervalParams};
-///
-/// let mut gram = GramMatrix::new(2, 12.0);
-/// gram.add_rows(&[3.0_f32, 0.0, 4.0, 0.0]);
-/// gram.add_rows(&[0.0_f32, 0.0, 12.0, 0.0]);
-/// let sigma = gram.into_estimate(&IntervalParams::default())?.sigma;
-/// assert!(sigma.lower <= 13.0 && 13.0 <= sigma.upper);
-/// # Ok::<(), osn_core::EstimateError>(())
-/// ```
 #[derive(Debug, Clone)]
 pub struct GramMatrix {
     side: usize,
     n_rows: usize,
     scale: f64,
     is_zero: bool,
-    columns: Vec<BlockColumn>,
+    pub(crate) columns: Vec<BlockColumn>,
     panel: Vec<f64>,
 }
 
@@ -102,7 +78,7 @@ impl GramMatrix {
         largest: f64,
     ) -> Self {
         let of_rows = layout.rows < layout.cols();
-        let (layout, of_rows) = match row_major_transpose(layout) {
+        let (layout, of_rows) = match layout.transposed() {
             Some(transpose) => (transpose, !of_rows),
             None => (layout, of_rows),
         };
@@ -149,13 +125,6 @@ impl GramMatrix {
         }
     }
 
-    /// Forms the Gram matrix `GᵀG` of this one.
-    pub(crate) fn of_itself(self) -> Self {
-        let (side, dense) = (self.side, self.to_dense());
-        drop(self);
-        Self::of(&dense, Layout { outer: 1, rows: side, inner: side }, largest_magnitude(&dense))
-    }
-
     /// Copies part of a matrix into the panel, row after row, scaled.
     fn fill_panel<T: Into<f64> + Copy + Sync>(
         &mut self,
@@ -183,51 +152,29 @@ impl GramMatrix {
         });
     }
 
-    /// The side p of G.
-    pub(crate) fn side(&self) -> usize {
+    /// The side p of G: the columns of A.
+    pub fn side(&self) -> usize {
         self.side
     }
 
-    /// Whether A has no entry but zeros.
-    pub(crate) fn is_zero(&self) -> bool {
+    /// The rows of A so far.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Whether A has no entry but zeros so far.
+    pub fn is_zero(&self) -> bool {
         self.is_zero
     }
 
-    /// The power of two that A was multiplied by.
-    pub(crate) fn scale(&self) -> f64 {
+    /// The power of two that A is multiplied by.
+    pub fn scale(&self) -> f64 {
         self.scale
     }
 
-    pub(crate) fn columns_mut(&mut self) -> &mut [BlockColumn] {
-        &mut self.columns
-    }
-
-    pub(crate) fn diagonal(&self) -> impl Iterator<Item = f64> {
+    /// The diagonal of G, of the scaled A: the squared lengths of its columns.
+    pub fn diagonal(&self) -> impl Iterator<Item = f64> {
         self.columns.iter().flat_map(BlockColumn::diagonal)
-    }
-
-    /// Returns at least ‖A‖_F², of the scaled A.
-    ///
-    /// A diagonal entry is a sum of squares, so rounding changes it by a factor of at most 1 ± γₘ.
-    pub(crate) fn squared_norm_up(&self) -> f64 {
-        let growth = add_up(1.0, gamma(2.0 * self.n_rows as f64 + 4.0));
-        let products = self.n_rows as f64 * self.side as f64;
-        add_up(multiply_up(sum_up(self.diagonal()), growth), multiply_up(products, UNDERFLOW))
-    }
-
-    /// Returns at least ‖Ĝ − AᵀA‖₂ + |fl(vᵀĜv/vᵀv) − vᵀĜv/vᵀv| for any v, of the scaled A.
-    ///
-    /// The first part is the bound of this type's documentation. For the second, Ĝv and the two inner
-    /// products are sums of p terms, so their rounding is at most γ₃ₚ|v|ᵀ|Ĝ||v|/vᵀv, and |Ĝ| is at
-    /// most (1 + γₘ)|A|ᵀ|A|, whose norm is at most ‖A‖_F². Together that is at most
-    /// γ₍ₘ₊₄ₚ₊₈₎‖A‖_F². Twice as many roundings are counted, which covers products of the γs. A product
-    /// that underflows, also with the scale, adds at most 2⁻¹⁰⁷⁵.
-    pub(crate) fn error_up(&self) -> f64 {
-        let (m, p) = (self.n_rows as f64, self.side as f64);
-        let squared_norm = self.squared_norm_up();
-        let rounding = multiply_up(gamma(2.0 * (m + 4.0 * p + 16.0)), squared_norm);
-        let products = multiply_up((m + p) * p, add_up(1.0, squared_norm));
-        add_up(rounding, multiply_up(products, UNDERFLOW))
     }
 
     /// Returns Ĝ x.
@@ -266,10 +213,6 @@ impl BlockColumn {
     fn zero(start: usize, width: usize, side: usize) -> Self {
         let height = side - start;
         Self { start, width, height, entries: vec![0.0; height * width] }
-    }
-
-    pub(crate) fn all(&self) -> MatRef<'_, f64> {
-        MatRef::from_column_major_slice(&self.entries, self.height, self.width)
     }
 
     pub(crate) fn all_mut(&mut self) -> MatMut<'_, f64> {
@@ -361,13 +304,6 @@ impl Layout {
             (outer, inner, rest) = (outer + 1, 0, behind);
         }
     }
-}
-
-/// Returns the layout of Aᵀ where the output axis is the last one: the tensor is then Aᵀ itself,
-/// row-major, and is read in long runs.
-fn row_major_transpose(layout: Layout) -> Option<Layout> {
-    let transpose = Layout { outer: 1, rows: layout.outer, inner: layout.rows };
-    (layout.inner == 1).then_some(transpose)
 }
 
 /// Cuts `0..count` into panels.

@@ -1,16 +1,22 @@
-//! The rule `patience`.
+//! The rule `plateau`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Needs, RuleError, TargetAction,
-    control::metric::{self, Report, improvement, in_words},
-    deciding::{Context, Deciding},
-    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
-};
+use crate::decide::checks::{checked, required, required_interval};
+use crate::decide::control::metric;
+use crate::decide::control::metric::{Report, improvement, in_words};
+use crate::decide::control::target_action::TargetAction;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::decide::signals::Needs;
 use crate::{Layer, number::concise};
 
 /// Gives every layer one target, and tries another one when a reported metric stalls.
+///
+/// A plateau is found as PyTorch's `ReduceLROnPlateau` finds one, with a `patience` and a relative threshold
+/// (here `delta`); but where that lowers the learning rate for good, this tries another target and takes it
+/// back if it does not help.
 ///
 /// The level of the metric is its mean over the last `every` reports at the target in force. When the
 /// level has not become better than its best by more than `delta` (as a part of the best) in
@@ -29,7 +35,7 @@ use crate::{Layer, number::concise};
 /// value once. A broken value changes nothing and is not counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Patience {
+pub struct Plateau {
     /// The name of the metric. Default: `frechet`.
     pub metric: String,
     /// Whether a lower metric is a better one. Default: true.
@@ -54,7 +60,7 @@ pub struct Patience {
     pub interval: u64,
 }
 
-impl Default for Patience {
+impl Default for Plateau {
     fn default() -> Self {
         Self {
             metric: "frechet".to_owned(),
@@ -79,7 +85,7 @@ const SMALLEST_STEP: f64 = 0.125;
 
 /// Where the search stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Search {
+pub struct Search {
     /// The target in force.
     target: f64,
     /// How far `ln c` moves in the next trial.
@@ -107,11 +113,9 @@ struct Trial {
     level: f64,
 }
 
-impl Deciding for Patience {
-    type Memory = Search;
-
+impl NamedRule for Plateau {
     parameters! {
-        "patience", "Tries another target when a reported metric stalls; keeps what helps and undoes \
+        "plateau", "Tries another target when a reported metric stalls; keeps what helps and undoes \
                    what does not.";
         metric = "frechet", "the name of the metric";
         lower_is_better = "true", "whether a lower metric is a better one: true or false";
@@ -125,6 +129,12 @@ impl Deciding for Patience {
         action = "normalize", TargetAction::MEANING;
         interval = "10", INTERVAL;
     }
+}
+
+impl DecisionRule for Plateau {
+    type Memory = Search;
+
+    named!();
 
     fn validate(&self) -> Result<(), RuleError> {
         let doc = &Self::DOC;
@@ -187,7 +197,7 @@ impl Deciding for Patience {
     }
 }
 
-impl Patience {
+impl Plateau {
     /// Takes one report in, and returns what was measured and done.
     fn hear(&self, search: &mut Search, value: f64) -> String {
         let heard = search.take_in(value, self.every);
@@ -295,17 +305,20 @@ impl Search {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Signals, tests::layers};
-    use crate::{Measurement, Rule};
+    use crate::Measurement;
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::{layers, read_back};
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     const NAME: &str = "frechet";
 
-    fn decider(patience: Patience) -> Decider {
-        Decider::new(Rule::Patience(patience), layers(2)).unwrap()
+    fn decider(plateau: Plateau) -> Decider {
+        Decider::new(Rule::Plateau(plateau), layers(2)).unwrap()
     }
 
-    fn quick() -> Patience {
-        Patience { every: 1, patience: 2, step: 0.5, ..Patience::default() }
+    fn quick() -> Plateau {
+        Plateau { every: 1, patience: 2, step: 0.5, ..Plateau::default() }
     }
 
     fn hear(decider: &mut Decider, signals: &Signals) -> (f64, String) {
@@ -320,8 +333,8 @@ mod tests {
     }
 
     /// The targets after each of `count` reports of a metric that depends on the target alone.
-    fn targets(patience: Patience, count: usize, metric: impl Fn(f64) -> f64) -> Vec<f64> {
-        let mut decider = decider(patience);
+    fn targets(plateau: Plateau, count: usize, metric: impl Fn(f64) -> f64) -> Vec<f64> {
+        let mut decider = decider(plateau);
         let mut target = decider.decisions()[0].action.target().unwrap();
         (0..count)
             .map(|_| {
@@ -348,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_metric_that_keeps_improving_is_left_alone() {
-        let mut decider = decider(Patience { every: 2, ..quick() });
+        let mut decider = decider(Plateau { every: 2, ..quick() });
         let found = (0..200).map(|report_index| 100.0 * 0.97_f64.powi(report_index));
         assert!(found.map(|value| report(&mut decider, value)).all(|target| target == 1.0));
     }
@@ -367,7 +380,7 @@ mod tests {
     #[test]
     fn the_best_target_is_found_from_either_side() {
         for (start, best) in [(1.0, 4.0), (8.0, 0.7)] {
-            let rule = Patience { start, ..quick() };
+            let rule = Plateau { start, ..quick() };
             let found = targets(rule, 300, |target| 10.0 + (target / best).ln().powi(2));
             let off = (found.last().unwrap() / best).ln().abs();
             assert!(off < 0.5, "{start} {best}: {found:?}");
@@ -377,14 +390,14 @@ mod tests {
     #[test]
     fn higher_can_be_better() {
         let accuracy = |target: f64| if target > 1.2 { 0.8 } else { 0.7 };
-        let rule = Patience { lower_is_better: false, ..quick() };
+        let rule = Plateau { lower_is_better: false, ..quick() };
         assert!(targets(rule, 20, accuracy).last().unwrap() > &1.2);
         assert!(targets(quick(), 20, accuracy).last().unwrap() < &1.2);
     }
 
     #[test]
     fn a_change_within_delta_is_no_help() {
-        let rule = Patience { delta: 0.05, ..quick() };
+        let rule = Plateau { delta: 0.05, ..quick() };
         let found = targets(rule, 3, |target| if target > 1.2 { 9.6 } else { 10.0 });
         assert_eq!(found[2], 1.0);
     }
@@ -392,7 +405,7 @@ mod tests {
     #[test]
     fn a_single_lucky_report_is_not_a_gain() {
         // Of 60 reports around 10 every sixth is 20 % better: means of six never are.
-        let rule = Patience { every: 6, patience: 6, ..quick() };
+        let rule = Plateau { every: 6, patience: 6, ..quick() };
         let mut decider = decider(rule);
         let found: Vec<f64> = (0..60)
             .map(|index| report(&mut decider, if index % 6 == 0 { 8.0 } else { 10.0 }))
@@ -404,7 +417,7 @@ mod tests {
 
     #[test]
     fn the_target_stays_within_its_bounds_and_turns_round_there() {
-        let rule = Patience { max: 1.3, min: 0.9, ..quick() };
+        let rule = Plateau { max: 1.3, min: 0.9, ..quick() };
         let found = targets(rule.clone(), 100, |target| 10.0 / target);
         assert!(found.iter().all(|target| (0.9..=1.3).contains(target)));
         assert!(found.contains(&1.3));
@@ -416,7 +429,7 @@ mod tests {
     fn missing_and_broken_reports_hold_the_target_and_say_so() {
         let mut decider = decider(quick());
         report(&mut decider, 10.0);
-        let before = serde_json::to_value(&decider).unwrap()["memory"].clone();
+        let before = serde_json::to_value(decider.state()).unwrap()["rules"][0]["memory"].clone();
         let (target, reason) = hear(&mut decider, &Signals::new().metric("accuracy", 1.0));
         assert_eq!(target, 1.0);
         assert_eq!(reason, "no frechet reported, hold: normalize to 1");
@@ -426,7 +439,7 @@ mod tests {
             let said = format!("frechet {} is not finite, hold", concise(broken));
             assert!(reason.starts_with(&said), "{reason}");
         }
-        assert_eq!(serde_json::to_value(&decider).unwrap()["memory"], before);
+        assert_eq!(serde_json::to_value(decider.state()).unwrap()["rules"][0]["memory"], before);
     }
 
     #[test]
@@ -451,12 +464,11 @@ mod tests {
     #[test]
     fn a_search_read_back_in_a_trial_goes_on_identically() {
         let metric = |index: u64| 10.0 + (index as f64 * 0.7).sin();
-        let mut original = decider(Patience { every: 2, patience: 3, ..Patience::default() });
+        let mut original = decider(Plateau { every: 2, patience: 3, ..Plateau::default() });
         for index in 0..8 {
             report(&mut original, metric(index));
         }
-        let file = serde_json::to_string(&original).unwrap();
-        let mut copy: Decider = serde_json::from_str(&file).unwrap();
+        let mut copy = read_back(&original);
         let later = |decider: &mut Decider| -> Vec<f64> {
             (8..100).map(|index| report(decider, metric(index))).collect()
         };
@@ -469,20 +481,20 @@ mod tests {
     fn what_cannot_work_is_refused() {
         let message = |text: &str| Rule::parse(text).unwrap_err().to_string();
         assert_eq!(
-            message("patience:lower_is_better=yes"),
-            "rule `patience`: lower_is_better is `yes`, expected true or false"
+            message("plateau:lower_is_better=yes"),
+            "rule `plateau`: lower_is_better is `yes`, expected true or false"
         );
         assert_eq!(
-            message("patience:start=20"),
-            "rule `patience`: start is `20`, expected from min to max"
+            message("plateau:start=20"),
+            "rule `plateau`: start is `20`, expected from min to max"
         );
-        assert!(message("patience:min=2,start=2,max=2").ends_with("more than min"));
+        assert!(message("plateau:min=2,start=2,max=2").ends_with("more than min"));
         for text in ["every=0", "patience=0", "step=0", "delta=-1", "delta=nan", "metric="] {
-            assert!(Rule::parse(&format!("patience:{text}")).is_err(), "{text}");
+            assert!(Rule::parse(&format!("plateau:{text}")).is_err(), "{text}");
         }
-        let text = "patience:metric=return,lower_is_better=false,start=2,every=1,action=cap";
+        let text = "plateau:metric=return,lower_is_better=false,start=2,every=1,action=cap";
         assert_eq!(Rule::parse(text).unwrap().label(), text);
-        let comma = Patience { metric: "a,b".to_owned(), ..Patience::default() };
+        let comma = Plateau { metric: "a,b".to_owned(), ..Plateau::default() };
         assert!(comma.validate().is_err());
     }
 }
