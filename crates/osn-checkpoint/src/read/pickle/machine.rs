@@ -105,13 +105,24 @@ impl Machine<'_> {
             Op::Stop => return self.pop().map(Some),
             Op::Proto | Op::Frame => self.header(),
             Op::Mark | Op::Pop | Op::PopMark | Op::Dup => self.arrange(),
-            Op::None | Op::NewTrue | Op::NewFalse => self.constant(),
-            Op::Int | Op::Long | Op::BinInt | Op::BinInt1 | Op::BinInt2 | Op::Long1 | Op::Long4 => {
-                self.integer()
-            }
+            Op::None
+            | Op::NewTrue
+            | Op::NewFalse
+            | Op::Int
+            | Op::Long
+            | Op::BinInt
+            | Op::BinInt1
+            | Op::BinInt2
+            | Op::Long1
+            | Op::Long4 => self.constant(),
             Op::Float | Op::BinFloat => self.float(),
-            Op::String | Op::Unicode | Op::BinString | Op::BinUnicode => self.text(),
-            Op::ShortBinString | Op::ShortBinUnicode | Op::BinUnicode8 => self.text(),
+            Op::String
+            | Op::Unicode
+            | Op::BinString
+            | Op::BinUnicode
+            | Op::ShortBinString
+            | Op::ShortBinUnicode
+            | Op::BinUnicode8 => self.text(),
             Op::BinBytes | Op::ShortBinBytes | Op::BinBytes8 | Op::ByteArray8 => self.bytes(),
             Op::EmptyTuple | Op::Tuple | Op::Tuple1 | Op::Tuple2 | Op::Tuple3 => self.tuple(),
             Op::EmptyList | Op::EmptySet | Op::List | Op::FrozenSet => self.list(),
@@ -206,15 +217,10 @@ impl Machine<'_> {
     }
 
     fn constant(&mut self) -> Done {
-        self.stack.push(match self.code {
-            Op::None => Value::None,
-            code => Value::Bool(code == Op::NewTrue),
-        });
-        Ok(())
-    }
-
-    fn integer(&mut self) -> Done {
         let value = match self.code {
+            Op::None => Value::None,
+            Op::NewTrue => Value::Bool(true),
+            Op::NewFalse => Value::Bool(false),
             Op::Int => integer_line(&self.line()?),
             Op::Long => integer_line(self.line()?.trim_end_matches('L')),
             Op::BinInt => Value::Int(i32::from_le_bytes(self.stream.array()?).into()),

@@ -63,7 +63,7 @@ pub(crate) fn read(file: &Arc<StoredFile>) -> Result<Vec<Tensor>, TorchError> {
 fn start(file: &StoredFile) -> Result<u64, TorchError> {
     let mut first_bytes = [0; FIRST_BYTES];
     let first_bytes = file.first_bytes(&mut first_bytes)?;
-    Ok(magic_bytes(first_bytes).ok_or(TorchError::Legacy { part: "magic number" })?)
+    magic_bytes(first_bytes).ok_or(TorchError::Legacy { part: "magic number" })
 }
 
 /// Pickles one after the other.
