@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use osn_checkpoint::{CheckpointError, Problem};
+use osn_checkpoint::{CheckpointError, Problem, SafetensorsError};
 use osn_fuzz::exercise_bytes;
 use safetensors::SafeTensors;
 
@@ -18,7 +18,10 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let found = match exercise_bytes(&file) {
         // The library takes the last of two tensors of one name; here both are refused.
-        Err(CheckpointError { problem: Problem::DuplicateName { .. }, .. }) => return,
+        Err(CheckpointError {
+            problem: Problem::Safetensors(SafetensorsError::DuplicateName { .. }),
+            ..
+        }) => return,
         found => found,
     };
     if let Ok(reference) = SafeTensors::deserialize(&file) {

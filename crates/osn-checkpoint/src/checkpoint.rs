@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{CheckpointError, Problem, quoted};
-use crate::index::{Index, IndexError};
-use crate::order::natural;
-use crate::source::{DiskFolder, Folder};
-use crate::tensor::{FIRST_BYTES, StoredFile, Tensor};
-use crate::{foreign, safetensors, torch};
+use crate::error::{CheckpointError, Problem};
+use crate::read::byte_source::{DiskFolder, Folder};
+use crate::read::index::{Index, IndexError};
+use crate::read::order::natural;
+use crate::read::quoted::quoted;
+use crate::read::tensor::{FIRST_BYTES, StoredFile, Tensor};
+use crate::read::torch::{archive, legacy};
+use crate::read::{foreign, safetensors};
 
 /// The form that a checkpoint's file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub enum Format {
 ///     let mut elements = vec![0.0_f32; tensor.element_count()];
 ///     tensor.read(0, &mut elements)?;
 /// }
-/// # Ok::<(), osn_checkpoint::CheckpointError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
@@ -76,11 +78,11 @@ impl Checkpoint {
     /// As [`Checkpoint::open`].
     pub fn open_in(folder: &dyn Folder, name: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let file = open_file(folder, name.as_ref())?;
-        let checkpoint = match recognise(&file).map_err(|problem| file.blame(problem))? {
+        let checkpoint = match recognise(&file).map_err(|problem| in_file(&file, problem))? {
             Format::Sharded => read_shards(folder, &file)?,
-            format => read_single(&file, format).map_err(|problem| file.blame(problem))?,
+            format => read_single(&file, format).map_err(|problem| in_file(&file, problem))?,
         };
-        checkpoint.check_names().map_err(|problem| file.blame(problem))?;
+        checkpoint.check_names().map_err(|problem| in_file(&file, problem))?;
         Ok(checkpoint)
     }
 
@@ -113,8 +115,12 @@ fn open_file(folder: &dyn Folder, name: &Path) -> Result<Arc<StoredFile>, Checkp
     let path = folder.path(name);
     match folder.open(name) {
         Ok(source) => Ok(Arc::new(StoredFile { path, source })),
-        Err(problem) => Err(CheckpointError { file: path, problem }),
+        Err(error) => Err(CheckpointError { file: path, problem: error.into() }),
     }
+}
+
+fn in_file(file: &StoredFile, problem: impl Into<Problem>) -> CheckpointError {
+    CheckpointError { file: file.path.clone(), problem: problem.into() }
 }
 
 /// Tells the format by the first bytes; the file's name does not matter.
@@ -125,11 +131,10 @@ fn recognise(file: &StoredFile) -> Result<Format, Problem> {
     match bytes {
         [] => Err(Problem::Empty),
         bytes if safetensors::recognises(bytes) => Ok(Format::Safetensors),
-        bytes if torch::recognises_archive(bytes) => Ok(Format::TorchArchive),
-        bytes if torch::recognises_legacy(bytes) => Ok(Format::TorchLegacy),
+        bytes if archive::recognises(bytes) => Ok(Format::TorchArchive),
+        bytes if legacy::recognises(bytes) => Ok(Format::TorchLegacy),
         _ if text.starts_with(b"{") => Ok(Format::Sharded),
-        bytes => Err(torch::plain_pickle(bytes, file.source.as_ref())
-            .unwrap_or_else(|| foreign::problem(bytes, file.source.as_ref()))),
+        bytes => Err(foreign::tell(bytes, file.source.as_ref()).into()),
     }
 }
 
@@ -140,8 +145,8 @@ fn read_single(file: &Arc<StoredFile>, format: Format) -> Result<Checkpoint, Pro
             sort(&mut tensors);
             (tensors, metadata)
         }
-        Format::TorchArchive => (torch::read_archive(file)?, BTreeMap::new()),
-        Format::TorchLegacy => (torch::read_legacy(file)?, BTreeMap::new()),
+        Format::TorchArchive => (archive::read(file)?, BTreeMap::new()),
+        Format::TorchLegacy => (legacy::read(file)?, BTreeMap::new()),
         Format::Sharded => return Err(IndexError::Nested.into()),
     };
     Ok(Checkpoint { format, tensors, metadata })
@@ -156,11 +161,11 @@ fn read_shards(
     index_file: &StoredFile,
 ) -> Result<Checkpoint, CheckpointError> {
     let index = Index::read(index_file.source.as_ref());
-    let index = index.map_err(|problem| index_file.blame(problem))?;
+    let index = index.map_err(|problem| in_file(index_file, problem))?;
     let mut tensors = Vec::new();
     for (shard, names) in index.shards() {
         let found = read_shard(folder, index_file, shard)?;
-        let found = belonging(found, shard, &names).map_err(|error| index_file.blame(error))?;
+        let found = belonging(found, shard, &names).map_err(|error| in_file(index_file, error))?;
         tensors.extend(found);
     }
     sort(&mut tensors);
@@ -172,12 +177,13 @@ fn read_shard(
     index_file: &StoredFile,
     shard: &str,
 ) -> Result<Vec<Tensor>, CheckpointError> {
-    let source = folder.open(Path::new(shard)).map_err(|problem| {
-        index_file.blame(IndexError::Shard { shard: quoted(shard), problem: Box::new(problem) })
+    let source = folder.open(Path::new(shard)).map_err(|error| {
+        let problem = Box::new(error.into());
+        in_file(index_file, Problem::Shard { shard: quoted(shard), problem })
     })?;
     let file = Arc::new(StoredFile { path: folder.path(Path::new(shard)), source });
     let read = recognise(&file).and_then(|format| read_single(&file, format));
-    Ok(read.map_err(|problem| file.blame(problem))?.tensors)
+    Ok(read.map_err(|problem| in_file(&file, problem))?.tensors)
 }
 
 /// The tensors that the index says are in a shard, all of which must be there. What else the shard

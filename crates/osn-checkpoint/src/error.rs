@@ -1,10 +1,13 @@
 //! Why a checkpoint cannot be read.
 
-use std::fmt::Write;
+use std::io;
 
-use crate::index::IndexError;
-use crate::safetensors::SafetensorsError;
-use crate::torch::TorchError;
+use osn_files::plain_file::NotAFile;
+
+use crate::read::foreign::ForeignFile;
+use crate::read::index::IndexError;
+use crate::read::safetensors::SafetensorsError;
+use crate::read::torch::error::TorchError;
 
 /// Why a checkpoint cannot be read: the file, what is wrong with it and what to do, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +25,7 @@ pub struct CheckpointError {
 pub enum Problem {
     /// The file is missing, may not be read, or fails while it is read.
     #[error("cannot be read: {0}")]
-    Read(#[from] std::io::Error),
+    Read(io::Error),
     /// It is a folder.
     #[error(
         "is a folder; give a file in it, or its *.index.json for a checkpoint of several files"
@@ -34,35 +37,9 @@ pub enum Problem {
     /// It has no bytes.
     #[error("is empty; get it again")]
     Empty,
-    /// It begins like none of the formats.
-    #[error(
-        "is no checkpoint of a known format; give safetensors, its *.index.json, or a file of \
-         torch.save or torch.jit.save"
-    )]
-    Unknown,
-    /// It is of a format that is known, but not read.
-    #[error("is {what}; {advice}")]
-    Foreign {
-        /// What it is.
-        what: &'static str,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// It is a short text.
-    #[error("is a text and no checkpoint: {text}; get the file again")]
-    Text {
-        /// The text.
-        text: String,
-    },
-    /// It is a pickle that `torch.save` has not written.
-    #[error(
-        "is a pickle{of}, but not one of torch.save; load it in Python and save its tensors with \
-         torch.save or as safetensors"
-    )]
-    PlainPickle {
-        /// Whose it is, as ` of joblib`; empty where that is not known.
-        of: &'static str,
-    },
+    /// It is of no format that is read.
+    #[error(transparent)]
+    Foreign(#[from] ForeignFile),
     /// Two tensors have one name.
     #[error("has two tensors of the name {name}")]
     DuplicateName {
@@ -78,38 +55,22 @@ pub enum Problem {
     /// A file of PyTorch breaks its format.
     #[error(transparent)]
     Torch(#[from] TorchError),
-    /// A tensor's elements are asked for that are not read.
-    #[error("its tensor {tensor} is not read: {reason}")]
-    NotRead {
-        /// The tensor's name.
-        tensor: String,
-        /// Why.
-        reason: String,
+    /// A shard cannot be opened.
+    #[error("names the shard {shard}, which {problem}; put all shards beside the index")]
+    Shard {
+        /// The shard's name.
+        shard: String,
+        /// What is wrong with it.
+        problem: Box<Problem>,
     },
 }
 
-/// Letters of a file's own text that a message shows.
-const MAX_QUOTED: usize = 100;
-
-/// Text from a file, fit for a message of one line: in quotes, short, without control characters.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut quoted = String::from("'");
-    for character in text.chars().take(MAX_QUOTED) {
-        // Writing into a string cannot fail.
-        let _ = write!(quoted, "{}", character.escape_debug());
-    }
-    quoted.push_str(if text.chars().nth(MAX_QUOTED).is_some() { "…'" } else { "'" });
-    quoted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quoted_text_is_one_short_line() {
-        assert_eq!(quoted("a.weight"), "'a.weight'");
-        assert_eq!(quoted("a\nb\u{1b}[31m"), "'a\\nb\\u{1b}[31m'");
-        assert_eq!(quoted(&"x".repeat(1000)).chars().count(), MAX_QUOTED + 3);
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match NotAFile::of(&error) {
+            Some(NotAFile::Folder) => Self::Folder,
+            Some(NotAFile::Other) => Self::NotAFile,
+            None => Self::Read(error),
+        }
     }
 }

@@ -8,15 +8,17 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
-use crate::effective::{Known, Meaning, Weight};
-use crate::held::{Held, held};
-use crate::measure::{
-    MeasureError, MeasureParams, Measurement, check, check_shape, measure, measure_entries,
-    output_axis,
+use crate::measure::error::MeasureError;
+use crate::measure::weight::{
+    MeasureParams, WeightMeasurement, check, check_shape, measure, measure_entries, output_axis,
 };
-use crate::roles::{self, States};
-use crate::tensor::Tensor;
-use crate::used::{Step, Vectors, plain};
+use crate::plain_number::plain;
+use crate::read::tensor::Tensor;
+use crate::weights::known::{Known, Meaning};
+use crate::weights::roles::{self, States};
+use crate::weights::stored_vectors::StoredVectors;
+use crate::weights::used::Vectors;
+use crate::weights::weight::{Step, Weight};
 
 /// What `osn inspect --json` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -80,7 +82,7 @@ pub struct Measured {
     checkpoint: usize,
 }
 
-/// The singular vectors that a checkpoint holds of a weight, judged by the weight.
+/// The singular vectors that a checkpoint holds of a weight, compared with the weight's σ.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stored {
     /// Who wrote them.
@@ -118,7 +120,7 @@ pub struct Skipped {
 
 /// What one set of measured weights comes to: those of one checkpoint, its averages apart.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Totals {
+pub struct SetTotals {
     /// Which set of its checkpoint; none for the weights themselves.
     pub set: Option<String>,
     /// The file that the first of them is in.
@@ -171,12 +173,7 @@ impl Inspection {
             for (tensor, found) in batch.iter().zip(found) {
                 match found {
                     Ok(found) => self.list(tensor, found, &look),
-                    Err(Passed { reason, is_bad, is_choice, is_other_rank }) => {
-                        let (file, name) = (tensor.file().to_owned(), tensor.name().to_owned());
-                        let skipped =
-                            Skipped { file, name, reason, is_bad, is_choice, is_other_rank };
-                        self.skipped.push(skipped);
-                    }
+                    Err(why) => self.skipped.push(Skipped::of(tensor, why)),
                 }
             }
         }
@@ -189,7 +186,7 @@ impl Inspection {
     }
 
     /// What the measured weights come to, for each set of each checkpoint.
-    pub fn totals(&self) -> Vec<Totals> {
+    pub fn totals(&self) -> Vec<SetTotals> {
         let mut sets: BTreeMap<(usize, Option<&str>), Vec<&Measured>> = BTreeMap::new();
         for tensor in &self.tensors {
             let set = (tensor.checkpoint, tensor.set.as_deref());
@@ -226,7 +223,7 @@ impl Inspection {
     }
 }
 
-fn totals(of_set: &[&Measured]) -> Totals {
+fn totals(of_set: &[&Measured]) -> SetTotals {
     let mut of_tensors: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     for tensor in of_set {
         let square = of_tensors.entry((&tensor.file, &tensor.name)).or_default();
@@ -240,7 +237,7 @@ fn totals(of_set: &[&Measured]) -> Totals {
     let zero = of_tensors.iter().find(|(_, upper)| **upper == 0.0).map(|((_, name), _)| *name);
     let elements = |tensor: &&Measured| tensor.shape.iter().product::<usize>();
     let stable_ranks: Vec<f64> = of_set.iter().filter_map(|it| it.stable_rank).collect();
-    Totals {
+    SetTotals {
         set: of_set[0].set.clone(),
         file: of_set[0].file.clone(),
         count: of_tensors.len(),
@@ -253,9 +250,9 @@ fn totals(of_set: &[&Measured]) -> Totals {
 
 /// What was found at one tensor.
 struct Found {
-    used: Vec<Measurement>,
+    used: Vec<WeightMeasurement>,
     /// The same of the tensor as it is stored, where that is another.
-    raw: Vec<Measurement>,
+    raw: Vec<WeightMeasurement>,
     weight: Option<String>,
     in_use: Option<String>,
     output_axis: usize,
@@ -263,24 +260,33 @@ struct Found {
 }
 
 /// Why a tensor is not measured.
-struct Passed {
-    reason: String,
-    is_bad: bool,
-    is_choice: bool,
-    is_other_rank: bool,
+enum Why {
+    /// It is no weight, or not selected.
+    Rejected(String),
+    Failed(MeasureError),
 }
 
-impl From<String> for Passed {
-    fn from(reason: String) -> Self {
-        Self { reason, is_bad: false, is_choice: false, is_other_rank: false }
+impl From<MeasureError> for Why {
+    fn from(error: MeasureError) -> Self {
+        Self::Failed(error)
     }
 }
 
-impl From<MeasureError> for Passed {
-    fn from(error: MeasureError) -> Self {
-        let (is_bad, is_choice) = (error.is_bad_file(), error.is_bad_choice());
-        let is_other_rank = error.is_other_rank();
-        Self { reason: error.to_string(), is_bad, is_choice, is_other_rank }
+impl Skipped {
+    fn of(tensor: &Tensor, why: Why) -> Self {
+        let (reason, error) = match why {
+            Why::Rejected(reason) => (reason, None),
+            Why::Failed(error) => (error.to_string(), Some(error)),
+        };
+        let is = |kind: fn(&MeasureError) -> bool| error.as_ref().is_some_and(kind);
+        Self {
+            file: tensor.file().to_owned(),
+            name: tensor.name().to_owned(),
+            reason,
+            is_bad: is(MeasureError::is_bad_file),
+            is_choice: is(MeasureError::is_bad_choice),
+            is_other_rank: is(MeasureError::is_other_rank),
+        }
     }
 }
 
@@ -288,7 +294,6 @@ impl From<MeasureError> for Passed {
 struct Look<'a> {
     known: Known<'a>,
     states: States,
-    held: Vec<Held>,
     select: &'a Globs,
     params: &'a MeasureParams,
 }
@@ -296,13 +301,13 @@ struct Look<'a> {
 impl<'a> Look<'a> {
     fn new(checkpoint: &'a Checkpoint, select: &'a Globs, params: &'a MeasureParams) -> Self {
         let tensors = checkpoint.tensors();
-        let (known, states) = (Known::of(tensors), States::of(tensors));
-        Self { known, states, held: held(checkpoint), select, params }
+        Self { known: Known::of(tensors), states: States::of(tensors), select, params }
     }
 
-    fn at(&self, tensor: &Tensor) -> Result<Found, Passed> {
-        if let Some(reason) = unwanted(tensor, &self.known, &self.states, self.select)? {
-            return Err(reason.into());
+    fn at(&self, tensor: &Tensor) -> Result<Found, Why> {
+        let rejected = roles::rejected(tensor, &self.known, &self.states, self.select);
+        if let Some(reason) = rejected.map_err(MeasureError::File)? {
+            return Err(Why::Rejected(reason));
         }
         match self.known.meaning(tensor.name()) {
             Some(Meaning::Weight(weight)) => self.weight(weight),
@@ -310,13 +315,13 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn as_stored(&self, tensor: &Tensor) -> Result<Found, Passed> {
+    fn as_stored(&self, tensor: &Tensor) -> Result<Found, Why> {
         let used = measure(tensor, self.params)?;
         let output_axis = output_axis(tensor.shape(), self.params);
         Ok(Found { used, raw: vec![], weight: None, in_use: None, output_axis, stored: None })
     }
 
-    fn weight(&self, weight: &Weight<'_>) -> Result<Found, Passed> {
+    fn weight(&self, weight: &Weight<'_>) -> Result<Found, Why> {
         let base = weight.base;
         if !weight.is_quantized() {
             check(base, self.params)?;
@@ -327,13 +332,16 @@ impl<'a> Look<'a> {
             return Ok(Found { in_use, ..self.as_stored(base)? });
         }
         let made = weight.used(self.params.output_axis)?;
-        let params = along(self.params, made.axis);
+        let params = self.params.along(made.axis);
         let used = measure_entries(&made.entries, base.shape(), &params)?;
         let raw = if weight.is_quantized() { vec![] } else { measure(base, &params)? };
         let is_matrix = matches!(params.view, View::Matrix | View::Reshaped);
-        let stored = match (is_matrix, made.vectors, self.held_of(weight)) {
-            (true, Some(vectors), _) => Some(judge(writer(base), &vectors, used[0].sigma)),
-            (true, None, Some(held)) => Some(judge_osn(held, raw[0].sigma)),
+        let stored = match (made.vectors, weight.steps.as_deref()) {
+            _ if !is_matrix => None,
+            (Some(vectors), _) => Some(score(writer(base), &vectors, used[0].sigma)),
+            (None, Ok(&[Step::Osn { u, v, .. }])) => {
+                Some(score_osn(seen_by_osn(base, u, v), raw[0].sigma))
+            }
             _ => None,
         };
         Ok(Found {
@@ -345,18 +353,6 @@ impl<'a> Look<'a> {
             stored,
         })
     }
-
-    /// What osn holds of a weight.
-    fn held_of(&self, weight: &Weight<'_>) -> Option<&Held> {
-        let is_osn = matches!(weight.steps.as_deref(), Ok([Step::Osn { .. }]));
-        self.held.iter().find(|held| is_osn && held.weight.name() == weight.base.name())
-    }
-}
-
-/// The same, along the axis that stored vectors are for where none is asked for.
-pub(crate) fn along(params: &MeasureParams, axis: Option<usize>) -> MeasureParams {
-    let axis = axis.filter(|_| !matches!(params.view, View::Operator(_)));
-    MeasureParams { output_axis: params.output_axis.or(axis), ..params.clone() }
 }
 
 /// Neighbours that are measured side by side: small ones keep several cores busy only together.
@@ -378,44 +374,6 @@ fn batches(tensors: &[Tensor]) -> Vec<&[Tensor]> {
     batches
 }
 
-/// Why a tensor is not to be measured; `None` where it is.
-///
-/// What is no weight is measured where it is selected; a mask, a scale and what only helps to make a
-/// weight must be named in full.
-pub(crate) fn unwanted(
-    tensor: &Tensor,
-    known: &Known<'_>,
-    states: &States,
-    select: &Globs,
-) -> Result<Option<String>, MeasureError> {
-    let name = tensor.name();
-    let meaning = known.meaning(name);
-    let path = match meaning {
-        Some(Meaning::Weight(weight)) => &weight.path,
-        _ => name,
-    };
-    let is_selected = [name, path].iter().any(|it| select.matching(it).is_some());
-    if !select.is_empty() && !is_selected {
-        return Ok(Some("not selected".to_owned()));
-    }
-    if select.patterns().iter().any(|pattern| pattern == name) {
-        return Ok(None);
-    }
-    if let Some(Meaning::Part(what)) = meaning {
-        return Ok(Some((*what).to_owned()));
-    }
-    if meaning.is_none()
-        && let Some(reason) = roles::by_name(tensor, known, states)
-    {
-        let is_left = select.is_empty() || reason.contains("quantized");
-        return Ok(is_left.then_some(reason));
-    }
-    if meaning.is_some() {
-        return Ok(None);
-    }
-    Ok(roles::by_entries(tensor)?.map(str::to_owned))
-}
-
 fn writer(base: &Tensor) -> &'static str {
     if base.name().ends_with("_orig") {
         "torch.nn.utils.spectral_norm"
@@ -426,41 +384,48 @@ fn writer(base: &Tensor) -> &'static str {
 
 /// Holds the vectors by which a weight is divided against the result, whose σ lies in `used`: divided
 /// by its own σ that would be 1.
-fn judge(writer: &'static str, vectors: &Vectors, used: Interval) -> Stored {
+fn score(writer: &'static str, vectors: &Vectors, used: Interval) -> Stored {
     let Vectors { value, norms } = *vectors;
     let shortfall = 1.0 - value.signum() / used.value;
     let are_unit = norms.iter().all(|norm| (norm - 1.0).abs() <= GOOD_SHORTFALL);
-    let is_good = are_unit && shortfall.abs() <= GOOD_SHORTFALL;
-    let percent = 100.0 * (1.0 - shortfall);
-    let verdict = if is_good {
-        format!("stored u, v are good: they see σ to {:.1e}", shortfall.abs())
-    } else if are_unit {
-        format!("stored u, v are stale: they see {percent:.1} % of σ")
-    } else {
-        let [u, v] = norms.map(plain);
-        format!("stored u, v are no unit vectors (‖u‖ {u}, ‖v‖ {v}): uᵀWv is {percent:.1} % of σ")
-    };
-    let sigma = Some(value.abs());
-    Stored { writer, sigma, shortfall: Some(shortfall), is_good, verdict }
+    let mut stored = scored(writer, value.abs(), shortfall);
+    if !are_unit {
+        let ([u, v], percent) = (norms.map(plain), 100.0 * (1.0 - shortfall));
+        stored.is_good = false;
+        stored.verdict = format!(
+            "stored u, v are no unit vectors (‖u‖ {u}, ‖v‖ {v}): uᵀWv is {percent:.1} % of σ"
+        );
+    }
+    stored
 }
 
-/// Holds osn's vectors against the weight that they belong to, whose σ lies in `sigma`.
-fn judge_osn(held: &Held, sigma: Interval) -> Stored {
-    let writer = "osn";
-    match held.place() {
-        Ok((_, value)) => {
-            let shortfall = if sigma.upper == 0.0 { 0.0 } else { 1.0 - value / sigma.value };
-            let is_good = shortfall.abs() <= GOOD_SHORTFALL;
-            let verdict = if is_good {
-                format!("stored u, v are good: they see σ to {:.1e}", shortfall.abs())
-            } else {
-                format!("stored u, v are stale: they see {:.1} % of σ", 100.0 * (1.0 - shortfall))
-            };
-            Stored { writer, sigma: Some(value), shortfall: Some(shortfall), is_good, verdict }
-        }
-        Err(reason) => {
-            let verdict = format!("stored u, v are not judged: {reason}");
-            Stored { writer, sigma: None, shortfall: None, is_good: false, verdict }
-        }
+/// What osn's vectors see of the σ of the weight that they belong to.
+fn seen_by_osn(weight: &Tensor, u: &Tensor, v: Option<&Tensor>) -> Result<f64, MeasureError> {
+    Ok(StoredVectors::of_osn(u, v)?.place_in(&weight.read_all()?, weight.shape())?.1)
+}
+
+/// Holds what osn's vectors see against the weight that they belong to, whose σ lies in `sigma`.
+fn score_osn(seen: Result<f64, MeasureError>, sigma: Interval) -> Stored {
+    match seen {
+        Ok(value) if sigma.upper == 0.0 => scored("osn", value, 0.0),
+        Ok(value) => scored("osn", value, 1.0 - value / sigma.value),
+        Err(reason) => Stored {
+            writer: "osn",
+            sigma: None,
+            shortfall: None,
+            is_good: false,
+            verdict: format!("stored u, v are not judged: {reason}"),
+        },
     }
+}
+
+/// Unit vectors that see `sigma`, which lies below the true one by a part of it.
+fn scored(writer: &'static str, sigma: f64, shortfall: f64) -> Stored {
+    let is_good = shortfall.abs() <= GOOD_SHORTFALL;
+    let verdict = if is_good {
+        format!("stored u, v are good: they see σ to {:.1e}", shortfall.abs())
+    } else {
+        format!("stored u, v are stale: they see {:.1} % of σ", 100.0 * (1.0 - shortfall))
+    };
+    Stored { writer, sigma: Some(sigma), shortfall: Some(shortfall), is_good, verdict }
 }

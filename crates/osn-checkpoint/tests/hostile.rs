@@ -2,19 +2,24 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use osn_checkpoint::{
-    Checkpoint, CheckpointError, IndexError, PickleError, Problem, SafetensorsError, TorchError,
+    ByteSource, Checkpoint, CheckpointError, Folder, ForeignFile, IndexError, PickleError, Problem,
+    SafetensorsError, TensorError, TorchError,
 };
 use proptest::prelude::*;
 use safetensors::tensor::TensorView;
+use support::hostile::{archive, safetensors, tensor_pickle, with_pickle};
 
 fn fixture(name: &str) -> Vec<u8> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    std::fs::read(folder.join(name)).unwrap()
+    std::fs::read(support::fixture(name)).unwrap()
 }
 
 fn open(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
@@ -27,6 +32,44 @@ fn open_beside(bytes: &[u8], others: &[(&str, &[u8])]) -> Result<Checkpoint, Che
         BTreeMap::from([("file".to_owned(), bytes.into())]);
     files.extend(others.iter().map(|&(name, bytes)| (name.to_owned(), bytes.into())));
     Checkpoint::open_in(&files, "file")
+}
+
+/// Bytes in memory that count how many of them are read.
+#[derive(Clone, Debug)]
+struct Counted {
+    bytes: Arc<[u8]>,
+    read: Arc<AtomicU64>,
+}
+
+impl Counted {
+    fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into(), read: Arc::default() }
+    }
+
+    fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+impl ByteSource for Counted {
+    fn byte_count(&self) -> u64 {
+        self.bytes.byte_count()
+    }
+
+    fn read_exact_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.read.fetch_add(into.len() as u64, Ordering::Relaxed);
+        self.bytes.read_exact_at(offset, into)
+    }
+}
+
+impl Folder for Counted {
+    fn path(&self, name: &Path) -> String {
+        name.display().to_string()
+    }
+
+    fn open(&self, _: &Path) -> io::Result<Arc<dyn ByteSource>> {
+        Ok(Arc::new(self.clone()))
+    }
 }
 
 /// The problem of bytes that cannot be opened, whose message must be one line with the file.
@@ -44,55 +87,6 @@ fn problem_of(opened: Result<Checkpoint, CheckpointError>) -> Problem {
     error.problem
 }
 
-fn safetensors(header: &str, data_bytes: usize) -> Vec<u8> {
-    let length = (header.len() as u64).to_le_bytes();
-    [&length, header.as_bytes(), &vec![0; data_bytes]].concat()
-}
-
-/// An archive of stored entries as PyTorch writes it, by the format's description. Checksums are
-/// left out: nothing here reads them.
-fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    let (mut file, mut directory) = (Vec::new(), Vec::new());
-    for (name, data) in entries {
-        let name_length = u16::try_from(name.len()).unwrap().to_le_bytes();
-        let size = u32::try_from(data.len()).unwrap().to_le_bytes();
-        let start = u32::try_from(file.len()).unwrap().to_le_bytes();
-        let shared = [&[0; 12][..], &size, &size, &name_length, &[0; 2]].concat();
-        directory.extend([&b"PK\x01\x02\0\0\0\0"[..], &shared].concat());
-        directory.extend([&[0; 10][..], &start, name.as_bytes()].concat());
-        file.extend([&b"PK\x03\x04\0\0"[..], &shared, name.as_bytes(), data].concat());
-    }
-    let start = u32::try_from(file.len()).unwrap().to_le_bytes();
-    let size = u32::try_from(directory.len()).unwrap().to_le_bytes();
-    let count = u16::try_from(entries.len()).unwrap().to_le_bytes();
-    file.extend(directory);
-    file.extend([b"PK\x05\x06\0\0\0\0", &count[..], &count, &size, &start, &[0; 2]].concat());
-    file
-}
-
-fn with_pickle(pickle: &[u8]) -> Vec<u8> {
-    archive(&[("a/data.pkl", pickle), ("a/data/0", &[0; 64])])
-}
-
-/// The pickle of `{"w": tensor}` with a storage of 16 floats and the given sizes and strides.
-fn tensor_pickle(offset: i32, shape: &[i32], strides: &[i32]) -> Vec<u8> {
-    let integers = |numbers: &[i32]| {
-        let numbers = numbers.iter().flat_map(|n| [b"J", &n.to_le_bytes()[..]].concat());
-        [b"(".to_vec(), numbers.collect(), b"t".to_vec()].concat()
-    };
-    let storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0\x30X\x03\0\0\0cpuK\x10tQ";
-    [
-        b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n(",
-        &storage[..],
-        b"J",
-        &offset.to_le_bytes(),
-        &integers(shape),
-        &integers(strides),
-        b"\x89NtRs.",
-    ]
-    .concat()
-}
-
 #[test]
 fn the_builders_of_this_test_make_honest_files() {
     let tensor = r#"{"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#;
@@ -104,78 +98,11 @@ fn the_builders_of_this_test_make_honest_files() {
 #[test]
 fn what_is_no_checkpoint_is_told_from_what_is() {
     assert!(matches!(problem(b""), Problem::Empty));
-    assert!(matches!(problem(b"\x7fnothing"), Problem::Unknown));
-    assert!(matches!(problem(b"\x80\x04K\x01."), Problem::PlainPickle { of: "" }));
+    assert!(matches!(problem(b"\x7fnothing"), Problem::Foreign(ForeignFile::Unknown)));
+    assert!(matches!(problem(b"\x80\x04K\x01."), Problem::Foreign(ForeignFile::Pickle { of: "" })));
     assert!(matches!(problem(b"{\"a\": 1}"), Problem::Index(IndexError::OtherJson)));
     let other = archive(&[("readme.txt", b"hello")]);
     assert!(matches!(problem(&other), Problem::Torch(TorchError::OtherArchive { .. })));
-}
-
-/// The first bytes of files that others write, and words that must be in what is said of them.
-const OTHERS: [(&[u8], &str); 29] = [
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n", "git lfs pull"),
-    (b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title>", "web page"),
-    (b"<HTML>", "web page"),
-    (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML"),
-    (br#"{"error":"Repository not found"}"#, "'Repository not found'"),
-    (br#"{"message": {"code": 404}}"#, "404"),
-    (br#"{"architectures": ["X"]}"#, "no weight_map"),
-    (b"Entry not found\n", "'Entry not found'"),
-    (b"\x1f\x8b\x08\0\0\0\0\0\0\0", "gzip"),
-    (b"\x28\xb5\x2f\xfd\0\0\0\0\0\0", "zstd"),
-    (b"\xfd7zXZ\0\0\0\0\0", "xz"),
-    (b"BZh91AY&SY", "bzip2"),
-    (b"GGUF\x03\0\0\0\0\0", "llama.cpp"),
-    (b"\x89HDF\r\n\x1a\n\0\0", "Keras"),
-    (b"\x93NUMPY\x01\0v\0{'descr': '<f4'}", "numpy"),
-    (b"\x08\x08\x12\x07pytorch\x1a\x05", "ONNX"),
-    (b"\x08\x01\x12\x05abcde", "TensorFlow"),
-    (b"\x1c\0\0\0TFL3\0\0\0", "TensorFlow Lite"),
-    (b"\x81\xa6params\x80", "Flax"),
-    (&[0; 2000], "zeros"),
-    (b"%PDF-1.7\n%\xff", "PDF"),
-    (b"\x80\x04\x8c\x14joblib.numpy_pickle\x8c\x11NumpyArrayWrapper\x93.", "joblib"),
-    (b"\x80\x02csklearn.linear_model\nLasso\n.", "scikit-learn"),
-    (b"\x80\x02ctorch.storage\n_load_from_bytes\n.", "PyTorch"),
-    (b"(dp0\nVw\np1\nI1\ns.", "pickle"),
-    (b"\x80\x03}q\0.", "torch.save"),
-    (b"ccollections\nOrderedDict\n)R.", "pickle"),
-    (b"cnumpy.core.multiarray\n_reconstruct\n)R.", "numpy"),
-    (b"(see the other file)", "'(see the other file)'"),
-];
-
-#[test]
-fn what_others_write_is_told_by_its_name() {
-    for (bytes, words) in OTHERS {
-        let said = problem(bytes).to_string();
-        assert!(said.contains(words), "{said}");
-    }
-    let mut tar = vec![0; 1024];
-    tar[257..262].copy_from_slice(b"ustar");
-    assert!(problem(&tar).to_string().contains("is a tar archive; unpack"));
-    tar[..8].copy_from_slice(b"sys_info");
-    assert!(problem(&tar).to_string().contains("tar archive of PyTorch before 0.1.10"));
-    // Python puts notes with the time before each file.
-    let mut notes = vec![0; 1024];
-    notes[257..262].copy_from_slice(b"ustar");
-    notes[124..135].copy_from_slice(b"00000000034");
-    let noted = [notes, tar].concat();
-    assert!(problem(&noted).to_string().contains("tar archive of PyTorch before 0.1.10"));
-    let index =
-        [&b"\0\x01something"[..], &[0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb]].concat();
-    assert!(problem(&index).to_string().contains("TensorFlow"));
-}
-
-#[test]
-fn archives_of_others_are_told_by_their_entries() {
-    let said = |entry: &str| problem(&archive(&[(entry, b"x")])).to_string();
-    assert!(said("w.npy").contains("npz"));
-    assert!(said("model.weights.h5").contains("Keras"));
-    assert!(said("m/archive_format").contains("torch.export"));
-    assert!(said("m/.data/extern_modules").contains("torch.package"));
-    assert!(said("model.safetensors").contains("give the file inside"));
-    assert!(said("readme.txt").contains("no data.pkl"));
-    assert!(said("m/.data/serialization_id").contains("failed"));
 }
 
 #[test]
@@ -191,12 +118,12 @@ fn archives_one_after_the_other_are_not_taken_for_one() {
 #[test]
 fn what_is_no_file_on_disk_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let problem = |path: &std::path::Path| Checkpoint::open(path).unwrap_err().problem;
+    let problem = |path: &Path| Checkpoint::open(path).unwrap_err().problem;
     assert!(matches!(problem(folder.path()), Problem::Folder));
-    assert!(matches!(problem(std::path::Path::new("..")), Problem::Folder));
+    assert!(matches!(problem(Path::new("..")), Problem::Folder));
     assert!(matches!(problem(&folder.path().join("missing")), Problem::Read(_)));
     #[cfg(unix)]
-    assert!(matches!(problem(std::path::Path::new("/dev/zero")), Problem::NotAFile));
+    assert!(matches!(problem(Path::new("/dev/zero")), Problem::NotAFile));
 }
 
 /// A pipe that nobody writes into is not waited for, nor one behind a link.
@@ -226,6 +153,9 @@ fn a_pipe_is_not_waited_for() {
 fn a_header_of_any_length_is_checked_before_it_is_read() {
     for length in [1 << 63, u64::MAX, 100, 100_000_001] {
         let file = [&u64::to_le_bytes(length)[..], b"{}      "].concat();
+        let counted = Counted::of(&file);
+        Checkpoint::open_in(&counted, "file").unwrap_err();
+        assert!(counted.read() <= 24, "{} bytes were read", counted.read());
         let SafetensorsError::HeaderLength { promised, .. } = safetensors_error(&file) else {
             panic!("another error")
         };
@@ -276,19 +206,6 @@ fn safetensors_headers_are_not_believed() {
     assert!(matches!(safetensors_error(&safetensors("{", 0)), E::Header(_)));
     let deep = format!("{{\"w\":{}1{}}}", "[".repeat(50_000), "]".repeat(50_000));
     assert!(matches!(safetensors_error(&safetensors(&deep, 0)), E::Header(_)));
-}
-
-#[test]
-fn a_header_that_is_wrong_names_the_key() {
-    let said = |header: &str| safetensors_error(&safetensors(header, 0)).to_string();
-    let of = said(r#"{"__metadata__":{"format":"pt","step":3}}"#);
-    assert!(of.contains("the key 'step' of __metadata__"), "{of}");
-    assert!(said(r#"{"__metadata__":[1]}"#).contains("__metadata__"));
-    let of = said(r#"{"a.b":{"dtype":3,"shape":[],"data_offsets":[0,0]}}"#);
-    assert!(of.contains("the key 'a.b'"), "{of}");
-    let map = r#"{"weight_map":{"w":null}}"#;
-    let of = problem(map.as_bytes()).to_string();
-    assert!(of.contains("the key 'w'"), "{of}");
 }
 
 #[test]
@@ -370,7 +287,7 @@ fn an_empty_tensor_of_huge_other_sizes_is_empty() {
 fn a_name_that_comes_twice_is_refused() {
     let entry = r#""a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#;
     let file = safetensors(&format!("{{{entry},{entry}}}"), 0);
-    assert!(matches!(problem(&file), Problem::DuplicateName { .. }));
+    assert!(matches!(safetensors_error(&file), SafetensorsError::DuplicateName { .. }));
 }
 
 #[track_caller]
@@ -386,7 +303,8 @@ fn an_index_is_not_believed() {
     use IndexError as E;
     let shard = safetensors(r#"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#, 0);
     let shards: &[(&str, &[u8])] = &[("shard", &shard)];
-    assert!(matches!(index_error(r#"{"a":"gone"}"#, shards), E::Shard { .. }));
+    let gone = problem_of(open_beside(br#"{"weight_map":{"a":"gone"}}"#, shards));
+    assert!(matches!(gone, Problem::Shard { .. }));
     assert!(matches!(index_error(r#"{"b":"shard"}"#, shards), E::MissingTensor { .. }));
     assert!(matches!(index_error("{}", shards), E::Empty));
     assert!(matches!(index_error(r#"{"a":"file"}"#, shards), E::Nested));
@@ -479,7 +397,7 @@ fn what_is_not_read_takes_no_memory() {
     let checkpoint = open(&with_pickle(&pickle)).unwrap();
     let tensor = &checkpoint.tensors()[0];
     for error in [tensor.read_all::<f32>().unwrap_err(), tensor.read_all_bytes().unwrap_err()] {
-        assert!(matches!(error.problem, Problem::NotRead { .. }), "{error}");
+        assert!(matches!(error, TensorError::NotRead { .. }), "{error}");
     }
     assert_eq!(tensor.byte_count(), 0);
 }
@@ -515,9 +433,11 @@ fn a_pickle_that_multiplies_itself_ends_soon() {
         laughs.extend(b"0](h\0h\0h\0h\0h\0h\0h\0h\0h\0h\0eq\0");
     }
     laughs.push(b'.');
-    let start = std::time::Instant::now();
-    assert!(matches!(torch_error(&with_pickle(&laughs)), TorchError::Tangled));
-    assert!(start.elapsed().as_secs() < 2);
+    let file = Counted::of(&with_pickle(&laughs));
+    let error = Checkpoint::open_in(&file, "file").unwrap_err();
+    assert!(matches!(error.problem, Problem::Torch(TorchError::Tangled)), "{error}");
+    // The directory twice, its end, the pickle, and what a buffer reads beyond each of them.
+    assert!(file.read() < 16 * file.byte_count(), "{} bytes were read", file.read());
 }
 
 #[test]
@@ -619,7 +539,8 @@ fn lengths_in_a_pickle_are_not_believed() {
 fn instructions_without_what_they_need_are_refused() {
     for code in 0..=u8::MAX {
         let pickle = [b"\x80\x02", &[code][..], b"1\n1\n"].concat();
-        let _ = open(&with_pickle(&pickle));
+        let error = torch_error(&with_pickle(&pickle));
+        assert!(matches!(error, TorchError::Pickle(_)), "{code:#04x}: {error}");
     }
     for case in [&b"a."[..], b"t.", b"R.", b"Nb.", b"NNs.", b"h\x07.", b"(Nu.", b"\x93.", b"."] {
         let error = torch_error(&with_pickle(case));
@@ -660,15 +581,22 @@ fn read_all(checkpoint: &Checkpoint) {
 fn a_changed_byte_is_read_or_refused() {
     for name in ["views.pt", "views_legacy.pt", "plain.safetensors", "script.pt", "names.pt"] {
         let mut bytes = fixture(name);
+        let (mut accepted, mut refused) = (0, 0);
         for at in 0..bytes.len() {
             for change in [0x01, 0x80, 0xff] {
                 bytes[at] ^= change;
-                if let Ok(checkpoint) = open(&bytes) {
-                    read_all(&checkpoint);
+                match open(&bytes) {
+                    Ok(checkpoint) => {
+                        read_all(&checkpoint);
+                        accepted += 1;
+                    }
+                    Err(_) => refused += 1,
                 }
                 bytes[at] ^= change;
             }
         }
+        // A reader that refuses everything would be safe, too.
+        assert!(accepted > refused / 4 && refused > 0, "{name}: {accepted}, {refused} refused");
     }
 }
 

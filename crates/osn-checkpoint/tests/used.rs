@@ -114,10 +114,10 @@ fn vectors_behind_an_unknown_parametrization_give_no_number() {
     let inspection = inspect(&path);
     assert!(inspection.tensors.is_empty() && inspection.skipped.len() == 3);
     assert!(inspection.skipped.iter().any(|it| it.reason.contains("parametrization 0")));
-    assert!(osn_checkpoint::held(&Checkpoint::open(&path).unwrap()).is_empty());
     // Who asks for it by name gets it as it is stored, and is told so.
     let asked = inspect_with(&path, &[&format!("{chain}.original")], &MeasureParams::default());
     assert!(asked.tensors[0].in_use.as_deref().unwrap().contains("as it is stored"));
+    assert!(asked.tensors[0].stored.is_none());
 }
 
 #[test]
@@ -129,6 +129,45 @@ fn a_divisor_of_zero_is_the_files_fault_and_is_named() {
     let inspection = inspect(&path);
     let bad = inspection.first_bad().unwrap();
     assert!(bad.reason.contains("uᵀWv = 0"), "{}", bad.reason);
+}
+
+/// The largest singular values that PyTorch's decomposition gives, by layer.
+fn decomposed(stem: &str) -> BTreeMap<String, f64> {
+    let text = std::fs::read_to_string(fixture("expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+    serde_json::from_value(expected["sigma"][stem].clone()).unwrap()
+}
+
+#[test]
+fn the_vectors_of_pytorch_belong_to_their_weights() {
+    let cases = [
+        ("spectral_hook", "torch.nn.utils.spectral_norm"),
+        ("spectral_parametrization", "torch.nn.utils.parametrizations.spectral_norm"),
+    ];
+    for (stem, writer) in cases {
+        for file in [format!("{stem}.pt"), format!("{stem}_legacy.pt")] {
+            let inspection = inspect(&fixture(&file));
+            let weights: Vec<_> =
+                inspection.tensors.iter().filter_map(|it| it.weight.as_deref()).collect();
+            assert_eq!(weights, ["conv.weight", "up.weight", "fc.weight"], "{file}");
+            for measured in &inspection.tensors {
+                let weight = measured.weight.as_deref().unwrap();
+                let exact = decomposed(stem)[weight.strip_suffix(".weight").unwrap()];
+                let stored = measured.stored.as_ref().unwrap();
+                assert_eq!(stored.writer, writer);
+                assert!((stored.sigma.unwrap() / exact - 1.0).abs() < 1e-3, "{file}: {stored:?}");
+                assert!((measured.raw_sigma.unwrap().value / exact - 1.0).abs() < 1e-5, "{file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn weight_norm_and_plain_weights_are_not_taken_for_spectral_norm() {
+    for file in ["weight_norm.pt", "module.pt", "plain.safetensors"] {
+        let inspection = inspect(&fixture(file));
+        assert!(inspection.tensors.iter().all(|it| it.stored.is_none()), "{file}");
+    }
 }
 
 #[test]
@@ -143,7 +182,9 @@ fn the_scale_of_osn_is_in_use() {
         .write(&path);
     let measured = &inspect(&path).tensors[0];
     assert!((measured.sigma.value - 1.5).abs() < 1e-6, "{measured:?}");
-    assert!(measured.stored.as_ref().unwrap().is_good);
+    let stored = measured.stored.as_ref().unwrap();
+    assert!(stored.is_good && stored.writer == "osn", "{stored:?}");
+    assert!((stored.sigma.unwrap() - 3.0).abs() < 1e-6, "{stored:?}");
     // Codes of another type are no codes.
     let file = Builder::default().f32("fc.weight", &[2, 2], &[0.0, 3.0, 0.0, 0.0]);
     file.f32("fc.weight.spectral_norm.u", &[2], &[1.0, 0.0])

@@ -223,3 +223,54 @@ fn is_same(place: &Path, existing: &Metadata, input: &Path) -> bool {
         false
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn an_output_is_a_regular_file_or_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let count = || fs::read_dir(folder.path()).unwrap().count();
+        let refused = |path: &Path| OutputFile::create(path, &[&at("in")]).unwrap_err();
+        fs::write(at("in"), "input").unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        symlink(at("nowhere"), at("dangling")).unwrap();
+        symlink("/dev/null", at("null")).unwrap();
+        symlink("/proc/self/fd/1", at("stdout")).unwrap();
+        fs::hard_link(at("in"), at("twin")).unwrap();
+        std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+        let before = count();
+        assert!(matches!(refused(Path::new("-")), OutputError::Dash));
+        assert!(matches!(refused(&at("folder")), OutputError::Folder { .. }));
+        assert!(matches!(refused(Path::new("new/")), OutputError::Folder { .. }));
+        assert!(matches!(refused(&at("dangling")), OutputError::Dangling { .. }));
+        let others =
+            [at("null"), at("pipe"), at("stdout"), "/dev/null".into(), "/dev/stdout".into()];
+        for path in others {
+            assert!(matches!(refused(&path), OutputError::NotAFile { .. }), "{}", path.display());
+        }
+        assert!(matches!(refused(&at("twin")), OutputError::Input { .. }));
+        assert!(matches!(refused(&at("missing/out")), OutputError::NoFolder { .. }));
+        assert_eq!(count(), before, "nothing is left behind");
+        assert!(fs::metadata(at("pipe")).unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn a_link_stays_one_and_its_file_keeps_its_permissions() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("target"), "before").unwrap();
+        fs::write(at("target.tmp"), "another's").unwrap();
+        fs::set_permissions(at("target"), fs::Permissions::from_mode(0o600)).unwrap();
+        symlink("target", at("link")).unwrap();
+        write(&at("link"), b"new").unwrap();
+        assert!(at("link").is_symlink());
+        assert_eq!(fs::read_to_string(at("target")).unwrap(), "new");
+        assert_eq!(fs::metadata(at("target")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(at("target.tmp")).unwrap(), "another's");
+    }
+}

@@ -2,10 +2,13 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub(crate) mod hostile;
+
 use std::path::{Path, PathBuf};
 
 use osn_checkpoint::{
-    Checkpoint, Inspection, MeasureParams, NormalizeError, NormalizeParams, Outcome, normalize,
+    Checkpoint, Inspection, MeasureParams, NormalizeError, NormalizeOutcome, NormalizeParams,
+    normalize,
 };
 use osn_core::{Action, Globs};
 use safetensors::SafeTensors;
@@ -95,7 +98,7 @@ pub(crate) fn run(
     action: Action,
     view: &str,
     select: &[&str],
-) -> Result<Outcome, NormalizeError> {
+) -> Result<NormalizeOutcome, NormalizeError> {
     let params = NormalizeParams {
         select: Globs::new(select.iter().copied()).unwrap(),
         measure: viewed(view),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use console::style;
-use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured, Totals};
+use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured, SetTotals};
 use osn_core::View;
 use osn_core::number::median;
 use osn_report::{counted, escaped, short};
@@ -259,7 +259,7 @@ fn about_product(view: &View) -> &'static str {
     }
 }
 
-fn of_set(totals: &Totals, is_one_of_several: bool) -> String {
+fn of_set(totals: &SetTotals, is_one_of_several: bool) -> String {
     let rank = totals
         .median_stable_rank
         .map_or(String::new(), |rank| format!("; median stable rank {}", short(rank)));

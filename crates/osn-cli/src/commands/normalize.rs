@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use osn_checkpoint::{Named, NormalizeError, NormalizeParams, Normalized, Outcome, normalize};
+use osn_checkpoint::{
+    Named, NormalizeError, NormalizeOutcome, NormalizeParams, Normalized, normalize,
+};
 use osn_core::Action;
 use osn_files::output::OutputFile;
 use osn_report::{escaped, short};
@@ -53,7 +55,7 @@ fn failure(error: &NormalizeError, args: &NormalizeArgs) -> Failure {
     }
 }
 
-fn report(outcome: &Outcome, args: &NormalizeArgs) {
+fn report(outcome: &NormalizeOutcome, args: &NormalizeArgs) {
     for weight in &outcome.done {
         say(line(weight));
     }

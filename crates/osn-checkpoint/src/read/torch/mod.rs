@@ -1,0 +1,12 @@
+//! Reads what `torch.save` and `torch.jit.save` write, without running any of it.
+
+pub(crate) mod archive;
+pub(crate) mod error;
+pub(crate) mod legacy;
+mod numpy;
+mod path;
+mod rebuild;
+mod rebuilt;
+mod storage;
+mod walk;
+mod zip;
