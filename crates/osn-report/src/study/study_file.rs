@@ -139,7 +139,7 @@ pub struct Regime {
 }
 
 impl Study {
-    /// Reads `study.json`. Its analysis is left out: [`Analysis::of`] finds the same again.
+    /// Reads `study.json`. Its analysis is left out: [`Analysis::of`](super::Analysis::of) finds the same again.
     ///
     /// # Errors
     ///
