@@ -20,7 +20,6 @@ pub mod metrics;
 mod network_parts;
 pub mod run;
 mod scorer;
-mod sum;
 pub mod translate;
 
 use std::path::Path;

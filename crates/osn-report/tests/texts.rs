@@ -61,7 +61,10 @@ fn verdicts() {
 
 #[test]
 fn the_tables_of_a_study() {
-    let of = |study: &Study| tables(study, &Analysis::of(study));
+    let of = |study: &Study| {
+        let blocks = tables(study, &Analysis::of(study));
+        blocks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
     assert_snapshot!("tables_of_one_regime", of(&study(&["only"], 3, 10.0)));
     assert_snapshot!("tables_of_two_regimes", of(&with_failures()));
     assert_snapshot!("tables_of_nothing", of(&made_up::study(&ARMS, &["only"], 2)));
