@@ -2,6 +2,7 @@
 
 mod act;
 mod decide;
+pub mod key_values;
 mod layer;
 mod measure;
 pub mod number;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Decision, Rule, RuleError, Rules, ScopedRule, Signals,
-    decision_rule::Context,
-    erased::Memory,
-    state::{DeciderMismatch, DeciderState, RuleState, SavedMemory},
-};
+use crate::decide::decision_rule::{Context, Decision};
+use crate::decide::erased::Memory;
+use crate::decide::error::RuleError;
+use crate::decide::rule::Rule;
+use crate::decide::scoped_rules::{Rules, ScopedRule};
+use crate::decide::signals::Signals;
+use crate::decide::state::{DeciderMismatch, DeciderState, RuleState, SavedMemory};
 use crate::{Layer, Measurement};
 
 /// Rules at work on the layers of a model, with all that they remember.
@@ -293,7 +294,9 @@ fn described(layer: &Layer) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::decide::{Adversarial, Always, DecisionRule, Generalization, Needs};
+    use crate::decide::decision_rule::DecisionRule;
+    use crate::decide::rules::always::Always;
+    use crate::decide::signals::{Adversarial, Generalization, Needs};
     use crate::{Action, Kind};
     use serde_json::json;
 
@@ -543,7 +546,7 @@ pub(crate) mod tests {
         assert_eq!(
             after.reason,
             "target NaN must be a positive number that single precision holds (1.2e-38 to 3.4e38), \
-             still cap at 2: largest 2, loss NaN"
+             still hard cap at 2: largest 2, loss NaN"
         );
     }
 

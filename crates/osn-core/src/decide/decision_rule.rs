@@ -2,14 +2,20 @@
 
 use std::fmt;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    Decision, Needs, RuleError, Signals,
-    rule::RuleDoc,
-    text::{Text, Words},
-};
+use crate::decide::error::RuleError;
+use crate::decide::signals::{Needs, Signals};
 use crate::{Action, Layer, Measurement};
+
+/// What a layer should come to, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// What is wanted; an [`Actuator`](crate::Actuator) moves there without a jump.
+    pub action: Action,
+    /// Why, in words and numbers.
+    pub reason: String,
+}
 
 /// What a rule decides from.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +98,7 @@ pub struct Context<'a> {
 /// assert_eq!(decider.rules().label(), "ratchet:factor=2");
 /// decider.decide(0, &[Measurement::new(1.5, 1e-4)], &Signals::new());
 /// let decisions = decider.decide(10, &[Measurement::new(4.0, 1e-4)], &Signals::new());
-/// assert_eq!(decisions[0].reason, "smallest σ so far 1.5: cap at 3");
+/// assert_eq!(decisions[0].reason, "smallest σ so far 1.5: hard cap at 3");
 /// # Ok::<(), osn_core::RuleError>(())
 /// ```
 pub trait DecisionRule {
@@ -161,39 +167,14 @@ pub trait DecisionRule {
     }
 
     /// Decides about every layer of the context, in the same order: one decision for each. It is called
-    /// only where there is an [`interval`](Self::interval).
-    fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision>;
-}
+    /// only where there is an [`interval`](Self::interval). Default: as [at attach](Self::at_attach).
+    fn decide(&self, _memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
+        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
+    }
 
-/// A rule that text can name: how it is documented, read and written.
-pub(crate) trait NamedRule: DecisionRule + Sized {
-    /// What it does and its parameters.
-    const DOC: RuleDoc;
-
-    /// Reads the parameters.
-    fn read(text: &Text) -> Result<Self, RuleError>;
-
-    /// Writes the parameters that are not at their default.
-    fn write(&self, words: &mut Words);
-
-    /// The parameters that are not at their default, as text.
-    fn written(&self) -> String {
-        let mut words = Words::default();
-        self.write(&mut words);
-        words.to_string()
+    /// Why the rule can have no effect in a run of so many optimizer steps, or `None` if it can. The
+    /// last decision that can have one is before the last step. Default: it can.
+    fn idle_within(&self, _steps: u64) -> Option<String> {
+        None
     }
 }
-
-/// The name and the parameters of a [`NamedRule`], for its `impl DecisionRule`.
-macro_rules! named {
-    () => {
-        fn name(&self) -> &str {
-            Self::DOC.name
-        }
-
-        fn parameters(&self) -> String {
-            $crate::decide::decision_rule::NamedRule::written(self)
-        }
-    };
-}
-pub(crate) use named;

@@ -5,11 +5,10 @@ use std::{any::Any, fmt, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
 use serde_json::Value;
 
-use super::{
-    Decision, Needs, RuleError,
-    decision_rule::{Context, DecisionRule},
-};
 use crate::Layer;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::signals::Needs;
 
 /// A [`DecisionRule`] of any type.
 pub(crate) trait AnyRule: Any + Send + Sync {
@@ -24,6 +23,7 @@ pub(crate) trait AnyRule: Any + Send + Sync {
     /// A memory that was saved, if it is one of this rule for so many layers.
     fn restore(&self, saved: Value, n_layers: usize) -> Option<Memory>;
     fn at_attach(&self, layer: &Layer) -> Decision;
+    fn idle_within(&self, steps: u64) -> Option<String>;
     fn decide(&self, memory: &mut Memory, context: &Context) -> Vec<Decision>;
 }
 
@@ -67,6 +67,10 @@ impl<R: DecisionRule + Send + Sync + 'static> AnyRule for R {
 
     fn at_attach(&self, layer: &Layer) -> Decision {
         DecisionRule::at_attach(self, layer)
+    }
+
+    fn idle_within(&self, steps: u64) -> Option<String> {
+        DecisionRule::idle_within(self, steps)
     }
 
     fn decide(&self, memory: &mut Memory, context: &Context) -> Vec<Decision> {

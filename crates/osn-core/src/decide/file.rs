@@ -8,10 +8,12 @@ use toml::{
     de::{DeFloat, DeInteger, DeString, DeTable, DeValue},
 };
 
-use super::{
-    ParameterDoc, Rule, RuleDoc, RuleError, Rules, ScopedRule,
-    text::{Text, unknown_parameter},
-};
+use crate::decide::doc::RuleDoc;
+use crate::decide::error::RuleError;
+use crate::decide::rule::Rule;
+use crate::decide::scoped_rules::{Rules, ScopedRule};
+use crate::decide::text::Text;
+use crate::key_values::unknown_key;
 use crate::{GlobError, Globs, Select, UnknownKind, UnknownPosition};
 
 /// Why the text of a rules file cannot be used.
@@ -247,11 +249,13 @@ struct Parameter {
 
 fn read_parameter(doc: &'static RuleDoc, key: &Key, value: &Value) -> Result<Parameter, Misread> {
     // What may be repeated selects layers, for which a file has one place.
-    let mut valid = doc.parameters.iter().filter(|parameter| !parameter.may_repeat());
-    let (name, at) = (key.get_ref(), key.span().start);
-    let parameter = valid.clone().find(|parameter| parameter.name == name);
-    let unknown = || Misread { at, problem: unknown_parameter(doc, name, valid.by_ref()).into() };
-    let ParameterDoc { name, .. } = parameter.ok_or_else(unknown)?;
+    let valid = doc.parameters.iter().filter(|parameter| !parameter.may_repeat());
+    let names: Vec<&'static str> = valid.map(|parameter| parameter.name).collect();
+    let (key, at) = (key.get_ref(), key.span().start);
+    let Some(&name) = names.iter().find(|name| *name == key) else {
+        let error = RuleError::of_text(doc.name, unknown_key(key, &names));
+        return Err(Misread { at, problem: error.into() });
+    };
     Ok(Parameter { name, word: word(name, value)?, at })
 }
 

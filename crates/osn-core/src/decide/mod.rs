@@ -1,54 +1,52 @@
 //! Decides, for each layer, what should be done to it: a pure function of measurements, signals and
 //! the decider's own state.
+//!
+//! | here | |
+//! |---|---|
+//! | [`DecisionRule`] | what a rule is: the trait that the rules of this crate and your own implement |
+//! | [`Rule`] | one rule: as a value, as text, in files |
+//! | [`Rules`] | several rules, each for some of the layers |
+//! | [`Decider`] | rules at work on the layers of a model |
+//! | [`Signals`], [`Needs`] | what the training loop reports about the model as a whole, and what rules need of it |
+//!
+//! Of the folders, `rules` has one rule a file, and `control` what several rules share.
 
+mod checks;
 mod control;
 mod decider;
 mod decision_rule;
+mod doc;
 mod erased;
+mod error;
 mod file;
+mod named_rule;
 mod rule;
 mod rules;
-mod scoped;
+mod scoped_rules;
 mod signals;
 mod state;
 mod text;
 
-use serde::{Deserialize, Serialize};
-
-#[cfg(test)]
-pub(crate) use self::decider::tests;
-pub use self::{
-    control::target_action::{TargetAction, UnknownTargetAction},
-    decider::Decider,
-    decision_rule::{Context, DecisionRule},
-    erased::CustomRule,
-    file::{RulesFileError, RulesFileProblem},
-    rule::{ParameterDoc, Rule, RuleDoc, RuleError, slug},
-    rules::{
-        always::Always,
-        auto::{Auto, Task},
-        budget::{Budget, BudgetWeights},
-        cap::Cap,
-        learned::Learned,
-        lr_over_sigma::{LrOverMaxSigma, LrOverSigma},
-        never::Never,
-        observe::Observe,
-        plateau::Plateau,
-        random::Random,
-        schedule::Schedule,
-        r#static::Static,
-    },
-    scoped::{Rules, ScopedRule},
-    signals::{Adversarial, Generalization, Needs, Signals},
-    state::{DeciderMismatch, DeciderState},
-};
-use crate::Action;
-
-/// What a layer should come to, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Decision {
-    /// What is wanted; an [`Actuator`](crate::Actuator) moves there without a jump.
-    pub action: Action,
-    /// Why, in words and numbers.
-    pub reason: String,
-}
+pub use self::control::target_action::{TargetAction, UnknownTargetAction};
+pub use self::decider::Decider;
+pub use self::decision_rule::{Context, Decision, DecisionRule};
+pub use self::doc::{ParameterDoc, RuleDoc};
+pub use self::erased::CustomRule;
+pub use self::error::RuleError;
+pub use self::file::{RulesFileError, RulesFileProblem};
+pub use self::rule::{Rule, slug};
+pub use self::rules::always::Always;
+pub use self::rules::auto::{Auto, Task};
+pub use self::rules::budget::{Budget, BudgetWeights};
+pub use self::rules::cap::Cap;
+pub use self::rules::learned::Learned;
+pub use self::rules::lr_over_sigma::{LrOverMaxSigma, LrOverSigma};
+pub use self::rules::never::Never;
+pub use self::rules::observe::Observe;
+pub use self::rules::plateau::Plateau;
+pub use self::rules::random::Random;
+pub use self::rules::schedule::Schedule;
+pub use self::rules::r#static::Static;
+pub use self::scoped_rules::{Rules, ScopedRule};
+pub use self::signals::{Adversarial, Generalization, Needs, Signals};
+pub use self::state::{DeciderMismatch, DeciderState};

@@ -4,14 +4,25 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{
-    Always, Auto, Budget, Cap, CustomRule, Learned, LrOverMaxSigma, LrOverSigma, Needs, Never,
-    Observe, Plateau, Random, Schedule, Static,
-    decision_rule::{DecisionRule, NamedRule},
-    erased::AnyRule,
-    text::{Parameter, Text},
-};
-use crate::{Action, ActionError, GlobError};
+use crate::decide::decision_rule::DecisionRule;
+use crate::decide::doc::RuleDoc;
+use crate::decide::erased::{AnyRule, CustomRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::NamedRule;
+use crate::decide::rules::always::Always;
+use crate::decide::rules::auto::Auto;
+use crate::decide::rules::budget::Budget;
+use crate::decide::rules::cap::Cap;
+use crate::decide::rules::learned::Learned;
+use crate::decide::rules::lr_over_sigma::{LrOverMaxSigma, LrOverSigma};
+use crate::decide::rules::never::Never;
+use crate::decide::rules::observe::Observe;
+use crate::decide::rules::plateau::Plateau;
+use crate::decide::rules::random::Random;
+use crate::decide::rules::schedule::Schedule;
+use crate::decide::rules::r#static::Static;
+use crate::decide::signals::Needs;
+use crate::decide::text::Text;
 
 /// Lists the rules once; all that is done for each of them follows from it.
 macro_rules! rules {
@@ -37,7 +48,10 @@ macro_rules! rules {
                     $(name if name == $rule::DOC.name => {
                         serde_json::from_value(parameters).map(Rule::$rule)
                     })*
-                    "custom" => serde_json::from_value(parameters).map(Rule::Custom),
+                    "custom" => {
+                        let rule = serde_json::from_value(parameters).map(Rule::Custom);
+                        return rule.map_err(de::Error::custom);
+                    }
                     name => return Err(de::Error::custom(unknown(name))),
                 };
                 rule.map_err(|error| de::Error::custom(format!("rule `{name}`: {error}")))
@@ -108,191 +122,6 @@ struct Tagged {
     rule: String,
     #[serde(flatten)]
     parameters: serde_json::Value,
-}
-
-/// What a rule does and what it can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RuleDoc {
-    /// Its name.
-    pub name: &'static str,
-    /// What it does, in one sentence.
-    pub sentence: &'static str,
-    /// What it can be told.
-    pub parameters: &'static [ParameterDoc],
-}
-
-/// One parameter of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ParameterDoc {
-    /// Its name.
-    pub name: &'static str,
-    /// Its default, as it would be written; [`ParameterDoc::ANY`] for a list, which may be repeated.
-    pub default: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
-}
-
-impl ParameterDoc {
-    /// The default of a list: without a value it lets everything pass.
-    pub const ANY: &'static str = "any";
-
-    pub(crate) const fn list(name: &'static str, meaning: &'static str) -> Self {
-        Self { name, default: Self::ANY, meaning }
-    }
-
-    /// Whether the parameter may be given more than once.
-    pub fn may_repeat(&self) -> bool {
-        self.default == Self::ANY
-    }
-}
-
-/// What the parameter `interval` means, which most rules have.
-pub(crate) const INTERVAL: &str = "optimizer steps between two decisions";
-
-/// The name, the sentence and the parameters of a rule, each parameter a field of it: how they are
-/// documented, read and written. The word of a default is that of the field's default.
-macro_rules! parameters {
-    ($name:literal, $sentence:literal; $($field:ident = $default:literal, $meaning:expr;)*) => {
-        const DOC: RuleDoc = RuleDoc {
-            name: $name,
-            sentence: $sentence,
-            parameters: &[$($crate::decide::ParameterDoc {
-                name: stringify!($field),
-                default: $default,
-                meaning: $meaning,
-            }),*],
-        };
-
-        fn read(text: &$crate::decide::text::Text) -> Result<Self, RuleError> {
-            let default = Self::default();
-            Ok(Self { $($field: text.value(stringify!($field), $default, default.$field)?),* })
-        }
-
-        fn write(&self, words: &mut $crate::decide::text::Words) {
-            let default = Self::default();
-            $(words.value(stringify!($field), &self.$field, &default.$field);)*
-        }
-    };
-}
-pub(crate) use parameters;
-
-/// Why a rule cannot be used.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RuleError {
-    /// No rule has this name.
-    #[error("unknown rule `{name}`: expected one of {valid}")]
-    UnknownRule {
-        /// The name.
-        name: String,
-        /// The names there are.
-        valid: String,
-    },
-    /// A rule of this name was there once.
-    #[error("`{name}` {instead}")]
-    Removed {
-        /// The name.
-        name: String,
-        /// What became of it, and what to use.
-        instead: &'static str,
-    },
-    /// The rule has no such parameter.
-    #[error("rule `{rule}` has no parameter `{key}`: expected {valid}")]
-    UnknownParameter {
-        /// The rule.
-        rule: &'static str,
-        /// The parameter.
-        key: String,
-        /// The parameters there are.
-        valid: String,
-    },
-    /// A part of the text is not of the form key=value.
-    #[error("rule `{rule}`: expected key=value, found `{text}`")]
-    NotAPair {
-        /// The rule.
-        rule: &'static str,
-        /// The part.
-        text: String,
-    },
-    /// A parameter that has one value is given twice.
-    #[error("rule `{rule}`: {key} is given twice")]
-    Repeated {
-        /// The rule.
-        rule: &'static str,
-        /// The parameter.
-        key: &'static str,
-    },
-    /// The value of a parameter cannot be used.
-    #[error("rule `{rule}`: {key} is `{value}`, expected {expected}")]
-    BadValue {
-        /// The rule.
-        rule: &'static str,
-        /// The parameter.
-        key: &'static str,
-        /// Its value.
-        value: String,
-        /// What would be a good one.
-        expected: String,
-    },
-    /// The action that the rule asks for makes no sense.
-    #[error("rule `{rule}`: {source}")]
-    Action {
-        /// The rule.
-        rule: &'static str,
-        /// Why not.
-        source: ActionError,
-    },
-    /// A rule of one's own cannot be used.
-    #[error("rule `{rule}`: {problem}")]
-    Custom {
-        /// The rule.
-        rule: String,
-        /// Why not, and what would be right.
-        problem: String,
-    },
-    /// A path glob cannot be used.
-    #[error(transparent)]
-    Glob(#[from] GlobError),
-    /// There is no rule at all.
-    #[error("no rule: write at least one")]
-    NoRule,
-    /// A rule selects a network that there is none of.
-    #[error("no network is called {name}: there are {known}")]
-    UnknownNetwork {
-        /// The name.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
-    /// No rule can decide anything in one of the networks.
-    #[error("{rules} decides nothing in the {network}: add a rule for it in a file of rules")]
-    NoneForNetwork {
-        /// The network.
-        network: String,
-        /// The rules there are.
-        rules: String,
-    },
-    /// One of the rules has no layer to decide about.
-    #[error("rule {number}, {rule}, decides no layer: {why}")]
-    Idle {
-        /// Its place among the rules, from 1.
-        number: usize,
-        /// The rule.
-        rule: String,
-        /// Why not, with the layers there are.
-        why: String,
-    },
-}
-
-impl RuleError {
-    /// The parameter that the error is about, where it is about one.
-    pub(crate) fn key(&self) -> Option<&str> {
-        match self {
-            RuleError::UnknownParameter { key, .. } => Some(key),
-            RuleError::Repeated { key, .. } | RuleError::BadValue { key, .. } => Some(key),
-            _ => None,
-        }
-    }
 }
 
 impl Rule {
@@ -412,38 +241,6 @@ fn unknown(name: &str) -> RuleError {
     }
     let valid = Rule::catalogue().iter().map(|doc| doc.name).collect::<Vec<_>>();
     RuleError::UnknownRule { name: name.to_owned(), valid: valid.join(", ") }
-}
-
-/// Whether σ is a size that a weight can be held at.
-pub(crate) fn is_target(sigma: f64) -> bool {
-    Action::Normalize { target: sigma }.validate().is_ok()
-}
-
-/// Checks the action that a rule asks for.
-pub(crate) fn checked(doc: &RuleDoc, action: Action) -> Result<(), RuleError> {
-    action.validate().map_err(|source| RuleError::Action { rule: doc.name, source })
-}
-
-/// Checks one parameter, of which something must hold.
-pub(crate) fn required(
-    doc: &RuleDoc,
-    holds: bool,
-    key: &'static str,
-    value: impl Parameter,
-    expected: &str,
-) -> Result<(), RuleError> {
-    let bad_value = move || RuleError::BadValue {
-        rule: doc.name,
-        key,
-        value: value.word(),
-        expected: expected.to_owned(),
-    };
-    if holds { Ok(()) } else { Err(bad_value()) }
-}
-
-/// Checks the number of optimizer steps between two decisions.
-pub(crate) fn required_interval(doc: &RuleDoc, interval: u64) -> Result<(), RuleError> {
-    required(doc, interval > 0, "interval", interval, "at least 1")
 }
 
 impl fmt::Display for Rule {

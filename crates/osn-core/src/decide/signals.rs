@@ -1,10 +1,10 @@
-//! What a training loop tells the rules about the model as a whole.
+//! What a training loop reports to the rules about the model as a whole.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What the training loop knows about the model as a whole, by name.
+/// What the training loop reports about the model as a whole.
 ///
 /// ```
 /// use osn_core::Signals;
@@ -22,32 +22,33 @@ pub struct Signals {
     pub metrics: BTreeMap<String, f64>,
     /// What the discriminator of adversarial training does, where there is one.
     pub adversarial: Option<Adversarial>,
-    /// How well the model does what it learned on data that it does not train on.
+    /// The training loss and the held-out loss.
     pub generalization: Option<Generalization>,
 }
 
 /// What a discriminator does to real and generated samples.
 ///
-/// Each number is a mean over the samples of the steps since it was last told. None depends on the
-/// loss; the first and the last not on an offset of D either.
+/// Each number is a mean over the samples of the steps since the last decision. None depends on the loss or on
+/// a constant added to D.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Adversarial {
-    /// `s_t = P(D(real) > D(fake)) − P(D(real) < D(fake))` over pairs, in [−1, 1]: 1 is a D that tells
-    /// all of them apart, 0 one that tells none.
+    /// `P(D(real) > D(fake)) − P(D(real) < D(fake))` over pairs, in [−1, 1]: 1 where D ranks every pair
+    /// right, 0 at chance. It is `2·AUC − 1`, with AUC the area under the ROC curve of D as a classifier of real
+    /// samples.
     pub separation: Option<f64>,
     /// `r_t = E[sign D(real)]` on the samples that D trains on, in [−1, 1] (Karras et al. 2020).
     pub real_sign: Option<f64>,
     /// The same on real samples that D does not train on: what falls behind `real_sign` is
     /// over-fitting.
     pub held_out_sign: Option<f64>,
-    /// `E‖∇ₓD‖` at generated samples, in D's output a unit of x.
+    /// `E‖∇ₓD‖` at generated samples, in units of D's output per unit of x.
     pub input_gradient_norm: Option<f64>,
 }
 
-/// One loss on two kinds of data: what it is lower by on the first was learned by heart.
+/// One loss on training data and on held-out data; their difference is the generalization gap.
 ///
-/// Each number is a mean over the data of the steps since it was last told, in one unit.
+/// Both are means over the steps since the last decision, in one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Generalization {
     /// The loss on data that the model trains on, before the update on it.
@@ -56,20 +57,20 @@ pub struct Generalization {
     pub held_out_loss: f64,
 }
 
-/// What a rule looks at besides σ, so that a loop need not measure what nobody asks for.
+/// The signals that a rule uses besides σ, so that a loop measures only what is needed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Needs {
-    /// The separation and the signs of [`Adversarial`].
+    /// [`Adversarial::separation`].
     pub separation: bool,
-    /// The slope of [`Adversarial`].
+    /// [`Adversarial::input_gradient_norm`].
     pub input_gradient_norm: bool,
-    /// A metric of [`Signals::metrics`], each time that it is new.
+    /// A metric of [`Signals::metrics`], each time that it has a new value.
     pub metric: bool,
     /// [`GradientStatistics`](crate::GradientStatistics) of each layer.
     pub gradients: bool,
-    /// The sensitivity of a loss that is not trained on, of the same.
+    /// [`GradientStatistics::held_out_sensitivity`](crate::GradientStatistics::held_out_sensitivity).
     pub held_out: bool,
     /// The two losses of [`Generalization`].
     pub generalization: bool,
@@ -78,7 +79,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Everything that a rule can look at.
+    /// All signals.
     pub const ALL: Self = Self {
         separation: true,
         input_gradient_norm: true,
@@ -93,17 +94,21 @@ impl Needs {
     pub fn first_beyond(self, offered: Self) -> Option<&'static str> {
         let pairs = [
             (self.separation, offered.separation, "the separation of a discriminator"),
-            (self.input_gradient_norm, offered.input_gradient_norm, "the slope of a discriminator"),
+            (
+                self.input_gradient_norm,
+                offered.input_gradient_norm,
+                "the input gradient of a discriminator",
+            ),
             (self.metric, offered.metric, "a metric"),
             (self.gradients, offered.gradients, "the gradients of each step"),
             (self.held_out, offered.held_out, "the gradients of a held-out loss"),
             (self.generalization, offered.generalization, "a training loss and a held-out loss"),
-            (self.sigma_ratio, offered.sigma_ratio, "the second singular value"),
+            (self.sigma_ratio, offered.sigma_ratio, "the ratio of the two largest singular values"),
         ];
         pairs.into_iter().find(|(needed, has, _)| *needed && !has).map(|(_, _, words)| words)
     }
 
-    /// What either of two looks at.
+    /// The signals that either of two uses.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use serde_json::Value;
 
-use super::{Decision, erased::Memory};
 use crate::Layer;
+use crate::decide::decision_rule::Decision;
+use crate::decide::erased::Memory;
 
 /// What a [`Decider`](crate::Decider) remembers at some step: made by
 /// [`Decider::state`](crate::Decider::state), and taken over by [`Decider::resume`](crate::Decider::resume).

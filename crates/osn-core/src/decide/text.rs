@@ -2,44 +2,41 @@
 
 use std::{fmt, fmt::Display, str::FromStr};
 
-use super::{
-    RuleError,
-    rule::{ParameterDoc, RuleDoc},
-};
-use crate::{layer::select::split_outside_brackets, number::exact};
+use crate::decide::doc::RuleDoc;
+use crate::decide::error::RuleError;
+use crate::key_values::KeyValues;
+use crate::number::exact;
 
 /// The parameters of a rule as they were written, each known to the rule.
 pub(crate) struct Text<'a> {
     rule: &'static str,
-    pairs: Vec<(&'static str, &'a str)>,
+    pairs: KeyValues<'a>,
 }
 
 impl<'a> Text<'a> {
     pub(crate) fn new(doc: &RuleDoc, text: &'a str) -> Result<Self, RuleError> {
-        let mut pairs = Vec::new();
-        let parts = split_outside_brackets(text).into_iter().map(str::trim);
-        for part in parts.filter(|part| !part.is_empty()) {
-            let (parameter, value) = read_pair(doc, part)?;
-            let is_known = pairs.iter().any(|(key, _)| *key == parameter.name);
-            if is_known && !parameter.may_repeat() {
-                return Err(RuleError::Repeated { rule: doc.name, key: parameter.name });
-            }
-            pairs.push((parameter.name, value));
-        }
-        Ok(Self { rule: doc.name, pairs })
+        let keys: Vec<_> = doc.parameters.iter().map(|parameter| parameter.name).collect();
+        let may_repeat = |key: &str| {
+            doc.parameters.iter().any(|parameter| parameter.name == key && parameter.may_repeat())
+        };
+        let pairs = KeyValues::read(text, &keys, may_repeat);
+        Ok(Self {
+            rule: doc.name,
+            pairs: pairs.map_err(|error| RuleError::of_text(doc.name, error))?,
+        })
     }
 
     /// Parameters that were found to be the rule's, each once.
-    pub(crate) fn of_pairs(doc: &RuleDoc, pairs: Vec<(&'static str, &'a str)>) -> Self {
+    pub(crate) fn of_pairs(doc: &RuleDoc, pairs: KeyValues<'a>) -> Self {
         Self { rule: doc.name, pairs }
     }
 
     pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
-        self.pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| *value)
+        self.pairs.all(key)
     }
 
     pub(crate) fn one(&self, key: &str) -> Option<&'a str> {
-        self.all(key).next()
+        self.pairs.one(key)
     }
 
     /// The value of a parameter; `default` where there is none, or the word that stands for it.
@@ -138,33 +135,6 @@ impl<T: Parameter> Parameter for Option<T> {
     fn word(&self) -> String {
         self.as_ref().map(T::word).unwrap_or_default()
     }
-}
-
-fn read_pair<'a>(
-    doc: &RuleDoc,
-    part: &'a str,
-) -> Result<(&'static ParameterDoc, &'a str), RuleError> {
-    let not_a_pair = || RuleError::NotAPair { rule: doc.name, text: part.to_owned() };
-    let (key, value) = part.split_once('=').ok_or_else(not_a_pair)?;
-    let key = key.trim();
-    let known = doc.parameters.iter().find(|parameter| parameter.name == key);
-    let parameter = known.ok_or_else(|| unknown_parameter(doc, key, doc.parameters.iter()))?;
-    Ok((parameter, value.trim()))
-}
-
-/// The error about a parameter that is none of those that can be written here.
-pub(crate) fn unknown_parameter(
-    doc: &RuleDoc,
-    key: &str,
-    valid: impl Iterator<Item = &'static ParameterDoc>,
-) -> RuleError {
-    let names: Vec<_> = valid.map(|parameter| parameter.name).collect();
-    let valid = if names.is_empty() {
-        "none, as it takes no parameters".to_owned()
-    } else {
-        format!("one of {}", names.join(", "))
-    };
-    RuleError::UnknownParameter { rule: doc.name, key: key.to_owned(), valid }
 }
 
 /// The parameters that are not at their default, as text.

@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use globset::{ErrorKind, GlobBuilder, GlobMatcher, GlobSet};
 use serde::{Deserialize, Serialize};
 
+use crate::key_values::split_outside_brackets;
 use crate::{Kind, Layer};
 
 /// Chooses layers by path, kind, network and position; a layer must pass all five lists.
@@ -278,20 +279,6 @@ fn in_a_line(error: &globset::Error) -> ErrorKind {
         ErrorKind::Regex(_) => ErrorKind::Regex("it is too deep or too large".to_owned()),
         kind => kind.clone(),
     }
-}
-
-/// Splits text at its commas, except those between braces or square brackets.
-pub(crate) fn split_outside_brackets(text: &str) -> Vec<&str> {
-    let mut depth = 0_i32;
-    text.split(|character| {
-        match character {
-            '{' | '[' => depth += 1,
-            '}' | ']' => depth -= 1,
-            _ => {}
-        }
-        character == ',' && depth <= 0
-    })
-    .collect()
 }
 
 #[cfg(test)]

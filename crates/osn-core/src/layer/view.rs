@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::key_values::{KeyValueError, KeyValues};
 use crate::measure::convolution::geometry::{Boundary, Convolution};
 
 /// The linear map A whose largest singular value is measured.
@@ -211,43 +212,23 @@ fn both_sides(&(before, after): &(usize, usize)) -> String {
 /// The parameters of a view as they were written, each known to it.
 struct Parameters<'a> {
     view: &'static str,
-    pairs: Vec<(&'static str, &'a str)>,
+    pairs: KeyValues<'a>,
 }
 
 impl<'a> Parameters<'a> {
     fn new(view: &'static str, keys: &[&'static str], text: &'a str) -> Result<Self, ViewError> {
-        let mut read = Self { view, pairs: Vec::new() };
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (key, value) = read.pair(keys, part)?;
-            if read.one(key).is_some() {
-                return Err(ViewError::Repeated { view, key });
+        let pairs = KeyValues::read(text, keys, |_| false).map_err(|error| match error {
+            KeyValueError::NotAPair { text } => ViewError::NotAPair { view, text },
+            KeyValueError::UnknownKey { key, valid } => {
+                ViewError::UnknownParameter { view, key, valid }
             }
-            read.pairs.push((key, value));
-        }
-        Ok(read)
-    }
-
-    fn pair(
-        &self,
-        keys: &[&'static str],
-        part: &'a str,
-    ) -> Result<(&'static str, &'a str), ViewError> {
-        let view = self.view;
-        let Some((key, value)) = part.split_once('=') else {
-            return Err(ViewError::NotAPair { view, text: part.to_owned() });
-        };
-        let Some(&key) = keys.iter().find(|known| **known == key.trim()) else {
-            let valid = match keys {
-                [] => "none, as it takes no parameters".to_owned(),
-                _ => format!("one of {}", keys.join(", ")),
-            };
-            return Err(ViewError::UnknownParameter { view, key: key.trim().to_owned(), valid });
-        };
-        Ok((key, value.trim()))
+            KeyValueError::Repeated { key } => ViewError::Repeated { view, key },
+        })?;
+        Ok(Self { view, pairs })
     }
 
     fn one(&self, key: &str) -> Option<&'a str> {
-        self.pairs.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+        self.pairs.one(key)
     }
 
     fn blocks(&self) -> Result<View, ViewError> {

@@ -1,49 +1,46 @@
-//! What `auto` does with a discriminator.
+//! What `auto` does with a discriminator: one factor on every σ, which follows its separation and input gradient.
 
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Adversarial, Decision, Needs,
-    control::relative_to_init::{RelativeToInit, smoothed},
-    decision_rule::Context,
-};
+use crate::decide::control::relative_to_init::{RelativeToInit, smoothed};
+use crate::decide::decision_rule::{Context, Decision};
+use crate::decide::signals::{Adversarial, Needs};
 use crate::{Action, Kind, Layer, number::concise};
 
 // Found on the pilot grid, on seeds other than those that it reports.
 /// The factor on each layer's σ at the start.
 const FACTORS: RangeInclusive<f64> = 0.2..=8.0;
-/// The slope that is wanted, and how fast the factor's logarithm follows a slope that is e times it.
+/// The input-gradient norm that is wanted, and how fast the logarithm of the factor moves at e times that.
 const SLOPE: f64 = 2.4;
 const SLOPE_GAIN: f64 = 0.01;
-/// A discriminator of a separation below this is held too tightly, and let go at this rate.
+/// Below this separation a discriminator is constrained too tightly, and is released at this rate.
 const TOO_LOW: f64 = 0.35;
-const LET_GO: f64 = 0.1;
-/// One above this is certain; it is held tighter at this rate, unless it is flatter than this already.
+const RELEASE: f64 = 0.1;
+/// Above this separation a discriminator is saturated. It is constrained further at this rate, unless its
+/// input-gradient norm is below `FLAT` already.
 const TOO_HIGH: f64 = 0.95;
 const TIGHTEN: f64 = 0.2;
 const FLAT: f64 = 0.5;
-/// The part of the old mean in the new one, of the separation and of the slope.
+/// The weight of the old mean in the exponential means of the separation and of the input-gradient norm.
 const SMOOTHING: f64 = 0.8;
 
-/// Why a generator does not follow the factor: a discriminator that is too certain is held tighter, and that
-/// would weaken the wrong side.
-const OF_GENERATOR: &str = "a generator, which the race says nothing of";
+/// Why a generator does not follow the factor: to constrain it where the discriminator is saturated would
+/// weaken the wrong network.
+const OF_GENERATOR: &str = "a generator, which the discriminator's signals say nothing about";
 
-/// Holds every layer at one factor of its σ at the start; the factor follows the race. The equations
-/// are in the documentation of [`Auto`](crate::decide::Auto).
+/// Constrains every layer to one factor times its σ at initialization. The factor follows the
+/// discriminator; the equations are in the documentation of [`Auto`](crate::decide::Auto).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Race {
+pub struct AdversarialControl {
     held: RelativeToInit,
     separation: Option<f64>,
     log_slope: Option<f64>,
-    /// The optimizer step of the decision before.
-    step: u64,
 }
 
-impl Race {
+impl AdversarialControl {
     pub(crate) const NEEDS: Needs = Needs {
         separation: true,
         input_gradient_norm: true,
@@ -55,8 +52,8 @@ impl Race {
     };
 
     pub(crate) fn begin(layers: &[Layer]) -> Self {
-        let held = RelativeToInit::begin(layers.len(), "the race");
-        Self { held, separation: None, log_slope: None, step: 0 }
+        let held = RelativeToInit::begin(layers.len(), "the discriminator");
+        Self { held, separation: None, log_slope: None }
     }
 
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
@@ -64,15 +61,16 @@ impl Race {
     }
 
     pub(crate) fn decide(&mut self, context: &Context) -> Vec<Decision> {
-        let Context { step, layers, signals, .. } = *context;
-        self.held.see(context, &FACTORS);
-        let elapsed = step.saturating_sub(self.step);
-        self.step = step;
-        let is_judge = |layer: &Layer| !layer.is_of_generator();
-        let never_up = layers.iter().any(|layer| is_judge(layer) && is_convolution(layer));
-        if let Some((separation, slope)) = self.hear(signals.adversarial.unwrap_or_default()) {
-            let most =
-                if never_up { self.held.largest_growth(context, is_judge) } else { f64::INFINITY };
+        let Context { layers, signals, .. } = *context;
+        let elapsed = self.held.observe(context, &FACTORS);
+        let is_discriminator = |layer: &Layer| !layer.is_of_generator();
+        let never_up = layers.iter().any(|layer| is_discriminator(layer) && is_convolution(layer));
+        if let Some((separation, slope)) = self.observe(signals.adversarial.unwrap_or_default()) {
+            let most = if never_up {
+                self.held.largest_growth(context, is_discriminator)
+            } else {
+                f64::INFINITY
+            };
             let change = elapsed as f64 * rate(separation, slope);
             self.held.move_by(change, &FACTORS, most, || why(separation, slope));
         }
@@ -87,13 +85,13 @@ impl Race {
         decisions
     }
 
-    /// The means of separation and slope, if both were told.
-    fn hear(&mut self, told: Adversarial) -> Option<(f64, f64)> {
-        // No separation is larger; a mean that was told one would take ever to come back.
-        let separation = told.separation.filter(|it| it.is_finite())?.clamp(-1.0, 1.0);
-        let slope = told.input_gradient_norm.filter(|it| it.is_finite() && *it >= 0.0)?;
+    /// The means of separation and input-gradient norm, if both were measured.
+    fn observe(&mut self, measured: Adversarial) -> Option<(f64, f64)> {
+        // A value outside of the range of a separation would keep the mean off for ever.
+        let separation = measured.separation.filter(|it| it.is_finite())?.clamp(-1.0, 1.0);
+        let slope = measured.input_gradient_norm.filter(|it| it.is_finite() && *it >= 0.0)?;
         let separation = smoothed(self.separation, separation, SMOOTHING);
-        // A slope of 0 counts as a very small one, so that the mean finds its way back.
+        // 0 has no logarithm and counts as a very small norm, so that the mean can recover.
         let log_slope = smoothed(self.log_slope, slope.max(1e-6).ln(), SMOOTHING);
         (self.separation, self.log_slope) = (Some(separation), Some(log_slope));
         Some((separation, log_slope.exp()))
@@ -104,11 +102,11 @@ fn is_convolution(layer: &Layer) -> bool {
     matches!(layer.kind, Kind::Conv | Kind::ConvTranspose)
 }
 
-/// How fast the factor's logarithm is to move, in an optimizer step.
+/// By how much the logarithm of the factor moves in an optimizer step.
 fn rate(separation: f64, slope: f64) -> f64 {
     let by_slope = -SLOPE_GAIN * (slope / SLOPE).ln().clamp(-1.0, 1.0);
     if separation < TOO_LOW {
-        by_slope.max(LET_GO * (TOO_LOW - separation))
+        by_slope.max(RELEASE * (TOO_LOW - separation))
     } else if separation <= TOO_HIGH {
         by_slope
     } else if slope > FLAT {
@@ -119,13 +117,13 @@ fn rate(separation: f64, slope: f64) -> f64 {
 }
 
 fn why(separation: f64, slope: f64) -> String {
-    let (told, steepness) = (concise(separation), concise(slope));
+    let (shown, norm) = (concise(separation), concise(slope));
     if separation < TOO_LOW {
-        format!("separation {told} below {TOO_LOW}, D tells too little apart (slope {steepness})")
+        format!("separation {shown} below {TOO_LOW}, D is too weak (input gradient {norm})")
     } else if separation > TOO_HIGH {
-        format!("separation {told} above {TOO_HIGH}, D is too certain (slope {steepness})")
+        format!("separation {shown} above {TOO_HIGH}, D is saturated (input gradient {norm})")
     } else {
-        format!("slope {steepness}, wanted {SLOPE} (separation {told})")
+        format!("input gradient {norm}, target {SLOPE} (separation {shown})")
     }
 }
 
@@ -133,11 +131,11 @@ fn why(separation: f64, slope: f64) -> String {
 mod tests {
     use super::*;
     use crate::Measurement;
-    use crate::decide::{
-        Decider, Rule, Signals,
-        control::relative_to_init::{START, cap},
-        tests::layers,
-    };
+    use crate::decide::control::relative_to_init::{START, cap};
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     fn told(separation: f64, slope: f64) -> Signals {
         let (separation, slope) = (Some(separation), Some(slope));
@@ -166,7 +164,7 @@ mod tests {
         decisions.iter().map(|decision| decision.action.target().unwrap_or(f64::NAN)).collect()
     }
 
-    /// The factor after the same was told for some decisions.
+    /// The factor after the same signals at some decisions.
     fn factor_after(decisions: u64, separation: f64, slope: f64) -> f64 {
         let mut decider = decider(&[2.0], Kind::Linear);
         let told = told(separation, slope);
@@ -206,20 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn over_fitting_and_over_constrained_go_opposite_ways() {
-        assert!(factor_after(5, 0.99, 2.4) < 1.4, "a certain one is held tighter");
-        assert!(factor_after(5, 0.05, 2.4) > 2.0, "one that tells nothing apart is let go");
-        assert_eq!(factor_after(5, 0.6, 2.4), START, "one that is well is left as it is");
+    fn saturated_and_over_constrained_go_opposite_ways() {
+        assert!(factor_after(5, 0.99, 2.4) < 1.4, "a saturated one is constrained further");
+        assert!(factor_after(5, 0.05, 2.4) > 2.0, "a weak one is released");
+        assert_eq!(factor_after(5, 0.6, 2.4), START, "one in between stays as it is");
     }
 
     #[test]
-    fn a_steep_one_is_held_tighter_and_a_flat_one_let_go() {
+    fn a_steep_one_is_constrained_further_and_a_flat_one_released() {
         assert!(factor_after(5, 0.6, 24.0) < 1.0);
         assert!(factor_after(5, 0.6, 0.24) > 2.0);
     }
 
     #[test]
-    fn one_that_is_certain_and_flat_is_neither_let_go_nor_held_tighter() {
+    fn a_saturated_and_flat_one_is_neither_released_nor_constrained_further() {
         assert_eq!(factor_after(50, 0.99, 0.1), START);
     }
 
@@ -250,7 +248,10 @@ mod tests {
         assert_eq!(targets[..3], [3.0; 3]);
         assert!((targets[4] / 3.0).ln() < -0.02, "{targets:?}");
         let reason = &decider.decisions()[0].reason;
-        assert!(reason.starts_with("slope 2.523, wanted 2.4 (separation 0.6): factor"), "{reason}");
+        assert!(
+            reason.starts_with("input gradient 2.523, target 2.4 (separation 0.6): factor"),
+            "{reason}"
+        );
     }
 
     #[test]
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_is_not_tightened_where_the_discriminator_is_too_certain() {
+    fn a_generator_is_not_constrained_further_where_the_discriminator_is_saturated() {
         let mut layers = layers(2);
         for layer in &mut layers {
             layer.kind = Kind::Linear;

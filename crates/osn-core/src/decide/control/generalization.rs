@@ -1,41 +1,37 @@
-//! What `auto` does with a classifier.
+//! What `auto` does with a classifier: one cap on every σ, which follows the generalization gap.
 
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Generalization, Needs,
-    control::relative_to_init::{RelativeToInit, smoothed},
-    decision_rule::Context,
-};
+use crate::decide::control::relative_to_init::{RelativeToInit, smoothed};
+use crate::decide::decision_rule::{Context, Decision};
+use crate::decide::signals::{Generalization, Needs};
 use crate::{Layer, number::concise};
 
 // Found on the recipe `classify`, on seeds other than those that it reports.
 /// The factor on each layer's σ at the start.
 const FACTORS: RangeInclusive<f64> = 0.5..=8.0;
-/// By how much the held-out loss may be above the training loss, in the unit of the loss.
+/// The generalization gap (held-out loss − training loss) that is wanted, in the unit of the loss.
 const MARGIN: f64 = 0.4;
-/// How fast the factor's logarithm follows, in an optimizer step, and at most.
+/// By how much the logarithm of the factor moves in an optimizer step, at most.
 const GAIN: f64 = 0.02;
-/// The part of the old mean in the new one, of both losses.
+/// The weight of the old mean in the exponential means of both losses.
 const SMOOTHING: f64 = 0.8;
-/// A loss beyond this counts as this, so that the mean finds its way back.
+/// The largest loss that counts, so that the mean can recover.
 const LARGEST_LOSS: f64 = 1e3;
 
-/// Caps every layer at one factor of its σ at the start; the factor follows what the network has learned
-/// by heart. The equations are in the documentation of [`Auto`](crate::decide::Auto).
+/// Caps every layer at one factor times its σ at initialization. The factor follows the generalization gap;
+/// the equations are in the documentation of [`Auto`](crate::decide::Auto).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Memorizing {
+pub struct GeneralizationControl {
     held: RelativeToInit,
     /// The means of both losses.
     losses: Option<Generalization>,
-    /// The optimizer step of the decision before.
-    step: u64,
 }
 
-impl Memorizing {
+impl GeneralizationControl {
     pub(crate) const NEEDS: Needs = Needs {
         generalization: true,
         separation: false,
@@ -47,11 +43,7 @@ impl Memorizing {
     };
 
     pub(crate) fn begin(layers: &[Layer]) -> Self {
-        Self {
-            held: RelativeToInit::begin(layers.len(), "the held-out loss"),
-            losses: None,
-            step: 0,
-        }
+        Self { held: RelativeToInit::begin(layers.len(), "the held-out loss"), losses: None }
     }
 
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
@@ -59,11 +51,10 @@ impl Memorizing {
     }
 
     pub(crate) fn decide(&mut self, context: &Context) -> Vec<Decision> {
-        let Context { step, signals, .. } = *context;
-        self.held.see(context, &FACTORS);
-        let elapsed = step.saturating_sub(self.step);
-        self.step = step;
-        if let Some(losses) = signals.generalization.and_then(|told| self.hear(told)) {
+        let elapsed = self.held.observe(context, &FACTORS);
+        if let Some(losses) =
+            context.signals.generalization.and_then(|measured| self.observe(measured))
+        {
             let most = self.held.largest_growth(context, |_| true);
             let change = elapsed as f64 * rate(gap(losses));
             self.held.move_by(change, &FACTORS, most, || why(losses));
@@ -72,13 +63,13 @@ impl Memorizing {
     }
 
     /// The means of both losses, if both are numbers.
-    fn hear(&mut self, told: Generalization) -> Option<Generalization> {
-        if !(told.train_loss.is_finite() && told.held_out_loss.is_finite()) {
+    fn observe(&mut self, measured: Generalization) -> Option<Generalization> {
+        if !(measured.train_loss.is_finite() && measured.held_out_loss.is_finite()) {
             return None;
         }
         let mean = |of: fn(Generalization) -> f64| {
-            let told = of(told).clamp(-LARGEST_LOSS, LARGEST_LOSS);
-            smoothed(self.losses.map(of), told, SMOOTHING)
+            let loss = of(measured).clamp(-LARGEST_LOSS, LARGEST_LOSS);
+            smoothed(self.losses.map(of), loss, SMOOTHING)
         };
         let train_loss = mean(|losses| losses.train_loss);
         let held_out_loss = mean(|losses| losses.held_out_loss);
@@ -91,7 +82,7 @@ fn gap(losses: Generalization) -> f64 {
     losses.held_out_loss - losses.train_loss
 }
 
-/// How fast the factor's logarithm is to move, in an optimizer step.
+/// By how much the logarithm of the factor moves in an optimizer step.
 fn rate(gap: f64) -> f64 {
     -GAIN * ((gap - MARGIN) / MARGIN).clamp(-1.0, 1.0)
 }
@@ -106,10 +97,10 @@ fn why(losses: Generalization) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{
-        Decider, Rule, Signals,
-        tests::{layers, read_back},
-    };
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::{layers, read_back};
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
     use crate::{Action, Measurement};
 
     fn told(train_loss: f64, held_out_loss: f64) -> Signals {

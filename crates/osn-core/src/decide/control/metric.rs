@@ -1,19 +1,19 @@
-//! A metric as the rules see it that follow one: what was reported of it, and how much better it got.
+//! A reported metric: whether there is a value, and how much better it became.
 
-use crate::decide::{
-    RuleError, Signals,
-    rule::{RuleDoc, required},
-};
+use crate::decide::checks::required;
+use crate::decide::doc::RuleDoc;
+use crate::decide::error::RuleError;
+use crate::decide::signals::Signals;
 use crate::number::concise;
 
-/// What the training loop said of a metric at one decision.
+/// What the training loop reported of a metric since the last decision.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Report {
-    /// Nothing: it has none at this step.
+    /// No value.
     Nothing,
-    /// A number that is none.
+    /// A non-finite value.
     Broken(f64),
-    /// A value.
+    /// A finite value.
     Value(f64),
 }
 
@@ -29,7 +29,7 @@ impl Report {
 
 /// By how much `to` is better than `from`, as a part of `|from|`; negative where it is worse.
 ///
-/// From exactly 0 any change is a very large one.
+/// A baseline of 0 is replaced by the smallest positive number, so any change is huge.
 pub(crate) fn improvement(from: f64, to: f64, lower_is_better: bool) -> f64 {
     let rise = (to - from) / from.abs().max(f64::MIN_POSITIVE);
     if lower_is_better { -rise } else { rise }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn no_report_and_a_broken_one_are_told_apart() {
+    fn no_value_and_a_non_finite_one_are_distinguished() {
         let signals = Signals::new().metric("a", 2.0).metric("b", f64::INFINITY);
         let reports = ["a", "b", "c"].map(|name| Report::of(&signals, name));
         assert_eq!(reports, [Report::Value(2.0), Report::Broken(f64::INFINITY), Report::Nothing]);

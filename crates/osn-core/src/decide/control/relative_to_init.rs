@@ -1,35 +1,36 @@
-//! One factor on each layer's σ at the start: what the parts of `auto` move.
+//! σ relative to initialization: where a layer started, and one factor on that for all layers.
 
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Decision, decision_rule::Context, rule::is_target};
+use crate::decide::checks::is_target;
+use crate::decide::decision_rule::{Context, Decision};
 use crate::{Action, InitialSize, Layer, Measurement, number::concise};
 
-/// The factor before anything is known.
+/// The factor before any signal.
 pub(crate) const START: f64 = 1.5;
-/// How far the factor's logarithm moves before the decision changes.
+/// By how much the logarithm of the factor moves before the decisions change.
 const STEP: f64 = 0.02;
 
-/// A layer whose σ is below this part of what a layer of its shape starts at counts as one that starts at zero.
+/// A layer starts near zero if its σ is below this fraction of the usual σ of its shape.
 const NEAR_ZERO: f64 = 0.25;
 
-/// The size that a layer started at: its own σ, or where it started near zero the one that a layer of its shape
-/// starts at.
+/// The σ that a layer started at: its own, or the usual one of its shape
+/// ([`InitialSize`]) where its own was near zero.
 ///
-/// A layer that starts at zero, as the last one of a network often does, has no size of its own until the
-/// optimizer has made some steps, and what it has then says how long they were and not how large it is to become.
+/// The last layer of a network often starts at zero. Its σ after some steps says how large the steps were, and
+/// not how large the layer will become.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Start {
     pub(crate) sigma: f64,
-    /// Whether it is that of the shape.
+    /// Whether it is the usual one of the shape.
     pub(crate) is_by_shape: bool,
 }
 
 impl Start {
-    /// What the first measurement of a layer says; nothing where it is broken.
+    /// The start by the first measurement of a layer; `None` where that is not a number.
     pub(crate) fn of(layer: &Layer, measured: &Measurement) -> Option<Self> {
         let sigma = Some(measured.sigma).filter(|it| *it >= 0.0 && it.is_finite())?;
         if is_near_zero(layer, measured) {
@@ -38,7 +39,7 @@ impl Start {
         Some(Self { sigma, is_by_shape: false })
     }
 
-    /// The same, if a weight can be held at it times each of these factors.
+    /// The same, if it times each of these factors is a target that a weight can have.
     pub(crate) fn for_factors(
         layer: &Layer,
         measured: &Measurement,
@@ -49,7 +50,7 @@ impl Start {
     }
 }
 
-/// Whether a layer is as good as zero beside what one of its shape starts at.
+/// Whether σ is near zero compared with the usual start of the shape.
 pub(crate) fn is_near_zero(layer: &Layer, measured: &Measurement) -> bool {
     measured.sigma < NEAR_ZERO * usual(layer, measured)
 }
@@ -58,41 +59,44 @@ fn usual(layer: &Layer, measured: &Measurement) -> f64 {
     measured.usual_start.unwrap_or_else(|| InitialSize::of_layer(layer))
 }
 
-/// A factor, and the decisions that follow from it.
+/// One factor on the start of every layer, and the decisions that follow from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RelativeToInit {
-    /// The size that each layer started at, once it was measured and one that a weight can be held at.
+    /// The start of each layer, once it was measured and is one that a weight can be constrained to.
     starts: Vec<Option<Start>>,
     factor: f64,
-    /// The factor that the decisions have.
+    /// The factor of the current decisions.
     decided: f64,
     reason: String,
+    /// The optimizer step of the decision before.
+    step: u64,
 }
 
 impl RelativeToInit {
-    /// [`START`] for so many layers, until `what` shows more.
+    /// [`START`] for so many layers, until there are signals of `what`.
     pub(crate) fn begin(n_layers: usize, what: &str) -> Self {
-        let reason = format!("{START} times its σ at the start, until {what} shows more");
-        Self { starts: vec![None; n_layers], factor: START, decided: START, reason }
+        let reason = format!("{START} times its σ at the start, until there are signals of {what}");
+        Self { starts: vec![None; n_layers], factor: START, decided: START, reason, step: 0 }
     }
 
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
         self.starts.len() == n_layers
     }
 
-    /// Takes over the start of layers that had none. The least and the largest factor must lead to targets
-    /// that a weight can be held at.
-    pub(crate) fn see(&mut self, context: &Context, limits: &RangeInclusive<f64>) {
+    /// Takes over the start of layers that had none, and returns the optimizer steps since the decision
+    /// before. The least and the largest factor must lead to targets that a weight can be held at.
+    pub(crate) fn observe(&mut self, context: &Context, limits: &RangeInclusive<f64>) -> u64 {
         let factors = [*limits.start(), *limits.end()];
         let seen = context.layers.iter().zip(context.measurements);
         for (start, (layer, measured)) in self.starts.iter_mut().zip(seen) {
             *start = start.or_else(|| Start::for_factors(layer, measured, factors));
         }
+        context.step.saturating_sub(std::mem::replace(&mut self.step, context.step))
     }
 
-    /// The factor from which on a cap holds none of the `counted` layers, at least [`START`]: letting go further
-    /// would only be a way to wind up.
+    /// The smallest factor at which a cap constrains none of the layers that count, at least [`START`]. A larger
+    /// one would change nothing and only wind up the controller.
     pub(crate) fn largest_growth(&self, context: &Context, counts: impl Fn(&Layer) -> bool) -> f64 {
         let seen = context.layers.iter().zip(context.measurements);
         let counted = self.starts.iter().zip(seen).filter(|(_, (layer, _))| counts(layer));
@@ -100,7 +104,7 @@ impl RelativeToInit {
         growths.filter(|it| it.is_finite()).fold(START, f64::max)
     }
 
-    /// Moves the factor's logarithm, within `limits` and below `most`. The decision follows in steps.
+    /// Moves the logarithm of the factor, within `limits` and below `most`. The decisions follow in steps of 2 %.
     pub(crate) fn move_by(
         &mut self,
         log_change: f64,
@@ -124,8 +128,8 @@ impl RelativeToInit {
         self.decisions(cap)
     }
 
-    /// For each layer what `act` makes of its target; one that started near zero is capped at it and never
-    /// scaled up, which would make of the optimizer's first steps a weight of full size.
+    /// For each layer what `act` makes of its target. A layer that started near zero is capped and never scaled
+    /// up: scaling up would turn the optimizer's first steps into a weight of full size.
     pub(crate) fn decisions(&self, act: impl Fn(f64) -> Action) -> Vec<Decision> {
         let decide = |start: &Option<Start>| match start {
             None => {
@@ -142,7 +146,7 @@ impl RelativeToInit {
         self.starts.iter().map(decide).collect()
     }
 
-    /// The decision about one of the layers that does not follow the factor: a cap at [`START`].
+    /// The decision about a layer that does not follow the factor: a cap at [`START`] times its start.
     pub(crate) fn fixed(&self, place: usize, why: &str) -> Decision {
         let Some(Start { sigma, .. }) = self.starts[place] else {
             return Decision {
@@ -155,7 +159,7 @@ impl RelativeToInit {
     }
 }
 
-/// Which size counts in place of one near zero, in words.
+/// The σ that counts in place of one near zero, in words.
 pub(crate) fn by_shape(sigma: f64) -> String {
     format!("σ {} of a layer of its shape counts", concise(sigma))
 }
@@ -165,7 +169,7 @@ pub(crate) fn cap(target: f64) -> Action {
     Action::Cap { target, sharpness: f64::INFINITY }
 }
 
-/// The exponential mean after one more value; `part` of the old mean stays in it.
+/// The exponential mean after one more value; `part` is the weight of the old mean.
 pub(crate) fn smoothed(mean: Option<f64>, value: f64, part: f64) -> f64 {
     mean.map_or(value, |old| old * part + value * (1.0 - part))
 }

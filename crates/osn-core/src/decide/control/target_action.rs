@@ -1,4 +1,4 @@
-//! How a rule that moves a target applies it.
+//! How a rule applies its target.
 
 use std::{fmt, str::FromStr};
 

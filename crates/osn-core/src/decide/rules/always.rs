@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{RuleDoc, checked, parameters},
-};
+use crate::decide::checks::checked;
+use crate::decide::decision_rule::{Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{NamedRule, named, parameters};
 use crate::{Action, Layer, number::concise};
 
 /// Normalizes every layer to one σ from the first forward on, as Miyato et al. 2018 do with target 1.
@@ -49,10 +48,6 @@ impl DecisionRule for Always {
         let reason = format!("always: normalize to {}", concise(self.target));
         Decision { action: self.action(), reason }
     }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
-    }
 }
 
 impl Always {
@@ -64,7 +59,7 @@ impl Always {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::tests::layers;
+    use crate::decide::decider::tests::layers;
 
     #[test]
     fn every_layer_is_normalized_to_the_target() {

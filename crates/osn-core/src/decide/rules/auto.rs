@@ -4,67 +4,65 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Needs, RuleError, Static,
-    control::adversarial::Race,
-    control::generalization::Memorizing,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{INTERVAL, RuleDoc, parameters, required_interval},
-    text::plain_parameters,
-};
+use crate::decide::checks::required_interval;
+use crate::decide::control::adversarial::AdversarialControl;
+use crate::decide::control::generalization::GeneralizationControl;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::decide::rules::r#static::Static;
+use crate::decide::signals::Needs;
+use crate::decide::text::plain_parameters;
 use crate::{Action, Layer, Position, Select};
 
-/// Decides as fits the kind of task, with nothing that must be set.
+/// Decides as fits the kind of task, with no parameter that has to be set.
 ///
 /// | task | what it does | where that comes from |
 /// |---|---|---|
-/// | `gan`, `translate` | holds a discriminator by what the race between the two networks shows | the pilot grid; `DESIGN.md` has its results, `translate` was not part of it |
-/// | `control` | normalizes the second to last layer of a Q-network to 1 | Gogianu et al. 2021 |
-/// | `classify` | caps every layer, the tighter the more is learned by heart | the recipe `classify`; `DESIGN.md` has its results |
+/// | `gan`, `translate` | constrains a discriminator by its separation and its input gradient | the pilot grid; `translate` was not part of it |
+/// | `control` | normalizes the penultimate layer of a Q-network to 1 | Gogianu et al. 2021 |
+/// | `classify` | caps every layer, the lower the larger the generalization gap | the recipe `classify` |
 ///
-/// # The race
+/// Layer `l` has the target `c_l = f·σ_l(0)`, with `σ_l(0)` its σ at initialization and `f` one factor for
+/// all layers, 1.5 at the start. `f` follows the signals; all of them are exponential means over the
+/// decisions, and `Δ` is the number of optimizer steps since the decision before. The decisions change when
+/// `f` has moved by 2 %.
 ///
-/// With `σ_l(0)` the σ of layer `l` at the start, each layer gets the target `c_l = f·σ_l(0)`; the
-/// factor `f` starts at 1.5. With `s` the separation and `g` the slope at generated samples
-/// ([`Adversarial`](crate::decide::Adversarial)), both exponential means over the decisions, and `Δ` the
-/// optimizer steps since the decision before:
+/// # Adversarial training
+///
+/// With `s` the separation and `g` the input-gradient norm
+/// ([`Adversarial`](crate::decide::Adversarial)):
 ///
 /// ```text
-/// d = −0.01·clamp(ln(g/2.4), ±1)                        a steep discriminator is held tighter
-/// s < 0.35:  d ← max(d, 0.1·(0.35 − s))                 one that tells nothing apart is let go
-/// s > 0.95:  d ← min(d, 0)                              one that is certain is not let go,
-///            and where g > 0.5, min(d, −0.2·(s − 0.95))  and is held tighter while it is not flat
+/// d = −0.01·clamp(ln(g/2.4), ±1)
+/// s < 0.35:              d ← max(d, 0.1·(0.35 − s))       a weak discriminator is released
+/// s > 0.95 and g ≤ 0.5:  d ← min(d, 0)                    a saturated and flat one is not released
+/// s > 0.95 and g > 0.5:  d ← min(d, −0.2·(s − 0.95))      a saturated one is constrained further
 /// ln f ← clamp(ln f + Δ·d, ln 0.2, ln 8)
 /// ```
 ///
-/// In a fully connected discriminator every layer is normalized to its target, up or down. In one
-/// with convolutions it is capped there and never scaled up: on images scaling up lost to leaving
-/// alone, on points it won (`DESIGN.md` has both). There `f` stays at most the largest growth
-/// `σ_l/σ_l(0)`, or 1.5, since a cap above every σ holds nothing. A decision changes when `f` has moved by 2 %.
+/// A fully connected discriminator is normalized to its targets. One with convolutions is capped at them
+/// and never scaled up, and `f` is at most the largest growth `max_l σ_l/σ_l(0)`, at least 1.5. A layer of a
+/// generator ([`Layer::is_of_generator`]) is capped at `1.5·σ_l(0)` throughout.
 ///
-/// A layer that starts near zero, as a last layer often does, has no size of its own: below a quarter of the σ
-/// that a layer of its shape starts at ([`InitialSize`](crate::InitialSize)), that one is its `σ_l(0)`, and it is
-/// capped and never scaled up.
+/// # Classification
 ///
-/// A generator ([`Layer::is_of_generator`]) does not follow the race, which says how the discriminator is to be
-/// held: each of its layers is capped at 1.5 times its σ at the start, and that stays.
-///
-/// # What is learned by heart
-///
-/// A classifier's layers are capped at `c_l = f·σ_l(0)` too, and `f` starts at 1.5 too. With `L` the loss on
-/// what the network trains on and `L′` the same loss on what it does not
-/// ([`Generalization`](crate::decide::Generalization)), both exponential means over the decisions, in nats where the
-/// loss is a cross-entropy:
+/// With `L` the training loss and `L′` the same loss on held-out data
+/// ([`Generalization`](crate::decide::Generalization)):
 ///
 /// ```text
-/// g = L′ − L                                            what was learned by heart
-/// d = −0.02·clamp((g − 0.4)/0.4, ±1)                    much of it is held tighter, little let go
-/// ln f ← clamp(ln f + Δ·d, ln 0.5, ln m)
+/// d = −0.02·clamp((L′ − L − 0.4)/0.4, ±1)
+/// ln f ← clamp(ln f + Δ·d, ln 0.5, ln m)                  m = clamp(max_l σ_l/σ_l(0), 1.5, 8)
 /// ```
 ///
-/// where `m` is the largest growth `σ_l/σ_l(0)`, from 1.5 to 8. So a network that generalises is as free as
-/// one that is left alone, but for the lag of one decision. A loop that tells neither loss gets a cap at 1.5
-/// times the start.
+/// Every layer is capped, so a network that generalizes is not constrained, but for the lag of one decision.
+/// Without these losses the caps stay at `1.5·σ_l(0)`.
+///
+/// # Layers that start near zero
+///
+/// If `σ_l(0)` is below a quarter of the usual σ of the layer's shape
+/// ([`InitialSize`](crate::InitialSize)), that one counts in its place, and the layer is capped and never
+/// scaled up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auto {
@@ -86,7 +84,7 @@ impl Default for Auto {
 pub enum Task {
     /// A discriminator of a generative adversarial network.
     Gan,
-    /// A discriminator that judges translated images.
+    /// A discriminator of an image-to-image translation.
     Translate,
     /// A Q-network.
     Control,
@@ -127,20 +125,19 @@ impl FromStr for Task {
     }
 }
 
-/// What the rule remembers: what the part of it that fits the task remembers.
+/// The memory of the part of the rule that fits the task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AutoMemory {
-    Race(Race),
-    Memorizing(Memorizing),
+    Adversarial(AdversarialControl),
+    Generalization(GeneralizationControl),
     Fixed,
 }
 
 impl NamedRule for Auto {
     parameters! {
-        "auto", "Decides as fits the task, with nothing to set: in a GAN by how far the \
-                 discriminator is ahead and how steep it is, in a classifier by what is learned by \
-                 heart.";
+        "auto", "Decides as fits the task, with nothing to set: in a GAN by the separation and the \
+                 input gradient of the discriminator, in a classifier by the generalization gap.";
         task = "gan", "what is trained: gan, translate, control or classify";
         interval = "10", INTERVAL;
     }
@@ -161,8 +158,8 @@ impl DecisionRule for Auto {
 
     fn needs(&self) -> Needs {
         match self.task {
-            Task::Gan | Task::Translate => Race::NEEDS,
-            Task::Classify => Memorizing::NEEDS,
+            Task::Gan | Task::Translate => AdversarialControl::NEEDS,
+            Task::Classify => GeneralizationControl::NEEDS,
             Task::Control => Needs::default(),
         }
     }
@@ -176,17 +173,21 @@ impl DecisionRule for Auto {
 
     fn begin(&self, layers: &[Layer]) -> AutoMemory {
         match self.task {
-            Task::Gan | Task::Translate => AutoMemory::Race(Race::begin(layers)),
+            Task::Gan | Task::Translate => {
+                AutoMemory::Adversarial(AdversarialControl::begin(layers))
+            }
             Task::Control => AutoMemory::Fixed,
-            Task::Classify => AutoMemory::Memorizing(Memorizing::begin(layers)),
+            Task::Classify => AutoMemory::Generalization(GeneralizationControl::begin(layers)),
         }
     }
 
     fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
         match (self.task, memory) {
-            (Task::Gan | Task::Translate, AutoMemory::Race(race)) => race.fits(n_layers),
+            (Task::Gan | Task::Translate, AutoMemory::Adversarial(control)) => {
+                control.fits(n_layers)
+            }
             (Task::Control, AutoMemory::Fixed) => true,
-            (Task::Classify, AutoMemory::Memorizing(memorizing)) => memorizing.fits(n_layers),
+            (Task::Classify, AutoMemory::Generalization(control)) => control.fits(n_layers),
             _ => false,
         }
     }
@@ -200,10 +201,12 @@ impl DecisionRule for Auto {
 
     fn decide(&self, memory: &mut AutoMemory, context: &Context) -> Vec<Decision> {
         match (self.task, memory) {
-            (Task::Gan | Task::Translate, AutoMemory::Race(race)) => race.decide(context),
+            (Task::Gan | Task::Translate, AutoMemory::Adversarial(control)) => {
+                control.decide(context)
+            }
             (Task::Control, AutoMemory::Fixed) => penultimate().decide(&mut (), context),
-            (Task::Classify, AutoMemory::Memorizing(memorizing)) => memorizing.decide(context),
-            // The memory of another task, from a file that was tampered with, begins afresh.
+            (Task::Classify, AutoMemory::Generalization(control)) => control.decide(context),
+            // `fits` refuses the memory of another task; one that comes here all the same begins afresh.
             (_, memory) => {
                 *memory = self.begin(context.layers);
                 self.decide(memory, context)
@@ -212,7 +215,7 @@ impl DecisionRule for Auto {
     }
 }
 
-/// Gogianu et al. 2021: one hidden layer, and never the last.
+/// Gogianu et al. 2021: one hidden layer, and not the last.
 fn penultimate() -> Static {
     let select = Select { positions: vec![Position::Penultimate], ..Select::default() };
     Static { select, action: Action::Normalize { target: 1.0 } }
@@ -222,7 +225,10 @@ fn penultimate() -> Static {
 mod tests {
     use super::*;
     use crate::Measurement;
-    use crate::decide::{Decider, Rule, Signals, tests::layers};
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     fn decide(text: &str, layers: Vec<Layer>, sigmas: [f64; 3]) -> Vec<Decision> {
         let mut decider = Decider::new(Rule::parse(text).unwrap(), layers).unwrap();

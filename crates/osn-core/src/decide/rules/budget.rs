@@ -4,13 +4,13 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Needs, RuleError,
-    control::relative_to_init::Start,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{INTERVAL, RuleDoc, is_target, parameters, required, required_interval},
-    text::plain_parameters,
-};
+use crate::decide::checks::{is_target, required, required_interval};
+use crate::decide::control::relative_to_init::Start;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::decide::signals::Needs;
+use crate::decide::text::plain_parameters;
 use crate::{Action, GradientStatistics, Layer, SIGMA_FLOOR, number::concise};
 
 /// Holds the product of all σ within a total `Λ`, and takes the excess where it disturbs least.
@@ -218,10 +218,6 @@ impl DecisionRule for Budget {
         memory.layers.len() == n_layers
     }
 
-    fn at_attach(&self, _: &Layer) -> Decision {
-        Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
-    }
-
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
         for (layer, measured) in memory.layers.iter_mut().zip(context.measurements) {
             self.learn(layer, measured.gradient);
@@ -406,8 +402,11 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Signals, tests::layers};
-    use crate::{Measurement, Rule};
+    use crate::Measurement;
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
     use proptest::prelude::*;
 
     fn decider(budget: Budget, count: usize) -> Decider {

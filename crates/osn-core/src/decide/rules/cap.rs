@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError,
-    control::relative_to_init::{Start, by_shape},
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
-};
+use crate::decide::checks::{checked, required, required_interval};
+use crate::decide::control::relative_to_init::{Start, by_shape};
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::{
     Action, Layer, Measurement,
     number::{concise, maybe_infinite},
@@ -108,10 +107,6 @@ impl DecisionRule for Cap {
 
     fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
         memory.len() == n_layers
-    }
-
-    fn at_attach(&self, _: &Layer) -> Decision {
-        Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
     }
 
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
@@ -227,8 +222,10 @@ impl Cap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rule;
-    use crate::decide::{Decider, Signals, tests::layers};
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     /// Decides along a trajectory, one step apart, and says at which steps the layer is held.
     fn held(cap: Cap, trajectory: impl IntoIterator<Item = f64>) -> Vec<bool> {

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Needs, RuleError,
-    control::relative_to_init::is_near_zero,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{INTERVAL, RuleDoc, checked, is_target, parameters, required, required_interval},
-};
+use crate::decide::checks::{checked, is_target, required, required_interval};
+use crate::decide::control::relative_to_init::is_near_zero;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::decide::signals::Needs;
 use crate::{Action, Layer, Measurement, number::concise};
 
 /// Learns for each layer how far it is held, from a loss that the layer is not trained on.
@@ -113,10 +113,6 @@ impl DecisionRule for Learned {
         memory.len() == n_layers
     }
 
-    fn at_attach(&self, _: &Layer) -> Decision {
-        Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
-    }
-
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
         let seen = context.layers.iter().zip(context.measurements);
         let gates = memory.iter_mut().zip(seen);
@@ -181,8 +177,11 @@ fn shown(gate: Gate) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Signals, tests::layers};
-    use crate::{GradientStatistics, Rule};
+    use crate::GradientStatistics;
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     fn decider(learned: Learned) -> Decider {
         Decider::new(Rule::Learned(learned), layers(1)).unwrap()

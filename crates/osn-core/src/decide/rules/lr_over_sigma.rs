@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{INTERVAL, RuleDoc, checked, parameters, required_interval},
-};
+use crate::decide::checks::{checked, required_interval};
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::{Action, Layer, Measurement, number::concise};
 
 /// Multiplies the optimizer's updates of every layer by `c/σ`, and no layer itself.
@@ -121,8 +120,10 @@ fn explain(action: Action, measured: &Measurement) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rule;
-    use crate::decide::{Decider, Signals, tests::layers};
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     #[test]
     fn every_layer_keeps_its_weight_and_gets_its_own_factor() {

@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::RuleDoc,
-    text::{Text, Words},
-};
+use crate::decide::decision_rule::{Decision, DecisionRule};
+use crate::decide::doc::RuleDoc;
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{NamedRule, named};
+use crate::decide::text::{Text, Words};
 use crate::{Action, Layer};
 
 /// Leaves every layer as it is, and measures it.
@@ -47,16 +46,12 @@ impl DecisionRule for Never {
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: Action::Off, reason: "never: measured only".to_owned() }
     }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::tests::layers;
+    use crate::decide::decider::tests::layers;
 
     #[test]
     fn every_layer_is_left_alone_and_says_that_it_is_measured() {

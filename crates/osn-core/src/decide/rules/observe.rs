@@ -2,21 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Needs, RuleError,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{INTERVAL, RuleDoc, parameters, required_interval},
-};
+use crate::decide::checks::required_interval;
+use crate::decide::decision_rule::{Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::decide::signals::Needs;
 use crate::{Action, Layer};
 
 /// Leaves every layer as it is and asks for every signal, so that the record has them: the control arm
-/// of every rule that steers by one.
+/// of every rule that uses one.
 ///
-/// It decides what [`Never`](crate::decide::Never) decides, and changes no bit of the training.
+/// Its actions are those of [`Never`](crate::decide::Never), and it changes no bit of the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Observe {
-    /// Optimizer steps between two looks, at least 1. Default: 10.
+    /// Optimizer steps between two readings, at least 1. Default: 10.
     pub interval: u64,
 }
 
@@ -55,17 +55,17 @@ impl DecisionRule for Observe {
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: Action::Off, reason: "observe: measured only".to_owned() }
     }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Decider, Never, Signals, tests::layers};
-    use crate::{Measurement, Rule};
+    use crate::Measurement;
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::rules::never::Never;
+    use crate::decide::signals::Signals;
 
     #[test]
     fn it_decides_what_never_decides_whatever_it_sees() {

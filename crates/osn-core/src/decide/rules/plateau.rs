@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, Needs, RuleError, TargetAction,
-    control::metric::{self, Report, improvement, in_words},
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
-};
+use crate::decide::checks::{checked, required, required_interval};
+use crate::decide::control::metric;
+use crate::decide::control::metric::{Report, improvement, in_words};
+use crate::decide::control::target_action::TargetAction;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::decide::signals::Needs;
 use crate::{Layer, number::concise};
 
 /// Gives every layer one target, and tries another one when a reported metric stalls.
@@ -303,11 +305,11 @@ impl Search {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{
-        Decider, Signals,
-        tests::{layers, read_back},
-    };
-    use crate::{Measurement, Rule};
+    use crate::Measurement;
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::{layers, read_back};
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     const NAME: &str = "frechet";
 

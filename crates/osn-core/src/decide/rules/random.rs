@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError, TargetAction,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
-};
+use crate::decide::checks::{checked, required, required_interval};
+use crate::decide::control::target_action::TargetAction;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::{Action, Layer, number::concise};
 
 /// Holds each layer for a while or not, by lot: the control arm of every rule that switches.
@@ -124,7 +124,7 @@ fn split_mix(state: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::tests::layers;
+    use crate::decide::decider::tests::layers;
 
     fn held(rule: &Random, layer: &Layer, steps: impl Iterator<Item = u64>) -> Vec<bool> {
         steps.map(|step| rule.at(step, layer).action != Action::Off).collect()

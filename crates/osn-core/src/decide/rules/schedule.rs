@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError, TargetAction,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{INTERVAL, RuleDoc, checked, parameters, required, required_interval},
-};
+use crate::decide::checks::{checked, required, required_interval};
+use crate::decide::control::target_action::TargetAction;
+use crate::decide::decision_rule::{Context, Decision, DecisionRule};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::{Action, Layer, number::concise};
 
 /// Holds every layer at planned optimizer steps, at a planned target.
@@ -113,6 +113,23 @@ impl DecisionRule for Schedule {
         self.at(0)
     }
 
+    fn idle_within(&self, steps: u64) -> Option<String> {
+        let Self { on, off, period, interval, .. } = *self;
+        let first = on.div_ceil(interval);
+        let end = steps.min(off.unwrap_or(steps)).div_ceil(interval);
+        // The phases within a period repeat after as many decisions as it has steps.
+        let mut decisions = first..end.min(first.saturating_add(period.max(1)));
+        let holds = decisions.any(|count| self.why_left(count * interval).is_none());
+        (!holds).then(|| {
+            let (on, off) =
+                (format!("on={on}"), off.map_or(String::new(), |off| format!(",off={off}")));
+            let period = if period > 0 { format!(",period={period}") } else { String::new() };
+            format!(
+                "{on}{off}{period},interval={interval} holds at no decision before step {steps}"
+            )
+        })
+    }
+
     fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
         vec![self.at(context.step); context.layers.len()]
     }
@@ -196,7 +213,10 @@ impl Schedule {
 mod tests {
     use super::*;
     use crate::Measurement;
-    use crate::decide::{Decider, Rule, Signals, tests::layers};
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::layers;
+    use crate::decide::rule::Rule;
+    use crate::decide::signals::Signals;
 
     fn decision(text: &str, step: u64) -> Decision {
         let Ok(Rule::Schedule(rule)) = Rule::parse(text) else { panic!("{text} is no schedule") };

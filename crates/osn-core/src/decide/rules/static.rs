@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{
-    Decision, RuleError,
-    decision_rule::{Context, DecisionRule, NamedRule, named},
-    rule::{ParameterDoc, RuleDoc, checked},
-    text::{Text, Words},
-};
+use crate::decide::checks::checked;
+use crate::decide::decision_rule::{Decision, DecisionRule};
+use crate::decide::doc::{ParameterDoc, RuleDoc};
+use crate::decide::error::RuleError;
+use crate::decide::named_rule::{NamedRule, named};
+use crate::decide::text::{Text, Words};
 use crate::{Action, Globs, Kind, Layer, Position, Select};
 
 /// Gives one action to the layers that are selected by what they are, and leaves the others as they are.
@@ -120,10 +120,6 @@ impl DecisionRule for Static {
     fn at_attach(&self, _: &Layer) -> Decision {
         Decision { action: self.action, reason: self.reason() }
     }
-
-    fn decide(&self, (): &mut (), context: &Context) -> Vec<Decision> {
-        context.layers.iter().map(|layer| self.at_attach(layer)).collect()
-    }
 }
 
 impl Static {
@@ -167,8 +163,8 @@ fn read_action(text: &Text) -> Result<Action, RuleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rule;
-    use crate::decide::Decider;
+    use crate::decide::decider::Decider;
+    use crate::decide::rule::Rule;
 
     fn layer(path: &str, kind: Kind, index: usize) -> Layer {
         Layer {

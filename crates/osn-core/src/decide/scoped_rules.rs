@@ -4,19 +4,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Needs, Rule, RuleError, rule::slug};
+use crate::decide::decision_rule::Decision;
+use crate::decide::error::RuleError;
+use crate::decide::rule::{Rule, slug};
+use crate::decide::signals::Needs;
 use crate::{Action, Layer, Select};
 
-/// How it is decided what is done to each layer of a model: rules in order, each with the layers that it
-/// is for.
+/// Rules in order, each with the layers that it is for.
 ///
-/// A layer is decided by the *last* rule whose [`select`](ScopedRule::select) holds it, so a general
-/// rule comes first and its exceptions after it. A layer that none selects is left as it is. Each rule
-/// sees only the layers that it decides, so the product of a budget is over these; what a layer says of
-/// its position is about the whole network all the same.
+/// A layer is decided by the *last* rule that [selects](ScopedRule::select) it, so a general rule comes
+/// first and its exceptions after it. A layer that no rule selects is left as it is. Each rule gets only the
+/// layers that it decides, so the product of a budget is over these; the position of a layer is still that
+/// in the whole network.
 ///
-/// One [`Rule`] is turned into rules with `into()`: it is for every layer. A file of them is read by
-/// [`from_toml`](Rules::from_toml).
+/// `into()` makes one [`Rule`] into rules, for every layer. [`from_toml`](Rules::from_toml) reads a file of
+/// them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Rules {
@@ -51,26 +53,37 @@ impl Rules {
         self.entries.iter().try_for_each(|entry| entry.rule.validate())
     }
 
-    /// What any of the rules looks at besides σ.
+    /// The signals that any of the rules uses besides σ.
     pub fn needs(&self) -> Needs {
         let needs = self.entries.iter().map(|entry| entry.rule.needs());
         needs.fold(Needs::default(), Needs::or)
     }
 
     /// The first metric that a rule follows and that is not among the `known` ones, which are all that the
-    /// training loop ever tells: such a rule would wait for it in vain.
+    /// training loop reports: such a rule would never get a value.
     pub fn unknown_metric(&self, known: &[&str]) -> Option<&str> {
         let mut metrics = self.entries.iter().filter_map(|entry| entry.rule.metric());
         metrics.find(|metric| !known.contains(metric))
     }
 
-    /// The first rule that looks at a signal which is not among the `offered` ones, and the signal in words:
-    /// such a rule would hold where it is for ever. [`Observe`](super::Observe) asks for all signals and makes
-    /// do with those that come.
+    /// The first rule that uses a signal which is not among the `offered` ones, and the signal in words: such a
+    /// rule would never act. [`Observe`](super::Observe) is exempt: it asks for all signals and acts on none.
     pub fn unmet_need(&self, offered: Needs) -> Option<(&Rule, &'static str)> {
         let rules = self.entries.iter().map(|entry| &entry.rule);
         let mut rules = rules.filter(|rule| !matches!(rule, Rule::Observe(_)));
         rules.find_map(|rule| Some((rule, rule.needs().first_beyond(offered)?)))
+    }
+
+    /// The first rule that can have no effect in a run of so many optimizer steps, and why: one that acts
+    /// only after the last step, or one that follows a metric of which no value comes before that. A metric
+    /// has a value after every `score_every` steps, which the next decision sees.
+    pub fn out_of_reach(&self, steps: u64, score_every: u64) -> Option<(&Rule, String)> {
+        let mut rules = self.entries.iter().map(|entry| &entry.rule);
+        rules.find_map(|rule| {
+            let why =
+                rule.erased().idle_within(steps).or_else(|| unscored(rule, steps, score_every));
+            Some((rule, why?))
+        })
     }
 
     /// The rules as one line, for people: `cap:target=2 for position last; budget`.
@@ -85,14 +98,14 @@ impl Rules {
         slug(&self.label())
     }
 
-    /// The rule that decides each layer, by its place: the last one that selects it.
+    /// For each layer the place of the rule that decides it: the last one that selects it.
     pub(crate) fn owners(&self, layers: &[Layer]) -> Vec<Option<usize>> {
         let owner =
             |layer: &Layer| self.entries.iter().rposition(|entry| entry.select.matches(layer));
         layers.iter().map(owner).collect()
     }
 
-    /// Refuses a rule that decides none of the layers: it is a mistake, and nothing else would show it.
+    /// Refuses a rule that decides none of the layers: nothing else would show this mistake.
     pub(crate) fn check_owners(
         &self,
         layers: &[Layer],
@@ -130,7 +143,7 @@ impl Rules {
         RuleError::Idle { number: place + 1, rule: entry.rule.label(), why }
     }
 
-    /// What stands for a layer that its rule is not asked about.
+    /// The decision about a layer that its rule excludes, or that no rule selects.
     pub(crate) fn left(&self, layer: &Layer, owner: Option<usize>) -> Decision {
         let off = |reason| Decision { action: Action::Off, reason };
         let Some(place) = owner else { return off("no rule selects it".to_owned()) };
@@ -138,7 +151,7 @@ impl Rules {
         self.said_by(place, off(reason))
     }
 
-    /// A decision that says whose it is, where there are several rules.
+    /// A decision whose reason names its rule, where there are several.
     pub(crate) fn said_by(&self, place: usize, decision: Decision) -> Decision {
         if self.entries.len() == 1 {
             return decision;
@@ -147,8 +160,8 @@ impl Rules {
         Decision { reason, ..decision }
     }
 
-    /// The rules that can decide anything in one of a loop's `networks`: all but those that select other ones. So
-    /// each network gets its part of one file of rules.
+    /// The rules that can decide anything in one of a loop's `networks`: all but those that select other ones.
+    /// So each network gets its part of one file of rules.
     ///
     /// # Errors
     ///
@@ -196,6 +209,18 @@ impl ScopedRule {
     }
 }
 
+/// Why a rule that follows a metric gets no value of it before the last step.
+fn unscored(rule: &Rule, steps: u64, score_every: u64) -> Option<String> {
+    let (metric, interval) = (rule.metric()?, rule.erased().interval()?);
+    let first = (score_every / interval).saturating_add(1).saturating_mul(interval);
+    (first >= steps).then(|| {
+        format!(
+            "the first {metric} comes after step {score_every} and the decision that sees it at step {first}, \
+             not before step {steps}"
+        )
+    })
+}
+
 fn names<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> String {
     layers.into_iter().map(Layer::name).collect::<Vec<_>>().join(", ")
 }
@@ -228,13 +253,12 @@ impl fmt::Display for ScopedRule {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{
-            Cap, Decider, Observe, Signals,
-            tests::{layers, read_back},
-        },
-        *,
-    };
+    use super::*;
+    use crate::decide::decider::Decider;
+    use crate::decide::decider::tests::{layers, read_back};
+    use crate::decide::rules::cap::Cap;
+    use crate::decide::rules::observe::Observe;
+    use crate::decide::signals::Signals;
     use crate::{Action, Measurement, Position};
 
     fn rule(text: &str) -> Rule {
@@ -447,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_that_is_never_told_is_found_wherever_it_stands() {
+    fn a_metric_that_is_never_reported_is_found_wherever_it_stands() {
         let last = at(Position::Last, "plateau:metric=accuracy");
         let rules = Rules::from_iter([everywhere("plateau:metric=frechet"), last]);
         assert_eq!(rules.unknown_metric(&["frechet", "accuracy"]), None);
@@ -457,16 +481,54 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_that_is_never_told_is_found_with_its_rule() {
+    fn a_signal_that_is_never_reported_is_found_with_its_rule() {
         let rules = Rules::from_iter([everywhere("never"), at(Position::Last, "auto")]);
         let separation = Needs { separation: true, ..Needs::default() };
         let (rule, what) = rules.unmet_need(separation).unwrap();
-        assert_eq!((rule.name(), what), ("auto", "the slope of a discriminator"));
+        assert_eq!((rule.name(), what), ("auto", "the input gradient of a discriminator"));
         assert_eq!(rules.unmet_need(Needs { input_gradient_norm: true, ..separation }), None);
         assert_eq!(Rules::from(self::rule("observe")).unmet_need(Needs::default()), None);
         for doc in Rule::catalogue() {
             assert_eq!(Rules::from(self::rule(doc.name)).unmet_need(Needs::ALL), None);
         }
+    }
+
+    #[test]
+    fn a_rule_out_of_the_reach_of_a_run_is_found() {
+        let reached = |text: &str| Rules::from(rule(text)).out_of_reach(100, 20).is_none();
+        for text in [
+            "schedule:on=90",
+            "schedule:on=99,interval=1",
+            "schedule:on=81,off=91",
+            "schedule:period=7,interval=13",
+            "plateau:interval=79",
+            "observe:interval=1000",
+            "cap:interval=1000",
+        ] {
+            assert!(reached(text), "{text}");
+        }
+        for text in [
+            "schedule:on=91",
+            "schedule:on=100,interval=1",
+            "schedule:on=18446744073709551615",
+            "schedule:on=81,off=90",
+            "schedule:on=5,period=10",
+            "plateau:interval=100",
+            "plateau:interval=1000",
+        ] {
+            assert!(!reached(text), "{text}");
+        }
+        let (rule, why) = (rule("schedule:on=100"), Rules::from(rule("schedule:on=100")));
+        assert_eq!(
+            why.out_of_reach(100, 20),
+            Some((&rule, "on=100,interval=10 holds at no decision before step 100".to_owned()))
+        );
+        let rules = Rules::from(self::rule("plateau"));
+        assert_eq!(
+            rules.out_of_reach(100, 95).unwrap().1,
+            "the first frechet comes after step 95 and the decision that sees it at step 100, not before \
+             step 100"
+        );
     }
 
     #[test]
