@@ -149,7 +149,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let folder = std::env::temp_dir().join(format!("osn-learner-{}", std::process::id()));
     let training = SupervisedTraining::<Held>::new(&folder, loader(&train, 20), loader(&test, 7))
-        .num_epochs(5)
+        .num_epochs(20)
         .metric_valid_numeric(AccuracyMetric::new())
         .with_application_logger(None);
 
