@@ -27,11 +27,11 @@ use crate::measure::vector::norm;
 ///
 /// # Errors
 ///
-/// As [`circular_singular_values`].
+/// As [`circular_singular_values`](crate::measure::convolution::circular_singular_values).
 ///
 /// # Panics
 ///
-/// As [`circular_singular_values`].
+/// As [`circular_singular_values`](crate::measure::convolution::circular_singular_values).
 pub fn circular_interval<T: Into<f64> + Copy>(
     kernel: &[T],
     geometry: &Geometry,

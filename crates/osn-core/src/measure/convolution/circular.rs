@@ -31,7 +31,7 @@ use crate::measure::vector::{dot, largest_magnitude, power_of_two_scale};
 /// is as exact for every size: its angles are reduced as whole numbers.
 ///
 /// These are the values to rounding, neither a lower nor an upper bound; for a proven one of the
-/// largest see [`circular_interval`]. Time is O(positions·out·in·min(out, in)).
+/// largest see `circular_interval` in `measure::bounds`. Time is O(positions·out·in·min(out, in)).
 ///
 /// # Errors
 ///
