@@ -6,7 +6,7 @@ use osn_recipes::run::folder::RunFolder;
 use osn_recipes::run::folder_error::{FolderError, write_whole};
 use osn_report::study::Completion::Missing;
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
-use osn_report::{Description, Document, RunRecord};
+use osn_report::{Description, Document, RunRecord, RunState};
 
 use crate::failure::Failure;
 use crate::run::files::{self, STUDY_FILE, read_bytes, read_text};

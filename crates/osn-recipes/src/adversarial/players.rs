@@ -184,10 +184,7 @@ impl<G: Module, D: Module> Players<G, D> {
     /// # Errors
     ///
     /// [`ContentsError`] for what is missing or of other networks.
-    pub fn load(
-        &mut self,
-        parts: &CheckpointContents,
-    ) -> Result<(), ContentsError> {
+    pub fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError> {
         self.generator.load(parts)?;
         self.discriminator.load(parts)?;
         if let Some(average) = &mut self.average {

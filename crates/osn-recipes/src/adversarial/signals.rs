@@ -77,7 +77,8 @@ impl AdversarialSums {
     pub fn save(&self, parts: &mut CheckpointContents, name: &str) -> Result<(), ContentsError> {
         parts.put_value(
             name,
-            &[&self.separation, &self.input_gradient_norm, &self.held_out_sign].map(RunningSum::saved),
+            &[&self.separation, &self.input_gradient_norm, &self.held_out_sign]
+                .map(RunningSum::saved),
         )
     }
 
@@ -86,11 +87,7 @@ impl AdversarialSums {
     /// # Errors
     ///
     /// [`ContentsError`] for what is missing or of another length.
-    pub fn load(
-        &mut self,
-        parts: &CheckpointContents,
-        name: &str,
-    ) -> Result<(), ContentsError> {
+    pub fn load(&mut self, parts: &CheckpointContents, name: &str) -> Result<(), ContentsError> {
         let saved: [SavedSum; 3] = parts.value(name)?;
         let [separation, norm, sign] = saved;
         let sum = |saved, length| {

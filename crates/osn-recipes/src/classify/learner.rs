@@ -97,10 +97,7 @@ impl<N: Classifier> Learner<N> {
     /// # Errors
     ///
     /// [`ContentsError`] for what is missing or of another network.
-    pub fn load(
-        &mut self,
-        parts: &CheckpointContents,
-    ) -> Result<(), ContentsError> {
+    pub fn load(&mut self, parts: &CheckpointContents) -> Result<(), ContentsError> {
         self.trained.load(parts)?;
         self.sums.load(parts, "sums")
     }
