@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use osn_core::{Rule, Rules};
+use osn_core::decide::{Rule, Rules};
 use osn_fuzz::is_said;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use osn_core::layer::{Globs, View};
+use osn_core::measure::bounds::Interval;
+use osn_core::measure::complexity::ln_lipschitz_product;
 use osn_core::number::median;
-use osn_core::{Globs, Interval, View, ln_lipschitz_product};
 use rayon::prelude::*;
 use serde::Serialize;
 

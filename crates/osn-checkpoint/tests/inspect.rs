@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 mod support;
 
 use osn_checkpoint::{Checkpoint, Inspection, MeasureError, MeasureParams, NormalizeError};
-use osn_core::{Action, ConvMap, Convolution, DenseMap, EstimateError, Globs, View, exact};
+use osn_core::act::Action;
+use osn_core::layer::{Globs, View};
+use osn_core::measure::convolution::{ConvMap, Convolution};
+use osn_core::measure::{DenseMap, EstimateError, exact};
 use osn_files::output::OutputError;
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
@@ -120,7 +123,8 @@ fn the_largest_values_are_those_of_the_decomposition() {
     let folder = tempfile::tempdir().unwrap();
     let params = MeasureParams { leading: 3, ..MeasureParams::default() };
     let inspection = inspect(&checkpoint(folder.path()), &params);
-    let all = osn_core::singular_values(&DenseMap::new(&noise(40), 5, 8).unwrap()).unwrap();
+    let all =
+        osn_core::measure::singular_values(&DenseMap::new(&noise(40), 5, 8).unwrap()).unwrap();
     let found = &inspection.tensors[1].leading;
     assert_eq!(found.len(), 3);
     assert!(found.iter().zip(all).all(|(ours, theirs)| (ours / theirs - 1.0).abs() < 1e-12));

@@ -8,7 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use osn_checkpoint::{Checkpoint, Dtype, NormalizeError, NormalizeOutcome};
-use osn_core::{Action, DenseMap, exact};
+use osn_core::act::Action;
+use osn_core::measure::{DenseMap, exact};
 use support::{Builder, fixture, inspect, opens, run, to};
 
 /// The elements of a tensor in a file that was written.

@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured};
-use osn_core::Globs;
+use osn_core::layer::Globs;
 use support::{Builder, fixture, inspect, inspect_with};
 
 /// σ of the weight that PyTorch used, by layer; none where a checkpoint cannot tell.

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use osn_checkpoint::{Checkpoint, MeasureParams, Tensor, selectable};
-use osn_core::{Globs, IntervalParams, View};
+use osn_core::layer::{Globs, View};
+use osn_core::measure::bounds::IntervalParams;
 use osn_report::escaped;
 
 use crate::command_line::args::WeightArgs;

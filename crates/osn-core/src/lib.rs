@@ -54,13 +54,3 @@ pub mod measure;
 pub mod number;
 mod split_mix;
 pub mod state_code;
-
-// Flat names, until every crate imports from the modules.
-pub use act::*;
-pub use decide::*;
-pub use layer::*;
-#[cfg(feature = "bounds")]
-pub use measure::bounds::*;
-pub use measure::complexity::*;
-pub use measure::convolution::*;
-pub use measure::*;

@@ -4,12 +4,15 @@
 
 use std::collections::BTreeSet;
 
-use osn_core::{
-    Action, Actuator, Adversarial, Decider, DenseMap, EstimateError, Generalization,
-    GolubKahanParams, GradientStatistics, Interval, IntervalParams, Kind, Layer, Layout,
-    Measurement, PowerParams, Rates, Rule, Signals, bidirectional_interval, exact, golub_kahan,
-    gram_iteration, leading_singular_values, power_iteration, sigma_interval, singular_values,
-    start_vector,
+use osn_core::act::{Action, Actuator, Rates};
+use osn_core::decide::{Adversarial, Decider, Generalization, Rule, Signals};
+use osn_core::layer::{GradientStatistics, Kind, Layer, Measurement};
+use osn_core::measure::bounds::{
+    Interval, IntervalParams, bidirectional_interval, gram_iteration, sigma_interval,
+};
+use osn_core::measure::{
+    DenseMap, EstimateError, GolubKahanParams, Layout, PowerParams, exact, golub_kahan,
+    leading_singular_values, power_iteration, singular_values, start_vector,
 };
 
 const BAD: [f64; 8] =
@@ -244,7 +247,7 @@ fn sigmas(
 }
 
 fn map_cols(map: &DenseMap<'_, f64>) -> usize {
-    osn_core::LinearMap::cols(map)
+    osn_core::measure::LinearMap::cols(map)
 }
 
 #[test]

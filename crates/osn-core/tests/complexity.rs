@@ -1,7 +1,7 @@
 //! The bounds made of norms, against numbers worked out by hand.
 
 use osn_core::measure::Layout;
-use osn_core::{
+use osn_core::measure::complexity::{
     LayerNorms, PacBayesSetting, fraction_within_margin, ln_lipschitz_product, ln_margin_bound,
     ln_pac_bayes_bound, ln_spectral_complexity, two_one_norm,
 };

@@ -412,7 +412,8 @@ fn gram_iteration_of_a_complex_matrix_bounds_its_sigma() {
 fn leading_values_are_those_of_the_decomposition() {
     for (rows, cols) in [(40, 25), (25, 40), (6, 6)] {
         let entries = Random(11).numbers(rows * cols);
-        let all = singular_values(&osn_core::DenseMap::new(&entries, rows, cols).unwrap()).unwrap();
+        let all = singular_values(&osn_core::measure::DenseMap::new(&entries, rows, cols).unwrap())
+            .unwrap();
         let leading = leading_singular_values(&entries, matrix(rows, cols), 5).unwrap();
         assert_eq!(leading.len(), 5);
         for (found, expected) in leading.iter().zip(&all) {

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use osn_core::{Layer, Rule, RuleError, Rules, View};
+use osn_core::decide::{Rule, RuleError, Rules};
+use osn_core::layer::{Layer, View};
 use osn_files::plain_file;
 use serde_json::Value;
 

@@ -196,8 +196,9 @@ fn rules_in_a_file_act_each_on_its_layers_and_name_the_run() {
     let description = std::fs::read_to_string(summary.folder.join("run.json")).unwrap();
     let description: serde_json::Value = serde_json::from_str(&description).unwrap();
     assert_eq!(description["decide"], "my rules");
-    let rules: osn_core::Rules = serde_json::from_value(description["rules"].clone()).unwrap();
-    assert_eq!(Ok(rules), osn_core::Rules::from_toml(text));
+    let rules: osn_core::decide::Rules =
+        serde_json::from_value(description["rules"].clone()).unwrap();
+    assert_eq!(Ok(rules), osn_core::decide::Rules::from_toml(text));
 }
 
 #[test]

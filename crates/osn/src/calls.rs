@@ -1,6 +1,7 @@
 //! The calls besides `step` that a rule may need: one that needs a call which there never was is a mistake.
 
-use osn_core::{Action, AppliedAction, Decider, Rule};
+use osn_core::act::{Action, AppliedAction};
+use osn_core::decide::{Decider, Rule};
 
 use crate::error::StepError;
 

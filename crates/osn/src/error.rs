@@ -1,6 +1,10 @@
 //! What can go wrong, and what to do about it.
 
-use osn_core::{DeciderMismatch, EstimateError, GeometryError, GlobError, RatesError, RuleError};
+use osn_core::act::RatesError;
+use osn_core::decide::{DeciderMismatch, RuleError};
+use osn_core::layer::GlobError;
+use osn_core::measure::EstimateError;
+use osn_core::measure::convolution::GeometryError;
 
 /// Why a plan cannot be attached to a model.
 #[derive(Debug, thiserror::Error)]

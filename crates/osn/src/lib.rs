@@ -19,8 +19,11 @@ pub use state::spectral_norm::SpectralNorm;
 /// What the common case needs: `use osn::prelude::*`.
 pub mod prelude {
     pub use osn_core::{
-        Always, Auto, Budget, Cap, Learned, LrOverMaxSigma, LrOverSigma, Never, Observe, Plateau,
-        Random, Rule, Schedule, Signals, Static,
+        decide::rules::{
+            Always, Auto, Budget, Cap, Learned, LrOverMaxSigma, LrOverSigma, Never, Observe,
+            Plateau, Random, Schedule, Static,
+        },
+        decide::{Rule, Signals},
     };
 
     pub use crate::attach::plan::Plan;
@@ -30,17 +33,24 @@ pub mod prelude {
 
 /// What decides: the rules as values, several of them with the layers that each is for, and what they are told.
 pub mod rules {
+    #[cfg(feature = "rules-file")]
+    pub use osn_core::decide::RulesFileError;
     pub use osn_core::{
-        Action, Adversarial, Always, Auto, Budget, BudgetWeights, Cap, Context, Decision,
-        DecisionRule, Generalization, Learned, LrOverMaxSigma, LrOverSigma, Needs, Never, Observe,
-        Plateau, Random, Rates, Rule, RuleError, Rules, RulesFileError, Schedule, ScopedRule,
-        Signals, Static, TargetAction, Task,
+        act::{Action, Rates},
+        decide::rules::{
+            Always, Auto, Budget, BudgetWeights, Cap, Learned, LrOverMaxSigma, LrOverSigma, Never,
+            Observe, Plateau, Random, Schedule, Static, Task,
+        },
+        decide::{
+            Adversarial, Context, Decision, DecisionRule, Generalization, Needs, Rule, RuleError,
+            Rules, ScopedRule, Signals, TargetAction,
+        },
     };
 }
 
 /// Choosing layers: for a plan, and for one of several rules.
 pub mod select {
-    pub use osn_core::{GlobError, Globs, Kind, Position, Select};
+    pub use osn_core::layer::{GlobError, Globs, Kind, Position, Select};
 
     pub use crate::attach::choose::Choice;
     pub use crate::attach::selection::Selection;
@@ -48,7 +58,11 @@ pub mod select {
 
 /// Which linear map a weight is seen as, and how gradients treat its σ.
 pub mod views {
-    pub use osn_core::{Boundary, Convolution, GeometryError, Layout, View};
+    pub use osn_core::{
+        layer::View,
+        measure::Layout,
+        measure::convolution::{Boundary, Convolution, GeometryError},
+    };
 
     pub use crate::act::sigma_gradient::SigmaGradient;
     pub use crate::attach::as_convolution::AsConvolution;
@@ -56,7 +70,10 @@ pub mod views {
 
 /// What is known of the held layers.
 pub mod report {
-    pub use osn_core::{AppliedAction, GradientStatistics, Layer, Measurement};
+    pub use osn_core::{
+        act::AppliedAction,
+        layer::{GradientStatistics, Layer, Measurement},
+    };
 
     pub use crate::measure::report::{LayerReport, Table};
     pub use crate::measure::running_sum::{RunningSum, SavedSum};

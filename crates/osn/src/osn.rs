@@ -3,9 +3,9 @@
 use std::num::NonZeroU64;
 
 use burn::module::Module;
-use osn_core::{
-    Action, Actuator, AppliedAction, Decider, Decision, Layer, Measurement, Needs, Rates, Signals,
-};
+use osn_core::act::{Action, Actuator, AppliedAction, Rates};
+use osn_core::decide::{Decider, Decision, Needs, Signals};
+use osn_core::layer::{Layer, Measurement};
 use serde::{Deserialize, Serialize};
 
 use crate::act::step_size::StepSize;
@@ -279,7 +279,7 @@ impl Osn {
 mod tests {
     use burn::module::{Module, ModuleMapper, Param};
     use burn::tensor::{Device, Tensor};
-    use osn_core::Cap;
+    use osn_core::decide::rules::Cap;
 
     use super::*;
     use crate::Plan;

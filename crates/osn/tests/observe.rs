@@ -404,8 +404,8 @@ fn the_ratio_of_the_two_largest_singular_values_is_that_of_an_svd() {
             let part = told.layer.block.map_or(weight.clone(), |b| weight.chunk(2, 1)[b].clone());
             let shape = part.dims();
             let part = values(part);
-            let map = osn_core::DenseMap::from_tensor(&part, &shape, 1).unwrap();
-            let exact = osn_core::singular_values(&map).unwrap();
+            let map = osn_core::measure::DenseMap::from_tensor(&part, &shape, 1).unwrap();
+            let exact = osn_core::measure::singular_values(&map).unwrap();
             close(told.sigma_ratio.unwrap(), exact[1] / exact[0], 1e-6);
         }
     }

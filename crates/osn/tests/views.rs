@@ -14,7 +14,8 @@ use burn::tensor::{Device, Distribution, Tensor};
 use osn::rules::{Action, Rule, Signals};
 use osn::views::{AsConvolution, Convolution, Layout, View};
 use osn::{AttachError, Osn, Plan, Selection, SpectralNorm};
-use osn_core::{ConvMap, DenseMap, LinearMap, exact, singular_values};
+use osn_core::measure::convolution::ConvMap;
+use osn_core::measure::{DenseMap, LinearMap, exact, singular_values};
 use support::relative_error;
 
 fn device() -> Device {
@@ -297,7 +298,7 @@ struct Maps {
 
 enum Seen {
     Dense(Vec<usize>, usize),
-    Convolution(osn_core::Geometry),
+    Convolution(osn_core::measure::convolution::Geometry),
 }
 
 impl Seen {

@@ -13,7 +13,7 @@ use osn::report::LayerReport;
 use osn::rules::{Adversarial, Cap, Generalization, Needs, Rates, Rule, Signals};
 use osn::views::{Convolution, SigmaGradient, View};
 use osn::{AttachError, Osn, Plan, ResumeError, Selection, StepError};
-use osn_core::DeciderMismatch;
+use osn_core::decide::DeciderMismatch;
 use serde_json::Value;
 use support::exact_sigma_of;
 

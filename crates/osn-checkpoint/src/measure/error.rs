@@ -1,6 +1,7 @@
 //! Why a tensor is not measured.
 
-use osn_core::{EstimateError, GeometryError};
+use osn_core::measure::EstimateError;
+use osn_core::measure::convolution::GeometryError;
 
 use crate::read::tensor::TensorError;
 

@@ -1,6 +1,7 @@
 //! σ of a tensor that is too large for memory.
 
-use osn_core::{EstimateError, GramEstimate, GramMatrix, IntervalParams, Layout};
+use osn_core::measure::bounds::{GramEstimate, IntervalParams};
+use osn_core::measure::{EstimateError, GramMatrix, Layout};
 
 use crate::measure::error::MeasureError;
 use crate::read::dtype::Real;
@@ -99,7 +100,7 @@ fn read_columns<T: Real>(
 
 #[cfg(test)]
 mod tests {
-    use osn_core::sigma_interval;
+    use osn_core::measure::bounds::sigma_interval;
 
     use super::*;
     use crate::checkpoint::Checkpoint;

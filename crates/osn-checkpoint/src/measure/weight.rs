@@ -1,9 +1,11 @@
 //! What is measured on one weight, seen through a view.
 
-use osn_core::{
-    DenseMap, GramEstimate, Interval, IntervalParams, Layout, View, bidirectional_interval,
-    leading_singular_values, operator_interval, sigma_interval, stable_rank,
+use osn_core::layer::View;
+use osn_core::measure::bounds::{
+    GramEstimate, Interval, IntervalParams, bidirectional_interval, operator_interval,
+    sigma_interval,
 };
+use osn_core::measure::{DenseMap, Layout, leading_singular_values, stable_rank};
 
 use crate::measure::error::MeasureError;
 use crate::measure::panels::{PANEL_ELEMENTS, streamed};

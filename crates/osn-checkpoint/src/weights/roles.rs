@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use osn_core::Globs;
+use osn_core::layer::Globs;
 
 use crate::read::tensor::{Tensor, TensorError};
 use crate::weights::known::{Known, Meaning};

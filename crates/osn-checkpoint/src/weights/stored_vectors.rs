@@ -1,7 +1,7 @@
 //! The singular vectors that osn stores of a weight, and what they see of it.
 
+use osn_core::measure::{DenseMap, LinearMap};
 use osn_core::state_code::decode_unit;
-use osn_core::{DenseMap, LinearMap};
 
 use crate::measure::error::MeasureError;
 use crate::read::dtype::Dtype;

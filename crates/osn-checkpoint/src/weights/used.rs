@@ -1,7 +1,7 @@
 //! What a framework makes of stored tensors when it computes with a weight.
 
+use osn_core::measure::{DenseMap, LinearMap};
 use osn_core::state_code::{LN_SCALE, STATE_LEN, decode_log};
-use osn_core::{DenseMap, LinearMap};
 
 use crate::measure::error::MeasureError;
 use crate::plain_number::plain;

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use osn_core::View;
+use osn_core::layer::View;
 use osn_files::output::{OutputError, OutputFile};
 use serde_json::{Map, Value, json};
 

@@ -1,6 +1,8 @@
 //! What is asked of a normalized checkpoint, and what comes of it.
 
-use osn_core::{Action, Globs, Interval};
+use osn_core::act::Action;
+use osn_core::layer::Globs;
+use osn_core::measure::bounds::Interval;
 use osn_files::output::OutputError;
 
 use crate::measure::error::MeasureError;

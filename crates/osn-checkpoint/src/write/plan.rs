@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use osn_core::View;
+use osn_core::layer::View;
 
 use crate::checkpoint::Checkpoint;
 use crate::measure::error::MeasureError;

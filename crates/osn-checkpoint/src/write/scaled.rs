@@ -1,7 +1,8 @@
 //! The numbers that a tensor must hold for its weight in use to have the wanted σ.
 
 use half::{bf16, f16};
-use osn_core::{Action, View};
+use osn_core::act::Action;
+use osn_core::layer::View;
 
 use crate::measure::error::MeasureError;
 use crate::measure::weight::{MeasureParams, WeightMeasurement, measure_entries};

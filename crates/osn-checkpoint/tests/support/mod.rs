@@ -10,7 +10,8 @@ use osn_checkpoint::{
     Checkpoint, Inspection, MeasureParams, NormalizeError, NormalizeOutcome, NormalizeParams,
     normalize,
 };
-use osn_core::{Action, Globs};
+use osn_core::act::Action;
+use osn_core::layer::Globs;
 use safetensors::SafeTensors;
 
 pub(crate) fn fixture(name: &str) -> PathBuf {

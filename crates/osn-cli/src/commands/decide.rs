@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use osn_core::{ParameterDoc, Rule, RuleDoc, ScopedRule};
+use osn_core::decide::{ParameterDoc, Rule, RuleDoc, ScopedRule};
 use osn_recipes::decide::Decide;
 use osn_recipes::run::history::{History, Turn};
 use osn_recipes::run::record::read_record;

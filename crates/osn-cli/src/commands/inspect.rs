@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use console::style;
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured, SetTotals};
-use osn_core::View;
+use osn_core::layer::View;
 use osn_core::number::median;
 use osn_report::{counted, escaped, short};
 

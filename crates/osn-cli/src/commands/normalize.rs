@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use osn_checkpoint::{
     Named, NormalizeError, NormalizeOutcome, NormalizeParams, Normalized, normalize,
 };
-use osn_core::Action;
+use osn_core::act::Action;
 use osn_files::output::OutputFile;
 use osn_report::{escaped, short};
 

@@ -1,6 +1,6 @@
 //! Checks of parameters that several rules have.
 
-use crate::Action;
+use crate::act::action::Action;
 use crate::decide::doc::RuleDoc;
 use crate::decide::error::RuleError;
 use crate::decide::text::Parameter;

@@ -9,7 +9,8 @@ use crate::decide::rule::Rule;
 use crate::decide::scoped_rules::{Rules, ScopedRule};
 use crate::decide::signals::Signals;
 use crate::decide::state::{DeciderMismatch, DeciderState, RuleState, SavedMemory};
-use crate::{Layer, Measurement};
+use crate::layer::facts::Layer;
+use crate::layer::measurement::Measurement;
 
 /// Rules at work on the layers of a model, with all that they remember.
 ///
@@ -19,7 +20,9 @@ use crate::{Layer, Measurement};
 /// [goes on](Self::resume) from it as if nothing had happened.
 ///
 /// ```
-/// use osn_core::{Action, Decider, Kind, Layer, Measurement, Rule, Signals};
+/// use osn_core::act::Action;
+/// use osn_core::decide::{Decider, Rule, Signals};
+/// use osn_core::layer::{Kind, Layer, Measurement};
 ///
 /// let layer = Layer {
 ///     path: "conv.weight".to_owned(),
@@ -35,7 +38,7 @@ use crate::{Layer, Measurement};
 /// let decisions = decider.decide(0, &[Measurement::new(2.5, 1e-4)], &Signals::new());
 /// assert_eq!(decisions[0].action, Action::Cap { target: 2.0, sharpness: f64::INFINITY });
 /// assert_eq!(decisions[0].reason, "σ 2.5 above 2.1 = cap 2 + 5 %: hold");
-/// # Ok::<(), osn_core::RuleError>(())
+/// # Ok::<(), osn_core::decide::RuleError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decider {
@@ -61,7 +64,7 @@ impl Decider {
     /// Puts rules to work on some layers.
     ///
     /// The decisions of a rule that needs no measurement stand from here on; those of another are
-    /// [`Action::Off`] until the first call of [`decide`](Self::decide).
+    /// [`Action::Off`](crate::act::Action::Off) until the first call of [`decide`](Self::decide).
     ///
     /// # Errors
     ///
@@ -115,7 +118,7 @@ impl Decider {
     /// A metric among the signals is kept for the rules that are not due, until they are; of several
     /// values of one name a rule gets the latest. All other signals are those of this call.
     ///
-    /// An action of a custom rule that is not [valid](Action::validate) is not taken over: the one before
+    /// An action of a custom rule that is not [valid](crate::act::Action::validate) is not taken over: the one before
     /// stays, and the reason says so.
     ///
     /// # Panics
@@ -294,10 +297,11 @@ fn described(layer: &Layer) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::act::action::Action;
     use crate::decide::decision_rule::DecisionRule;
     use crate::decide::rules::always::Always;
     use crate::decide::signals::{Adversarial, Generalization, Needs};
-    use crate::{Action, Kind};
+    use crate::layer::kind::Kind;
     use serde_json::json;
 
     pub(crate) fn layers(count: usize) -> Vec<Layer> {

@@ -4,14 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::act::action::Action;
 use crate::decide::error::RuleError;
 use crate::decide::signals::{Needs, Signals};
-use crate::{Action, Layer, Measurement};
+use crate::layer::facts::Layer;
+use crate::layer::measurement::Measurement;
 
 /// What a layer should come to, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
-    /// What is wanted; an [`Actuator`](crate::Actuator) moves there without a jump.
+    /// What is wanted; an [`Actuator`](crate::act::Actuator) moves there without a jump.
     pub action: Action,
     /// Why, in words and numbers.
     pub reason: String,
@@ -33,17 +35,17 @@ pub struct Context<'a> {
 
 /// A rule: its parameters, and what it decides.
 ///
-/// The rules of this crate implement it, and so can your own: [`Rule::custom`](crate::Rule::custom)
-/// turns it into a [`Rule`](crate::Rule), which then goes wherever those of this crate go.
+/// The rules of this crate implement it, and so can your own: [`Rule::custom`](crate::decide::Rule::custom)
+/// turns it into a [`Rule`](crate::decide::Rule), which then goes wherever those of this crate go.
 ///
 /// A rule is pure. What it has to remember between decisions is in its [`Memory`](Self::Memory), which
 /// is saved with the run; it looks at no clock, draws no random numbers and keeps nothing elsewhere.
 /// Then the same run gives the same decisions, and a run that was stopped goes on as if it had not been.
 ///
 /// ```
-/// use osn_core::{
-///     Action, Context, Decider, Decision, DecisionRule, Kind, Layer, Measurement, Rule, Signals,
-/// };
+/// use osn_core::act::Action;
+/// use osn_core::decide::{Context, Decider, Decision, DecisionRule, Rule, Signals};
+/// use osn_core::layer::{Kind, Layer, Measurement};
 ///
 /// /// Caps every layer at `factor` times the smallest σ that it has had so far.
 /// struct Ratchet {
@@ -99,7 +101,7 @@ pub struct Context<'a> {
 /// decider.decide(0, &[Measurement::new(1.5, 1e-4)], &Signals::new());
 /// let decisions = decider.decide(10, &[Measurement::new(4.0, 1e-4)], &Signals::new());
 /// assert_eq!(decisions[0].reason, "smallest σ so far 1.5: hard cap at 3");
-/// # Ok::<(), osn_core::RuleError>(())
+/// # Ok::<(), osn_core::decide::RuleError>(())
 /// ```
 pub trait DecisionRule {
     /// What the rule remembers between decisions.

@@ -5,10 +5,10 @@ use std::{any::Any, fmt, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
 use serde_json::Value;
 
-use crate::Layer;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::signals::Needs;
+use crate::layer::facts::Layer;
 
 /// A [`DecisionRule`] of any type.
 pub(crate) trait AnyRule: Any + Send + Sync {
@@ -136,7 +136,7 @@ impl PartialEq for Memory {
     }
 }
 
-/// A rule that is not one of this crate, as [`Rule::custom`](crate::Rule::custom) makes it.
+/// A rule that is not one of this crate, as [`Rule::custom`](crate::decide::Rule::custom) makes it.
 ///
 /// Two are equal if they are of one type and have the same name and parameters. In a file it is an
 /// object with both, which names the rule but cannot bring it back: to read it is an error that says so.

@@ -1,7 +1,8 @@
 //! Why a rule cannot be used.
 
+use crate::act::action::ActionError;
 use crate::key_values::KeyValueError;
-use crate::{ActionError, GlobError};
+use crate::layer::globs::GlobError;
 
 /// Why a rule cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -14,7 +14,9 @@ use crate::decide::rule::Rule;
 use crate::decide::scoped_rules::{Rules, ScopedRule};
 use crate::decide::text::Text;
 use crate::key_values::unknown_key;
-use crate::{GlobError, Globs, Select, UnknownKind, UnknownPosition};
+use crate::layer::globs::{GlobError, Globs};
+use crate::layer::kind::UnknownKind;
+use crate::layer::select::{Select, UnknownPosition};
 
 /// Why the text of a rules file cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -101,7 +103,7 @@ impl Rules {
     /// The parameters of `static` that select are not there: `select` is for every rule.
     ///
     /// ```
-    /// use osn_core::Rules;
+    /// use osn_core::decide::Rules;
     ///
     /// let rules = Rules::from_toml(
     ///     r#"
@@ -121,7 +123,7 @@ impl Rules {
     /// );
     /// let error = Rules::from_toml("[[rule]]\nrule = \"cap\"\ntaget = 2").unwrap_err();
     /// assert!(error.to_string().starts_with("line 3: rule `cap` has no parameter `taget`: expected"));
-    /// # Ok::<(), osn_core::RulesFileError>(())
+    /// # Ok::<(), osn_core::decide::RulesFileError>(())
     /// ```
     ///
     /// # Errors
@@ -174,14 +176,16 @@ fn read_select(value: &Value) -> Result<Select, Misread> {
     let DeValue::Table(table) = value.get_ref() else {
         return Err(of_type(SELECT, value, "a table, such as { positions = [\"last\"] }"));
     };
-    let lists = ["paths", "not", "kinds", "networks", "positions"];
+    let lists = ["paths", "exclude", "kinds", "networks", "positions"];
     only(table, &lists, "one of paths, not, kinds, networks, positions")?;
     Ok(Select {
         paths: read_globs(table, "paths")?,
-        not: read_globs(table, "not")?,
-        kinds: read_list(table, "kinds", |word| Ok(word.parse::<crate::Kind>()?))?,
+        exclude: read_globs(table, "exclude")?,
+        kinds: read_list(table, "kinds", |word| Ok(word.parse::<crate::layer::kind::Kind>()?))?,
         networks: read_list(table, "networks", |word| Ok(word.to_owned()))?,
-        positions: read_list(table, "positions", |word| Ok(word.parse::<crate::Position>()?))?,
+        positions: read_list(table, "positions", |word| {
+            Ok(word.parse::<crate::layer::select::Position>()?)
+        })?,
     })
 }
 
@@ -340,7 +344,8 @@ fn of_type(key: &str, value: &Value, expected: &'static str) -> Misread {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Kind, Position};
+    use crate::layer::kind::Kind;
+    use crate::layer::select::Position;
     use proptest::prelude::*;
 
     fn message(text: &str) -> String {
@@ -421,7 +426,7 @@ mod tests {
             action = "off"
             [rule.select]
             paths = ["blocks.{0,1}.**", "head.*"]
-            not = "**.bias"
+            exclude = "**.bias"
             kinds = ["conv", "linear"]
             networks = "discriminator"
             positions = ["penultimate", 3]
@@ -429,7 +434,7 @@ mod tests {
         let rules = Rules::from_toml(text).unwrap();
         let expected = Select {
             paths: Globs::new(["blocks.{0,1}.**", "head.*"]).unwrap(),
-            not: Globs::new(["**.bias"]).unwrap(),
+            exclude: Globs::new(["**.bias"]).unwrap(),
             kinds: vec![Kind::Conv, Kind::Linear],
             networks: vec!["discriminator".to_owned()],
             positions: vec![Position::Penultimate, Position::Nth(3)],

@@ -4,11 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::decision_rule::Decision;
 use crate::decide::error::RuleError;
 use crate::decide::rule::{Rule, slug};
 use crate::decide::signals::Needs;
-use crate::{Action, Layer, Select};
+use crate::layer::facts::Layer;
+use crate::layer::select::Select;
 
 /// Rules in order, each with the layers that it is for.
 ///
@@ -67,7 +69,7 @@ impl Rules {
     }
 
     /// The first rule that uses a signal which is not among the `offered` ones, and the signal in words: such a
-    /// rule would never act. [`Observe`](super::Observe) is exempt: it asks for all signals and acts on none.
+    /// rule would never act. [`Observe`](crate::decide::rules::Observe) is exempt: it asks for all signals and acts on none.
     pub fn unmet_need(&self, offered: Needs) -> Option<(&Rule, &'static str)> {
         let rules = self.entries.iter().map(|entry| &entry.rule);
         let mut rules = rules.filter(|rule| !matches!(rule, Rule::Observe(_)));
@@ -254,12 +256,14 @@ impl fmt::Display for ScopedRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::act::action::Action;
     use crate::decide::decider::Decider;
     use crate::decide::decider::tests::{layers, read_back};
     use crate::decide::rules::cap::Cap;
     use crate::decide::rules::observe::Observe;
     use crate::decide::signals::Signals;
-    use crate::{Action, Measurement, Position};
+    use crate::layer::measurement::Measurement;
+    use crate::layer::select::Position;
 
     fn rule(text: &str) -> Rule {
         Rule::parse(text).unwrap()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What the training loop reports about the model as a whole.
 ///
 /// ```
-/// use osn_core::Signals;
+/// use osn_core::decide::Signals;
 ///
 /// let signals = Signals::new().loss("discriminator", 0.3).metric("feature_distance", 20.0);
 /// assert_eq!(signals.losses["discriminator"], 0.3);
@@ -68,9 +68,9 @@ pub struct Needs {
     pub input_gradient_norm: bool,
     /// A metric of [`Signals::metrics`], each time that it has a new value.
     pub metric: bool,
-    /// [`GradientStatistics`](crate::GradientStatistics) of each layer.
+    /// [`GradientStatistics`](crate::layer::GradientStatistics) of each layer.
     pub gradients: bool,
-    /// [`GradientStatistics::held_out_sensitivity`](crate::GradientStatistics::held_out_sensitivity).
+    /// [`GradientStatistics::held_out_sensitivity`](crate::layer::GradientStatistics::held_out_sensitivity).
     pub held_out: bool,
     /// The two losses of [`Generalization`].
     pub generalization: bool,

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use serde_json::Value;
 
-use crate::Layer;
 use crate::decide::decision_rule::Decision;
 use crate::decide::erased::Memory;
+use crate::layer::facts::Layer;
 
-/// What a [`Decider`](crate::Decider) remembers at some step: made by
-/// [`Decider::state`](crate::Decider::state), and taken over by [`Decider::resume`](crate::Decider::resume).
+/// What a [`Decider`](crate::decide::Decider) remembers at some step: made by
+/// [`Decider::state`](crate::decide::Decider::state), and taken over by [`Decider::resume`](crate::decide::Decider::resume).
 ///
 /// It has no rules, so it cannot contradict those of the decider that takes it over; it has their labels
 /// and the layers, to say what differs. It is saved in any self-describing format, such as JSON.

@@ -123,7 +123,7 @@ mod tests {
             let entries = normal(shape.iter().product(), (2.0_f64 / (24.0 * 16.0)).sqrt());
             let map = ConvMap::new(&entries, geometry).unwrap();
             let params = GolubKahanParams { n_steps: 30, tolerance: 1e-4, n_restarts: 5 };
-            let vector = start_vector(crate::LinearMap::cols(&map));
+            let vector = start_vector(crate::measure::operator::LinearMap::cols(&map));
             let sigma = golub_kahan(&map, &vector, &params).unwrap().sigma;
             let ratio = sigma / InitialSize::new(&shape, 0).of_convolution(&geometry);
             assert!((0.9..1.4).contains(&ratio), "stride {stride}: {ratio}");

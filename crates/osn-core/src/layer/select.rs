@@ -30,7 +30,8 @@ pub struct Select {
     /// Globs of which one must match the layer's path.
     pub paths: Globs,
     /// Globs of which none may match the layer's path.
-    pub not: Globs,
+    #[serde(alias = "not")]
+    pub exclude: Globs,
     /// Kinds of which the layer must have one.
     pub kinds: Vec<Kind>,
     /// Names of networks of which the layer must belong to one.
@@ -51,7 +52,7 @@ impl Select {
         if !self.paths.is_empty() && self.paths.matching(path).is_none() {
             return Some(format!("path {path} is not {}", self.paths));
         }
-        if let Some(glob) = self.not.matching(path) {
+        if let Some(glob) = self.exclude.matching(path) {
             return Some(format!("path {path} is excluded by {glob}"));
         }
         if !self.kinds.is_empty() && !self.kinds.contains(kind) {
@@ -72,7 +73,7 @@ impl fmt::Display for Select {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let conditions = [
             ("path", any_of(self.paths.patterns())),
-            ("not", any_of(self.not.patterns())),
+            ("not", any_of(self.exclude.patterns())),
             ("kind", any_of(&self.kinds)),
             ("network", any_of(&self.networks)),
             ("position", any_of(&self.positions)),
@@ -179,7 +180,7 @@ mod tests {
     fn every_list_must_pass_and_the_first_that_does_not_is_the_reason() {
         let select = Select {
             paths: Globs::new(["**.weight", "**.kernel"]).unwrap(),
-            not: Globs::new(["head.**"]).unwrap(),
+            exclude: Globs::new(["head.**"]).unwrap(),
             kinds: vec![Kind::Conv],
             networks: vec!["discriminator".to_owned()],
             positions: vec![Position::First, Position::Last],

@@ -43,7 +43,7 @@ pub struct LayerNorms {
 /// # Example
 ///
 /// ```
-/// use osn_core::two_one_norm;
+/// use osn_core::measure::complexity::two_one_norm;
 /// use osn_core::measure::Layout;
 ///
 /// // Stored [in, out]: the weights of the outputs are (3, 4) and (0, 2).
@@ -82,7 +82,7 @@ pub fn two_one_norm<T: Into<f64> + Copy>(
 /// # Example
 ///
 /// ```
-/// use osn_core::two_one_distance;
+/// use osn_core::measure::complexity::two_one_distance;
 /// use osn_core::measure::Layout;
 ///
 /// let (now, start) = ([3.0, 1.0, 4.0, 2.0], [0.0, 1.0, 0.0, 2.0]);
@@ -108,7 +108,7 @@ pub fn two_one_distance<T: Into<f64> + Copy>(
 /// linear in the weights: a residual block around a branch of constant L has 1 + L; batch
 /// normalisation multiplies by its scale over a running deviation, and layer normalisation and
 /// attention have no such constant on all inputs. σ of a reshaped kernel bounds nothing: times
-/// [`Geometry::reshaping_factor`](crate::Geometry::reshaping_factor) it bounds that of the convolution. It is −∞ if a
+/// [`Geometry::reshaping_factor`](crate::measure::convolution::Geometry::reshaping_factor) it bounds that of the convolution. It is −∞ if a
 /// layer is zero.
 pub fn ln_lipschitz_product(spectral_norms: &[f64]) -> f64 {
     spectral_norms.iter().map(|sigma| sigma.ln()).sum()
@@ -131,7 +131,7 @@ pub fn ln_lipschitz_product(spectral_norms: &[f64]) -> f64 {
 /// # Example
 ///
 /// ```
-/// use osn_core::{LayerNorms, ln_spectral_complexity};
+/// use osn_core::measure::complexity::{LayerNorms, ln_spectral_complexity};
 ///
 /// let layer = LayerNorms { spectral: 2.0, frobenius: 3.0, two_one: 4.0 };
 /// // Two of them: 2·2·(2·2^(2/3))^(3/2) = 4·2^(3/2)·2.

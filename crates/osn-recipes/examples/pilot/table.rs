@@ -1,5 +1,6 @@
 //! How far each arm is from the best static one, as a table in Markdown.
 
+use osn_core::number::median;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::STATIC_ARMS;
@@ -56,15 +57,9 @@ fn medians(results: &Results, parts: &[String], (first, last): (u64, u64)) -> Me
         }
     }
     let of_regime = |arms: BTreeMap<String, Vec<f64>>| {
-        arms.into_iter().map(|(arm, scores)| (arm, median(scores))).collect()
+        arms.into_iter().map(|(arm, scores)| (arm, median(&scores).unwrap_or(f64::NAN))).collect()
     };
     scores.into_iter().map(|(regime, arms)| (regime, of_regime(arms))).collect()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
-    f64::midpoint(low, high)
 }
 
 fn row(medians: &Medians, arm: &str) -> Row {

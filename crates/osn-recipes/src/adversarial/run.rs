@@ -1,6 +1,6 @@
 //! The `run` of every adversarial recipe.
 
-use osn_core::Needs;
+use osn_core::decide::Needs;
 
 use crate::adversarial::game::Game;
 use crate::adversarial::trainer::Trainer;

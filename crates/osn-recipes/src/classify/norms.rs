@@ -3,11 +3,13 @@
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear};
 use osn::views::AsConvolution;
-use osn_core::{
-    CircularError, EstimateError, GeometryError, IntervalParams, LayerNorms, Layout,
-    PacBayesSetting, circular_interval, ln_lipschitz_product, ln_margin_bound, ln_pac_bayes_bound,
-    ln_spectral_complexity, sigma_interval, two_one_norm,
+use osn_core::measure::bounds::{IntervalParams, circular_interval, sigma_interval};
+use osn_core::measure::complexity::{
+    LayerNorms, PacBayesSetting, ln_lipschitz_product, ln_margin_bound, ln_pac_bayes_bound,
+    ln_spectral_complexity, two_one_norm,
 };
+use osn_core::measure::convolution::{CircularError, GeometryError};
+use osn_core::measure::{EstimateError, Layout};
 
 use crate::run::metrics::Metrics;
 
@@ -184,7 +186,7 @@ mod tests {
     use burn::nn::conv::Conv2dConfig;
     use burn::nn::{BatchNormConfig, LinearConfig, PaddingConfig2d};
     use burn::tensor::{Device, Tensor};
-    use osn_core::operator_interval;
+    use osn_core::measure::bounds::operator_interval;
 
     use super::*;
     use crate::init;

@@ -1,6 +1,6 @@
 //! The `run` of the recipe.
 
-use osn_core::Needs;
+use osn_core::decide::Needs;
 
 use crate::classify::config::{Architecture, ClassifyConfig};
 use crate::classify::examples::Examples;

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use osn::Change;
 use osn::report::LayerSpectrum;
+use osn_core::number::median;
 
 use crate::batch;
 use crate::classify::config::ClassifyConfig;
@@ -10,7 +11,7 @@ use crate::classify::examples::Examples;
 use crate::classify::learner::{Learned, Learner};
 use crate::classify::model::Classifier;
 use crate::classify::norms::{Inputs, complexities};
-use crate::classify::scores::{Predictions, fgsm, median};
+use crate::classify::scores::{Predictions, fgsm};
 use crate::data::image_set::ImageSet;
 use crate::data::sampler::{Batches, uniforms};
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
@@ -153,7 +154,7 @@ impl<'a, N: Classifier> Trainer<'a, N> {
         moved: &Predictions,
     ) -> Result<Metrics, RunError> {
         let stages = network.stages(self.examples.sizes.side).map_err(RunError::score)?;
-        let margin = median(train.margins());
+        let margin = median(&train.margins()).unwrap_or(f64::NAN);
         let mut metrics = complexities(&stages, self.inputs, margin);
         let (accuracy, train_accuracy) = (test.accuracy(), train.accuracy());
         let scores = [

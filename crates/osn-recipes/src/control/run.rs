@@ -1,6 +1,6 @@
 //! The `run` of the recipe.
 
-use osn_core::Needs;
+use osn_core::decide::Needs;
 
 use crate::control::config::ControlConfig;
 use crate::control::train::Trainer;

@@ -1,6 +1,6 @@
 //! `run.json`: what ran, on what, and how it ended.
 
-use osn_core::View;
+use osn_core::layer::View;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -40,7 +40,7 @@ pub enum RunError {
         /// The text of the rule and of the view.
         text: String,
         /// What is wrong with the view.
-        source: osn_core::ViewError,
+        source: osn_core::layer::ViewError,
     },
     /// A rule needs a signal that the recipe does not report.
     #[error("the rule {rule} needs {what}, which {recipe} does not report; take another, such as {}", .others.join(", "))]
@@ -84,7 +84,7 @@ pub enum RunError {
         /// The file.
         path: PathBuf,
         /// What is wrong with which line.
-        source: osn_core::RulesFileError,
+        source: osn_core::decide::RulesFileError,
     },
     /// A setting was refused.
     #[error("{source}; 'osn settings {recipe}' tells what each takes and means")]

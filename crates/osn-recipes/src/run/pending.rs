@@ -1,7 +1,7 @@
 //! Signals collected since the last decision.
 
 use osn::rules::{Generalization, Signals};
-use osn_core::{Needs, Rules};
+use osn_core::decide::{Needs, Rules};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Decide;

@@ -1,6 +1,6 @@
 //! What a recipe says of itself.
 
-use osn_core::Needs;
+use osn_core::decide::Needs;
 
 /// A recipe, as `--help` and error messages show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

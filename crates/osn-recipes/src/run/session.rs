@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use osn::Change;
 use osn::report::{LayerReport, LayerSpectrum};
-use osn_core::slug;
+use osn_core::decide::slug;
 use serde::{Deserialize, Serialize};
 
 use crate::run::checkpoint::contents::{

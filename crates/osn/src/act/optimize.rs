@@ -38,8 +38,8 @@ impl Osn {
     }
 
     /// The factor on the update of each held weight, by its path: `(target/σ)^a` where its action is
-    /// [`ScaleUpdate`](osn_core::Action::ScaleUpdate), `min(1, target/σ)^a` where it is
-    /// [`CapUpdate`](osn_core::Action::CapUpdate), and what
+    /// [`ScaleUpdate`](osn_core::act::Action::ScaleUpdate), `min(1, target/σ)^a` where it is
+    /// [`CapUpdate`](osn_core::act::Action::CapUpdate), and what
     /// [`keep_step_size`](crate::Plan::keep_step_size) asks for.
     ///
     /// For an optimizer of your own; [`optimize`](Self::optimize) applies them to Burn's. It is noted that they were

@@ -1,6 +1,6 @@
 //! Keeps the size of a step of the effective weight where a decision changes its scale.
 
-use osn_core::AppliedAction;
+use osn_core::act::AppliedAction;
 use serde::{Deserialize, Serialize};
 
 /// A factor this close to 1, as a logarithm, is 1.

@@ -2,7 +2,7 @@
 
 use burn::nn::conv::{Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
 use burn::nn::{PaddingConfig1d, PaddingConfig2d, PaddingConfig3d};
-use osn_core::Convolution;
+use osn_core::measure::convolution::Convolution;
 
 /// A layer whose linear map is a convolution, of `N` dimensions.
 ///

@@ -6,7 +6,7 @@ use std::error::Error;
 use burn::backend::DispatchDevice;
 use burn::module::Module;
 use burn::tensor::Device;
-use osn_core::{Kind, Layer, Measurement, Select};
+use osn_core::layer::{Kind, Layer, Measurement, Select};
 
 use crate::act::sigma_gradient::SigmaGradient;
 use crate::attach::discover::{self, Found};

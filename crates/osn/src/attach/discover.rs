@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use osn_core::Kind;
+use osn_core::layer::Kind;
 
 use crate::measure::to_host::to_host;
 use crate::state::walks::Walk;

@@ -5,9 +5,10 @@ use std::num::NonZeroU64;
 
 use burn::config::Config;
 use burn::module::Module;
-use osn_core::{
-    Actuator, Always, AppliedAction, Decider, EstimateError, Needs, Rates, Rules, Signals,
-};
+use osn_core::act::{Actuator, AppliedAction, Rates};
+use osn_core::decide::rules::Always;
+use osn_core::decide::{Decider, Needs, Rules, Signals};
+use osn_core::measure::EstimateError;
 use serde::{Deserialize, Serialize};
 
 use crate::act::sigma_gradient::SigmaGradient;
@@ -87,7 +88,7 @@ impl Plan {
         self
     }
 
-    /// Sets what decides: one rule for every layer, such as [`Cap`](osn_core::Cap), or [`Rules`], each for some
+    /// Sets what decides: one rule for every layer, such as [`Cap`](osn_core::decide::rules::Cap), or [`Rules`], each for some
     /// layers. Default: [`Always`], target 1.
     pub fn decide(mut self, rules: impl Into<Rules>) -> Self {
         self.rules = rules.into();

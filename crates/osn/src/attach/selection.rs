@@ -1,6 +1,6 @@
 //! Which layers to hold, and as which linear map.
 
-use osn_core::{GlobError, Globs, Kind, Position, Select, View};
+use osn_core::layer::{GlobError, Globs, Kind, Position, Select, View};
 use serde::{Deserialize, Serialize};
 
 /// Some layers, and how their weights are seen.
@@ -72,7 +72,7 @@ impl Selection {
     pub(crate) fn select(&self) -> Result<Select, GlobError> {
         Ok(Select {
             paths: Globs::new(self.paths.iter().map(String::as_str))?,
-            not: Globs::new(self.exclude.iter().map(String::as_str))?,
+            exclude: Globs::new(self.exclude.iter().map(String::as_str))?,
             kinds: self.kinds.clone(),
             positions: self.positions.clone(),
             ..Select::default()

@@ -1,6 +1,7 @@
 //! From what came to the host to what the rules look at.
 
-use osn_core::{Layer, Measurement, stable_rank};
+use osn_core::layer::{Layer, Measurement};
+use osn_core::measure::stable_rank;
 
 use crate::error::StepError;
 use crate::measure::start::sigma_ratios;

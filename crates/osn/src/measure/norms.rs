@@ -1,7 +1,7 @@
 //! Frobenius norms where the weights are, each squared sum taken relative to the largest entry.
 
 use burn::tensor::{FloatDType, Int, IntDType, Tensor};
-use osn_core::SIGMA_FLOOR;
+use osn_core::act::SIGMA_FLOOR;
 
 use osn_core::state_code::{LOG, LOG_OF_ZERO, decode_log};
 

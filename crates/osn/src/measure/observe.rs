@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Gradients;
-use osn_core::GradientStatistics;
+use osn_core::layer::GradientStatistics;
 
 use crate::error::StepError;
 use crate::measure::observed::Observed;

@@ -1,7 +1,7 @@
 //! What gradients say about one held weight, summed where they are until a rule decides.
 
 use burn::tensor::{FloatDType, Tensor};
-use osn_core::GradientStatistics;
+use osn_core::layer::GradientStatistics;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::norms::block_norms;

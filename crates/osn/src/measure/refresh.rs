@@ -6,7 +6,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 #[cfg(feature = "flex")]
 use burn::backend::{Backend, DispatchDevice, backend_extension};
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
-use osn_core::{Action, AppliedAction, Geometry, Layout, SIGMA_FLOOR};
+use osn_core::act::{Action, AppliedAction, SIGMA_FLOOR};
+use osn_core::measure::Layout;
+use osn_core::measure::convolution::Geometry;
 
 use crate::act::ops::convolution;
 use crate::state::codes::Codes;
@@ -240,7 +242,7 @@ fn lost(before: &Tensor<1, Int>) -> Tensor<1, Int> {
     Tensor::cat(vec![state, residual.full_like(encode_unit(1.0)), bad_step_of(before)], 0)
 }
 
-/// `(ln s, γ)` of the action in force at `ln σ`: the table of [`osn_core::Action`].
+/// `(ln s, γ)` of the action in force at `ln σ`: the table of [`osn_core::act::Action`].
 fn scale_and_elasticity(ln_sigma: &Tensor<1>, applied: AppliedAction) -> (Tensor<1>, Tensor<1>) {
     let blend = applied.blend;
     let excess = |target: f64| ln_sigma.clone() - target.ln();

@@ -1,7 +1,7 @@
 //! Measuring from nothing: weights that came from elsewhere, and those that u and v have lost.
 
 use burn::module::Module;
-use osn_core::SIGMA_FLOOR;
+use osn_core::act::SIGMA_FLOOR;
 
 use crate::error::StepError;
 use crate::measure::observed::Observed;

@@ -3,7 +3,9 @@
 use std::fmt::{self, Write as _};
 
 use burn::module::Module;
-use osn_core::{Actuator, AppliedAction, GradientStatistics, Layer, stable_rank};
+use osn_core::act::{Actuator, AppliedAction};
+use osn_core::layer::{GradientStatistics, Layer};
+use osn_core::measure::stable_rank;
 
 use crate::error::StepError;
 use crate::measure::to_host::states_and_norms;
@@ -19,7 +21,7 @@ pub struct LayerReport {
     pub sigma: f64,
     /// The σ of the layer's own linear map is at most so many times that of the weight as it is seen: 1 for a matrix
     /// and for the view `Operator`, `√(taps)` for a reshaped kernel at any stride and padding
-    /// ([`Geometry::reshaping_factor`](osn_core::Geometry::reshaping_factor) is less at a stride above 1), and
+    /// ([`Geometry::reshaping_factor`](osn_core::measure::convolution::Geometry::reshaping_factor) is less at a stride above 1), and
     /// nothing where it is not known. It bounds from above what `sigma` itself only estimates from below.
     pub operator_factor: Option<f64>,
     /// Relative residual of the estimate, in [0, 1]; 0 is exact.

@@ -1,7 +1,8 @@
 //! The spectra of held weights, for whoever looks at the end of a training.
 
 use burn::module::Module;
-use osn_core::{EstimateError, Layer, leading_singular_values};
+use osn_core::layer::Layer;
+use osn_core::measure::{EstimateError, leading_singular_values};
 
 use crate::error::StepError;
 use crate::measure::report::LayerReport;

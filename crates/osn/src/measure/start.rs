@@ -1,8 +1,11 @@
 //! The first measurement of a weight: on the host, from nothing.
 
-use osn_core::{
-    AppliedAction, ConvMap, DenseMap, Estimate, EstimateError, GolubKahanParams, LinearMap,
-    Measurement, golub_kahan, leading_singular_values, stable_rank, start_vector,
+use osn_core::act::AppliedAction;
+use osn_core::layer::Measurement;
+use osn_core::measure::convolution::ConvMap;
+use osn_core::measure::{
+    DenseMap, Estimate, EstimateError, GolubKahanParams, LinearMap, golub_kahan,
+    leading_singular_values, stable_rank, start_vector,
 };
 
 use crate::state::form::{Cut, Form, Map, Maps};

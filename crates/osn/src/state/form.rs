@@ -2,7 +2,9 @@
 
 use std::slice;
 
-use osn_core::{Geometry, InitialSize, Kind, Layer, Layout, View};
+use osn_core::layer::{InitialSize, Kind, Layer, View};
+use osn_core::measure::Layout;
+use osn_core::measure::convolution::Geometry;
 use serde::{Deserialize, Serialize};
 
 use crate::act::sigma_gradient::SigmaGradient;

@@ -2,7 +2,8 @@
 
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::tensor::Tensor;
-use osn_core::{Action, AppliedAction, View};
+use osn_core::act::{Action, AppliedAction};
+use osn_core::layer::View;
 
 use crate::act::sigma_gradient::SigmaGradient;
 use crate::error::AttachError;

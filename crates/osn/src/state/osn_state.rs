@@ -1,6 +1,8 @@
 //! What is saved of an [`Osn`], and taken over from a file.
 
-use osn_core::{Actuator, AppliedAction, DeciderState, Layer, Rates};
+use osn_core::act::{Actuator, AppliedAction, Rates};
+use osn_core::decide::DeciderState;
+use osn_core::layer::Layer;
 use serde::{Deserialize, Serialize};
 
 use crate::act::step_size::StepSize;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use osn_core::{EstimateError, Layer};
+use osn_core::layer::Layer;
+use osn_core::measure::EstimateError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StepError;

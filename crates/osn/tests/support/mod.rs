@@ -52,8 +52,8 @@ pub fn exact_sigma<const D: usize>(weight: &Tensor<D>, axis: usize) -> f64 {
 
 /// The same of values on the host.
 pub fn exact_sigma_of(values: &[f32], shape: &[usize], axis: usize) -> f64 {
-    let map = osn_core::DenseMap::from_tensor(values, shape, axis).unwrap();
-    osn_core::exact(&map).unwrap().sigma
+    let map = osn_core::measure::DenseMap::from_tensor(values, shape, axis).unwrap();
+    osn_core::measure::exact(&map).unwrap().sigma
 }
 
 /// Values of variance 1 about zero, the same in every run: uniform in (−√3, √3), by SplitMix64 from a `key`.

@@ -1,6 +1,7 @@
 //! The arms of a study: the rules that are named behind `--decide`.
 
-use osn_core::{Rule, Rules, View};
+use osn_core::decide::{Rule, Rules};
+use osn_core::layer::View;
 use osn_recipes::decide::Decide;
 use osn_report::study::Arm;
 use serde_json::{Value, json};

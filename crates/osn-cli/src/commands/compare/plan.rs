@@ -339,7 +339,7 @@ mod tests {
         let cell = &Plan::of(&args()).unwrap().cells[0];
         let same = cell.expected.clone();
         assert!(cell.is(&RunDescription { started_unix_secs: 1, ..same.clone() }));
-        let reshaped = Some(osn_core::View::Reshaped);
+        let reshaped = Some(osn_core::layer::View::Reshaped);
         assert!(cell.is(&RunDescription { view: reshaped, ..same.clone() }), "as it is without");
         assert!(!cell.is(&RunDescription { data_sha256: Some("ab".into()), ..same.clone() }));
         let mut other = same.clone();
@@ -347,7 +347,7 @@ mod tests {
         assert!(!cell.is(&other));
         assert!(!cell.is(&RunDescription { seed: 2, ..same.clone() }));
         assert!(!cell.is(&RunDescription { rules: json!([]), ..same.clone() }));
-        let view = Some(osn_core::View::Bidirectional);
+        let view = Some(osn_core::layer::View::Bidirectional);
         assert!(!cell.is(&RunDescription { view, ..same.clone() }));
         for change in [
             |it: &mut RunDescription| it.versions.osn = "0.0.0".into(),

@@ -4,10 +4,13 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::control::relative_to_init::{RelativeToInit, smoothed};
 use crate::decide::decision_rule::{Context, Decision};
 use crate::decide::signals::{Adversarial, Needs};
-use crate::{Action, Kind, Layer, number::concise};
+use crate::layer::facts::Layer;
+use crate::layer::kind::Kind;
+use crate::number::concise;
 
 // Found on the pilot grid, on seeds other than those that it reports.
 /// The factor on each layer's σ at the start.
@@ -130,12 +133,12 @@ fn why(separation: f64, slope: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Measurement;
     use crate::decide::control::relative_to_init::{START, cap};
     use crate::decide::decider::Decider;
     use crate::decide::decider::tests::layers;
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
+    use crate::layer::measurement::Measurement;
 
     fn told(separation: f64, slope: f64) -> Signals {
         let (separation, slope) = (Some(separation), Some(slope));

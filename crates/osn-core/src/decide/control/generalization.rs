@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::decide::control::relative_to_init::{RelativeToInit, smoothed};
 use crate::decide::decision_rule::{Context, Decision};
 use crate::decide::signals::{Generalization, Needs};
-use crate::{Layer, number::concise};
+use crate::layer::facts::Layer;
+use crate::number::concise;
 
 // Found on the recipe `classify`, on seeds other than those that it reports.
 /// The factor on each layer's σ at the start.
@@ -97,11 +98,12 @@ fn why(losses: Generalization) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::act::action::Action;
     use crate::decide::decider::Decider;
     use crate::decide::decider::tests::{layers, read_back};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
-    use crate::{Action, Measurement};
+    use crate::layer::measurement::Measurement;
 
     fn told(train_loss: f64, held_out_loss: f64) -> Signals {
         Signals::new().generalization(Generalization { train_loss, held_out_loss })

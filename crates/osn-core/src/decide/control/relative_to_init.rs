@@ -4,9 +4,13 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::checks::is_target;
 use crate::decide::decision_rule::{Context, Decision};
-use crate::{Action, InitialSize, Layer, Measurement, number::concise};
+use crate::layer::facts::Layer;
+use crate::layer::initial_size::InitialSize;
+use crate::layer::measurement::Measurement;
+use crate::number::concise;
 
 /// The factor before any signal.
 pub(crate) const START: f64 = 1.5;

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Action;
+use crate::act::action::Action;
 use crate::decide::text::plain_parameters;
 
 /// How a target is applied to a layer.

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::checks::checked;
 use crate::decide::decision_rule::{Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{NamedRule, named, parameters};
-use crate::{Action, Layer, number::concise};
+use crate::layer::facts::Layer;
+use crate::number::concise;
 
 /// Normalizes every layer to one σ from the first forward on, as Miyato et al. 2018 do with target 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::checks::required_interval;
 use crate::decide::control::adversarial::AdversarialControl;
 use crate::decide::control::generalization::GeneralizationControl;
@@ -13,7 +14,8 @@ use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::rules::r#static::Static;
 use crate::decide::signals::Needs;
 use crate::decide::text::plain_parameters;
-use crate::{Action, Layer, Position, Select};
+use crate::layer::facts::Layer;
+use crate::layer::select::{Position, Select};
 
 /// Decides as fits the kind of task, with no parameter that has to be set.
 ///
@@ -61,7 +63,7 @@ use crate::{Action, Layer, Position, Select};
 /// # Layers that start near zero
 ///
 /// If `σ_l(0)` is below a quarter of the usual σ of the layer's shape
-/// ([`InitialSize`](crate::InitialSize)), that one counts in its place, and the layer is capped and never
+/// ([`InitialSize`](crate::layer::InitialSize)), that one counts in its place, and the layer is capped and never
 /// scaled up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -224,11 +226,11 @@ fn penultimate() -> Static {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Measurement;
     use crate::decide::decider::Decider;
     use crate::decide::decider::tests::layers;
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
+    use crate::layer::measurement::Measurement;
 
     fn decide(text: &str, layers: Vec<Layer>, sigmas: [f64; 3]) -> Vec<Decision> {
         let mut decider = Decider::new(Rule::parse(text).unwrap(), layers).unwrap();

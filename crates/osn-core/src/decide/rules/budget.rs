@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::{Action, SIGMA_FLOOR};
 use crate::decide::checks::{is_target, required, required_interval};
 use crate::decide::control::relative_to_init::Start;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
@@ -11,7 +12,9 @@ use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::signals::Needs;
 use crate::decide::text::plain_parameters;
-use crate::{Action, GradientStatistics, Layer, SIGMA_FLOOR, number::concise};
+use crate::layer::facts::Layer;
+use crate::layer::measurement::GradientStatistics;
+use crate::number::concise;
 
 /// Holds the product of all σ within a total `Λ`, and takes the excess where it disturbs least.
 ///
@@ -44,7 +47,7 @@ use crate::{Action, GradientStatistics, Layer, SIGMA_FLOOR, number::concise};
 ///
 /// A layer of σ 0 counts with the σ that it started at, so that the others are held as before it was pruned. One
 /// that starts near zero, below a quarter of the σ that a layer of its shape starts at
-/// ([`InitialSize`](crate::InitialSize)), counts with that one in the product at the start.
+/// ([`InitialSize`](crate::layer::InitialSize)), counts with that one in the product at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
@@ -381,7 +384,9 @@ impl Share {
     fn target(self, sigma: f64) -> Option<f64> {
         match self {
             // A total beyond all sense would else ask for a size that no weight can have.
-            Share::Held(share) => Some((sigma * (-share).exp()).max(crate::SIGMA_FLOOR)),
+            Share::Held(share) => {
+                Some((sigma * (-share).exp()).max(crate::act::action::SIGMA_FLOOR))
+            }
             Share::TooSmall(_) | Share::Nothing => None,
         }
     }
@@ -402,11 +407,11 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Measurement;
     use crate::decide::decider::Decider;
     use crate::decide::decider::tests::layers;
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
+    use crate::layer::measurement::Measurement;
     use proptest::prelude::*;
 
     fn decider(budget: Budget, count: usize) -> Decider {

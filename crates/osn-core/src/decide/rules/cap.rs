@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::checks::{checked, required, required_interval};
 use crate::decide::control::relative_to_init::{Start, by_shape};
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
-use crate::{
-    Action, Layer, Measurement,
-    number::{concise, maybe_infinite},
-};
+use crate::layer::facts::Layer;
+use crate::layer::measurement::Measurement;
+use crate::number::{concise, maybe_infinite};
 
 /// Holds a layer down while its own σ is above a cap, and leaves it alone while it is below.
 ///
@@ -22,7 +22,7 @@ use crate::{
 /// With `relative_to_init`, each layer has a cap of its own: `c = relative_to_init·σ₀`, with σ₀ its σ at the first decision. So
 /// no size has to be known beforehand, and a layer is held once it has grown by that factor. A layer that
 /// starts near zero, below a quarter of the σ that a layer of its shape starts at
-/// ([`InitialSize`](crate::InitialSize)), has that one as its σ₀. A layer whose σ₀ is broken or beyond what a
+/// ([`InitialSize`](crate::layer::InitialSize)), has that one as its σ₀. A layer whose σ₀ is broken or beyond what a
 /// weight can be held at is left alone.
 ///
 /// σ is that of the stored weight. The hard cap is `W·min(1, c/σ)` of SNGP (Liu et al. 2020); a finite

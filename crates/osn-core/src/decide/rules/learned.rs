@@ -2,13 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::checks::{checked, is_target, required, required_interval};
 use crate::decide::control::relative_to_init::is_near_zero;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::signals::Needs;
-use crate::{Action, Layer, Measurement, number::concise};
+use crate::layer::facts::Layer;
+use crate::layer::measurement::Measurement;
+use crate::number::concise;
 
 /// Learns for each layer how far it is held, from a loss that the layer is not trained on.
 ///
@@ -20,12 +23,12 @@ use crate::{Action, Layer, Measurement, number::concise};
 /// ∂L/∂g = −ln(σ/c)·⟨G, Ŵ⟩        ∂L/∂α = ∂L/∂g·g·(1 − g)        α ← α − η·∂L/∂α
 /// ```
 ///
-/// Only [`held_out_sensitivity`](crate::GradientStatistics::held_out_sensitivity) moves a gate. The
+/// Only [`held_out_sensitivity`](crate::layer::GradientStatistics::held_out_sensitivity) moves a gate. The
 /// training loss never does: a network that may choose its own constraint by the loss that the
 /// constraint is there to hold back removes it. For a discriminator a held-out loss is its loss on
 /// real images that it does not train on, or the generator's side. Without one a layer's target stays
 /// where it is: at what its first size makes of it, once it is at least a quarter of what a layer of its shape
-/// starts at ([`InitialSize`](crate::InitialSize)).
+/// starts at ([`InitialSize`](crate::layer::InitialSize)).
 ///
 /// `α` stays within ±4, so `g` in 0.018 to 0.982: beyond, `g·(1 − g)` is too small for a gate ever to
 /// come back. One decision moves `α` by at most 0.5, whatever the scale of the loss. Between decisions
@@ -177,11 +180,11 @@ fn shown(gate: Gate) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::GradientStatistics;
     use crate::decide::decider::Decider;
     use crate::decide::decider::tests::layers;
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
+    use crate::layer::measurement::GradientStatistics;
 
     fn decider(learned: Learned) -> Decider {
         Decider::new(Rule::Learned(learned), layers(1)).unwrap()

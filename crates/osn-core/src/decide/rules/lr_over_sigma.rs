@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::checks::{checked, required_interval};
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
-use crate::{Action, Layer, Measurement, number::concise};
+use crate::layer::facts::Layer;
+use crate::layer::measurement::Measurement;
+use crate::number::concise;
 
 /// Multiplies the optimizer's updates of every layer by `c/σ`, and no layer itself.
 ///

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::decision_rule::{Decision, DecisionRule};
 use crate::decide::doc::RuleDoc;
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{NamedRule, named};
 use crate::decide::text::{Text, Words};
-use crate::{Action, Layer};
+use crate::layer::facts::Layer;
 
 /// Leaves every layer as it is, and measures it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,17 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::checks::required_interval;
 use crate::decide::decision_rule::{Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::signals::Needs;
-use crate::{Action, Layer};
+use crate::layer::facts::Layer;
 
 /// Leaves every layer as it is and asks for every signal, so that the record has them: the control arm
 /// of every rule that uses one.
 ///
-/// Its actions are those of [`Never`](crate::decide::Never), and it changes no bit of the training.
+/// Its actions are those of [`Never`](crate::decide::rules::Never), and it changes no bit of the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Observe {
@@ -60,12 +61,12 @@ impl DecisionRule for Observe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Measurement;
     use crate::decide::decider::Decider;
     use crate::decide::decider::tests::layers;
     use crate::decide::rule::Rule;
     use crate::decide::rules::never::Never;
     use crate::decide::signals::Signals;
+    use crate::layer::measurement::Measurement;
 
     #[test]
     fn it_decides_what_never_decides_whatever_it_sees() {

@@ -10,7 +10,8 @@ use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::signals::Needs;
-use crate::{Layer, number::concise};
+use crate::layer::facts::Layer;
+use crate::number::concise;
 
 /// Gives every layer one target, and tries another one when a reported metric stalls.
 ///
@@ -305,11 +306,11 @@ impl Search {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Measurement;
     use crate::decide::decider::Decider;
     use crate::decide::decider::tests::{layers, read_back};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
+    use crate::layer::measurement::Measurement;
 
     const NAME: &str = "frechet";
 

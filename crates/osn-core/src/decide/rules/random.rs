@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::checks::{checked, required, required_interval};
 use crate::decide::control::target_action::TargetAction;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
+use crate::layer::facts::Layer;
+use crate::number::concise;
 use crate::split_mix::split_mix;
-use crate::{Action, Layer, number::concise};
 
 /// Holds each layer for a while or not, at random: the control arm of every rule that switches.
 ///
@@ -208,7 +210,10 @@ mod tests {
     #[test]
     fn parameters_without_sense_are_refused() {
         for broken in ["duty=1.1", "duty=nan", "dwell=0", "target=0", "interval=0", "seed=-1"] {
-            assert!(crate::Rule::parse(&format!("random:{broken}")).is_err(), "{broken}");
+            assert!(
+                crate::decide::rule::Rule::parse(&format!("random:{broken}")).is_err(),
+                "{broken}"
+            );
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::checks::{checked, required, required_interval};
 use crate::decide::control::target_action::TargetAction;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
-use crate::{Action, Layer, number::concise};
+use crate::layer::facts::Layer;
+use crate::number::concise;
 
 /// Holds every layer at planned optimizer steps, at a planned target.
 ///
@@ -24,7 +26,7 @@ use crate::{Action, Layer, number::concise};
 /// combine.
 ///
 /// It is a baseline: whatever adapts has to be better than a plan. What is wanted is what is planned
-/// here; it comes into force at the rates of the [`Actuator`](crate::Actuator), by default 100 steps
+/// here; it comes into force at the rates of the [`Actuator`](crate::act::Actuator), by default 100 steps
 /// for on or off, so a shorter period never comes into force in full. A switch is seen at the first
 /// decision at or after its step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -212,11 +214,11 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Measurement;
     use crate::decide::decider::Decider;
     use crate::decide::decider::tests::layers;
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
+    use crate::layer::measurement::Measurement;
 
     fn decision(text: &str, step: u64) -> Decision {
         let Ok(Rule::Schedule(rule)) = Rule::parse(text) else { panic!("{text} is no schedule") };

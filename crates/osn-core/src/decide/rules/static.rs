@@ -2,13 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::action::Action;
 use crate::decide::checks::checked;
 use crate::decide::decision_rule::{Decision, DecisionRule};
 use crate::decide::doc::{ParameterDoc, RuleDoc};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{NamedRule, named};
 use crate::decide::text::{Text, Words};
-use crate::{Action, Globs, Kind, Layer, Position, Select};
+use crate::layer::facts::Layer;
+use crate::layer::globs::Globs;
+use crate::layer::kind::Kind;
+use crate::layer::select::{Position, Select};
 
 /// Gives one action to the layers that are selected by what they are, and leaves the others as they are.
 ///
@@ -40,7 +44,7 @@ impl NamedRule for Static {
         sentence: "Gives one action to the layers selected by path, kind, network and position.",
         parameters: &[
             ParameterDoc::list("path", "glob of the paths to take, such as blocks.**.weight"),
-            ParameterDoc::list("not", "glob of the paths to leave out"),
+            ParameterDoc::list("exclude", "glob of the paths to leave out"),
             ParameterDoc::list("kind", "kind of the layers to take, such as linear or conv"),
             ParameterDoc::list("network", "name of the network to take layers of"),
             ParameterDoc::list(
@@ -68,7 +72,7 @@ impl NamedRule for Static {
     fn read(text: &Text) -> Result<Self, RuleError> {
         let select = Select {
             paths: Globs::new(text.all("path"))?,
-            not: Globs::new(text.all("not"))?,
+            exclude: Globs::new(text.all("exclude"))?,
             kinds: text.parse_all("kind", &Kind::expected())?,
             networks: text.all("network").map(str::to_owned).collect(),
             positions: text.parse_all("position", Position::EXPECTED)?,
@@ -78,7 +82,7 @@ impl NamedRule for Static {
 
     fn write(&self, words: &mut Words) {
         words.list("path", self.select.paths.patterns());
-        words.list("not", self.select.not.patterns());
+        words.list("exclude", self.select.exclude.patterns());
         words.list("kind", &self.select.kinds);
         words.list("network", &self.select.networks);
         words.list("position", &self.select.positions);
@@ -204,7 +208,7 @@ mod tests {
         assert_eq!(held("static:position=0"), [true, false, false]);
         assert_eq!(held("static:path=body.**"), [true, true, false]);
         assert_eq!(held("static:path={head,body.conv}.weight"), [true, false, true]);
-        assert_eq!(held("static:not=body.**"), [false, false, true]);
+        assert_eq!(held("static:exclude=body.**"), [false, false, true]);
         assert_eq!(held("static:kind=linear"), [false, true, true]);
         assert_eq!(held("static:network=q"), [true, true, true]);
         assert_eq!(held("static:kind=linear,position=largest"), [false, true, false]);
@@ -225,7 +229,7 @@ mod tests {
     fn one_that_selects_nothing_is_refused_with_what_there_is() {
         for (text, why) in [
             ("path=nothing.*", "path body.conv.weight is not nothing.*"),
-            ("not=**", "path body.conv.weight is excluded by **"),
+            ("exclude=**", "path body.conv.weight is excluded by **"),
             ("network=Q", "network q is not Q"),
             ("kind=embedding", "kind conv is not embedding"),
             ("position=99999", "position 0 (from 0) of 3 is not 99999"),

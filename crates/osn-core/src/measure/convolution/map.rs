@@ -43,7 +43,7 @@ pub struct ConvMap<'a, T> {
 
 impl<'a, T: Into<f64> + Copy> ConvMap<'a, T> {
     /// Sees a row-major kernel as a map of the sizes that
-    /// [`Convolution::geometry`](crate::Convolution::geometry) found for its shape.
+    /// [`Convolution::geometry`](crate::measure::convolution::Convolution::geometry) found for its shape.
     ///
     /// # Errors
     ///

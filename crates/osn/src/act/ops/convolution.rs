@@ -7,7 +7,7 @@ use burn::backend::ops::ConvOptions;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
-use osn_core::{Boundary, Geometry};
+use osn_core::measure::convolution::{Boundary, Geometry};
 
 /// `A x`, `[rows]`, of the kernel `[out, in/groups, k…]` (in any shape of as many elements).
 pub(crate) fn apply<B: Backend>(

@@ -5,7 +5,8 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, FloatDType, TensorData};
-use osn_core::{AppliedAction, Layout, SIGMA_FLOOR};
+use osn_core::act::{AppliedAction, SIGMA_FLOOR};
+use osn_core::measure::Layout;
 
 use super::{
     SigmaGradient, SpectralOps, composed_backward, composed_forward, composed_sensitivity, kernel,

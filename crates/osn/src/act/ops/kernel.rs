@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use osn_core::Layout;
+use osn_core::measure::Layout;
 
 /// Below this many elements a second thread costs more than it brings.
 const PARALLEL_ELEMENTS: usize = 1 << 16;

@@ -16,7 +16,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Scalar, TensorMetadata, backend_extension};
 use burn::tensor::{FloatDType, Int, Shape, Slice, Tensor};
-use osn_core::Layout;
+use osn_core::measure::Layout;
 
 use crate::act::sigma_gradient::SigmaGradient;
 use crate::state::form::{Cut, Form, Map, Maps};
