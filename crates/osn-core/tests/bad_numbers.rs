@@ -75,8 +75,6 @@ fn healthy(step: u64) -> Seen {
     };
     let adversarial = Adversarial {
         separation: Some(0.6 + 0.35 * wave(100.0)),
-        real_sign: Some(0.5 + 0.4 * wave(110.0)),
-        held_out_sign: Some(0.3 * wave(120.0)),
         input_gradient_norm: Some(1.0 + 0.9 * wave(130.0)),
     };
     let generalization = Generalization { train_loss: 1.0, held_out_loss: 1.2 + 0.5 * wave(140.0) };
@@ -84,18 +82,13 @@ fn healthy(step: u64) -> Seen {
     let told = |signals: Signals, name: &&str| signals.metric(*name, 5.0 + 3.0 * wave(75.0));
     let signals =
         ["frechet", "accuracy", "return", "intra_frechet", "kid"].iter().fold(signals, told);
-    let losses = ["discriminator", "generator", "l1", "cross_entropy", "q_network", "td_variance"];
-    let told = |signals: Signals, name: &&str| signals.loss(*name, 2.0 + wave(65.0));
-    Seen {
-        measurements: vec![measured(0.0), measured(7.0)],
-        signals: losses.iter().fold(signals, told),
-    }
+    Seen { measurements: vec![measured(0.0), measured(7.0)], signals }
 }
 
 type Poison = fn(&mut Seen, f64);
 
 /// Every number that a rule can be told, and what makes it another.
-const POISONS: [(&str, Poison); 14] = [
+const POISONS: [(&str, Poison); 12] = [
     ("sigma", |seen, bad| seen.measurements[0].sigma = bad),
     ("residual", |seen, bad| seen.measurements[0].residual = bad),
     ("stable rank", |seen, bad| seen.measurements[0].stable_rank = Some(bad)),
@@ -112,15 +105,11 @@ const POISONS: [(&str, Poison); 14] = [
     }),
     ("no gradient", |seen, _| seen.measurements[0].gradient = None),
     ("separation", |seen, bad| adversarial(seen).separation = Some(bad)),
-    ("signs", |seen, bad| {
-        (adversarial(seen).real_sign, adversarial(seen).held_out_sign) = (Some(bad), Some(bad));
-    }),
     ("input_gradient_norm", |seen, bad| adversarial(seen).input_gradient_norm = Some(bad)),
     ("train loss", |seen, bad| seen.signals.generalization.as_mut().unwrap().train_loss = bad),
     ("held-out loss", |seen, bad| {
         seen.signals.generalization.as_mut().unwrap().held_out_loss = bad;
     }),
-    ("losses", |seen, bad| seen.signals.losses.values_mut().for_each(|it| *it = bad)),
     ("metrics", |seen, bad| seen.signals.metrics.values_mut().for_each(|it| *it = bad)),
 ];
 

@@ -186,15 +186,9 @@ fn bad_signals_leave_the_weights_finite_under_every_rule() {
             let rule = Rule::parse(doc.name).unwrap();
             let (mut model, mut osn) =
                 Plan::new().select("weight").decide(rule).attach(One::of([4, 3], 0.5)).unwrap();
-            let adversarial = Adversarial {
-                separation: Some(bad),
-                real_sign: Some(bad),
-                held_out_sign: Some(bad),
-                input_gradient_norm: Some(bad),
-            };
+            let adversarial = Adversarial { separation: Some(bad), input_gradient_norm: Some(bad) };
             let generalization = Generalization { train_loss: bad, held_out_loss: bad };
             let signals = Signals::new()
-                .loss("discriminator", bad)
                 .metric("frechet", bad)
                 .metric("accuracy", bad)
                 .adversarial(adversarial)

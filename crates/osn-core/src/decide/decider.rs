@@ -359,7 +359,6 @@ pub(crate) mod tests {
         Signals::new()
             .metric("frechet", 5.0 + wave)
             .metric(format!("loss at {step}"), wave)
-            .loss(format!("loss at {step}"), wave)
             .adversarial(Adversarial {
                 separation,
                 input_gradient_norm: slope,

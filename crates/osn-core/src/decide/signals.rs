@@ -9,15 +9,13 @@ use serde::{Deserialize, Serialize};
 /// ```
 /// use osn_core::decide::Signals;
 ///
-/// let signals = Signals::new().loss("discriminator", 0.3).metric("feature_distance", 20.0);
-/// assert_eq!(signals.losses["discriminator"], 0.3);
+/// let signals = Signals::new().metric("feature_distance", 20.0);
+/// assert_eq!(signals.metrics["feature_distance"], 20.0);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Signals {
-    /// Losses of the step, by name.
-    pub losses: BTreeMap<String, f64>,
     /// Measures of how good the model is, by name, at the steps that have any.
     pub metrics: BTreeMap<String, f64>,
     /// What the discriminator of adversarial training does, where there is one.
@@ -37,11 +35,6 @@ pub struct Adversarial {
     /// right, 0 at chance. It is `2·AUC − 1`, with AUC the area under the ROC curve of D as a classifier of real
     /// samples.
     pub separation: Option<f64>,
-    /// `r_t = E[sign D(real)]` on the samples that D trains on, in [−1, 1] (Karras et al. 2020).
-    pub real_sign: Option<f64>,
-    /// The same on real samples that D does not train on: what falls behind `real_sign` is
-    /// over-fitting.
-    pub held_out_sign: Option<f64>,
     /// `E‖∇ₓD‖` at generated samples, in units of D's output per unit of x.
     pub input_gradient_norm: Option<f64>,
 }
@@ -132,13 +125,6 @@ impl Signals {
     /// No signal at all.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Adds a loss.
-    #[must_use]
-    pub fn loss(mut self, name: impl Into<String>, value: f64) -> Self {
-        self.losses.insert(name.into(), value);
-        self
     }
 
     /// Sets what the discriminator does.

@@ -50,7 +50,6 @@ pub(crate) struct Trace(BTreeMap<&'static str, (f64, f64)>);
 impl Trace {
     pub(crate) fn add(&mut self, seen: Adversarial) {
         self.put("separation", seen.separation);
-        self.put("real_sign", seen.real_sign);
         self.put("slope", seen.input_gradient_norm);
     }
 

@@ -111,7 +111,7 @@ impl<G: Module, D: Module> Players<G, D> {
         Ok(Discriminated { loss, logits })
     }
 
-    /// Collects for the rules the logits and gradients on held-out images; nothing is trained.
+    /// Collects for the rules the gradients on held-out images; nothing is trained.
     /// `discriminate` as for [`train_discriminator`](Self::train_discriminator).
     ///
     /// # Errors
@@ -121,8 +121,7 @@ impl<G: Module, D: Module> Players<G, D> {
         &mut self,
         discriminate: impl FnOnce(&D) -> Tensor<2>,
     ) -> Result<(), RunError> {
-        let (logits, loss) = self.logits_and_loss(discriminate);
-        self.sums.add_held_out(&logits);
+        let (_, loss) = self.logits_and_loss(discriminate);
         self.discriminator.add_held_out(&loss.backward())
     }
 

@@ -11,12 +11,10 @@ use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 #[derive(Debug, Default)]
 pub struct AdversarialSums {
     needs: Needs,
-    /// The separation and the mean sign of D(real), `[2]`.
+    /// The separation, `[1]`.
     separation: RunningSum,
     /// The mean input gradient norm at generated samples, `[1]`.
     input_gradient_norm: RunningSum,
-    /// The mean sign of D at real samples that it does not train on, `[1]`.
-    held_out_sign: RunningSum,
 }
 
 impl AdversarialSums {
@@ -29,14 +27,8 @@ impl AdversarialSums {
     /// counts with their mean.
     pub fn add_logits(&mut self, logits: &Tensor<2>) {
         if self.needs.separation {
-            self.separation.add(separation_and_sign(logits.clone().without_autodiff().mean_dim(1)));
+            self.separation.add(separation(logits.clone().without_autodiff().mean_dim(1)));
         }
-    }
-
-    /// Logits as [`add_logits`](Self::add_logits) gets them, with real samples that D does not train on.
-    pub(crate) fn add_held_out(&mut self, logits: &Tensor<2>) {
-        let [real, _] = halves(logits.clone().without_autodiff().mean_dim(1));
-        self.held_out_sign.add(real.sign().mean());
     }
 
     /// The generator's loss under an objective, `[1]`, and the gradients of its sum with a loss `beside`
@@ -75,11 +67,7 @@ impl AdversarialSums {
     ///
     /// [`ContentsError`] for what cannot be written.
     pub fn save(&self, parts: &mut CheckpointContents, name: &str) -> Result<(), ContentsError> {
-        parts.put_value(
-            name,
-            &[&self.separation, &self.input_gradient_norm, &self.held_out_sign]
-                .map(RunningSum::saved),
-        )
+        parts.put_value(name, &[&self.separation, &self.input_gradient_norm].map(RunningSum::saved))
     }
 
     /// Goes on with the sums that were saved under `name`.
@@ -88,27 +76,20 @@ impl AdversarialSums {
     ///
     /// [`ContentsError`] for what is missing or of another length.
     pub fn load(&mut self, parts: &CheckpointContents, name: &str) -> Result<(), ContentsError> {
-        let saved: [SavedSum; 3] = parts.value(name)?;
-        let [separation, norm, sign] = saved;
-        let sum = |saved, length| {
-            let sum = RunningSum::restore(saved, length);
-            sum.ok_or_else(|| ContentsError::part(name, "it is no sum of so many numbers"))
-        };
-        (self.separation, self.input_gradient_norm, self.held_out_sign) =
-            (sum(separation, 2)?, sum(norm, 1)?, sum(sign, 1)?);
+        let saved: [SavedSum; 2] = parts.value(name)?;
+        let [separation, norm] = saved.map(|saved| RunningSum::restore(saved, 1));
+        let damaged = || ContentsError::part(name, "it is no sum of so many numbers");
+        self.separation = separation.ok_or_else(damaged)?;
+        self.input_gradient_norm = norm.ok_or_else(damaged)?;
         Ok(())
     }
 
     /// The means since this was last called, in one copy from the device each.
     pub fn take(&mut self) -> Adversarial {
-        let separation = self.separation.take_mean();
-        let at = |index: usize| separation.as_ref().map(|means| means[index]);
-        let first = |sum: &mut RunningSum| sum.take_mean().map(|mean| mean[0]);
+        let mean = |sum: &mut RunningSum| sum.take_mean().map(|mean| mean[0]);
         Adversarial {
-            separation: at(0),
-            real_sign: at(1),
-            held_out_sign: first(&mut self.held_out_sign),
-            input_gradient_norm: first(&mut self.input_gradient_norm),
+            separation: mean(&mut self.separation),
+            input_gradient_norm: mean(&mut self.input_gradient_norm),
         }
     }
 }
@@ -140,11 +121,10 @@ fn sum(loss: Tensor<1>, beside: Option<Tensor<1>>) -> Tensor<1> {
     }
 }
 
-/// `P(D(real) > D(fake)) − P(D(real) < D(fake))` over all pairs, and `E[sign D(real)]`.
-fn separation_and_sign(logits: Tensor<2>) -> Tensor<1> {
+/// `P(D(real) > D(fake)) − P(D(real) < D(fake))` over all pairs.
+fn separation(logits: Tensor<2>) -> Tensor<1> {
     let [real, fake] = halves(logits);
-    let separation = (real.clone() - fake.transpose()).sign().mean();
-    Tensor::cat(vec![separation, real.sign().mean()], 0)
+    (real - fake.transpose()).sign().mean()
 }
 
 /// `E‖∇ₓD‖`: the loss is a mean, so each sample's gradient is that of D divided by the batch.
@@ -165,12 +145,11 @@ mod tests {
         let mut sums = AdversarialSums::new(Needs { separation: true, ..Needs::default() });
         let logits =
             |values: [f32; 4]| Tensor::<1>::from_data(values, &Device::flex()).reshape([4, 1]);
-        // Of the pairs (3,2), (3,0), (1,2), (1,0) three are in order; of the second all, and a sign
-        // is negative.
+        // Of the pairs (3,2), (3,0), (1,2), (1,0) three are in order; of the second all.
         sums.add_logits(&logits([3.0, 1.0, 2.0, 0.0]));
         sums.add_logits(&logits([3.0, -1.0, -2.0, -5.0]));
         let seen = sums.take();
-        assert_eq!((seen.separation, seen.real_sign), (Some(0.75), Some(0.5)));
+        assert_eq!(seen.separation, Some(0.75));
         assert_eq!(sums.take(), Adversarial::default(), "what was pending is not pending again");
     }
 

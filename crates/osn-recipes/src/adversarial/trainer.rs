@@ -148,8 +148,6 @@ impl<T: Game> Training for Trainer<'_, T> {
         let mut losses =
             vec![("discriminator", of_discriminator), ("generator", number(generated.loss))];
         losses.extend(generated.second.map(|(name, loss)| (name, number(loss))));
-        self.pending.losses(&losses);
-        self.pending_of_generator.losses(&losses);
         let mut layers = self.players.discriminator.layers()?;
         layers.append(&mut self.players.generator.layers()?);
         let diverged = self.saturation(step, of_discriminator);

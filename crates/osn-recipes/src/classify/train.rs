@@ -204,7 +204,6 @@ impl<N: Classifier> Training for Trainer<'_, N> {
             labels: learned.classes.into_data().iter().collect(),
         };
         let losses = vec![("cross_entropy", loss)];
-        self.pending.losses(&losses);
         let mut signals = Metrics::from([
             ("batch_accuracy".to_owned(), batch.accuracy()),
             ("learning_rate".to_owned(), self.config.learning_rate_at(step)),

@@ -122,7 +122,6 @@ impl Training for Trainer<'_> {
     fn poll(&mut self, step: u64, learned: Learned) -> Result<Snapshot, RunError> {
         let loss = number(learned.loss.clone());
         let mut signals = look_at(learned);
-        self.pending.losses(&[("q_network", loss), ("td_variance", signals["td_variance"])]);
         signals.insert("explore".to_owned(), self.config.exploration_at(step));
         signals.insert("episodes".to_owned(), self.player.episodes() as f64);
         let layers = self.learner.trained.layers()?;

@@ -40,21 +40,15 @@ pub(crate) fn must_be_held_out(
     }
 }
 
-/// Losses and scores since a rule last decided.
+/// Scores, and training and held-out loss, since a rule last decided.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PendingSignals {
-    losses: Vec<(String, f64)>,
     /// Scores that no rule has seen yet.
     scores: Metrics,
     generalization: Option<Generalization>,
 }
 
 impl PendingSignals {
-    /// Stores the losses of a step, in place of those before.
-    pub fn losses(&mut self, losses: &[(&'static str, f64)]) {
-        self.losses = losses.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-    }
-
     /// Stores scores until the next decision.
     pub fn scores(&mut self, scores: &Metrics) {
         self.scores.clone_from(scores);
@@ -65,14 +59,11 @@ impl PendingSignals {
         self.generalization = generalization;
     }
 
-    /// The signals for a decision: the last losses, and everything else only once.
+    /// The signals for a decision; each is given only once.
     pub fn signals(&mut self) -> Signals {
-        let pending = self.losses.iter();
-        let signals = pending
-            .fold(Signals::new(), |pending, (name, value)| pending.loss(name.as_str(), *value));
         let signals = match self.generalization.take() {
-            None => signals,
-            Some(generalization) => signals.generalization(generalization),
+            None => Signals::new(),
+            Some(generalization) => Signals::new().generalization(generalization),
         };
         let scores = std::mem::take(&mut self.scores).into_iter();
         scores.fold(signals, |pending, (name, value)| pending.metric(name, value))
@@ -84,14 +75,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_score_is_told_once_and_a_loss_until_the_next() {
+    fn each_signal_is_given_once() {
         let mut pending = PendingSignals::default();
-        pending.losses(&[("loss", 2.0)]);
         pending.scores(&Metrics::from([("accuracy".to_owned(), 0.5)]));
         let generalization = Generalization { train_loss: 1.0, held_out_loss: 1.5 };
         pending.generalization(Some(generalization));
-        let all = Signals::new().loss("loss", 2.0).metric("accuracy", 0.5);
+        let all = Signals::new().metric("accuracy", 0.5);
         assert_eq!(pending.signals(), all.generalization(generalization));
-        assert_eq!(pending.signals(), Signals::new().loss("loss", 2.0));
+        assert_eq!(pending.signals(), Signals::new());
     }
 }

@@ -1,15 +1,20 @@
 //! Plain spectral normalization, always on, for who decides nothing.
 
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
+use burn::module::{Module, ModuleVisitor, Param, ParamGroup, Reparameterizer};
 use burn::tensor::Tensor;
 use osn_core::act::{Action, AppliedAction};
 use osn_core::layer::View;
 
 use crate::act::sigma_gradient::SigmaGradient;
+use crate::attach::choose::check_backend;
 use crate::error::AttachError;
 use crate::measure::refresh::refresh_blocks;
-use crate::state::codes::Codes;
+use crate::measure::start::{blank_start, cold_start, state_of};
+use crate::measure::to_host::to_host;
+use crate::state::codes::{Codes, encode};
 use crate::state::form::Form;
+use crate::state::probe::Probe;
+use crate::state::spectral_norm::SpectralNorm;
 use crate::state::walks::{self, Held, Walk};
 
 /// A [`Reparameterizer`](burn::module::Reparameterizer) that normalizes every matrix and kernel of a model to one σ,
@@ -107,12 +112,12 @@ impl SpectralNormalizer {
     }
 
     /// What is in force on every weight.
-    pub(crate) fn applied(&self) -> AppliedAction {
+    fn applied(&self) -> AppliedAction {
         AppliedAction { action: Action::Normalize { target: self.target }, blend: 1.0 }
     }
 
     /// How a parameter is held, if it is one that this is for.
-    pub(crate) fn form<const D: usize>(
+    fn form<const D: usize>(
         &self,
         path: &str,
         param: &Param<Tensor<D>>,
@@ -122,6 +127,26 @@ impl SpectralNormalizer {
         let is_own = has_spectrum && self.params.matches(&param.id, Some(path));
         let (axis, gradient) = (self.output_axis, SigmaGradient::Full);
         is_own.then(|| Form::new(path, &shape, axis, &View::Reshaped, gradient))
+    }
+}
+
+impl Reparameterizer for SpectralNormalizer {
+    type Reparam = SpectralNorm;
+
+    fn reparameterize<const D: usize>(
+        &mut self,
+        path: &str,
+        param: Param<Tensor<D>>,
+    ) -> (Param<Tensor<D>>, Option<SpectralNorm>) {
+        let Some(form) = self.form(path, &param) else { return (param, None) };
+        let device = param.lazy_device();
+        let form = check_backend(path, &device).and(form);
+        let form = form.unwrap_or_else(|error| panic!("{error}"));
+        let start = cold_start(&to_host(param.base()), &form);
+        let start = start.unwrap_or_else(|_| blank_start(&form));
+        let states = start.blocks.iter().map(|measured| state_of(*measured, &self.applied()));
+        let codes = encode(&start.u, &start.v, &states.collect::<Vec<_>>(), &device);
+        (param, Some(SpectralNorm::new(codes, Probe::none(), form)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one file that implements Burn's reparameterization traits: the state of a held weight in the module tree.
+//! The state of a held weight in the module tree, as Burn's reparameterization.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,8 @@ use burn::module::{Module, Param, ParamId, Reparameterization, Reparameterizer};
 use burn::tensor::{Int, Tensor};
 
 use crate::act::ops::effective_weight;
-use crate::attach::choose::check_backend;
-use crate::measure::start::{blank_start, cold_start, state_of};
-use crate::measure::to_host::to_host;
-use crate::state::codes::{Codes, encode, host_codes};
+use crate::state::codes::{Codes, host_codes};
 use crate::state::form::Form;
-use crate::state::normalizer::SpectralNormalizer;
 use crate::state::probe::Probe;
 use osn_core::state_code::{STATE_LEN, State, decode_unit};
 
@@ -107,25 +103,5 @@ impl Reparameterizer for Attach {
     ) -> (Param<Tensor<D>>, Option<SpectralNorm>) {
         let state = self.0.remove(path);
         (param, state)
-    }
-}
-
-impl Reparameterizer for SpectralNormalizer {
-    type Reparam = SpectralNorm;
-
-    fn reparameterize<const D: usize>(
-        &mut self,
-        path: &str,
-        param: Param<Tensor<D>>,
-    ) -> (Param<Tensor<D>>, Option<SpectralNorm>) {
-        let Some(form) = self.form(path, &param) else { return (param, None) };
-        let device = param.lazy_device();
-        let form = check_backend(path, &device).and(form);
-        let form = form.unwrap_or_else(|error| panic!("{error}"));
-        let start = cold_start(&to_host(param.base()), &form);
-        let start = start.unwrap_or_else(|_| blank_start(&form));
-        let states = start.blocks.iter().map(|measured| state_of(*measured, &self.applied()));
-        let codes = encode(&start.u, &start.v, &states.collect::<Vec<_>>(), &device);
-        (param, Some(SpectralNorm::new(codes, Probe::none(), form)))
     }
 }
