@@ -220,7 +220,7 @@ fn a_folder_turned_read_only_ends_the_run_in_one_line_and_writable_it_goes_on() 
     let () = open_all(0o755);
     assert_eq!(code, Some(1), "{words}");
     let errors: Vec<_> = words.lines().filter(|line| line.contains("error:")).collect();
-    assert!(errors.len() == 1 && errors[0].contains("Permission denied"), "{words}");
+    assert!(errors.len() == 1 && errors[0].contains("permission denied"), "{words}");
 
     let (code, words) = said(as_anybody(&mut resume(&folder), &program));
     assert_eq!(code, Some(0), "{words}");

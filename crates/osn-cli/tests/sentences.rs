@@ -61,7 +61,9 @@ fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    FILTERS.into_iter().for_each(|(pattern, word)| settings.add_filter(pattern, word));
+    for (pattern, word) in FILTERS {
+        settings.add_filter(pattern, word);
+    }
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 

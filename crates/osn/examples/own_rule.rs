@@ -33,7 +33,7 @@ impl DecisionRule for Ratchet {
     /// The smallest σ of each layer so far; what it is made of must survive JSON.
     type Memory = Vec<Option<f64>>;
 
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "ratchet"
     }
 

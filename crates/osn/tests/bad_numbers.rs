@@ -251,11 +251,7 @@ fn a_rule_with_a_parameter_at_its_worst_is_refused_or_holds_the_weights_finite()
         held += 1;
         for round in 0..25_u8 {
             let part = f64::from(round % 7) / 7.0;
-            let told = Adversarial {
-                separation: Some(part),
-                input_gradient_norm: Some(part),
-                ..Adversarial::default()
-            };
+            let told = Adversarial { separation: Some(part), input_gradient_norm: Some(part) };
             let generalization = Generalization { train_loss: part, held_out_loss: 2.0 * part };
             let signals = Signals::new()
                 .adversarial(told)
@@ -372,11 +368,7 @@ fn a_saved_state_that_lies_is_refused_or_goes_on_under_every_rule() {
             .decide(Rule::parse(text).unwrap())
             .keep_step_size(std::num::NonZeroU64::new(5).unwrap());
         let (mut model, mut osn) = plan.clone().attach(One::of([4, 3], 0.5)).unwrap();
-        let told = Adversarial {
-            separation: Some(0.9),
-            input_gradient_norm: Some(3.0),
-            ..Adversarial::default()
-        };
+        let told = Adversarial { separation: Some(0.9), input_gradient_norm: Some(3.0) };
         let generalization = Generalization { train_loss: 0.1, held_out_loss: 0.9 };
         let signals = Signals::new().adversarial(told).generalization(generalization);
         for round in 0..4_u8 {

@@ -1,7 +1,5 @@
 //! Plain spectral normalization as a reparameterizer; `torch.rs` holds its numbers against PyTorch's.
 
-#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
-
 mod support;
 
 use burn::module::{Module, ModuleMapper, Param, ParamGroup};

@@ -78,7 +78,7 @@ struct Halve;
 impl DecisionRule for Halve {
     type Memory = ();
 
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "halve"
     }
 

@@ -142,11 +142,7 @@ fn rules() -> [&'static str; 5] {
 fn told() -> Signals {
     let (separation, slope) = (Some(0.99), Some(9.0));
     Signals::new()
-        .adversarial(Adversarial {
-            separation,
-            input_gradient_norm: slope,
-            ..Adversarial::default()
-        })
+        .adversarial(Adversarial { separation, input_gradient_norm: slope })
         .generalization(Generalization { train_loss: 0.1, held_out_loss: 2.0 })
 }
 
@@ -526,11 +522,7 @@ fn a_head_that_starts_at_zero_is_not_held_at_what_adam_made_of_it() {
 /// A discriminator that is as it should be.
 fn told_balanced() -> Signals {
     let (separation, slope) = (Some(0.6), Some(2.4));
-    Signals::new().adversarial(Adversarial {
-        separation,
-        input_gradient_norm: slope,
-        ..Adversarial::default()
-    })
+    Signals::new().adversarial(Adversarial { separation, input_gradient_norm: slope })
 }
 
 #[test]

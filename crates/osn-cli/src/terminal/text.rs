@@ -38,9 +38,8 @@ fn hanging(width: usize, lead: &str, text: &str) -> String {
 /// A message in lines of at most `width`; what is indented, as commands and paths are, stays whole, so that
 /// it can be copied.
 pub(crate) fn message(text: &str, width: Option<usize>) -> String {
-    let line = |line: &str| match line.starts_with(' ') {
-        true => line.to_owned(),
-        false => wrapped(line, width),
+    let line = |line: &str| {
+        if line.starts_with(' ') { line.to_owned() } else { wrapped(line, width) }
     };
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }

@@ -359,11 +359,7 @@ pub(crate) mod tests {
         Signals::new()
             .metric("frechet", 5.0 + wave)
             .metric(format!("loss at {step}"), wave)
-            .adversarial(Adversarial {
-                separation,
-                input_gradient_norm: slope,
-                ..Adversarial::default()
-            })
+            .adversarial(Adversarial { separation, input_gradient_norm: slope })
             .generalization(Generalization { train_loss: 0.1, held_out_loss: 0.6 + wave })
     }
 
@@ -447,7 +443,7 @@ pub(crate) mod tests {
     impl DecisionRule for Largest {
         type Memory = Vec<f64>;
 
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "largest"
         }
 

@@ -87,7 +87,7 @@ pub(crate) fn below_one(numbers: &[(&str, f64)]) -> Result<(), RunError> {
     })
 }
 
-/// CheckpointContents of a whole, which must lie in [0, 1].
+/// Refuses shares outside [0, 1].
 pub(crate) fn parts(numbers: &[(&str, f64)]) -> Result<(), RunError> {
     numbers.iter().try_for_each(|(key, number)| {
         ensure(key, (0.0..=1.0).contains(number), || {

@@ -48,18 +48,15 @@ pub(crate) fn train(
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
     let RunSetup { request, doc, decide, config, data, pace } = *setup;
-    let session = match &request.stopped {
-        Some(stopped) => {
-            let mut session = Session::reopen(stopped, pace.steps, data)?;
-            session.restore(training, pace, observer)?;
-            session
-        }
-        None => {
-            let description = describe(request, doc, decide, config, data);
-            decide.must_act_within(&description.config)?;
-            observer.starting();
-            Session::create(&request.out, description, pace.steps)?
-        }
+    let session = if let Some(stopped) = &request.stopped {
+        let mut session = Session::reopen(stopped, pace.steps, data)?;
+        session.restore(training, pace, observer)?;
+        session
+    } else {
+        let description = describe(request, doc, decide, config, data);
+        decide.must_act_within(&description.config)?;
+        observer.starting();
+        Session::create(&request.out, description, pace.steps)?
     };
     session.run(observer, |session, observer| session.train(training, pace, observer))
 }

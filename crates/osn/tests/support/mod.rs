@@ -56,7 +56,7 @@ pub fn exact_sigma_of(values: &[f32], shape: &[usize], axis: usize) -> f64 {
     osn_core::measure::exact(&map).unwrap().sigma
 }
 
-/// Values of variance 1 about zero, the same in every run: uniform in (−√3, √3), by SplitMix64 from a `key`.
+/// Values of variance 1 about zero, the same in every run: uniform in (−√3, √3), by `SplitMix64` from a `key`.
 pub fn noise<const D: usize>(shape: [usize; D], key: u64, device: &Device) -> Tensor<D> {
     let uniform = |index: u64| {
         let mut bits = (key << 32 | index).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -142,7 +142,7 @@ mod tests {
         assert!(problem("[[regime]]\nname = \"a\"\nsets = {}").starts_with("line 3: "));
         assert!(problem("[[regime]]\nname = a").starts_with("line 2: "));
         let regime = |name: &str| format!("[[regime]]\nname = \"{name}\"\n");
-        for text in ["".to_owned(), "regime = []".to_owned(), regime("../a"), regime("..")] {
+        for text in [String::new(), "regime = []".to_owned(), regime("../a"), regime("..")] {
             assert!(parse(&text).is_err(), "{text}");
         }
         assert!(parse(&regime("a").repeat(2)).is_err());

@@ -142,11 +142,7 @@ mod tests {
 
     fn told(separation: f64, slope: f64) -> Signals {
         let (separation, slope) = (Some(separation), Some(slope));
-        Signals::new().adversarial(Adversarial {
-            separation,
-            input_gradient_norm: slope,
-            ..Adversarial::default()
-        })
+        Signals::new().adversarial(Adversarial { separation, input_gradient_norm: slope })
     }
 
     /// `auto` on layers of these σ at the start, of which the first is a convolution or not.
