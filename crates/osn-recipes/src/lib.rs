@@ -1,6 +1,6 @@
 //! Trains one experiment from one config and writes one run record.
 
-#![warn(unreachable_pub)]
+#![allow(rustdoc::private_intra_doc_links, reason = "who reads these pages works on this crate")]
 
 pub mod adversarial;
 pub mod batch;

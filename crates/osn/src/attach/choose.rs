@@ -17,7 +17,7 @@ use crate::state::form::Form;
 use crate::state::watched::Watched;
 
 /// A float parameter or running statistic of a model, and whether a plan holds it; from
-/// [`Plan::explain`].
+/// [`Plan::explain`](crate::Plan::explain).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     /// Where it is in its module, dot-separated, such as `blocks.0.conv.weight`.
