@@ -106,7 +106,7 @@ pub(crate) fn unknown_key(key: &str, keys: &[&str]) -> KeyValueError {
 }
 
 /// Splits text at its commas, except those between braces or square brackets.
-pub(crate) fn split_outside_brackets(text: &str) -> Vec<&str> {
+pub fn split_outside_brackets(text: &str) -> Vec<&str> {
     let mut depth = 0_i32;
     text.split(|character| {
         match character {

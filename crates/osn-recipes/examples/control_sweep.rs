@@ -10,6 +10,7 @@
 
 use std::error::Error;
 
+use osn_core::number::median;
 use osn_recipes::run::error::RunError;
 use osn_recipes::run::metrics::Metrics;
 use osn_recipes::run::observer::Silent;
@@ -69,12 +70,9 @@ fn cell(
         });
     }
     let score = |metrics: &Metrics, name| metrics.get(name).copied().unwrap_or(f64::NEG_INFINITY);
-    let of = |name| median(scores.iter().map(|metrics| score(metrics, name)).collect());
+    let of = |name| {
+        let scores: Vec<f64> = scores.iter().map(|metrics| score(metrics, name)).collect();
+        median(&scores).unwrap_or(f64::NAN)
+    };
     Ok(format!("{:.0}, {:.0}", of("return"), of("area")))
-}
-
-/// The lower one of two middles.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }

@@ -1,6 +1,7 @@
 //! The arms of a study: the rules that are named behind `--decide`.
 
 use osn_core::decide::{Rule, Rules};
+use osn_core::key_values::split_outside_brackets;
 use osn_core::layer::View;
 use osn_recipes::decide::Decide;
 use osn_report::study::Arm;
@@ -66,12 +67,12 @@ fn is_static(rules: &Rules) -> bool {
 /// Splits `never,cap:target=2,dwell=50,always` at the commas between rules.
 ///
 /// A rule's own parameters are separated by commas too. A part with a `=` and no `:` before it goes on
-/// with the rule before, and so does one inside brackets.
+/// with the rule before.
 fn split(text: &str) -> Vec<String> {
     let mut rules: Vec<String> = Vec::new();
-    for part in text.split(',') {
+    for part in split_outside_brackets(text) {
         match rules.last_mut() {
-            Some(rule) if is_open(rule) || goes_on(rule, part) => {
+            Some(rule) if goes_on(rule, part) => {
                 rule.push(',');
                 rule.push_str(part);
             }
@@ -85,11 +86,6 @@ fn split(text: &str) -> Vec<String> {
 fn goes_on(rule: &str, part: &str) -> bool {
     let key = part.split_once('=').map(|(key, _)| key);
     rule.contains(':') && key.is_some_and(|key| !key.contains(':'))
-}
-
-fn is_open(rule: &str) -> bool {
-    let count = |brackets: [char; 2]| rule.chars().filter(|it| brackets.contains(it)).count();
-    count(['{', '[']) > count(['}', ']'])
 }
 
 #[cfg(test)]
