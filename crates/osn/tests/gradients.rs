@@ -6,7 +6,7 @@
 mod support;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
 use osn::rules::Rule;
 use osn::views::SigmaGradient;
 use osn::{Plan, Selection, SpectralNorm};
@@ -71,8 +71,8 @@ impl Function<'_> {
 /// Returns ⟨G, Ŵ⟩ too, by whose sign `InwardOnly` chooses.
 fn check(rule: &str, gradient: SigmaGradient, axis: usize, sign: f32) -> f64 {
     let device = Device::flex().autodiff();
-    let weight = Tensor::<3>::random(SHAPE, Distribution::Normal(0.0, 1.0), &device);
-    let noise = Tensor::<3>::random(SHAPE, Distribution::Normal(0.0, 1.0), &device);
+    let weight = support::draw(SHAPE, &device);
+    let noise = support::draw(SHAPE, &device);
     // Mostly along the weight, so that ⟨G, Ŵ⟩ has the sign that is asked for.
     let cotangent = weight.clone() * sign + noise * 0.3;
     let rule = Rule::parse(rule).unwrap();
@@ -124,10 +124,10 @@ fn gradients_of_every_action_are_those_of_the_function() {
 #[test]
 fn one_gradient_serves_two_forwards_of_one_backward() {
     let device = Device::flex().autodiff();
-    let weight = Tensor::<3>::random(SHAPE, Distribution::Normal(0.0, 1.0), &device);
+    let weight = support::draw(SHAPE, &device);
     let model = Bare { kernel: Param::from_tensor(weight) };
     let (model, _) = Plan::new().select("kernel").attach(model).unwrap();
-    let [a, b] = [0, 1].map(|_| Tensor::<3>::random(SHAPE, Distribution::Default, &device));
+    let [a, b] = [0, 1].map(|_| support::draw(SHAPE, &device));
     let gradient = |loss: Tensor<1>| -> Vec<f64> {
         model.kernel.base().grad(&loss.backward()).unwrap().into_data().iter().collect()
     };

@@ -9,7 +9,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::leaky_relu;
-use burn::tensor::{Device, Distribution, Gradients, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 use osn::report::GradientStatistics;
 use osn::rules::{Needs, Rule, Signals};
 use osn::views::{SigmaGradient, View};
@@ -29,6 +29,7 @@ impl Net {
         let layer =
             |inputs, outputs| LinearConfig::new(inputs, outputs).with_bias(false).init(&device());
         Self { first: layer(6, 6), second: layer(6, 6), last: layer(6, 3) }
+            .map(&mut support::Noise(0))
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
@@ -52,7 +53,7 @@ fn device() -> Device {
 }
 
 fn input() -> Tensor<2> {
-    Tensor::random([16, 6], Distribution::Normal(0.0, 1.0), &device())
+    support::draw([16, 6], &device())
 }
 
 fn held(rule: &str) -> (Net, Osn) {

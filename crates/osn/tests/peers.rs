@@ -11,11 +11,11 @@ use burn::nn::conv::{
 use burn::nn::lstm::LstmConfig;
 use burn::nn::{Linear, LinearConfig, Relu};
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
 use osn::rules::Signals;
 use osn::select::{Kind, Selection};
 use osn::{AttachError, Plan, SpectralNorm};
-use support::exact_sigma;
+use support::{Noise, draw, exact_sigma};
 
 fn device() -> Device {
     Device::flex().autodiff()
@@ -32,6 +32,7 @@ fn two() -> Two {
         first: LinearConfig::new(6, 10).init(&device()),
         second: LinearConfig::new(10, 3).init(&device()),
     }
+    .map(&mut Noise(0))
 }
 
 #[derive(Module, Debug)]
@@ -122,7 +123,7 @@ fn removing_one_keeps_the_other() {
 fn backpropagation_reaches_the_stored_weight_and_the_loss_falls() {
     let (mut model, mut osn) = Plan::new().select("**.weight").attach(two()).unwrap();
     let mut adam = AdamConfig::new().init();
-    let x = Tensor::<2>::random([32, 6], Distribution::Normal(0.0, 1.0), &device());
+    let x = draw([32, 6], &device());
     let wanted = x.clone().narrow(1, 0, 3);
     let mut losses = Vec::new();
     for _ in 0..10 {
@@ -140,7 +141,7 @@ fn backpropagation_reaches_the_stored_weight_and_the_loss_falls() {
 #[test]
 fn the_network_is_one_lipschitz_on_random_pairs() {
     let (model, _) = Plan::new().select("**.weight").attach(two()).unwrap();
-    let [a, b] = [0, 1].map(|_| Tensor::<2>::random([64, 6], Distribution::Default, &device()));
+    let [a, b] = [0, 1].map(|_| draw([64, 6], &device()));
     let forward = |x: Tensor<2>| model.second.forward(model.first.forward(x));
     let norms = |x: Tensor<2>| x.square().sum_dim(1).sqrt();
     let gain = norms(forward(a.clone()) - forward(b.clone())) / norms(a - b);
@@ -163,7 +164,7 @@ fn attention_and_recurrent_layers_are_recognised() {
 #[test]
 fn a_clone_after_a_forward_and_a_backward_is_whole() {
     let (model, _) = Plan::new().select("**.weight").attach(two()).unwrap();
-    let x = Tensor::<2>::random([4, 6], Distribution::Default, &device());
+    let x = draw([4, 6], &device());
     let loss = model.second.forward(model.first.forward(x.clone())).sum();
     let _ = loss.backward();
     let clone = model.clone();

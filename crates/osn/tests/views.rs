@@ -10,13 +10,13 @@ use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Conv3dConfig};
 use burn::nn::conv::{ConvTranspose2d, ConvTranspose2dConfig};
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
 use osn::rules::{Action, Rule, Signals};
 use osn::views::{AsConvolution, Convolution, Layout, View};
 use osn::{AttachError, Osn, Plan, Selection, SpectralNorm};
 use osn_core::measure::convolution::ConvMap;
 use osn_core::measure::{DenseMap, LinearMap, exact, singular_values};
-use support::relative_error;
+use support::{Noise, draw, relative_error};
 
 fn device() -> Device {
     Device::flex().autodiff()
@@ -27,7 +27,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device())
+    draw(shape, &device())
 }
 
 /// The largest singular value of what `layer` does to images of `shape`, written out column by
@@ -62,7 +62,7 @@ fn the_operator_view_bounds_what_the_layer_does() {
         .with_dilation([1, 2])
         .with_padding(PaddingConfig2d::Explicit(1, 0, 2, 3))
         .with_bias(false);
-    let conv: Conv2d = config.init(&device());
+    let conv: Conv2d = config.init(&device()).map(&mut Noise(0));
     let view = View::Operator(conv.convolution([7, 6]));
     let (mut conv, mut osn) =
         Plan::new().select(Selection::paths("weight").view(view)).attach(conv).unwrap();
@@ -73,7 +73,7 @@ fn the_operator_view_bounds_what_the_layer_does() {
 #[test]
 fn also_with_same_padding_and_an_even_kernel() {
     let config = Conv2dConfig::new([2, 3], [4, 3]).with_padding(PaddingConfig2d::Same);
-    let conv = config.with_stride([1, 2]).with_bias(false).init(&device());
+    let conv = config.with_stride([1, 2]).with_bias(false).init(&device()).map(&mut Noise(0));
     let view = View::Operator(conv.convolution([5, 6]));
     let (mut conv, mut osn) =
         Plan::new().select(Selection::paths("weight").view(view)).attach(conv).unwrap();
@@ -83,7 +83,8 @@ fn also_with_same_padding_and_an_even_kernel() {
 
 #[test]
 fn also_in_one_and_three_dimensions() {
-    let line: Conv1d = Conv1dConfig::new(3, 2, 3).with_bias(false).init(&device());
+    let line: Conv1d =
+        Conv1dConfig::new(3, 2, 3).with_bias(false).init(&device()).map(&mut Noise(0));
     let view = View::Operator(line.convolution([8]));
     let (mut line, mut osn) =
         Plan::new().select(Selection::paths("weight").view(view)).attach(line).unwrap();
@@ -91,7 +92,7 @@ fn also_in_one_and_three_dimensions() {
     close(written_out([1, 3, 8], |image| line.forward(image)), 1.0, 1e-4);
 
     let config = Conv3dConfig::new([2, 3], [2, 3, 1]).with_stride([1, 2, 1]).with_bias(false);
-    let solid = config.init(&device());
+    let solid = config.init(&device()).map(&mut Noise(0));
     let view = View::Operator(solid.convolution([3, 5, 2]));
     let (mut solid, mut osn) =
         Plan::new().select(Selection::paths("weight").view(view)).attach(solid).unwrap();
@@ -107,7 +108,7 @@ fn also_transposed_with_groups_and_output_padding() {
         .with_padding_out([1, 2])
         .with_groups(2)
         .with_bias(false);
-    let up: ConvTranspose2d = config.init(&device());
+    let up: ConvTranspose2d = config.init(&device()).map(&mut Noise(0));
     let view = View::Operator(up.convolution([3, 2]));
     let (mut up, mut osn) =
         Plan::new().select(Selection::paths("weight").view(view)).attach(up).unwrap();
@@ -394,7 +395,7 @@ fn the_chosen_norm_is_at_its_target_after_training() {
     ];
     for view in views {
         let config = Conv2dConfig::new([3, 4], [3, 3]).with_padding(PaddingConfig2d::Same);
-        let conv: Conv2d = config.with_bias(false).init(&device());
+        let conv: Conv2d = config.with_bias(false).init(&device()).map(&mut Noise(0));
         let plan = Plan::new().select(Selection::paths("weight").view(view.clone()));
         let plan = plan.decide(Rule::parse("always:target=1.5").unwrap());
         let (mut conv, mut osn) = plan.attach(conv).unwrap();

@@ -488,7 +488,6 @@ fn what_the_plan_says_of_a_parameter_is_what_attaching_does_with_it() {
 #[test]
 fn a_head_that_starts_at_zero_is_not_held_at_what_adam_made_of_it() {
     let device = device();
-    device.seed(3);
     let train = |rule: &str| {
         let head = LinearConfig::new(32, 10).init(&device).map(&mut Change::Times(0.0));
         let plan = Plan::new().network("discriminator").select("weight");

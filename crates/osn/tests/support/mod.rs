@@ -6,6 +6,8 @@
     reason = "each test file uses a part of it"
 )]
 
+use std::cell::Cell;
+
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
@@ -67,6 +69,16 @@ pub fn noise<const D: usize>(shape: [usize; D], key: u64, device: &Device) -> Te
     let count = shape.iter().product::<usize>() as u64;
     let values: Vec<f32> = (1..=count).map(|index| 3_f32.sqrt() * uniform(index)).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+thread_local! {
+    static DRAWN: Cell<u64> = const { Cell::new(1 << 16) };
+}
+
+/// The next [`noise`] of this test: each test has a thread of its own, so it draws the same in every run.
+pub fn draw<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    DRAWN.set(DRAWN.get() + 1);
+    noise(shape, DRAWN.get(), device)
 }
 
 /// Gives every float parameter values of variance 0.1, each other ones.
