@@ -349,7 +349,7 @@ mod tests {
             Action::Cap { target: 30.0, sharpness: 4.0 },
         ];
         for (shape, _) in SHAPES {
-            let count = shape.iter().product::<usize>() as i64;
+            let count = i64::try_from(shape.iter().product::<usize>()).unwrap();
             let index = Tensor::<1, Int>::arange(1..count + 1, &Device::flex()).float();
             // A sine of squares repeats nothing, and so looks like noise.
             let weight = ((index.clone() * index * 0.37).sin() * 1.4 + 0.1).reshape(shape);
