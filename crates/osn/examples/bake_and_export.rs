@@ -8,6 +8,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
+mod classifier;
 mod digits;
 
 use std::error::Error;
@@ -16,36 +17,15 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use osn::prelude::*;
 use osn::report::Table;
 use safetensors::SafeTensors;
 
+use classifier::Classifier;
 use digits::Digits;
-
-#[derive(Module, Debug)]
-struct Classifier {
-    hidden: Linear,
-    output: Linear,
-}
-
-impl Classifier {
-    fn new(device: &Device) -> Self {
-        Self {
-            hidden: LinearConfig::new(64, 48).init(device),
-            output: LinearConfig::new(48, 10).init(device),
-        }
-    }
-
-    /// From `[batch, 64]` to a score for each digit, `[batch, 10]`.
-    fn forward(&self, images: Tensor<2>) -> Tensor<2> {
-        self.output.forward(relu(self.hidden.forward(images)))
-    }
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let device = Device::flex().autodiff();

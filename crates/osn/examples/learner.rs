@@ -8,6 +8,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
+mod classifier;
 mod digits;
 
 use std::error::Error;
@@ -20,10 +21,8 @@ use burn::data::dataset::InMemDataset;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn_train::metric::AccuracyMetric;
 use burn_train::{
     ClassificationOutput, InferenceStep, Interrupter, Learner, SupervisedTraining, TrainOutput,
@@ -33,33 +32,14 @@ use osn::StepError;
 use osn::prelude::*;
 use osn::report::Table;
 
+use classifier::Classifier;
 use digits::Digits;
 
-#[derive(Module, Debug)]
-struct Classifier {
-    hidden: Linear,
-    output: Linear,
-}
-
-impl Classifier {
-    fn new(device: &Device) -> Self {
-        Self {
-            hidden: LinearConfig::new(64, 48).init(device),
-            output: LinearConfig::new(48, 10).init(device),
-        }
-    }
-
-    /// From `[batch, 64]` to a score for each digit, `[batch, 10]`.
-    fn forward(&self, images: Tensor<2>) -> Tensor<2> {
-        self.output.forward(relu(self.hidden.forward(images)))
-    }
-
-    fn classify(&self, batch: Digits) -> ClassificationOutput {
-        let scores = self.forward(batch.images);
-        let loss = CrossEntropyLossConfig::new().init(&scores.device());
-        let loss = loss.forward(scores.clone(), batch.labels.clone());
-        ClassificationOutput::new(loss, scores, batch.labels)
-    }
+fn classify(network: &Classifier, batch: Digits) -> ClassificationOutput {
+    let scores = network.forward(batch.images);
+    let loss = CrossEntropyLossConfig::new().init(&scores.device());
+    let loss = loss.forward(scores.clone(), batch.labels.clone());
+    ClassificationOutput::new(loss, scores, batch.labels)
 }
 
 /// The network as the learner trains it.
@@ -98,7 +78,7 @@ impl TrainStep for Held {
     type Output = ClassificationOutput;
 
     fn step(&self, batch: Digits) -> TrainOutput<ClassificationOutput> {
-        let output = self.network.classify(batch);
+        let output = classify(&self.network, batch);
         let gradients = output.loss.backward();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let observed = shared.osn.observe(&self.network, &gradients); // does nothing where no rule asks
@@ -127,7 +107,7 @@ impl InferenceStep for Held {
     type Output = ClassificationOutput;
 
     fn step(&self, batch: Digits) -> ClassificationOutput {
-        self.network.classify(batch)
+        classify(&self.network, batch)
     }
 }
 

@@ -7,21 +7,21 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
+mod classifier;
 mod digits;
 
 use std::error::Error;
 
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::store::ModuleRecord;
-use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use osn::prelude::*;
 use osn::report::{Layer, Table};
 use osn::rules::{Action, Context, Decision, DecisionRule};
 
+use classifier::Classifier;
 use digits::Digits;
 
 /// Caps every layer at `factor` times the smallest σ that it has had.
@@ -60,26 +60,6 @@ impl DecisionRule for Ratchet {
             }
         };
         pairs.map(decision).collect()
-    }
-}
-
-#[derive(Module, Debug)]
-struct Classifier {
-    hidden: Linear,
-    output: Linear,
-}
-
-impl Classifier {
-    fn new(device: &Device) -> Self {
-        Self {
-            hidden: LinearConfig::new(64, 48).init(device),
-            output: LinearConfig::new(48, 10).init(device),
-        }
-    }
-
-    /// From `[batch, 64]` to a score for each digit, `[batch, 10]`.
-    fn forward(&self, images: Tensor<2>) -> Tensor<2> {
-        self.output.forward(relu(self.hidden.forward(images)))
     }
 }
 

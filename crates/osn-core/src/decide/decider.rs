@@ -326,6 +326,18 @@ pub(crate) mod tests {
         copy
     }
 
+    /// The targets that are decided for layers of these σ; NaN for one that is left alone.
+    pub(crate) fn decide(
+        decider: &mut Decider,
+        step: u64,
+        sigmas: &[f64],
+        signals: &Signals,
+    ) -> Vec<f64> {
+        let measured: Vec<_> = sigmas.iter().map(|&it| Measurement::new(it, 1e-3)).collect();
+        let decisions = decider.decide(step, &measured, signals);
+        decisions.iter().map(|decision| decision.action.target().unwrap_or(f64::NAN)).collect()
+    }
+
     /// A slow wave around the cap with a fast one on top: known, bounded, without random numbers.
     fn wave(step: u64) -> Vec<Measurement> {
         let at = |shift: f64| {

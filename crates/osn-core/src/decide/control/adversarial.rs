@@ -135,10 +135,9 @@ mod tests {
     use super::*;
     use crate::decide::control::relative_to_init::{START, cap};
     use crate::decide::decider::Decider;
-    use crate::decide::decider::tests::layers;
+    use crate::decide::decider::tests::{decide, layers};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
-    use crate::layer::measurement::Measurement;
 
     fn told(separation: f64, slope: f64) -> Signals {
         let (separation, slope) = (Some(separation), Some(slope));
@@ -155,12 +154,6 @@ mod tests {
         let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
         decide(&mut decider, 0, sigmas, &Signals::new());
         decider
-    }
-
-    fn decide(decider: &mut Decider, step: u64, sigmas: &[f64], signals: &Signals) -> Vec<f64> {
-        let measured: Vec<_> = sigmas.iter().map(|&it| Measurement::new(it, 1e-3)).collect();
-        let decisions = decider.decide(step, &measured, signals);
-        decisions.iter().map(|decision| decision.action.target().unwrap_or(f64::NAN)).collect()
     }
 
     /// The factor after the same signals at some decisions.

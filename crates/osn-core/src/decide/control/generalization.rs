@@ -100,10 +100,9 @@ mod tests {
     use super::*;
     use crate::act::action::Action;
     use crate::decide::decider::Decider;
-    use crate::decide::decider::tests::{layers, read_back};
+    use crate::decide::decider::tests::{decide, layers, read_back};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
-    use crate::layer::measurement::Measurement;
 
     fn told(train_loss: f64, held_out_loss: f64) -> Signals {
         Signals::new().generalization(Generalization { train_loss, held_out_loss })
@@ -115,12 +114,6 @@ mod tests {
         let mut decider = Decider::new(rule, layers(sigmas.len())).unwrap();
         decide(&mut decider, 0, sigmas, &Signals::new());
         decider
-    }
-
-    fn decide(decider: &mut Decider, step: u64, sigmas: &[f64], signals: &Signals) -> Vec<f64> {
-        let measured: Vec<_> = sigmas.iter().map(|&it| Measurement::new(it, 1e-3)).collect();
-        let decisions = decider.decide(step, &measured, signals);
-        decisions.iter().map(|decision| decision.action.target().unwrap_or(f64::NAN)).collect()
     }
 
     /// The factor of one layer after each decision about these pairs of losses, 10 steps apart.
