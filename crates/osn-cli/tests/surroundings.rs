@@ -54,8 +54,15 @@ fn after(words: &str, command: &Command) -> Command {
     shell
 }
 
-/// Whether the process does something of its own at this signal, by its mask of caught ones.
+/// Whether osn runs in this process and does something of its own at this signal, by its mask of caught
+/// ones.
+///
+/// A shell that has yet to become osn catches some signals too, and dies of them.
 fn catches(process: u32, signal: u32) -> bool {
+    let program = fs::read_link(format!("/proc/{process}/exe")).unwrap_or_default();
+    if program != fs::canonicalize(cargo_bin("osn")).unwrap() {
+        return false;
+    }
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
