@@ -7,6 +7,7 @@ pub mod batch;
 pub mod cgan;
 pub mod classify;
 pub mod control;
+mod convolution;
 pub mod data;
 pub mod decide;
 pub mod device;

@@ -7,6 +7,7 @@ use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::cgan::conditional_norm::ConditionalBatchNorm;
+use crate::convolution::{convolve, convolve_transpose};
 use crate::gan::config::GanConfig;
 use crate::layers::{doubling, halving, keeping};
 
@@ -51,8 +52,8 @@ impl Generator {
         let channels = features / (self.start_size * self.start_size);
         let x = x.reshape([batch, channels, self.start_size, self.start_size]);
         let x = relu(self.norm1.forward(x, classes));
-        let x = relu(self.norm2.forward(self.up1.forward(x), classes));
-        tanh(self.up2.forward(x))
+        let x = relu(self.norm2.forward(convolve_transpose(&self.up1, x), classes));
+        tanh(convolve_transpose(&self.up2, x))
     }
 }
 
@@ -105,9 +106,9 @@ impl Discriminator {
     /// φ, `[batch, 4·d_channels·(size/4)²]`.
     fn features(&self, images: Tensor<4>) -> Tensor<2> {
         let activate = |x| leaky_relu(x, self.leaky_slope);
-        let x = activate(self.down1.forward(images));
-        let x = activate(self.down2.forward(x));
-        let x = activate(self.keep.forward(x));
+        let x = activate(convolve(&self.down1, images));
+        let x = activate(convolve(&self.down2, x));
+        let x = activate(convolve(&self.keep, x));
         x.flatten(1, 3)
     }
 }

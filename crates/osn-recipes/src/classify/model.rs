@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::classify::config::ClassifyConfig;
 use crate::classify::norms::{MapNorms, NormError, Stage};
+use crate::convolution::convolve;
 use crate::features::network::{CLASS_COUNT, FeatureNet};
 use crate::init;
 use crate::layers::batch_norm;
@@ -207,7 +208,7 @@ impl Convolved {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv.forward(x);
+        let x = convolve(&self.conv, x);
         match &self.norm {
             Some(norm) => norm.forward(x),
             None => x,

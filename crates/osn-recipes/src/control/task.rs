@@ -32,7 +32,7 @@ impl ControlTask {
     }
 
     /// How many numbers an observation has.
-    pub(crate) fn observation_size(self) -> usize {
+    pub fn observation_size(self) -> usize {
         match self {
             Self::Cartpole => 4,
             Self::Acrobot => 6,
@@ -41,7 +41,7 @@ impl ControlTask {
     }
 
     /// How many actions there are.
-    pub(crate) fn n_actions(self) -> usize {
+    pub fn n_actions(self) -> usize {
         match self {
             Self::Cartpole => cart_pole::N_ACTIONS,
             Self::Acrobot => acrobot::N_ACTIONS,

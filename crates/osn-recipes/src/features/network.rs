@@ -12,6 +12,7 @@ use burn::store::{
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{DType, Device, Tensor};
 
+use crate::convolution::convolve;
 use crate::features::input::IMAGE_SIZE;
 
 /// How many features describe one image.
@@ -177,9 +178,9 @@ impl FeatureNet {
         let [_, channels, height, width] = images.dims();
         assert_eq!([channels, height, width], [1, IMAGE_SIZE, IMAGE_SIZE], "judged image shape");
         // Pooling first gives the same and leaves a quarter of the values to activate.
-        let images = activate(self.halve.forward(self.edges.forward(images)));
-        let images = activate(self.halve.forward(self.parts.forward(images)));
-        let images = activate(self.shapes.forward(images));
+        let images = activate(self.halve.forward(convolve(&self.edges, images)));
+        let images = activate(self.halve.forward(convolve(&self.parts, images)));
+        let images = activate(convolve(&self.shapes, images));
         activate(self.hidden.forward(images.flatten(1, 3)))
     }
 

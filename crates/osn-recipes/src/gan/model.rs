@@ -6,6 +6,7 @@ use burn::nn::{BatchNorm, Linear, LinearConfig};
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Tensor};
 
+use crate::convolution::{convolve, convolve_transpose};
 use crate::gan::config::GanConfig;
 use crate::layers::{batch_norm, doubling, halving, keeping};
 
@@ -49,8 +50,8 @@ impl Generator {
         let channels = features / (self.start_size * self.start_size);
         let x = x.reshape([batch, channels, self.start_size, self.start_size]);
         let x = relu(self.norm1.forward(x));
-        let x = relu(self.norm2.forward(self.up1.forward(x)));
-        tanh(self.up2.forward(x))
+        let x = relu(self.norm2.forward(convolve_transpose(&self.up1, x)));
+        tanh(convolve_transpose(&self.up2, x))
     }
 }
 
@@ -85,9 +86,9 @@ impl Discriminator {
     /// `[batch, channels, size, size]` → `[batch, 1]`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let activate = |x| leaky_relu(x, self.leaky_slope);
-        let x = activate(self.down1.forward(images));
-        let x = activate(self.down2.forward(x));
-        let x = activate(self.keep.forward(x));
+        let x = activate(convolve(&self.down1, images));
+        let x = activate(convolve(&self.down2, x));
+        let x = activate(convolve(&self.keep, x));
         self.logit.forward(x.flatten(1, 3))
     }
 }

@@ -6,6 +6,7 @@ use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Tensor};
 
+use crate::convolution::{convolve, convolve_transpose};
 use crate::layers::{batch_norm, doubling, halving, keeping};
 use crate::translate::config::TranslateConfig;
 
@@ -53,13 +54,17 @@ impl UNet {
     ///
     /// `[batch, from, size, size]` → `[batch, to, size, size]` in [−1, 1].
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let half = leaky_relu(self.down1.forward(images.clone()), self.leaky_slope);
-        let quarter = self.norm_down2.forward(self.down2.forward(half.clone()));
+        let half = leaky_relu(convolve(&self.down1, images.clone()), self.leaky_slope);
+        let quarter = self.norm_down2.forward(convolve(&self.down2, half.clone()));
         let quarter = leaky_relu(quarter, self.leaky_slope);
-        let x = relu(self.norm_middle.forward(self.middle.forward(quarter.clone())));
-        let x = relu(self.norm_up1.forward(self.up1.forward(Tensor::cat(vec![x, quarter], 1))));
-        let x = relu(self.norm_up2.forward(self.up2.forward(Tensor::cat(vec![x, half], 1))));
-        tanh(self.last.forward(Tensor::cat(vec![x, images], 1)))
+        let x = relu(self.norm_middle.forward(convolve(&self.middle, quarter.clone())));
+        let x = relu(
+            self.norm_up1.forward(convolve_transpose(&self.up1, Tensor::cat(vec![x, quarter], 1))),
+        );
+        let x = relu(
+            self.norm_up2.forward(convolve_transpose(&self.up2, Tensor::cat(vec![x, half], 1))),
+        );
+        tanh(convolve(&self.last, Tensor::cat(vec![x, images], 1)))
     }
 }
 
@@ -93,8 +98,8 @@ impl PatchDiscriminator {
     /// `[batch, from, size, size]`, `[batch, to, size, size]` → `[batch, patches]`.
     pub fn forward(&self, inputs: Tensor<4>, images: Tensor<4>) -> Tensor<2> {
         let activate = |x| leaky_relu(x, self.leaky_slope);
-        let x = activate(self.down1.forward(Tensor::cat(vec![inputs, images], 1)));
-        let x = activate(self.down2.forward(x));
-        self.logits.forward(x).flatten(1, 3)
+        let x = activate(convolve(&self.down1, Tensor::cat(vec![inputs, images], 1)));
+        let x = activate(convolve(&self.down2, x));
+        convolve(&self.logits, x).flatten(1, 3)
     }
 }

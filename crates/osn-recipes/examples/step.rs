@@ -1,0 +1,269 @@
+//! Trains one network on one batch and times its steps, as one line of JSON: the half of `peers/step.py`
+//! that is this project.
+//!
+//! `cargo run --release -p osn-recipes --example step -- gan-quick never 20 FOLDER` writes the initial
+//! weights and the batch into FOLDER, for the peer to start from.
+
+#![expect(clippy::print_stdout, reason = "its output is its result")]
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
+use burn::tensor::{Device, Int, Tensor};
+use osn_recipes::adversarial::players::Players;
+use osn_recipes::batch::number;
+use osn_recipes::classify::config::{Architecture, ClassifyConfig};
+use osn_recipes::classify::model::{Classifier, Mlp, ResNet, Sizes};
+use osn_recipes::control::config::ControlConfig;
+use osn_recipes::control::replay::Batch;
+use osn_recipes::data::sampler::{indices, noise};
+use osn_recipes::decide::Decide;
+use osn_recipes::gan::config::GanConfig;
+use osn_recipes::run::pending::PendingSignals;
+use osn_recipes::translate::config::TranslateConfig;
+use osn_recipes::{cgan, classify, control, gan, translate};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// One step; returns its losses.
+type Step = Box<dyn FnMut() -> Outcome<Vec<f64>>>;
+
+/// So many first losses are compared.
+const COMPARED: usize = 3;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [network, arm, steps, folder @ ..] = arguments.as_slice() else {
+        return Err("usage: step NETWORK without|RULE STEPS [FOLDER]".into());
+    };
+    let decide = (arm != "without").then(|| Decide::named(arm)).transpose()?;
+    let folder = Folder(folder.first().map(Path::new));
+    let mut step = case(network, decide.as_ref(), &folder)?;
+    let (mut losses, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..steps.parse()? {
+        let start = Instant::now();
+        losses.push(step()?);
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    losses.truncate(COMPARED);
+    // The first step pays for what later ones reuse.
+    times.remove(0);
+    times.sort_by(f64::total_cmp);
+    let (ms, peak) = (times[times.len() / 2], peak_mib());
+    println!("{}", serde_json::json!({ "ms": ms, "losses": losses, "peak_mib": peak }));
+    Ok(())
+}
+
+fn case(network: &str, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step> {
+    let device = &Device::flex();
+    let classifier = |network, config| ClassifyConfig { network, ..config };
+    match network {
+        "gan-quick" => gan(&GanConfig::quick(), decide, device, folder),
+        "gan-standard" => gan(&GanConfig::standard(), decide, device, folder),
+        "cgan-quick" => cgan(&GanConfig::quick(), decide, device, folder),
+        "translate-quick" => translate(&TranslateConfig::quick(), decide, device, folder),
+        "resnet-quick" => {
+            let config = classifier(Architecture::Resnet, ClassifyConfig::quick());
+            classify::<ResNet>(&config, decide, device, folder)
+        }
+        "mlp-standard" => {
+            let config = classifier(Architecture::Mlp, ClassifyConfig::standard());
+            classify::<Mlp>(&config, decide, device, folder)
+        }
+        "control-quick" => control(&ControlConfig::quick(), decide, device, folder),
+        _ => Err(format!("there is no network {network}").into()),
+    }
+}
+
+fn gan(
+    config: &GanConfig,
+    decide: Option<&Decide>,
+    device: &Device,
+    folder: &Folder,
+) -> Outcome<Step> {
+    let players = gan::game::players(config, 1, decide, 0, device)?;
+    let (size, batch) = (config.image_size, config.training.batch_size);
+    let real = folder.noise("real", [batch, 1, size, size])?;
+    let latents = folder.noise("latents", [batch, config.latent_size])?;
+    folder.players(&players)?;
+    Ok(adversarial(
+        players,
+        real,
+        move |generator| generator.forward(latents.clone()),
+        |discriminator, images| discriminator.forward(images),
+        |_| None,
+    ))
+}
+
+fn cgan(
+    config: &GanConfig,
+    decide: Option<&Decide>,
+    device: &Device,
+    folder: &Folder,
+) -> Outcome<Step> {
+    const CLASSES: usize = 10;
+    let players = cgan::game::players(config, [1, CLASSES], decide, 0, device)?;
+    let (size, batch) = (config.image_size, config.training.batch_size);
+    let real = folder.noise("real", [batch, 1, size, size])?;
+    let latents = folder.noise("latents", [batch, config.latent_size])?;
+    let classes: Tensor<1, Int> = folder.classes("classes", batch, CLASSES)?;
+    folder.players(&players)?;
+    let of_each = classes.clone();
+    Ok(adversarial(
+        players,
+        real,
+        move |generator| generator.forward(latents.clone(), &classes),
+        move |discriminator, images| {
+            let parts = images.dims()[0] / batch;
+            discriminator.forward(images, of_each.clone().repeat_dim(0, parts))
+        },
+        |_| None,
+    ))
+}
+
+fn translate(
+    config: &TranslateConfig,
+    decide: Option<&Decide>,
+    device: &Device,
+    folder: &Folder,
+) -> Outcome<Step> {
+    let players = translate::game::players(config, [1, 3], decide, 0, device)?;
+    let (size, batch) = (config.image_size, config.training.batch_size);
+    let inputs = folder.noise("inputs", [batch, 1, size, size])?;
+    let real = folder.noise("real", [batch, 3, size, size])?;
+    folder.players(&players)?;
+    let (beside, truth, weight) = (inputs.clone(), real.clone(), config.l1_weight);
+    Ok(adversarial(
+        players,
+        real,
+        move |generator| generator.forward(inputs.clone()),
+        move |discriminator, images| {
+            let parts = images.dims()[0] / batch;
+            discriminator.forward(beside.clone().repeat_dim(0, parts), images)
+        },
+        move |images| {
+            let l1 = (images.clone() - truth.clone()).abs().mean();
+            Some(("l1", l1.mul_scalar(weight)))
+        },
+    ))
+}
+
+/// As a training of the recipe: D on real and generated images, G on new ones, the average of G.
+fn adversarial<G: Module + 'static, D: Module + 'static>(
+    mut players: Players<G, D>,
+    real: Tensor<4>,
+    generate: impl Fn(&G) -> Tensor<4> + 'static,
+    discriminate: impl Fn(&D, Tensor<4>) -> Tensor<2> + 'static,
+    second_loss: impl Fn(&Tensor<4>) -> Option<(&'static str, Tensor<1>)> + 'static,
+) -> Step {
+    let (mut for_d, mut for_g) = (PendingSignals::default(), PendingSignals::default());
+    Box::new(move || {
+        let fake = generate(&players.generator.network).detach();
+        let images = Tensor::cat(vec![real.clone(), fake], 0);
+        let judged =
+            players.train_discriminator(|network| discriminate(network, images), &mut for_d)?;
+        let images = generate(&players.generator.network);
+        let made = players.train_generator(images, &discriminate, &second_loss, &mut for_g)?;
+        Ok(vec![number(judged.loss), number(made.loss)])
+    })
+}
+
+fn classify<N: Classifier + 'static>(
+    config: &ClassifyConfig,
+    decide: Option<&Decide>,
+    device: &Device,
+    folder: &Folder,
+) -> Outcome<Step> {
+    let sizes = Sizes { channels: 1, side: 28, n_classes: 10 };
+    let mut learner = classify::learner::Learner::<N>::new(config, sizes, decide, 0, device)?;
+    let images = folder.noise("images", [config.batch_size, 1, sizes.side, sizes.side])?;
+    let classes = folder.classes("classes", config.batch_size, sizes.n_classes)?;
+    folder.network("network", &learner.trained.network)?;
+    let (rate, mut pending) = (config.learning_rate, PendingSignals::default());
+    Ok(Box::new(move || {
+        let learned = learner.update(images.clone(), classes.clone(), rate, &mut pending)?;
+        Ok(vec![number(learned.loss)])
+    }))
+}
+
+fn control(
+    config: &ControlConfig,
+    decide: Option<&Decide>,
+    device: &Device,
+    folder: &Folder,
+) -> Outcome<Step> {
+    let mut learner = control::learner::Learner::new(config, decide, 0, device)?;
+    let (task, batch) = (config.environment, config.batch_size);
+    let observations = folder.noise("observations", [batch, task.observation_size()])?;
+    let next = folder.noise("next", [batch, task.observation_size()])?;
+    let rewards = folder.noise("rewards", [batch, 1])?;
+    let actions = folder.classes("actions", batch, task.n_actions())?;
+    folder.network("network", &learner.trained.network)?;
+    let batch = Batch {
+        observations: observations.inner(),
+        actions: actions.inner().reshape([batch, 1]),
+        goes_on: Tensor::ones([batch, 1], device),
+        rewards: rewards.inner(),
+        next: next.inner(),
+    };
+    let (rate, mut pending) = (config.learning_rate, PendingSignals::default());
+    Ok(Box::new(move || {
+        let learned = learner.update(batch.clone(), rate, &mut pending)?;
+        Ok(vec![number(learned.loss)])
+    }))
+}
+
+/// Where the peer finds what both start from, if it asked for it.
+struct Folder<'a>(Option<&'a Path>);
+
+impl Folder<'_> {
+    /// Standard normal noise on the autodiff device.
+    fn noise<const D: usize>(&self, name: &str, shape: [usize; D]) -> Outcome<Tensor<D>> {
+        let values = noise(0, name.len() as u64, 0, shape.iter().product());
+        self.write(name, values.iter().flat_map(|value| value.to_le_bytes()).collect())?;
+        let device = Device::flex().autodiff();
+        Ok(Tensor::<1>::from_data(values.as_slice(), &device).reshape(shape))
+    }
+
+    /// Classes below `bound`, on the autodiff device.
+    fn classes(&self, name: &str, count: usize, bound: usize) -> Outcome<Tensor<1, Int>> {
+        let classes: Vec<i32> = indices(0, 0, 0, bound, count)
+            .into_iter()
+            .map(i32::try_from)
+            .collect::<Result<_, _>>()?;
+        self.write(name, classes.iter().flat_map(|class| class.to_le_bytes()).collect())?;
+        Ok(Tensor::from_data(classes.as_slice(), &Device::flex().autodiff()))
+    }
+
+    fn players<G: Module, D: Module>(&self, players: &Players<G, D>) -> Outcome<()> {
+        self.network("generator", &players.generator.network)?;
+        self.network("discriminator", &players.discriminator.network)
+    }
+
+    /// The weights under PyTorch's names and in its layout.
+    fn network<M: Module>(&self, name: &str, network: &M) -> Outcome<()> {
+        let Some(folder) = self.0 else { return Ok(()) };
+        let store = SafetensorsStore::from_file(folder.join(format!("{name}.safetensors")));
+        network.save_into(&mut store.overwrite(true).with_to_adapter(BurnToPyTorchAdapter))?;
+        Ok(())
+    }
+
+    /// Little-endian numbers, without a header.
+    fn write(&self, name: &str, bytes: Vec<u8>) -> Outcome<()> {
+        match self.0 {
+            Some(folder) => Ok(fs::write(folder.join(format!("{name}.bin")), bytes)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The largest memory that the process has held, where the system says.
+fn peak_mib() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
+}

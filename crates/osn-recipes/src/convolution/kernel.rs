@@ -1,0 +1,307 @@
+//! The three products of a convolution on the host: forward, transposed, and along its kernel.
+//!
+//! A chunk of images becomes a matrix of patches, `[in · kh · kw, images · positions]`, so that each is one
+//! product with the kernel as `[out, in · kh · kw]`. Chunks are cut by the sizes alone and sums are taken
+//! in one order, so that the bits do not depend on the number of threads.
+
+use std::ops::Range;
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use crate::convolution::ops::Window;
+
+/// A product has at least so many columns, where there are enough images: fewer leave faer's kernels idle.
+const COLUMNS: usize = 256;
+/// The gradient of a kernel is the sum of so many parts at most.
+const PARTS: usize = 8;
+
+/// The sizes of one convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    batch: usize,
+    in_channels: usize,
+    out_channels: usize,
+    image: [usize; 2],
+    kernel: [usize; 2],
+    output: [usize; 2],
+    window: Window,
+}
+
+impl Sizes {
+    /// Those of a convolution of `images`, `[batch, in, height, width]`.
+    pub(super) fn of_images(images: [usize; 4], kernel: [usize; 4], window: Window) -> Self {
+        let ([batch, in_channels, h, w], [out_channels, _, kh, kw]) = (images, kernel);
+        let Window { stride, padding } = window;
+        let output =
+            |size, kernel, axis: usize| (size + 2 * padding[axis] - kernel) / stride[axis] + 1;
+        let output = [output(h, kh, 0), output(w, kw, 1)];
+        let (image, kernel) = ([h, w], [kh, kw]);
+        Self { batch, in_channels, out_channels, image, kernel, output, window }
+    }
+
+    /// Those of the convolution with this `output`, `[batch, out, height, width]`, whose images are as small
+    /// as can be.
+    pub(super) fn of_output(output: [usize; 4], kernel: [usize; 4], window: Window) -> Self {
+        let ([batch, out_channels, h, w], [_, in_channels, kh, kw]) = (output, kernel);
+        let Window { stride, padding } = window;
+        let image =
+            |size, kernel, axis: usize| (size - 1) * stride[axis] + kernel - 2 * padding[axis];
+        let image = [image(h, kh, 0), image(w, kw, 1)];
+        let (output, kernel) = ([h, w], [kh, kw]);
+        Self { batch, in_channels, out_channels, image, kernel, output, window }
+    }
+
+    pub(super) fn image_shape(&self) -> [usize; 4] {
+        [self.batch, self.in_channels, self.image[0], self.image[1]]
+    }
+
+    pub(super) fn output_shape(&self) -> [usize; 4] {
+        [self.batch, self.out_channels, self.output[0], self.output[1]]
+    }
+
+    /// Numbers in one image.
+    fn image_len(&self) -> usize {
+        self.in_channels * self.image[0] * self.image[1]
+    }
+
+    /// Positions of the kernel on one image.
+    fn positions(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// Numbers in one output.
+    fn output_len(&self) -> usize {
+        self.out_channels * self.positions()
+    }
+
+    /// Numbers in one patch.
+    fn patch_len(&self) -> usize {
+        self.in_channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Images in a chunk.
+    fn chunk(&self) -> usize {
+        COLUMNS.div_ceil(self.positions())
+    }
+
+    /// Where a kernel's pixel at `offset` along an axis meets the image: a range of positions.
+    fn meets(&self, axis: usize, offset: usize) -> Range<usize> {
+        let (stride, padding) = (self.window.stride[axis], self.window.padding[axis]);
+        let end = (self.image[axis] + padding).saturating_sub(offset).div_ceil(stride);
+        let end = end.min(self.output[axis]);
+        padding.saturating_sub(offset).div_ceil(stride).min(end)..end
+    }
+}
+
+/// `C x + b`, `[batch, out, positions]`.
+pub(super) fn convolve(
+    images: &[f32],
+    kernel: &[f32],
+    bias: Option<&[f32]>,
+    sizes: Sizes,
+) -> Vec<f32> {
+    let (positions, patch_len) = (sizes.positions(), sizes.patch_len());
+    let mut output = vec![0.0; sizes.batch * sizes.output_len()];
+    let kernel = MatRef::from_row_major_slice(kernel, sizes.out_channels, patch_len);
+    let chunks = output.par_chunks_mut(sizes.chunk() * sizes.output_len());
+    let chunks = chunks.zip(images.par_chunks(sizes.chunk() * sizes.image_len()));
+    chunks.for_each_init(Scratch::default, |scratch, (output, images)| {
+        let columns = images.len() / sizes.image_len() * positions;
+        let (patches, products) = scratch.of(patch_len * columns, sizes.out_channels * columns);
+        write_patches(images, patches, sizes);
+        let patches = MatRef::from_row_major_slice(&*patches, patch_len, columns);
+        let product = MatMut::from_row_major_slice_mut(&mut *products, sizes.out_channels, columns);
+        matmul(product, Accum::Replace, kernel, patches, 1.0, Par::Seq);
+        one_by_one(products, output, bias, sizes);
+    });
+    output
+}
+
+/// `Cᵀ y + b`, `[batch, in, height, width]`.
+pub(super) fn transpose(
+    output: &[f32],
+    kernel: &[f32],
+    bias: Option<&[f32]>,
+    sizes: Sizes,
+) -> Vec<f32> {
+    let (positions, patch_len) = (sizes.positions(), sizes.patch_len());
+    let mut images = vec![0.0; sizes.batch * sizes.image_len()];
+    let kernel = MatRef::from_row_major_slice(kernel, sizes.out_channels, patch_len);
+    let chunks = images.par_chunks_mut(sizes.chunk() * sizes.image_len());
+    let chunks = chunks.zip(output.par_chunks(sizes.chunk() * sizes.output_len()));
+    chunks.for_each_init(Scratch::default, |scratch, (images, output)| {
+        let columns = output.len() / sizes.output_len() * positions;
+        let (patches, rows) = scratch.of(patch_len * columns, sizes.out_channels * columns);
+        side_by_side(output, rows, sizes);
+        let rows = MatRef::from_row_major_slice(&*rows, sizes.out_channels, columns);
+        let product = MatMut::from_row_major_slice_mut(&mut *patches, patch_len, columns);
+        matmul(product, Accum::Replace, kernel.transpose(), rows, 1.0, Par::Seq);
+        if let Some(bias) = bias {
+            let planes = images.chunks_mut(sizes.image[0] * sizes.image[1]);
+            planes.zip(bias.iter().cycle()).for_each(|(plane, bias)| plane.fill(*bias));
+        }
+        add_patches(patches, images, sizes);
+    });
+    images
+}
+
+/// `Σ g pᵀ` over all patches `p`, `[out, in, kh, kw]`.
+pub(super) fn kernel_gradient(images: &[f32], grad: &[f32], sizes: Sizes) -> Vec<f32> {
+    let part = sizes.batch.div_ceil(PARTS);
+    let images = images.par_chunks(part * sizes.image_len());
+    let parts = images.zip(grad.par_chunks(part * sizes.output_len()));
+    let parts: Vec<_> = parts.map(|(images, grad)| part_of_gradient(images, grad, sizes)).collect();
+    let sum = parts.into_iter().reduce(|mut sum, part| {
+        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        sum
+    });
+    sum.unwrap_or_else(|| vec![0.0; sizes.out_channels * sizes.patch_len()])
+}
+
+/// The sum over some images, chunk after chunk.
+fn part_of_gradient(images: &[f32], grad: &[f32], sizes: Sizes) -> Vec<f32> {
+    let (positions, patch_len) = (sizes.positions(), sizes.patch_len());
+    let mut gradient = vec![0.0; sizes.out_channels * patch_len];
+    let mut scratch = Scratch::default();
+    let images = images.chunks(sizes.chunk() * sizes.image_len());
+    for (images, grad) in images.zip(grad.chunks(sizes.chunk() * sizes.output_len())) {
+        let columns = grad.len() / sizes.output_len() * positions;
+        let (patches, rows) = scratch.of(patch_len * columns, sizes.out_channels * columns);
+        write_patches(images, patches, sizes);
+        side_by_side(grad, rows, sizes);
+        let rows = MatRef::from_row_major_slice(&*rows, sizes.out_channels, columns);
+        let patches = MatRef::from_row_major_slice(&*patches, patch_len, columns);
+        let sum = MatMut::from_row_major_slice_mut(&mut gradient, sizes.out_channels, patch_len);
+        matmul(sum, Accum::Add, rows, patches.transpose(), 1.0, Par::Seq);
+    }
+    gradient
+}
+
+/// Two matrices that are written over from chunk to chunk.
+#[derive(Default)]
+struct Scratch {
+    patches: Vec<f32>,
+    rows: Vec<f32>,
+}
+
+impl Scratch {
+    fn of(&mut self, patches: usize, rows: usize) -> (&mut [f32], &mut [f32]) {
+        self.patches.resize(patches, 0.0);
+        self.rows.resize(rows, 0.0);
+        (&mut self.patches, &mut self.rows)
+    }
+}
+
+/// `[channels, images · positions]` to `[images, channels, positions]`, plus the bias of each channel.
+fn one_by_one(rows: &[f32], output: &mut [f32], bias: Option<&[f32]>, sizes: Sizes) {
+    let (positions, channels) = (sizes.positions(), sizes.out_channels);
+    let columns = output.len() / channels;
+    for (index, row) in output.chunks_mut(positions).enumerate() {
+        let (image, channel) = (index / channels, index % channels);
+        let bias = bias.map_or(0.0, |bias| bias[channel]);
+        let from = &rows[channel * columns + image * positions..][..positions];
+        row.iter_mut().zip(from).for_each(|(to, from)| *to = from + bias);
+    }
+}
+
+/// `[images, channels, positions]` to `[channels, images · positions]`.
+fn side_by_side(output: &[f32], rows: &mut [f32], sizes: Sizes) {
+    let (positions, channels) = (sizes.positions(), sizes.out_channels);
+    let columns = output.len() / channels;
+    for (index, row) in output.chunks(positions).enumerate() {
+        let (image, channel) = (index / channels, index % channels);
+        rows[channel * columns + image * positions..][..positions].copy_from_slice(row);
+    }
+}
+
+/// The patches of some images as columns: a row for each channel and pixel of the kernel.
+fn write_patches(images: &[f32], patches: &mut [f32], sizes: Sizes) {
+    let columns = images.len() / sizes.image_len() * sizes.positions();
+    for (image, pixels) in images.chunks(sizes.image_len()).enumerate() {
+        each_overlap(sizes, |row, plane, overlap| {
+            let row =
+                &mut patches[row * columns + image * sizes.positions()..][..sizes.positions()];
+            if !overlap.is_whole(sizes) {
+                row.fill(0.0);
+            }
+            overlap.each_line(sizes, |of_row, of_plane| {
+                let line = &pixels[plane..][of_plane];
+                let stride = sizes.window.stride[1];
+                match stride {
+                    1 => row[of_row].copy_from_slice(line),
+                    _ => {
+                        let every = line.chunks(stride).map(|pixels| pixels[0]);
+                        row[of_row].iter_mut().zip(every).for_each(|(to, from)| *to = from);
+                    }
+                }
+            });
+        });
+    }
+}
+
+/// The transpose of [`write_patches`]: adds each patch to the images where it lies.
+fn add_patches(patches: &[f32], images: &mut [f32], sizes: Sizes) {
+    let columns = images.len() / sizes.image_len() * sizes.positions();
+    for (image, pixels) in images.chunks_mut(sizes.image_len()).enumerate() {
+        each_overlap(sizes, |row, plane, overlap| {
+            let row = &patches[row * columns + image * sizes.positions()..][..sizes.positions()];
+            overlap.each_line(sizes, |of_row, of_plane| {
+                let line = &mut pixels[plane..][of_plane];
+                let stride = sizes.window.stride[1];
+                match stride {
+                    1 => line.iter_mut().zip(&row[of_row]).for_each(|(to, from)| *to += from),
+                    _ => {
+                        let every = line.chunks_mut(stride).map(|pixels| &mut pixels[0]);
+                        every.zip(&row[of_row]).for_each(|(to, from)| *to += from);
+                    }
+                }
+            });
+        });
+    }
+}
+
+/// The positions at which one pixel of the kernel meets the image, by rows and by columns.
+struct Overlap {
+    offset: [usize; 2],
+    positions: [Range<usize>; 2],
+}
+
+impl Overlap {
+    fn is_whole(&self, sizes: Sizes) -> bool {
+        self.positions == sizes.output.map(|size| 0..size)
+    }
+
+    /// Calls with the positions of each line, and the pixels from the first to the last of them.
+    fn each_line(&self, sizes: Sizes, mut call: impl FnMut(Range<usize>, Range<usize>)) {
+        let [stride, step] = sizes.window.stride;
+        let [padding, left] = sizes.window.padding;
+        let [lines, columns] = &self.positions;
+        if columns.is_empty() {
+            return;
+        }
+        let first = columns.start * step + self.offset[1] - left;
+        let pixels = first..first + (columns.len() - 1) * step + 1;
+        for line in lines.clone() {
+            let positions = line * sizes.output[1];
+            let above = (line * stride + self.offset[0] - padding) * sizes.image[1];
+            call(
+                positions + columns.start..positions + columns.end,
+                above + pixels.start..above + pixels.end,
+            );
+        }
+    }
+}
+
+/// Calls with each row of the patches, where the plane of its channel begins in an image, and where its pixel
+/// of the kernel meets the plane.
+fn each_overlap(sizes: Sizes, mut call: impl FnMut(usize, usize, Overlap)) {
+    let [height, width] = sizes.kernel;
+    for row in 0..sizes.patch_len() {
+        let (channel, pixel) = (row / (height * width), row % (height * width));
+        let offset = [pixel / width, pixel % width];
+        let positions = [sizes.meets(0, offset[0]), sizes.meets(1, offset[1])];
+        call(row, channel * sizes.image[0] * sizes.image[1], Overlap { offset, positions });
+    }
+}

@@ -1,0 +1,174 @@
+//! Convolutions of images at the speed of the matrix products that they are made of.
+//!
+//! Burn's own on the CPU copy every image to channels-last and back, element by element, and make the
+//! gradient of a kernel by a convolution whose window is the whole image. These write patches as the
+//! columns of a matrix (Chellapilla et al. 2006) and leave the rest to faer's products. Only the CPU has
+//! them; on other devices, and for groups or dilation, Burn's own run.
+
+mod kernel;
+mod ops;
+
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::tensor::Tensor;
+
+use crate::convolution::ops::{ConvolutionOps, Window};
+
+/// The layer's output, `[batch, in, height, width]` → `[batch, out, height', width']`.
+pub(crate) fn convolve(layer: &Conv2d, images: Tensor<4>) -> Tensor<4> {
+    let (Some(window), Some(bias)) = (window_of(layer), &layer.bias) else {
+        return layer.forward(images);
+    };
+    let [images, kernel] = [images, layer.weight.val()].map(Tensor::into_dispatch);
+    let bias = bias.val().into_dispatch();
+    Tensor::from_dispatch(burn::backend::Dispatch::convolve(images, kernel, bias, window))
+}
+
+/// The layer's output, `[batch, in, height, width]` → `[batch, out, height', width']`.
+pub(crate) fn convolve_transpose(layer: &ConvTranspose2d, images: Tensor<4>) -> Tensor<4> {
+    let is_plain = layer.groups == 1 && layer.dilation == [1, 1] && layer.padding_out == [0, 0];
+    let (true, Some(bias)) = (is_plain, &layer.bias) else {
+        return layer.forward(images);
+    };
+    let window = Window { stride: layer.stride, padding: layer.padding };
+    let [images, kernel] = [images, layer.weight.val()].map(Tensor::into_dispatch);
+    let bias = bias.val().into_dispatch();
+    Tensor::from_dispatch(burn::backend::Dispatch::convolve_transpose(images, kernel, bias, window))
+}
+
+/// None where the layer has groups, dilation or uneven padding.
+fn window_of(layer: &Conv2d) -> Option<Window> {
+    let padding = match layer.padding {
+        PaddingConfig2d::Valid => [0, 0],
+        PaddingConfig2d::Explicit(top, left, bottom, right) if top == bottom && left == right => {
+            [top, left]
+        }
+        _ => return None,
+    };
+    let is_plain = layer.groups == 1 && layer.dilation == [1, 1];
+    is_plain.then_some(Window { stride: layer.stride, padding })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Param;
+    use burn::nn::conv::{Conv2dConfig, ConvTranspose2dConfig};
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    fn wave<const D: usize>(shape: [usize; D], frequency: f32) -> Tensor<D> {
+        let count = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|at| (at as f32 * frequency).sin()).collect();
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
+    }
+
+    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().iter().collect()
+    }
+
+    fn must_agree(what: &str, ours: &[f32], burns: &[f32]) {
+        let size = burns.iter().fold(1.0f32, |size, x| size.max(x.abs()));
+        assert_eq!(ours.len(), burns.len(), "{what}");
+        let worst = ours.iter().zip(burns).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
+        assert!(worst <= 1e-5 * size, "{what}: {worst} of {size}");
+    }
+
+    /// The output and the gradients at the images, the kernel and the bias.
+    fn output_and_gradients(
+        images: &Tensor<4>,
+        (kernel, bias): (&Tensor<4>, &Tensor<1>),
+        output: Tensor<4>,
+    ) -> [Vec<f32>; 4] {
+        let weights = wave(output.dims(), 0.37);
+        let gradients = (output.clone() * weights).sum().backward();
+        let [of_images, of_kernel] =
+            [images, kernel].map(|tensor| numbers(tensor.grad(&gradients).unwrap()));
+        [numbers(output), of_images, of_kernel, numbers(bias.grad(&gradients).unwrap())]
+    }
+
+    const PARTS: [&str; 4] = ["output", "images' gradient", "kernel's gradient", "bias's gradient"];
+    /// Batch, in, out, size, kernel, stride, padding; also such that the last pixels meet no kernel, one
+    /// kernel is larger than the image, and chunks of images come out uneven.
+    const CASES: [[usize; 7]; 8] = [
+        [3, 2, 5, 28, 4, 2, 1],
+        [70, 3, 4, 7, 3, 1, 1],
+        [5, 1, 2, 8, 3, 2, 0],
+        [2, 3, 2, 3, 5, 1, 1],
+        [9, 2, 3, 9, 1, 2, 0],
+        [4, 2, 2, 10, 3, 3, 2],
+        [1, 1, 1, 1, 1, 1, 0],
+        [33, 4, 3, 5, 2, 1, 2],
+    ];
+
+    #[test]
+    fn a_convolution_and_its_gradients_are_burns_own() {
+        for case in CASES {
+            let [batch, from, to, size, kernel, stride, padding] = case;
+            let config = Conv2dConfig::new([from, to], [kernel; 2])
+                .with_stride([stride; 2])
+                .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding));
+            let mut layer = config.init(&Device::flex().autodiff());
+            layer.weight = Param::from_tensor(wave([to, from, kernel, kernel], 1.3));
+            layer.bias = Some(Param::from_tensor(wave([to], 2.1)));
+            let images = wave([batch, from, size, size], 0.71).require_grad();
+            let parameters = (&layer.weight.val(), &layer.bias.as_ref().unwrap().val());
+            let ours = convolve(&layer, images.clone());
+            let ours = output_and_gradients(&images, parameters, ours);
+            let burns = output_and_gradients(&images, parameters, layer.forward(images.clone()));
+            for (what, (ours, burns)) in PARTS.iter().zip(ours.iter().zip(&burns)) {
+                must_agree(&format!("{case:?}, {what}"), ours, burns);
+            }
+        }
+    }
+
+    #[test]
+    fn a_transposed_convolution_and_its_gradients_are_burns_own() {
+        for case in CASES {
+            let [batch, to, from, size, kernel, stride, padding] = case;
+            if (size - 1) * stride + kernel <= 2 * padding {
+                continue;
+            }
+            let config = ConvTranspose2dConfig::new([from, to], [kernel; 2])
+                .with_stride([stride; 2])
+                .with_padding([padding; 2]);
+            let mut layer = config.init(&Device::flex().autodiff());
+            layer.weight = Param::from_tensor(wave([from, to, kernel, kernel], 1.3));
+            layer.bias = Some(Param::from_tensor(wave([to], 2.1)));
+            let images = wave([batch, from, size, size], 0.71).require_grad();
+            let parameters = (&layer.weight.val(), &layer.bias.as_ref().unwrap().val());
+            let ours = convolve_transpose(&layer, images.clone());
+            let ours = output_and_gradients(&images, parameters, ours);
+            let burns = output_and_gradients(&images, parameters, layer.forward(images.clone()));
+            for (what, (ours, burns)) in PARTS.iter().zip(ours.iter().zip(&burns)) {
+                must_agree(&format!("{case:?}, {what}"), ours, burns);
+            }
+        }
+    }
+
+    #[test]
+    fn the_bits_do_not_depend_on_the_number_of_threads() {
+        let config =
+            Conv2dConfig::new([3, 8], [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
+        let mut layer = config.init(&Device::flex().autodiff());
+        layer.weight = Param::from_tensor(wave([8, 3, 3, 3], 1.3));
+        let images = wave([37, 3, 9, 9], 0.71).require_grad();
+        let bits = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let output = convolve(&layer, images.clone());
+                let parameters = (&layer.weight.val(), &layer.bias.as_ref().unwrap().val());
+                output_and_gradients(&images, parameters, output)
+            })
+        };
+        assert!(bits(1) == bits(3));
+    }
+
+    #[test]
+    fn what_the_kernels_cannot_do_is_left_to_burn() {
+        let config = Conv2dConfig::new([2, 2], [3, 3]).with_groups(2).with_dilation([2, 2]);
+        let layer = config.init(&Device::flex());
+        let images = wave([1, 2, 9, 9], 0.71).inner();
+        assert_eq!(numbers(convolve(&layer, images.clone())), numbers(layer.forward(images)));
+    }
+}
