@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use burn::module::Module;
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Gradients;
 use osn::report::{LayerReport, LayerSpectrum};
 use osn::rules::{Needs, Signals};
@@ -199,11 +199,6 @@ impl<M: Module> TrainedNetwork<M> {
         osn.spectra(&self.network, MAX_SINGULAR_VALUES)
             .map_err(|error| step_error(self.name, error))
     }
-}
-
-/// The optimizer of every recipe (Kingma and Ba 2015).
-pub(crate) fn adam(beta_1: f32, beta_2: f32, epsilon: f32) -> ModuleOptimizer {
-    AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon).init()
 }
 
 /// Rules that do not go with a network are a mistake in what was asked for.

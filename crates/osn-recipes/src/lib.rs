@@ -2,6 +2,7 @@
 
 #![allow(rustdoc::private_intra_doc_links, reason = "who reads these pages works on this crate")]
 
+mod adam;
 pub mod adversarial;
 pub mod batch;
 pub mod cgan;

@@ -4,12 +4,13 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use osn::rules::Signals;
 
+use crate::adam::adam;
 use crate::adversarial::objective::Objective;
 use crate::adversarial::settings::Settings;
 use crate::adversarial::signals::{AdversarialSums, halves};
 use crate::decide::Decide;
 use crate::ema::Average;
-use crate::held::{TrainedNetwork, adam};
+use crate::held::TrainedNetwork;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
 use crate::run::pending::PendingSignals;

@@ -5,11 +5,12 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor};
 use osn::rules::Generalization;
 
+use crate::adam::adam;
 use crate::classify::config::ClassifyConfig;
 use crate::classify::model::{Classifier, Sizes};
 use crate::classify::sums::GeneralizationSums;
 use crate::decide::Decide;
-use crate::held::{TrainedNetwork, adam};
+use crate::held::TrainedNetwork;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
 use crate::run::pending::PendingSignals;

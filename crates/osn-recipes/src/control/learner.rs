@@ -4,11 +4,12 @@ use burn::module::Module;
 use burn::nn::loss::{HuberLoss, HuberLossConfig, Reduction};
 use burn::tensor::{Device, Tensor};
 
+use crate::adam::adam;
 use crate::control::config::ControlConfig;
 use crate::control::model::QNetwork;
 use crate::control::replay::Batch;
 use crate::decide::Decide;
-use crate::held::{TrainedNetwork, adam};
+use crate::held::TrainedNetwork;
 use crate::init;
 use crate::network_parts::{load_network, save_network};
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
