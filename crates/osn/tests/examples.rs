@@ -34,7 +34,7 @@ fn every_example_ends_well() {
     for example in examples {
         let run = Command::new(built(&example)).output();
         let run = run.unwrap_or_else(|error| {
-            panic!("{example}: {error}; `cargo test --workspace` builds the examples")
+            panic!("{example}: {error}; `cargo test --workspace --release` builds the examples")
         });
         let (out, err) =
             (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
