@@ -299,7 +299,7 @@ fn a_target_beyond_the_type_is_refused_with_the_limits_of_the_type() {
 
 #[test]
 fn expanded_and_tied_tensors_are_written_whole() {
-    let Paths { input, output, folder: _folder } = Paths::default();
+    let Paths { output, folder: _folder, .. } = Paths::default();
     let outcome = run(&fixture("views.pt"), &output, to(1.0), "reshaped", &[]).unwrap();
     assert_eq!(elements(&output, "whole"), elements(&output, "tied"));
     assert!(outcome.left_out.is_empty());
