@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use osn_fuzz::{folder_with, is_said};
-use osn_recipes::run::{StoppedRun, TrainRequest};
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::stopped::StoppedRun;
 use osn_recipes::{describe, recipes};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -16,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
             let json = serde_json::to_vec(&description).expect("it is written");
             let folder = folder_with(&[("run.json", &json)]);
             let stopped = StoppedRun::open(folder.path()).expect("what was written is read");
-            let request = stopped.request().expect("it is of this build");
+            let request = TrainRequest::resuming(stopped).expect("it is of this build");
             let again = describe(&request).expect("what was accepted is accepted again");
             assert_eq!(again.config, description.config);
             assert_eq!(again.rules, description.rules);

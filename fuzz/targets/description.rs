@@ -5,7 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use osn_fuzz::{folder_with, is_said};
-use osn_recipes::run::{StoppedRun, TrainRequest};
+use osn_recipes::run::request::TrainRequest;
+use osn_recipes::run::stopped::StoppedRun;
 use osn_recipes::{describe, recipes};
 use serde_json::{Value, from_slice, json, to_vec};
 
@@ -21,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
         Err(error) => return is_said(&error),
     };
     let _ = stopped.finished();
-    match stopped.request().and_then(|request| describe(&request)) {
+    match TrainRequest::resuming(stopped).and_then(|request| describe(&request)) {
         Ok(again) => assert!(to_vec(&again).is_ok()),
         Err(error) => is_said(&error),
     }

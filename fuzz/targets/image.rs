@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use osn_fuzz::{folder_with, is_said};
-use osn_recipes::data::folder::load;
+use osn_recipes::data::images::load;
 
 /// One white pixel.
 const HONEST: &[u8] =
@@ -15,7 +15,8 @@ fuzz_target!(|bytes: &[u8]| {
     let names = ["1.png", "2.png", "3.png", "4.png", "5.png"];
     let mut files = names.map(|name| (name, HONEST)).to_vec();
     files.push(("0.png", bytes));
-    match load(folder_with(&files).path(), 16) {
+    let folder = folder_with(&files);
+    match load(folder.path().to_str(), 16) {
         Ok(images) => assert_eq!(images.train.pixels.len() % (5 * 16 * 16), 0),
         Err(error) => is_said(&error),
     }

@@ -8,7 +8,9 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use osn_fuzz::{folder_with, is_said, sealed};
-use osn_recipes::run::{Checkpoints, Silent, TrainRequest};
+use osn_recipes::run::checkpoint::schedule::Checkpoints;
+use osn_recipes::run::observer::Silent;
+use osn_recipes::run::request::TrainRequest;
 use osn_recipes::{resume, train};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 

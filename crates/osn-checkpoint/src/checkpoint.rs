@@ -1,4 +1,4 @@
-//! A checkpoint: recognised by its content, and listed.
+//! A checkpoint: its format is recognized by its content, and its tensors are listed.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -7,8 +7,7 @@ use std::sync::Arc;
 use crate::error::{CheckpointError, Problem};
 use crate::read::byte_source::{DiskFolder, Folder};
 use crate::read::index::{Index, IndexError};
-use crate::read::order::natural;
-use crate::read::quoted::quoted;
+use crate::read::names::{natural, quoted, repeated};
 use crate::read::tensor::{FIRST_BYTES, StoredFile, Tensor};
 use crate::read::torch::{archive, legacy};
 use crate::read::{foreign, safetensors};
@@ -27,7 +26,7 @@ pub enum Format {
     TorchLegacy,
 }
 
-/// The tensors of a checkpoint, of any format, and what the file says of itself.
+/// The tensors of a checkpoint of any format, and its metadata.
 ///
 /// Opening reads the description of the tensors alone; [`Tensor::read`] reads elements when they
 /// are asked for.
@@ -58,7 +57,7 @@ impl Checkpoint {
     /// # Errors
     ///
     /// [`CheckpointError`], with the file and what is wrong with it, for everything that is not a
-    /// whole and honest checkpoint. No error takes long or much memory to find.
+    /// whole and well-formed checkpoint. To find an error takes neither long nor much memory.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
         let Some(name) = path.file_name() else {
@@ -82,8 +81,10 @@ impl Checkpoint {
             Format::Sharded => read_shards(folder, &file)?,
             format => read_single(&file, format).map_err(|problem| in_file(&file, problem))?,
         };
-        checkpoint.check_names().map_err(|problem| in_file(&file, problem))?;
-        Ok(checkpoint)
+        match repeated(checkpoint.tensors.iter().map(Tensor::name)) {
+            Some(name) => Err(in_file(&file, Problem::DuplicateName { name: quoted(name) })),
+            None => Ok(checkpoint),
+        }
     }
 
     /// The form that the file has.
@@ -97,17 +98,9 @@ impl Checkpoint {
         &self.tensors
     }
 
-    /// What the file says of itself, by key. Files of PyTorch say nothing.
+    /// The file's metadata, by key. Files of PyTorch have none.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
-    }
-
-    fn check_names(&self) -> Result<(), Problem> {
-        let mut names = HashSet::with_capacity(self.tensors.len());
-        match self.tensors.iter().find(|tensor| !names.insert(tensor.name())) {
-            Some(tensor) => Err(Problem::DuplicateName { name: quoted(tensor.name()) }),
-            None => Ok(()),
-        }
     }
 }
 
@@ -123,7 +116,7 @@ fn in_file(file: &StoredFile, problem: impl Into<Problem>) -> CheckpointError {
     CheckpointError { file: file.path.clone(), problem: problem.into() }
 }
 
-/// Tells the format by the first bytes; the file's name does not matter.
+/// Recognizes the format by the first bytes; the file's name does not matter.
 fn recognise(file: &StoredFile) -> Result<Format, Problem> {
     let mut bytes = [0; FIRST_BYTES];
     let bytes = file.first_bytes(&mut bytes)?;
@@ -134,26 +127,18 @@ fn recognise(file: &StoredFile) -> Result<Format, Problem> {
         bytes if archive::recognises(bytes) => Ok(Format::TorchArchive),
         bytes if legacy::recognises(bytes) => Ok(Format::TorchLegacy),
         _ if text.starts_with(b"{") => Ok(Format::Sharded),
-        bytes => Err(foreign::tell(bytes, file.source.as_ref()).into()),
+        bytes => Err(foreign::identify(bytes, file.source.as_ref()).into()),
     }
 }
 
 fn read_single(file: &Arc<StoredFile>, format: Format) -> Result<Checkpoint, Problem> {
     let (tensors, metadata) = match format {
-        Format::Safetensors => {
-            let (mut tensors, metadata) = safetensors::read(file)?;
-            sort(&mut tensors);
-            (tensors, metadata)
-        }
+        Format::Safetensors => safetensors::read(file)?,
         Format::TorchArchive => (archive::read(file)?, BTreeMap::new()),
         Format::TorchLegacy => (legacy::read(file)?, BTreeMap::new()),
         Format::Sharded => return Err(IndexError::Nested.into()),
     };
     Ok(Checkpoint { format, tensors, metadata })
-}
-
-fn sort(tensors: &mut [Tensor]) {
-    tensors.sort_by(|left, right| natural(left.name(), right.name()));
 }
 
 fn read_shards(
@@ -168,7 +153,7 @@ fn read_shards(
         let found = belonging(found, shard, &names).map_err(|error| in_file(index_file, error))?;
         tensors.extend(found);
     }
-    sort(&mut tensors);
+    tensors.sort_by(|left, right| natural(left.name(), right.name()));
     Ok(Checkpoint { format: Format::Sharded, tensors, metadata: index.metadata() })
 }
 

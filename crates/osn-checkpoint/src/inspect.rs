@@ -1,4 +1,4 @@
-//! What is known of every tensor of some checkpoints, as one object.
+//! The measurements of every weight of some checkpoints, as one object.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use osn_core::measure::bounds::Interval;
 use osn_core::measure::complexity::ln_lipschitz_product;
 use osn_core::number::median;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::checkpoint::Checkpoint;
 use crate::measure::error::MeasureError;
@@ -16,16 +16,15 @@ use crate::measure::weight::{
 };
 use crate::plain_number::plain;
 use crate::read::tensor::Tensor;
-use crate::weights::known::{Known, Meaning};
+use crate::weights::known::{Known, Meaning, Step, Weight};
 use crate::weights::roles::{self, States};
 use crate::weights::stored_vectors::StoredVectors;
 use crate::weights::used::Vectors;
-use crate::weights::weight::{Step, Weight};
 
 /// What `osn inspect --json` prints.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Inspection {
-    /// The version of the fields' meaning.
+    /// The version of this format.
     pub schema: u32,
     /// The tensors that were measured, each block of one by itself.
     pub tensors: Vec<Measured>,
@@ -43,11 +42,11 @@ pub struct Measured {
     pub file: String,
     /// The tensor's name.
     pub name: String,
-    /// What the weight is called that is made of this tensor, where that is another name.
+    /// The name of the weight that is made of this tensor, where that is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
-    /// The set that it belongs to, where the checkpoint holds more than one of the same weights: an
-    /// average, by the part of the name that says so.
+    /// The set that it belongs to, where the checkpoint holds the same weights more than once, as with
+    /// a moving average: the part of the name that says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set: Option<String>,
     /// Which block of it this is, from 0, where it was cut into several.
@@ -57,13 +56,13 @@ pub struct Measured {
     pub shape: Vec<usize>,
     /// The type of its elements, as safetensors names it.
     pub dtype: &'static str,
-    /// What it was seen as.
+    /// The view in which it was measured.
     pub view: String,
     /// The axis that its outputs run along.
     pub output_axis: usize,
     /// The largest singular value of the weight in use, in an interval that holds the true one.
     pub sigma: Interval,
-    /// The same of the tensor as it is stored, where the weight in use is another.
+    /// σ of the tensor as it is stored, where the weight in use is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_sigma: Option<Interval>,
     /// What the model does with the stored tensor before it uses it, in words.
@@ -87,40 +86,36 @@ pub struct Measured {
 /// The singular vectors that a checkpoint holds of a weight, compared with the weight's σ.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stored {
-    /// Who wrote them.
+    /// The function or program that wrote them.
     pub writer: &'static str,
-    /// |uᵀWv|; PyTorch divides the weight by uᵀWv, with u and v as they are stored. None where it cannot
-    /// be had.
+    /// |uᵀWv|, by which PyTorch divides the weight; u and v are as they are stored. None where they do
+    /// not fit the weight.
     pub sigma: Option<f64>,
-    /// How far that lies below the σ of what it divides, as a part of that σ.
+    /// 1 − |uᵀWv|/σ, with σ of the weight that is divided.
     pub shortfall: Option<f64>,
-    /// Whether the vectors are the leading ones and of length 1, to the accuracy that training needs.
+    /// Whether the vectors are the leading ones and of length 1, both to 1 %.
     pub is_good: bool,
     /// The same in words.
     pub verdict: String,
 }
 
 /// A tensor that was not measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Skipped {
     /// The file that it is in.
     pub file: String,
     /// Its name.
     pub name: String,
-    /// Why.
-    pub reason: String,
-    /// Whether the file is at fault: an entry is not finite, or cannot be read.
-    #[serde(skip)]
-    pub is_bad: bool,
-    /// Whether the view or the axis that was asked for is at fault.
-    #[serde(skip)]
-    pub is_choice: bool,
-    /// Whether that view is for tensors of another rank.
-    #[serde(skip)]
-    pub is_other_rank: bool,
+    /// Why, in words in JSON, where the field is called `reason`.
+    #[serde(rename = "reason", serialize_with = "in_words")]
+    pub why: MeasureError,
 }
 
-/// What one set of measured weights comes to: those of one checkpoint, its averages apart.
+fn in_words<S: Serializer>(why: &MeasureError, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(why)
+}
+
+/// Totals over one set of measured weights: those of one checkpoint, its averages apart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetTotals {
     /// Which set of its checkpoint; none for the weights themselves.
@@ -153,13 +148,13 @@ impl Default for Inspection {
 }
 
 impl Inspection {
-    /// Measures every weight of `checkpoint` that `select` matches; an empty `select` matches all that
-    /// is a weight. Large tensors are measured one after the other, each by all cores, and small ones
+    /// Measures every weight of `checkpoint` that `select` matches; an empty `select` matches every
+    /// weight. Large tensors are measured one after the other, each by all cores, and small ones
     /// some at a time. `before` is called before each.
     ///
     /// A weight is measured as its model uses it: divided by its spectral norm, pruned, scaled. Nothing
     /// is dropped: a tensor that is not measured is listed with the reason. A weight whose singular
-    /// vectors the checkpoint holds is seen along the axis that they are for, unless `params` has
+    /// vectors the checkpoint holds is measured along the axis that they are for, unless `params` has
     /// another.
     pub fn add(
         &mut self,
@@ -175,7 +170,10 @@ impl Inspection {
             for (tensor, found) in batch.iter().zip(found) {
                 match found {
                     Ok(found) => self.list(tensor, found, &look),
-                    Err(why) => self.skipped.push(Skipped::of(tensor, why)),
+                    Err(why) => {
+                        let (file, name) = (tensor.file().to_owned(), tensor.name().to_owned());
+                        self.skipped.push(Skipped { file, name, why });
+                    }
                 }
             }
         }
@@ -184,10 +182,10 @@ impl Inspection {
 
     /// The first tensor at which the file is at fault.
     pub fn first_bad(&self) -> Option<&Skipped> {
-        self.skipped.iter().find(|skipped| skipped.is_bad)
+        self.skipped.iter().find(|skipped| skipped.why.is_bad_file())
     }
 
-    /// What the measured weights come to, for each set of each checkpoint.
+    /// Totals over the measured weights, for each set of each checkpoint.
     pub fn totals(&self) -> Vec<SetTotals> {
         let mut sets: BTreeMap<(usize, Option<&str>), Vec<&Measured>> = BTreeMap::new();
         for tensor in &self.tensors {
@@ -261,37 +259,6 @@ struct Found {
     stored: Option<Stored>,
 }
 
-/// Why a tensor is not measured.
-enum Why {
-    /// It is no weight, or not selected.
-    Rejected(String),
-    Failed(MeasureError),
-}
-
-impl From<MeasureError> for Why {
-    fn from(error: MeasureError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl Skipped {
-    fn of(tensor: &Tensor, why: Why) -> Self {
-        let (reason, error) = match why {
-            Why::Rejected(reason) => (reason, None),
-            Why::Failed(error) => (error.to_string(), Some(error)),
-        };
-        let is = |kind: fn(&MeasureError) -> bool| error.as_ref().is_some_and(kind);
-        Self {
-            file: tensor.file().to_owned(),
-            name: tensor.name().to_owned(),
-            reason,
-            is_bad: is(MeasureError::is_bad_file),
-            is_choice: is(MeasureError::is_bad_choice),
-            is_other_rank: is(MeasureError::is_other_rank),
-        }
-    }
-}
-
 /// One checkpoint that is looked at.
 struct Look<'a> {
     known: Known<'a>,
@@ -306,29 +273,27 @@ impl<'a> Look<'a> {
         Self { known: Known::of(tensors), states: States::of(tensors), select, params }
     }
 
-    fn at(&self, tensor: &Tensor) -> Result<Found, Why> {
-        let rejected = roles::rejected(tensor, &self.known, &self.states, self.select);
-        if let Some(reason) = rejected.map_err(MeasureError::File)? {
-            return Err(Why::Rejected(reason));
-        }
+    fn at(&self, tensor: &Tensor) -> Result<Found, MeasureError> {
+        roles::check(tensor, &self.known, &self.states, self.select)?;
         match self.known.meaning(tensor.name()) {
             Some(Meaning::Weight(weight)) => self.weight(weight),
             _ => self.as_stored(tensor),
         }
     }
 
-    fn as_stored(&self, tensor: &Tensor) -> Result<Found, Why> {
+    fn as_stored(&self, tensor: &Tensor) -> Result<Found, MeasureError> {
         let used = measure(tensor, self.params)?;
         let output_axis = output_axis(tensor.shape(), self.params);
         Ok(Found { used, raw: vec![], weight: None, in_use: None, output_axis, stored: None })
     }
 
-    fn weight(&self, weight: &Weight<'_>) -> Result<Found, Why> {
+    fn weight(&self, weight: &Weight<'_>) -> Result<Found, MeasureError> {
         let base = weight.base;
-        if !weight.is_quantized() {
+        if weight.is_quantized() {
+            check_shape(base.shape(), self.params)?;
+        } else {
             check(base, self.params)?;
         }
-        check_shape(base.shape(), self.params)?;
         if let (Err(why), false) = (&weight.steps, self.select.is_empty()) {
             let in_use = Some(format!("not known: {why}; this is the tensor as it is stored"));
             return Ok(Found { in_use, ..self.as_stored(base)? });
@@ -341,9 +306,7 @@ impl<'a> Look<'a> {
         let stored = match (made.vectors, weight.steps.as_deref()) {
             _ if !is_matrix => None,
             (Some(vectors), _) => Some(score(writer(base), &vectors, used[0].sigma)),
-            (None, Ok(&[Step::Osn { u, v, .. }])) => {
-                Some(score_osn(seen_by_osn(base, u, v), raw[0].sigma))
-            }
+            (None, Ok(&[Step::Osn { u, v, .. }])) => Some(score_osn(base, u, v, raw[0].sigma)),
             _ => None,
         };
         Ok(Found {
@@ -401,14 +364,10 @@ fn score(writer: &'static str, vectors: &Vectors, used: Interval) -> Stored {
     stored
 }
 
-/// What osn's vectors see of the σ of the weight that they belong to.
-fn seen_by_osn(weight: &Tensor, u: &Tensor, v: Option<&Tensor>) -> Result<f64, MeasureError> {
-    Ok(StoredVectors::of_osn(u, v)?.place_in(&weight.read_all()?, weight.shape())?.1)
-}
-
 /// Holds what osn's vectors see against the weight that they belong to, whose σ lies in `sigma`.
-fn score_osn(seen: Result<f64, MeasureError>, sigma: Interval) -> Stored {
-    match seen {
+fn score_osn(weight: &Tensor, u: &Tensor, v: Option<&Tensor>, sigma: Interval) -> Stored {
+    let seen = || StoredVectors::of_osn(u, v)?.place_in(&weight.read_all()?, weight.shape());
+    match seen().map(|(_, value)| value) {
         Ok(value) if sigma.upper == 0.0 => scored("osn", value, 0.0),
         Ok(value) => scored("osn", value, 1.0 - value / sigma.value),
         Err(reason) => Stored {

@@ -10,13 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use osn_checkpoint::Problem::{self, Index, Safetensors, Torch};
 use osn_checkpoint::{
-    ByteSource, Checkpoint, CheckpointError, Folder, ForeignFile, IndexError, PickleError, Problem,
+    ByteSource, Checkpoint, CheckpointError, Folder, ForeignFile, IndexError, PickleError,
     SafetensorsError, TensorError, TorchError,
 };
 use proptest::prelude::*;
 use safetensors::tensor::TensorView;
-use support::hostile::{archive, safetensors, tensor_pickle, with_pickle};
+use support::hostile::{archive, open_beside, safetensors, shard_of_a, tensor_pickle, with_pickle};
 
 fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(support::fixture(name)).unwrap()
@@ -26,12 +27,9 @@ fn open(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     open_beside(bytes, &[])
 }
 
-/// Opens `bytes` as a file beside others.
-fn open_beside(bytes: &[u8], others: &[(&str, &[u8])]) -> Result<Checkpoint, CheckpointError> {
-    let mut files: BTreeMap<String, Arc<[u8]>> =
-        BTreeMap::from([("file".to_owned(), bytes.into())]);
-    files.extend(others.iter().map(|&(name, bytes)| (name.to_owned(), bytes.into())));
-    Checkpoint::open_in(&files, "file")
+/// Opens an index beside an honest shard.
+fn open_index(index: &str) -> Result<Checkpoint, CheckpointError> {
+    open_beside(index.as_bytes(), &[("shard", &shard_of_a())])
 }
 
 /// Bytes in memory that count how many of them are read.
@@ -42,12 +40,11 @@ struct Counted {
 }
 
 impl Counted {
-    fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.into(), read: Arc::default() }
-    }
-
-    fn read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+    /// The error of opening a file, and how many bytes were read for it.
+    fn open(bytes: &[u8]) -> (CheckpointError, u64) {
+        let file = Self { bytes: bytes.into(), read: Arc::default() };
+        let error = Checkpoint::open_in(&file, "file").unwrap_err();
+        (error, file.read.load(Ordering::Relaxed))
     }
 }
 
@@ -100,9 +97,9 @@ fn what_is_no_checkpoint_is_told_from_what_is() {
     assert!(matches!(problem(b""), Problem::Empty));
     assert!(matches!(problem(b"\x7fnothing"), Problem::Foreign(ForeignFile::Unknown)));
     assert!(matches!(problem(b"\x80\x04K\x01."), Problem::Foreign(ForeignFile::Pickle { of: "" })));
-    assert!(matches!(problem(b"{\"a\": 1}"), Problem::Index(IndexError::OtherJson)));
+    assert!(matches!(problem(b"{\"a\": 1}"), Index(IndexError::OtherJson)));
     let other = archive(&[("readme.txt", b"hello")]);
-    assert!(matches!(problem(&other), Problem::Torch(TorchError::OtherArchive { .. })));
+    assert!(matches!(problem(&other), Torch(TorchError::OtherArchive { .. })));
 }
 
 #[test]
@@ -110,7 +107,7 @@ fn archives_one_after_the_other_are_not_taken_for_one() {
     let one = with_pickle(&tensor_pickle(0, &[4, 4], &[4, 1]));
     assert!(open(&one).is_ok());
     let two = [&one[..], &one].concat();
-    assert!(matches!(torch_error(&two), TorchError::NotAlone));
+    assert!(matches!(problem(&two), Torch(TorchError::NotAlone)));
     let before = [b"something", &one[..]].concat();
     assert!(open(&before).is_err());
 }
@@ -126,7 +123,7 @@ fn what_is_no_file_on_disk_says_so() {
     assert!(matches!(problem(Path::new("/dev/zero")), Problem::NotAFile));
 }
 
-/// A pipe that nobody writes into is not waited for, nor one behind a link.
+/// A pipe without a writer is not waited for, nor one behind a link.
 #[cfg(unix)]
 #[test]
 fn a_pipe_is_not_waited_for() {
@@ -153,21 +150,12 @@ fn a_pipe_is_not_waited_for() {
 fn a_header_of_any_length_is_checked_before_it_is_read() {
     for length in [1 << 63, u64::MAX, 100, 100_000_001] {
         let file = [&u64::to_le_bytes(length)[..], b"{}      "].concat();
-        let counted = Counted::of(&file);
-        Checkpoint::open_in(&counted, "file").unwrap_err();
-        assert!(counted.read() <= 24, "{} bytes were read", counted.read());
-        let SafetensorsError::HeaderLength { promised, .. } = safetensors_error(&file) else {
-            panic!("another error")
+        let (error, read) = Counted::open(&file);
+        assert!(read <= 24, "{read} bytes were read");
+        let Safetensors(SafetensorsError::HeaderLength { promised, .. }) = error.problem else {
+            panic!("{error}")
         };
         assert_eq!(promised, length);
-    }
-}
-
-#[track_caller]
-fn safetensors_error(bytes: &[u8]) -> SafetensorsError {
-    match problem(bytes) {
-        Problem::Safetensors(error) => error,
-        other => panic!("{other}"),
     }
 }
 
@@ -180,7 +168,10 @@ fn safetensors_must_cover_their_data_exactly() {
                 "b":{{"dtype":"F32","shape":[2],"data_offsets":{second}}}}}"#
         )
     };
-    let error = |first, second, bytes| safetensors_error(&safetensors(&two(first, second), bytes));
+    let error = |first, second, bytes| match problem(&safetensors(&two(first, second), bytes)) {
+        Safetensors(error) => error,
+        other => panic!("{other}"),
+    };
     assert!(matches!(error("[0,8]", "[4,12]", 12), E::Overlap { start: 4, .. }));
     assert!(matches!(error("[0,8]", "[0,8]", 8), E::Overlap { .. }));
     assert!(matches!(error("[0,8]", "[9,17]", 17), E::Gap { bytes: 1 }));
@@ -197,49 +188,42 @@ fn safetensors_headers_are_not_believed() {
     let one = |dtype: &str, shape: &str| {
         let header =
             format!(r#"{{"w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,16]}}}}"#);
-        safetensors_error(&safetensors(&header, 16))
+        problem(&safetensors(&header, 16))
     };
-    assert!(matches!(one("F32", "[4294967296,4294967296]"), E::Size { .. }));
-    assert!(matches!(one("F32", "[18446744073709551615,2]"), E::Size { .. }));
-    assert!(matches!(one("F32", "[-1]"), E::Header(_)));
-    assert!(matches!(safetensors_error(&safetensors("{\"w\":1}", 0)), E::Header(_)));
-    assert!(matches!(safetensors_error(&safetensors("{", 0)), E::Header(_)));
+    assert!(matches!(one("F32", "[4294967296,4294967296]"), Safetensors(E::Size { .. })));
+    assert!(matches!(one("F32", "[18446744073709551615,2]"), Safetensors(E::Size { .. })));
+    assert!(matches!(one("F32", "[-1]"), Safetensors(E::Header(_))));
+    assert!(matches!(problem(&safetensors("{\"w\":1}", 0)), Safetensors(E::Header(_))));
+    assert!(matches!(problem(&safetensors("{", 0)), Safetensors(E::Header(_))));
     let deep = format!("{{\"w\":{}1{}}}", "[".repeat(50_000), "]".repeat(50_000));
-    assert!(matches!(safetensors_error(&safetensors(&deep, 0)), E::Header(_)));
+    assert!(matches!(problem(&safetensors(&deep, 0)), Safetensors(E::Header(_))));
 }
 
 #[test]
 fn null_in_the_place_of_notes_is_none() {
-    let entry = r#""w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#;
     for metadata in ["null", "{}"] {
-        let file = safetensors(&format!("{{\"__metadata__\":{metadata},{entry}}}"), 0);
+        let file = safetensors(&format!("{{\"__metadata__\":{metadata}}}"), 0);
         assert!(open(&file).unwrap().metadata().is_empty());
     }
-    let shard = safetensors(&format!("{{{entry}}}"), 0);
-    let shards: &[(&str, &[u8])] = &[("shard", &shard)];
-    let map = r#""weight_map":{"w":"shard"}"#;
-    for index in [format!("{{{map}}}"), format!(r#"{{"metadata":null,{map}}}"#)] {
-        assert!(open_beside(index.as_bytes(), shards).unwrap().metadata().is_empty(), "{index}");
-    }
-    let notes = r#""metadata":{"total_size":1.6e1,"x":[1,null],"y":null}"#;
-    let checkpoint = open_beside(format!("{{{notes},{map}}}").as_bytes(), shards).unwrap();
-    assert_eq!(checkpoint.metadata()["x"], "[1,null]");
-    assert_eq!(checkpoint.metadata()["y"], "null");
-    let list = open_beside(format!(r#"{{"metadata":[16],{map}}}"#).as_bytes(), shards).unwrap();
-    assert_eq!(list.metadata()["metadata"], "[16]");
+    let metadata = |before: &str| {
+        let index = format!(r#"{{{before}"weight_map":{{"a":"shard"}}}}"#);
+        open_index(&index).unwrap().metadata().clone()
+    };
+    assert!(metadata("").is_empty() && metadata(r#""metadata":null,"#).is_empty());
+    let notes = metadata(r#""metadata":{"total_size":1.6e1,"x":[1,null],"y":null},"#);
+    assert_eq!((notes["x"].as_str(), notes["y"].as_str()), ("[1,null]", "null"));
+    assert_eq!(metadata(r#""metadata":[16],"#)["metadata"], "[16]");
 }
 
 #[test]
 fn an_index_of_values_without_end_is_refused() {
     let long = |count: usize| {
-        format!(r#"{{"metadata":[{}0],"weight_map":{{"w":"shard"}}}}"#, "0,".repeat(count))
+        let numbers = "0,".repeat(count);
+        open_index(&format!(r#"{{"metadata":[{numbers}0],"weight_map":{{"a":"shard"}}}}"#))
     };
-    let entry = r#"{"w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#;
-    let shard = safetensors(entry, 0);
-    let shards: &[(&str, &[u8])] = &[("shard", &shard)];
-    assert!(open_beside(long(1 << 20).as_bytes(), shards).is_ok());
-    let found = problem_of(open_beside(long(1 << 21).as_bytes(), shards));
-    assert!(matches!(found, Problem::Index(IndexError::TooMany { .. })));
+    assert!(long(1 << 20).is_ok());
+    let found = problem_of(long(1 << 21));
+    assert!(matches!(found, Index(IndexError::TooMany { .. })));
 }
 
 #[test]
@@ -249,8 +233,7 @@ fn an_unknown_type_skips_its_tensor_alone() {
     let checkpoint = open(&safetensors(header, 12)).unwrap();
     let [new, w] = checkpoint.tensors() else { panic!("two tensors") };
     assert_eq!((new.name(), new.shape(), new.dtype().name()), ("new", &[2, 2][..], "unknown"));
-    assert!(new.skip_reason().unwrap().contains("'F8_E3M4'"));
-    assert!(new.copy_refusal().unwrap().contains("'F8_E3M4'"));
+    assert!(new.skip_reason().is_some() && new.skip_reason() == new.copy_refusal());
     assert_eq!(w.read_all::<f32>().unwrap(), [0.0; 2]);
 }
 
@@ -272,7 +255,7 @@ fn types_of_less_than_a_byte_have_the_bytes_that_the_reference_counts() {
         assert!(tensor.skip_reason().is_some());
     }
     let odd = r#"{"w":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}}"#;
-    assert!(matches!(safetensors_error(&safetensors(odd, 2)), SafetensorsError::Size { .. }));
+    assert!(matches!(problem(&safetensors(odd, 2)), Safetensors(SafetensorsError::Size { .. })));
 }
 
 #[test]
@@ -287,33 +270,23 @@ fn an_empty_tensor_of_huge_other_sizes_is_empty() {
 fn a_name_that_comes_twice_is_refused() {
     let entry = r#""a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#;
     let file = safetensors(&format!("{{{entry},{entry}}}"), 0);
-    assert!(matches!(safetensors_error(&file), SafetensorsError::DuplicateName { .. }));
-}
-
-#[track_caller]
-fn index_error(map: &str, others: &[(&str, &[u8])]) -> IndexError {
-    match problem_of(open_beside(format!("{{\"weight_map\":{map}}}").as_bytes(), others)) {
-        Problem::Index(error) => error,
-        other => panic!("{other}"),
-    }
+    assert!(matches!(problem(&file), Safetensors(SafetensorsError::DuplicateName { .. })));
 }
 
 #[test]
 fn an_index_is_not_believed() {
     use IndexError as E;
-    let shard = safetensors(r#"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#, 0);
-    let shards: &[(&str, &[u8])] = &[("shard", &shard)];
-    let gone = problem_of(open_beside(br#"{"weight_map":{"a":"gone"}}"#, shards));
-    assert!(matches!(gone, Problem::Shard { .. }));
-    assert!(matches!(index_error(r#"{"b":"shard"}"#, shards), E::MissingTensor { .. }));
-    assert!(matches!(index_error("{}", shards), E::Empty));
-    assert!(matches!(index_error(r#"{"a":"file"}"#, shards), E::Nested));
-    assert!(matches!(index_error(r#"{"a":"shard","a":"shard"}"#, shards), E::Json(_)));
+    let error = |map: &str| problem_of(open_index(&format!("{{\"weight_map\":{map}}}")));
+    assert!(matches!(error(r#"{"a":"gone"}"#), Problem::Shard { .. }));
+    assert!(matches!(error(r#"{"b":"shard"}"#), Index(E::MissingTensor { .. })));
+    assert!(matches!(error("{}"), Index(E::Empty)));
+    assert!(matches!(error(r#"{"a":"file"}"#), Index(E::Nested)));
+    assert!(matches!(error(r#"{"a":"shard","a":"shard"}"#), Index(E::DuplicateName { .. })));
     for outside in ["../../etc/passwd", "/etc/passwd", "..", "", "a/b", "a\\\\b"] {
         let map = format!("{{\"a\":\"{outside}\"}}");
-        assert!(matches!(index_error(&map, shards), E::Outside { .. }), "{outside}");
+        assert!(matches!(error(&map), Index(E::Outside { .. })), "{outside}");
     }
-    let honest = open_beside(br#"{"weight_map":{"a":"shard"}}"#, shards).unwrap();
+    let honest = open_index(r#"{"weight_map":{"a":"shard"}}"#).unwrap();
     assert_eq!(honest.tensors()[0].name(), "a");
 }
 
@@ -348,54 +321,28 @@ fn a_damaged_shard_is_blamed_itself() {
     assert!(matches!(error.problem, Problem::Empty));
 }
 
-#[track_caller]
-fn torch_error(bytes: &[u8]) -> TorchError {
-    match problem(bytes) {
-        Problem::Torch(error) => error,
-        other => panic!("{other}"),
-    }
-}
-
 #[test]
 fn a_tensor_must_lie_in_its_storage() {
     use TorchError as E;
     let error = |offset, shape: &[i32], strides: &[i32]| {
-        torch_error(&with_pickle(&tensor_pickle(offset, shape, strides)))
+        problem(&with_pickle(&tensor_pickle(offset, shape, strides)))
     };
-    assert!(matches!(error(1, &[4, 4], &[4, 1]), E::Outside { bytes: 64, .. }));
-    assert!(matches!(error(0, &[4, 4], &[5, 1]), E::Outside { .. }));
-    assert!(matches!(error(-1, &[2, 2], &[2, 1]), E::Description { .. }));
-    assert!(matches!(error(0, &[-2, 2], &[2, 1]), E::Description { .. }));
-    assert!(matches!(error(0, &[2, 2], &[-2, 1]), E::Description { .. }));
-    assert!(matches!(error(0, &[2, 2], &[1]), E::Description { .. }));
-    assert!(matches!(error(0, &[1; 65], &[1; 65]), E::Description { .. }));
+    assert!(matches!(error(1, &[4, 4], &[4, 1]), Torch(E::Outside { bytes: 64, .. })));
+    assert!(matches!(error(0, &[4, 4], &[5, 1]), Torch(E::Outside { .. })));
+    assert!(matches!(error(-1, &[2, 2], &[2, 1]), Torch(E::Description { .. })));
+    assert!(matches!(error(0, &[-2, 2], &[2, 1]), Torch(E::Description { .. })));
+    assert!(matches!(error(0, &[2, 2], &[-2, 1]), Torch(E::Description { .. })));
+    assert!(matches!(error(0, &[2, 2], &[1]), Torch(E::Description { .. })));
+    assert!(matches!(error(0, &[1; 65], &[1; 65]), Torch(E::Description { .. })));
 }
 
 #[test]
 fn an_expanded_tensor_may_be_any_size_but_is_not_read() {
     let pickle = tensor_pickle(0, &[i32::MAX, i32::MAX], &[0, 0]);
     let checkpoint = open(&with_pickle(&pickle)).unwrap();
-    assert!(checkpoint.tensors()[0].skip_reason().unwrap().contains("repeats"));
-}
-
-#[test]
-fn a_size_that_overflows_makes_its_tensor_unread() {
-    for (shape, strides) in [([i32::MAX; 3], [0; 3]), ([i32::MAX; 3], [i32::MAX; 3])] {
-        let checkpoint = open(&with_pickle(&tensor_pickle(0, &shape, &strides))).unwrap();
-        let tensor = &checkpoint.tensors()[0];
-        assert_eq!(tensor.skip_reason(), Some("its size overflows"));
-        assert_eq!(tensor.copy_refusal(), Some("its size overflows"));
-        assert_eq!((tensor.element_count(), tensor.byte_count()), (0, 0));
-        assert!(tensor.read_all::<f64>().is_err() && tensor.read_all_bytes().is_err());
-    }
-}
-
-/// 2⁶² elements of one number: more bytes than a number of them holds.
-#[test]
-fn what_is_not_read_takes_no_memory() {
-    let pickle = tensor_pickle(0, &[i32::MAX, i32::MAX], &[0, 0]);
-    let checkpoint = open(&with_pickle(&pickle)).unwrap();
     let tensor = &checkpoint.tensors()[0];
+    assert!(tensor.dtype().is_read() && tensor.skip_reason().is_some());
+    // 2⁶² elements of one number: more bytes than a number of them holds.
     for error in [tensor.read_all::<f32>().unwrap_err(), tensor.read_all_bytes().unwrap_err()] {
         assert!(matches!(error, TensorError::NotRead { .. }), "{error}");
     }
@@ -403,10 +350,21 @@ fn what_is_not_read_takes_no_memory() {
 }
 
 #[test]
+fn a_size_that_overflows_makes_its_tensor_unread() {
+    for (shape, strides) in [([i32::MAX; 3], [0; 3]), ([i32::MAX; 3], [i32::MAX; 3])] {
+        let checkpoint = open(&with_pickle(&tensor_pickle(0, &shape, &strides))).unwrap();
+        let tensor = &checkpoint.tensors()[0];
+        assert!(tensor.skip_reason().is_some() && tensor.skip_reason() == tensor.copy_refusal());
+        assert_eq!((tensor.element_count(), tensor.byte_count()), (0, 0));
+        assert!(tensor.read_all::<f64>().is_err() && tensor.read_all_bytes().is_err());
+    }
+}
+
+#[test]
 fn a_storage_must_be_in_the_archive() {
     let pickle = tensor_pickle(0, &[4, 4], &[4, 1]);
     let without = archive(&[("a/data.pkl", &pickle), ("b/data/0", &[0; 64])]);
-    assert!(matches!(torch_error(&without), TorchError::MissingStorage { .. }));
+    assert!(matches!(problem(&without), Torch(TorchError::MissingStorage { .. })));
 }
 
 #[test]
@@ -416,13 +374,13 @@ fn what_is_packed_or_outside_the_archive_is_refused() {
     let changed = |at: usize, value: u8| {
         let mut file = honest.clone();
         file[directory + at] = value;
-        torch_error(&file)
+        problem(&file)
     };
-    assert!(matches!(changed(10, 8), TorchError::Packed { .. }), "deflated");
-    assert!(matches!(changed(8, 1), TorchError::Packed { .. }), "encrypted");
-    assert!(matches!(changed(26, 0xff), TorchError::EntryOutside { .. }), "size");
-    assert!(matches!(changed(44, 0xff), TorchError::EntryOutside { .. }), "place");
-    assert!(matches!(changed(0, 0), TorchError::Archive { .. }), "no entry");
+    assert!(matches!(changed(10, 8), Torch(TorchError::Packed { .. })), "deflated");
+    assert!(matches!(changed(8, 1), Torch(TorchError::Packed { .. })), "encrypted");
+    assert!(matches!(changed(26, 0xff), Torch(TorchError::EntryOutside { .. })), "size");
+    assert!(matches!(changed(44, 0xff), Torch(TorchError::EntryOutside { .. })), "place");
+    assert!(matches!(changed(0, 0), Torch(TorchError::Archive { .. })), "no entry");
 }
 
 #[test]
@@ -433,11 +391,11 @@ fn a_pickle_that_multiplies_itself_ends_soon() {
         laughs.extend(b"0](h\0h\0h\0h\0h\0h\0h\0h\0h\0h\0eq\0");
     }
     laughs.push(b'.');
-    let file = Counted::of(&with_pickle(&laughs));
-    let error = Checkpoint::open_in(&file, "file").unwrap_err();
-    assert!(matches!(error.problem, Problem::Torch(TorchError::Tangled)), "{error}");
+    let file = with_pickle(&laughs);
+    let (error, read) = Counted::open(&file);
+    assert!(matches!(error.problem, Torch(TorchError::Tangled)), "{error}");
     // The directory twice, its end, the pickle, and what a buffer reads beyond each of them.
-    assert!(file.read() < 16 * file.byte_count(), "{} bytes were read", file.read());
+    assert!(read < 16 * file.len() as u64, "{read} bytes were read");
 }
 
 #[test]
@@ -445,7 +403,7 @@ fn a_tensor_that_is_named_ever_again_costs_no_memory() {
     let tensor = tensor_pickle(0, &[1; 64], &[1; 64]);
     let tensor = tensor.strip_suffix(b".").unwrap();
     let again = [tensor, b"q\0](", &b"h\0".repeat(100_000), b"e."].concat();
-    assert!(matches!(torch_error(&with_pickle(&again)), TorchError::Tangled));
+    assert!(matches!(problem(&with_pickle(&again)), Torch(TorchError::Tangled)));
     let twice = [tensor, b"q\0](h\0h\0e."].concat();
     assert_eq!(open(&with_pickle(&twice)).unwrap().tensors().len(), 2);
 }
@@ -453,7 +411,7 @@ fn a_tensor_that_is_named_ever_again_costs_no_memory() {
 #[test]
 fn a_pickle_that_is_deep_overflows_no_stack() {
     let deep = [b"\x80\x02".to_vec(), b"]".repeat(100_000), b"a".repeat(99_999), b".".to_vec()];
-    assert!(matches!(torch_error(&with_pickle(&deep.concat())), TorchError::Tangled));
+    assert!(matches!(problem(&with_pickle(&deep.concat())), Torch(TorchError::Tangled)));
 }
 
 #[test]
@@ -511,9 +469,9 @@ fn a_pickle_that_takes_more_memory_than_it_is_worth_is_refused() {
     for item in [&b"}"[..], b"]", b")\x94", b"ca\na\n)R", b"(d", b"(", b"N"] {
         let count = (8 << 20) / item.len();
         let hostile = [b"\x80\x02)", &item.repeat(count)[..], b"."].concat();
-        let error = torch_error(&with_pickle(&hostile));
+        let error = problem(&with_pickle(&hostile));
         assert!(
-            matches!(error, TorchError::Pickle(PickleError::TooLarge { .. })),
+            matches!(error, Torch(TorchError::Pickle(PickleError::TooLarge { .. }))),
             "{item:?}: {error}"
         );
     }
@@ -530,8 +488,11 @@ fn lengths_in_a_pickle_are_not_believed() {
         b"\x96\0\0\0\0\0\0\0\x80",
     ];
     for case in cases {
-        let error = torch_error(&with_pickle(case));
-        assert!(matches!(error, TorchError::Pickle(PickleError::Truncated)), "{case:?}: {error}");
+        let error = problem(&with_pickle(case));
+        assert!(
+            matches!(error, Torch(TorchError::Pickle(PickleError::Truncated))),
+            "{case:?}: {error}"
+        );
     }
 }
 
@@ -539,12 +500,15 @@ fn lengths_in_a_pickle_are_not_believed() {
 fn instructions_without_what_they_need_are_refused() {
     for code in 0..=u8::MAX {
         let pickle = [b"\x80\x02", &[code][..], b"1\n1\n"].concat();
-        let error = torch_error(&with_pickle(&pickle));
-        assert!(matches!(error, TorchError::Pickle(_)), "{code:#04x}: {error}");
+        let error = problem(&with_pickle(&pickle));
+        assert!(matches!(error, Torch(TorchError::Pickle(_))), "{code:#04x}: {error}");
     }
     for case in [&b"a."[..], b"t.", b"R.", b"Nb.", b"NNs.", b"h\x07.", b"(Nu.", b"\x93.", b"."] {
-        let error = torch_error(&with_pickle(case));
-        assert!(matches!(error, TorchError::Pickle(PickleError::Damaged { .. })), "{case:?}");
+        let error = problem(&with_pickle(case));
+        assert!(
+            matches!(error, Torch(TorchError::Pickle(PickleError::Damaged { .. }))),
+            "{case:?}"
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! What people read: every sentence that the crate says of files, in one place.
+//! What people read: every sentence of the crate about files, in one place.
 //!
 //! Where a better word is found, `INSTA_UPDATE=always cargo test -p osn-checkpoint --test sentences` takes
 //! it over.
@@ -7,32 +7,25 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::sync::Arc;
 
-use osn_checkpoint::{Checkpoint, MeasureParams};
-use support::hostile::{archive, safetensors, tensor_pickle, with_pickle};
-use support::{fixture, inspect, inspect_with, run, to, viewed};
+use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Skipped};
+use support::hostile::{archive, open_beside, safetensors, shard_of_a, tensor_pickle, with_pickle};
+use support::{Builder, Paths, fixture, inspect, inspect_with, run, to, viewed};
 
 /// Compares with `snapshots/`, which holds no code of this file.
-macro_rules! assert_said {
+macro_rules! assert_sentences {
     ($lines:expr) => {
         insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!($lines) })
     };
 }
 
-/// Each case with what is said when it is opened beside an honest shard.
-fn said(cases: &[(&str, Vec<u8>)]) -> String {
-    let shard = safetensors(r#"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#, 0);
+/// Each case with the error when it is opened beside an honest shard.
+fn errors(cases: &[(&str, Vec<u8>)]) -> String {
     let mut all = String::new();
     for (name, bytes) in cases {
-        let files: BTreeMap<String, Arc<[u8]>> = BTreeMap::from([
-            ("file".to_owned(), bytes.clone().into()),
-            ("shard".to_owned(), shard.clone().into()),
-            ("empty".to_owned(), Vec::new().into()),
-        ]);
-        let error = Checkpoint::open_in(&files, "file").unwrap_err();
+        let error = open_beside(bytes, &[("shard", &shard_of_a()), ("empty", b"")]).unwrap_err();
         writeln!(all, "{name}:\n    {error}").unwrap();
     }
     all
@@ -64,7 +57,7 @@ fn files_of_others() {
     ] {
         cases.push((entry, archive(&[(entry, b"x")])));
     }
-    assert_said!(said(&cases));
+    assert_sentences!(errors(&cases));
 }
 
 /// The first bytes of files that others write.
@@ -117,7 +110,7 @@ fn damaged_files() {
     };
     let pickle = tensor_pickle(0, &[4, 4], &[4, 1]);
     let without_storage = archive(&[("a/data.pkl", &pickle), ("b/data/0", &[0; 64])]);
-    assert_said!(said(&[
+    assert_sentences!(errors(&[
         ("a header without end", [&[0xff; 8][..], b"{}"].concat()),
         ("metadata of numbers", of_header(r#"{"__metadata__":{"format":"pt","step":3}}"#)),
         ("metadata of a list", of_header(r#"{"__metadata__":[1]}"#)),
@@ -158,38 +151,74 @@ fn without_numbers(sentence: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Every reason for which a tensor of the fixtures is not read, not copied or not measured, and what is
-/// said of the weights that are.
+/// Every reason for which a tensor is not read or not copied.
 #[test]
-fn tensors_and_weights() {
+fn tensors() {
     let mut lines = BTreeSet::new();
-    for file in ["archive.pt", "late_dtypes.pt", "expanded.pt", "forms.pt", "names.pt", "script.pt"]
-    {
-        for tensor in Checkpoint::open(fixture(file)).unwrap().tensors() {
-            lines.extend(tensor.skip_reason().map(|reason| format!("not read: {reason}")));
+    let mut add = |checkpoint: &Checkpoint, with_name: bool| {
+        for tensor in checkpoint.tensors() {
+            let name = if with_name { format!("{}: ", tensor.name()) } else { String::new() };
+            lines.extend(tensor.skip_reason().map(|reason| format!("{name}not read: {reason}")));
             lines.extend(tensor.copy_refusal().map(|reason| format!("not copied: {reason}")));
         }
+    };
+    for file in ["archive", "late_dtypes", "expanded", "names", "script"] {
+        add(&Checkpoint::open(fixture(&format!("{file}.pt"))).unwrap(), false);
     }
-    for file in ["used.pt", "used_modules.pt", "expanded_orig.pt", "training.pt", "weight_norm.pt"]
-    {
-        let found = inspect(&fixture(file));
-        lines.extend(found.skipped.iter().map(|it| format!("not measured: {}", it.reason)));
+    for file in ["forms.pt", "forms_legacy.pt", "forms_protocol_5.pt"] {
+        add(&Checkpoint::open(fixture(file)).unwrap(), true);
+    }
+    let unknown = r#"{"w":{"dtype":"F8_E3M4","shape":[4,4],"data_offsets":[0,16]}}"#;
+    let overflowing = with_pickle(&tensor_pickle(0, &[i32::MAX; 3], &[0; 3]));
+    for file in [safetensors(unknown, 16), overflowing] {
+        add(&open_beside(&file, &[]).unwrap(), false);
+    }
+    assert_sentences!(lines.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+/// Every reason for which a tensor is not measured, and the notes on the weights that are.
+#[test]
+fn weights() {
+    let mut lines = BTreeSet::new();
+    let mut add = |of: &str, found: &Inspection| {
+        let why = |it: &Skipped| it.why.to_string().replace(&it.file, "file");
+        lines.extend(found.skipped.iter().map(|it| format!("{of}not measured: {}", why(it))));
         let in_use = found.tensors.iter().filter_map(|it| it.in_use.as_deref());
-        lines.extend(in_use.map(|it| format!("in use: {}", without_numbers(it))));
+        lines.extend(in_use.map(|it| format!("{of}in use: {}", without_numbers(it))));
+        let stored = found.tensors.iter().filter_map(|it| it.stored.as_ref());
+        lines.extend(stored.map(|it| format!("{of}{}", without_numbers(&it.verdict))));
+    };
+    for file in ["used", "used_modules", "expanded_orig", "training", "weight_norm"] {
+        add("", &inspect(&fixture(&format!("{file}.pt"))));
     }
+    let axis = MeasureParams { output_axis: Some(1), ..MeasureParams::default() };
+    let mut given = inspect_with(&fixture("used.pt"), &["up_square_untrained.**"], &axis);
+    given.skipped.clear();
+    add("with an axis: ", &given);
+    let vectors = |u: [f32; 2], v: [f32; 2]| {
+        let file = Builder::default().f32("w_orig", &[2, 2], &[3.0, 0.0, 0.0, 1.0]);
+        file.f32("w_u", &[2], &u).f32("w_v", &[2], &v)
+    };
+    let (e1, e2) = ([1.0, 0.0], [0.0, 1.0]);
+    add("short vectors: ", &vectors([0.6, 0.0], [0.6, 0.0]).inspected());
+    add("other vectors: ", &vectors(e2, e2).inspected());
+    add("a divisor of 0: ", &vectors(e1, e2).inspected());
+    let masked = vectors(e1, e1).f32("w_mask", &[2, 2], &[1.0; 4]);
+    add("selected by name: ", &masked.inspected_with(&["w_orig"], &MeasureParams::default()));
+    let of_osn = Builder::default().f32("w", &[2, 2], &[1.0; 4]).i32("w.spectral_norm.state", &[0]);
+    add("floats as codes: ", &of_osn.f32("w.spectral_norm.u", &[2], &e1).inspected());
     for view in ["matrix", "blocks:axis=0,count=7", "operator:size=5", "operator:size=5x5"] {
         let params = MeasureParams { output_axis: Some(1), ..viewed(view) };
         let found = inspect_with(&fixture("used.pt"), &[], &params);
-        let choices = found.skipped.iter().filter(|it| it.is_choice);
-        lines.extend(choices.map(|it| format!("{view}: {}", it.reason)));
+        let choices = found.skipped.iter().filter(|it| it.why.is_bad_choice());
+        lines.extend(choices.map(|it| format!("{view}: {}", it.why)));
     }
-    assert_said!(lines.into_iter().collect::<Vec<_>>().join("\n"));
+    assert_sentences!(lines.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
 fn normalized_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = folder.path().join("out");
+    let Paths { input, output, folder: _folder } = Paths::default();
     let mut lines = BTreeSet::new();
     for file in ["used.pt", "used_modules.pt", "forms.pt", "training.pt"] {
         let outcome = run(&fixture(file), &output, to(0.5), "reshaped", &[]).unwrap();
@@ -199,9 +228,17 @@ fn normalized_files() {
         lines.extend(outcome.left.iter().map(|it| format!("left: {}", it.reason)));
         lines.extend(outcome.left_out.iter().map(|it| format!("left out: {}", it.reason)));
     }
-    for (target, select) in [(1e9, "f16"), (1.0, "nothing"), (1.0, "i64")] {
-        let refused = run(&fixture("archive.pt"), &output, to(target), "reshaped", &[select]);
+    Builder::default().raw("quantized", "F8_E4M3", &[2, 2], vec![0x38; 4]).write(&input);
+    let archive = fixture("archive.pt");
+    for (file, target, select) in [
+        (&archive, 1e9, "f16"),
+        (&archive, 1e-9, "f16"),
+        (&archive, 1.0, "nothing"),
+        (&archive, 1.0, "i64"),
+        (&input, 1.0, "quantized"),
+    ] {
+        let refused = run(file, &output, to(target), "reshaped", &[select]);
         lines.insert(format!("refused: {}", refused.unwrap_err()));
     }
-    assert_said!(lines.into_iter().collect::<Vec<_>>().join("\n"));
+    assert_sentences!(lines.into_iter().collect::<Vec<_>>().join("\n"));
 }

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempDir};
 
-/// How the name of a file begins and ends that is not complete yet.
+/// How the name of an incomplete file begins and ends.
 const INCOMPLETE: (&str, &str) = (".osn-", ".tmp");
 
-/// What file systems say that cannot bring a folder to the disk, or do not let it be opened for that.
+/// Errors of file systems that cannot bring a folder to the disk, or do not let it be opened for that.
 const NO_SYNC: [io::ErrorKind; 3] =
     [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied];
 
 /// A file that is being written: it takes its place by [`AtomicFile::keep`], or goes away.
 ///
 /// Until then it lies in the same folder under a name that nobody else has: `.osn-`, random letters,
-/// `.tmp`. Whoever may read the user's new files may read it.
+/// `.tmp`. Its permissions are those of any new file of the user.
 #[derive(Debug)]
 pub struct AtomicFile {
     place: PathBuf,
@@ -24,11 +24,11 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins the file that is to be at `place`; nothing is there yet, or what was there still is.
+    /// Begins a file that is to be at `place`, where nothing changes before [`AtomicFile::keep`].
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// An error of the system.
     pub fn create(place: PathBuf) -> io::Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(INCOMPLETE.0).suffix(INCOMPLETE.1);
@@ -39,7 +39,7 @@ impl AtomicFile {
         Ok(Self { place, temporary })
     }
 
-    /// What to write to.
+    /// The file to write to.
     pub fn file(&mut self) -> &mut File {
         self.temporary.as_file_mut()
     }
@@ -48,7 +48,7 @@ impl AtomicFile {
     ///
     /// # Errors
     ///
-    /// What the system says; what was there before still is.
+    /// An error of the system; what was there before still is.
     pub fn keep(self) -> io::Result<()> {
         let Self { place, temporary } = self;
         // Without this the new name may reach the disk before the bytes do.
@@ -63,7 +63,7 @@ impl AtomicFile {
 ///
 /// # Errors
 ///
-/// What the system says; what was there before still is.
+/// An error of the system; what was there before still is.
 pub fn write(place: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = AtomicFile::create(place.to_owned())?;
     file.file().write_all(content)?;
@@ -75,7 +75,7 @@ pub fn write(place: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Those of `fill`, and what the system says.
+/// Those of `fill`, and errors of the system.
 pub fn write_folder(place: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let beside = folder_of(place);
     fs::create_dir_all(beside)?;
@@ -97,7 +97,7 @@ pub fn is_incomplete(name: &str) -> bool {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// An error of the system.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());

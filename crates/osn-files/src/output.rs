@@ -1,4 +1,4 @@
-//! A file that a person has named for a command to write.
+//! A file that a command writes to the path that a person has typed.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
@@ -70,7 +70,7 @@ pub enum OutputError {
         /// As it was typed.
         path: PathBuf,
     },
-    /// The system refuses.
+    /// Another error of the system.
     #[error("{} cannot be written: {source}", path.display())]
     Write {
         /// As it was typed.
@@ -100,7 +100,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), OutputError> {
 }
 
 impl OutputFile {
-    /// Begins a file, which must be none of `inputs`, by whatever link.
+    /// Begins a file, which must be none of `inputs`, whatever links lead to them.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl OutputFile {
         Ok(Self { path: path.to_owned(), content })
     }
 
-    /// What to write to.
+    /// The file to write to.
     pub fn file(&mut self) -> &mut File {
         self.content.file()
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// What the system says, or that it is no regular file.
+/// An error of the system, which holds a [`NotAFile`] where it is no regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path, 0)
 }
@@ -84,22 +84,22 @@ impl From<NotAFile> for io::Error {
 ///
 /// # Errors
 ///
-/// As [`open`], or that it is larger.
+/// As [`open`]; [`io::ErrorKind::FileTooLarge`] where it is larger.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(io::Error::other(format!("it is larger than {most} bytes")));
+        let message = format!("it is larger than {most} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(bytes)
 }
 
-/// Creates an empty file in place of whatever is there: what is written through a link would be another
-/// file.
+/// Creates an empty file in place of whatever is there; a link is replaced, not followed.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// An error of the system.
 pub fn create_anew(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -117,10 +117,9 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "1234").unwrap();
         assert_eq!(read(&file, 4).unwrap(), b"1234");
-        assert_eq!(read(&file, 3).unwrap_err().to_string(), "it is larger than 3 bytes");
+        assert_eq!(read(&file, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         let folder_itself = read(folder.path(), 9).unwrap_err();
         assert_eq!(NotAFile::of(&folder_itself), Some(NotAFile::Folder));
-        assert_eq!(folder_itself.to_string(), "it is no regular file");
         let missing = read(&folder.path().join("none"), 9).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     }

@@ -9,6 +9,12 @@ use crate::read::tensor::TensorError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MeasureError {
+    /// It is not among those that are selected.
+    #[error("not selected")]
+    NotSelected,
+    /// It is no weight: a mask, a scale, a buffer, the state of an optimizer, or a part of a weight.
+    #[error("{0}")]
+    NoWeight(&'static str),
     /// A tensor of rank below 2 has no spectrum.
     #[error("rank {rank} is below 2")]
     Rank {

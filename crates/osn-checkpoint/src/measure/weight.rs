@@ -1,9 +1,8 @@
-//! What is measured on one weight, seen through a view.
+//! σ and other norms of one weight in a view.
 
 use osn_core::layer::View;
 use osn_core::measure::bounds::{
-    GramEstimate, Interval, IntervalParams, bidirectional_interval, operator_interval,
-    sigma_interval,
+    Interval, IntervalParams, bidirectional_interval, operator_interval, sigma_interval,
 };
 use osn_core::measure::{DenseMap, Layout, leading_singular_values, stable_rank};
 
@@ -16,13 +15,13 @@ use crate::read::tensor::Tensor;
 /// ones in panels of as much.
 const HELD_BYTES: usize = 64 << 20;
 
-/// How a weight is seen, and how narrow its interval is to be.
+/// In which view a weight is measured, and how narrow its interval is to be.
 #[derive(Clone, Debug)]
 pub struct MeasureParams {
-    /// What a tensor is seen as.
+    /// The view: the linear map that a tensor is taken for.
     pub view: View,
-    /// The axis of a tensor that its outputs run along; where it is left out that is the one that
-    /// stored vectors are for, or else the first.
+    /// The axis of a tensor that its outputs run along. Where it is left out, that is the axis that
+    /// stored vectors are for, else the first.
     pub output_axis: Option<usize>,
     /// How many of the largest singular values to find besides σ's interval.
     pub leading: usize,
@@ -46,7 +45,7 @@ impl MeasureParams {
     }
 }
 
-/// What was found on a weight, or on one block of it.
+/// The measurement of a weight, or of one block of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightMeasurement {
     /// The shape of the weight, or of the block.
@@ -83,12 +82,10 @@ pub fn measure(
 
 /// What tells that a tensor cannot be measured before any of it is read.
 pub(crate) fn check(tensor: &Tensor, params: &MeasureParams) -> Result<(), MeasureError> {
-    check_readable(tensor)?;
-    check_shape(tensor.shape(), params)
-}
-
-pub(crate) fn check_readable(tensor: &Tensor) -> Result<(), MeasureError> {
-    tensor.skip_reason().map_or(Ok(()), |reason| Err(MeasureError::NotRead(reason.to_owned())))
+    match tensor.skip_reason() {
+        Some(reason) => Err(MeasureError::NotRead(reason.to_owned())),
+        None => check_shape(tensor.shape(), params),
+    }
 }
 
 pub(crate) fn check_shape(shape: &[usize], params: &MeasureParams) -> Result<(), MeasureError> {
@@ -151,7 +148,7 @@ fn measure_as<T: Real>(
     if is_plain && params.leading == 0 && bytes > HELD_BYTES {
         let layout = Layout::new(tensor.shape(), output_axis(tensor.shape(), params));
         let found = streamed::<T>(tensor, layout, &params.interval, PANEL_ELEMENTS)?;
-        return Ok(vec![measurement(tensor.shape(), &found, Vec::new())]);
+        return Ok(vec![measurement(tensor.shape(), found.sigma, found.frobenius, vec![])]);
     }
     measure_entries(&tensor.read_all::<T>()?, tensor.shape(), params)
 }
@@ -163,17 +160,16 @@ pub(crate) fn measure_entries<T: Real>(
     params: &MeasureParams,
 ) -> Result<Vec<WeightMeasurement>, MeasureError> {
     let axis = output_axis(shape, params);
+    let frobenius = || DenseMap::from_tensor(entries, shape, axis).map(|it| it.frobenius_norm());
     match &params.view {
         View::Bidirectional if shape.len() > 2 => {
             let sigma = bidirectional_interval(entries, shape, axis, &params.interval)?;
-            let frobenius = DenseMap::from_tensor(entries, shape, axis)?.frobenius_norm();
-            let stable_rank = Some(stable_rank(frobenius, sigma.value));
-            Ok(vec![WeightMeasurement { sigma, frobenius, stable_rank, ..bare(shape) }])
+            Ok(vec![measurement(shape, sigma, frobenius()?, vec![])])
         }
         View::Operator(convolution) => {
             let sigma = operator_interval(entries, &convolution.geometry(shape)?)?;
-            let frobenius = DenseMap::from_tensor(entries, shape, axis)?.frobenius_norm();
-            Ok(vec![WeightMeasurement { sigma, frobenius, ..bare(shape) }])
+            let found = measurement(shape, sigma, frobenius()?, vec![]);
+            Ok(vec![WeightMeasurement { stable_rank: None, ..found }])
         }
         View::Blocks { axis: cut, count } => {
             let mut block_shape = shape.to_vec();
@@ -203,25 +199,17 @@ fn dense<T: Real>(
         0 => Vec::new(),
         count => leading_singular_values(entries, layout, count)?,
     };
-    Ok(measurement(shape, &found, leading))
+    Ok(measurement(shape, found.sigma, found.frobenius, leading))
 }
 
-/// Nothing but the shape.
-fn bare(shape: &[usize]) -> WeightMeasurement {
-    let sigma = Interval::exactly(0.0);
-    WeightMeasurement {
-        shape: shape.to_vec(),
-        sigma,
-        frobenius: 0.0,
-        stable_rank: None,
-        leading: vec![],
-    }
-}
-
-fn measurement(shape: &[usize], found: &GramEstimate, leading: Vec<f64>) -> WeightMeasurement {
-    let GramEstimate { sigma, frobenius, .. } = *found;
+fn measurement(
+    shape: &[usize],
+    sigma: Interval,
+    frobenius: f64,
+    leading: Vec<f64>,
+) -> WeightMeasurement {
     let stable_rank = Some(stable_rank(frobenius, sigma.value));
-    WeightMeasurement { sigma, frobenius, stable_rank, leading, ..bare(shape) }
+    WeightMeasurement { shape: shape.to_vec(), sigma, frobenius, stable_rank, leading }
 }
 
 /// The entries of one block in its own row-major order.

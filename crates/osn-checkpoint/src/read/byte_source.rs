@@ -21,7 +21,7 @@ pub trait ByteSource: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::UnexpectedEof`] where there are fewer; whatever else the reading meets.
+    /// [`io::ErrorKind::UnexpectedEof`] where there are fewer; any other error of the system.
     fn read_exact_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()>;
 }
 
@@ -34,7 +34,7 @@ pub trait Folder {
     ///
     /// # Errors
     ///
-    /// What the system says; [`plain_file::NotAFile`] inside where it is no regular file.
+    /// An error of the system, which holds a [`plain_file::NotAFile`] where it is no regular file.
     fn open(&self, name: &Path) -> io::Result<Arc<dyn ByteSource>>;
 }
 
@@ -76,60 +76,45 @@ impl Folder for DiskFolder {
     }
 
     fn open(&self, name: &Path) -> io::Result<Arc<dyn ByteSource>> {
-        Ok(Arc::new(DiskFile::open(plain_file::open(&self.0.join(name))?)?))
+        Ok(Arc::new(DiskFile::of(plain_file::open(&self.0.join(name))?)?))
     }
 }
 
-#[cfg(unix)]
 #[derive(Debug)]
 struct DiskFile {
     file: File,
     byte_count: u64,
+    /// Elsewhere than on Unix a file has one position, so one thread reads at a time.
+    #[cfg(not(unix))]
+    turn: std::sync::Mutex<()>,
 }
 
-#[cfg(unix)]
 impl DiskFile {
-    fn open(file: File) -> io::Result<Self> {
-        Ok(Self { byte_count: file.metadata()?.len(), file })
+    fn of(file: File) -> io::Result<Self> {
+        Ok(Self {
+            byte_count: file.metadata()?.len(),
+            file,
+            #[cfg(not(unix))]
+            turn: std::sync::Mutex::default(),
+        })
     }
 }
 
-#[cfg(unix)]
 impl ByteSource for DiskFile {
     fn byte_count(&self) -> u64 {
         self.byte_count
     }
 
+    #[cfg(unix)]
     fn read_exact_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(&self.file, into, offset)
     }
-}
 
-#[cfg(not(unix))]
-#[derive(Debug)]
-struct DiskFile {
-    file: std::sync::Mutex<File>,
-    byte_count: u64,
-}
-
-#[cfg(not(unix))]
-impl DiskFile {
-    fn open(file: File) -> io::Result<Self> {
-        Ok(Self { byte_count: file.metadata()?.len(), file: std::sync::Mutex::new(file) })
-    }
-}
-
-#[cfg(not(unix))]
-impl ByteSource for DiskFile {
-    fn byte_count(&self) -> u64 {
-        self.byte_count
-    }
-
-    /// One thread at a time: elsewhere than on Unix a file has one position.
+    #[cfg(not(unix))]
     fn read_exact_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         use std::io::{Read, Seek, SeekFrom};
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.seek(SeekFrom::Start(offset))?;
-        file.read_exact(into)
+        let _turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (&self.file).seek(SeekFrom::Start(offset))?;
+        (&self.file).read_exact(into)
     }
 }

@@ -1,4 +1,4 @@
-//! What a tensor's elements are, and the four kinds that are read as numbers.
+//! The types of elements, and the four that are read as numbers.
 
 use std::fmt;
 use std::ops::Neg;
@@ -6,8 +6,8 @@ use std::ops::Neg;
 use half::{bf16, f16};
 
 macro_rules! dtypes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $bits:literal, $class:ident;)*) => {
-        /// What a tensor's elements are.
+    ($($(#[$doc:meta])* $variant:ident = $bits:literal, $class:ident, $names:expr;)*) => {
+        /// The type of a tensor's elements.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Dtype { $($(#[$doc])* $variant,)* }
@@ -15,9 +15,9 @@ macro_rules! dtypes {
         impl Dtype {
             const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The name that safetensors has for it, or would have.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
+            /// Its names by the places in [`Names`], empty where there is none.
+            fn names(self) -> [&'static str; 4] {
+                match self { $(Self::$variant => $names,)* }
             }
 
             /// The bits of one element.
@@ -30,6 +30,17 @@ macro_rules! dtypes {
             }
         }
     };
+}
+
+pub(crate) const NO_FLOAT: &str = "not floating point";
+
+/// Whose names for types: `F32`, `torch.float32`, `FloatStorage`, `f4`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Names {
+    Safetensors,
+    Torch,
+    Storage,
+    Numpy,
 }
 
 /// What is done with elements.
@@ -47,68 +58,78 @@ enum Class {
 
 dtypes! {
     /// 64-bit floating point.
-    F64 = "F64", 64, Read;
+    F64 = 64, Read, ["F64", "float64", "Double", "f8"];
     /// 32-bit floating point.
-    F32 = "F32", 32, Read;
+    F32 = 32, Read, ["F32", "float32", "Float", "f4"];
     /// 16-bit floating point of IEEE 754.
-    F16 = "F16", 16, Read;
+    F16 = 16, Read, ["F16", "float16", "Half", "f2"];
     /// The upper half of a 32-bit floating point number.
-    Bf16 = "BF16", 16, Read;
+    Bf16 = 16, Read, ["BF16", "bfloat16", "BFloat16", ""];
     /// 8-bit floating point, 4 bits of exponent.
-    F8E4M3 = "F8_E4M3", 8, Float;
+    F8E4M3 = 8, Float, ["F8_E4M3", "float8_e4m3fn", "", ""];
     /// 8-bit floating point, 5 bits of exponent.
-    F8E5M2 = "F8_E5M2", 8, Float;
+    F8E5M2 = 8, Float, ["F8_E5M2", "float8_e5m2", "", ""];
     /// 8-bit floating point, 4 bits of exponent, no negative zero.
-    F8E4M3Fnuz = "F8_E4M3FNUZ", 8, Float;
+    F8E4M3Fnuz = 8, Float, ["F8_E4M3FNUZ", "float8_e4m3fnuz", "", ""];
     /// 8-bit floating point, 5 bits of exponent, no negative zero.
-    F8E5M2Fnuz = "F8_E5M2FNUZ", 8, Float;
+    F8E5M2Fnuz = 8, Float, ["F8_E5M2FNUZ", "float8_e5m2fnuz", "", ""];
     /// 8-bit powers of two.
-    F8E8M0 = "F8_E8M0", 8, Float;
+    F8E8M0 = 8, Float, ["F8_E8M0", "float8_e8m0fnu", "", ""];
     /// 6-bit floating point, 2 bits of exponent.
-    F6E2M3 = "F6_E2M3", 6, Float;
+    F6E2M3 = 6, Float, ["F6_E2M3", "", "", ""];
     /// 6-bit floating point, 3 bits of exponent.
-    F6E3M2 = "F6_E3M2", 6, Float;
+    F6E3M2 = 6, Float, ["F6_E3M2", "", "", ""];
     /// 4-bit floating point.
-    F4 = "F4", 4, Float;
+    F4 = 4, Float, ["F4", "", "", ""];
     /// Truth values, one a byte.
-    Bool = "BOOL", 8, Other;
+    Bool = 8, Other, ["BOOL", "bool", "Bool", "b1"];
     /// 8-bit unsigned integers.
-    U8 = "U8", 8, Other;
+    U8 = 8, Other, ["U8", "uint8", "Byte", "u1"];
     /// 8-bit signed integers.
-    I8 = "I8", 8, Other;
+    I8 = 8, Other, ["I8", "int8", "Char", "i1"];
     /// 16-bit unsigned integers.
-    U16 = "U16", 16, Other;
+    U16 = 16, Other, ["U16", "uint16", "", "u2"];
     /// 16-bit signed integers.
-    I16 = "I16", 16, Other;
+    I16 = 16, Other, ["I16", "int16", "Short", "i2"];
     /// 32-bit unsigned integers.
-    U32 = "U32", 32, Other;
+    U32 = 32, Other, ["U32", "uint32", "", "u4"];
     /// 32-bit signed integers.
-    I32 = "I32", 32, Other;
+    I32 = 32, Other, ["I32", "int32", "Int", "i4"];
     /// 64-bit unsigned integers.
-    U64 = "U64", 64, Other;
+    U64 = 64, Other, ["U64", "uint64", "", "u8"];
     /// 64-bit signed integers.
-    I64 = "I64", 64, Other;
+    I64 = 64, Other, ["I64", "int64", "Long", "i8"];
     /// Complex numbers of two 16-bit parts.
-    C32 = "C32", 32, Other;
+    C32 = 32, Other, ["C32", "complex32", "", ""];
     /// Complex numbers of two 32-bit parts.
-    C64 = "C64", 64, Other;
+    C64 = 64, Other, ["C64", "complex64", "ComplexFloat", "c8"];
     /// Complex numbers of two 64-bit parts.
-    C128 = "C128", 128, Other;
+    C128 = 128, Other, ["C128", "complex128", "ComplexDouble", "c16"];
     /// 8-bit signed integers that stand for real numbers by a scale kept elsewhere.
-    QI8 = "QI8", 8, Other;
+    QI8 = 8, Other, ["QI8", "", "QInt8", ""];
     /// 8-bit unsigned integers that stand for real numbers by a scale kept elsewhere.
-    QU8 = "QU8", 8, Other;
+    QU8 = 8, Other, ["QU8", "", "QUInt8", ""];
     /// 32-bit signed integers that stand for real numbers by a scale kept elsewhere.
-    QI32 = "QI32", 32, Other;
+    QI32 = 32, Other, ["QI32", "", "QInt32", ""];
     /// A type that this crate does not know.
-    Unknown = "unknown", 0, Unknown;
+    Unknown = 0, Unknown, ["unknown", "", "", ""];
 }
 
 impl Dtype {
+    /// Its name in safetensors, or a name of that style where safetensors lacks the type.
+    pub fn name(self) -> &'static str {
+        self.names()[Names::Safetensors as usize]
+    }
+
     /// Finds a dtype by the name that safetensors has for it.
     pub fn from_name(name: &str) -> Option<Self> {
-        let mut known = Self::ALL.iter().copied().filter(|&dtype| dtype != Self::Unknown);
-        known.find(|dtype| dtype.name() == name)
+        Self::find(Names::Safetensors, name)
+    }
+
+    pub(crate) fn find(of: Names, name: &str) -> Option<Self> {
+        let known = |&dtype: &Self| dtype != Self::Unknown && !name.is_empty();
+        let mut known = Self::ALL.iter().copied().filter(known);
+        known.find(|dtype| dtype.names()[of as usize] == name)
     }
 
     /// Whether elements are read as numbers.
@@ -121,7 +142,7 @@ impl Dtype {
         match self.class() {
             Class::Read => None,
             Class::Float => Some("floating point of less than 16 bits is not read"),
-            Class::Other => Some("not floating point"),
+            Class::Other => Some(NO_FLOAT),
             Class::Unknown => Some("its type is not known"),
         }
     }
@@ -175,7 +196,7 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
-    #[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest, as it says")]
+    #[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest")]
     fn from_f64(value: f64) -> Self {
         value as f32
     }

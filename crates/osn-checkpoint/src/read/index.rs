@@ -3,16 +3,15 @@
 //! The form is `{"metadata": {…}, "weight_map": {"tensor": "file", …}}`, for shards of safetensors
 //! and of PyTorch alike.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::read::byte_source::ByteSource;
-use crate::read::quoted::{at_key, quoted};
+use crate::read::names::{quoted, repeated};
+use crate::read::pairs::Pairs;
 
 /// No longer index is read.
 const MAX_BYTES: u64 = 100_000_000;
@@ -57,6 +56,12 @@ pub enum IndexError {
          the weights, or its *.index.json"
     )]
     OtherJson,
+    /// It names a tensor twice.
+    #[error("names the tensor {name} twice")]
+    DuplicateName {
+        /// The tensor's name.
+        name: String,
+    },
     /// It names no tensor.
     #[error("is an index without a tensor in its weight_map")]
     Empty,
@@ -81,12 +86,13 @@ pub enum IndexError {
     },
 }
 
-/// What an index says.
+/// The content of an index.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Index {
     #[serde(default)]
     metadata: Value,
-    weight_map: WeightMap,
+    /// The shard of each tensor.
+    weight_map: Pairs<String>,
 }
 
 impl Index {
@@ -108,11 +114,15 @@ impl Index {
     }
 
     fn check(&self) -> Result<(), IndexError> {
-        if self.weight_map.0.is_empty() {
+        let pairs = &self.weight_map.0;
+        if pairs.is_empty() {
             return Err(IndexError::Empty);
         }
-        match self.weight_map.0.values().find(|shard| !is_plain_name(shard)) {
-            Some(shard) => Err(IndexError::Outside { shard: quoted(shard) }),
+        if let Some((_, shard)) = pairs.iter().find(|(_, shard)| !is_plain_name(shard)) {
+            return Err(IndexError::Outside { shard: quoted(shard) });
+        }
+        match repeated(pairs.iter().map(|(tensor, _)| &**tensor)) {
+            Some(name) => Err(IndexError::DuplicateName { name: quoted(name) }),
             None => Ok(()),
         }
     }
@@ -126,7 +136,7 @@ impl Index {
         shards
     }
 
-    /// What it says of the whole, as text. Nothing depends on it, so it may be anything.
+    /// Its metadata, as text. Nothing depends on them, so they may be anything.
     pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         match &self.metadata {
@@ -158,39 +168,6 @@ fn is_plain_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
     let single = matches!(components.next(), Some(Component::Normal(part)) if part == name);
     single && components.next().is_none() && !name.contains(['/', '\\', ':', '\0'])
-}
-
-/// Tensor to shard, without a tensor that comes twice.
-#[derive(Debug)]
-struct WeightMap(HashMap<String, String>);
-
-impl<'de> Deserialize<'de> for WeightMap {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(WeightMapVisitor)
-    }
-}
-
-struct WeightMapVisitor;
-
-impl<'de> Visitor<'de> for WeightMapVisitor {
-    type Value = WeightMap;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object of file names")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap, A::Error> {
-        let mut shards = HashMap::new();
-        while let Some(name) = map.next_key::<String>()? {
-            let shard = map.next_value().map_err(|error| at_key(&name, &error))?;
-            if shards.contains_key(&name) {
-                let name = quoted(&name);
-                return Err(serde::de::Error::custom(format_args!("tensor {name} comes twice")));
-            }
-            shards.insert(name, shard);
-        }
-        Ok(WeightMap(shards))
-    }
 }
 
 #[cfg(test)]

@@ -4,15 +4,16 @@
 //! header gives for each name a dtype, a shape and two offsets into the data. The data must be
 //! covered without a gap or an overlap.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::read::dtype::{ByteOrder, Dtype};
-use crate::read::quoted::{at_key, quoted};
+use crate::read::names::{natural, quoted, repeated};
+use crate::read::pairs::{Pairs, next_value};
 use crate::read::strided_layout::{StridedLayout, element_count};
 use crate::read::tensor::{Content, Lazy, StoredFile, Tensor};
 
@@ -29,7 +30,7 @@ pub enum SafetensorsError {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Read(#[from] std::io::Error),
-    /// The header is said to be longer than the file or than any header may be.
+    /// The first bytes promise a header that is longer than the file or than any header may be.
     #[error(
         "promises a header of {promised} bytes, but the file has {file_bytes} and a header at most \
          {MAX_HEADER_BYTES}; the file is cut short or no safetensors"
@@ -97,17 +98,21 @@ pub(crate) fn recognises(first_bytes: &[u8]) -> bool {
     first_bytes.get(8) == Some(&b'{')
 }
 
-/// Reads what a safetensors file holds: its tensors by the place of their data, and its metadata.
+/// Reads what a safetensors file holds: its tensors by name, and its metadata.
 pub(crate) fn read(
     file: &Arc<StoredFile>,
 ) -> Result<(Vec<Tensor>, BTreeMap<String, String>), SafetensorsError> {
     let (header, data_start) = read_header(file)?;
     let mut entries = header.tensors;
-    check_names(&entries)?;
+    if let Some(name) = repeated(entries.iter().map(|(name, _)| &**name)) {
+        return Err(SafetensorsError::DuplicateName { name: quoted(name) });
+    }
     check_coverage(&mut entries, file.source.byte_count() - data_start)?;
     let tensor = |(name, info): (String, Info)| info.into_tensor(name, file, data_start);
-    let tensors = entries.into_iter().map(tensor).collect::<Result<_, _>>()?;
-    Ok((tensors, header.metadata))
+    let mut tensors = entries.into_iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
+    tensors.sort_by(|left, right| natural(left.name(), right.name()));
+    let metadata = header.metadata.map_or_else(Vec::new, |notes| notes.0);
+    Ok((tensors, metadata.into_iter().collect()))
 }
 
 fn read_header(file: &StoredFile) -> Result<(Header, u64), SafetensorsError> {
@@ -127,7 +132,7 @@ fn read_header(file: &StoredFile) -> Result<(Header, u64), SafetensorsError> {
     Ok((header, data_start))
 }
 
-/// What the header says of one tensor.
+/// The header's entry for one tensor.
 #[derive(Debug, Deserialize)]
 struct Info {
     dtype: String,
@@ -145,7 +150,13 @@ impl Info {
         let Some(dtype) = Dtype::from_name(&self.dtype) else {
             let reason = format!("is of the type {}, which is not known", quoted(&self.dtype));
             let (shape, dtype, file) = (self.shape, Dtype::Unknown, Arc::clone(file));
-            return Ok(Tensor { name, shape, dtype, file, content: Content::missing(reason) });
+            return Ok(Tensor {
+                name,
+                shape,
+                dtype,
+                file,
+                content: Content::Missing(reason.into()),
+            });
         };
         let (start, end) = self.data_offsets;
         let bytes = element_count(&self.shape).and_then(|count| dense_bytes(dtype, count));
@@ -164,14 +175,6 @@ impl Info {
 fn dense_bytes(dtype: Dtype, element_count: usize) -> Option<usize> {
     let bits = element_count.checked_mul(dtype.bits())?;
     bits.is_multiple_of(8).then_some(bits / 8)
-}
-
-fn check_names(entries: &[(String, Info)]) -> Result<(), SafetensorsError> {
-    let mut names = HashSet::with_capacity(entries.len());
-    match entries.iter().find(|(name, _)| !names.insert(name)) {
-        Some((name, _)) => Err(SafetensorsError::DuplicateName { name: quoted(name) }),
-        None => Ok(()),
-    }
 }
 
 /// Sorts the tensors by where they lie, and sees that they fill the data exactly.
@@ -203,67 +206,32 @@ fn check_coverage(entries: &mut [(String, Info)], data_bytes: u64) -> Result<(),
 /// A whole header, its tensors as a list so that a name that comes twice is seen.
 #[derive(Debug, Default)]
 struct Header {
-    metadata: BTreeMap<String, String>,
+    metadata: Option<Pairs<String>>,
     tensors: Vec<(String, Info)>,
 }
 
 impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(HeaderVisitor)
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
     }
 }
 
-struct HeaderVisitor;
-
-impl<'de> Visitor<'de> for HeaderVisitor {
-    type Value = Header;
+impl<'de> Visitor<'de> for Header {
+    type Value = Self;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object of tensors")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-        let mut header = Header::default();
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
         while let Some(name) = map.next_key::<String>()? {
             if name == METADATA {
-                header.metadata = map.next_value::<Option<Metadata>>()?.unwrap_or_default().0;
+                self.metadata = next_value(&name, &mut map)?;
             } else {
-                let info = map.next_value().map_err(|error| at_key(&name, &error))?;
-                header.tensors.push((name, info));
+                let info = next_value(&name, &mut map)?;
+                self.tensors.push((name, info));
             }
         }
-        Ok(header)
-    }
-}
-
-/// What the header says of the whole: texts by key.
-#[derive(Debug, Default)]
-struct Metadata(BTreeMap<String, String>);
-
-impl<'de> Deserialize<'de> for Metadata {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MetadataVisitor)
-    }
-}
-
-struct MetadataVisitor;
-
-impl<'de> Visitor<'de> for MetadataVisitor {
-    type Value = Metadata;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object of texts as __metadata__")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
-        let mut texts = BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let text = map.next_value().map_err(|error: A::Error| {
-                let key = quoted(&key);
-                A::Error::custom(format_args!("at the key {key} of {METADATA}: {error}"))
-            })?;
-            texts.insert(key, text);
-        }
-        Ok(Metadata(texts))
+        Ok(self)
     }
 }

@@ -283,9 +283,10 @@ impl<'a> Window<'a> {
     /// The bytes of at least one and at most `wanted` elements from `element` on.
     fn elements(&mut self, element: usize, wanted: usize) -> io::Result<&[u8]> {
         let first = self.start + (element * self.element_bytes) as u64;
-        let held = self.held(first);
-        let from =
-            if held < self.element_bytes { self.load(first)? } else { self.bytes.len() - held };
+        if self.held(first) < self.element_bytes {
+            self.load(first)?;
+        }
+        let from = self.bytes.len() - self.held(first);
         let most = wanted.saturating_mul(self.element_bytes).min(self.bytes.len() - from);
         Ok(&self.bytes[from..from + most - most % self.element_bytes])
     }
@@ -296,13 +297,12 @@ impl<'a> Window<'a> {
         skipped.and_then(|skip| self.bytes.len().checked_sub(skip)).unwrap_or(0)
     }
 
-    fn load(&mut self, first: u64) -> io::Result<usize> {
+    fn load(&mut self, first: u64) -> io::Result<()> {
         let most = WINDOW_BYTES - WINDOW_BYTES % self.element_bytes;
         let count = usize::try_from(self.end - first).unwrap_or(most).min(most);
         self.bytes.resize(count, 0);
         self.loaded = first;
-        self.source.read_exact_at(first, &mut self.bytes)?;
-        Ok(0)
+        self.source.read_exact_at(first, &mut self.bytes)
     }
 }
 

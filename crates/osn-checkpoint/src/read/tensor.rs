@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::read::byte_source::ByteSource;
 use crate::read::dtype::{ByteOrder, Dtype, Real, decode};
-use crate::read::quoted::quoted;
+use crate::read::names::quoted;
 use crate::read::strided_layout::{StridedLayout, element_count};
 
 /// Why a tensor's elements cannot be read: the file, what is wrong and what to do, in one line.
@@ -97,10 +97,6 @@ impl Content {
     pub(crate) fn stored(layout: StridedLayout, order: ByteOrder, lazy: Lazy) -> Self {
         Self::Stored { layout, order, lazy, set_aside: false }
     }
-
-    pub(crate) fn missing(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::Missing(reason.into())
-    }
 }
 
 impl Tensor {
@@ -109,7 +105,7 @@ impl Tensor {
         &self.name
     }
 
-    /// The size of each axis, outermost first; empty where the file does not say.
+    /// The size of each axis, outermost first; empty where the file does not have it.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }

@@ -6,7 +6,6 @@ use std::ops::Bound;
 use crate::checkpoint::Checkpoint;
 use crate::read::dtype::Dtype;
 use crate::read::tensor::Tensor;
-use crate::weights::weight::{Step, Weight, is_norm_of};
 
 /// What the tensors of a checkpoint are to each other.
 pub(crate) struct Known<'a> {
@@ -20,6 +19,42 @@ pub(crate) enum Meaning<'a> {
     Weight(Weight<'a>),
     /// It helps to make a weight, or was computed from one: what it is.
     Part(&'static str),
+}
+
+/// A weight that is not stored as it is used.
+pub(crate) struct Weight<'a> {
+    /// The name that it has where nothing is done to it: `X.weight`.
+    pub(crate) path: String,
+    /// The tensor that it is made from.
+    pub(crate) base: &'a Tensor,
+    /// What is done to that, in order; or why that is not known.
+    pub(crate) steps: Result<Vec<Step<'a>>, String>,
+    /// The other tensors that make it, and what the framework has computed from it.
+    pub(crate) parts: Vec<&'a Tensor>,
+}
+
+impl Weight<'_> {
+    /// Whether it is stored as the product of a scale and numbers of few bits.
+    pub(crate) fn is_quantized(&self) -> bool {
+        matches!(self.steps.as_deref(), Ok([Step::Scale { .. }]))
+    }
+}
+
+/// One thing that is done to a weight.
+pub(crate) enum Step<'a> {
+    /// Weight norm: `g·v/‖v‖`, with a norm for each entry of g.
+    Norm { g: &'a Tensor },
+    /// Pruning: entry by entry times a mask.
+    Mask { mask: &'a Tensor },
+    /// PyTorch's spectral norm: divided by uᵀWv, u and v as they are stored. Old versions stored no
+    /// v, but the quotient.
+    Spectral { u: &'a Tensor, v: Option<&'a Tensor>, computed: Option<&'a Tensor> },
+    /// `BigGAN`'s: divided by ‖Wv‖ with v = Wᵀu/‖Wᵀu‖.
+    Iterated { u: &'a Tensor },
+    /// osn's: times the scale of the state.
+    Osn { u: &'a Tensor, v: Option<&'a Tensor>, state: &'a Tensor },
+    /// Numbers of 8 bits times the scale of their block.
+    Scale { scale: &'a Tensor },
 }
 
 /// Every name that a tensor can be selected by: its own and, where it is used as a weight of another
@@ -226,7 +261,7 @@ fn parametrized(name: &str) -> Option<(&str, &str)> {
     Some((module.strip_suffix('.').unwrap_or(module), parameter))
 }
 
-/// What a part of a weight is, in words. Whose it is its name says, so that many are told in one line.
+/// What a part of a weight is, in words. The weight is not named, so that many parts share one line.
 fn what_it_is(part: &str, weight: &Weight<'_>) -> &'static str {
     let end = part.rsplit(['.', '_']).next().unwrap_or_default();
     match (weight.steps.as_deref(), end) {
@@ -240,6 +275,12 @@ fn what_it_is(part: &str, weight: &Weight<'_>) -> &'static str {
     }
 }
 
+/// Whether g can be the norms of a v: along each axis as long as v, or 1; or one number for all.
+fn is_norm_of(g: &[usize], v: &[usize]) -> bool {
+    let all_in_one = g.iter().product::<usize>() == 1;
+    all_in_one || (g.len() == v.len() && g.iter().zip(v).all(|(g, v)| g == v || *g == 1) && g != v)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,5 +292,12 @@ mod tests {
         assert_eq!(parametrized("parametrizations.weight"), Some(("", "weight")));
         assert_eq!(parametrized("net.original"), None);
         assert_eq!(parametrized("myparametrizations.weight"), None);
+    }
+
+    #[test]
+    fn norms_are_along_any_axis_or_one_for_all() {
+        let is_norm = |g: &[usize]| is_norm_of(g, &[2, 3]);
+        assert!(is_norm(&[2, 1]) && is_norm(&[1, 3]) && is_norm(&[]));
+        assert!(!is_norm(&[2]) && !is_norm(&[2, 3]));
     }
 }

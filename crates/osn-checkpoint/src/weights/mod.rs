@@ -1,8 +1,6 @@
 //! What a file means: which tensors are weights, and what a model makes of them.
 
-pub(crate) mod eight_bits;
 pub(crate) mod known;
 pub(crate) mod roles;
 pub(crate) mod stored_vectors;
 pub(crate) mod used;
-pub(crate) mod weight;

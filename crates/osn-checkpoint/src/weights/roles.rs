@@ -1,9 +1,10 @@
-//! Tells what is no weight, though it has the shape of one.
+//! Finds what is no weight, though it has the shape of one.
 
 use std::collections::BTreeMap;
 
 use osn_core::layer::Globs;
 
+use crate::measure::error::MeasureError;
 use crate::read::tensor::{Tensor, TensorError};
 use crate::weights::known::{Known, Meaning};
 
@@ -11,63 +12,61 @@ use crate::weights::known::{Known, Meaning};
 /// where a name among them is one that parameters have.
 pub(crate) struct States(BTreeMap<String, bool>);
 
-/// Why a tensor is not to be measured; `None` where it is.
+/// Whether a tensor is to be measured.
 ///
 /// What is no weight is measured where it is selected; a mask, a scale and what only helps to make a
 /// weight must be named in full.
-pub(crate) fn rejected(
+pub(crate) fn check(
     tensor: &Tensor,
     known: &Known<'_>,
     states: &States,
     select: &Globs,
-) -> Result<Option<String>, TensorError> {
+) -> Result<(), MeasureError> {
     let name = tensor.name();
     let meaning = known.meaning(name);
     let path = match meaning {
         Some(Meaning::Weight(weight)) => &weight.path,
         _ => name,
     };
-    let is_selected = [name, path].iter().any(|it| select.matching(it).is_some());
-    if !select.is_empty() && !is_selected {
-        return Ok(Some("not selected".to_owned()));
+    if !select.is_empty() && [name, path].iter().all(|it| select.matching(it).is_none()) {
+        return Err(MeasureError::NotSelected);
     }
     if select.patterns().iter().any(|pattern| pattern == name) {
-        return Ok(None);
+        return Ok(());
     }
-    if let Some(Meaning::Part(what)) = meaning {
-        return Ok(Some((*what).to_owned()));
-    }
-    if meaning.is_none()
-        && let Some(reason) = by_name(tensor, known, states)
-    {
-        let is_left = select.is_empty() || reason.contains("quantized");
-        return Ok(is_left.then_some(reason));
-    }
-    if meaning.is_some() {
-        return Ok(None);
-    }
-    Ok(by_entries(tensor)?.map(str::to_owned))
+    let role = match meaning {
+        Some(Meaning::Weight(_)) => None,
+        Some(Meaning::Part(what)) => Some(*what),
+        None => match by_name(tensor, known, states) {
+            Some(role) if role == SCALE || select.is_empty() => Some(role),
+            Some(_) => None,
+            None => by_entries(tensor)?,
+        },
+    };
+    role.map_or(Ok(()), |role| Err(MeasureError::NoWeight(role)))
 }
+
+const SCALE: &str = "a scale or zero point of a quantized weight";
 
 /// Why a tensor is no weight, by its name and by the tensors beside it; `None` where nothing speaks
 /// against it.
-fn by_name(tensor: &Tensor, known: &Known<'_>, states: &States) -> Option<String> {
+fn by_name(tensor: &Tensor, known: &Known<'_>, states: &States) -> Option<&'static str> {
     let name = tensor.name();
     let segments = segments(name);
     let (last, _) = segments.split_last()?;
     let is_of_opt = segments.windows(2).any(|pair| matches!(pair, ["opt", "state"]));
     let has_slot = segments.iter().any(|segment| is_optimizer(segment));
     if has_slot || is_of_opt || states.hold(&segments) {
-        return Some("state of an optimizer; --select takes it".to_owned());
+        return Some("state of an optimizer; --select takes it");
     }
     if has_word(BUFFERS, last) {
-        return Some("a buffer of values that are not trained".to_owned());
+        return Some("a buffer of values that are not trained");
     }
     if is_scale(name, last, known) {
-        return Some("a scale or zero point of a quantized weight".to_owned());
+        return Some(SCALE);
     }
     let is_gradient = *last == "grad" && known.tensor(name.strip_suffix(".grad")?).is_some();
-    is_gradient.then(|| "a gradient".to_owned())
+    is_gradient.then_some("a gradient")
 }
 
 /// The parts of a name. osn and TensorFlow join some by other marks than PyTorch.
@@ -249,7 +248,7 @@ fn by_entries(tensor: &Tensor) -> Result<Option<&'static str>, TensorError> {
     Ok(None)
 }
 
-/// Reads entries in order until `goes_on` says no; true where it never does.
+/// Reads entries in order until `goes_on` is false; true where it never is.
 fn all_entries(
     tensor: &Tensor,
     mut goes_on: impl FnMut(usize, f64) -> bool,

@@ -6,10 +6,9 @@ use osn_core::state_code::{LN_SCALE, STATE_LEN, decode_log};
 use crate::measure::error::MeasureError;
 use crate::plain_number::plain;
 use crate::read::dtype::Dtype;
-use crate::read::tensor::Tensor;
-use crate::weights::eight_bits;
+use crate::read::tensor::{Tensor, TensorError};
+use crate::weights::known::{Step, Weight};
 use crate::weights::stored_vectors::{StoredVectors, codes, norm};
-use crate::weights::weight::{Step, Weight, place_in_norm};
 
 /// A weight as the model computes with it.
 pub(crate) struct Used {
@@ -19,7 +18,7 @@ pub(crate) struct Used {
     pub(crate) axis: Option<usize>,
     /// What was done, in words.
     pub(crate) done: Vec<String>,
-    /// What is said of u and v.
+    /// What the stored u and v give.
     pub(crate) vectors: Option<Vectors>,
 }
 
@@ -40,14 +39,11 @@ const NOT_ALIGNED: f64 = 0.9;
 const BLOCK: usize = 128;
 
 impl Weight<'_> {
-    /// Makes the weight. `asked` is the axis that the user says its outputs run along.
+    /// Makes the weight. `asked` is the output axis that the user gave.
     pub(crate) fn used(&self, asked: Option<usize>) -> Result<Used, MeasureError> {
         let steps = self.steps.as_ref().map_err(|why| MeasureError::NotKnown(why.clone()))?;
-        let entries = if self.is_quantized() {
-            eight_bits::read(self.base)?
-        } else {
-            self.base.read_all()?
-        };
+        let entries =
+            if self.is_quantized() { eight_bits(self.base)? } else { self.base.read_all()? };
         let mut used = Used { entries, axis: None, done: Vec::new(), vectors: None };
         for step in steps {
             used.take(step, self.base, asked)?;
@@ -245,7 +241,7 @@ fn along_each_axis(
 /// A file does not tell it, and lengths alone do not where two axes are equally long. PyTorch takes
 /// axis 0 for all but transposed convolutions, which have three axes or more and whose outputs run
 /// along axis 1. There u, which its iteration makes of v, tells the two apart as long as the weight
-/// has not moved on; where it does not, it is what the user says or axis 0.
+/// has not moved on; where it does not, it is the axis that the user gave, or axis 0.
 fn choose<'a>(
     seen: &'a [Seen],
     shape: &[usize],
@@ -266,8 +262,8 @@ fn choose<'a>(
     if by_alignment[0].alignment > ALIGNED && by_alignment[1].alignment < NOT_ALIGNED {
         return Ok((by_alignment[0], true));
     }
-    let said = seen.iter().find(|it| Some(it.axis) == asked);
-    Ok((said.unwrap_or(first), said.is_some() || agree))
+    let given = seen.iter().find(|it| Some(it.axis) == asked);
+    Ok((given.unwrap_or(first), given.is_some() || agree))
 }
 
 /// The entries between two cuts, where osn holds a weight in blocks. It stores u and v of all blocks
@@ -311,6 +307,42 @@ pub(crate) fn directions(v: &Tensor, g: &Tensor) -> Result<(Vec<f64>, Vec<usize>
     Ok((entries, places))
 }
 
+/// Where in g, in row-major order, the norm of an entry of v stands.
+fn place_in_norm(mut index: usize, shape: &[usize], g: &[usize]) -> usize {
+    if g.len() != shape.len() {
+        return 0;
+    }
+    let (mut place, mut stride) = (0, 1);
+    for (&size, &of_g) in shape.iter().zip(g).rev() {
+        place += if of_g == 1 { 0 } else { index % size * stride };
+        stride *= of_g;
+        index /= size;
+    }
+    place
+}
+
+/// The entries of a tensor of 8-bit floating point.
+fn eight_bits(tensor: &Tensor) -> Result<Vec<f64>, TensorError> {
+    let number = if tensor.dtype() == Dtype::F8E4M3 { e4m3 } else { e5m2 };
+    Ok(tensor.read_all_bytes()?.into_iter().map(number).collect())
+}
+
+/// 4 bits of exponent and 3 of mantissa, without infinities.
+fn e4m3(byte: u8) -> f64 {
+    let mantissa = f64::from(byte & 7) / 8.0;
+    let magnitude = match (byte & 0x7f) >> 3 {
+        _ if byte & 0x7f == 0x7f => f64::NAN,
+        0 => mantissa * 2.0_f64.powi(-6),
+        exponent => (1.0 + mantissa) * 2.0_f64.powi(i32::from(exponent) - 7),
+    };
+    if byte & 0x80 == 0 { magnitude } else { -magnitude }
+}
+
+/// 5 bits of exponent and 2 of mantissa: the upper half of an f16.
+fn e5m2(byte: u8) -> f64 {
+    half::f16::from_bits(u16::from(byte) << 8).to_f64()
+}
+
 /// The entries of the mask of a weight; truth values and whole numbers of one byte, too.
 pub(crate) fn truths(mask: &Tensor, shape: &[usize]) -> Result<Vec<f64>, MeasureError> {
     if mask.shape() != shape {
@@ -331,5 +363,22 @@ mod tests {
     fn the_cut_of_blocks_is_known_where_one_axis_fits() {
         assert_eq!(run_of_block(&[6, 5], 3, (6, Some(15))), Some(10));
         assert_eq!(run_of_block(&[6, 5], 4, (6, Some(15))), None);
+    }
+
+    #[test]
+    fn the_place_of_a_norm_is_along_its_axis() {
+        let places = |g: &[usize]| [0, 1, 2, 3, 4, 5].map(|i| place_in_norm(i, &[2, 3], g));
+        assert_eq!(places(&[2, 1]), [0, 0, 0, 1, 1, 1]);
+        assert_eq!(places(&[1, 3]), [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn numbers_of_eight_bits_are_what_their_format_says() {
+        assert_eq!(
+            [0x38, 0x39, 0xb8, 0x01, 0x7e, 0x00].map(e4m3),
+            [1.0, 1.125, -1.0, 2.0_f64.powi(-9), 448.0, 0.0]
+        );
+        assert_eq!([0x3c, 0xbc, 0x7b].map(e5m2), [1.0, -1.0, 57344.0]);
+        assert!(e4m3(0x7f).is_nan() && e4m3(0xff).is_nan());
     }
 }

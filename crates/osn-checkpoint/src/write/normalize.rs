@@ -11,8 +11,8 @@ use crate::checkpoint::Checkpoint;
 use crate::read::tensor::{Tensor, TensorError};
 use crate::weights::known::Known;
 use crate::write::outcome::{Named, NormalizeError, NormalizeOutcome, NormalizeParams, Normalized};
-use crate::write::plan::{Entry, Job, Plan};
-use crate::write::scaled::{Loaded, Scaled, encode, limits};
+use crate::write::plan::{Entry, Job, plan};
+use crate::write::scaled::{Loaded, Scaled, limits};
 
 /// Bytes of an unchanged tensor that are copied at a time.
 const COPY_BYTES: usize = 8 << 20;
@@ -29,8 +29,8 @@ const MAX_HEADER: usize = 100_000_000;
 /// weight the weight and not its mask.
 ///
 /// The metadata is kept and a note of what was done is added under `osn.normalize`. The file appears
-/// whole or not at all, and says nothing that the outcome does not: what is no weight is left as it
-/// was, and what safetensors has no type for is left out. `before` is called before each tensor.
+/// whole or not at all. What is no weight is written as it was, and what safetensors has no type for is
+/// left out; the outcome lists both. `before` is called before each tensor.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub fn normalize(
     let files: Vec<_> = input.tensors().iter().map(|tensor| Path::new(tensor.file())).collect();
     let mut file = OutputFile::create(output, &files)?;
     let known = Known::of(input.tensors());
-    let Plan { entries, mut outcome } = Plan::of(input, &known, params)?;
+    let (entries, mut outcome) = plan(input, &known, params)?;
     let header = header(input, &entries, params);
     if header.len() > MAX_HEADER {
         return Err(NormalizeError::Header { bytes: header.len() });
@@ -92,7 +92,7 @@ fn header(input: &Checkpoint, entries: &[Entry<'_>], params: &NormalizeParams) -
     header
 }
 
-/// What was done, for whoever reads the file later.
+/// What was done, for later readers of the file.
 fn note(params: &NormalizeParams) -> String {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -117,7 +117,7 @@ impl Entry<'_> {
         let failed = |source| NormalizeError::Tensor { name: job.weight_name().to_owned(), source };
         let loaded = match job.load(&params.measure) {
             Ok(loaded) => loaded,
-            Err(error) if job.is_plain() && !error.is_bad_file() => {
+            Err(error) if matches!(job, Job::Plain(_)) && !error.is_bad_file() => {
                 let (name, reason) = (self.name.clone(), error.to_string());
                 outcome.left.push(Named { name, reason });
                 return Ok(None);
@@ -131,7 +131,7 @@ impl Entry<'_> {
             return Err(NormalizeError::Range { name, dtype, before, wanted, limits });
         }
         outcome.done.extend(notes(&scaled, job, &loaded));
-        Ok(Some(encode(&scaled.entries, self.tensor.dtype())))
+        Ok(Some(scaled.bytes))
     }
 }
 

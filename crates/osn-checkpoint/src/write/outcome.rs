@@ -1,4 +1,4 @@
-//! What is asked of a normalized checkpoint, and what comes of it.
+//! What a checkpoint is normalized to, and what was done.
 
 use osn_core::act::Action;
 use osn_core::layer::Globs;
@@ -16,9 +16,9 @@ use crate::read::tensor::TensorError;
 pub struct NormalizeParams {
     /// Globs of which one must match the name; empty for every weight that can be measured.
     pub select: Globs,
-    /// What σ is meant.
+    /// How σ is measured.
     pub measure: MeasureParams,
-    /// What is done to it.
+    /// What becomes of σ.
     pub action: Action,
 }
 
@@ -27,18 +27,18 @@ pub struct NormalizeParams {
 pub struct NormalizeOutcome {
     /// The weights that were brought to their σ.
     pub done: Vec<Normalized>,
-    /// What could be taken for a weight and was written as it was, and why.
+    /// What looks like a weight and was written as it was, and why.
     pub left: Vec<Named>,
     /// What was not written, and why.
     pub left_out: Vec<Named>,
 }
 
-/// A tensor, and what there is to say of it.
+/// The name of a tensor, and why it was left or left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// Its name.
     pub name: String,
-    /// Why it is as it is.
+    /// Why.
     pub reason: String,
 }
 
@@ -55,7 +55,7 @@ pub struct Normalized {
     pub after: Interval,
     /// The factor between the two weights in use.
     pub scale: f64,
-    /// How it is stored, where that is not as it was or not as a plain weight.
+    /// How it is stored, where it is not stored as a plain weight or is now stored in another way.
     pub stored: Option<String>,
 }
 
@@ -69,7 +69,7 @@ pub enum NormalizeError {
     /// No tensor is selected that could be normalized.
     #[error("no tensor is selected that can be normalized ({reason})")]
     NothingSelected {
-        /// What is the matter with one that is.
+        /// Why one that is selected cannot be.
         reason: String,
     },
     /// A selected tensor cannot be measured.
@@ -80,7 +80,7 @@ pub enum NormalizeError {
         /// Why not.
         source: MeasureError,
     },
-    /// The type of a tensor cannot say what is wanted of it.
+    /// The type of a tensor cannot hold the numbers that it would need.
     #[error(
         "tensor {name}: its σ of {} cannot become {} in {dtype}, whose numbers go from {} to {}",
         plain(*before), plain(*wanted), plain(limits[0]), plain(limits[1])

@@ -6,13 +6,12 @@ use osn_core::layer::View;
 
 use crate::checkpoint::Checkpoint;
 use crate::measure::error::MeasureError;
-use crate::measure::weight::{MeasureParams, check, check_shape};
-use crate::read::dtype::Dtype;
+use crate::measure::weight::{MeasureParams, check};
+use crate::read::dtype::{Dtype, NO_FLOAT};
 use crate::read::tensor::Tensor;
-use crate::weights::known::{Known, Meaning};
-use crate::weights::roles::{States, rejected};
+use crate::weights::known::{Known, Meaning, Step, Weight};
+use crate::weights::roles::{self, States};
 use crate::weights::used::{directions, truths};
-use crate::weights::weight::{Step, Weight};
 use crate::write::outcome::{Named, NormalizeError, NormalizeOutcome, NormalizeParams};
 use crate::write::scaled::Loaded;
 
@@ -41,32 +40,24 @@ pub(crate) enum Job<'a> {
 }
 
 /// What is written, and what is already known of the outcome.
-pub(crate) struct Plan<'a> {
-    pub(crate) entries: Vec<Entry<'a>>,
-    pub(crate) outcome: NormalizeOutcome,
-}
-
-impl<'a> Plan<'a> {
-    pub(crate) fn of(
-        input: &'a Checkpoint,
-        known: &'a Known<'a>,
-        params: &NormalizeParams,
-    ) -> Result<Self, NormalizeError> {
-        let states = States::of(input.tensors());
-        let mut choice = Choice::default();
-        for tensor in input.tensors() {
-            let failed = |error| NormalizeError::Tensor {
-                name: tensor.name().to_owned(),
-                source: MeasureError::File(error),
-            };
-            match rejected(tensor, known, &states, &params.select).map_err(failed)? {
-                Some(reason) if reason == "not selected" => {}
-                Some(reason) => choice.leave(tensor, reason),
-                None => choice.decide(tensor, known, params),
+pub(crate) fn plan<'a>(
+    input: &'a Checkpoint,
+    known: &'a Known<'a>,
+    params: &NormalizeParams,
+) -> Result<(Vec<Entry<'a>>, NormalizeOutcome), NormalizeError> {
+    let states = States::of(input.tensors());
+    let mut choice = Choice::default();
+    for tensor in input.tensors() {
+        match roles::check(tensor, known, &states, &params.select) {
+            Ok(()) => choice.decide(tensor, known, params),
+            Err(MeasureError::NotSelected) => {}
+            Err(source @ MeasureError::File(_)) => {
+                return Err(NormalizeError::Tensor { name: tensor.name().to_owned(), source });
             }
+            Err(why) => choice.leave(tensor, &why),
         }
-        Ok(choice.into_plan(input))
     }
+    Ok(choice.into_plan(input))
 }
 
 /// What is decided so far, by the names of tensors.
@@ -79,32 +70,31 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn leave(&mut self, tensor: &Tensor, reason: String) {
+    fn leave(&mut self, tensor: &Tensor, why: &MeasureError) {
         // Nobody takes a vector, or whole numbers, for a weight.
-        if tensor.shape().len() >= 2 && reason != "not floating point" {
-            self.outcome.left.push(Named { name: tensor.name().to_owned(), reason });
+        let is_other = matches!(why, MeasureError::NotRead(reason) if reason == NO_FLOAT);
+        if tensor.shape().len() >= 2 && !is_other {
+            let (name, reason) = (tensor.name().to_owned(), why.to_string());
+            self.outcome.left.push(Named { name, reason });
         }
     }
 
     fn decide(&mut self, tensor: &'a Tensor, known: &'a Known<'a>, params: &NormalizeParams) {
         let Some(Meaning::Weight(weight)) = known.meaning(tensor.name()) else {
-            return match check(tensor, &params.measure) {
-                Ok(()) => self.plan(tensor, Job::Plain(tensor)),
-                Err(why) => self.leave(tensor, why.to_string()),
-            };
+            match check(tensor, &params.measure) {
+                Ok(()) => drop(self.jobs.insert(tensor.name(), Job::Plain(tensor))),
+                Err(why) => self.leave(tensor, &why),
+            }
+            return;
         };
         match job_of(weight, known, &params.measure) {
             Ok(job) => {
                 let target = if let Job::Gain(_, g) = job { g } else { tensor };
                 self.drop_parts(weight, &job);
-                self.plan(target, job);
+                self.jobs.insert(target.name(), job);
             }
-            Err(why) => self.leave(tensor, why.to_string()),
+            Err(why) => self.leave(tensor, &why),
         }
-    }
-
-    fn plan(&mut self, tensor: &'a Tensor, job: Job<'a>) {
-        self.jobs.insert(tensor.name(), job);
     }
 
     /// What would no longer go with the weight: all of its parts where it is written whole, and
@@ -123,7 +113,7 @@ impl<'a> Choice<'a> {
     }
 
     /// The largest elements first, so that every tensor lies at a multiple of its element's size.
-    fn into_plan(mut self, input: &'a Checkpoint) -> Plan<'a> {
+    fn into_plan(mut self, input: &'a Checkpoint) -> (Vec<Entry<'a>>, NormalizeOutcome) {
         let Self { jobs, dropped, outcome } = &mut self;
         // g of weight norm is a part of its weight, and the one that is changed.
         outcome.left.retain(|it| !jobs.contains_key(&*it.name) && !dropped.contains(&*it.name));
@@ -142,7 +132,7 @@ impl<'a> Choice<'a> {
         let NormalizeOutcome { left, left_out, .. } = &mut *outcome;
         left.retain(|it| !left_out.iter().any(|out| out.name == it.name));
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.tensor.dtype().bits()));
-        Plan { entries, outcome: self.outcome }
+        (entries, self.outcome)
     }
 }
 
@@ -176,7 +166,6 @@ fn job_of<'a>(
         ));
     }
     check(base, params)?;
-    check_shape(base.shape(), params)?;
     match **steps {
         [Step::Norm { g }] => {
             let cut = if let View::Blocks { axis, .. } = params.view { Some(axis) } else { None };
@@ -199,10 +188,6 @@ fn job_of<'a>(
 }
 
 impl Job<'_> {
-    pub(crate) fn is_plain(&self) -> bool {
-        matches!(self, Self::Plain(_))
-    }
-
     /// What the weight is called in the model.
     pub(crate) fn weight_name(&self) -> &str {
         match self {
@@ -211,7 +196,7 @@ impl Job<'_> {
         }
     }
 
-    /// How it is stored, where that is to be said.
+    /// How it is stored, where it is not stored as a plain weight.
     pub(crate) fn stored(&self) -> Option<String> {
         match self {
             Self::Plain(_) => None,

@@ -6,7 +6,7 @@ use osn_core::layer::View;
 
 use crate::measure::error::MeasureError;
 use crate::measure::weight::{MeasureParams, WeightMeasurement, measure_entries};
-use crate::read::dtype::Dtype;
+use crate::read::dtype::{ByteOrder, Dtype, decode};
 
 /// Rounding to the tensor's own type moves σ; this far from the target is near enough.
 const NEAR: f64 = 1e-6;
@@ -32,9 +32,9 @@ pub(crate) struct Loaded {
     pub(crate) params: MeasureParams,
 }
 
-/// The numbers to store, and what they come to.
+/// The numbers to store, as bytes of their type, and what they come to.
 pub(crate) struct Scaled {
-    pub(crate) entries: Vec<f64>,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) found: Vec<WeightMeasurement>,
     pub(crate) after: Vec<WeightMeasurement>,
     pub(crate) wanted: Vec<f64>,
@@ -58,7 +58,7 @@ impl Loaded {
         measure_entries(&self.used(stored), &self.used_shape, &self.params)
     }
 
-    /// Each block at its wanted σ as nearly as the type can say it.
+    /// Each block at its wanted σ, as nearly as the type can hold it.
     pub(crate) fn scaled(&self, action: Action) -> Result<Scaled, MeasureError> {
         let found = self.measured(&self.stored)?;
         let first = |found: &WeightMeasurement| action.scale(1.0, found.sigma.value);
@@ -67,21 +67,23 @@ impl Loaded {
             found.iter().zip(&scales).map(|(it, scale)| it.sigma.value * scale).collect();
         let mut corrections = 0;
         loop {
-            let entries = self.rounded(&scales);
+            let bytes = encode(&self.times(&scales), self.dtype);
+            let mut entries = vec![0.0_f64; self.stored.len()];
+            decode(self.dtype, ByteOrder::Little, &bytes, &mut entries, 1);
             if entries.iter().any(|entry| !entry.is_finite()) {
-                // Beyond the range of the type; that it missed is said by the scales.
-                return Ok(Scaled { entries, after: vec![], found, wanted, scales });
+                // Beyond the range of the type, which `missed` then reports.
+                return Ok(Scaled { bytes, after: vec![], found, wanted, scales });
             }
             let after = self.measured(&entries)?;
             corrections += 1;
             if corrections > MAX_CORRECTIONS || !correct(&mut scales, &after, &wanted) {
-                return Ok(Scaled { entries, found, after, wanted, scales });
+                return Ok(Scaled { bytes, found, after, wanted, scales });
             }
         }
     }
 
-    /// The stored numbers times the scale of their block, rounded to the type.
-    fn rounded(&self, scales: &[f64]) -> Vec<f64> {
+    /// The stored numbers times the scale of their block.
+    fn times(&self, scales: &[f64]) -> Vec<f64> {
         let run = match &self.params.view {
             View::Blocks { axis, count } if self.shape.len() == self.used_shape.len() => {
                 self.shape[*axis] / count * self.shape[axis + 1..].iter().product::<usize>()
@@ -89,13 +91,12 @@ impl Loaded {
             _ => self.stored.len(),
         };
         let runs = self.stored.chunks(run.max(1)).zip(scales.iter().cycle());
-        let round = |value: f64| round_to(self.dtype, value);
-        runs.flat_map(|(run, scale)| run.iter().map(move |entry| round(entry * scale))).collect()
+        runs.flat_map(|(run, scale)| run.iter().map(move |entry| entry * scale)).collect()
     }
 }
 
 impl Scaled {
-    /// The first σ, as it was and as it is wanted, that the type cannot say.
+    /// The first σ that the type cannot hold, as it was and as it is wanted.
     pub(crate) fn missed(&self) -> Option<(f64, f64)> {
         let befores = self.found.iter().map(|found| found.sigma.value);
         let mut pairs = befores.zip(self.wanted.iter().copied()).zip(&self.scales).enumerate();
@@ -121,16 +122,6 @@ fn correct(scales: &mut [f64], after: &[WeightMeasurement], wanted: &[f64]) -> b
     is_moved
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "rounding is what it is for")]
-fn round_to(dtype: Dtype, value: f64) -> f64 {
-    match dtype {
-        Dtype::F32 => f64::from(value as f32),
-        Dtype::F16 => f16::from_f64(value).to_f64(),
-        Dtype::Bf16 => bf16::from_f64(value).to_f64(),
-        _ => value,
-    }
-}
-
 /// The smallest and the largest positive number of a type.
 pub(crate) fn limits(dtype: Dtype) -> [f64; 2] {
     match dtype {
@@ -141,9 +132,9 @@ pub(crate) fn limits(dtype: Dtype) -> [f64; 2] {
     }
 }
 
-/// Numbers that the type can hold, as safetensors has them.
-#[expect(clippy::cast_possible_truncation, reason = "the values were rounded to the type before")]
-pub(crate) fn encode(values: &[f64], dtype: Dtype) -> Vec<u8> {
+/// Numbers rounded to the type, as safetensors has them.
+#[expect(clippy::cast_possible_truncation, reason = "rounding is what it is for")]
+fn encode(values: &[f64], dtype: Dtype) -> Vec<u8> {
     match dtype {
         Dtype::F32 => values.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect(),
         Dtype::F16 => values.iter().flat_map(|&x| f16::from_f64(x).to_le_bytes()).collect(),

@@ -1,5 +1,26 @@
 //! Files put together by hand, byte by byte.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use osn_checkpoint::{Checkpoint, CheckpointError};
+
+/// Opens `bytes` as the file `file` beside others.
+pub(crate) fn open_beside(
+    bytes: &[u8],
+    others: &[(&str, &[u8])],
+) -> Result<Checkpoint, CheckpointError> {
+    let files = others.iter().copied().chain([("file", bytes)]);
+    let files: BTreeMap<String, Arc<[u8]>> =
+        files.map(|(name, bytes)| (name.to_owned(), bytes.into())).collect();
+    Checkpoint::open_in(&files, "file")
+}
+
+/// A file with one tensor, which is called `a` and has no elements.
+pub(crate) fn shard_of_a() -> Vec<u8> {
+    safetensors(r#"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#, 0)
+}
+
 pub(crate) fn safetensors(header: &str, data_bytes: usize) -> Vec<u8> {
     let length = (header.len() as u64).to_le_bytes();
     [&length, header.as_bytes(), &vec![0; data_bytes]].concat()

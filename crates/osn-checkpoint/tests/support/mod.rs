@@ -4,6 +4,7 @@
 
 pub(crate) mod hostile;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use osn_checkpoint::{
@@ -13,10 +14,26 @@ use osn_checkpoint::{
 use osn_core::act::Action;
 use osn_core::layer::Globs;
 use safetensors::SafeTensors;
+use tempfile::TempDir;
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
+
+/// What PyTorch says of the fixtures.
+pub(crate) fn json(name: &str) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(fixture(name)).unwrap()).unwrap()
+}
+
+/// What two versions of PyTorch call a weight before it is divided by uᵀWv, u and v.
+pub(crate) const SPECTRAL_NORMS: [[&str; 3]; 2] = [
+    ["fc.weight_orig", "fc.weight_u", "fc.weight_v"],
+    [
+        "fc.parametrizations.weight.original",
+        "fc.parametrizations.weight.0._u",
+        "fc.parametrizations.weight.0._v",
+    ],
+];
 
 /// A safetensors file, put together by hand so that it may hold what the crate would refuse to write.
 #[derive(Default)]
@@ -26,6 +43,11 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
+    pub(crate) fn metadata(mut self, key: &str, text: &str) -> Self {
+        self.header.insert("__metadata__".to_owned(), serde_json::json!({ key: text }));
+        self
+    }
+
     pub(crate) fn raw(mut self, name: &str, dtype: &str, shape: &[usize], data: Vec<u8>) -> Self {
         let start = self.data.len();
         self.data.extend(data);
@@ -38,11 +60,6 @@ impl Builder {
     pub(crate) fn f32(self, name: &str, shape: &[usize], values: &[f32]) -> Self {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.raw(name, "F32", shape, data)
-    }
-
-    pub(crate) fn f64(self, name: &str, shape: &[usize], values: &[f64]) -> Self {
-        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.raw(name, "F64", shape, data)
     }
 
     pub(crate) fn f16(self, name: &str, shape: &[usize], values: &[f32]) -> Self {
@@ -67,6 +84,43 @@ impl Builder {
         bytes.extend(self.data);
         std::fs::write(path, bytes).unwrap();
     }
+
+    /// What is found in the file.
+    pub(crate) fn inspected(self) -> Inspection {
+        self.inspected_with(&[], &MeasureParams::default())
+    }
+
+    pub(crate) fn inspected_with(self, select: &[&str], params: &MeasureParams) -> Inspection {
+        let at = Paths::default();
+        self.write(&at.input);
+        inspect_with(&at.input, select, params)
+    }
+}
+
+/// A file to read and one to write, in a folder that goes away by itself.
+pub(crate) struct Paths {
+    pub(crate) input: PathBuf,
+    pub(crate) output: PathBuf,
+    pub(crate) folder: TempDir,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [input, output] = ["in", "out"].map(|name| folder.path().join(name));
+        Self { input, output, folder }
+    }
+}
+
+/// Numbers without a pattern, the same each time.
+pub(crate) fn noise(count: usize) -> Vec<f32> {
+    let mut state = 7_u64;
+    let mut next = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
 }
 
 pub(crate) fn inspect(path: &Path) -> Inspection {
@@ -78,12 +132,9 @@ pub(crate) fn inspect_with(path: &Path, select: &[&str], params: &MeasureParams)
     let select = Globs::new(select.iter().copied()).unwrap();
     let checkpoint = Checkpoint::open(path).unwrap();
     inspection.add(&checkpoint, &select, params, |_| {});
-    let listed: std::collections::BTreeSet<_> = inspection
-        .tensors
-        .iter()
-        .map(|it| &it.name)
-        .chain(inspection.skipped.iter().map(|it| &it.name))
-        .collect();
+    let measured = inspection.tensors.iter().map(|it| &it.name);
+    let listed: BTreeSet<_> =
+        measured.chain(inspection.skipped.iter().map(|it| &it.name)).collect();
     assert_eq!(listed.len(), checkpoint.tensors().len(), "in neither list, or twice");
     inspection
 }

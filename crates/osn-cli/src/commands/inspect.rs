@@ -52,8 +52,8 @@ fn exit_code(
     checkpoints: &[Checkpoint],
 ) -> Result<ExitCode, Failure> {
     weights::check_select(&args.weights.select, checkpoints)?;
-    let choices = || inspection.skipped.iter().filter(|skipped| skipped.is_choice);
-    let choice = choices().find(|skipped| !skipped.is_other_rank).or_else(|| choices().next());
+    let choices = || inspection.skipped.iter().filter(|skipped| skipped.why.is_bad_choice());
+    let choice = choices().find(|it| !it.why.is_other_rank()).or_else(|| choices().next());
     let unfit = choice.filter(|_| inspection.tensors.is_empty());
     match inspection.first_bad().or(unfit) {
         None => Ok(ExitCode::SUCCESS),
@@ -61,7 +61,7 @@ fn exit_code(
             "{}: tensor {}: {}",
             bad.file,
             shown(&bad.name),
-            escaped(&bad.reason)
+            escaped(&bad.why.to_string())
         ))),
     }
 }
@@ -205,8 +205,9 @@ fn hints(inspection: &Inspection, view: &View) -> String {
 
 /// How many tensors were skipped for each reason.
 fn skipped(inspection: &Inspection) -> String {
-    let skipped = inspection.skipped.iter().map(|it| (it.name.as_str(), it.reason.as_str()));
-    let lines: Vec<_> = by_reason(skipped)
+    let reasons: Vec<_> = inspection.skipped.iter().map(|it| it.why.to_string()).collect();
+    let names = inspection.skipped.iter().map(|it| it.name.as_str());
+    let lines: Vec<_> = by_reason(names.zip(reasons.iter().map(String::as_str)))
         .into_iter()
         .map(|(reason, names)| format!("skipped {}: {}", listed(&names), escaped(reason)))
         .collect();

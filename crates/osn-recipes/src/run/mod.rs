@@ -28,7 +28,7 @@ pub(crate) mod samples;
 pub(crate) mod session;
 pub mod setting_docs;
 pub(crate) mod settings;
-pub(crate) mod stopped;
+pub mod stopped;
 pub mod summary;
 pub(crate) mod train_loop;
 pub mod trained_on;

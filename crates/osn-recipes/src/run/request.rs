@@ -44,7 +44,7 @@ impl TrainRequest {
     /// # Errors
     ///
     /// [`RunError::Checkpoint`] where this build would not resume it to the same bits.
-    pub(crate) fn resuming(stopped: StoppedRun) -> Result<Self, RunError> {
+    pub fn resuming(stopped: StoppedRun) -> Result<Self, RunError> {
         stopped.must_be_resumable()?;
         let description = &stopped.description;
         Ok(Self {

@@ -24,14 +24,14 @@ impl StoppedRun {
     /// # Errors
     ///
     /// [`RunError::Folder`] for a folder without a run.
-    pub(crate) fn open(folder: &Path) -> Result<Self, RunError> {
+    pub fn open(folder: &Path) -> Result<Self, RunError> {
         let folder = RunFolder::open(folder)?;
         let description = folder.description()?;
         Ok(Self { folder, description })
     }
 
     /// What it came to, if it did all its steps.
-    pub(crate) fn finished(&self) -> Option<RunSummary> {
+    pub fn finished(&self) -> Option<RunSummary> {
         let totals = self.description.totals.as_ref()?;
         let status = self.description.status;
         (status == RunStatus::Finished).then(|| RunSummary::new(self.folder.path(), status, totals))

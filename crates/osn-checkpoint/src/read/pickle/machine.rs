@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::error::PickleError;
-use super::opcode::OpCode as Op;
 use super::value::{Global, Node, Object, Pickle, Value};
 use crate::read::byte_source::ByteSource;
 use crate::read::stream::Stream;
@@ -22,7 +21,7 @@ const MARK_BYTES: usize = 64;
 /// Values that are no nodes are kept up to this place of a list: shapes and states are shorter.
 /// What is behind it, such as the losses of a long training, is only counted.
 const KEPT: usize = 128;
-/// Longer texts are passed over: no name and no key of a storage is that long.
+/// Longer texts are skipped: no name and no key of a storage is that long.
 const MAX_TEXT_BYTES: u64 = 4096;
 /// No line of an old protocol is longer.
 const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -32,7 +31,7 @@ pub(crate) fn run(source: &dyn ByteSource, start: u64, end: u64) -> Result<Pickl
     let mut machine = Machine {
         stream: Stream::new(source, start, end),
         at: start,
-        code: Op::Stop,
+        code: 0,
         nodes: Vec::new(),
         stack: Vec::new(),
         marks: Vec::new(),
@@ -52,7 +51,7 @@ struct Machine<'a> {
     stream: Stream<'a>,
     /// Where the instruction at work is, and its code.
     at: u64,
-    code: Op,
+    code: u8,
     nodes: Vec<Node>,
     stack: Vec<Value>,
     /// Heights of the stack.
@@ -94,48 +93,94 @@ impl Memo {
 
 type Done<T = ()> = Result<T, PickleError>;
 
+/// Instructions by their bytes, each with the name that Python's `pickletools` has for it.
 impl Machine<'_> {
     /// Runs one instruction; gives the result when it was the last.
     fn step(&mut self) -> Done<Option<Value>> {
         self.at = self.stream.position();
-        let byte = self.stream.byte()?;
-        let unknown = PickleError::Instruction { at: self.at, code: byte };
-        self.code = Op::of(byte).ok_or(unknown)?;
+        self.code = self.stream.byte()?;
         match self.code {
-            Op::Stop => return self.pop().map(Some),
-            Op::Proto | Op::Frame => self.header(),
-            Op::Mark | Op::Pop | Op::PopMark | Op::Dup => self.arrange(),
-            Op::None
-            | Op::NewTrue
-            | Op::NewFalse
-            | Op::Int
-            | Op::Long
-            | Op::BinInt
-            | Op::BinInt1
-            | Op::BinInt2
-            | Op::Long1
-            | Op::Long4 => self.constant(),
-            Op::Float | Op::BinFloat => self.float(),
-            Op::String
-            | Op::Unicode
-            | Op::BinString
-            | Op::BinUnicode
-            | Op::ShortBinString
-            | Op::ShortBinUnicode
-            | Op::BinUnicode8 => self.text(),
-            Op::BinBytes | Op::ShortBinBytes | Op::BinBytes8 | Op::ByteArray8 => self.bytes(),
-            Op::EmptyTuple | Op::Tuple | Op::Tuple1 | Op::Tuple2 | Op::Tuple3 => self.tuple(),
-            Op::EmptyList | Op::EmptySet | Op::List | Op::FrozenSet => self.list(),
-            Op::Append | Op::Appends | Op::AddItems => self.append(),
-            Op::EmptyDict | Op::Dict | Op::SetItem | Op::SetItems => self.dict(),
-            Op::Global | Op::StackGlobal | Op::Ext1 | Op::Ext2 | Op::Ext4 => self.global(),
-            Op::Inst | Op::Obj | Op::Reduce | Op::NewObj | Op::NewObjEx => self.object(),
-            Op::Build => self.build(),
-            Op::PersId | Op::BinPersId => self.persistent(),
-            Op::Get | Op::BinGet | Op::LongBinGet => self.recall(),
-            Op::Put | Op::BinPut | Op::LongBinPut | Op::Memoize => self.memorize(),
-        }?;
+            b'.' => return self.pop().map(Some),       // STOP
+            0x80 => self.stream.skip(1)?,              // PROTO
+            0x95 => self.stream.skip(8)?,              // FRAME
+            b'(' => self.marks.push(self.stack.len()), // MARK
+            // POP, of a mark and of a value.
+            b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.pop_marked()?),     // POP_MARK
+            b'2' => self.stack.push(self.top()?), // DUP
+            b'a' | b'e' | 0x90 => self.append()?, // APPEND, APPENDS, ADDITEMS
+            b's' | b'u' => self.set_items()?,     // SETITEM, SETITEMS
+            b'b' => self.build()?,                // BUILD
+            b'p' | b'q' | b'r' | 0x94 => self.memorize()?, // PUT, BINPUT, LONG_BINPUT, MEMOIZE
+            _ => {
+                let value = self.value()?;
+                self.stack.push(value);
+            }
+        }
         Ok(None)
+    }
+
+    /// The value that an instruction pushes.
+    fn value(&mut self) -> Done<Value> {
+        Ok(match self.code {
+            b'N' => Value::None,                                                 // NONE
+            0x88 => Value::Bool(true),                                           // NEWTRUE
+            0x89 => Value::Bool(false),                                          // NEWFALSE
+            b'I' => integer_line(&self.line()?),                                 // INT
+            b'L' => integer_line(self.line()?.trim_end_matches('L')),            // LONG
+            b'J' => Value::Int(i32::from_le_bytes(self.stream.array()?).into()), // BININT
+            b'K' => Value::Int(self.stream.byte()?.into()),                      // BININT1
+            b'M' => Value::Int(u16::from_le_bytes(self.stream.array()?).into()), // BININT2
+            0x8a => self.long::<1>()?,                                           // LONG1
+            0x8b => self.long::<4>()?,                                           // LONG4
+            b'F' => self.line().map(|_| Value::Other)?,                          // FLOAT
+            b'G' => self.skipped(8)?,                                            // BINFLOAT
+            b'C' => self.bytes::<1>()?,                                          // SHORT_BINBYTES
+            b'B' => self.bytes::<4>()?,                                          // BINBYTES
+            0x8e | 0x96 => self.bytes::<8>()?, // BINBYTES8, BYTEARRAY8
+            b'S' | b'V' => self.text_line()?,  // STRING, UNICODE
+            b'U' | 0x8c => self.counted_text::<1>()?, // SHORT_BINSTRING, SHORT_BINUNICODE
+            b'T' | b'X' => self.counted_text::<4>()?, // BINSTRING, BINUNICODE
+            0x8d => self.counted_text::<8>()?, // BINUNICODE8
+            // EXT1, EXT2, EXT4: names that only their program knows, by number.
+            0x82 => self.skipped(1)?,
+            0x83 => self.skipped(2)?,
+            0x84 => self.skipped(4)?,
+            b'g' | b'h' | b'j' => self.recall()?, // GET, BINGET, LONG_BINGET
+            _ => {
+                let node = self.node()?;
+                self.add(node)?
+            }
+        })
+    }
+
+    /// The node that an instruction makes.
+    fn node(&mut self) -> Done<Node> {
+        Ok(match self.code {
+            b')' => Node::Tuple(Vec::new()),                    // EMPTY_TUPLE
+            b't' => Node::Tuple(shortened(self.pop_marked()?)), // TUPLE
+            0x85 => Node::Tuple(self.pop_last(1)?),             // TUPLE1
+            0x86 => Node::Tuple(self.pop_last(2)?),             // TUPLE2
+            0x87 => Node::Tuple(self.pop_last(3)?),             // TUPLE3
+            b']' | 0x8f => Node::List(Vec::new()),              // EMPTY_LIST, EMPTY_SET
+            b'l' | 0x91 => Node::List(shortened(self.pop_marked()?)), // LIST, FROZENSET
+            b'}' => Node::Dict(Vec::new()),                     // EMPTY_DICT
+            b'd' => Node::Dict(self.pop_pairs()?),              // DICT
+            b'c' => self.global()?,                             // GLOBAL
+            0x93 => self.stack_global()?,                       // STACK_GLOBAL
+            b'i' => self.instance()?,                           // INST
+            b'o' => self.marked_object()?,                      // OBJ
+            b'R' | 0x81 => self.call(Vec::new())?,              // REDUCE, NEWOBJ
+            0x92 => {
+                // NEWOBJ_EX, with keywords.
+                let keywords = vec![self.pop()?];
+                self.call(keywords)?
+            }
+            b'P' => Node::Persistent(self.text_line()?), // PERSID
+            b'Q' => Node::Persistent(self.pop()?),       // BINPERSID
+            code => return Err(PickleError::Instruction { at: self.at, code }),
+        })
     }
 
     fn check_memory(&self, start: u64) -> Done {
@@ -147,16 +192,15 @@ impl Machine<'_> {
     }
 
     fn damaged(&self, problem: &'static str) -> PickleError {
-        PickleError::Damaged { at: self.at, code: self.code as u8, problem }
+        PickleError::Damaged { at: self.at, code: self.code, problem }
     }
 
-    fn push_node(&mut self, node: Node) -> Done {
+    fn add(&mut self, node: Node) -> Done<Value> {
         let number =
             u32::try_from(self.nodes.len()).map_err(|_| self.damaged("too many values"))?;
         self.taken += size_of::<Node>() + inner_bytes(&node);
         self.nodes.push(node);
-        self.stack.push(Value::Node(number));
-        Ok(())
+        Ok(Value::Node(number))
     }
 
     /// Pops a value; a mark stands in the way of those below it.
@@ -186,6 +230,12 @@ impl Machine<'_> {
         }
     }
 
+    fn pop_last(&mut self, count: usize) -> Done<Vec<Value>> {
+        let mut values = (0..count).map(|_| self.pop()).collect::<Done<Vec<_>>>()?;
+        values.reverse();
+        Ok(values)
+    }
+
     /// The node of the value on top of the stack.
     fn top_node(&mut self) -> Done<Option<&mut Node>> {
         Ok(match self.top()? {
@@ -194,59 +244,22 @@ impl Machine<'_> {
         })
     }
 
-    /// PROTO, FRAME: nothing that matters here.
-    fn header(&mut self) -> Done {
-        let count = if self.code == Op::Proto { 1 } else { 8 };
+    /// What tensors do not need, and how many bytes of it.
+    fn skipped(&mut self, count: u64) -> Done<Value> {
         self.stream.skip(count)?;
-        Ok(())
+        Ok(Value::Other)
     }
 
-    /// MARK, POP, `POP_MARK`, DUP.
-    fn arrange(&mut self) -> Done {
-        match self.code {
-            Op::Mark => self.marks.push(self.stack.len()),
-            Op::Pop if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
-            Op::Pop => drop(self.pop()?),
-            Op::PopMark => drop(self.pop_marked()?),
-            _ => {
-                let top = self.top()?;
-                self.stack.push(top);
-            }
-        }
-        Ok(())
-    }
-
-    fn constant(&mut self) -> Done {
-        let value = match self.code {
-            Op::None => Value::None,
-            Op::NewTrue => Value::Bool(true),
-            Op::NewFalse => Value::Bool(false),
-            Op::Int => integer_line(&self.line()?),
-            Op::Long => integer_line(self.line()?.trim_end_matches('L')),
-            Op::BinInt => Value::Int(i32::from_le_bytes(self.stream.array()?).into()),
-            Op::BinInt1 => Value::Int(self.stream.byte()?.into()),
-            Op::BinInt2 => Value::Int(u16::from_le_bytes(self.stream.array()?).into()),
-            Op::Long1 => self.length::<1>().and_then(|count| self.long(count))?,
-            _ => self.length::<4>().and_then(|count| self.long(count))?,
-        };
-        self.stack.push(value);
-        Ok(())
-    }
-
-    fn float(&mut self) -> Done {
-        match self.code {
-            Op::Float => drop(self.line()?),
-            _ => self.stream.skip(8)?,
-        }
-        self.stack.push(Value::Other);
-        Ok(())
+    fn bytes<const N: usize>(&mut self) -> Done<Value> {
+        let count = self.length::<N>()?;
+        self.skipped(count)
     }
 
     /// A little-endian integer in two's complement.
-    fn long(&mut self, count: u64) -> Done<Value> {
+    fn long<const N: usize>(&mut self) -> Done<Value> {
+        let count = self.length::<N>()?;
         if count > 8 {
-            self.stream.skip(count)?;
-            return Ok(Value::Other);
+            return self.skipped(count);
         }
         let bytes = self.stream.bytes(usize::try_from(count).unwrap_or(8))?;
         let sign = if bytes.last().is_some_and(|&byte| byte >= 0x80) { 0xff } else { 0 };
@@ -255,66 +268,27 @@ impl Machine<'_> {
         Ok(Value::Int(i64::from_le_bytes(whole)))
     }
 
-    fn text(&mut self) -> Done {
-        let text = match self.code {
-            Op::String => self.line()?.trim_matches(['\'', '"']).to_owned(),
-            Op::Unicode => self.line()?,
-            Op::ShortBinString | Op::ShortBinUnicode => return self.counted_text::<1>(),
-            Op::BinString | Op::BinUnicode => return self.counted_text::<4>(),
-            _ => return self.counted_text::<8>(),
-        };
-        self.push_node(Node::Text(text.into()))
+    fn text(&mut self, text: &str) -> Done<Value> {
+        self.add(Node::Text(text.into()))
     }
 
-    fn counted_text<const N: usize>(&mut self) -> Done {
+    fn text_line(&mut self) -> Done<Value> {
+        let line = self.line()?;
+        let quotes: &[char] = if self.code == b'S' { &['\'', '"'] } else { &[] };
+        self.text(line.trim_matches(quotes))
+    }
+
+    fn counted_text<const N: usize>(&mut self) -> Done<Value> {
         let count = self.length::<N>()?;
         if count > MAX_TEXT_BYTES {
-            self.stream.skip(count)?;
-            self.stack.push(Value::Other);
-            return Ok(());
+            return self.skipped(count);
         }
         let bytes = self.stream.bytes(usize::try_from(count).unwrap_or(usize::MAX))?;
-        self.push_node(Node::Text(String::from_utf8_lossy(&bytes).into()))
-    }
-
-    fn bytes(&mut self) -> Done {
-        let count = match self.code {
-            Op::ShortBinBytes => self.length::<1>()?,
-            Op::BinBytes => self.length::<4>()?,
-            _ => self.length::<8>()?,
-        };
-        self.stream.skip(count)?;
-        self.stack.push(Value::Other);
-        Ok(())
-    }
-
-    fn tuple(&mut self) -> Done {
-        let values = match self.code {
-            Op::EmptyTuple => Vec::new(),
-            Op::Tuple => shortened(self.pop_marked()?),
-            Op::Tuple1 => self.pop_last(1)?,
-            Op::Tuple2 => self.pop_last(2)?,
-            _ => self.pop_last(3)?,
-        };
-        self.push_node(Node::Tuple(values))
-    }
-
-    fn pop_last(&mut self, count: usize) -> Done<Vec<Value>> {
-        let mut values = (0..count).map(|_| self.pop()).collect::<Done<Vec<_>>>()?;
-        values.reverse();
-        Ok(values)
-    }
-
-    fn list(&mut self) -> Done {
-        let values = match self.code {
-            Op::EmptyList | Op::EmptySet => Vec::new(),
-            _ => shortened(self.pop_marked()?),
-        };
-        self.push_node(Node::List(values))
+        self.text(&String::from_utf8_lossy(&bytes))
     }
 
     fn append(&mut self) -> Done {
-        let values = if self.code == Op::Append { vec![self.pop()?] } else { self.pop_marked()? };
+        let values = if self.code == b'a' { vec![self.pop()?] } else { self.pop_marked()? };
         let list = match self.top_node()? {
             Some(Node::List(list)) => list,
             Some(Node::Object(object)) => &mut object.items,
@@ -328,18 +302,12 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn dict(&mut self) -> Done {
-        let added = match self.code {
-            Op::EmptyDict => return self.push_node(Node::Dict(Vec::new())),
-            Op::Dict => {
-                let pairs = self.pop_pairs()?;
-                return self.push_node(Node::Dict(pairs));
-            }
-            Op::SetItem => {
-                let value = self.pop()?;
-                vec![(self.pop()?, value)]
-            }
-            _ => self.pop_pairs()?,
+    fn set_items(&mut self) -> Done {
+        let added = if self.code == b's' {
+            let value = self.pop()?;
+            vec![(self.pop()?, value)]
+        } else {
+            self.pop_pairs()?
         };
         let pairs = match self.top_node()? {
             Some(Node::Dict(pairs)) => pairs,
@@ -356,87 +324,43 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// A name. Only their program knows the numbered ones.
-    fn global(&mut self) -> Done {
-        match self.code {
-            Op::Global => {
-                let (module, name) = (self.line()?, self.line()?);
-                self.push_global(&module, &name)
-            }
-            Op::StackGlobal => self.stack_global(),
-            Op::Ext1 => self.numbered_global(1),
-            Op::Ext2 => self.numbered_global(2),
-            _ => self.numbered_global(4),
-        }
+    fn global(&mut self) -> Done<Node> {
+        let (module, name) = (self.line()?.into(), self.line()?.into());
+        Ok(Node::Global(Box::new(Global { module, name })))
     }
 
-    fn numbered_global(&mut self, bytes: u64) -> Done {
-        self.stream.skip(bytes)?;
-        self.stack.push(Value::Other);
-        Ok(())
-    }
-
-    fn stack_global(&mut self) -> Done {
+    fn stack_global(&mut self) -> Done<Node> {
         let (name, module) = (self.pop()?, self.pop()?);
-        let text = |value| match value {
-            Value::Node(number) => match self.nodes.get(number as usize) {
-                Some(Node::Text(text)) => Ok(text.to_string()),
-                _ => Err(self.damaged("a name that is no text")),
-            },
+        let text = |value: Value| match value.node().and_then(|it| self.nodes.get(it as usize)) {
+            Some(Node::Text(text)) => Ok(text.clone()),
             _ => Err(self.damaged("a name that is no text")),
         };
         let (module, name) = (text(module)?, text(name)?);
-        self.push_global(&module, &name)
+        Ok(Node::Global(Box::new(Global { module, name })))
     }
 
-    fn push_global(&mut self, module: &str, name: &str) -> Done {
-        self.push_node(Node::Global(Box::new(Global { module: module.into(), name: name.into() })))
-    }
-
-    fn object(&mut self) -> Done {
-        match self.code {
-            Op::Inst => self.instance(),
-            Op::Obj => self.marked_object(),
-            Op::NewObjEx => {
-                let keywords = self.pop()?;
-                self.call(Some(keywords))
-            }
-            _ => self.call(None),
-        }
-    }
-
-    fn call(&mut self, keywords: Option<Value>) -> Done {
+    fn call(&mut self, states: Vec<Value>) -> Done<Node> {
         let (arguments, callable) = (self.pop()?, self.pop()?);
-        self.push_object(callable, arguments, keywords)
+        Ok(object(callable, arguments, states))
     }
 
-    fn push_object(&mut self, callable: Value, arguments: Value, keywords: Option<Value>) -> Done {
-        let (items, pairs, states) = (Vec::new(), Vec::new(), keywords.into_iter().collect());
-        self.push_node(Node::Object(Box::new(Object { callable, arguments, items, pairs, states })))
-    }
-
-    fn instance(&mut self) -> Done {
-        let (module, name) = (self.line()?, self.line()?);
+    fn instance(&mut self) -> Done<Node> {
+        let callable = self.global()?;
         let arguments = self.pop_marked()?;
-        self.push_global(&module, &name)?;
-        let callable = self.pop()?;
-        self.push_node(Node::Tuple(arguments))?;
-        let arguments = self.pop()?;
-        self.push_object(callable, arguments, None)
+        let callable = self.add(callable)?;
+        Ok(object(callable, self.add(Node::Tuple(arguments))?, Vec::new()))
     }
 
-    fn marked_object(&mut self) -> Done {
+    fn marked_object(&mut self) -> Done<Node> {
         let mut values = self.pop_marked()?;
         if values.is_empty() {
             return Err(self.damaged("nothing to call"));
         }
         let callable = values.remove(0);
-        self.push_node(Node::Tuple(values))?;
-        let arguments = self.pop()?;
-        self.push_object(callable, arguments, None)
+        Ok(object(callable, self.add(Node::Tuple(values))?, Vec::new()))
     }
 
-    /// What is given to something else than an object is passed over, as is the object itself.
+    /// A state that is given to something else than an object is dropped, as that thing was.
     fn build(&mut self) -> Done {
         let state = self.pop()?;
         if let Some(Node::Object(object)) = self.top_node()? {
@@ -445,23 +369,10 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn persistent(&mut self) -> Done {
-        let name = if self.code == Op::BinPersId {
-            self.pop()?
-        } else {
-            let text = self.line()?;
-            self.push_node(Node::Text(text.into()))?;
-            self.pop()?
-        };
-        self.push_node(Node::Persistent(name))
-    }
-
-    /// Pushes a value of the memo.
-    fn recall(&mut self) -> Done {
+    /// A value of the memo.
+    fn recall(&mut self) -> Done<Value> {
         let number = self.memo_number()?;
-        let value = self.memo.find(number);
-        self.stack.push(value.ok_or_else(|| self.damaged("nothing in the memo"))?);
-        Ok(())
+        self.memo.find(number).ok_or_else(|| self.damaged("nothing in the memo"))
     }
 
     /// Keeps the value on top of the stack in the memo.
@@ -474,13 +385,13 @@ impl Machine<'_> {
 
     fn memo_number(&mut self) -> Done<u64> {
         match self.code {
-            Op::BinGet | Op::BinPut => self.length::<1>(),
-            Op::LongBinGet | Op::LongBinPut => self.length::<4>(),
-            Op::Memoize => Ok((self.memo.in_order.len() + self.memo.others.len()) as u64),
-            _ => {
+            b'h' | b'q' => self.length::<1>(),
+            b'j' | b'r' => self.length::<4>(),
+            b'g' | b'p' => {
                 let line = self.line()?;
                 line.parse().map_err(|_| self.damaged("a place of the memo that is no number"))
             }
+            _ => Ok((self.memo.in_order.len() + self.memo.others.len()) as u64),
         }
     }
 
@@ -501,6 +412,11 @@ impl Machine<'_> {
             }
         }
     }
+}
+
+fn object(callable: Value, arguments: Value, states: Vec<Value>) -> Node {
+    let (items, pairs) = (Vec::new(), Vec::new());
+    Node::Object(Box::new(Object { callable, arguments, items, pairs, states }))
 }
 
 /// Bytes that a node takes outside of itself.

@@ -7,5 +7,4 @@
 
 pub(crate) mod error;
 pub(crate) mod machine;
-mod opcode;
 pub(crate) mod value;

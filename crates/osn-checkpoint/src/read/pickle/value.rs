@@ -1,4 +1,4 @@
-//! What a pickle says, as data: values that describe what Python would make.
+//! The values of a pickle, which describe what Python would make.
 
 /// One value: small ones as they are, others by the number of their node.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,7 +59,7 @@ pub(crate) struct Object {
 /// All values of a pickle; values may refer to each other in circles.
 #[derive(Debug)]
 pub(crate) struct Pickle {
-    pub(super) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     pub(crate) root: Value,
     /// How long it is.
     pub(crate) byte_count: u64,
@@ -68,10 +68,6 @@ pub(crate) struct Pickle {
 }
 
 impl Pickle {
-    pub(crate) fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
     pub(crate) fn node(&self, value: Value) -> Option<&Node> {
         match value {
             Value::Node(number) => self.nodes.get(number as usize),

@@ -13,8 +13,8 @@ use super::walk;
 use super::zip::{self, Entry};
 use crate::read::byte_source::ByteSource;
 use crate::read::dtype::ByteOrder;
+use crate::read::names::quoted;
 use crate::read::pickle::machine::run;
-use crate::read::quoted::quoted;
 use crate::read::strided_layout::Region;
 use crate::read::tensor::{StoredFile, Tensor};
 
@@ -63,7 +63,7 @@ fn read_part(
 }
 
 /// Where each entry that matters lies, by its name in the pickle's folder. The code of `TorchScript`
-/// and what else there may be is passed over.
+/// and other entries are skipped.
 fn entries(file: &StoredFile) -> Result<HashMap<String, Region>, TorchError> {
     let source = file.source.as_ref();
     let folder = pickle_folder(source)?;
@@ -146,7 +146,7 @@ fn region(entry: &Entry) -> Result<Region, TorchError> {
     entry.region.ok_or_else(|| TorchError::EntryOutside { entry: quoted(&entry.name) })
 }
 
-/// Little-endian where nothing is said: only older versions say nothing.
+/// Little-endian where there is no such entry: only older versions write none.
 fn byte_order(
     file: &StoredFile,
     entries: &HashMap<String, Region>,

@@ -43,16 +43,21 @@ fn magic_bytes(first_bytes: &[u8]) -> Option<u64> {
 /// Lists the tensors of a file of the older format.
 pub(crate) fn read(file: &Arc<StoredFile>) -> Result<Vec<Tensor>, TorchError> {
     let source = file.source.as_ref();
-    let mut next = Next { file, at: start(file)? };
-    if next.pickle()?.root != Value::Int(PROTOCOL_VERSION) {
+    let mut at = start(file)?;
+    let mut next = || -> Result<Pickle, TorchError> {
+        let pickle = run(source, at, source.byte_count())?;
+        at = pickle.end;
+        Ok(pickle)
+    };
+    if next()?.root != Value::Int(PROTOCOL_VERSION) {
         return Err(TorchError::Legacy { part: "known version of its protocol" });
     }
-    next.pickle()?;
-    let object = next.pickle()?;
+    next()?;
+    let object = next()?;
     storage::refuse_texts(&object)?;
-    let keys = next.pickle()?;
+    let keys = next()?;
     let sizes = element_sizes(&object);
-    let mut stream = Stream::new(source, next.at, source.byte_count());
+    let mut stream = Stream::new(source, at, source.byte_count());
     let regions = regions(&keys, &sizes, &mut stream)?;
     // Whatever machine wrote it, the storages are little-endian.
     let storages = Storages { regions, order: ByteOrder::Little };
@@ -66,24 +71,9 @@ fn start(file: &StoredFile) -> Result<u64, TorchError> {
     magic_bytes(first_bytes).ok_or(TorchError::Legacy { part: "magic number" })
 }
 
-/// Pickles one after the other.
-struct Next<'a> {
-    file: &'a StoredFile,
-    at: u64,
-}
-
-impl Next<'_> {
-    fn pickle(&mut self) -> Result<Pickle, TorchError> {
-        let end = self.file.source.byte_count();
-        let pickle = run(self.file.source.as_ref(), self.at, end)?;
-        self.at = pickle.end;
-        Ok(pickle)
-    }
-}
-
 /// The bytes of an element of each storage that the object names.
 fn element_sizes(object: &Pickle) -> HashMap<&str, u64> {
-    let named = object.nodes().iter().filter_map(|node| match node {
+    let named = object.nodes.iter().filter_map(|node| match node {
         Node::Persistent(name) => StorageId::read(object, *name),
         _ => None,
     });

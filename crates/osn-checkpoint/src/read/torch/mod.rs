@@ -3,7 +3,6 @@
 pub(crate) mod archive;
 pub(crate) mod error;
 pub(crate) mod legacy;
-mod numpy;
 mod path;
 mod rebuild;
 mod rebuilt;

@@ -8,9 +8,7 @@ pub(crate) enum Part<'a> {
     /// The key of a dictionary that is a text.
     Key(&'a str),
     /// A key that is an integer, or a position in a list.
-    Number(u64),
-    /// A key that is a negative integer.
-    Negative(i64),
+    Number(i128),
     /// A key that is a truth value.
     Truth(bool),
     /// Where a dictionary's entry stands whose key is something else.
@@ -23,9 +21,7 @@ impl<'a> Part<'a> {
     /// The key of the entry at `position` of a dictionary.
     pub(crate) fn of_key(pickle: &'a Pickle, key: Value, position: usize) -> Self {
         match key {
-            Value::Int(number) => {
-                u64::try_from(number).map_or(Self::Negative(number), Self::Number)
-            }
+            Value::Int(number) => Self::Number(number.into()),
             Value::Bool(truth) => Self::Truth(truth),
             key => pickle.text(key).map_or(Self::Entry(position), Self::Key),
         }
@@ -36,7 +32,6 @@ impl<'a> Part<'a> {
         match self {
             Self::Key(text) | Self::Attribute(text) => text.to_owned(),
             Self::Number(number) => number.to_string(),
-            Self::Negative(number) => number.to_string(),
             Self::Truth(truth) => truth.to_string(),
             Self::Entry(position) => position.to_string(),
         }
@@ -53,7 +48,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Whether a text is told from numbers, truth values and other parts without quotes.
+/// Whether a text without quotes can be taken for nothing else: no number, no truth value.
 fn is_word(text: &str) -> bool {
     let is_letter = |c: char| c.is_alphabetic() || c == '_';
     text.starts_with(is_letter)
@@ -64,23 +59,15 @@ fn is_word(text: &str) -> bool {
 /// A path, as its two names.
 #[derive(Debug)]
 pub(crate) struct Path {
-    plain: String,
-    exact: String,
+    /// The parts joined by full stops. Two paths may have one plain name: `a` then `b`, and `a.b`.
+    pub(crate) plain: String,
+    /// The same with quotes around every text that could be something else: no two paths have one.
+    pub(crate) exact: String,
 }
 
 impl Path {
     pub(crate) fn new(prefix: &str) -> Self {
         Self { plain: prefix.to_owned(), exact: prefix.to_owned() }
-    }
-
-    /// The parts joined by full stops. Two paths may have one plain name: `a` then `b`, and `a.b`.
-    pub(crate) fn plain(&self) -> &str {
-        &self.plain
-    }
-
-    /// The same with quotes around every text that could be something else: no two paths have one.
-    pub(crate) fn exact(&self) -> &str {
-        &self.exact
     }
 
     /// Goes a part further; gives what [`Path::leave`] takes to come back.

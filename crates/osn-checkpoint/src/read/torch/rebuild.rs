@@ -1,12 +1,11 @@
-//! What a pickle says of one tensor: PyTorch notes a function that makes it, and its arguments.
+//! The description of one tensor in a pickle: PyTorch writes the function that makes it, and its arguments.
 
 use super::error::TorchError;
-use super::numpy;
-use super::rebuilt::{MAX_RANK, Rebuilt, sizes};
-use super::storage::{StorageId, Storages, dtype_of_name};
-use crate::read::dtype::Dtype;
+use super::rebuilt::{MAX_RANK, Rebuilt, numpy_array, sizes};
+use super::storage::{StorageId, Storages};
+use crate::read::dtype::{Dtype, Names};
+use crate::read::names::quoted;
 use crate::read::pickle::value::{Node, Object, Pickle, Value};
-use crate::read::quoted::quoted;
 use crate::read::strided_layout::{LayoutError, Region, StridedLayout};
 use crate::read::tensor::{Content, Lazy};
 
@@ -54,7 +53,7 @@ impl<'a> Rebuilder<'a> {
     }
 
     fn object(self, object: &'a Object, depth: usize) -> Found {
-        if let Some(array) = numpy::array(self.pickle, object) {
+        if let Some(array) = numpy_array(self.pickle, object) {
             return Ok(Some(array));
         }
         let found = self.call(object.callable, object.arguments, depth)?;
@@ -120,7 +119,7 @@ impl<'a> Rebuilder<'a> {
         let storage = arguments.first().copied().unwrap_or(Value::None);
         let dtype = match self.storage_id(storage) {
             Some(id) => id.dtype,
-            None => self.pickle.global(storage).and_then(|dtype| dtype_of_name(&dtype.name)),
+            None => self.named_dtype(storage),
         };
         Rebuilt::missing(shape.unwrap_or_default(), dtype.unwrap_or(Dtype::Unknown), reason)
     }
@@ -175,12 +174,15 @@ impl<'a> Rebuilder<'a> {
         if class == "DTensor" {
             return self.distributed(shape, state, depth);
         }
-        if class == "ShardedTensor" {
-            return Ok(Some(Rebuilt::missing(shape, self.dtype_at(arguments, 1), SHARDED)));
-        }
-        let class = quoted(class);
-        let reason = format!("is of the class {class}, which keeps its elements in its own way");
-        Ok(Some(Rebuilt::missing(shape, self.dtype_at(arguments, 1), reason)))
+        let dtype = arguments.get(1).and_then(|&dtype| self.named_dtype(dtype));
+        let reason = match class {
+            "ShardedTensor" => SHARDED.to_owned(),
+            class => {
+                let class = quoted(class);
+                format!("is of the class {class}, which keeps its elements in its own way")
+            }
+        };
+        Ok(Some(Rebuilt::missing(shape, dtype.unwrap_or(Dtype::Unknown), reason)))
     }
 
     /// The part of a distributed tensor that this process had, which may be all of it.
@@ -249,7 +251,7 @@ impl<'a> Rebuilder<'a> {
         let content = match StridedLayout::strided(region, element_bytes, offset, &shape, &strides)
         {
             Ok(layout) => Content::stored(layout, self.storages.order, lazy),
-            Err(LayoutError::TooLarge) => Content::missing(TOO_LARGE),
+            Err(LayoutError::TooLarge) => Content::Missing(TOO_LARGE.into()),
             Err(LayoutError::Outside) => {
                 let (tensor, bytes) = (quoted(self.name), region.byte_count);
                 return Err(TorchError::Outside { tensor, bytes });
@@ -283,13 +285,14 @@ impl<'a> Rebuilder<'a> {
         let id = id.ok_or_else(|| self.misdescribed("a storage of an unknown kind"))?;
         let named = place.and_then(|place| self.pickle.global(*arguments.get(place)?));
         let name = named.map_or(id.class, |named| &*named.name);
-        let dtype = id.dtype.or_else(|| dtype_of_name(&named.filter(|_| id.is_untyped())?.name));
+        let named = named.filter(|_| id.is_untyped());
+        let dtype = id.dtype.or_else(|| Dtype::find(Names::Torch, &named?.name));
         Ok(dtype.ok_or_else(|| format!("is of the type {}, which is not known", quoted(name))))
     }
 
-    fn dtype_at(self, arguments: &[Value], place: usize) -> Dtype {
-        let named = arguments.get(place).and_then(|&dtype| self.pickle.global(dtype));
-        named.and_then(|named| dtype_of_name(&named.name)).unwrap_or(Dtype::Unknown)
+    /// What PyTorch calls by a name of its own, `torch.float32` and so on.
+    fn named_dtype(self, value: Value) -> Option<Dtype> {
+        Dtype::find(Names::Torch, &self.pickle.global(value)?.name)
     }
 
     fn lazy(self, noted: Option<&Value>) -> Lazy {

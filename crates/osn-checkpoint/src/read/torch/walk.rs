@@ -41,47 +41,36 @@ pub(crate) fn tensors(
     file: &Arc<StoredFile>,
     storages: &Storages,
 ) -> Result<Vec<Tensor>, TorchError> {
-    let mut ambiguous = HashSet::new();
-    for _ in 0..MAX_RENAMINGS {
-        let found = walk(pickle, prefix, file, storages, &ambiguous)?;
+    let (mut ambiguous, mut rounds) = (HashSet::new(), 0);
+    loop {
+        let mut walk = Walk {
+            pickle,
+            file,
+            storages,
+            ambiguous: &ambiguous,
+            owned: owned(pickle),
+            path: Path::new(prefix),
+            open: Vec::new(),
+            walked: vec![false; pickle.nodes.len()],
+            place: Place::Plain,
+            found: Vec::new(),
+            steps_left: FREE_STEPS + STEPS_PER_BYTE.saturating_mul(pickle.byte_count),
+        };
+        walk.value(pickle.root)?;
+        let (found, count) = (walk.found, ambiguous.len());
         let mut names = HashSet::with_capacity(found.len());
         let repeated = found.iter().map(Tensor::name).filter(|name| !names.insert(*name));
-        let count = ambiguous.len();
-        ambiguous.extend(repeated.map(str::to_owned).collect::<Vec<_>>());
-        if ambiguous.len() == count {
+        ambiguous.extend(repeated.map(str::to_owned));
+        rounds += 1;
+        if ambiguous.len() == count || rounds > MAX_RENAMINGS {
             return Ok(found);
         }
     }
-    walk(pickle, prefix, file, storages, &ambiguous)
-}
-
-fn walk(
-    pickle: &Pickle,
-    prefix: &str,
-    file: &Arc<StoredFile>,
-    storages: &Storages,
-    ambiguous: &HashSet<String>,
-) -> Result<Vec<Tensor>, TorchError> {
-    let mut walk = Walk {
-        pickle,
-        file,
-        storages,
-        ambiguous,
-        owned: owned(pickle),
-        path: Path::new(prefix),
-        open: Vec::new(),
-        walked: vec![false; pickle.nodes().len()],
-        place: Place::Plain,
-        found: Vec::new(),
-        steps_left: FREE_STEPS + STEPS_PER_BYTE.saturating_mul(pickle.byte_count),
-    };
-    walk.value(pickle.root)?;
-    Ok(walk.found)
 }
 
 /// The nodes that are parameters or buffers of some module.
 fn owned(pickle: &Pickle) -> HashSet<u32> {
-    let states = pickle.nodes().iter().flat_map(|node| match node {
+    let states = pickle.nodes.iter().flat_map(|node| match node {
         Node::Object(object) => &object.states[..],
         _ => &[],
     });
@@ -134,7 +123,7 @@ impl<'a> Walk<'a> {
         if matches!(node, Node::Text(_) | Node::Global(_)) {
             return Ok(());
         }
-        self.pay(self.path.plain().len() + self.open.len())?;
+        self.pay(self.path.plain.len() + self.open.len())?;
         let was_walked = std::mem::replace(&mut self.walked[number as usize], true);
         if self.place != Place::Plain && (was_walked || self.owned.contains(&number)) {
             return Ok(());
@@ -172,7 +161,7 @@ impl<'a> Walk<'a> {
         let mut position = 0;
         for &value in values {
             match value {
-                Value::Run(count) => position += count,
+                Value::Run(count) => position += i128::from(count),
                 value => {
                     self.named(Part::Number(position), value)?;
                     position += 1;
@@ -225,7 +214,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What an object is told of its attributes: a dictionary, or one for each way to keep them.
+    /// The attributes in an object's state: a dictionary, or one for each way to keep them.
     fn state(&mut self, state: Value, place: Place) -> Done {
         let pickle = self.pickle;
         if let Some(attributes) = pickle.pairs(state) {
@@ -267,7 +256,7 @@ impl<'a> Walk<'a> {
     }
 
     fn rebuilt(&mut self, value: Value) -> Result<Option<Rebuilt>, TorchError> {
-        let (pickle, storages, name) = (self.pickle, self.storages, self.path.plain());
+        let (pickle, storages, name) = (self.pickle, self.storages, &self.path.plain);
         Rebuilder { pickle, storages, name }.value(value)
     }
 
@@ -277,10 +266,10 @@ impl<'a> Walk<'a> {
         if let (Place::Aside, Content::Stored { set_aside, .. }) = (self.place, &mut content) {
             *set_aside = true;
         }
-        self.pay(TENSOR_STEPS + AXIS_STEPS * shape.len() + 2 * self.path.exact().len())?;
-        let is_ambiguous = self.ambiguous.contains(self.path.plain());
-        let name = if is_ambiguous { self.path.exact() } else { self.path.plain() };
-        let (name, file) = (name.to_owned(), Arc::clone(self.file));
+        self.pay(TENSOR_STEPS + AXIS_STEPS * shape.len() + 2 * self.path.exact.len())?;
+        let is_ambiguous = self.ambiguous.contains(&self.path.plain);
+        let name = if is_ambiguous { &self.path.exact } else { &self.path.plain };
+        let (name, file) = (name.clone(), Arc::clone(self.file));
         self.found.push(Tensor { name, shape, dtype, file, content });
         states.iter().try_for_each(|&state| self.state(state, Place::Aside))
     }

@@ -11,13 +11,13 @@ use crate::read::strided_layout::Region;
 
 /// More than an entry of the directory may take: three texts of 65535 bytes.
 const ENTRY_BYTES: usize = 200 * 1024;
-/// Where the end of the directory says where the directory is, and that this stands elsewhere.
+/// Where in the directory's end its start stands, and the value that means that it stands elsewhere.
 const START_IN_END: u64 = 16;
 const ELSEWHERE: u32 = u32::MAX;
 /// What the directory's end begins with.
 const END: u32 = u32::from_le_bytes(*b"PK\x05\x06");
 
-/// What the directory says of one entry.
+/// The directory's record of one entry.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) name: String,

@@ -1,17 +1,16 @@
-//! Files that are no checkpoint of a known format, told by their first bytes: what they are, and
-//! what to do.
-
-mod pickle;
+//! Files that are no checkpoint of a known format: what they are, by their first bytes, and what to do.
 
 use crate::read::byte_source::ByteSource;
-use crate::read::quoted::quoted;
+use crate::read::names::quoted;
+use crate::read::pickle::machine::run;
+use crate::read::pickle::value::Node;
 
 /// What a file is that is no checkpoint of a known format, as the rest of a sentence that begins with
 /// its path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForeignFile {
-    /// Nobody knows what.
+    /// It is of no known format.
     #[error(
         "is no checkpoint of a known format; give safetensors, its *.index.json, or a file of \
          torch.save or torch.jit.save"
@@ -37,7 +36,7 @@ pub enum ForeignFile {
          torch.save or as safetensors"
     )]
     Pickle {
-        /// Whose it is, as ` of joblib`; empty where that is not known.
+        /// The program that wrote it, as ` of joblib`; empty where that is not known.
         of: &'static str,
     },
 }
@@ -106,8 +105,8 @@ const TORCH_TAR: [&[u8]; 4] = [b"sys_info", b"storages", b"tensors", b"pickle"];
 const MAX_TAR_ENTRIES: usize = 8;
 
 /// What a file is that begins with these bytes and is none that can be read.
-pub(crate) fn tell(first_bytes: &[u8], source: &dyn ByteSource) -> ForeignFile {
-    if let Some(of) = pickle::writer(first_bytes, source) {
+pub(crate) fn identify(first_bytes: &[u8], source: &dyn ByteSource) -> ForeignFile {
+    if let Some(of) = pickle_writer(first_bytes, source) {
         return ForeignFile::Pickle { of };
     }
     if let Some((what, advice)) = known(first_bytes, source) {
@@ -206,4 +205,51 @@ fn short_text(bytes: &[u8], file_bytes: u64) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok().filter(|_| is_whole)?.trim();
     let is_printable = |c: char| !c.is_control() || c.is_whitespace();
     text.chars().all(is_printable).then_some(text)
+}
+
+/// PROTO and its number begin every pickle since protocol 2.
+const PROTOCOLS: [&[u8]; 4] = [b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"];
+/// What begins most others: a mark, an empty list or dictionary, a name.
+const OLD_STARTS: &[u8] = b"(]}c";
+/// Modules by which the writer of a pickle is known.
+const WRITERS: [(&str, &str); 9] = [
+    ("joblib", " of joblib"),
+    ("sklearn", " of scikit-learn"),
+    ("xgboost", " of XGBoost"),
+    ("lightgbm", " of LightGBM"),
+    ("paddle", " of PaddlePaddle"),
+    ("jax", " of JAX"),
+    ("torch", " with tensors of PyTorch"),
+    ("pandas", " of pandas"),
+    ("numpy", " of arrays of numpy"),
+];
+
+/// The program that wrote a pickle with these first bytes, as ` of joblib`, empty where that is not known;
+/// `None` where it is no pickle.
+fn pickle_writer(first_bytes: &[u8], source: &dyn ByteSource) -> Option<&'static str> {
+    let is_new = PROTOCOLS.iter().any(|start| first_bytes.starts_with(start));
+    let is_old = OLD_STARTS.contains(first_bytes.first()?);
+    if !is_new && !is_old {
+        return None;
+    }
+    // joblib puts bytes between the instructions, so this may end early: its first name is enough.
+    let pickle = run(source, 0, source.byte_count());
+    if !is_new && pickle.is_err() {
+        return None;
+    }
+    let nodes = pickle.as_ref().map_or(&[][..], |pickle| &pickle.nodes);
+    let modules: Vec<&str> = nodes.iter().filter_map(module).collect();
+    let shown = String::from_utf8_lossy(first_bytes);
+    let names = |writer: &str| {
+        modules.iter().any(|module| module.split('.').next() == Some(writer))
+            || (pickle.is_err() && shown.contains(writer))
+    };
+    Some(WRITERS.iter().find(|(writer, _)| names(writer)).map_or("", |&(_, of)| of))
+}
+
+fn module(node: &Node) -> Option<&str> {
+    match node {
+        Node::Global(global) => Some(&*global.module),
+        _ => None,
+    }
 }
