@@ -43,12 +43,12 @@ impl Decide {
         }
     }
 
-    /// Refuses rules that wait for what the recipe never tells: another score, another signal.
+    /// Refuses rules that need a score or a signal that the recipe does not provide.
     ///
     /// # Errors
     ///
-    /// [`RunError::UnknownName`], with the scores that there are; [`RunError::UnmetNeed`], with rules that hear
-    /// something.
+    /// [`RunError::UnknownName`], with the scores that there are; [`RunError::UnmetNeed`], with rules whose
+    /// needs are met.
     pub(crate) fn must_go_with(&self, recipe: &RecipeDoc) -> Result<(), RunError> {
         if let Some(metric) = self.rules.unknown_metric(recipe.metrics) {
             return Err(RunError::unknown_name("metric", metric, recipe.metrics));

@@ -7,13 +7,10 @@ mod runs;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use osn_recipes::batch;
-use osn_recipes::cgan::game;
 use osn_recipes::cgan::model::{Discriminator, Generator};
-use osn_recipes::decide::Decide;
 use osn_recipes::gan::config::GanConfig;
 use osn_recipes::init;
-use osn_recipes::run::pending::PendingSignals;
-use runs::{Run, bits_of_both, normal, picture, request};
+use runs::{Run, normal, picture, request};
 
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
@@ -80,32 +77,4 @@ fn before_training_the_class_changes_no_image() {
         images.into_data().iter().collect::<Vec<f32>>()
     };
     assert_eq!(of([0, 1, 2, 3]), of([9; 4]));
-}
-
-/// Four steps, without osn or under a rule.
-fn trained(rule: Option<&str>) -> Vec<u32> {
-    let decide = rule.map(|text| Decide::named(text).unwrap());
-    let mut players =
-        game::players(&small(), [1, 10], decide.as_ref(), 3, &Device::flex()).unwrap();
-    for step in 0..4 {
-        let labels = classes([0, 3, 3, 9]);
-        let latents = |stream| normal(stream, step, [4, 64]);
-        let fake = players.generator.network.forward(latents(0), &labels).detach();
-        let images = Tensor::cat(vec![normal(2, step, [4, 1, 28, 28]), fake], 0);
-        let twice = labels.clone().repeat_dim(0, 2);
-        let discriminate = |network: &Discriminator| network.forward(images, twice);
-        players.train_discriminator(discriminate, &mut PendingSignals::default()).unwrap();
-        let images = players.generator.network.forward(latents(1), &labels);
-        let discriminate =
-            |network: &Discriminator, images| network.forward(images, labels.clone());
-        players
-            .train_generator(images, discriminate, |_| None, &mut PendingSignals::default())
-            .unwrap();
-    }
-    bits_of_both(&players)
-}
-
-#[test]
-fn measuring_alone_changes_no_bit_of_the_training() {
-    runs::measuring_changes_no_bit(trained);
 }

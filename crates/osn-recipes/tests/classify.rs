@@ -229,9 +229,9 @@ fn the_two_losses_that_a_rule_compares_are_of_one_mode() {
             // One batch as both: there is no generalization gap to measure.
             learner.observe_held_out(batch(), classes()).unwrap();
             learner.update(batch(), classes(), 1e-2, &mut PendingSignals::default()).unwrap();
-            let told = learner.generalization().unwrap();
-            let apart = (told.train_loss - told.held_out_loss).abs();
-            assert!(apart < 1e-5, "{told:?}");
+            let losses = learner.generalization().unwrap();
+            let apart = (losses.train_loss - losses.held_out_loss).abs();
+            assert!(apart < 1e-5, "{losses:?}");
         }
     }
     check::<ResNet>();
@@ -242,18 +242,18 @@ fn the_two_losses_that_a_rule_compares_are_of_one_mode() {
 #[test]
 fn labels_are_replaced_at_their_share_and_evenly() {
     let labels: Vec<u8> = (0..20_000).map(|index| u8::try_from(index % 10).unwrap()).collect();
-    let told = randomized(&labels, 0.4, 10, 1);
-    let changed = |told: &[u8]| labels.iter().zip(told).filter(|(a, b)| a != b).count() as f64;
+    let noisy = randomized(&labels, 0.4, 10, 1);
+    let changed = |noisy: &[u8]| labels.iter().zip(noisy).filter(|(a, b)| a != b).count() as f64;
     // One in ten is replaced by itself: 0.4·0.9·20,000 = 7,200, with a deviation of 68.
-    assert!((changed(&told) - 7_200.0).abs() < 4.0 * 68.0, "{}", changed(&told));
+    assert!((changed(&noisy) - 7_200.0).abs() < 4.0 * 68.0, "{}", changed(&noisy));
     for class in 0..10 {
-        let of_class = labels.iter().zip(&told).filter(|(a, b)| a != b && **b == class).count();
+        let of_class = labels.iter().zip(&noisy).filter(|(a, b)| a != b && **b == class).count();
         assert!((of_class as f64 - 720.0).abs() < 4.0 * 26.4, "class {class}: {of_class}");
     }
     assert_eq!(randomized(&labels, 0.0, 10, 1), labels);
-    assert_ne!(randomized(&labels, 0.4, 10, 2), told);
+    assert_ne!(randomized(&labels, 0.4, 10, 2), noisy);
     let fewer = randomized(&labels, 0.2, 10, 1);
-    let is_kept = |index: usize| fewer[index] == labels[index] || fewer[index] == told[index];
+    let is_kept = |index: usize| fewer[index] == labels[index] || fewer[index] == noisy[index];
     assert!((0..labels.len()).all(is_kept), "what 0.2 replaces, 0.4 replaces by the same");
 }
 
@@ -363,7 +363,7 @@ fn a_short_training_beats_chance_and_noise_costs_accuracy() {
     let (clean, noisy) = (scores("0"), scores("0.8"));
     assert!(clean["accuracy"] > 0.7, "{clean:?}");
     assert!(noisy["accuracy"] < clean["accuracy"] - 0.03, "{noisy:?}");
-    // What it is told is right for about 28 in 100.
+    // About 28 in 100 of its labels are right.
     assert!(noisy["train_accuracy"] < 0.5, "{noisy:?}");
     assert!(clean["fgsm_accuracy"] < clean["accuracy"], "{clean:?}");
 }

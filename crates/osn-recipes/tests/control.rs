@@ -187,15 +187,15 @@ fn the_target_has_the_effective_weights_as_its_own_and_stays_while_the_network_l
     let mut learner = trained(Some("always"));
     let device = Device::flex();
     let next = batch(9, &device).next;
-    let judged = |learner: &Learner| values(learner.target.forward(next.clone()));
-    let before = judged(&learner);
+    let evaluated = |learner: &Learner| values(learner.target.forward(next.clone()));
+    let before = evaluated(&learner);
     learner.update(batch(4, &device), 1e-2, &mut PendingSignals::default()).unwrap();
-    assert_eq!(before, judged(&learner));
+    assert_eq!(before, evaluated(&learner));
 
     learner.copy_to_target();
     let now = values(learner.trained.network.valid().forward(next.clone()));
-    let gap = now.iter().zip(judged(&learner)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(before != judged(&learner) && gap < 1e-5, "{gap}");
+    let gap = now.iter().zip(evaluated(&learner)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(before != evaluated(&learner) && gap < 1e-5, "{gap}");
     assert_ne!(
         bits(&learner.target),
         bits(&learner.trained.network),

@@ -84,7 +84,7 @@ impl Left {
     }
 }
 
-/// The bytes of each part that tells nothing of time.
+/// The bytes of each part that holds no time.
 fn parts(file: &Path) -> BTreeMap<String, Vec<u8>> {
     let parts = CheckpointContents::from_bytes(fs::read(file).unwrap()).unwrap();
     let names = parts.names().filter(|name| ![ABOUT, CLOCK, RECORD].contains(name));
@@ -194,7 +194,7 @@ fn control_goes_on_to_the_same_bits_in_every_environment() {
         let more = [&memory[..], &[("environment", environment)]].concat();
         goes_on_to_the_same_bits("control", Some("auto:task=control,interval=2"), &more);
     }
-    // It is told the scores of the third step after the fifth.
+    // It receives the scores of the third step after the fifth.
     goes_on_from(TWICE, "control", Some("plateau:metric=return,interval=5"), &memory);
 }
 

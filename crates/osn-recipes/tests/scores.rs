@@ -48,7 +48,7 @@ fn lines(run: &RunSummary, kind: &str) -> Vec<String> {
     timeless(run).lines().filter(|line| line.contains(&tag)).map(str::to_owned).collect()
 }
 
-// --- The network that is judged ------------------------------------------------------------------
+// --- The network that is scored ------------------------------------------------------------------
 
 #[test]
 fn an_average_that_forgets_all_before_scores_as_none_to_the_bit_whatever_is_held() {
@@ -65,11 +65,11 @@ fn an_average_that_forgets_all_before_scores_as_none_to_the_bit_whatever_is_held
     for recipe in ADVERSARIAL {
         for &decide in rules(recipe) {
             for &setting in settings(recipe) {
-                let judged = |ema| {
+                let scored = |ema| {
                     let run = run(recipe, decide, &[("ema", ema), ("eval_every", "6"), setting]);
                     (lines(&run, "step"), lines(&run, "eval"), picture(&run, 6))
                 };
-                let (average, none) = (judged("0.0"), judged("null"));
+                let (average, none) = (scored("0.0"), scored("null"));
                 let what = format!("{recipe} {decide} {setting:?}");
                 assert_eq!(average.0, none.0, "{what}: losses");
                 assert_eq!(average.1, none.1, "{what}: scores");
@@ -82,8 +82,8 @@ fn an_average_that_forgets_all_before_scores_as_none_to_the_bit_whatever_is_held
 #[test]
 fn an_average_after_one_step_is_the_network_after_one_step() {
     for recipe in ADVERSARIAL {
-        let judged = |ema| lines(&run(recipe, "never", &[("ema", ema), ("steps", "1")]), "eval");
-        assert_eq!(judged("0.999"), judged("null"), "nothing of the initial weights is left");
+        let scored = |ema| lines(&run(recipe, "never", &[("ema", ema), ("steps", "1")]), "eval");
+        assert_eq!(scored("0.999"), scored("null"), "nothing of the initial weights is left");
     }
 }
 
@@ -154,35 +154,35 @@ fn test_images_reach_no_decision_and_validation_images_do() {
         let first = |run: &RunSummary| scorings(run).swap_remove(0).0;
         let [plain, other_test, other_validation] =
             [&plain, &other_test, &other_validation].map(first);
-        let (test, told) = (if metric == "loss" { "test_loss" } else { metric }, "validation_");
-        let told = format!("{told}{metric}");
-        assert_eq!(plain[&told], other_test[&told], "{recipe}");
+        let (test, prefix) = (if metric == "loss" { "test_loss" } else { metric }, "validation_");
+        let validated = format!("{prefix}{metric}");
+        assert_eq!(plain[&validated], other_test[&validated], "{recipe}");
         assert_ne!(plain[test], other_test[test], "{recipe}");
-        assert_ne!(plain[&told], other_validation[&told], "{recipe}");
+        assert_ne!(plain[&validated], other_validation[&validated], "{recipe}");
         assert_eq!(plain[test], other_validation[test], "{recipe}");
     }
 }
 
 #[test]
-fn a_rule_of_control_hears_of_episodes_that_are_none_of_the_reported_ones() {
+fn a_rule_of_control_follows_episodes_that_are_none_of_the_reported_ones() {
     let rule =
         "plateau:metric=return,lower_is_better=false,interval=1,every=1,patience=1,delta=100";
-    let heard = |more: &[(&str, &str)]| run("control", rule, more);
-    let plain = heard(&[]);
+    let watched = |more: &[(&str, &str)]| run("control", rule, more);
+    let plain = watched(&[]);
     let scorings = scorings(&plain);
     let pairs = scorings.iter().map(|(it, _)| (it["return"], it["validation_return"]));
-    assert!(pairs.clone().any(|(reported, told)| reported != told), "{scorings:?}");
-    let said = runs::reasons(&plain);
+    assert!(pairs.clone().any(|(reported, validated)| reported != validated), "{scorings:?}");
+    let reasons = runs::reasons(&plain);
     assert!(
-        said[0].starts_with(&format!("return {}", scorings[0].0["validation_return"])),
-        "{said:?}"
+        reasons[0].starts_with(&format!("return {}", scorings[0].0["validation_return"])),
+        "{reasons:?}"
     );
     // How many episodes are reported at the end is nothing to a rule.
-    assert_eq!(lines(&plain, "decision"), lines(&heard(&[("final_episodes", "9")]), "decision"));
+    assert_eq!(lines(&plain, "decision"), lines(&watched(&[("final_episodes", "9")]), "decision"));
 }
 
 #[test]
-fn the_scores_that_a_recipe_names_are_those_that_rules_are_told_and_cost_nothing_else() {
+fn the_scores_that_a_recipe_names_are_those_that_rules_receive_and_change_no_other() {
     for recipe in RECIPES {
         let doc = osn_recipes::recipe(recipe).unwrap();
         let named: BTreeSet<String> =

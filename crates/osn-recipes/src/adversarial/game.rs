@@ -67,11 +67,16 @@ pub(crate) trait Game: Sized {
         decide: &Decide,
     ) -> Result<Self::Data, RunError>;
 
-    /// Both networks with the initial weights of `seed`.
+    /// Both networks with the initial weights of `seed`, on the autodiff device of `device`; constrained as
+    /// `decide` says, or trained without osn.
+    ///
+    /// # Errors
+    ///
+    /// As [`Players::new`].
     fn players(
         config: &Self::Config,
         data: &Self::Data,
-        decide: &Decide,
+        decide: Option<&Decide>,
         seed: u64,
         device: &Device,
     ) -> Result<Players<Self::Generator, Self::Discriminator>, RunError>;

@@ -36,7 +36,7 @@ pub(crate) fn run<G: Game>(
     let (decide, device) = (request.resolve_decide(&G::DOC)?, request.resolve_device()?);
     let data = G::load(request, &config, &decide)?;
     let (trained_on, n_scorable) = (data.trained_on(), data.n_scorable());
-    let players = G::players(&config, &data, &decide, request.seed, &device)?;
+    let players = G::players(&config, &data, Some(&decide), request.seed, &device)?;
     let game = G::new(&config, data, &decide, &device)?;
     let settings = config.as_ref();
     settings.notice_fewer(n_scorable, observer);

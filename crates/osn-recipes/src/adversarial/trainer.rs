@@ -33,7 +33,7 @@ pub(crate) struct Trainer<'a, T: Game> {
     game: T,
     settings: &'a Settings,
     seed: u64,
-    players: Players<T::Generator, T::Discriminator>,
+    pub(crate) players: Players<T::Generator, T::Discriminator>,
     /// What both networks train on, and what only measures D for the rules.
     trained_on: Batches,
     held_out: Batches,

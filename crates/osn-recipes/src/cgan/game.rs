@@ -65,12 +65,16 @@ impl Game for ImagesOfClasses {
     fn players(
         config: &GanConfig,
         data: &Dataset,
-        decide: &Decide,
+        decide: Option<&Decide>,
         seed: u64,
         device: &Device,
     ) -> Result<Players<Generator, Discriminator>, RunError> {
-        let sizes = [data.train.channels, n_classes(data)];
-        players(config, sizes, Some(decide), seed, device)
+        let (device, channels) = (device.clone().autodiff(), data.train.channels);
+        let generator = Generator::new(config, channels, n_classes(data), &device);
+        let discriminator = Discriminator::new(config, channels, n_classes(data), &device);
+        let generator = init::xavier(generator, seed, 0);
+        let discriminator = init::xavier(discriminator, seed, 1);
+        Players::new(generator, discriminator, &config.training, decide, false)
     }
 
     fn new(
@@ -124,24 +128,4 @@ impl Game for ImagesOfClasses {
 /// How many classes there are, of images that have some.
 fn n_classes(data: &Dataset) -> usize {
     data.class_count().unwrap_or(1)
-}
-
-/// New networks with the initial weights of `seed`, for images of these channels and classes, on the
-/// autodiff device of `device`; the discriminator constrained as `decide` says, or trained without osn.
-///
-/// # Errors
-///
-/// As [`Players::new`].
-pub fn players(
-    config: &GanConfig,
-    [channels, classes]: [usize; 2],
-    decide: Option<&Decide>,
-    seed: u64,
-    device: &Device,
-) -> Result<Players<Generator, Discriminator>, RunError> {
-    let device = device.clone().autodiff();
-    let generator = init::xavier(Generator::new(config, channels, classes, &device), seed, 0);
-    let discriminator =
-        init::xavier(Discriminator::new(config, channels, classes, &device), seed, 1);
-    Players::new(generator, discriminator, &config.training, decide, false)
 }

@@ -39,7 +39,7 @@ pub struct ControlConfig {
     pub actions_per_step: u64,
     /// Random actions before the first update, to fill the memory.
     pub random_actions: u64,
-    /// Transitions remembered; the oldest give way (Mnih et al. 2015: 1,000,000 on Atari).
+    /// Transitions remembered; new ones replace the oldest (Mnih et al. 2015: 1,000,000 on Atari).
     pub memory: usize,
     /// Transitions in a batch (Mnih et al. 2015: 32).
     pub batch_size: usize,

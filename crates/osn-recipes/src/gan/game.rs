@@ -57,11 +57,11 @@ impl Game for Images {
     fn players(
         config: &GanConfig,
         data: &Dataset,
-        decide: &Decide,
+        decide: Option<&Decide>,
         seed: u64,
         device: &Device,
     ) -> Result<Players<Generator, Discriminator>, RunError> {
-        players(config, data.train.channels, Some(decide), seed, device)
+        players(config, data.train.channels, decide, seed, device)
     }
 
     fn new(

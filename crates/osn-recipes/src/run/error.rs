@@ -12,7 +12,7 @@ use crate::run::settings::SettingError;
 
 /// Why a run could not start or did not end well.
 ///
-/// [`RunError::is_bad_input`] tells the two apart.
+/// [`RunError::is_bad_input`] distinguishes the two.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {

@@ -64,7 +64,7 @@ fn decimal(number: f64) -> String {
     exact(if f64::from(single) == number { written } else { number })
 }
 
-/// What a setting takes, put together from what is said of values that it does not take: of no number, of
+/// What a setting takes, from the errors for values that it does not take: for no number, for
 /// too small and of too large ones.
 fn expects<C: Config>(config: &C, key: &str) -> String {
     let set = |value: &str| apply_settings(config, &[(key.to_owned(), value.to_owned())]);

@@ -93,12 +93,16 @@ impl Game for Translation {
     fn players(
         config: &TranslateConfig,
         pairs: &Pairs,
-        decide: &Decide,
+        decide: Option<&Decide>,
         seed: u64,
         device: &Device,
     ) -> Result<Players<UNet, PatchDiscriminator>, RunError> {
         let channels = [pairs.train.inputs.channels, pairs.train.targets.channels];
-        players(config, channels, Some(decide), seed, device)
+        let device = device.clone().autodiff();
+        let generator = init::xavier(UNet::new(config, channels, &device), seed, 0);
+        let discriminator = PatchDiscriminator::new(config, channels, &device);
+        let discriminator = init::xavier(discriminator, seed, 1);
+        Players::new(generator, discriminator, &config.training, decide, config.hold_generator)
     }
 
     fn new(
@@ -205,23 +209,4 @@ impl MeanDifference {
     fn mean(&self) -> f64 {
         self.sum / (2 * self.count) as f64
     }
-}
-
-/// New networks with the initial weights of `seed`, for inputs and targets of these channels, on the
-/// autodiff device of `device`; constrained as `decide` says, or trained without osn.
-///
-/// # Errors
-///
-/// As [`Players::new`].
-pub fn players(
-    config: &TranslateConfig,
-    channels: [usize; 2],
-    decide: Option<&Decide>,
-    seed: u64,
-    device: &Device,
-) -> Result<Players<UNet, PatchDiscriminator>, RunError> {
-    let device = device.clone().autodiff();
-    let generator = init::xavier(UNet::new(config, channels, &device), seed, 0);
-    let discriminator = init::xavier(PatchDiscriminator::new(config, channels, &device), seed, 1);
-    Players::new(generator, discriminator, &config.training, decide, config.hold_generator)
 }

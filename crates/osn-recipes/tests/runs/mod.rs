@@ -8,7 +8,6 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use osn_recipes::adversarial::players::Players;
 use osn_recipes::data::error::DataError;
 use osn_recipes::data::sampler::noise;
 use osn_recipes::run::error::{NonFinite, RunError};
@@ -264,21 +263,8 @@ pub(crate) fn a_seed_decides(request: TrainRequest) {
     assert_ne!(timeless(&first), timeless(&other));
 }
 
-/// Training under rules that only measure has the weights of training without osn, bit by bit.
-pub(crate) fn measuring_changes_no_bit(trained: impl Fn(Option<&str>) -> Vec<u32>) {
-    let plain = trained(None);
-    assert_eq!(plain, trained(Some("never")));
-    assert_eq!(plain, trained(Some("observe:interval=1")));
-    assert_ne!(plain, trained(Some("always")));
-}
-
 /// Normal numbers on the autodiff device; `stream` and `step` choose which.
 pub(crate) fn normal<const D: usize>(stream: u64, step: u64, shape: [usize; D]) -> Tensor<D> {
     let values = noise(1, stream, step, shape.iter().product());
     Tensor::<1>::from_data(values.as_slice(), &Device::flex().autodiff()).reshape(shape)
-}
-
-/// The weights of both networks, as bits.
-pub(crate) fn bits_of_both<G: Module, D: Module>(players: &Players<G, D>) -> Vec<u32> {
-    [bits(&players.discriminator.network), bits(&players.generator.network)].concat()
 }
