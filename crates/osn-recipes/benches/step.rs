@@ -55,11 +55,11 @@ fn discriminator_step(bencher: divan::Bencher, arm: &str) {
 fn gan_step(bencher: divan::Bencher, arm: &str) {
     let (mut players, config) = players(arm);
     let (real, latents) = batch(&config);
-    let mut told = PendingSignals::default();
+    let mut pending = PendingSignals::default();
     bencher.bench_local(|| {
         let outcome = train_discriminator(&mut players, &real, &latents);
         let images = players.generator.network.forward(latents.clone());
-        (outcome, players.train_generator(images, Discriminator::forward, |_| None, &mut told))
+        (outcome, players.train_generator(images, Discriminator::forward, |_| None, &mut pending))
     });
 }
 

@@ -19,9 +19,8 @@ use osn_recipes::classify::run::train_features;
 use osn_recipes::data::{images, names};
 use osn_recipes::features::input::IMAGE_SIZE;
 use osn_recipes::features::network::FeatureNet;
-use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart};
+use osn_recipes::run::observer::{Evaluation, Observer, RunStart};
 use osn_recipes::run::request::TrainRequest;
-use osn_recipes::run::summary::RunSummary;
 
 const SEED: u64 = 0;
 
@@ -77,14 +76,8 @@ impl Observer for Lines {
     fn started(&mut self, start: &RunStart) {
         eprintln!("{} steps → {}", start.steps, start.folder.display());
     }
-    fn progress(&mut self, _: &Progress) {}
     fn evaluated(&mut self, evaluation: &Evaluation) {
         let Evaluation { step, metrics, .. } = evaluation;
         eprintln!("step {step}: {:.2} % of the test images", 100.0 * metrics["accuracy"]);
-    }
-    fn decided(&mut self, _: &DecisionNote) {}
-    fn finished(&mut self, _: &RunSummary) {}
-    fn should_stop(&self) -> bool {
-        false
     }
 }

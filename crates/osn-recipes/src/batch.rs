@@ -22,6 +22,15 @@ pub fn classes(labels: &[u8], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(labels, [count]), device)
 }
 
+/// The classes of the images of these indices, `[indices]`, of images that have classes.
+///
+/// # Panics
+///
+/// If an index is not below the number of images.
+pub(crate) fn classes_of(set: &ImageSet, indices: &[usize], device: &Device) -> Tensor<1, Int> {
+    classes(&set.batch_labels(indices).unwrap_or_default(), device)
+}
+
 /// The one number of a tensor `[1]`; NaN of none.
 pub fn number(tensor: Tensor<1>) -> f64 {
     tensor.into_data().iter().next().unwrap_or(f64::NAN)

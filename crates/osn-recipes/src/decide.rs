@@ -43,12 +43,12 @@ impl Decide {
         }
     }
 
-    /// Refuses rules that wait for what the recipe never tells: another score, another signal.
+    /// Refuses rules that need a score or a signal that the recipe does not provide.
     ///
     /// # Errors
     ///
-    /// [`RunError::UnknownName`], with the scores that there are; [`RunError::UnmetNeed`], with rules that hear
-    /// something.
+    /// [`RunError::UnknownName`], with the scores that there are; [`RunError::UnmetNeed`], with rules whose
+    /// needs are met.
     pub(crate) fn must_go_with(&self, recipe: &RecipeDoc) -> Result<(), RunError> {
         if let Some(metric) = self.rules.unknown_metric(recipe.metrics) {
             return Err(RunError::unknown_name("metric", metric, recipe.metrics));
@@ -175,10 +175,11 @@ mod tests {
         );
         assert_eq!(seen.name, "always:target=2@bidirectional");
         assert_eq!(Decide::named("always").unwrap().view, None);
-        let message = Decide::named("always@sideways").unwrap_err().to_string();
-        let expected = "unknown view `sideways`: expected one of matrix, reshaped, bidirectional, operator, \
-                        blocks, in --decide always@sideways";
-        assert_eq!(message, expected);
+        let error = Decide::named("always@sideways").unwrap_err();
+        assert!(
+            matches!(&error, RunError::View { text, .. } if text == "always@sideways"),
+            "{error}"
+        );
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a@b");
         fs::write(&file, "[[rule]]\nrule = \"never\"").unwrap();
@@ -187,9 +188,9 @@ mod tests {
 
     #[test]
     fn what_is_neither_is_an_unknown_rule_and_a_missing_file_is_missing() {
-        let message = |word: &str| Decide::named(word).unwrap_err().to_string();
-        assert!(message("perhaps").starts_with("unknown rule `perhaps`: expected one of auto"));
-        assert!(message("no/such.toml").starts_with("cannot read the rules in no/such.toml: "));
-        assert!(Decide::named("no/such.toml").unwrap_err().is_bad_input());
+        let rule = Decide::named("perhaps").unwrap_err();
+        assert!(matches!(&rule, RunError::Rule { text, .. } if text == "perhaps"), "{rule}");
+        let file = Decide::named("no/such.toml").unwrap_err();
+        assert!(matches!(file, RunError::RulesUnreadable { .. }) && file.is_bad_input(), "{file}");
     }
 }

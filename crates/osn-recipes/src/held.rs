@@ -5,7 +5,7 @@ use std::error::Error;
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Gradients;
-use osn::report::{LayerReport, LayerSpectrum};
+use osn::report::{LayerReport, LayerSpectrum, RunningSum, SavedSum};
 use osn::rules::{Needs, Signals};
 use osn::{AttachError, Change, Osn, Plan, Selection, StepError};
 
@@ -199,6 +199,17 @@ impl<M: Module> TrainedNetwork<M> {
         osn.spectra(&self.network, MAX_SINGULAR_VALUES)
             .map_err(|error| step_error(self.name, error))
     }
+}
+
+/// Two running sums of one number each, as they were saved in the part `name`.
+///
+/// # Errors
+///
+/// [`ContentsError`] for sums of another length.
+pub(crate) fn restored(saved: [SavedSum; 2], name: &str) -> Result<[RunningSum; 2], ContentsError> {
+    let [first, second] = saved.map(|saved| RunningSum::restore(saved, 1));
+    let damaged = || ContentsError::part(name, "it is no sum of one number");
+    Ok([first.ok_or_else(damaged)?, second.ok_or_else(damaged)?])
 }
 
 /// Rules that do not go with a network are a mistake in what was asked for.

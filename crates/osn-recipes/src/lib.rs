@@ -158,3 +158,64 @@ fn named(name: &str) -> Result<&'static Recipe, RunError> {
         RunError::unknown_name("recipe", name, &valid)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+    use crate::adversarial::settings::Settings;
+    use crate::adversarial::trainer::Trainer;
+    use crate::cgan::game::ImagesOfClasses;
+    use crate::decide::Decide;
+    use crate::gan::config::GanConfig;
+    use crate::gan::game::Images;
+    use crate::run::training::Training;
+    use crate::translate::config::TranslateConfig;
+    use crate::translate::game::Translation;
+
+    /// All float parameters, as bits.
+    struct Bits(Vec<u32>);
+
+    impl ModuleVisitor for Bits {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.extend(param.base().into_data().iter::<f32>().map(f32::to_bits));
+        }
+    }
+
+    /// The weights of both networks after four steps, without osn or under a rule.
+    fn trained<T: Game>(config: &T::Config, rule: Option<&str>) -> Vec<u32> {
+        let (device, request) = (Device::flex(), TrainRequest::default());
+        let decide = Decide::named(rule.unwrap_or("never")).unwrap();
+        let data = T::load(&request, config, &decide).unwrap();
+        let players = T::players(config, &data, rule.map(|_| &decide), 3, &device).unwrap();
+        let game = T::new(config, data, &decide, &device).unwrap();
+        let mut trainer = Trainer::new(game, config.as_ref(), players, 3, device);
+        (1..=4).for_each(|step| drop(trainer.step(step).unwrap()));
+        let mut bits = Bits(Vec::new());
+        trainer.players.discriminator.network.visit(&mut bits);
+        trainer.players.generator.network.visit(&mut bits);
+        bits.0
+    }
+
+    #[test]
+    fn measuring_alone_changes_no_bit_of_the_training() {
+        fn check<T: Game>(config: &T::Config) {
+            let name = T::DOC.name;
+            let plain = trained::<T>(config, None);
+            assert_eq!(plain, trained::<T>(config, Some("never")), "{name}");
+            assert_eq!(plain, trained::<T>(config, Some("observe:interval=1")), "{name}");
+            assert_ne!(plain, trained::<T>(config, Some("always")), "{name}");
+        }
+        let few =
+            |settings| Settings { batch_size: 8, eval_images: 100, final_images: 100, ..settings };
+        let mut gan = GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() };
+        gan.training = few(gan.training);
+        check::<Images>(&gan);
+        check::<ImagesOfClasses>(&gan);
+        let quick = TranslateConfig::quick();
+        let training = few(quick.training.clone());
+        check::<Translation>(&TranslateConfig { g_channels: 4, d_channels: 4, training, ..quick });
+    }
+}

@@ -110,7 +110,7 @@ pub(crate) fn load_optimizer<M: Module>(
     Ok(loaded)
 }
 
-/// Burn passes over parameters whose moments are not all there; they would start anew.
+/// Burn skips parameters whose moments are incomplete; their moments would start anew.
 fn must_be_whole(
     parts: &CheckpointContents,
     name: &str,

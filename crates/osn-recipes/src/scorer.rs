@@ -3,13 +3,12 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::data::image_set::{Dataset, ImageSet};
+use crate::data::image_set::{Dataset, ImageSet, Part};
 use crate::data::sampler::permutation;
 use crate::features::network::FeatureNet;
 use crate::metrics::classes::{agreement, frechet_by_class};
 use crate::metrics::feature_set::{Features, MetricError, NEIGHBOUR};
-use crate::metrics::score::Scores;
-use crate::metrics::score::score;
+use crate::metrics::score::{Scores, score};
 use crate::run::error::RunError;
 use crate::run::metrics::Metrics;
 use crate::run::training::Thoroughness;
@@ -31,6 +30,25 @@ pub(crate) enum Classes {
     Compared,
 }
 
+/// What generated images are scored against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Against {
+    /// Test images, for the record.
+    Test(Thoroughness),
+    /// Held-out training images, for rules.
+    HeldOut,
+}
+
+impl Against {
+    /// The part of the data that has them.
+    pub(crate) fn part(self) -> Part {
+        match self {
+            Self::Test(_) => Part::Test,
+            Self::HeldOut => Part::Train,
+        }
+    }
+}
+
 /// The frozen network and what generated images are compared with.
 #[derive(Debug)]
 pub(crate) struct Scorer {
@@ -44,7 +62,7 @@ pub(crate) struct Scorer {
     validation: Option<Embedded>,
 }
 
-/// TrainedNetwork-out images cannot be scored against.
+/// Held-out images cannot be scored against.
 #[derive(Debug, thiserror::Error)]
 enum ValidationError {
     /// There are too few images for neighbourhoods.
@@ -153,16 +171,14 @@ impl Scorer {
         full_count: usize,
         device: &Device,
     ) -> Result<Self, RunError> {
-        data.must_be_scorable()
-            .map_err(|error| RunError::Data { name: data.name.clone(), source: Box::new(error) })?;
+        data.must_be_scorable().map_err(|source| RunError::data(&data.name, source))?;
         let network = FeatureNet::pretrained(device).map_err(RunError::score)?;
         let there = data.train.len().min(data.test.len());
         let [quick, full] = [quick_count, full_count].map(|count| count.min(there));
         let count = quick.max(full);
         let embed = |images: &ImageSet, nonce| Embedded::new(images, nonce, count, &network);
         let (real, other) = (embed(&data.test, 0), embed(&data.train, 1));
-        let unusable =
-            |source| RunError::Data { name: data.name.clone(), source: Box::new(source) };
+        let unusable = |source| RunError::data(&data.name, source);
         let (real, other) = (real.map_err(unusable)?, other.map_err(unusable)?);
         let reference = |count: usize| {
             Reference::new(real.first(count), &other.first(count), &network, classes)
@@ -173,7 +189,7 @@ impl Scorer {
     }
 
     /// Embeds training images that nothing trains on, at most so many of these `held_out` ones, for
-    /// [`validate`](Self::validate).
+    /// [`Against::HeldOut`].
     ///
     /// # Errors
     ///
@@ -184,10 +200,7 @@ impl Scorer {
         held_out: &[usize],
         count: usize,
     ) -> Result<Self, RunError> {
-        let unusable = |source: ValidationError| RunError::Data {
-            name: data.name.clone(),
-            source: Box::new(source),
-        };
+        let unusable = |source: ValidationError| RunError::data(&data.name, source);
         let order = permutation(0, 2, held_out.len()).into_iter().take(count);
         let indices: Vec<usize> = order.map(|place| held_out[place]).collect();
         let found = indices.len();
@@ -206,42 +219,32 @@ impl Scorer {
     }
 
     /// Scores as many images as are compared with; `generate(chunk, indices)` makes them, one for each
-    /// of these test images, chunk by chunk from 0.
+    /// of these real images, chunk by chunk from 0. Of held-out images there is nothing where no rule
+    /// follows a score; a standard error and the scores of one class are nothing to follow and left out.
     ///
     /// # Errors
     ///
     /// [`RunError::Score`] if an image is not finite.
     pub(crate) fn score(
         &self,
-        thoroughness: Thoroughness,
-        generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
-    ) -> Result<Metrics, RunError> {
-        self.score_against(&self.reference(thoroughness).real, generate)
-    }
-
-    /// Scores as many images as there are held-out training images, as [`score`](Self::score) does with
-    /// test images; nothing where there are none. A standard error and what a class alone scores are
-    /// nothing to follow and left out.
-    pub(crate) fn validate(
-        &self,
-        generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
-    ) -> Result<Metrics, RunError> {
-        let Some(real) = &self.validation else { return Ok(Metrics::new()) };
-        let mut metrics = self.score_against(real, generate)?;
-        metrics.retain(|name, _| name != "kid_error" && !name.contains('/'));
-        Ok(metrics)
-    }
-
-    fn score_against(
-        &self,
-        real: &Embedded,
+        against: Against,
         mut generate: impl FnMut(u64, &[usize]) -> Tensor<4>,
     ) -> Result<Metrics, RunError> {
+        let real = match against {
+            Against::Test(thoroughness) => Some(&self.reference(thoroughness).real),
+            Against::HeldOut => self.validation.as_ref(),
+        };
+        let Some(real) = real else { return Ok(Metrics::new()) };
         let chunks = (0..).zip(real.indices.chunks(CHUNK));
         let batches = chunks.map(|(chunk, indices)| generate(chunk, indices));
         let fake = self.network.embed_batches(batches).map_err(RunError::score)?;
         let meant = real.labels.as_deref();
-        real.compare(&self.network, self.classes, &fake, meant).map_err(RunError::score)
+        let mut metrics =
+            real.compare(&self.network, self.classes, &fake, meant).map_err(RunError::score)?;
+        if against == Against::HeldOut {
+            metrics.retain(|name, _| name != "kid_error" && !name.contains('/'));
+        }
+        Ok(metrics)
     }
 
     fn reference(&self, thoroughness: Thoroughness) -> &Reference {

@@ -4,35 +4,23 @@
 
 mod runs;
 
-use std::path::Path;
-
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use osn_recipes::batch;
-use osn_recipes::cgan::game;
 use osn_recipes::cgan::model::{Discriminator, Generator};
-use osn_recipes::decide::Decide;
 use osn_recipes::gan::config::GanConfig;
 use osn_recipes::init;
-use osn_recipes::run::pending::PendingSignals;
-use osn_recipes::run::request::TrainRequest;
-use runs::{bits_of_both, normal, picture, refused, train};
-
-fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
-    runs::request("cgan", &runs::TINY_IMAGES, more, out)
-}
+use runs::{Run, normal, picture, request};
 
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
     let out = tempfile::tempdir().unwrap();
-    runs::a_seed_decides(request(out.path(), &[]));
+    runs::a_seed_decides(request("cgan", &[], out.path()));
 }
 
 #[test]
 fn every_weight_of_the_discriminator_is_held_the_embedding_of_classes_too() {
-    let out = tempfile::tempdir().unwrap();
-    let decide = Some("always:target=2".to_owned());
-    let run = train(&TrainRequest { decide, ..request(out.path(), &[]) });
+    let run = Run::of("cgan", Some("always:target=2"), &[]);
     let held: Vec<_> = run.layers.iter().map(|layer| (layer.path.as_str(), layer.target)).collect();
     let names = ["down1.weight", "down2.weight", "keep.weight", "logit.weight", "class.weight"];
     assert_eq!(held, names.map(|name| (name, Some(2.0))));
@@ -43,8 +31,7 @@ fn every_weight_of_the_discriminator_is_held_the_embedding_of_classes_too() {
 
 #[test]
 fn a_run_is_judged_as_a_whole_by_class_and_by_label() {
-    let out = tempfile::tempdir().unwrap();
-    let run = train(&request(out.path(), &[]));
+    let run = Run::of("cgan", None, &[]);
     let classes = (0..10).map(|class| run.metrics[&format!("intra_frechet/{class}")]);
     let mean = classes.sum::<f64>() / 10.0;
     assert!((run.metrics["intra_frechet"] - mean).abs() < 1e-9 * mean);
@@ -54,18 +41,6 @@ fn a_run_is_judged_as_a_whole_by_class_and_by_label() {
     assert!(run.real_vs_real["label_accuracy"] > 0.85, "{}", run.real_vs_real["label_accuracy"]);
     let picture = image::load_from_memory(&picture(&run, 6)).unwrap();
     assert_eq!(picture.width(), picture.height(), "ten images of each of ten classes");
-}
-
-#[test]
-fn images_without_classes_are_bad_input() {
-    let (images, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for index in 0..100_u8 {
-        let path = images.path().join(format!("{index:04}.png"));
-        image::GrayImage::from_pixel(28, 28, image::Luma([index])).save(path).unwrap();
-    }
-    let data = Some(images.path().to_str().unwrap().to_owned());
-    let message = refused(&TrainRequest { data, ..request(out.path(), &[]) });
-    assert!(message.contains("have no classes"), "{message}");
 }
 
 fn small() -> GanConfig {
@@ -102,32 +77,4 @@ fn before_training_the_class_changes_no_image() {
         images.into_data().iter().collect::<Vec<f32>>()
     };
     assert_eq!(of([0, 1, 2, 3]), of([9; 4]));
-}
-
-/// Four steps, without osn or under a rule.
-fn trained(rule: Option<&str>) -> Vec<u32> {
-    let decide = rule.map(|text| Decide::named(text).unwrap());
-    let mut players =
-        game::players(&small(), [1, 10], decide.as_ref(), 3, &Device::flex()).unwrap();
-    for step in 0..4 {
-        let labels = classes([0, 3, 3, 9]);
-        let latents = |stream| normal(stream, step, [4, 64]);
-        let fake = players.generator.network.forward(latents(0), &labels).detach();
-        let images = Tensor::cat(vec![normal(2, step, [4, 1, 28, 28]), fake], 0);
-        let twice = labels.clone().repeat_dim(0, 2);
-        let discriminate = |network: &Discriminator| network.forward(images, twice);
-        players.train_discriminator(discriminate, &mut PendingSignals::default()).unwrap();
-        let images = players.generator.network.forward(latents(1), &labels);
-        let discriminate =
-            |network: &Discriminator, images| network.forward(images, labels.clone());
-        players
-            .train_generator(images, discriminate, |_| None, &mut PendingSignals::default())
-            .unwrap();
-    }
-    bits_of_both(&players)
-}
-
-#[test]
-fn measuring_alone_changes_no_bit_of_the_training() {
-    runs::measuring_changes_no_bit(trained);
 }

@@ -5,8 +5,6 @@
 
 mod runs;
 
-use std::path::Path;
-
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use osn_recipes::batch;
@@ -23,58 +21,35 @@ use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
 use osn_recipes::features::network::FeatureNet;
 use osn_recipes::run::description::RunStatus;
-use osn_recipes::run::error::{NonFinite, RunError};
 use osn_recipes::run::event::Event;
 use osn_recipes::run::folder::RunFolder;
 use osn_recipes::run::observer::Silent;
 use osn_recipes::run::pending::PendingSignals;
 use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::summary::RunSummary;
-use runs::{bits, events, picture, refused, timeless, train};
-
-const TINY: [(&str, &str); 6] = [
-    ("steps", "6"),
-    ("log_every", "1"),
-    ("eval_every", "3"),
-    ("batch_size", "8"),
-    ("eval_images", "80"),
-    ("final_images", "120"),
-];
+use runs::{Run, acts, bits, event_counts, events, request};
 
 const NETWORKS: [&str; 3] = ["resnet", "mlp", "features"];
-
-fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
-    runs::request("classify", &[&TINY, runs::tiny_network(more)].concat(), more, out)
-}
 
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
     for network in NETWORKS {
         let out = tempfile::tempdir().unwrap();
         let noisy = [("network", network), ("label_noise", "0.3"), ("mirror_chance", "0.5")];
-        let request = request(out.path(), &noisy);
-        let (first, second) = (train(&request), train(&request));
-        assert_eq!(timeless(&first), timeless(&second));
-        assert_eq!(picture(&first, 6), picture(&second, 6));
-        assert_ne!(timeless(&first), timeless(&train(&TrainRequest { seed: 8, ..request })));
+        runs::a_seed_decides(request("classify", &noisy, out.path()));
     }
 }
 
 #[test]
 fn a_finished_run_leaves_a_complete_folder() {
-    let out = tempfile::tempdir().unwrap();
-    let run = train(&request(out.path(), &[("network", "mlp")]));
+    let run = Run::of("classify", None, &[("network", "mlp")]);
     assert_eq!(run.folder.file_name().unwrap(), "classify-auto-task=classify-s7");
     let description = RunFolder::open(&run.folder).unwrap().description().unwrap();
     assert_eq!(description.status, RunStatus::Finished);
     assert_eq!(description.config["network"], "mlp");
 
-    let events = events(&run);
-    let count = |wanted: fn(&&Event) -> bool| events.iter().filter(wanted).count();
-    assert_eq!(count(|event| matches!(event, Event::Step { .. })), 6);
-    assert_eq!(count(|event| matches!(event, Event::Layer { .. })), 6 * 3);
-    assert_eq!(count(|event| matches!(event, Event::Eval { .. })), 2);
-    assert_eq!(count(|event| matches!(event, Event::Spectrum { step: 6, .. })), 3);
+    let [steps, layers, scorings, _, spectra] = event_counts(&events(&run));
+    assert_eq!([steps, layers, scorings, spectra], [6, 6 * 3, 2, 3]);
     let named = [
         "accuracy",
         "ece",
@@ -94,12 +69,10 @@ fn a_finished_run_leaves_a_complete_folder() {
 #[test]
 fn every_weight_of_every_network_is_held() {
     let held = |network: &str, more: &[(&str, &str)]| {
-        let out = tempfile::tempdir().unwrap();
         let settings = [&[("network", network), ("steps", "1")], more].concat();
-        let decide = Some("always".to_owned());
-        let run = train(&TrainRequest { decide, ..request(out.path(), &settings) });
+        let run = Run::of("classify", Some("always"), &settings);
         assert!(run.layers.iter().all(|layer| layer.target == Some(1.0)));
-        run.layers.into_iter().map(|layer| layer.path).collect::<Vec<String>>()
+        run.layers.iter().map(|layer| layer.path.clone()).collect::<Vec<String>>()
     };
     assert_eq!(held("mlp", &[]), ["layers.0.weight", "layers.1.weight", "layers.2.weight"]);
     let of_features = ["edges", "parts", "shapes", "hidden", "head"];
@@ -120,68 +93,26 @@ fn every_weight_of_every_network_is_held() {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_bad_input() {
-    let out = tempfile::tempdir().unwrap();
-    let message = |key, value| refused(&request(out.path(), &[(key, value)]));
-    assert!(message("network", "vgg").contains("network expects"));
-    assert!(message("label_noise", "1.5").starts_with("label_noise must be from 0 to 1"));
-    assert!(message("train_images", "5").starts_with("train_images must be at least 20"));
-    assert!(message("stage_channels", "[]").starts_with("stage_channels must name"));
-    assert!(message("hidden_sizes", "8,0").starts_with("hidden_sizes must be from 1 to 8192"));
-    let more = message("train_images", "10001");
-    assert!(more.starts_with("train_images must be at most 10000, all that"), "{more}");
-    assert!(message("fgsm_epsilon", "-1").starts_with("fgsm_epsilon must be 0 or more"));
-}
-
-#[test]
-fn images_without_labels_are_bad_input() {
-    let (images, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for index in 0..1_200_u32 {
-        let path = images.path().join(format!("{index:04}.png"));
-        image::GrayImage::from_pixel(8, 8, image::Luma([7])).save(path).unwrap();
-    }
-    let data = Some(images.path().to_str().unwrap().to_owned());
-    let message = refused(&TrainRequest { data, ..request(out.path(), &[]) });
-    assert!(message.contains("labelled images"), "{message}");
-}
-
-#[test]
 fn numbers_gone_bad_end_the_run_by_name() {
-    let out = tempfile::tempdir().unwrap();
-    let request = request(out.path(), &[("network", "mlp"), ("learning_rate", "1e30")]);
-    let error = osn_recipes::train(&request, &mut Silent).unwrap_err();
-    let RunError::NonFinite { what, .. } = &error else { panic!("{error}") };
-    assert!(matches!(what, NonFinite::Loss(_) | NonFinite::Layer(_)));
-}
-
-/// The reasons of the decisions after the start.
-fn reasons(decide: &str) -> Vec<String> {
-    let out = tempfile::tempdir().unwrap();
-    let request = TrainRequest {
-        decide: Some(decide.to_owned()),
-        ..request(out.path(), &[("eval_every", "2"), ("network", "mlp")])
-    };
-    runs::reasons(&train(&request))
+    runs::diverges("classify", &[("network", "mlp")], tempfile::tempdir().unwrap().path());
 }
 
 #[test]
-fn the_rules_act_on_what_they_are_told() {
-    let said = |decide: &str, word: &str| {
-        let reasons = reasons(decide);
-        assert!(!reasons.is_empty(), "{decide} never acts");
-        assert!(reasons.iter().any(|reason| reason.contains(word)), "{decide}: {reasons:?}");
-    };
+fn the_rules_act_on_held_out_scores() {
     let quick = "interval=1,every=1,patience=1,delta=100";
-    said(&format!("plateau:metric=accuracy,lower_is_better=false,{quick}"), "accuracy");
-    said(&format!("plateau:metric=gap,{quick}"), "gap");
-    said("budget:interval=1,total_relative_to_init=0.5", "share");
-    said("learned:interval=1", "held-out");
+    for (decide, word) in [
+        (&*format!("plateau:metric=accuracy,lower_is_better=false,{quick}"), "accuracy"),
+        (&format!("plateau:metric=gap,{quick}"), "gap"),
+        ("budget:interval=1,total_relative_to_init=0.5", "share"),
+        ("learned:interval=1", "held-out"),
+    ] {
+        acts("classify", decide, &[("eval_every", "2"), ("network", "mlp")], word);
+    }
 }
 
 #[test]
-fn the_default_rule_holds_a_network_that_learns_wrong_labels_by_heart() {
+fn the_default_rule_holds_a_network_that_memorizes_wrong_labels() {
     let trained = |decide: &str, label_noise: &str| {
-        let out = tempfile::tempdir().unwrap();
         let settings = [
             ("network", "mlp"),
             ("train_images", "200"),
@@ -191,8 +122,7 @@ fn the_default_rule_holds_a_network_that_learns_wrong_labels_by_heart() {
             ("log_every", "10"),
             ("batch_size", "32"),
         ];
-        let decide = Some(decide.to_owned());
-        let run = train(&TrainRequest { decide, ..request(out.path(), &settings) });
+        let run = Run::of("classify", Some(decide), &settings);
         (run.metrics["train_accuracy"], runs::reasons(&run), knows_held_out_loss(&run))
     };
     let (free, _, knows) = trained("never", "1");
@@ -299,9 +229,9 @@ fn the_two_losses_that_a_rule_compares_are_of_one_mode() {
             // One batch as both: there is no generalization gap to measure.
             learner.observe_held_out(batch(), classes()).unwrap();
             learner.update(batch(), classes(), 1e-2, &mut PendingSignals::default()).unwrap();
-            let told = learner.generalization().unwrap();
-            let apart = (told.train_loss - told.held_out_loss).abs();
-            assert!(apart < 1e-5, "{told:?}");
+            let losses = learner.generalization().unwrap();
+            let apart = (losses.train_loss - losses.held_out_loss).abs();
+            assert!(apart < 1e-5, "{losses:?}");
         }
     }
     check::<ResNet>();
@@ -312,18 +242,18 @@ fn the_two_losses_that_a_rule_compares_are_of_one_mode() {
 #[test]
 fn labels_are_replaced_at_their_share_and_evenly() {
     let labels: Vec<u8> = (0..20_000).map(|index| u8::try_from(index % 10).unwrap()).collect();
-    let told = randomized(&labels, 0.4, 10, 1);
-    let changed = |told: &[u8]| labels.iter().zip(told).filter(|(a, b)| a != b).count() as f64;
+    let noisy = randomized(&labels, 0.4, 10, 1);
+    let changed = |noisy: &[u8]| labels.iter().zip(noisy).filter(|(a, b)| a != b).count() as f64;
     // One in ten is replaced by itself: 0.4·0.9·20,000 = 7,200, with a deviation of 68.
-    assert!((changed(&told) - 7_200.0).abs() < 4.0 * 68.0, "{}", changed(&told));
+    assert!((changed(&noisy) - 7_200.0).abs() < 4.0 * 68.0, "{}", changed(&noisy));
     for class in 0..10 {
-        let of_class = labels.iter().zip(&told).filter(|(a, b)| a != b && **b == class).count();
+        let of_class = labels.iter().zip(&noisy).filter(|(a, b)| a != b && **b == class).count();
         assert!((of_class as f64 - 720.0).abs() < 4.0 * 26.4, "class {class}: {of_class}");
     }
     assert_eq!(randomized(&labels, 0.0, 10, 1), labels);
-    assert_ne!(randomized(&labels, 0.4, 10, 2), told);
+    assert_ne!(randomized(&labels, 0.4, 10, 2), noisy);
     let fewer = randomized(&labels, 0.2, 10, 1);
-    let is_kept = |index: usize| fewer[index] == labels[index] || fewer[index] == told[index];
+    let is_kept = |index: usize| fewer[index] == labels[index] || fewer[index] == noisy[index];
     assert!((0..labels.len()).all(is_kept), "what 0.2 replaces, 0.4 replaces by the same");
 }
 
@@ -418,7 +348,6 @@ fn a_residual_network_without_batch_normalization_has_none() {
 #[test]
 fn a_short_training_beats_chance_and_noise_costs_accuracy() {
     let scores = |label_noise: &str| {
-        let out = tempfile::tempdir().unwrap();
         let settings = [
             ("network", "mlp"),
             ("hidden_sizes", "64"),
@@ -429,12 +358,12 @@ fn a_short_training_beats_chance_and_noise_costs_accuracy() {
             ("final_images", "1000"),
             ("label_noise", label_noise),
         ];
-        train(&request(out.path(), &settings)).metrics
+        Run::of("classify", None, &settings).metrics.clone()
     };
     let (clean, noisy) = (scores("0"), scores("0.8"));
     assert!(clean["accuracy"] > 0.7, "{clean:?}");
     assert!(noisy["accuracy"] < clean["accuracy"] - 0.03, "{noisy:?}");
-    // What it is told is right for about 28 in 100.
+    // About 28 in 100 of its labels are right.
     assert!(noisy["train_accuracy"] < 0.5, "{noisy:?}");
     assert!(clean["fgsm_accuracy"] < clean["accuracy"], "{clean:?}");
 }
@@ -445,7 +374,7 @@ fn the_feature_network_comes_out_plain_and_can_be_saved() {
     let request = TrainRequest {
         preset: Some("features".to_owned()),
         decide: Some("never".to_owned()),
-        ..request(out.path(), &[("network", "features")])
+        ..request("classify", &[("network", "features")], out.path())
     };
     let (run, network) = train_features(&request, &mut Silent).unwrap();
     assert_eq!(network.num_params(), 121_994, "no trace of osn");

@@ -5,8 +5,6 @@
 
 mod runs;
 
-use std::path::Path;
-
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use osn_recipes::control::acrobot::Acrobot;
@@ -21,13 +19,10 @@ use osn_recipes::control::task::ControlTask;
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
 use osn_recipes::run::description::RunStatus;
-use osn_recipes::run::error::{NonFinite, RunError};
-use osn_recipes::run::event::Event;
 use osn_recipes::run::folder::RunFolder;
-use osn_recipes::run::observer::Silent;
 use osn_recipes::run::pending::PendingSignals;
 use osn_recipes::run::request::TrainRequest;
-use runs::{bits, events, refused, timeless, train};
+use runs::{Run, acts, bits, event_counts, events, request, timeless, train};
 
 /// One episode as Gymnasium 1.4.0 played it.
 #[derive(serde::Deserialize)]
@@ -84,25 +79,11 @@ fn every_environment_is_gymnasiums_step_for_step() {
     assert_eq!((golden.episodes.len(), steps), (9, 1_272));
 }
 
-const TINY: [(&str, &str); 7] = [
-    ("steps", "6"),
-    ("log_every", "1"),
-    ("eval_every", "3"),
-    ("batch_size", "8"),
-    ("hidden_sizes", "8,8"),
-    ("eval_episodes", "2"),
-    ("final_episodes", "4"),
-];
-
-fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
-    runs::request("control", &TINY, more, out)
-}
-
 #[test]
 fn the_same_seed_gives_the_same_record_in_every_environment() {
     for environment in ["cartpole", "acrobot", "mountain_car"] {
         let out = tempfile::tempdir().unwrap();
-        let request = request(out.path(), &[("environment", environment)]);
+        let request = request("control", &[("environment", environment)], out.path());
         let first = timeless(&train(&request));
         assert_eq!(first, timeless(&train(&request)));
         assert_ne!(first, timeless(&train(&TrainRequest { seed: 8, ..request })));
@@ -111,8 +92,7 @@ fn the_same_seed_gives_the_same_record_in_every_environment() {
 
 #[test]
 fn a_finished_run_leaves_a_complete_folder_with_the_penultimate_layer_held() {
-    let out = tempfile::tempdir().unwrap();
-    let run = train(&request(out.path(), &[]));
+    let run = Run::of("control", None, &[]);
     assert_eq!(run.folder.file_name().unwrap(), "control-auto-task=control-s7");
     let description = RunFolder::open(&run.folder).unwrap().description().unwrap();
     assert_eq!(
@@ -125,55 +105,21 @@ fn a_finished_run_leaves_a_complete_folder_with_the_penultimate_layer_held() {
     for name in ["return", "worst_return", "recent_return", "area"] {
         assert!(run.metrics[name] >= 8.0, "no pole falls faster: {name} {}", run.metrics[name]);
     }
-
-    let events = events(&run);
-    let count = |wanted: fn(&&Event) -> bool| events.iter().filter(wanted).count();
-    assert_eq!(count(|event| matches!(event, Event::Step { .. })), 6);
-    assert_eq!(count(|event| matches!(event, Event::Layer { .. })), 6 * 3);
-    assert_eq!(count(|event| matches!(event, Event::Eval { .. })), 2);
-}
-
-#[test]
-fn what_cannot_be_asked_for_is_bad_input() {
-    let out = tempfile::tempdir().unwrap();
-    let message = refused(&request(out.path(), &[("environment", "pong")]));
-    assert!(message.contains("environment expects") && message.contains("pong"), "{message}");
-    let message = refused(&request(out.path(), &[("memory", "0")]));
-    assert!(message.starts_with("memory must be at least 1"), "{message}");
-    let data = Some("fashion-mnist".to_owned());
-    let message = refused(&TrainRequest { data, ..request(out.path(), &[]) });
-    assert!(message.contains("--set environment"), "{message}");
+    assert_eq!(event_counts(&events(&run))[..3], [6, 6 * 3, 2]);
 }
 
 #[test]
 fn numbers_gone_bad_end_the_run_by_name() {
-    let out = tempfile::tempdir().unwrap();
-    let request = request(out.path(), &[("learning_rate", "1e30")]);
-    let error = osn_recipes::train(&request, &mut Silent).unwrap_err();
-    let RunError::NonFinite { what, .. } = &error else { panic!("{error}") };
-    assert!(matches!(what, NonFinite::Loss(_) | NonFinite::Layer(_)));
-}
-
-/// The reasons of the decisions after the start.
-fn reasons(decide: &str) -> Vec<String> {
-    let out = tempfile::tempdir().unwrap();
-    let decide = Some(decide.to_owned());
-    let request = TrainRequest { decide, ..request(out.path(), &[("eval_every", "2")]) };
-    runs::reasons(&train(&request))
+    runs::diverges("control", &[], tempfile::tempdir().unwrap().path());
 }
 
 #[test]
 fn the_rules_act_on_returns() {
-    let said = |decide: &str, word: &str| {
-        let reasons = reasons(decide);
-        assert!(!reasons.is_empty(), "{decide} never acts");
-        assert!(reasons.iter().any(|reason| reason.contains(word)), "{decide}: {reasons:?}");
-    };
-    said(
-        "plateau:metric=return,lower_is_better=false,interval=1,every=1,patience=1,delta=100",
-        "return",
-    );
-    said("random:dwell=1,interval=1", "lot");
+    let often = [("eval_every", "2")];
+    let plateau = "interval=1,every=1,patience=1,delta=100";
+    let plateau = format!("plateau:metric=return,lower_is_better=false,{plateau}");
+    acts("control", &plateau, &often, "return");
+    acts("control", "random:dwell=1,interval=1", &often, "lot");
 }
 
 fn decide(text: &str) -> Decide {
@@ -241,15 +187,15 @@ fn the_target_has_the_effective_weights_as_its_own_and_stays_while_the_network_l
     let mut learner = trained(Some("always"));
     let device = Device::flex();
     let next = batch(9, &device).next;
-    let judged = |learner: &Learner| values(learner.target.forward(next.clone()));
-    let before = judged(&learner);
+    let evaluated = |learner: &Learner| values(learner.target.forward(next.clone()));
+    let before = evaluated(&learner);
     learner.update(batch(4, &device), 1e-2, &mut PendingSignals::default()).unwrap();
-    assert_eq!(before, judged(&learner));
+    assert_eq!(before, evaluated(&learner));
 
     learner.copy_to_target();
     let now = values(learner.trained.network.valid().forward(next.clone()));
-    let gap = now.iter().zip(judged(&learner)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(before != judged(&learner) && gap < 1e-5, "{gap}");
+    let gap = now.iter().zip(evaluated(&learner)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(before != evaluated(&learner) && gap < 1e-5, "{gap}");
     assert_ne!(
         bits(&learner.target),
         bits(&learner.trained.network),

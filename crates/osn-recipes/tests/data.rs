@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
+mod files;
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use files::{crc32, fill, save, write_idx};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::{ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
@@ -20,13 +23,6 @@ use tempfile::TempDir;
 
 // --- IDX -------------------------------------------------------------------------------------
 
-fn idx_file(shape: &[u32], values: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0, 0, 8, u8::try_from(shape.len()).unwrap()];
-    bytes.extend(shape.iter().flat_map(|size| size.to_be_bytes()));
-    bytes.extend(values);
-    bytes
-}
-
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
@@ -36,7 +32,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn idx_is_read_plain_and_packed_whatever_its_name() {
     let folder = TempDir::new().unwrap();
-    let plain = idx_file(&[2, 1, 3], &[1, 2, 3, 4, 5, 6]);
+    let plain = files::idx(&[2, 1, 3], &[1, 2, 3, 4, 5, 6]);
     fs::write(folder.path().join("plain.gz"), &plain).unwrap();
     fs::write(folder.path().join("packed"), gzip(&plain)).unwrap();
     for name in ["plain.gz", "packed"] {
@@ -47,7 +43,7 @@ fn idx_is_read_plain_and_packed_whatever_its_name() {
 
 #[test]
 fn every_cut_of_an_idx_file_is_an_error() {
-    let plain = idx_file(&[3, 4], &[7; 12]);
+    let plain = files::idx(&[3, 4], &[7; 12]);
     let packed = gzip(&plain);
     for length in 0..plain.len() {
         assert!(idx::parse(&plain[..length]).is_err(), "{length} plain bytes");
@@ -59,10 +55,10 @@ fn every_cut_of_an_idx_file_is_an_error() {
 
 #[test]
 fn bytes_after_the_values_are_an_error() {
-    let long = idx_file(&[2], &[1, 2, 3]);
+    let long = files::idx(&[2], &[1, 2, 3]);
     assert!(matches!(idx::parse(&long), Err(IdxError::Trailing { expected: 2 })));
     assert!(matches!(idx::parse(&gzip(&long)), Err(IdxError::Trailing { expected: 2 })));
-    let mut after_gzip = gzip(&idx_file(&[2], &[1, 2]));
+    let mut after_gzip = gzip(&files::idx(&[2], &[1, 2]));
     after_gzip.push(0);
     assert!(matches!(idx::parse(&after_gzip), Err(IdxError::Trailing { .. })));
 }
@@ -72,7 +68,7 @@ fn hostile_shapes_are_errors_before_anything_is_allocated() {
     let most = u32::MAX;
     let shapes: [&[u32]; 4] = [&[most], &[most, most, most, most], &[1 << 16, 1 << 15], &[1 << 29]];
     for shape in shapes {
-        let file = idx_file(shape, &[0; 8]);
+        let file = files::idx(shape, &[0; 8]);
         assert!(matches!(idx::parse(&file), Err(IdxError::Shape { .. })), "{shape:?}");
         assert!(
             matches!(idx::parse(&gzip(&file)), Err(IdxError::Shape { .. })),
@@ -83,14 +79,14 @@ fn hostile_shapes_are_errors_before_anything_is_allocated() {
 
 #[test]
 fn a_gzip_bomb_stops_at_the_shape_it_states() {
-    let bomb = gzip(&idx_file(&[10], &vec![0; 50_000_000]));
+    let bomb = gzip(&files::idx(&[10], &vec![0; 50_000_000]));
     assert!(matches!(idx::parse(&bomb), Err(IdxError::Trailing { expected: 10 })));
 }
 
 #[test]
 fn other_types_ranks_and_files_are_named_as_such() {
     for magic in [[0, 0, 0x0d, 3], [0, 0, 8, 0], [0, 0, 8, 5], [1, 0, 8, 3], *b"\x89PNG"] {
-        let mut file = idx_file(&[1, 1, 1], &[0]);
+        let mut file = files::idx(&[1, 1, 1], &[0]);
         file[..4].copy_from_slice(&magic);
         assert!(matches!(idx::parse(&file), Err(IdxError::Magic(found)) if found == magic));
     }
@@ -99,7 +95,7 @@ fn other_types_ranks_and_files_are_named_as_such() {
 #[test]
 fn a_flipped_bit_in_a_packed_file_is_noticed() {
     let values: Vec<u8> = (0..200_u8).map(|value| value.wrapping_mul(37)).collect();
-    let packed = gzip(&idx_file(&[200], &values));
+    let packed = gzip(&files::idx(&[200], &values));
     // Past the header of gzip, whose time stamp means nothing.
     for place in 10..packed.len() {
         let mut damaged = packed.clone();
@@ -127,12 +123,6 @@ const TRAIN_PIXELS_CRC: u32 = 0x8f68_0c6e;
 const TRAIN_LABELS_CRC: u32 = 0xa8fa_5302;
 const TEST_PIXELS_CRC: u32 = 0x1272_8439;
 const TEST_LABELS_CRC: u32 = 0x242b_c73f;
-
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
-}
 
 #[test]
 fn the_embedded_images_are_those_that_the_script_made() {
@@ -164,7 +154,6 @@ fn the_embedded_training_images_are_the_first_of_the_full_set_where_that_is_inst
         Ok(full) => assert_is_start_of(&full, &images::load(None, 28).unwrap()),
         Err(problem) => {
             assert!(matches!(problem, DataError::NotInstalled { .. }), "{problem}");
-            assert!(problem.to_string().contains("dataset-fashion-mnist"), "{problem}");
         }
     }
 }
@@ -184,16 +173,12 @@ fn assert_is_start_of(full: &Dataset, embedded: &Dataset) {
     assert_eq!(full.train.batch_labels(&kept), embedded.train.labels);
 }
 
-fn write_idx_folder(folder: &Path, train: u32, test: u32, packed: bool) {
-    for (stem, count) in [("train", train), ("t10k", test)] {
-        let pixels: Vec<u8> = (0..count * 6).map(|value| value.to_le_bytes()[0]).collect();
-        let labels: Vec<u8> = (0..count).map(|value| (value % 3).to_le_bytes()[0]).collect();
-        let images = idx_file(&[count, 2, 3], &pixels);
-        let labels = idx_file(&[count], &labels);
-        for (kind, bytes) in [("images-idx3", images), ("labels-idx1", labels)] {
-            let name = format!("{stem}-{kind}-ubyte{}", if packed { ".gz" } else { "" });
-            fs::write(folder.join(name), if packed { gzip(&bytes) } else { bytes }).unwrap();
-        }
+/// Images of 2×3 pixels in three classes.
+fn write_idx_folder(folder: &Path, train: usize, test: usize) {
+    for (part, count) in [("train", train), ("t10k", test)] {
+        let labels: Vec<u8> = (0..count).map(|image| (image % 3).to_le_bytes()[0]).collect();
+        let pixel = |image: usize, place: usize| (6 * image + place).to_le_bytes()[0];
+        write_idx(folder, part, &labels, [2, 3], pixel);
     }
 }
 
@@ -205,7 +190,12 @@ fn load_folder(folder: &Path, size: usize) -> Result<Dataset, DataError> {
 fn a_folder_of_idx_files_is_read_packed_or_not() {
     for packed in [false, true] {
         let folder = TempDir::new().unwrap();
-        write_idx_folder(folder.path(), 5, 2, packed);
+        write_idx_folder(folder.path(), 5, 2);
+        for entry in fs::read_dir(folder.path()).unwrap().filter(|_| packed) {
+            let path = entry.unwrap().path();
+            fs::write(path.with_extension("gz"), gzip(&fs::read(&path).unwrap())).unwrap();
+            fs::remove_file(path).unwrap();
+        }
         let data = load_folder(folder.path(), 32).unwrap();
         assert_eq!((data.train.len(), data.test.len()), (5, 2));
         assert_eq!((data.train.height, data.train.width), (2, 3));
@@ -217,30 +207,28 @@ fn a_folder_of_idx_files_is_read_packed_or_not() {
 #[test]
 fn idx_files_that_do_not_fit_together_are_errors() {
     let folder = TempDir::new().unwrap();
-    write_idx_folder(folder.path(), 5, 2, false);
+    write_idx_folder(folder.path(), 5, 2);
     let labels = folder.path().join("t10k-labels-idx1-ubyte");
-    fs::write(&labels, idx_file(&[3], &[0; 3])).unwrap();
+    fs::write(&labels, files::idx(&[3], &[0; 3])).unwrap();
     assert!(matches!(load_folder(folder.path(), 32), Err(DataError::Layout { .. })));
     fs::remove_file(&labels).unwrap();
-    let message = load_folder(folder.path(), 32).unwrap_err().to_string();
-    assert!(message.contains("t10k-labels-idx1-ubyte"), "{message}");
+    let error = load_folder(folder.path(), 32).unwrap_err();
+    assert!(matches!(&error, DataError::Missing { name, .. } if labels.ends_with(name)), "{error}");
 }
 
 #[test]
 fn test_images_of_another_size_are_an_error() {
     let folder = TempDir::new().unwrap();
-    write_idx_folder(folder.path(), 5, 2, false);
+    write_idx_folder(folder.path(), 5, 2);
     let images = folder.path().join("t10k-images-idx3-ubyte");
-    fs::write(images, idx_file(&[2, 3, 3], &[0; 18])).unwrap();
+    fs::write(images, files::idx(&[2, 3, 3], &[0; 18])).unwrap();
     assert!(matches!(load_folder(folder.path(), 32), Err(DataError::Layout { .. })));
 }
 
 #[test]
-fn an_unknown_name_lists_the_known_ones() {
-    let message = images::load(Some("fashon-mnist"), 32).unwrap_err().to_string();
-    for expected in ["\"fashon-mnist\"", "fashion-mnist-10k", "fashion-mnist ", "folder"] {
-        assert!(message.contains(expected), "{message}");
-    }
+fn an_unknown_name_is_refused() {
+    let error = images::load(Some("fashon-mnist"), 32).unwrap_err();
+    assert!(matches!(&error, DataError::Unknown { name } if name == "fashon-mnist"), "{error}");
 }
 
 #[test]
@@ -305,7 +293,7 @@ fn every_byte_comes_back_from_its_number() {
     for byte in 0..=u8::MAX {
         assert_eq!(pixel(signed_unit(byte)), byte);
     }
-    assert_eq!([f32::NAN, -7.0, 7.0].map(pixel), [0, 0, 255]);
+    assert_eq!([f32::NAN, -7.0, 7.0, f32::INFINITY].map(pixel), [0, 0, 255, 255]);
 }
 
 // --- Folders of images -----------------------------------------------------------------------
@@ -314,17 +302,8 @@ fn grey_image(value: u8) -> RgbImage {
     RgbImage::from_pixel(8, 8, Rgb([value; 3]))
 }
 
-fn save(folder: &Path, name: &str, image: &RgbImage) -> PathBuf {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    image.save(&path).unwrap();
-    path
-}
-
-fn fill(folder: &Path, count: u8) {
-    for index in 0..count {
-        save(folder, &format!("{index:03}.png"), &grey_image(index * 10));
-    }
+fn fill_grey(folder: &Path, count: u8) {
+    fill(folder, count, 8, |index| [index * 10; 3]);
 }
 
 #[test]
@@ -347,7 +326,7 @@ fn images_are_found_in_all_folders_and_split_by_sorted_path() {
 #[test]
 fn one_image_with_colour_makes_all_of_them_colour() {
     let folder = TempDir::new().unwrap();
-    fill(folder.path(), 6);
+    fill_grey(folder.path(), 6);
     assert_eq!(load_folder(folder.path(), 4).unwrap().train.channels, 1);
     save(folder.path(), "a.png", &RgbImage::from_pixel(4, 4, Rgb([200, 100, 50])));
     let data = load_folder(folder.path(), 4).unwrap();
@@ -359,7 +338,7 @@ fn one_image_with_colour_makes_all_of_them_colour() {
 #[test]
 fn the_middle_square_is_kept_and_shrunk_by_averaging() {
     let folder = TempDir::new().unwrap();
-    fill(folder.path(), 6);
+    fill_grey(folder.path(), 6);
     // A white frame left and right of a middle square of black and white stripes.
     let wide = RgbImage::from_fn(96, 32, |x, _| match x {
         32..64 => Rgb([if x % 2 == 0 { 0 } else { 255 }; 3]),
@@ -376,7 +355,7 @@ fn the_middle_square_is_kept_and_shrunk_by_averaging() {
 #[test]
 fn transparent_pixels_become_white() {
     let folder = TempDir::new().unwrap();
-    fill(folder.path(), 6);
+    fill_grey(folder.path(), 6);
     let glass = RgbaImage::from_fn(4, 4, |x, _| Rgba([0, 0, 0, if x < 2 { 0 } else { 255 }]));
     glass.save(folder.path().join("000.png")).unwrap();
     let data = load_folder(folder.path(), 4).unwrap();
@@ -386,7 +365,7 @@ fn transparent_pixels_become_white() {
 #[test]
 fn a_photo_is_turned_as_its_exif_data_says() {
     let folder = TempDir::new().unwrap();
-    fill(folder.path(), 6);
+    fill_grey(folder.path(), 6);
     let dark_above = RgbImage::from_fn(32, 32, |_, y| Rgb([if y < 16 { 0 } else { 255 }; 3]));
     let mut jpeg = Vec::new();
     dark_above.write_to(&mut std::io::Cursor::new(&mut jpeg), ImageFormat::Jpeg).unwrap();
@@ -417,24 +396,13 @@ fn grey_jpegs_stay_grey() {
 #[test]
 fn a_loop_of_links_ends_and_no_image_comes_twice() {
     let folder = TempDir::new().unwrap();
-    fill(&folder.path().join("inner"), 0);
     fs::create_dir_all(folder.path().join("inner/deep")).unwrap();
-    fill(&folder.path().join("inner/deep"), 6);
+    fill_grey(&folder.path().join("inner/deep"), 6);
     std::os::unix::fs::symlink(folder.path(), folder.path().join("inner/loop")).unwrap();
     std::os::unix::fs::symlink(folder.path().join("inner"), folder.path().join("again")).unwrap();
     std::os::unix::fs::symlink("nowhere", folder.path().join("broken.png")).unwrap();
     let data = load_folder(folder.path(), 8).unwrap();
     assert_eq!(data.train.len() + data.test.len(), 6);
-}
-
-#[test]
-fn too_few_images_are_counted_in_the_error() {
-    let folder = TempDir::new().unwrap();
-    fill(folder.path(), 5);
-    let problem = load_folder(folder.path(), 8).unwrap_err();
-    assert!(matches!(problem, DataError::TooFew { found: 5, .. }));
-    save(folder.path(), "5.png", &grey_image(9));
-    assert!(load_folder(folder.path(), 8).is_ok());
 }
 
 /// What macOS writes beside a file on another system's disk.
@@ -445,7 +413,7 @@ fn apple_double() -> Vec<u8> {
 #[test]
 fn what_systems_leave_beside_pictures_is_passed_over() {
     let folder = TempDir::new().unwrap();
-    fill(folder.path(), 12);
+    fill_grey(folder.path(), 12);
     let clean = load_folder(folder.path(), 8).unwrap();
     for name in ["._000.png", ".DS_Store", "Thumbs.db", "desktop.ini", ".hidden.jpg", "notes.txt"] {
         fs::write(folder.path().join(name), apple_double()).unwrap();
@@ -460,7 +428,7 @@ fn what_systems_leave_beside_pictures_is_passed_over() {
     assert_eq!(load_folder(folder.path(), 8).unwrap(), clean);
     // Only what lies in it: a folder that is itself hidden was asked for.
     let hidden = folder.path().join(".mine");
-    fill(&hidden, 6);
+    fill_grey(&hidden, 6);
     assert_eq!(load_folder(&hidden, 8).unwrap().train.len(), 5);
 }
 
@@ -483,7 +451,7 @@ fn the_split_is_the_same_however_accents_are_written() {
 #[test]
 fn images_too_many_for_the_asked_size_are_refused_before_they_are_enlarged() {
     let folder = TempDir::new().unwrap();
-    write_idx_folder(folder.path(), 20_000, 2, false);
+    write_idx_folder(folder.path(), 20_000, 2);
     let request = |size: usize| {
         let data = folder.path().to_str().map(str::to_owned);
         let request = TrainRequest { data, ..TrainRequest::default() };
@@ -502,28 +470,15 @@ fn images_too_many_for_the_asked_size_are_refused_before_they_are_enlarged() {
 #[test]
 fn a_damaged_image_is_named() {
     let folder = TempDir::new().unwrap();
-    fill(folder.path(), 7);
+    fill_grey(folder.path(), 7);
     let bytes = fs::read(folder.path().join("003.png")).unwrap();
     fs::write(folder.path().join("003.png"), &bytes[..bytes.len() / 2]).unwrap();
     fs::write(folder.path().join("005.png"), "no image").unwrap();
-    let message = load_folder(folder.path(), 8).unwrap_err().to_string();
-    assert!(message.contains("003.png"), "{message}");
-    assert!(!message.contains('\n'));
-}
-
-#[test]
-fn an_image_that_claims_to_be_huge_is_refused_without_memory_for_it() {
-    let folder = TempDir::new().unwrap();
-    fill(folder.path(), 6);
-    let path = folder.path().join("000.png");
-    let mut bytes = fs::read(&path).unwrap();
-    // Width and height in the PNG header, then its checksum.
-    bytes[16..24].copy_from_slice(&[0, 0, 0x7f, 0xff, 0, 0, 0x7f, 0xff]);
-    let checksum = crc32(&bytes[12..29]).to_be_bytes();
-    bytes[29..33].copy_from_slice(&checksum);
-    fs::write(&path, bytes).unwrap();
-    let message = load_folder(folder.path(), 8).unwrap_err().to_string();
-    assert!(message.contains("000.png") && message.contains("limit"), "{message}");
+    let error = load_folder(folder.path(), 8).unwrap_err();
+    assert!(
+        matches!(&error, DataError::Image { path, .. } if path.ends_with("003.png")),
+        "{error}"
+    );
 }
 
 // --- Random numbers --------------------------------------------------------------------------

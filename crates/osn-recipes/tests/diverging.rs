@@ -15,21 +15,10 @@ use osn_recipes::run::folder::RunFolder;
 use osn_recipes::run::observer::Silent;
 use osn_recipes::run::record::read_record;
 use osn_recipes::run::request::TrainRequest;
-use runs::TINY_IMAGES;
-
-/// What makes a run of a recipe small.
-fn small(recipe: &str) -> &'static [(&'static str, &'static str)] {
-    match recipe {
-        "control" => &[("hidden_sizes", "8"), ("random_actions", "10"), ("eval_episodes", "1")],
-        "classify" => &[("network", "mlp"), ("hidden_sizes", "8"), ("eval_images", "2000")],
-        _ => &TINY_IMAGES,
-    }
-}
 
 fn request(recipe: &str, more: &[(&str, &str)], out: &Path) -> TrainRequest {
     let checkpoints = Checkpoints { every: Some(1), keep: 3 };
-    let decide = Some("never".to_owned());
-    TrainRequest { decide, checkpoints, ..runs::request(recipe, small(recipe), more, out) }
+    TrainRequest { checkpoints, ..runs::under("never", runs::request(recipe, more, out)) }
 }
 
 /// The only run in a folder of runs.
@@ -99,7 +88,8 @@ fn no_checkpoint_has_a_number_gone_bad_and_those_before_stay() {
         let out = tempfile::tempdir().unwrap();
         // Nobody looks at a loss before the end.
         let wild = [("learning_rate", rate), ("steps", "40"), ("log_every", "40")];
-        let wild = [&wild[..], &[("eval_every", "40")]].concat();
+        let network: &[_] = if recipe == "classify" { &[("network", "mlp")] } else { &[] };
+        let wild = [&wild[..], &[("eval_every", "40")], network].concat();
         let request = request(recipe, &wild, out.path());
         let error = osn_recipes::train(&request, &mut Silent).unwrap_err();
         let RunError::NonFinite { step, .. } = error else { panic!("{recipe}: {error}") };

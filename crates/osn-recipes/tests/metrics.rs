@@ -299,20 +299,3 @@ fn features_too_large_for_f64_are_errors_not_numbers() {
         assert!(matches!(score(&huge, &huge), Err(MetricError::Overflow { .. })), "{size}");
     }
 }
-
-/// `cargo test --release -p osn-recipes --test metrics -- --ignored --nocapture` prints the times.
-#[test]
-#[ignore = "a measurement, not a test"]
-#[expect(clippy::print_stdout, reason = "it is there to print")]
-fn time_of_a_full_score() {
-    let set = |stream| Features::from_f32(128, &noise(1, stream, 0, 10_000 * 128)).unwrap();
-    let (real, fake) = (set(0), set(1));
-    let timed = |what: &str, run: &dyn Fn()| {
-        let start = std::time::Instant::now();
-        run();
-        println!("{what}: {:.2} s", start.elapsed().as_secs_f64());
-    };
-    timed("frechet", &|| drop(frechet_distance(&real, &fake)));
-    timed("kernel", &|| drop(kernel_distance(&real, &fake)));
-    timed("neighbourhood", &|| drop(neighbourhood(&real, &fake)));
-}

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+mod files;
 mod runs;
 
 use std::collections::BTreeMap;
@@ -15,28 +16,20 @@ use osn_recipes::run::checkpoint::schedule::Checkpoints;
 use osn_recipes::run::description::{RunStatus, SCHEMA};
 use osn_recipes::run::error::RunError;
 use osn_recipes::run::folder::RunFolder;
-use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart, Silent};
+use osn_recipes::run::folder_error::FolderError;
+use osn_recipes::run::observer::{Observer, Progress, RunStart, Silent};
 use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::resume::Resumed;
 use osn_recipes::run::summary::RunSummary;
-use runs::{StopsAfter, TINY_IMAGES, timeless_in, train};
+use runs::{StopsAfter, on, timeless_in, train};
 use serde_json::{Value, json};
 
 const STEPS: u64 = 8;
 
 /// Eight steps, scored after the third and sixth and at the end.
 const SHORT: [(&str, &str); 3] = [("steps", "8"), ("eval_every", "3"), ("log_every", "2")];
-const TINY_CLASSIFY: [(&str, &str); 3] =
-    [("batch_size", "8"), ("eval_images", "80"), ("final_images", "120")];
-
 fn request(recipe: &str, decide: Option<&str>, more: &[(&str, &str)], out: &Path) -> TrainRequest {
-    let small: &[(&str, &str)] = match recipe {
-        "control" => &runs::TINY_CONTROL,
-        "classify" => &TINY_CLASSIFY,
-        _ => &TINY_IMAGES,
-    };
-    let network = if recipe == "classify" { runs::tiny_network(more) } else { &[] };
-    let request = runs::request(recipe, &[small, network].concat(), &[&SHORT, more].concat(), out);
+    let request = runs::request(recipe, &[&SHORT, more].concat(), out);
     let checkpoints = Checkpoints { every: Some(1), keep: 100 };
     TrainRequest { decide: decide.map(str::to_owned), checkpoints, ..request }
 }
@@ -91,17 +84,23 @@ impl Left {
     }
 }
 
-/// The bytes of each part that tells nothing of time.
+/// The bytes of each part that holds no time.
 fn parts(file: &Path) -> BTreeMap<String, Vec<u8>> {
-    let bytes = fs::read(file).unwrap();
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let all = file.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec()));
-    all.filter(|(name, _)| ![ABOUT, CLOCK, RECORD].contains(&name.as_str())).collect()
+    let parts = CheckpointContents::from_bytes(fs::read(file).unwrap()).unwrap();
+    let names = parts.names().filter(|name| ![ABOUT, CLOCK, RECORD].contains(name));
+    names.map(|name| (name.to_owned(), parts.part(name).unwrap().bytes.clone())).collect()
+}
+
+fn described(folder: &Path) -> Value {
+    serde_json::from_slice(&fs::read(folder.join("run.json")).unwrap()).unwrap()
+}
+
+fn describe(folder: &Path, description: &Value) {
+    fs::write(folder.join("run.json"), description.to_string()).unwrap();
 }
 
 fn timeless_description(folder: &Path) -> Value {
-    let text = fs::read_to_string(folder.join("run.json")).unwrap();
-    let mut description: Value = serde_json::from_str(&text).unwrap();
+    let mut description = described(folder);
     description["started_unix_secs"] = Value::Null;
     description["totals"]["wall_secs"] = Value::Null;
     description
@@ -126,10 +125,9 @@ fn killed_after(whole: &Path, step: u64, into: &Path) -> PathBuf {
     for half_written in [".osn-a1b2c3.tmp", "samples/.osn-d4e5f6.tmp"] {
         fs::write(folder.join(half_written), "half").unwrap();
     }
-    let text = fs::read_to_string(folder.join("run.json")).unwrap();
-    let mut description: Value = serde_json::from_str(&text).unwrap();
+    let mut description = described(&folder);
     (description["status"], description["totals"]) = (json!("running"), Value::Null);
-    fs::write(folder.join("run.json"), description.to_string()).unwrap();
+    describe(&folder, &description);
     folder
 }
 
@@ -196,7 +194,7 @@ fn control_goes_on_to_the_same_bits_in_every_environment() {
         let more = [&memory[..], &[("environment", environment)]].concat();
         goes_on_to_the_same_bits("control", Some("auto:task=control,interval=2"), &more);
     }
-    // It is told the scores of the third step after the fifth.
+    // It receives the scores of the third step after the fifth.
     goes_on_from(TWICE, "control", Some("plateau:metric=return,interval=5"), &memory);
 }
 
@@ -261,10 +259,12 @@ fn a_finished_run_says_so_and_stays_as_it_is() {
     assert_eq!(fs::read(run.folder.join("record.jsonl")).unwrap(), before);
 }
 
-fn refused(folder: &Path) -> String {
-    let error = osn_recipes::resume(folder, &mut Silent).unwrap_err();
-    assert!(error.is_bad_input(), "{error}");
-    error.to_string()
+/// Why a run cannot be resumed.
+fn refused(folder: &Path) -> CheckpointError {
+    match runs::bad_input(osn_recipes::resume(folder, &mut Silent).unwrap_err()) {
+        RunError::Checkpoint(error) => error,
+        error => panic!("{error}"),
+    }
 }
 
 /// A run that was killed at its sixth step, and the same one uncut.
@@ -278,9 +278,7 @@ fn a_run_without_a_checkpoint_says_what_to_do() {
     let out = tempfile::tempdir().unwrap();
     let (folder, _) = killed(out.path());
     fs::remove_dir_all(folder.join("checkpoints")).unwrap();
-    let expected = "has no checkpoint to go on from; train it again from the start";
-    assert!(refused(&folder).ends_with(expected), "{}", refused(&folder));
-    assert!(refused(out.path()).contains("is this the folder of a run?"));
+    assert!(matches!(refused(&folder), CheckpointError::None { .. }));
 }
 
 #[test]
@@ -297,8 +295,9 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
     osn_recipes::resume(&folder, &mut observer).unwrap();
     assert_eq!(observer.noticed.len(), 2, "{:?}", observer.noticed);
     let [first, second] = &observer.noticed[..] else { panic!("two are damaged") };
-    assert!(first.contains("step-000006.safetensors is damaged: its checksum is wrong; "));
-    assert!(second.contains("step-000005.safetensors is no whole checkpoint: "), "{second}");
+    assert!(
+        first.contains("step-000006.safetensors") && second.contains("step-000005.safetensors")
+    );
     Left::of(&folder).must_be(&whole, "from the fourth");
 }
 
@@ -336,73 +335,85 @@ fn a_record_that_lost_lines_takes_an_older_checkpoint() {
     fs::write(&record, &text[..place]).unwrap();
     let mut observer = StopsAfter::steps(STEPS);
     osn_recipes::resume(&folder, &mut observer).unwrap();
-    assert!(observer.noticed[0].starts_with("the record does not begin as it did at"));
+    assert!(observer.noticed[0].contains("step-000006.safetensors"), "{:?}", observer.noticed);
     Left::of(&folder).must_be(&whole, "from the fifth");
 
     fs::write(&record, "").unwrap();
     let folder = killed_after(&folder, 6, &out.path().join("more"));
     fs::write(folder.join("record.jsonl"), "").unwrap();
-    assert!(refused(&folder).contains("no checkpoint of"));
+    assert!(matches!(refused(&folder), CheckpointError::NoneWhole { .. }));
 }
 
 #[test]
 fn another_config_rule_or_data_says_what_differs_and_changes_nothing() {
     let out = tempfile::tempdir().unwrap();
     let (folder, _) = killed(out.path());
-    let before = fs::read_to_string(folder.join("run.json")).unwrap();
-    let changed = |change: fn(&mut Value)| {
-        let mut description: Value = serde_json::from_str(&before).unwrap();
+    let before = described(&folder);
+    let resumed = |change: fn(&mut Value)| {
+        let mut description = before.clone();
         change(&mut description);
-        fs::write(folder.join("run.json"), description.to_string()).unwrap();
-        refused(&folder)
+        describe(&folder, &description);
+        osn_recipes::resume(&folder, &mut Silent).unwrap_err()
     };
-    let steps = changed(|it| it["config"]["steps"] = json!(9));
-    assert!(steps.contains("config.steps was 8 and is 9"), "{steps}");
-    let seed = changed(|it| it["seed"] = json!(8));
-    assert!(seed.contains("seed was 7 and is 8"), "{seed}");
-    let data = changed(|it| it["data"] = json!("elsewhere"));
-    assert!(data.contains("the data 'elsewhere' have changed, from elsewhere to CartPole-v1; put"));
-    let rules = changed(|it| it["rules"][0]["rule"]["interval"] = json!(77));
-    assert!(rules.contains("rules.0.rule.interval was 10 and is 77"), "{rules}");
-    let recipe = changed(|it| it["recipe"] = json!("pong"));
-    assert!(recipe.contains("unknown recipe 'pong'"), "{recipe}");
-    fs::write(folder.join("run.json"), &before).unwrap();
+    for (change, key, values) in [
+        ((|it| it["config"]["steps"] = json!(9)) as fn(&mut Value), "config.steps", ["8", "9"]),
+        (|it| it["seed"] = json!(8), "seed", ["7", "8"]),
+        (
+            |it| it["rules"][0]["rule"]["interval"] = json!(77),
+            "rules.0.rule.interval",
+            ["10", "77"],
+        ),
+    ] {
+        let error = resumed(change);
+        let RunError::Checkpoint(CheckpointError::Differs { key: of, before, now }) = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((of.as_str(), [before.as_str(), now]), (key, values));
+    }
+    let error = resumed(|it| it["data"] = json!("elsewhere"));
+    let RunError::Checkpoint(CheckpointError::Data { name, before: was, now }) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!([name.as_str(), was, now], ["elsewhere", "elsewhere", "CartPole-v1"]);
+    let error = resumed(|it| it["recipe"] = json!("pong"));
+    assert!(matches!(&error, RunError::UnknownName { name, .. } if name == "pong"), "{error}");
+    describe(&folder, &before);
     assert_eq!(resume(&folder).steps, STEPS);
 }
 
 #[test]
-fn another_build_or_machine_is_refused_in_one_line_that_names_each_difference() {
+fn another_build_or_machine_is_refused_with_each_difference() {
     let out = tempfile::tempdir().unwrap();
     let (folder, whole) = killed(out.path());
-    let before = fs::read_to_string(folder.join("run.json")).unwrap();
-    let description: Value = serde_json::from_str(&before).unwrap();
+    let description = described(&folder);
     let with = |changes: &[(&str, &str, Value)]| {
         let mut description = description.clone();
         for (part, key, value) in changes {
             description[part][key] = value.clone();
         }
-        fs::write(folder.join("run.json"), description.to_string()).unwrap();
+        describe(&folder, &description);
     };
-    for (part, key, value, expected) in [
-        ("versions", "osn", json!("0.0.1"), "osn was 0.0.1 and is "),
-        ("versions", "commit", json!("ab".repeat(20)), "commit was abababababab and is "),
-        ("versions", "sources", json!("cd".repeat(32)), "sources was cdcdcdcdcdcd and is "),
-        ("versions", "lock", json!("ef".repeat(32)), "lock file was efefefefefef and is "),
-        ("versions", "burn", json!("0.21.0"), "Burn was 0.21.0 and is 0.22.1"),
-        ("versions", "feature_network", json!("12".repeat(32)), "feature network was 121212121212"),
-        ("versions", "rustc", json!("1.0.0"), "compiler was 1.0.0 and is 1."),
-        ("versions", "target_features", json!(["abacus"]), "target features was abacus and is "),
-        ("machine", "arch", json!("abacus"), "processor was abacus and is "),
-        ("machine", "features", json!(["beads"]), "processor's features was beads and is "),
+    let differences = || match refused(&folder) {
+        CheckpointError::Build { differences } => differences,
+        error => panic!("{error}"),
+    };
+    for (part, key, value, shown) in [
+        ("versions", "osn", json!("0.0.1"), "0.0.1"),
+        ("versions", "commit", json!("ab".repeat(20)), "abababababab"),
+        ("versions", "sources", json!("cd".repeat(32)), "cdcdcdcdcdcd"),
+        ("versions", "lock", json!("ef".repeat(32)), "efefefefefef"),
+        ("versions", "burn", json!("0.21.0"), "0.21.0"),
+        ("versions", "feature_network", json!("12".repeat(32)), "121212121212"),
+        ("versions", "rustc", json!("1.0.0"), "1.0.0"),
+        ("versions", "target_features", json!(["abacus"]), "abacus"),
+        ("machine", "arch", json!("abacus"), "abacus"),
+        ("machine", "features", json!(["beads"]), "beads"),
     ] {
         with(&[(part, key, value)]);
-        let message = refused(&folder);
-        assert!(message.contains(expected) && message.lines().count() == 1, "{message}");
-        assert!(message.ends_with("; go on as it was, or train it again"), "{message}");
+        assert!(differences().contains(&format!("was {shown} and is ")), "{}", differences());
     }
     with(&[("versions", "burn", json!("0.21.0")), ("versions", "osn", json!("0.0.1"))]);
-    let message = refused(&folder);
-    assert!(message.contains("osn was 0.0.1") && message.contains("Burn was 0.21.0"), "{message}");
+    assert!(differences().contains("0.0.1") && differences().contains("0.21.0"));
     // How many cores there are changes no bit.
     with(&[("machine", "n_cores", json!(4096))]);
     assert_eq!(resume(&folder).steps, STEPS);
@@ -414,15 +425,14 @@ fn a_run_of_another_schema_is_refused_in_one_line() {
     let out = tempfile::tempdir().unwrap();
     let (folder, _) = killed(out.path());
     for schema in [1, SCHEMA + 1] {
-        let text = fs::read_to_string(folder.join("run.json")).unwrap();
-        let mut description: Value = serde_json::from_str(&text).unwrap();
+        let mut description = described(&folder);
         description["schema"] = json!(schema);
-        fs::write(folder.join("run.json"), description.to_string()).unwrap();
-        let error = osn_recipes::resume(&folder, &mut Silent).unwrap_err();
-        let RunError::Checkpoint(CheckpointError::Schema { found, .. }) = &error else {
-            panic!("{error}")
-        };
-        assert_eq!((*found, error.to_string().lines().count()), (schema, 1));
+        describe(&folder, &description);
+        let error = refused(&folder);
+        assert!(
+            matches!(error, CheckpointError::Schema { found, .. } if found == schema),
+            "{error}"
+        );
     }
 }
 
@@ -430,22 +440,29 @@ fn a_run_of_another_schema_is_refused_in_one_line() {
 fn a_run_of_before_builds_were_written_down_is_refused() {
     let out = tempfile::tempdir().unwrap();
     let (folder, _) = killed(out.path());
-    let text = fs::read_to_string(folder.join("run.json")).unwrap();
-    let mut description: Value = serde_json::from_str(&text).unwrap();
+    let mut description = described(&folder);
     description["versions"].as_object_mut().unwrap().retain(|key, _| key == "osn" || key == "burn");
-    fs::write(folder.join("run.json"), description.to_string()).unwrap();
-    assert!(refused(&folder).contains("commit was unknown and is "), "{}", refused(&folder));
+    describe(&folder, &description);
+    let error = refused(&folder);
+    assert!(
+        matches!(&error, CheckpointError::Build { differences } if differences.contains("commit")),
+        "{error}"
+    );
 }
 
 /// A folder of pictures that training takes.
 fn pictures(folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
-    (0..60).for_each(|index| draw(folder, index, 9));
+    files::fill(folder, 60, 28, |index| [9, index, 200]);
 }
 
 fn draw(folder: &Path, index: u8, red: u8) {
     let picture = image::RgbImage::from_pixel(28, 28, image::Rgb([red, index, 200]));
-    picture.save(folder.join(format!("{index:04}.png"))).unwrap();
+    files::save(folder, &format!("{index:03}.png"), &picture);
+}
+
+/// A run on a folder of pictures.
+fn trained_on(images: &Path, out: &Path) -> RunSummary {
+    train(&on(images, request("gan", None, &[], out)))
 }
 
 /// A path as it is typed from here.
@@ -460,22 +477,19 @@ fn relative(path: &Path) -> PathBuf {
 fn other_pictures_in_the_folder_are_refused_wherever_they_are_used() {
     let (images, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     pictures(images.path());
-    let data = Some(images.path().to_string_lossy().into_owned());
-    let run = train(&TrainRequest { data, ..request("gan", None, &[], out.path()) });
+    let run = trained_on(images.path(), out.path());
     let again = |step| killed_after(&run.folder, step, out.path());
     assert_eq!(resume(&again(6)).steps, STEPS);
     // Every sixth picture only tests.
     for index in [7, 5] {
         draw(images.path(), index, 10);
-        let message = refused(&again(4));
-        assert!(message.contains("have changed, from SHA-256 "), "{message}");
-        assert!(message.ends_with("put back what was there, or train it again"), "{message}");
+        assert!(matches!(refused(&again(4)), CheckpointError::Data { .. }));
         draw(images.path(), index, 9);
     }
-    fs::rename(images.path().join("0003.png"), images.path().join("0003b.png")).unwrap();
+    fs::rename(images.path().join("003.png"), images.path().join("003b.png")).unwrap();
     assert_eq!(resume(&again(5)).steps, STEPS, "the same pictures in the same order");
-    fs::rename(images.path().join("0003b.png"), images.path().join("0099.png")).unwrap();
-    assert!(refused(&again(4)).contains("have changed"), "in another order");
+    fs::rename(images.path().join("003b.png"), images.path().join("099.png")).unwrap();
+    assert!(matches!(refused(&again(4)), CheckpointError::Data { .. }), "in another order");
 }
 
 #[cfg(unix)]
@@ -496,10 +510,8 @@ fn however_a_folder_is_spelled_it_is_the_same_data_and_goes_on() {
     ];
     let mut found = Vec::new();
     for spelling in spellings {
-        let data = Some(spelling.to_str().unwrap().to_owned());
-        let run = train(&TrainRequest { data, ..request("gan", None, &[], place.path()) });
-        let text = fs::read_to_string(run.folder.join("run.json")).unwrap();
-        let description: Value = serde_json::from_str(&text).unwrap();
+        let run = trained_on(&spelling, place.path());
+        let description = described(&run.folder);
         found.push((description["asked_data"].clone(), description["data_sha256"].clone()));
         assert_eq!(resume(&killed_after(&run.folder, 6, place.path())).steps, STEPS);
     }
@@ -513,12 +525,11 @@ fn a_folder_that_is_gone_is_named_and_put_back_it_goes_on() {
     let place = tempfile::tempdir().unwrap();
     let [images, away] = ["photos", "away"].map(|name| place.path().join(name));
     pictures(&images);
-    let data = Some(images.to_str().unwrap().to_owned());
-    let run = train(&TrainRequest { data, ..request("gan", None, &[], place.path()) });
+    let run = trained_on(&images, place.path());
     let folder = killed_after(&run.folder, 4, place.path());
     fs::rename(&images, &away).unwrap();
-    let message = refused(&folder);
-    assert!(message.contains("photos, are not there; put them back"), "{message}");
+    let error = refused(&folder);
+    assert!(matches!(&error, CheckpointError::NoData { path } if *path == images), "{error}");
     fs::rename(&away, &images).unwrap();
     assert_eq!(resume(&folder).steps, STEPS);
 }
@@ -534,13 +545,6 @@ impl Observer for Unplugs {
         if progress.step == 4 {
             fs::remove_dir_all(self.0.as_ref().unwrap().join("samples")).unwrap();
         }
-    }
-    fn evaluated(&mut self, _: &Evaluation) {}
-    fn decided(&mut self, _: &DecisionNote) {}
-    fn finished(&mut self, _: &RunSummary) {}
-    fn noticed(&mut self, _: &str) {}
-    fn should_stop(&self) -> bool {
-        false
     }
 }
 
@@ -568,8 +572,8 @@ fn no_run_is_made_inside_another_and_nothing_is_left_of_the_wish() {
     let count = |path: &Path| fs::read_dir(path).unwrap().count();
     let before = count(&run.folder);
     for inside in ["", "samples", "new"] {
-        let message = runs::refused(&request("control", None, &[], &run.folder.join(inside)));
-        assert!(message.contains("is the folder of a run"), "{message}");
+        let error = runs::refused(&request("control", None, &[], &run.folder.join(inside)));
+        assert!(matches!(error, RunError::Folder(FolderError::InsideRun { .. })), "{error}");
     }
     assert_eq!((count(&run.folder), count(&run.folder.join("samples"))), (before, 0));
 }
@@ -579,8 +583,9 @@ fn a_run_that_is_being_written_is_refused_with_the_process() {
     let out = tempfile::tempdir().unwrap();
     let (folder, _) = killed(out.path());
     let lock = RunFolder::open(&folder).unwrap().lock().unwrap();
-    let pid = format!("is being written by process {};", std::process::id());
-    assert!(refused(&folder).contains(&pid), "{}", refused(&folder));
+    let error = osn_recipes::resume(&folder, &mut Silent).unwrap_err();
+    let RunError::Folder(FolderError::InUse { pid, .. }) = &error else { panic!("{error}") };
+    assert_eq!(*pid, std::process::id().to_string());
     drop(lock);
     assert_eq!(resume(&folder).steps, STEPS);
 }

@@ -3,68 +3,34 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+mod files;
 mod runs;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use osn_recipes::run::error::RunError;
 use osn_recipes::run::event::Event;
 use osn_recipes::run::metrics::Metrics;
 use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::summary::RunSummary;
-use runs::{events, picture, refused, request, timeless, train};
+use runs::{RECIPES, Run, events, on, picture, refused, timeless, tiny, train, under};
 
-const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "classify"];
 const ADVERSARIAL: [&str; 3] = ["gan", "cgan", "translate"];
 
-const SHORT: [(&str, &str); 3] = [("steps", "6"), ("eval_every", "1"), ("log_every", "1")];
-const TINY_CLASSIFY: [(&str, &str); 5] = [
-    ("network", "mlp"),
-    ("batch_size", "8"),
-    ("hidden_sizes", "8,8"),
-    ("eval_images", "80"),
-    ("final_images", "120"),
-];
-
-fn tiny(recipe: &str) -> &'static [(&'static str, &'static str)] {
-    match recipe {
-        "control" => &runs::TINY_CONTROL,
-        "classify" => &TINY_CLASSIFY,
-        _ => &runs::TINY_IMAGES,
-    }
-}
-
-/// A run, and the folder that is gone with it.
-struct Run {
-    summary: RunSummary,
-    _out: tempfile::TempDir,
-}
-
-impl std::ops::Deref for Run {
-    type Target = RunSummary;
-
-    fn deref(&self) -> &RunSummary {
-        &self.summary
-    }
-}
-
 /// A run of a few steps, each of which is scored.
-fn run(recipe: &str, decide: &str, more: &[(&str, &str)], data: Option<&Path>) -> Run {
-    let out = tempfile::tempdir().unwrap();
-    Run { summary: train(&asked(recipe, decide, more, data, out.path())), _out: out }
+fn run(recipe: &str, decide: &str, more: &[(&str, &str)]) -> Run {
+    Run::of(recipe, Some(decide), &small(recipe, more))
 }
 
-fn asked(
-    recipe: &str,
-    decide: &str,
-    more: &[(&str, &str)],
-    data: Option<&Path>,
-    out: &Path,
-) -> TrainRequest {
-    let data = data.map(|folder| folder.to_str().unwrap().to_owned());
-    let plain = request(recipe, tiny(recipe), &[&SHORT, more].concat(), out);
-    TrainRequest { decide: Some(decide.to_owned()), data, ..plain }
+fn small<'a>(recipe: &str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let network: &[_] = if recipe == "classify" { &[("network", "mlp")] } else { &[] };
+    [&[("eval_every", "1")], network, more].concat()
+}
+
+fn request(recipe: &str, decide: &str, more: &[(&str, &str)], out: &Path) -> TrainRequest {
+    under(decide, runs::request(recipe, &small(recipe, more), out))
 }
 
 /// Each scoring: its scores, and those of the usual size where it is of another.
@@ -82,7 +48,7 @@ fn lines(run: &RunSummary, kind: &str) -> Vec<String> {
     timeless(run).lines().filter(|line| line.contains(&tag)).map(str::to_owned).collect()
 }
 
-// --- The network that is judged ------------------------------------------------------------------
+// --- The network that is scored ------------------------------------------------------------------
 
 #[test]
 fn an_average_that_forgets_all_before_scores_as_none_to_the_bit_whatever_is_held() {
@@ -99,12 +65,11 @@ fn an_average_that_forgets_all_before_scores_as_none_to_the_bit_whatever_is_held
     for recipe in ADVERSARIAL {
         for &decide in rules(recipe) {
             for &setting in settings(recipe) {
-                let judged = |ema| {
-                    let run =
-                        run(recipe, decide, &[("ema", ema), ("eval_every", "6"), setting], None);
+                let scored = |ema| {
+                    let run = run(recipe, decide, &[("ema", ema), ("eval_every", "6"), setting]);
                     (lines(&run, "step"), lines(&run, "eval"), picture(&run, 6))
                 };
-                let (average, none) = (judged("0.0"), judged("null"));
+                let (average, none) = (scored("0.0"), scored("null"));
                 let what = format!("{recipe} {decide} {setting:?}");
                 assert_eq!(average.0, none.0, "{what}: losses");
                 assert_eq!(average.1, none.1, "{what}: scores");
@@ -117,9 +82,8 @@ fn an_average_that_forgets_all_before_scores_as_none_to_the_bit_whatever_is_held
 #[test]
 fn an_average_after_one_step_is_the_network_after_one_step() {
     for recipe in ADVERSARIAL {
-        let judged =
-            |ema| lines(&run(recipe, "never", &[("ema", ema), ("steps", "1")], None), "eval");
-        assert_eq!(judged("0.999"), judged("null"), "nothing of the initial weights is left");
+        let scored = |ema| lines(&run(recipe, "never", &[("ema", ema), ("steps", "1")]), "eval");
+        assert_eq!(scored("0.999"), scored("null"), "nothing of the initial weights is left");
     }
 }
 
@@ -158,20 +122,12 @@ fn data(recipe: &str, salts: [usize; 2]) -> tempfile::TempDir {
             }
             continue;
         }
-        let stem = if is_test { "t10k" } else { "train" };
-        let images = (0..count).flat_map(pixels).collect::<Vec<_>>();
-        let path = |what| folder.path().join(format!("{stem}-{what}-ubyte"));
-        fs::write(path("images-idx3"), idx(&[count, 8, 8], &images)).unwrap();
         let labels: Vec<u8> = (0..count).map(|image| u8::from(image / 20 % 2 == 1)).collect();
-        fs::write(path("labels-idx1"), idx(&[count], &labels)).unwrap();
+        let pixel = |image, place| value(salts, is_test, image, place);
+        let part = if is_test { "t10k" } else { "train" };
+        files::write_idx(folder.path(), part, &labels, [8, 8], pixel);
     }
     folder
-}
-
-fn idx(shape: &[usize], values: &[u8]) -> Vec<u8> {
-    let sizes = shape.iter().flat_map(|&size| u32::try_from(size).unwrap().to_be_bytes());
-    let kind = [0, 0, 8, u8::try_from(shape.len()).unwrap()];
-    kind.into_iter().chain(sizes).chain(values.iter().copied()).collect()
 }
 
 #[test]
@@ -182,48 +138,51 @@ fn test_images_reach_no_decision_and_validation_images_do() {
         let size: &[_] = if recipe == "classify" { &[] } else { &[("image_size", "8")] };
         let rule = format!("plateau:metric={metric},interval=1,every=1,patience=1,delta=100");
         let [plain, other_test, other_validation] = [[0, 0], [1, 0], [0, 1]].map(|salts| {
-            let data = data(recipe, salts);
-            run(recipe, &rule, size, Some(data.path()))
+            let (data, out) = (data(recipe, salts), tempfile::tempdir().unwrap());
+            let run = train(&on(&data, request(recipe, &rule, size, out.path())));
+            (run, out)
         });
-        let decided = |run: &Run| lines(run, "decision");
+        let [(plain, _a), (other_test, _b), (other_validation, _c)] =
+            [plain, other_test, other_validation];
+        let decided = |run: &RunSummary| lines(run, "decision");
         assert!(decided(&plain).iter().any(|it| it.contains(&format!("{metric} "))), "{recipe}");
         assert_eq!(decided(&plain), decided(&other_test), "{recipe}");
         assert_eq!(lines(&plain, "step"), lines(&other_test, "step"), "{recipe}");
         assert_eq!(lines(&plain, "layer"), lines(&other_test, "layer"), "{recipe}");
         assert_ne!(decided(&plain), decided(&other_validation), "{recipe}");
 
-        let first = |run: &Run| scorings(run).swap_remove(0).0;
+        let first = |run: &RunSummary| scorings(run).swap_remove(0).0;
         let [plain, other_test, other_validation] =
             [&plain, &other_test, &other_validation].map(first);
-        let (test, told) = (if metric == "loss" { "test_loss" } else { metric }, "validation_");
-        let told = format!("{told}{metric}");
-        assert_eq!(plain[&told], other_test[&told], "{recipe}");
+        let (test, prefix) = (if metric == "loss" { "test_loss" } else { metric }, "validation_");
+        let validated = format!("{prefix}{metric}");
+        assert_eq!(plain[&validated], other_test[&validated], "{recipe}");
         assert_ne!(plain[test], other_test[test], "{recipe}");
-        assert_ne!(plain[&told], other_validation[&told], "{recipe}");
+        assert_ne!(plain[&validated], other_validation[&validated], "{recipe}");
         assert_eq!(plain[test], other_validation[test], "{recipe}");
     }
 }
 
 #[test]
-fn a_rule_of_control_hears_of_episodes_that_are_none_of_the_reported_ones() {
+fn a_rule_of_control_follows_episodes_that_are_none_of_the_reported_ones() {
     let rule =
         "plateau:metric=return,lower_is_better=false,interval=1,every=1,patience=1,delta=100";
-    let heard = |more: &[(&str, &str)]| run("control", rule, more, None);
-    let plain = heard(&[]);
+    let watched = |more: &[(&str, &str)]| run("control", rule, more);
+    let plain = watched(&[]);
     let scorings = scorings(&plain);
     let pairs = scorings.iter().map(|(it, _)| (it["return"], it["validation_return"]));
-    assert!(pairs.clone().any(|(reported, told)| reported != told), "{scorings:?}");
-    let said = runs::reasons(&plain);
+    assert!(pairs.clone().any(|(reported, validated)| reported != validated), "{scorings:?}");
+    let reasons = runs::reasons(&plain);
     assert!(
-        said[0].starts_with(&format!("return {}", scorings[0].0["validation_return"])),
-        "{said:?}"
+        reasons[0].starts_with(&format!("return {}", scorings[0].0["validation_return"])),
+        "{reasons:?}"
     );
     // How many episodes are reported at the end is nothing to a rule.
-    assert_eq!(lines(&plain, "decision"), lines(&heard(&[("final_episodes", "9")]), "decision"));
+    assert_eq!(lines(&plain, "decision"), lines(&watched(&[("final_episodes", "9")]), "decision"));
 }
 
 #[test]
-fn the_scores_that_a_recipe_names_are_those_that_rules_are_told_and_cost_nothing_else() {
+fn the_scores_that_a_recipe_names_are_those_that_rules_receive_and_change_no_other() {
     for recipe in RECIPES {
         let doc = osn_recipes::recipe(recipe).unwrap();
         let named: BTreeSet<String> =
@@ -234,9 +193,9 @@ fn the_scores_that_a_recipe_names_are_those_that_rules_are_told_and_cost_nothing
             names.filter(|name| name.starts_with("validation_")).collect::<BTreeSet<_>>()
         };
         let few = [("eval_every", "6")];
-        let watched = run(recipe, "observe:interval=1", &few, None);
+        let watched = run(recipe, "observe:interval=1", &few);
         assert_eq!(validated(&watched), named, "{recipe}");
-        let free = run(recipe, "never", &few, None);
+        let free = run(recipe, "never", &few);
         assert_eq!(validated(&free), BTreeSet::new(), "{recipe}");
         let mut rest = watched.metrics.clone();
         rest.retain(|name, _| !name.starts_with("validation_"));
@@ -247,14 +206,10 @@ fn the_scores_that_a_recipe_names_are_those_that_rules_are_told_and_cost_nothing
 #[test]
 fn too_few_held_out_images_to_follow_a_score_are_refused() {
     let (images, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for index in 0..100_u8 {
-        let path = images.path().join(format!("{index:04}.png"));
-        image::GrayImage::from_pixel(8, 8, image::Luma([index])).save(path).unwrap();
-    }
-    let asked =
-        |decide| asked("gan", decide, &[("image_size", "8")], Some(images.path()), out.path());
-    let message = refused(&asked("plateau"));
-    assert!(message.contains("are too few, 6 are needed"), "{message}");
+    files::fill(images.path(), 100, 8, |index| [index; 3]);
+    let asked = |decide| on(&images, request("gan", decide, &[("image_size", "8")], out.path()));
+    let error = refused(&asked("plateau"));
+    assert!(matches!(error, RunError::Data { .. }), "{error}");
     assert_eq!(train(&asked("observe:interval=1")).steps, 6, "it makes do with what there is");
 }
 
@@ -271,8 +226,8 @@ fn the_last_scoring_has_the_usual_size_too_where_it_is_more_thorough() {
     ] {
         let is_size = |key: &str| key == "eval_images" || key == "eval_episodes";
         let usual = tiny(recipe).iter().find(|(key, _)| is_size(key)).unwrap().1;
-        let both = scorings(&run(recipe, "never", &[("eval_every", "3")], None));
-        let alike = scorings(&run(recipe, "never", &[("eval_every", "3"), (last, usual)], None));
+        let both = scorings(&run(recipe, "never", &[("eval_every", "3")]));
+        let alike = scorings(&run(recipe, "never", &[("eval_every", "3"), (last, usual)]));
         assert_eq!((both.len(), alike.len()), (2, 2));
         assert_eq!(both[0], alike[0], "{recipe}");
         assert!(both[0].1.is_empty() && alike[1].1.is_empty(), "{recipe}: one number is enough");
@@ -283,7 +238,7 @@ fn the_last_scoring_has_the_usual_size_too_where_it_is_more_thorough() {
 
 #[test]
 fn the_area_under_the_returns_is_of_evaluations_of_one_size() {
-    let run = run("control", "never", &[("steps", "20"), ("eval_every", "5")], None);
+    let run = run("control", "never", &[("steps", "20"), ("eval_every", "5")]);
     let scorings = scorings(&run);
     let usual = scorings.iter().map(|(all, curve)| curve.get("return").unwrap_or(&all["return"]));
     let mean = usual.sum::<f64>() / scorings.len() as f64;
@@ -294,7 +249,7 @@ fn the_area_under_the_returns_is_of_evaluations_of_one_size() {
 fn what_is_remembered_of_a_run_does_not_grow_with_it() {
     let out = tempfile::tempdir().unwrap();
     let more = [("steps", "60"), ("memory", "16"), ("eval_episodes", "1")];
-    let plain = asked("control", "never", &more, None, out.path());
+    let plain = request("control", "never", &more, out.path());
     let checkpoints =
         osn_recipes::run::checkpoint::schedule::Checkpoints { every: Some(1), keep: 100 };
     let run = train(&TrainRequest { checkpoints, ..plain });

@@ -2,35 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+mod files;
 mod runs;
 
-use std::path::Path;
-
-use burn::tensor::{Device, Tensor};
-use osn_recipes::decide::Decide;
+use osn_recipes::run::error::RunError;
 use osn_recipes::run::event::Event;
-use osn_recipes::run::pending::PendingSignals;
-use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::summary::RunSummary;
-use osn_recipes::translate::config::TranslateConfig;
-use osn_recipes::translate::game;
-use osn_recipes::translate::model::PatchDiscriminator;
-use runs::{bits_of_both, events, normal, picture, reasons, refused, train};
-
-fn request(out: &Path, more: &[(&str, &str)]) -> TrainRequest {
-    runs::request("translate", &runs::TINY_IMAGES, more, out)
-}
+use runs::{Run, events, on, picture, reasons, refused, request, train, under};
 
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
     let out = tempfile::tempdir().unwrap();
-    runs::a_seed_decides(request(out.path(), &[("objective", "least_squares")]));
+    runs::a_seed_decides(request("translate", &[("objective", "least_squares")], out.path()));
 }
 
 #[test]
 fn a_run_is_judged_by_l1_by_distance_and_by_label() {
-    let out = tempfile::tempdir().unwrap();
-    let run = train(&request(out.path(), &[]));
+    let run = Run::of("translate", None, &[]);
     assert_eq!(run.folder.file_name().unwrap(), "translate-auto-task=translate-s7");
     assert!((0.05..0.6).contains(&run.metrics["l1"]), "{}", run.metrics["l1"]);
     assert!(run.metrics["frechet"] > 3.0 * run.real_vs_real["frechet"]);
@@ -47,11 +35,8 @@ fn a_run_is_judged_by_l1_by_distance_and_by_label() {
 
 #[test]
 fn the_generator_is_held_by_choice() {
-    let out = tempfile::tempdir().unwrap();
     let held = |hold: &str| {
-        let decide = Some("always".to_owned());
-        let request = request(out.path(), &[("hold_generator", hold)]);
-        let run = train(&TrainRequest { decide, ..request });
+        let run = Run::of("translate", Some("always"), &[("hold_generator", hold)]);
         let of = |name| run.layers.iter().filter(|layer| layer.network == name).count();
         (of("discriminator"), of("generator"))
     };
@@ -76,11 +61,9 @@ fn targets(run: &RunSummary, name: &str) -> [Vec<Option<f64>>; 2] {
 fn auto_follows_the_race_on_the_discriminator_alone() {
     let ahead = [("n_dis", "8"), ("learning_rate", "0.005"), ("hold_generator", "true")];
     let ahead = [&ahead[..], &[("steps", "12"), ("eval_every", "12")]].concat();
-    let out = tempfile::tempdir().unwrap();
-    let decide = Some("auto:task=translate,interval=1".to_owned());
-    let run = train(&TrainRequest { decide, ..request(out.path(), &ahead) });
-    let said = reasons(&run);
-    assert!(said.iter().any(|reason| reason.contains("input gradient")), "{said:?}");
+    let run = Run::of("translate", Some("auto:task=translate,interval=1"), &ahead);
+    let found = reasons(&run);
+    assert!(found.iter().any(|reason| reason.contains("input gradient")), "{found:?}");
     let [first, last] = targets(&run, "discriminator");
     assert_ne!(first, last, "it never acts on the discriminator");
     let [first, last] = targets(&run, "generator");
@@ -89,11 +72,9 @@ fn auto_follows_the_race_on_the_discriminator_alone() {
 
 #[test]
 fn a_rule_that_follows_a_score_acts_on_both_networks() {
-    let out = tempfile::tempdir().unwrap();
     let rule = "plateau:metric=l1,interval=1,every=1,patience=1,delta=100";
     let both = [("hold_generator", "true"), ("eval_every", "1"), ("n_dis", "2")];
-    let decide = Some(rule.to_owned());
-    let run = train(&TrainRequest { decide, ..request(out.path(), &both) });
+    let run = Run::of("translate", Some(rule), &both);
     let acts = |name| run.layers.iter().any(|it| it.network == name && it.n_decisions > 0);
     assert!(acts("discriminator") && acts("generator"));
 }
@@ -104,13 +85,13 @@ fn each_network_has_its_own_rule_in_a_file() {
     let file = out.path().join("rules.toml");
     let asked = |text: &str| {
         std::fs::write(&file, text).unwrap();
-        let decide = Some(file.to_str().unwrap().to_owned());
-        TrainRequest { decide, ..request(out.path(), &[("hold_generator", "true")]) }
+        let request = request("translate", &[("hold_generator", "true")], out.path());
+        under(file.to_str().unwrap(), request)
     };
     let schedule = "[[rule]]\nrule = \"schedule\"\non = 3\ninterval = 1\n\
                     select = { networks = \"discriminator\" }\n";
-    let message = refused(&asked(schedule));
-    assert!(message.contains("decides nothing in the generator"), "{message}");
+    let refused = refused(&asked(schedule));
+    assert!(matches!(refused, RunError::Rule { .. }), "{refused}");
     let always = "[[rule]]\nrule = \"always\"\nselect = { networks = \"generator\" }\n";
     let run = train(&asked(&format!("{schedule}{always}")));
     let of = |name| run.layers.iter().filter(move |layer| layer.network == name);
@@ -121,59 +102,11 @@ fn each_network_has_its_own_rule_in_a_file() {
 #[test]
 fn any_folder_of_pairs_trains_and_sides_may_differ_in_colour() {
     let (pairs, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for side in ["input", "target"] {
-        std::fs::create_dir(pairs.path().join(side)).unwrap();
-    }
-    for index in 0..1_200_u32 {
-        let shade = u8::try_from(index % 251).unwrap();
-        let path = |side| pairs.path().join(format!("{side}/{index:04}.png"));
-        image::GrayImage::from_pixel(20, 20, image::Luma([shade])).save(path("input")).unwrap();
-        let colour = image::Rgb([shade, 255 - shade, 90]);
-        image::RgbImage::from_pixel(20, 20, colour).save(path("target")).unwrap();
-    }
-    let mut request = request(out.path(), &[("image_size", "16")]);
-    request.data = Some(pairs.path().to_str().unwrap().to_owned());
+    files::fill(&pairs.path().join("input"), 240, 20, |shade| [shade; 3]);
+    files::fill(&pairs.path().join("target"), 240, 20, |shade| [shade, 255 - shade, 90]);
+    let request = on(&pairs, request("translate", &[("image_size", "16")], out.path()));
     let run = train(&request);
     assert!(run.metrics.contains_key("l1") && !run.metrics.contains_key("label_accuracy"));
     let picture = image::load_from_memory(&picture(&run, 6)).unwrap();
     assert!(picture.color().has_color());
-}
-
-#[test]
-fn what_cannot_be_asked_for_is_bad_input() {
-    let out = tempfile::tempdir().unwrap();
-    let message = refused(&request(out.path(), &[("objective", "wasserstein")]));
-    assert!(message.contains("hinge") && message.contains("least_squares"), "{message}");
-    let message = refused(&request(out.path(), &[("l1_weight", "-1")]));
-    assert!(message.starts_with("l1_weight must be 0 or more"), "{message}");
-    let data = Some("no-such-pairs".to_owned());
-    let message = refused(&TrainRequest { data, ..request(out.path(), &[]) });
-    assert!(message.contains("no-such-pairs"), "{message}");
-}
-
-/// Four steps, without osn or under a rule.
-fn trained(rule: Option<&str>) -> Vec<u32> {
-    let config = TranslateConfig { g_channels: 4, d_channels: 4, ..TranslateConfig::quick() };
-    let decide = rule.map(|text| Decide::named(text).unwrap());
-    let mut players = game::players(&config, [1, 1], decide.as_ref(), 3, &Device::flex()).unwrap();
-    for step in 0..4 {
-        let images = |stream| normal(stream, step, [4, 1, 28, 28]);
-        let (input, truth): (Tensor<4>, Tensor<4>) = (images(0), images(1));
-        let fake = players.generator.network.forward(input.clone()).detach();
-        let both = Tensor::cat(vec![truth.clone(), fake], 0);
-        let twice = input.clone().repeat_dim(0, 2);
-        let discriminate = |network: &PatchDiscriminator| network.forward(twice, both);
-        players.train_discriminator(discriminate, &mut PendingSignals::default()).unwrap();
-        let made = players.generator.network.forward(input.clone());
-        let discriminate =
-            |network: &PatchDiscriminator, made| network.forward(input.clone(), made);
-        let l1 = |made: &Tensor<4>| Some(("l1", (made.clone() - truth.clone()).abs().mean()));
-        players.train_generator(made, discriminate, l1, &mut PendingSignals::default()).unwrap();
-    }
-    bits_of_both(&players)
-}
-
-#[test]
-fn measuring_alone_changes_no_bit_of_the_training() {
-    runs::measuring_changes_no_bit(trained);
 }

@@ -3,9 +3,8 @@
 use std::error::Error;
 use std::time::Instant;
 
-use osn_recipes::run::observer::{DecisionNote, Evaluation, Observer, Progress, RunStart};
+use osn_recipes::run::observer::{Evaluation, Observer};
 use osn_recipes::run::request::TrainRequest;
-use osn_recipes::run::summary::RunSummary;
 
 use crate::results::Outcome;
 
@@ -14,15 +13,8 @@ use crate::results::Outcome;
 struct Scores(Vec<f64>);
 
 impl Observer for Scores {
-    fn started(&mut self, _: &RunStart) {}
-    fn progress(&mut self, _: &Progress) {}
     fn evaluated(&mut self, evaluation: &Evaluation) {
         self.0.extend(evaluation.metrics.get("frechet"));
-    }
-    fn decided(&mut self, _: &DecisionNote) {}
-    fn finished(&mut self, _: &RunSummary) {}
-    fn should_stop(&self) -> bool {
-        false
     }
 }
 

@@ -21,13 +21,14 @@ mod vectors;
 
 use std::collections::{HashSet, VecDeque};
 use std::error::Error;
+use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use clap::{Args, Parser, Subcommand};
 
 use regimes::{Regime, Trains};
-use results::{Key, Outcome, Results};
+use results::{Key, Outcome};
 
 /// The arms that never change: the reference of every ratio is the best of them in its regime.
 const STATIC_ARMS: [&str; 14] = [
@@ -101,7 +102,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match Command::parse().action {
         Action::Run(run) => train_grid(&run)?,
         Action::Table { file, regimes, seeds } => {
-            print!("{}", table::markdown(&Results::read(&file)?, &regimes, seeds));
+            print!("{}", table::markdown(&results::read(&file)?, &regimes, seeds));
         }
         Action::Regimes => {
             for regime in regimes::all() {
@@ -115,9 +116,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn train_grid(run: &Run) -> Result<(), Box<dyn Error>> {
     // Runs side by side on one thread each are faster than one after the other on all of them.
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global()?;
-    let done = Results::read_if_there(&run.out)?.keys();
+    let done = if run.out.exists() { results::read(&run.out)? } else { Vec::new() };
+    let done = done.into_iter().map(|(key, _)| key).collect();
     let queue = Mutex::new(queue(run, &done));
-    let results = Mutex::new(Results::append_to(&run.out)?);
+    let results = Mutex::new(OpenOptions::new().create(true).append(true).open(&run.out)?);
     std::thread::scope(|scope| {
         for _ in 0..run.jobs {
             scope.spawn(|| work(&queue, &results));
@@ -145,7 +147,7 @@ fn queue(run: &Run, done: &HashSet<Key>) -> VecDeque<Job> {
     queue
 }
 
-fn work(queue: &Mutex<VecDeque<Job>>, results: &Mutex<Results>) {
+fn work(queue: &Mutex<VecDeque<Job>>, results: &Mutex<File>) {
     while let Some((regime, key)) = queue.lock().ok().and_then(|mut queue| queue.pop_front()) {
         let outcome = match &regime.trains {
             Trains::Vectors(config) => vectors::train(config, &key.arm, key.seed),
@@ -158,9 +160,11 @@ fn work(queue: &Mutex<VecDeque<Job>>, results: &Mutex<Results>) {
     }
 }
 
-fn record(results: &Mutex<Results>, key: &Key, outcome: &Outcome) {
+fn record(results: &Mutex<File>, key: &Key, outcome: &Outcome) {
     eprintln!("{key}: {:.4} in {:.1} s", outcome.score, outcome.seconds);
-    if let Err(error) = results.lock().expect("no writer panics").append(key, outcome) {
+    if let Err(error) =
+        results::append(&mut results.lock().expect("no writer panics"), key, outcome)
+    {
         eprintln!("{key}: not written: {error}");
     }
 }

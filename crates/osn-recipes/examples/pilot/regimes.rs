@@ -34,34 +34,11 @@ fn vectors(name: &str, about: &'static str, gan: VectorGan) -> Regime {
 
 fn plane(task: &str, data: Data) -> Vec<Regime> {
     let base = VectorGan { data, ..VectorGan::default() };
-    let vectors = |name, about, gan| vectors(&format!("{task}/{name}"), about, gan);
-    vec![
-        vectors("plain", "nothing special", base.clone()),
-        vectors("hot", "learning rate x 5", VectorGan { learning_rate: 5e-3, ..base.clone() }),
-        vectors(
-            "momentum",
-            "Adam's beta1 0.9, five D steps for each of G",
-            VectorGan { beta_1: 0.9, n_dis: 5, ..base.clone() },
-        ),
-        vectors("deep", "six hidden layers in D", VectorGan { depth: 6, ..base.clone() }),
-        vectors("narrow", "8 units in each layer of D", VectorGan { width: 8, ..base.clone() }),
-        vectors(
-            "few",
-            "60 points, two D steps for each of G",
-            VectorGan { count: 60, n_dis: 2, ..base.clone() },
-        ),
-        vectors("slow", "learning rate / 5", VectorGan { learning_rate: 2e-4, ..base.clone() }),
-        vectors(
-            "jump",
-            "learning rate x 5 from half-way on",
-            VectorGan { change: Some(Change::LearningRate(5.0)), ..base.clone() },
-        ),
-        vectors(
-            "cut",
-            "60 points from half-way on",
-            VectorGan { change: Some(Change::Count(60)), ..base },
-        ),
-    ]
+    let about = "60 points, two D steps for each of G";
+    let mut regimes = of_all(task, &base, VectorGan { count: 60, ..base.clone() }, about);
+    let cut = VectorGan { change: Some(Change::Count(60)), ..base };
+    regimes.push(vectors(&format!("{task}/cut"), "60 points from half-way on", cut));
+    regimes
 }
 
 fn digits() -> Vec<Regime> {
@@ -72,40 +49,30 @@ fn digits() -> Vec<Regime> {
         latents: 16,
         ..VectorGan::default()
     };
-    vec![
-        vectors("digits/plain", "nothing special", base.clone()),
-        vectors(
-            "digits/hot",
-            "learning rate x 5",
-            VectorGan { learning_rate: 5e-3, ..base.clone() },
-        ),
-        vectors(
-            "digits/momentum",
+    let few = VectorGan { count: 100, ..base.clone() };
+    of_all("digits", &base, few, "100 images, two D steps for each of G")
+}
+
+/// The regimes of every task of vectors; `few` has few of them, and is `about` that.
+fn of_all(task: &str, base: &VectorGan, few: VectorGan, about: &'static str) -> Vec<Regime> {
+    let base = || base.clone();
+    let jump = Some(Change::LearningRate(5.0));
+    let regimes = [
+        ("plain", "nothing special", base()),
+        ("hot", "learning rate x 5", VectorGan { learning_rate: 5e-3, ..base() }),
+        (
+            "momentum",
             "Adam's beta1 0.9, five D steps for each of G",
-            VectorGan { beta_1: 0.9, n_dis: 5, ..base.clone() },
+            VectorGan { beta_1: 0.9, n_dis: 5, ..base() },
         ),
-        vectors("digits/deep", "six hidden layers in D", VectorGan { depth: 6, ..base.clone() }),
-        vectors(
-            "digits/narrow",
-            "8 units in each layer of D",
-            VectorGan { width: 8, ..base.clone() },
-        ),
-        vectors(
-            "digits/few",
-            "100 images, two D steps for each of G",
-            VectorGan { count: 100, n_dis: 2, ..base.clone() },
-        ),
-        vectors(
-            "digits/slow",
-            "learning rate / 5",
-            VectorGan { learning_rate: 2e-4, ..base.clone() },
-        ),
-        vectors(
-            "digits/jump",
-            "learning rate x 5 from half-way on",
-            VectorGan { change: Some(Change::LearningRate(5.0)), ..base },
-        ),
-    ]
+        ("deep", "six hidden layers in D", VectorGan { depth: 6, ..base() }),
+        ("narrow", "8 units in each layer of D", VectorGan { width: 8, ..base() }),
+        ("few", about, VectorGan { n_dis: 2, ..few }),
+        ("slow", "learning rate / 5", VectorGan { learning_rate: 2e-4, ..base() }),
+        ("jump", "learning rate x 5 from half-way on", VectorGan { change: jump, ..base() }),
+    ];
+    let named = |(name, about, gan)| vectors(&format!("{task}/{name}"), about, gan);
+    regimes.into_iter().map(named).collect()
 }
 
 fn images() -> Vec<Regime> {

@@ -1,9 +1,9 @@
 //! What a run came to, as lines of a file.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -78,38 +78,14 @@ struct Line {
     outcome: Outcome,
 }
 
-/// The lines of a file.
-pub(crate) struct Results {
-    pub(crate) runs: Vec<(Key, Outcome)>,
-    file: Option<File>,
+/// The runs in a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<(Key, Outcome)>, Box<dyn Error>> {
+    let parse = |line: &str| serde_json::from_str(line).map(|line: Line| (line.key, line.outcome));
+    Ok(std::fs::read_to_string(path)?.lines().map(parse).collect::<Result<_, _>>()?)
 }
 
-impl Results {
-    pub(crate) fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
-        let parse =
-            |line: &str| serde_json::from_str(line).map(|line: Line| (line.key, line.outcome));
-        let runs = std::fs::read_to_string(path)?.lines().map(parse).collect::<Result<_, _>>()?;
-        Ok(Self { runs, file: None })
-    }
-
-    pub(crate) fn read_if_there(path: &Path) -> Result<Self, Box<dyn Error>> {
-        if path.exists() { Self::read(path) } else { Ok(Self { runs: Vec::new(), file: None }) }
-    }
-
-    pub(crate) fn append_to(path: &Path) -> Result<Self, Box<dyn Error>> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self { runs: Vec::new(), file: Some(file) })
-    }
-
-    pub(crate) fn keys(&self) -> HashSet<Key> {
-        self.runs.iter().map(|(key, _)| key.clone()).collect()
-    }
-
-    pub(crate) fn append(&mut self, key: &Key, outcome: &Outcome) -> Result<(), Box<dyn Error>> {
-        let line = Line { key: key.clone(), outcome: outcome.clone() };
-        if let Some(file) = &mut self.file {
-            writeln!(file, "{}", serde_json::to_string(&line)?)?;
-        }
-        Ok(())
-    }
+/// Appends a run to a file.
+pub(crate) fn append(file: &mut File, key: &Key, outcome: &Outcome) -> Result<(), Box<dyn Error>> {
+    let line = Line { key: key.clone(), outcome: outcome.clone() };
+    Ok(writeln!(file, "{}", serde_json::to_string(&line)?)?)
 }

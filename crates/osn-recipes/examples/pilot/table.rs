@@ -4,7 +4,7 @@ use osn_core::number::median;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::STATIC_ARMS;
-use crate::results::Results;
+use crate::results::{Key, Outcome};
 
 /// Scores by regime and arm: medians over the seeds.
 type Medians = BTreeMap<String, BTreeMap<String, f64>>;
@@ -24,7 +24,7 @@ struct Row {
 /// A row for each arm, the best mean first, and the best static arm of each regime.
 ///
 /// Only regimes whose name contains one of `parts`, and seeds from the first to the last.
-pub(crate) fn markdown(results: &Results, parts: &[String], seeds: (u64, u64)) -> String {
+pub(crate) fn markdown(results: &[(Key, Outcome)], parts: &[String], seeds: (u64, u64)) -> String {
     let medians = medians(results, parts, seeds);
     let arms: BTreeSet<&String> = medians.values().flat_map(BTreeMap::keys).collect();
     let mut rows: Vec<Row> = arms.into_iter().map(|arm| row(&medians, arm)).collect();
@@ -47,10 +47,10 @@ fn line(row: &Row) -> String {
     format!("| `{arm}` |{ratios} {mean:.2} | {worst:.2} | {regret:.2} |\n")
 }
 
-fn medians(results: &Results, parts: &[String], (first, last): (u64, u64)) -> Medians {
+fn medians(results: &[(Key, Outcome)], parts: &[String], (first, last): (u64, u64)) -> Medians {
     let mut scores: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
     let is_chosen = |name: &str| parts.is_empty() || parts.iter().any(|part| name.contains(part));
-    for (key, outcome) in &results.runs {
+    for (key, outcome) in results {
         if is_chosen(&key.regime) && (first..=last).contains(&key.seed) {
             let arms = scores.entry(key.regime.clone()).or_default();
             arms.entry(key.arm.clone()).or_default().push(outcome.score);

@@ -5,6 +5,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::adversarial::players::Players;
 use crate::adversarial::settings::Settings;
+use crate::batch;
+use crate::data::image_set::{ImageSet, Part};
 use crate::data::sampler::noise;
 use crate::decide::Decide;
 use crate::run::config::Config;
@@ -12,12 +14,15 @@ use crate::run::error::RunError;
 use crate::run::metrics::Metrics;
 use crate::run::recipe_doc::RecipeDoc;
 use crate::run::request::TrainRequest;
+use crate::run::samples::ImageGrid;
 use crate::run::trained_on::Trainable;
-use crate::run::training::{Scored, Thoroughness};
+use crate::scorer::{Against, Scorer};
 
 /// Which random numbers to draw, and on which device.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Draw<'a> {
+    /// That of the run.
+    pub seed: u64,
     /// What they are for.
     pub stream: u64,
     /// When.
@@ -28,8 +33,8 @@ pub(crate) struct Draw<'a> {
 
 impl Draw<'_> {
     /// Standard normal numbers, `shape`.
-    pub(crate) fn noise(self, seed: u64, shape: [usize; 2]) -> Tensor<2> {
-        let values = noise(seed, self.stream, self.step, shape.iter().product());
+    pub(crate) fn noise(self, shape: [usize; 2]) -> Tensor<2> {
+        let values = noise(self.seed, self.stream, self.step, shape.iter().product());
         Tensor::from_data(TensorData::new(values, shape), self.device)
     }
 }
@@ -62,11 +67,16 @@ pub(crate) trait Game: Sized {
         decide: &Decide,
     ) -> Result<Self::Data, RunError>;
 
-    /// Both networks with the initial weights of `seed`.
+    /// Both networks with the initial weights of `seed`, on the autodiff device of `device`; constrained as
+    /// `decide` says, or trained without osn.
+    ///
+    /// # Errors
+    ///
+    /// As [`Players::new`].
     fn players(
         config: &Self::Config,
         data: &Self::Data,
-        decide: &Decide,
+        decide: Option<&Decide>,
         seed: u64,
         device: &Device,
     ) -> Result<Players<Self::Generator, Self::Discriminator>, RunError>;
@@ -76,18 +86,19 @@ pub(crate) trait Game: Sized {
         config: &Self::Config,
         data: Self::Data,
         decide: &Decide,
-        seed: u64,
         device: &Device,
     ) -> Result<Self, RunError>;
 
-    /// How many training images there are.
-    fn image_count(&self) -> usize;
+    /// The real images of a part.
+    fn images(&self, part: Part) -> &ImageSet;
 
-    /// The training images of these indices, `[indices, channels, height, width]`.
-    fn real(&self, indices: &[usize], device: &Device) -> Tensor<4>;
+    /// The real images of these indices, `[indices, channels, height, width]`.
+    fn real(&self, part: Part, indices: &[usize], device: &Device) -> Tensor<4> {
+        batch::images(self.images(part), indices, device)
+    }
 
-    /// What goes with the training images of these indices.
-    fn condition(&self, indices: &[usize], device: &Device) -> Self::Condition;
+    /// What goes with the real images of these indices.
+    fn condition(&self, part: Part, indices: &[usize], device: &Device) -> Self::Condition;
 
     /// Generated images, one for each of the condition, in the shape of [`real`](Self::real).
     fn generate(
@@ -116,14 +127,27 @@ pub(crate) trait Game: Sized {
         None
     }
 
-    /// Scores a generator in validation mode, and draws samples.
+    /// What compares generated images with real ones.
+    fn scorer(&self) -> &Scorer;
+
+    /// Scores a generator in validation mode against test images for the record, or against held-out
+    /// training images for the rules; of the latter nothing where no rule follows a score.
     ///
     /// # Errors
     ///
     /// [`RunError::Score`] if an image is not finite.
-    fn score(&self, generator: &Self::Generator, how: Thoroughness) -> Result<Scored, RunError>;
+    fn score(
+        &self,
+        generator: &Self::Generator,
+        against: Against,
+        draw: Draw,
+    ) -> Result<Metrics, RunError> {
+        self.scorer().score(against, |chunk, indices| {
+            let condition = self.condition(against.part(), indices, draw.device);
+            self.generate(generator, &condition, Draw { step: chunk, ..draw })
+        })
+    }
 
-    /// Scores a generator in validation mode on held-out training images, none of which
-    /// [`score`](Self::score) uses: what rules may follow. Nothing where no rule follows a score.
-    fn validate(&self, generator: &Self::Generator) -> Result<Metrics, RunError>;
+    /// Images to look at, of a generator in validation mode.
+    fn samples(&self, generator: &Self::Generator, draw: Draw) -> ImageGrid;
 }

@@ -36,13 +36,12 @@ pub(crate) fn run<G: Game>(
     let (decide, device) = (request.resolve_decide(&G::DOC)?, request.resolve_device()?);
     let data = G::load(request, &config, &decide)?;
     let (trained_on, n_scorable) = (data.trained_on(), data.n_scorable());
-    let players = G::players(&config, &data, &decide, request.seed, &device)?;
-    let game = G::new(&config, data, &decide, request.seed, &device)?;
+    let players = G::players(&config, &data, Some(&decide), request.seed, &device)?;
+    let game = G::new(&config, data, &decide, &device)?;
     let settings = config.as_ref();
     settings.notice_fewer(n_scorable, observer);
     let mut trainer = Trainer::new(game, settings, players, request.seed, device);
-    let (doc, pace) = (&G::DOC, settings.pace());
-    let setup =
-        RunSetup { request, doc, decide: &decide, config: &config, data: &trained_on, pace };
+    let (decide, config, data) = (&decide, &config, &trained_on);
+    let setup = RunSetup { request, doc: &G::DOC, decide, config, data };
     train(&setup, &mut trainer, observer)
 }

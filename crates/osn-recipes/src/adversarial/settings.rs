@@ -11,8 +11,8 @@ use crate::data::sampler::hold_out;
 use crate::decide::Decide;
 use crate::metrics::feature_set::NEIGHBOUR;
 use crate::run::check::{
-    MAX_BATCH, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, Product, above_zero, at_least, at_most,
-    below_one, must_fit, zero_or_more,
+    ANY, MAX_BATCH, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, Product, above_zero, below_one, must_fit,
+    within, zero_or_more,
 };
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
@@ -170,24 +170,15 @@ impl Settings {
     ///
     /// [`RunError::Config`] for the first value that cannot be.
     pub fn check(&self) -> Result<(), RunError> {
-        at_least(
-            1,
-            &[
-                ("steps", self.steps),
-                ("n_dis", self.n_dis),
-                ("log_every", self.log_every),
-                ("eval_every", self.eval_every),
-            ],
-        )?;
-        at_most(MAX_STEPS, &[("steps", self.steps)])?;
-        at_most(MAX_N_DIS, &[("n_dis", self.n_dis)])?;
-        let batch = [("batch_size", self.batch_size as u64)];
-        at_least(2, &batch)?;
-        at_most(MAX_BATCH, &batch)?;
-        let scored =
-            [("eval_images", self.eval_images as u64), ("final_images", self.final_images as u64)];
-        at_least(100, &scored)?;
-        at_most(MAX_IMAGES, &scored)?;
+        within(&[
+            ("steps", self.steps, 1..=MAX_STEPS),
+            ("n_dis", self.n_dis, 1..=MAX_N_DIS),
+            ("log_every", self.log_every, ANY),
+            ("eval_every", self.eval_every, ANY),
+            ("batch_size", self.batch_size as u64, 2..=MAX_BATCH),
+            ("eval_images", self.eval_images as u64, 100..=MAX_IMAGES),
+            ("final_images", self.final_images as u64, 100..=MAX_IMAGES),
+        ])?;
         above_zero(&[
             ("learning_rate", self.learning_rate),
             ("batch_norm_epsilon", self.batch_norm_epsilon),

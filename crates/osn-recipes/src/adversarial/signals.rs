@@ -1,10 +1,11 @@
 //! The adversarial signals: summed on the device at every update, read back when a rule decides.
 
 use burn::tensor::{Gradients, Tensor};
-use osn::report::{RunningSum, SavedSum};
+use osn::report::RunningSum;
 use osn::rules::{Adversarial, Needs};
 
 use crate::adversarial::objective::Objective;
+use crate::held::restored;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 
 /// Sums of the adversarial signals over the updates since a rule last decided.
@@ -76,11 +77,7 @@ impl AdversarialSums {
     ///
     /// [`ContentsError`] for what is missing or of another length.
     pub fn load(&mut self, parts: &CheckpointContents, name: &str) -> Result<(), ContentsError> {
-        let saved: [SavedSum; 2] = parts.value(name)?;
-        let [separation, norm] = saved.map(|saved| RunningSum::restore(saved, 1));
-        let damaged = || ContentsError::part(name, "it is no sum of so many numbers");
-        self.separation = separation.ok_or_else(damaged)?;
-        self.input_gradient_norm = norm.ok_or_else(damaged)?;
+        [self.separation, self.input_gradient_norm] = restored(parts.value(name)?, name)?;
         Ok(())
     }
 

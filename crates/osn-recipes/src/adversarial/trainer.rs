@@ -11,23 +11,29 @@ use crate::adversarial::saturation::Saturation;
 use crate::adversarial::settings::Settings;
 use crate::adversarial::signals::halves;
 use crate::batch::number;
+use crate::data::image_set::Part;
 use crate::data::sampler::{Batches, hold_out};
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
 use crate::run::metrics::Metrics;
 use crate::run::pending::PendingSignals;
 use crate::run::training::{Scored, Snapshot, Thoroughness, Training};
+use crate::scorer::Against;
 
 /// The stream of each use of noise.
 const FOR_DISCRIMINATOR: u64 = 1;
 const FOR_GENERATOR: u64 = 2;
+const FOR_SCORES: u64 = 3;
+const FOR_SAMPLES: u64 = 4;
 const FOR_HELD_OUT: u64 = 5;
+const FOR_VALIDATION: u64 = 6;
 
 /// Everything that a run changes and draws from.
 pub(crate) struct Trainer<'a, T: Game> {
     game: T,
     settings: &'a Settings,
-    players: Players<T::Generator, T::Discriminator>,
+    seed: u64,
+    pub(crate) players: Players<T::Generator, T::Discriminator>,
     /// What both networks train on, and what only measures D for the rules.
     trained_on: Batches,
     held_out: Batches,
@@ -51,10 +57,11 @@ impl<'a, T: Game> Trainer<'a, T> {
         device: Device,
     ) -> Self {
         let [trained_on, held_out] =
-            hold_out(game.image_count()).map(|indices| Batches::new(seed, indices));
+            hold_out(game.images(Part::Train).len()).map(|indices| Batches::new(seed, indices));
         Self {
             game,
             settings,
+            seed,
             players,
             trained_on,
             held_out,
@@ -82,11 +89,12 @@ impl<'a, T: Game> Trainer<'a, T> {
         }
         self.last_batch = self.trained_on.batch(batch, self.settings.batch_size);
         let device = self.device.clone().autodiff();
-        let condition = self.game.condition(&self.last_batch, &device);
-        let draw = Draw { stream: FOR_DISCRIMINATOR, step: batch, device: &device };
+        let condition = self.game.condition(Part::Train, &self.last_batch, &device);
+        let draw = self.draw(FOR_DISCRIMINATOR, batch, &device);
         let generator = &self.players.generator.network;
         let fake = self.game.generate(generator, &condition, draw).detach();
-        let images = Tensor::cat(vec![self.game.real(&self.last_batch, &device), fake], 0);
+        let images =
+            Tensor::cat(vec![self.game.real(Part::Train, &self.last_batch, &device), fake], 0);
         let discriminate = |network: &_| self.game.discriminate(network, images, &condition);
         self.players.train_discriminator(discriminate, &mut self.pending)
     }
@@ -94,13 +102,13 @@ impl<'a, T: Game> Trainer<'a, T> {
     fn observe_held_out(&mut self, batch: u64) -> Result<(), RunError> {
         let indices = self.held_out.distinct_batch(batch, self.settings.batch_size);
         let device = self.device.clone().autodiff();
-        let draw = Draw { stream: FOR_HELD_OUT, step: batch, device: &self.device };
+        let draw = self.draw(FOR_HELD_OUT, batch, &self.device);
         // In validation mode: measuring must not move the running values of batch normalization.
         let generator = self.players.generator.network.valid();
-        let on_plain = self.game.condition(&indices, &self.device);
+        let on_plain = self.game.condition(Part::Train, &indices, &self.device);
         let fake = Tensor::from_inner(self.game.generate(&generator, &on_plain, draw));
-        let images = Tensor::cat(vec![self.game.real(&indices, &device), fake], 0);
-        let condition = self.game.condition(&indices, &device);
+        let images = Tensor::cat(vec![self.game.real(Part::Train, &indices, &device), fake], 0);
+        let condition = self.game.condition(Part::Train, &indices, &device);
         self.players.observe_held_out(|network| self.game.discriminate(network, images, &condition))
     }
 
@@ -108,8 +116,8 @@ impl<'a, T: Game> Trainer<'a, T> {
     fn train_generator(&mut self, step: u64) -> Result<Generated, RunError> {
         let device = self.device.clone().autodiff();
         let (game, indices) = (&self.game, &self.last_batch);
-        let condition = game.condition(indices, &device);
-        let draw = Draw { stream: FOR_GENERATOR, step, device: &device };
+        let condition = game.condition(Part::Train, indices, &device);
+        let draw = self.draw(FOR_GENERATOR, step, &device);
         let images = game.generate(&self.players.generator.network, &condition, draw);
         self.players.train_generator(
             images,
@@ -117,6 +125,10 @@ impl<'a, T: Game> Trainer<'a, T> {
             |images| game.second_loss(images, indices),
             &mut self.pending_of_generator,
         )
+    }
+
+    fn draw<'d>(&self, stream: u64, step: u64, device: &'d Device) -> Draw<'d> {
+        Draw { seed: self.seed, stream, step, device }
     }
 
     /// The error that ends the run when the discriminator has won for too long.
@@ -161,11 +173,20 @@ impl<T: Game> Training for Trainer<'_, T> {
     }
 
     fn score(&mut self, thoroughness: Thoroughness) -> Result<Scored, RunError> {
-        self.game.score(&self.players.scored_generator(), thoroughness)
+        let generator = self.players.scored_generator();
+        let draw = |stream| self.draw(stream, 0, &self.device);
+        let against = Against::Test(thoroughness);
+        Ok(Scored {
+            metrics: self.game.score(&generator, against, draw(FOR_SCORES))?,
+            real_vs_real: self.game.scorer().real_vs_real(thoroughness).clone(),
+            samples: Some(self.game.samples(&generator, draw(FOR_SAMPLES))),
+        })
     }
 
     fn validate(&mut self) -> Result<Metrics, RunError> {
-        let scores = self.game.validate(&self.players.scored_generator())?;
+        let draw = self.draw(FOR_VALIDATION, 0, &self.device);
+        let generator = self.players.scored_generator();
+        let scores = self.game.score(&generator, Against::HeldOut, draw)?;
         self.pending.scores(&scores);
         self.pending_of_generator.scores(&scores);
         Ok(scores)

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::data::need::Need;
 use crate::features::input::IMAGE_SIZE;
 use crate::run::check::{
-    MAX_BATCH, MAX_CHANNELS, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, MAX_UNITS, MAX_WEIGHTS, Product,
-    above_zero, at_least, at_most, below_one, check_weights, check_widths, ensure, must_fit, parts,
+    ANY, MAX_BATCH, MAX_CHANNELS, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, MAX_UNITS, MAX_WEIGHTS,
+    Product, above_zero, below_one, check_weights, check_widths, ensure, must_fit, parts, within,
     zero_or_more,
 };
 use crate::run::config::Config;
@@ -145,19 +145,12 @@ impl ClassifyConfig {
         }
     }
 
-    /// How many steps there are, and how often a run logs and scores.
-    pub(super) fn pace(&self) -> Pace {
-        Pace { steps: self.steps, log_every: self.log_every, eval_every: self.eval_every }
-    }
-
     /// The learning rate of the update `step`, counted from 1.
     pub(super) fn learning_rate_at(&self, step: u64) -> f64 {
         let progress = (step - 1) as f64 / self.steps as f64;
         self.learning_rate * f64::midpoint(1.0, (PI * progress).cos())
     }
-}
 
-impl ClassifyConfig {
     /// Whether weights and features fit, of images in three channels.
     fn check_memory(&self) -> Result<(), RunError> {
         let side = IMAGE_SIZE as u64;
@@ -205,29 +198,21 @@ impl Config for ClassifyConfig {
         Need::Images(IMAGE_SIZE)
     }
 
+    fn pace(&self) -> Pace {
+        Pace { steps: self.steps, log_every: self.log_every, eval_every: self.eval_every }
+    }
+
     fn check(&self) -> Result<(), RunError> {
-        at_least(
-            1,
-            &[
-                ("stage_blocks", self.stage_blocks as u64),
-                ("steps", self.steps),
-                ("log_every", self.log_every),
-                ("eval_every", self.eval_every),
-                ("eval_images", self.eval_images as u64),
-                ("final_images", self.final_images as u64),
-            ],
-        )?;
-        at_least(2, &[("batch_size", self.batch_size as u64)])?;
-        at_least(20, &[("train_images", self.train_images.unwrap_or(20) as u64)])?;
-        let images = [
-            ("train_images", self.train_images.unwrap_or(0) as u64),
-            ("eval_images", self.eval_images as u64),
-            ("final_images", self.final_images as u64),
-        ];
-        at_most(MAX_IMAGES, &images)?;
-        at_most(MAX_STEPS, &[("steps", self.steps)])?;
-        at_most(MAX_BATCH, &[("batch_size", self.batch_size as u64)])?;
-        at_most(MAX_STAGE_BLOCKS, &[("stage_blocks", self.stage_blocks as u64)])?;
+        within(&[
+            ("stage_blocks", self.stage_blocks as u64, 1..=MAX_STAGE_BLOCKS),
+            ("train_images", self.train_images.unwrap_or(20) as u64, 20..=MAX_IMAGES),
+            ("steps", self.steps, 1..=MAX_STEPS),
+            ("batch_size", self.batch_size as u64, 2..=MAX_BATCH),
+            ("log_every", self.log_every, ANY),
+            ("eval_every", self.eval_every, ANY),
+            ("eval_images", self.eval_images as u64, 1..=MAX_IMAGES),
+            ("final_images", self.final_images as u64, 1..=MAX_IMAGES),
+        ])?;
         check_widths("hidden_sizes", &self.hidden_sizes, MAX_UNITS)?;
         check_widths("stage_channels", &self.stage_channels, MAX_CHANNELS)?;
         ensure("stage_channels", !self.stage_channels.is_empty(), || {

@@ -40,8 +40,7 @@ impl Examples {
     ///
     /// [`RunError::Data`] for images without labels, [`RunError::Config`] for more images than there are.
     pub fn new(data: Dataset, config: &ClassifyConfig, seed: u64) -> Result<Self, RunError> {
-        let no_labels = || RunError::Data { name: data.name.clone(), source: Box::new(NoLabels) };
-        let n_classes = data.class_count().ok_or_else(no_labels)?;
+        let n_classes = data.class_count().ok_or_else(|| RunError::data(&data.name, NoLabels))?;
         let (asked, found) = (config.train_images.unwrap_or(0), data.train.len());
         ensure("train_images", asked <= found, || {
             format!("must be at most {found}, all that there are, not {asked}")

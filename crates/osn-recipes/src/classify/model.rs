@@ -25,7 +25,7 @@ pub struct Sizes {
     pub n_classes: usize,
 }
 
-/// A network that tells classes apart.
+/// A network that classifies images.
 pub trait Classifier: Module {
     /// A network with the initial weights of `seed`.
     ///

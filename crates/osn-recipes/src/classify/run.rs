@@ -78,14 +78,8 @@ fn train<N: Classifier>(
     let mut trainer = Trainer::new(config, examples, learner, request.seed, device);
     let asked = [("eval_images", config.eval_images), ("final_images", config.final_images)];
     images::notice_fewer(n_test, asked, observer);
-    let setup = RunSetup {
-        request,
-        doc: &DOC,
-        decide: &decide,
-        config,
-        data: &trained_on,
-        pace: config.pace(),
-    };
+    let (doc, decide, data) = (&DOC, &decide, &trained_on);
+    let setup = RunSetup { request, doc, decide, config, data };
     let summary = train_loop::train(&setup, &mut trainer, observer)?;
     Ok((summary, trainer.into_network().valid().materialize()))
 }

@@ -1,9 +1,10 @@
 //! Training and held-out loss: summed on the device at every update, read back when a rule decides.
 
 use burn::tensor::Tensor;
-use osn::report::{RunningSum, SavedSum};
+use osn::report::RunningSum;
 use osn::rules::{Generalization, Needs};
 
+use crate::held::restored;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 
 /// Sums of both losses over the updates since a rule last decided.
@@ -57,12 +58,8 @@ impl GeneralizationSums {
         parts: &CheckpointContents,
         name: &str,
     ) -> Result<(), ContentsError> {
-        let ([train, held_out], last): ([SavedSum; 2], _) = parts.value(name)?;
-        let sum = |saved| {
-            let sum = RunningSum::restore(saved, 1);
-            sum.ok_or_else(|| ContentsError::part(name, "it is no sum of so many numbers"))
-        };
-        (self.train, self.held_out, self.last) = (sum(train)?, sum(held_out)?, last);
+        let (sums, last) = parts.value(name)?;
+        ([self.train, self.held_out], self.last) = (restored(sums, name)?, last);
         Ok(())
     }
 

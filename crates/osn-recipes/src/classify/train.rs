@@ -83,7 +83,7 @@ impl<'a, N: Classifier> Trainer<'a, N> {
         let indices = self.held_out.distinct_batch(step - 1, self.config.batch_size);
         let device = self.device.clone().autodiff();
         let images = batch::images(&self.examples.train, &indices, &device);
-        let classes = classes(&self.examples.train, &indices, &device);
+        let classes = batch::classes_of(&self.examples.train, &indices, &device);
         self.learner.observe_held_out(images, classes)
     }
 
@@ -124,7 +124,7 @@ impl<'a, N: Classifier> Trainer<'a, N> {
         let mut logits = Vec::with_capacity(indices.len() * self.examples.sizes.n_classes);
         for chunk in indices.chunks(CHUNK) {
             let images = batch::images(set, chunk, &self.device);
-            let images = change(images, classes(set, chunk, &self.device));
+            let images = change(images, batch::classes_of(set, chunk, &self.device));
             logits.extend(network.logits(images).into_data().iter::<f64>());
         }
         if logits.iter().all(|logit| logit.is_finite()) {
@@ -188,7 +188,7 @@ impl<N: Classifier> Training for Trainer<'_, N> {
         let indices = self.trained_on.batch(step - 1, self.config.batch_size);
         let device = self.device.clone().autodiff();
         let images = self.images(&indices, step, &device);
-        let classes = classes(&self.examples.train, &indices, &device);
+        let classes = batch::classes_of(&self.examples.train, &indices, &device);
         let rate = self.config.learning_rate_at(step);
         self.learner.update(images, classes, rate, &mut self.pending)
     }
@@ -228,8 +228,7 @@ impl<N: Classifier> Training for Trainer<'_, N> {
         let [on_test, on_moved] = self.predict_both(&network, &self.examples.test, &of_test)?;
         let metrics = self.metrics(&network, &on_test, &on_train, &on_moved)?;
         let samples = self.mistakes(&on_test);
-        let (real_vs_real, curve) = (Metrics::new(), Metrics::new());
-        Ok(Scored { metrics, curve, real_vs_real, primary_metric: "accuracy", samples })
+        Ok(Scored { metrics, samples, ..Scored::default() })
     }
 
     /// Scores the held-out images as [`score`](Self::score) does the test images, and as many training
@@ -278,11 +277,6 @@ fn as_it_is(images: Tensor<4>, _: Tensor<1, Int>) -> Tensor<4> {
 fn spread(indices: &[usize], count: usize) -> Vec<usize> {
     let count = count.min(indices.len());
     (0..count).map(|place| indices[place * indices.len() / count]).collect()
-}
-
-/// What the labels of these images are, `[indices]`; all images have some.
-fn classes(set: &ImageSet, indices: &[usize], device: &Device) -> Tensor<1, Int> {
-    batch::classes(&set.batch_labels(indices).unwrap_or_default(), device)
 }
 
 #[cfg(test)]

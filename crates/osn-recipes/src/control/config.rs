@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::control::task::ControlTask;
 use crate::data::need::Need;
 use crate::run::check::{
-    MAX_BATCH, MAX_STEPS, MAX_UNITS, above_zero, at_least, at_most, below_one, check_weights,
-    check_widths, parts, zero_or_more,
+    ANY, MAX_BATCH, MAX_STEPS, MAX_UNITS, above_zero, below_one, check_weights, check_widths,
+    parts, within, zero_or_more,
 };
 use crate::run::config::Config;
 use crate::run::error::RunError;
@@ -39,7 +39,7 @@ pub struct ControlConfig {
     pub actions_per_step: u64,
     /// Random actions before the first update, to fill the memory.
     pub random_actions: u64,
-    /// Transitions remembered; the oldest give way (Mnih et al. 2015: 1,000,000 on Atari).
+    /// Transitions remembered; new ones replace the oldest (Mnih et al. 2015: 1,000,000 on Atari).
     pub memory: usize,
     /// Transitions in a batch (Mnih et al. 2015: 32).
     pub batch_size: usize,
@@ -119,25 +119,6 @@ impl ControlConfig {
         }
     }
 
-    /// Whether memory and counters are large enough for all of it.
-    fn check_bounds(&self) -> Result<(), RunError> {
-        at_most(MAX_STEPS, &[("steps", self.steps)])?;
-        at_most(MAX_ACTIONS_PER_STEP, &[("actions_per_step", self.actions_per_step)])?;
-        at_most(MAX_RANDOM_ACTIONS, &[("random_actions", self.random_actions)])?;
-        at_most(MAX_MEMORY, &[("memory", self.memory as u64)])?;
-        at_most(MAX_BATCH, &[("batch_size", self.batch_size as u64)])?;
-        let episodes = [
-            ("eval_episodes", self.eval_episodes as u64),
-            ("final_episodes", self.final_episodes as u64),
-        ];
-        at_most(MAX_EPISODES, &episodes)
-    }
-
-    /// How many steps there are, and how often a run logs and scores.
-    pub(super) fn pace(&self) -> Pace {
-        Pace { steps: self.steps, log_every: self.log_every, eval_every: self.eval_every }
-    }
-
     /// The learning rate of the update `step`, counted from 1.
     pub(super) fn learning_rate_at(&self, step: u64) -> f64 {
         let left = between(1.0, self.learning_rate_end, step - 1, self.steps);
@@ -175,23 +156,23 @@ impl Config for ControlConfig {
         Need::Nothing(self.environment.name())
     }
 
+    fn pace(&self) -> Pace {
+        Pace { steps: self.steps, log_every: self.log_every, eval_every: self.eval_every }
+    }
+
     fn check(&self) -> Result<(), RunError> {
-        at_least(
-            1,
-            &[
-                ("steps", self.steps),
-                ("actions_per_step", self.actions_per_step),
-                ("random_actions", self.random_actions),
-                ("memory", self.memory as u64),
-                ("target_every", self.target_every),
-                ("log_every", self.log_every),
-                ("eval_every", self.eval_every),
-                ("eval_episodes", self.eval_episodes as u64),
-                ("final_episodes", self.final_episodes as u64),
-            ],
-        )?;
-        at_least(2, &[("batch_size", self.batch_size as u64)])?;
-        self.check_bounds()?;
+        within(&[
+            ("steps", self.steps, 1..=MAX_STEPS),
+            ("actions_per_step", self.actions_per_step, 1..=MAX_ACTIONS_PER_STEP),
+            ("random_actions", self.random_actions, 1..=MAX_RANDOM_ACTIONS),
+            ("memory", self.memory as u64, 1..=MAX_MEMORY),
+            ("batch_size", self.batch_size as u64, 2..=MAX_BATCH),
+            ("target_every", self.target_every, ANY),
+            ("log_every", self.log_every, ANY),
+            ("eval_every", self.eval_every, ANY),
+            ("eval_episodes", self.eval_episodes as u64, 1..=MAX_EPISODES),
+            ("final_episodes", self.final_episodes as u64, 1..=MAX_EPISODES),
+        ])?;
         check_widths("hidden_sizes", &self.hidden_sizes, MAX_UNITS)?;
         check_weights(MOST_OBSERVED, &self.hidden_sizes)?;
         zero_or_more(&[("epsilon", f64::from(self.epsilon))])?;

@@ -55,8 +55,8 @@ impl Player {
     /// One action: at random with the chance `explore`, else what `choose` makes of the observation.
     pub fn act(&mut self, explore: f64, choose: impl FnOnce(&[f32]) -> usize) -> Transition {
         let observation = self.environment.observation();
-        let [lot, which]: [f64; 2] = uniforms(self.seed, self.stream + 1, self.actions);
-        let action = if lot < explore { self.any_action(which) } else { choose(&observation) };
+        let [chance, which]: [f64; 2] = uniforms(self.seed, self.stream + 1, self.actions);
+        let action = if chance < explore { self.any_action(which) } else { choose(&observation) };
         let outcome = self.environment.step(action);
         self.actions += 1;
         self.of_episode.push(action);

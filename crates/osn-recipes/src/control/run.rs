@@ -51,8 +51,7 @@ pub(crate) fn run(
     let config = ControlConfig::resolve(request, &DOC)?;
     let (decide, device) = (request.resolve_decide(&DOC)?, request.resolve_device()?);
     let mut trainer = Trainer::new(&config, &decide, request.seed, device)?;
-    let trained_on = TrainedOn::named(config.environment.name());
-    let (data, pace) = (&trained_on, config.pace());
-    let setup = RunSetup { request, doc: &DOC, decide: &decide, config: &config, data, pace };
+    let (decide, config, data) = (&decide, &config, &TrainedOn::named(config.environment.name()));
+    let setup = RunSetup { request, doc: &DOC, decide, config, data };
     train(&setup, &mut trainer, observer)
 }

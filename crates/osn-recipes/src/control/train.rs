@@ -143,14 +143,7 @@ impl Training for Trainer<'_> {
         if thoroughness == Thoroughness::Quick {
             self.curve = (self.curve.0 + mean(&returns), self.curve.1 + 1);
         }
-        let (metrics, none) = (self.summarize(&returns), Metrics::new());
-        Ok(Scored {
-            metrics,
-            curve: none.clone(),
-            real_vs_real: none,
-            primary_metric: "return",
-            samples: None,
-        })
+        Ok(Scored { metrics: self.summarize(&returns), ..Scored::default() })
     }
 
     /// The same from starts of their own.

@@ -37,7 +37,7 @@ const LEFT_BEHIND: [&str; 5] =
 /// the split depends on nothing but the names. Near-copies with neighbouring names can therefore
 /// end up on both sides.
 ///
-/// Other files are passed over, and so is what systems leave beside pictures: hidden files and folders,
+/// Other files are skipped, and so is what systems leave beside pictures: hidden files and folders,
 /// such as `._01.png`, and folders such as `__MACOSX`. A link to a folder is followed, but no folder is
 /// visited twice.
 ///

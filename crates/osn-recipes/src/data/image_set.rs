@@ -36,6 +36,15 @@ pub struct Dataset {
     pub test_every: Option<usize>,
 }
 
+/// A part of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What is trained on, and what is held out of it.
+    Train,
+    /// What the record's scores are of.
+    Test,
+}
+
 /// What learns from these images, with a mark of every byte of them.
 pub(super) fn trained_on<'a>(
     name: &str,
@@ -59,6 +68,14 @@ impl Trainable for Dataset {
 }
 
 impl Dataset {
+    /// The images of a part.
+    pub(crate) fn part(&self, part: Part) -> &ImageSet {
+        match part {
+            Part::Train => &self.train,
+            Part::Test => &self.test,
+        }
+    }
+
     /// Refuses images of which there are too few for a score.
     ///
     /// # Errors

@@ -52,8 +52,7 @@ pub fn for_recipe(request: &TrainRequest, size: usize) -> Result<Dataset, RunErr
 }
 
 pub(super) fn unusable(request: &TrainRequest, default: &str, source: DataError) -> RunError {
-    let name = request.data.clone().unwrap_or_else(|| default.to_owned());
-    RunError::Data { name, source: Box::new(source) }
+    RunError::data(request.data.as_deref().unwrap_or(default), source)
 }
 
 /// Refuses images that are larger than `size`, and so many that memory does not hold them at that size.
@@ -112,8 +111,12 @@ mod tests {
         let source = String::new();
         let images = ImageSet { channels: 1, height: 1, width: 1, pixels, labels: None, source };
         assert!(must_fit(&[&images], 28).is_ok());
-        let message = must_fit(&[&images], 512).unwrap_err().to_string();
-        assert!(message.starts_with("image_size must be less than 512, at which the 70000 images"));
-        assert!(must_fit(&[&images], usize::MAX).is_err());
+        for size in [512, usize::MAX] {
+            let error = must_fit(&[&images], size).unwrap_err();
+            assert!(
+                matches!(&error, RunError::Config { key, .. } if key == "image_size"),
+                "{error}"
+            );
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What data sets are called, who takes them, and how many pictures make one.
+//! The names of the data sets, the recipes that take them, and the least number of pictures.
 
 use crate::metrics::feature_set::LEAST_SCORED;
 

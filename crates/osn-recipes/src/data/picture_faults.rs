@@ -1,4 +1,4 @@
-//! Faults of pictures that decoders pass over, or fall over.
+//! Faults of pictures that decoders ignore, or at which they panic.
 
 const JPEG_START: [u8; 2] = [0xff, 0xd8];
 const JPEG_END: [u8; 2] = [0xff, 0xd9];

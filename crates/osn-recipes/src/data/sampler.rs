@@ -116,7 +116,7 @@ pub fn permutation(seed: u64, nonce: u64, count: usize) -> Vec<usize> {
 
 /// Standard normal numbers for one use at one step (Box–Muller).
 ///
-/// `stream` tells apart the uses within a step: latents of the discriminator's step, of the
+/// `stream` distinguishes the uses within a step: latents of the discriminator's step, of the
 /// generator's, of the evaluation, and so on. The first numbers do not depend on how many are asked
 /// for. The bits are the same on the same platform; another one's `ln`, `sin` and `cos` may round
 /// differently.

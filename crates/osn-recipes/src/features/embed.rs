@@ -46,18 +46,7 @@ impl FeatureNet {
 
     /// The class that the network assigns to each image.
     pub fn classify(&self, images: &ImageSet) -> Vec<u8> {
-        self.classify_batches(batches(images, &self.device()))
-    }
-
-    /// The class that the network assigns to each image, for images that come in batches.
-    ///
-    /// # Shapes
-    ///
-    /// - each batch: `[batch, channels, height, width]`, in [-1, 1]; any size and colour, see
-    ///   [`to_network_input`]
-    pub(crate) fn classify_batches(&self, batches: impl IntoIterator<Item = Tensor<4>>) -> Vec<u8> {
-        batches
-            .into_iter()
+        batches(images, &self.device())
             .flat_map(|batch| classes(self.logits(to_network_input(batch.without_autodiff()))))
             .collect()
     }
@@ -67,12 +56,8 @@ impl FeatureNet {
     pub(crate) fn classes_of(&self, features: &Features) -> Vec<u8> {
         let values: Vec<f32> = features.values().iter().map(|value| *value as f32).collect();
         let shape = [features.count(), features.dim()];
-        classes(
-            self.classify_features(Tensor::from_data(
-                TensorData::new(values, shape),
-                &self.device(),
-            )),
-        )
+        let features = Tensor::from_data(TensorData::new(values, shape), &self.device());
+        classes(self.classify_features(features))
     }
 
     /// Computes the share of images, 0 to 1, whose class the network gets right.

@@ -18,7 +18,7 @@ use crate::features::input::IMAGE_SIZE;
 /// How many features describe one image.
 pub const FEATURE_COUNT: usize = 64;
 
-/// How many classes the network tells apart.
+/// How many classes the network has.
 pub const CLASS_COUNT: usize = 10;
 
 /// No file of this network's weights is larger, in bytes.

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::adversarial::settings::Settings;
 use crate::data::need::Need;
 use crate::run::check::{
-    MAX_CHANNELS, MAX_UNITS, MAX_WEIGHTS, Product, at_least, at_most, check_image_size, must_fit,
-    parts,
+    MAX_CHANNELS, MAX_UNITS, MAX_WEIGHTS, Product, check_image_size, must_fit, parts, within,
 };
 use crate::run::config::Config;
 use crate::run::error::RunError;
+use crate::run::training::Pace;
 
 /// Hyper-parameters of `gan`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -84,14 +84,16 @@ impl Config for GanConfig {
         Need::Images(self.image_size)
     }
 
+    fn pace(&self) -> Pace {
+        self.training.pace()
+    }
+
     fn check(&self) -> Result<(), RunError> {
-        let latent = [("latent_size", self.latent_size as u64)];
-        let channels =
-            [("g_channels", self.g_channels as u64), ("d_channels", self.d_channels as u64)];
-        at_least(1, &latent)?;
-        at_least(1, &channels)?;
-        at_most(MAX_UNITS, &latent)?;
-        at_most(MAX_CHANNELS, &channels)?;
+        within(&[
+            ("latent_size", self.latent_size as u64, 1..=MAX_UNITS),
+            ("g_channels", self.g_channels as u64, 1..=MAX_CHANNELS),
+            ("d_channels", self.d_channels as u64, 1..=MAX_CHANNELS),
+        ])?;
         parts(&[("leaky_slope", self.leaky_slope)])?;
         check_image_size(self.image_size)?;
         self.training.check()?;

@@ -11,6 +11,7 @@ use crate::run::recipe_doc::RecipeDoc;
 use crate::run::request::TrainRequest;
 use crate::run::same::{differs, must_be_same};
 use crate::run::settings::apply_settings;
+use crate::run::training::Pace;
 
 /// Data was named where none are taken.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +34,12 @@ pub(crate) trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
     fn idle(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
+
     /// What data it takes.
     fn need(&self) -> Need;
+
+    /// How many steps there are, and how often a run logs and scores.
+    fn pace(&self) -> Pace;
 
     /// The preset that was asked for, with the settings that were asked for.
     ///
@@ -46,7 +51,7 @@ pub(crate) trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
             return resumed(&stopped.description);
         }
         if let (Some(name), Some(instead)) = (&request.data, Self::NO_DATA) {
-            return Err(RunError::Data { name: name.clone(), source: Box::new(NoData(instead)) });
+            return Err(RunError::data(name, NoData(instead)));
         }
         let name = request.preset.as_deref().unwrap_or(doc.presets[0]);
         let named = doc.presets.iter().zip(Self::presets()).find(|(preset, _)| **preset == name);

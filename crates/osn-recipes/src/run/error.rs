@@ -12,7 +12,7 @@ use crate::run::settings::SettingError;
 
 /// Why a run could not start or did not end well.
 ///
-/// [`RunError::is_bad_input`] tells the two apart.
+/// [`RunError::is_bad_input`] distinguishes the two.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -169,32 +169,17 @@ impl RunError {
     /// Whether what was asked for cannot be done, rather than the run having failed on its way.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::UnknownName { .. }
-            | Self::Rule { .. }
-            | Self::View { .. }
-            | Self::UnmetNeed { .. }
-            | Self::ViewMisfit { .. }
-            | Self::ViewWithoutEffect { .. }
-            | Self::RulesUnreadable { .. }
-            | Self::RulesFile { .. }
-            | Self::Setting { .. }
-            | Self::Config { .. }
-            | Self::Idle { .. }
-            | Self::Data { .. }
-            | Self::Folder(
+            Self::Folder(error) => matches!(
+                error,
                 FolderError::InUse { .. }
-                | FolderError::InsideRun { .. }
-                | FolderError::Link { .. }
-                | FolderError::Read { .. }
-                | FolderError::Description { .. },
-            ) => true,
+                    | FolderError::InsideRun { .. }
+                    | FolderError::Link { .. }
+                    | FolderError::Read { .. }
+                    | FolderError::Description { .. }
+            ),
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Unsaved(_)),
-            Self::Folder(_)
-            | Self::Record(_)
-            | Self::NonFinite { .. }
-            | Self::Saturated { .. }
-            | Self::Spectral { .. }
-            | Self::Score { .. } => false,
+            Self::Record(_) => false,
+            _ => !self.is_of_training(),
         }
     }
 
@@ -208,6 +193,11 @@ impl RunError {
                 | Self::Spectral { .. }
                 | Self::Score { .. }
         )
+    }
+
+    /// A [`RunError::Data`] of data of a name, with what the reader said.
+    pub(crate) fn data(name: &str, source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Data { name: name.to_owned(), source: Box::new(source) }
     }
 
     /// A [`RunError::Score`] with what the scorer said.
@@ -255,24 +245,6 @@ impl fmt::Display for NonFinite {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_unknown_name_lists_the_valid_ones() {
-        let error = RunError::unknown_name("recipe", "gann", &["gan", "cgan"]);
-        assert_eq!(error.to_string(), "unknown recipe 'gann'; valid: gan, cgan");
-        assert!(error.is_bad_input());
-    }
-
-    #[test]
-    fn a_number_gone_bad_names_itself_and_its_step() {
-        let error = RunError::NonFinite {
-            what: NonFinite::Loss("generator".into()),
-            value: f64::NAN,
-            step: 12,
-        };
-        assert!(error.to_string().starts_with("the loss 'generator' became NaN at step 12"));
-        assert!(!error.is_bad_input());
-    }
 
     #[test]
     fn only_what_the_training_did_is_of_the_training() {

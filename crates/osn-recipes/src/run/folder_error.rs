@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use osn_files::atomic;
 
 use crate::run::record::RecordError;
-use crate::run::samples::SampleError;
 
 /// Why a run's folder could not be created, written or read.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +65,6 @@ pub enum FolderError {
     /// The record could not be started.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// A picture could not be drawn.
-    #[error(transparent)]
-    Samples(#[from] SampleError),
 }
 
 pub(crate) fn write_error(path: &Path, source: io::Error) -> FolderError {

@@ -103,9 +103,9 @@ mod tests {
         assert!(!FolderLock::is_taken(folder.path(), NAME));
         let first = FolderLock::take(folder.path(), NAME).unwrap();
         assert!(FolderLock::is_taken(folder.path(), NAME));
-        let message = FolderLock::take(folder.path(), NAME).unwrap_err().to_string();
-        let pid = std::process::id();
-        assert!(message.contains(&format!("by process {pid};")), "{message}");
+        let error = FolderLock::take(folder.path(), NAME).unwrap_err();
+        let FolderError::InUse { pid, .. } = &error else { panic!("{error}") };
+        assert_eq!(*pid, std::process::id().to_string());
         drop(first);
         assert!(!FolderLock::is_taken(folder.path(), NAME));
         FolderLock::take(folder.path(), NAME).unwrap();

@@ -27,7 +27,7 @@ pub(crate) mod same;
 pub(crate) mod samples;
 pub(crate) mod session;
 pub mod setting_docs;
-pub(crate) mod settings;
+pub mod settings;
 pub mod stopped;
 pub mod summary;
 pub(crate) mod train_loop;

@@ -8,34 +8,36 @@ use crate::run::summary::RunSummary;
 
 /// Follows a run.
 ///
-/// A recipe calls [`starting`](Observer::starting) and [`started`](Observer::started) once, the others
+/// A run calls [`starting`](Observer::starting) and [`started`](Observer::started) once, the others
 /// as they happen, and [`finished`](Observer::finished) once unless it fails. An observer cannot change
-/// the run's numbers; it can only end it early.
+/// the run's numbers; it can only end it early. Each call is ignored unless it is implemented.
 pub trait Observer {
     /// All is loaded, and the run's folder is about to be created, or changed where a run is resumed. A
     /// process that ends before this leaves nothing behind.
     fn starting(&mut self) {}
 
     /// The run's folder exists and training begins.
-    fn started(&mut self, start: &RunStart);
+    fn started(&mut self, _start: &RunStart) {}
 
     /// Some steps are done; called at each logging step.
-    fn progress(&mut self, progress: &Progress);
+    fn progress(&mut self, _progress: &Progress) {}
 
     /// The samples were scored.
-    fn evaluated(&mut self, evaluation: &Evaluation);
+    fn evaluated(&mut self, _evaluation: &Evaluation) {}
 
     /// A decision changed what is done to a layer.
-    fn decided(&mut self, decision: &DecisionNote);
+    fn decided(&mut self, _decision: &DecisionNote) {}
 
     /// The run ended, with all its steps or stopped; its folder is complete.
-    fn finished(&mut self, summary: &RunSummary);
+    fn finished(&mut self, _summary: &RunSummary) {}
 
     /// A notice for the user, in one line.
     fn noticed(&mut self, _words: &str) {}
 
     /// Whether the run is to end after the step that has just been done; asked after each.
-    fn should_stop(&self) -> bool;
+    fn should_stop(&self) -> bool {
+        false
+    }
 }
 
 /// What is known when training begins.
@@ -115,13 +117,4 @@ pub struct DecisionNote<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
-impl Observer for Silent {
-    fn started(&mut self, _: &RunStart) {}
-    fn progress(&mut self, _: &Progress) {}
-    fn evaluated(&mut self, _: &Evaluation) {}
-    fn decided(&mut self, _: &DecisionNote) {}
-    fn finished(&mut self, _: &RunSummary) {}
-    fn should_stop(&self) -> bool {
-        false
-    }
-}
+impl Observer for Silent {}

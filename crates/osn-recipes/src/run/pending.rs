@@ -36,7 +36,7 @@ pub(crate) fn must_be_held_out(
     };
     match unmet(&decide.rules).filter(|_| held_out.is_empty()) {
         None => Ok(()),
-        Some(none) => Err(RunError::Data { name: data.to_owned(), source: Box::new(none) }),
+        Some(none) => Err(RunError::data(data, none)),
     }
 }
 

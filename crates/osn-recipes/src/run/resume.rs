@@ -13,6 +13,7 @@ use crate::run::checkpoint::schedule::Checkpoints;
 use crate::run::description::{RunDescription, RunStatus, as_json};
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
+use crate::run::recipe_doc::RecipeDoc;
 use crate::run::record::{RecordMark, RecordWriter, last_step};
 use crate::run::same::must_be_same;
 use crate::run::session::{SavedSession, Session};
@@ -53,8 +54,9 @@ impl Session {
     /// [`RunError`]: another process writes it, or the data are others than they were.
     pub(super) fn reopen(
         stopped: &StoppedRun,
-        steps: u64,
         data: &TrainedOn,
+        doc: &RecipeDoc,
+        pace: Pace,
     ) -> Result<Self, RunError> {
         let StoppedRun { folder, description } = stopped;
         folder.must_not_lead_out()?;
@@ -64,14 +66,9 @@ impl Session {
             return Err(CheckpointError::None { folder: folder.path().to_owned() }.into());
         }
         must_be_same_data(description, data)?;
-        let mut session = Self::with(folder.clone(), lock, description.clone(), steps);
-        session.description = RunDescription {
-            status: RunStatus::Running,
-            error: None,
-            totals: None,
-            ..session.description
-        };
-        Ok(session)
+        let (status, error, totals) = (RunStatus::Running, None, None);
+        let description = RunDescription { status, error, totals, ..description.clone() };
+        Ok(Self::with(folder.clone(), lock, description, doc, pace))
     }
 
     /// Restores the newest whole checkpoint, or the start of a run that ended before its first one, and
@@ -83,12 +80,11 @@ impl Session {
     pub(super) fn restore(
         &mut self,
         training: &mut impl Training,
-        pace: Pace,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
         let checkpoints = self.folder.checkpoints().list();
         if checkpoints.is_empty() {
-            return self.restart(pace, observer);
+            return self.restart(observer);
         }
         for (step, file) in checkpoints {
             match self.restore_from(step, &file, training, observer) {
@@ -103,8 +99,8 @@ impl Session {
     }
 
     /// Restarts a run that has never written a checkpoint.
-    fn restart(&mut self, pace: Pace, observer: &mut dyn Observer) -> Result<(), RunError> {
-        if self.has_lost_checkpoints(pace)? {
+    fn restart(&mut self, observer: &mut dyn Observer) -> Result<(), RunError> {
+        if self.has_lost_checkpoints()? {
             return Err(CheckpointError::None { folder: self.folder.path().to_owned() }.into());
         }
         observer.noticed("it ended before its first checkpoint; it begins again");
@@ -115,9 +111,9 @@ impl Session {
 
     /// Whether the record is longer than a run without a checkpoint has: its user has deleted the
     /// checkpoints, and must not lose the record, too.
-    fn has_lost_checkpoints(&self, pace: Pace) -> Result<bool, RunError> {
+    fn has_lost_checkpoints(&self) -> Result<bool, RunError> {
         let Checkpoints { every, keep } = self.description.checkpoints;
-        let first = every.unwrap_or(pace.eval_every);
+        let first = every.unwrap_or(self.pace.eval_every);
         let last = last_step(&self.folder.record_path())?;
         Ok(keep > 0 && last > first)
     }
@@ -132,7 +128,7 @@ impl Session {
         let damaged = |problem| CheckpointError::Damaged { path: file.to_owned(), problem };
         let parts = read_checkpoint(file)?;
         self.must_be_of_this_run(&parts.value(ABOUT).map_err(damaged)?)?;
-        let progress = self.progress_in(&parts, step).map_err(damaged)?;
+        let state = self.state_in(&parts, step).map_err(damaged)?;
         let clock = clock_of(&parts).map_err(damaged)?;
         let mark: RecordMark = parts.value(RECORD).map_err(damaged)?;
         training.load(&parts).map_err(damaged)?;
@@ -140,28 +136,28 @@ impl Session {
         let record = RecordWriter::reopen(&self.folder.record_path(), &mark)?;
         let lost = || CheckpointError::Record { path: file.to_owned() };
         self.record = Some(record.ok_or_else(lost)?);
-        (self.totals, self.n_decisions) = (progress.totals, progress.n_decisions);
+        self.state = state;
         self.wall_secs_before = clock;
         self.saved_step = Some(step);
         self.tidy(step)
     }
 
     /// The state of the session after a step.
-    fn progress_in(
+    fn state_in(
         &self,
         parts: &CheckpointContents,
         step: u64,
     ) -> Result<SavedSession, ContentsError> {
-        let progress: SavedSession = parts.value(SESSION)?;
-        let (found, steps) = (progress.totals.steps, self.steps());
+        let state: SavedSession = parts.value(SESSION)?;
+        let (found, steps) = (state.totals.steps, self.pace.steps);
         if found != step || step > steps {
             let problem = format!("it is of step {found}, not of {step} of {steps}");
             return Err(ContentsError::part(SESSION, &problem));
         }
-        if progress.n_decisions.values().any(|&count| count > u64::MAX / 2) {
+        if state.n_decisions.values().any(|&count| count > u64::MAX / 2) {
             return Err(ContentsError::part(SESSION, "it counts more decisions than there can be"));
         }
-        Ok(progress)
+        Ok(state)
     }
 
     /// Whether the checkpoint says what `run.json` says.

@@ -1,6 +1,8 @@
 //! Lays out images as one picture.
 
-use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
+use image::{DynamicImage, ImageFormat, ImageResult, Rgb, RgbImage, imageops};
+
+use crate::data::image_set::pixel;
 
 /// The gap between two images, in pixels of the written picture.
 const GAP: u32 = 2;
@@ -8,46 +10,6 @@ const GAP: u32 = 2;
 const ZOOM: u32 = 2;
 /// A grey that sets off black and white images alike.
 const GAP_COLOUR: Rgb<u8> = Rgb([96, 96, 96]);
-
-/// Why images could not be laid out or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SampleError {
-    /// The numbers do not fill the images.
-    #[error("{n_values} values do not fill {count} images of {channels}×{height}×{width}")]
-    WrongLength {
-        /// How many values there are.
-        n_values: usize,
-        /// How many images were announced.
-        count: usize,
-        /// Channels of each.
-        channels: usize,
-        /// Rows of each.
-        height: usize,
-        /// Columns of each.
-        width: usize,
-    },
-    /// Neither grey nor colour.
-    #[error("images have 1 or 3 channels, not {channels}")]
-    Channels {
-        /// How many there are.
-        channels: usize,
-    },
-    /// The grid has no images or is too large for a picture.
-    #[error("a picture of {count} images in {columns} columns cannot be drawn")]
-    Size {
-        /// How many images.
-        count: usize,
-        /// How many in a row.
-        columns: usize,
-    },
-    /// The picture could not be encoded.
-    #[error("the picture cannot be encoded: {source}")]
-    Encode {
-        /// What the encoder said.
-        source: image::ImageError,
-    },
-}
 
 /// Images to show side by side.
 ///
@@ -76,62 +38,40 @@ impl ImageGrid {
     ///
     /// # Errors
     ///
-    /// [`SampleError`] when the numbers do not fit together.
-    pub(crate) fn to_png(&self) -> Result<Vec<u8>, SampleError> {
-        let picture = DynamicImage::ImageRgb8(self.draw()?);
+    /// What the encoder says.
+    ///
+    /// # Panics
+    ///
+    /// If the values do not fill the images, if these are none, are neither grey nor in colour, or are
+    /// too large for a picture.
+    pub(crate) fn to_png(&self) -> ImageResult<Vec<u8>> {
+        let picture = DynamicImage::ImageRgb8(self.draw());
         // Grey images stay grey: a third of the bytes.
         let picture = if self.channels == 1 { picture.to_luma8().into() } else { picture };
         let mut bytes = std::io::Cursor::new(Vec::new());
-        picture
-            .write_to(&mut bytes, ImageFormat::Png)
-            .map_err(|source| SampleError::Encode { source })?;
+        picture.write_to(&mut bytes, ImageFormat::Png)?;
         Ok(bytes.into_inner())
     }
 
-    fn draw(&self) -> Result<RgbImage, SampleError> {
-        self.check()?;
-        let layout = self.layout().ok_or_else(|| self.size_error())?;
-        let mut picture = RgbImage::from_pixel(layout.width, layout.height, GAP_COLOUR);
-        let columns = self.columns as u64;
+    fn draw(&self) -> RgbImage {
+        let Self { count, channels, columns, .. } = *self;
+        assert!(channels == 1 || channels == 3, "images have 1 or 3 channels, not {channels}");
+        assert!(count > 0 && columns > 0, "no picture of {count} images in {columns} columns");
+        assert_eq!(self.values.len(), count * self.image_len(), "values of {count} images");
+        let cell = (zoomed(self.width), zoomed(self.height));
+        let extent = |count: usize, side: u32| (side + GAP) * short(count) - GAP;
+        let (width, height) = (extent(columns, cell.0), extent(count.div_ceil(columns), cell.1));
+        let mut picture = RgbImage::from_pixel(width, height, GAP_COLOUR);
         for (index, values) in self.values.chunks(self.image_len()).enumerate() {
-            let (row, column) = (index as u64 / columns, index as u64 % columns);
-            let (x, y) = layout.corner(row, column);
-            imageops::replace(&mut picture, &self.image(values, layout.cell), x, y);
+            let at = |place: usize, side: u32| i64::from(short(place) * (side + GAP));
+            let (x, y) = (at(index % columns, cell.0), at(index / columns, cell.1));
+            imageops::replace(&mut picture, &self.image(values, cell), x, y);
         }
-        Ok(picture)
-    }
-
-    fn check(&self) -> Result<(), SampleError> {
-        let &Self { count, channels, height, width, columns, .. } = self;
-        if channels != 1 && channels != 3 {
-            return Err(SampleError::Channels { channels });
-        }
-        let expected = [channels, height, width].into_iter().try_fold(count, usize::checked_mul);
-        if expected != Some(self.values.len()) {
-            let n_values = self.values.len();
-            return Err(SampleError::WrongLength { n_values, count, channels, height, width });
-        }
-        if self.values.is_empty() || columns == 0 { Err(self.size_error()) } else { Ok(()) }
-    }
-
-    fn size_error(&self) -> SampleError {
-        SampleError::Size { count: self.count, columns: self.columns }
+        picture
     }
 
     fn image_len(&self) -> usize {
         self.channels * self.height * self.width
-    }
-
-    /// `None` where the picture would be too large.
-    fn layout(&self) -> Option<Layout> {
-        let zoomed = |side: usize| u32::try_from(side).ok()?.checked_mul(ZOOM);
-        let extent = |count: usize, side: u32| {
-            u32::try_from(count).ok()?.checked_mul(side.checked_add(GAP)?)?.checked_sub(GAP)
-        };
-        let cell = (zoomed(self.width)?, zoomed(self.height)?);
-        let width = extent(self.columns, cell.0)?;
-        let height = extent(self.count.div_ceil(self.columns), cell.1)?;
-        Some(Layout { cell, width, height })
     }
 
     /// One image, zoomed.
@@ -141,35 +81,28 @@ impl ImageGrid {
             let at = (y / ZOOM) as usize * self.width + (x / ZOOM) as usize;
             // A grey image shows its one channel three times.
             Rgb(std::array::from_fn(|channel| {
-                to_byte(values[channel.min(self.channels - 1) * plane + at])
+                pixel(values[channel.min(self.channels - 1) * plane + at])
             }))
         })
     }
 }
 
-/// Where images lie in a picture, in its pixels.
-struct Layout {
-    cell: (u32, u32),
-    width: u32,
-    height: u32,
+/// A side of an image in the picture.
+fn zoomed(side: usize) -> u32 {
+    short(side) * ZOOM
 }
 
-impl Layout {
-    fn corner(&self, row: u64, column: u64) -> (i64, i64) {
-        let at = |index: u64, side: u32| (index * u64::from(side + GAP)).cast_signed();
-        (at(column, self.cell.0), at(row, self.cell.1))
-    }
-}
-
-/// Maps [−1, 1] to 0–255; NaN becomes 0.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0–255")]
-fn to_byte(value: f32) -> u8 {
-    ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
+fn short(number: usize) -> u32 {
+    u32::try_from(number).expect("a picture has fewer pixels")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn grid(values: &[f32], [count, channels, height, width]: [usize; 4]) -> ImageGrid {
+        ImageGrid { values: values.to_vec(), count, channels, height, width, columns: 2 }
+    }
 
     fn decode(png: &[u8]) -> DynamicImage {
         image::load_from_memory_with_format(png, ImageFormat::Png).unwrap()
@@ -178,15 +111,7 @@ mod tests {
     #[test]
     fn images_lie_row_by_row_with_gaps_between() {
         // Three grey images of 1×2 pixels, two in a row.
-        let values = [-1.0, 1.0, 0.0, -1.0, 1.0, 1.0];
-        let grid = ImageGrid {
-            values: values.to_vec(),
-            count: 3,
-            channels: 1,
-            height: 1,
-            width: 2,
-            columns: 2,
-        };
+        let grid = grid(&[-1.0, 1.0, 0.0, -1.0, 1.0, 1.0], [3, 1, 1, 2]);
         let picture = decode(&grid.to_png().unwrap());
         assert_eq!((picture.width(), picture.height()), (4 + 2 + 4, 2 + 2 + 2));
         let DynamicImage::ImageLuma8(grey) = picture else { panic!("not grey") };
@@ -199,42 +124,14 @@ mod tests {
 
     #[test]
     fn colours_keep_their_channels() {
-        let values = [1.0, -1.0, 0.0];
-        let grid = ImageGrid {
-            values: values.to_vec(),
-            count: 1,
-            channels: 3,
-            height: 1,
-            width: 1,
-            columns: 8,
-        };
+        let grid = grid(&[1.0, -1.0, 0.0], [1, 3, 1, 1]);
         let picture = decode(&grid.to_png().unwrap()).to_rgb8();
         assert_eq!(picture.get_pixel(0, 0).0, [255, 0, 128]);
     }
 
     #[test]
-    fn values_outside_the_range_are_clamped() {
-        assert_eq!([-7.0, 7.0, f32::NAN, f32::INFINITY].map(to_byte), [0, 255, 0, 255]);
-    }
-
-    #[test]
-    fn numbers_that_do_not_fit_are_errors() {
-        let grid = ImageGrid {
-            values: vec![0.0; 5],
-            count: 1,
-            channels: 1,
-            height: 2,
-            width: 2,
-            columns: 1,
-        };
-        assert!(matches!(grid.to_png(), Err(SampleError::WrongLength { n_values: 5, .. })));
-        let huge = ImageGrid { count: usize::MAX, height: 1 << 40, ..grid.clone() };
-        assert!(matches!(huge.to_png(), Err(SampleError::WrongLength { n_values: 5, .. })));
-        let two = ImageGrid { channels: 2, ..grid.clone() };
-        assert!(matches!(two.to_png(), Err(SampleError::Channels { channels: 2 })));
-        let none = ImageGrid { values: vec![], count: 0, ..grid.clone() };
-        assert!(matches!(none.to_png(), Err(SampleError::Size { count: 0, .. })));
-        let no_columns = ImageGrid { values: vec![0.0; 4], columns: 0, ..grid.clone() };
-        assert!(matches!(no_columns.to_png(), Err(SampleError::Size { columns: 0, .. })));
+    #[should_panic(expected = "values of 1 images")]
+    fn values_that_do_not_fill_the_images_are_a_mistake() {
+        let _ = grid(&[0.0; 5], [1, 1, 2, 2]).to_png();
     }
 }

@@ -18,10 +18,12 @@ use crate::run::error::{NonFinite, RunError};
 use crate::run::event::Event;
 use crate::run::folder::RunFolder;
 use crate::run::lock::FolderLock;
+use crate::run::metrics::Metrics;
 use crate::run::observer::{DecisionNote, Evaluation, LayerStatus, Observer, Progress, RunStart};
+use crate::run::recipe_doc::RecipeDoc;
 use crate::run::record::RecordWriter;
 use crate::run::summary::RunSummary;
-use crate::run::training::{Scored, Snapshot, Training};
+use crate::run::training::{Pace, Scored, Snapshot, Training};
 
 /// How much training a killed process may lose at most, where nothing else is asked for.
 const MOST_TO_LOSE: Duration = Duration::from_mins(1);
@@ -37,10 +39,10 @@ pub(super) struct Session {
     started: Instant,
     /// Seconds that it took before it was resumed.
     pub(super) wall_secs_before: f64,
-    steps: u64,
-    pub(super) totals: RunTotals,
-    /// By network and path.
-    pub(super) n_decisions: BTreeMap<(String, String), u64>,
+    pub(super) pace: Pace,
+    /// The name of the score to show first.
+    primary_metric: &'static str,
+    pub(super) state: SavedSession,
     /// The step of the checkpoint that was last written or gone back to.
     pub(super) saved_step: Option<u64>,
     /// When that was, or when this process began.
@@ -48,9 +50,10 @@ pub(super) struct Session {
 }
 
 /// The state of the session in a checkpoint.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct SavedSession {
     pub(super) totals: RunTotals,
+    /// How many decisions changed the action of a layer, by network and path.
     pub(super) n_decisions: BTreeMap<(String, String), u64>,
 }
 
@@ -59,14 +62,15 @@ impl Session {
     pub(super) fn create(
         out: &Path,
         description: RunDescription,
-        steps: u64,
+        doc: &RecipeDoc,
+        pace: Pace,
     ) -> Result<Self, RunError> {
         let RunDescription { recipe, decide, seed, .. } = &description;
         let folder = RunFolder::create(out, &format!("{recipe}-{}-s{seed}", slug(decide)))?;
         let lock = folder.lock()?;
         folder.describe(&description)?;
         let record = Some(folder.start_record()?);
-        Ok(Self { record, ..Self::with(folder, lock, description, steps) })
+        Ok(Self { record, ..Self::with(folder, lock, description, doc, pace) })
     }
 
     /// A session before its first step, without a record.
@@ -74,7 +78,8 @@ impl Session {
         folder: RunFolder,
         lock: FolderLock,
         description: RunDescription,
-        steps: u64,
+        doc: &RecipeDoc,
+        pace: Pace,
     ) -> Self {
         Self {
             folder,
@@ -83,9 +88,9 @@ impl Session {
             record: None,
             started: Instant::now(),
             wall_secs_before: 0.0,
-            steps,
-            totals: RunTotals::default(),
-            n_decisions: BTreeMap::new(),
+            pace,
+            primary_metric: doc.primary_metric,
+            state: SavedSession::default(),
             saved_step: None,
             saved: Instant::now(),
         }
@@ -105,15 +110,16 @@ impl Session {
         let start = RunStart {
             folder: self.folder.path(),
             description: &self.description,
-            done: self.totals.steps,
-            steps: self.steps,
+            done: self.state.totals.steps,
+            steps: self.pace.steps,
         };
         observer.started(&start);
         let outcome = body(&mut self, observer);
         let completed = self.complete(outcome.as_ref().err());
         // The first error is the one to report.
         outcome.and(completed)?;
-        let summary = self.summary();
+        let (folder, status) = (self.folder.path(), self.description.status);
+        let summary = RunSummary::new(folder, status, &self.state.totals);
         observer.finished(&summary);
         Ok(summary)
     }
@@ -129,23 +135,16 @@ impl Session {
         Ok(self.record.as_mut().ok_or_else(none)?)
     }
 
-    /// Steps done so far.
-    pub(super) fn done(&self) -> u64 {
-        self.totals.steps
-    }
-
     /// Everything that the rest of the run depends on, as the parts of a checkpoint.
     pub(super) fn parts(
         &mut self,
         training: &impl Training,
     ) -> Result<CheckpointContents, RunError> {
         let mark = self.record()?.mark()?;
-        let progress =
-            SavedSession { totals: self.totals.clone(), n_decisions: self.n_decisions.clone() };
         let parts = || -> Result<CheckpointContents, ContentsError> {
             let mut parts = CheckpointContents::default();
             training.save(&mut parts)?;
-            parts.put_value(SESSION, &progress)?;
+            parts.put_value(SESSION, &self.state)?;
             parts.put_value(ABOUT, &as_json(&self.description))?;
             parts.put_value(CLOCK, &self.wall_secs())?;
             parts.put_value(RECORD, &mark)?;
@@ -174,21 +173,13 @@ impl Session {
 
     /// Whether a step that is not the last has a checkpoint: at the steps that were asked for, or before
     /// each scoring and once a minute.
-    pub(super) fn is_saved_at(&self, step: u64, eval_every: u64) -> bool {
+    pub(super) fn is_saved_at(&self, step: u64) -> bool {
         match self.description.checkpoints.every {
             Some(every) => step.is_multiple_of(every.max(1)),
-            None => step.is_multiple_of(eval_every) || self.saved.elapsed() >= MOST_TO_LOSE,
+            None => {
+                step.is_multiple_of(self.pace.eval_every) || self.saved.elapsed() >= MOST_TO_LOSE
+            }
         }
-    }
-
-    /// How many steps there will be.
-    pub(super) fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// Notes that a step is done.
-    pub(super) fn step_done(&mut self, step: u64) {
-        self.totals.steps = step;
     }
 
     /// Records the losses, signals and layers of a step and shows them; the first loss that is not a
@@ -209,7 +200,12 @@ impl Session {
         }
         self.summarize_layers(&layers);
         let layers: Vec<_> = layers.iter().map(layer_status).collect();
-        observer.progress(&Progress { step, steps: self.steps, losses: &losses, layers: &layers });
+        observer.progress(&Progress {
+            step,
+            steps: self.pace.steps,
+            losses: &losses,
+            layers: &layers,
+        });
         diverged.map_or(Ok(()), Err)
     }
 
@@ -225,7 +221,7 @@ impl Session {
             let Change { step, network, name: path, reason, .. } = change;
             // The first decision changes nothing.
             let layer = (network.clone(), path.clone());
-            *self.n_decisions.entry(layer).or_default() += u64::from(step > 0);
+            *self.state.n_decisions.entry(layer).or_default() += u64::from(step > 0);
             observer.decided(&DecisionNote {
                 step,
                 path: &path,
@@ -238,14 +234,16 @@ impl Session {
         Ok(())
     }
 
-    /// Draws the samples, records the scores and shows them.
+    /// Draws the samples, records the scores and shows them; `curve` are the scores at the size of every
+    /// other scoring of the run, where these have another one.
     pub(super) fn scored(
         &mut self,
         step: u64,
         scored: Scored,
+        curve: Metrics,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let Scored { metrics, curve, real_vs_real, primary_metric, samples } = scored;
+        let Scored { metrics, real_vs_real, samples } = scored;
         if let Some(grid) = samples {
             self.folder.write_samples(step, &grid)?;
         }
@@ -254,10 +252,10 @@ impl Session {
             step,
             metrics: &metrics,
             real_vs_real: &real_vs_real,
-            primary_metric,
+            primary_metric: self.primary_metric,
         });
-        self.totals.metrics.clone_from(&metrics);
-        self.totals.real_vs_real.clone_from(&real_vs_real);
+        self.state.totals.metrics.clone_from(&metrics);
+        self.state.totals.real_vs_real.clone_from(&real_vs_real);
         self.record()?.append(&Event::Eval { step, metrics, curve, real_vs_real, wall_secs })?;
         Ok(self.record()?.flush()?)
     }
@@ -280,28 +278,24 @@ impl Session {
     fn summarize_layers(&mut self, layers: &[LayerReport]) {
         let n_decisions = |layer: &LayerReport| {
             let layer = (layer.layer.network.clone(), layer.layer.name());
-            self.n_decisions.get(&layer).copied().unwrap_or_default()
+            self.state.n_decisions.get(&layer).copied().unwrap_or_default()
         };
-        self.totals.layers =
+        self.state.totals.layers =
             layers.iter().map(|layer| layer_summary(layer, n_decisions(layer))).collect();
     }
 
     fn complete(&mut self, error: Option<&RunError>) -> Result<(), RunError> {
         self.record()?.flush()?;
-        self.totals.wall_secs = self.wall_secs();
+        self.state.totals.wall_secs = self.wall_secs();
         self.description.status = match error {
             Some(error) if error.is_of_training() => RunStatus::Failed,
             Some(_) => RunStatus::Interrupted,
-            None if self.totals.steps < self.steps => RunStatus::Stopped,
+            None if self.state.totals.steps < self.pace.steps => RunStatus::Stopped,
             None => RunStatus::Finished,
         };
         self.description.error = error.map(ToString::to_string);
-        self.description.totals = Some(self.totals.clone());
+        self.description.totals = Some(self.state.totals.clone());
         Ok(self.folder.describe(&self.description)?)
-    }
-
-    fn summary(&self) -> RunSummary {
-        RunSummary::new(self.folder.path(), self.description.status, &self.totals)
     }
 
     pub(super) fn wall_secs(&self) -> f64 {
@@ -310,14 +304,10 @@ impl Session {
 }
 
 fn check_losses(step: u64, losses: &[(&'static str, f64)]) -> Result<(), RunError> {
-    match losses.iter().find(|(_, value)| !value.is_finite()) {
-        None => Ok(()),
-        Some((name, value)) => Err(RunError::NonFinite {
-            what: NonFinite::Loss((*name).to_owned()),
-            value: *value,
-            step,
-        }),
-    }
+    let Some(&(name, value)) = losses.iter().find(|(_, value)| !value.is_finite()) else {
+        return Ok(());
+    };
+    Err(RunError::NonFinite { what: NonFinite::Loss(name.to_owned()), value, step })
 }
 
 fn layer_event(step: u64, layer: &LayerReport) -> Event {

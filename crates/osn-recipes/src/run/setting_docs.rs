@@ -64,38 +64,25 @@ fn decimal(number: f64) -> String {
     exact(if f64::from(single) == number { written } else { number })
 }
 
-/// What a setting takes, put together from what is said of values that it does not take: of no number, of
+/// What a setting takes, from the errors for values that it does not take: for no number, for
 /// too small and of too large ones.
 fn expects<C: Config>(config: &C, key: &str) -> String {
-    let refusal = |value: &str| {
-        let set = apply_settings(config, &[(key.to_owned(), value.to_owned())]);
-        set.map_err(RefusedBy::Kind).and_then(|it| it.check().map_err(RefusedBy::Check)).err()
-    };
+    let set = |value: &str| apply_settings(config, &[(key.to_owned(), value.to_owned())]);
     let mut words: Vec<String> = Vec::new();
     for value in ["?", "-1", "0", "18446744073709551615", "1e300"] {
-        let said = match refusal(value) {
-            Some(RefusedBy::Kind(SettingError::BadValue { expected, .. })) if value == "?" => {
-                expected
-            }
-            Some(RefusedBy::Check(RunError::Config { key: of, problem })) if of == key => {
-                required(&problem)
-            }
+        let required = match set(value).map(|config| config.check()) {
+            Err(SettingError::BadValue { expected, .. }) if value == "?" => expected,
+            Ok(Err(RunError::Config { key: of, problem })) if of == key => required(&problem),
             _ => continue,
         };
-        if !words.contains(&said) {
-            words.push(said);
+        if !words.contains(&required) {
+            words.push(required);
         }
     }
-    if refusal("none").is_none() {
+    if set("none").is_ok_and(|config| config.check().is_ok()) {
         words.push("or none".to_owned());
     }
     words.join(", ")
-}
-
-/// Who refuses a value: its kind, or the check of the whole config.
-enum RefusedBy {
-    Kind(SettingError),
-    Check(RunError),
 }
 
 /// "must be at least 1, not 0" without what it was.
@@ -117,7 +104,7 @@ mod tests {
     }
 
     /// Each default, set anew in another preset, gives what the preset has.
-    fn must_be_told_whole<C: Config>() {
+    fn must_be_documented<C: Config>() {
         let presets = C::presets();
         let docs = setting_docs::<C>();
         assert!(docs.len() > 15);
@@ -125,10 +112,7 @@ mod tests {
             let set = |doc: &SettingDoc| (doc.key.clone(), doc.defaults[place].clone());
             let all: Vec<_> = docs.iter().map(set).collect();
             let built = apply_settings(&presets[0], &all).unwrap();
-            assert_eq!(
-                crate::run::description::as_json(&built),
-                crate::run::description::as_json(preset)
-            );
+            assert_eq!(as_json(&built), as_json(preset));
         }
         for SettingDoc { key, expects, meaning, .. } in docs {
             assert!(meaning.ends_with(['.', ')']) && meaning.len() > 15, "{key}: {meaning}");
@@ -138,10 +122,10 @@ mod tests {
 
     #[test]
     fn every_setting_of_every_recipe_has_its_defaults_what_it_takes_and_a_meaning() {
-        must_be_told_whole::<GanConfig>();
-        must_be_told_whole::<TranslateConfig>();
-        must_be_told_whole::<ControlConfig>();
-        must_be_told_whole::<ClassifyConfig>();
+        must_be_documented::<GanConfig>();
+        must_be_documented::<TranslateConfig>();
+        must_be_documented::<ControlConfig>();
+        must_be_documented::<ClassifyConfig>();
     }
 
     #[test]

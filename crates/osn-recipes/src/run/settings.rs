@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 
+use crate::run::description::as_json;
+
 /// How alike two names must be for one to be offered in place of the other, from 0 to 1.
 const ALIKE: f64 = 0.75;
 
@@ -21,14 +23,6 @@ pub enum SettingError {
         /// Every valid key.
         valid: Vec<String>,
     },
-    /// The key names a group of values.
-    #[error("'{key}' is a group of settings; set one of: {}", .valid.join(", "))]
-    Group {
-        /// What was asked for.
-        key: String,
-        /// The keys inside the group.
-        valid: Vec<String>,
-    },
     /// The value is not of the kind that the key holds.
     #[error("{key} expects {expected}, got '{value}'")]
     BadValue {
@@ -39,12 +33,6 @@ pub enum SettingError {
         /// What it got.
         value: String,
     },
-    /// The config itself cannot be written as JSON, a mistake in the program.
-    #[error("the config cannot be changed by name: {source}")]
-    Config {
-        /// What serde said.
-        source: serde_json::Error,
-    },
 }
 
 fn hint(closest: Option<&str>) -> String {
@@ -53,8 +41,7 @@ fn hint(closest: Option<&str>) -> String {
 
 /// Returns the config with the settings applied, in their order.
 ///
-/// A key is the path of a field, its parts joined by dots: `optimizer.beta_1`, `channels.0`. The
-/// value is read as what the field holds now: a whole number, a number, `true` or `false`, or text; a
+/// A key is the name of a field, or of a place in a list: `channels.0`. The value is read as what the field holds now: a whole number, a number, `true` or `false`, or text; a
 /// list is written `64,128` or as JSON; an empty optional field takes whatever it can hold, and
 /// `none` or `null` empties it again.
 ///
@@ -77,8 +64,7 @@ fn set<T: Serialize + DeserializeOwned>(
     key: &str,
     value: &str,
 ) -> Result<T, SettingError> {
-    let mut tree =
-        serde_json::to_value(config).map_err(|source| SettingError::Config { source })?;
+    let mut tree = as_json(config);
     let present = find(&tree, key)?.clone();
     // What a field that may be empty can hold is known only to the config's own type.
     let candidates = readings(&present, value).map_err(|expected| bad(key, expected, value))?;
@@ -174,11 +160,10 @@ fn anything(text: &str) -> Vec<Value> {
 }
 
 fn find<'a>(tree: &'a Value, key: &str) -> Result<&'a Value, SettingError> {
-    match tree.pointer(&pointer(key)) {
-        Some(Value::Object(fields)) if !fields.is_empty() => Err(group(tree, key)),
-        Some(value) => Ok(value),
-        None => Err(unknown_key(tree, key)),
-    }
+    tree.pointer(&pointer(key)).ok_or_else(|| {
+        let valid = keys(tree);
+        SettingError::UnknownKey { key: key.to_owned(), closest: closest(key, &valid), valid }
+    })
 }
 
 fn find_mut<'a>(tree: &'a mut Value, key: &str) -> &'a mut Value {
@@ -189,40 +174,16 @@ fn pointer(key: &str) -> String {
     format!("/{}", key.replace('~', "~0").replace('/', "~1").replace('.', "/"))
 }
 
-fn group(tree: &Value, key: &str) -> SettingError {
-    let prefix = format!("{key}.");
-    let valid = keys(tree).into_iter().filter(|valid| valid.starts_with(&prefix)).collect();
-    SettingError::Group { key: key.to_owned(), valid }
-}
-
-fn unknown_key(tree: &Value, key: &str) -> SettingError {
-    let valid = keys(tree);
-    SettingError::UnknownKey { key: key.to_owned(), closest: closest(key, &valid), valid }
-}
-
-/// Every dotted key that holds one value.
+/// The name of every field.
 pub(crate) fn keys(tree: &Value) -> Vec<String> {
-    let Value::Object(fields) = tree else { return Vec::new() };
-    let with_children = |(name, value): (&String, &Value)| {
-        let children = keys(value);
-        if children.is_empty() {
-            vec![name.clone()]
-        } else {
-            children.iter().map(|child| format!("{name}.{child}")).collect()
-        }
-    };
-    fields.iter().flat_map(with_children).collect()
+    tree.as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
 }
 
 /// The valid name most like a mistyped one, where one is alike enough.
 fn closest(name: &str, valid: &[String]) -> Option<String> {
-    // A user may know the field but not the group it is in.
-    let in_group = |key: &&String| key.rsplit('.').next() == Some(name);
     let likeness = |key: &str| strsim::jaro_winkler(name, key);
-    valid.iter().find(in_group).cloned().or_else(|| {
-        let best = valid.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-        (likeness(best) >= ALIKE).then(|| best.clone())
-    })
+    let best = valid.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) >= ALIKE).then(|| best.clone())
 }
 
 #[cfg(test)]
@@ -238,12 +199,6 @@ mod tests {
     }
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-    struct Optimizer {
-        learning_rate: f64,
-        beta: f32,
-    }
-
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     struct Config {
         steps: u32,
         shift: i64,
@@ -253,7 +208,7 @@ mod tests {
         decay: Option<f64>,
         every: Option<usize>,
         channels: Vec<usize>,
-        optimizer: Optimizer,
+        beta: f32,
     }
 
     fn config() -> Config {
@@ -266,7 +221,7 @@ mod tests {
             decay: None,
             every: Some(5),
             channels: vec![1, 2],
-            optimizer: Optimizer { learning_rate: 2e-4, beta: 0.1 },
+            beta: 0.1,
         }
     }
 
@@ -274,10 +229,6 @@ mod tests {
         let owned: Vec<_> =
             settings.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         apply_settings(&config(), &owned)
-    }
-
-    fn message(key: &str, value: &str) -> String {
-        apply(&[(key, value)]).unwrap_err().to_string()
     }
 
     #[test]
@@ -297,8 +248,7 @@ mod tests {
             ("every", "none"),
             ("channels", "8,16,32"),
             ("channels.1", "5"),
-            ("optimizer.learning_rate", "1e-3"),
-            ("optimizer.beta", "0"),
+            ("beta", "0"),
         ]);
         let expected = Config {
             steps: 7,
@@ -309,7 +259,7 @@ mod tests {
             decay: Some(1.0),
             every: None,
             channels: vec![8, 5, 32],
-            optimizer: Optimizer { learning_rate: 1e-3, beta: 0.0 },
+            beta: 0.0,
         };
         assert_eq!(changed.unwrap(), expected);
     }
@@ -321,54 +271,34 @@ mod tests {
 
     #[test]
     fn a_bad_value_names_the_key_and_what_it_expects() {
-        assert_eq!(message("steps", "abc"), "steps expects a whole number, got 'abc'");
-        assert_eq!(message("steps", "1.5"), "steps expects a whole number, got '1.5'");
-        assert_eq!(message("steps", "-3"), "steps expects a whole number of at least 0, got '-3'");
-        assert_eq!(
-            message("steps", "99999999999"),
-            "steps expects a whole number in its range, got '99999999999'"
-        );
-        assert_eq!(message("ema", "yes"), "ema expects true or false, got 'yes'");
-        let rate = message("optimizer.learning_rate", "fast");
-        assert_eq!(rate, "optimizer.learning_rate expects a number, got 'fast'");
-        assert_eq!(message("optimizer.beta", "NaN"), "optimizer.beta expects a number, got 'NaN'");
-        assert_eq!(message("channels", "a,b"), "channels expects a list such as 64,128, got 'a,b'");
-        assert_eq!(message("loss", "huber"), "loss expects `hinge` or `logistic`, got 'huber'");
-        assert_eq!(message("decay", "slow"), "decay expects a number, got 'slow'");
-    }
-
-    #[test]
-    fn an_unknown_key_lists_the_valid_ones_and_the_closest() {
-        let message = message("stepz", "1");
-        assert!(message.starts_with("unknown setting 'stepz', did you mean 'steps'?"), "{message}");
-        for key in ["shift", "optimizer.learning_rate", "optimizer.beta", "decay"] {
-            assert!(message.contains(key), "{key} is missing in {message}");
+        for (key, value, expects) in [
+            ("steps", "abc", "a whole number"),
+            ("steps", "1.5", "a whole number"),
+            ("steps", "-3", "a whole number of at least 0"),
+            ("steps", "99999999999", "a whole number in its range"),
+            ("ema", "yes", "true or false"),
+            ("beta", "NaN", "a number"),
+            ("channels", "a,b", "a list such as 64,128"),
+            ("loss", "huber", "`hinge` or `logistic`"),
+            ("decay", "slow", "a number"),
+        ] {
+            let error = apply(&[(key, value)]).unwrap_err();
+            let SettingError::BadValue { key: of, expected, .. } = &error else {
+                panic!("{error}")
+            };
+            assert_eq!((of.as_str(), expected.as_str()), (key, expects));
         }
     }
 
     #[test]
-    fn a_field_named_without_its_group_is_recognised() {
-        let message = message("learning_rate", "1");
-        assert!(message.contains("did you mean 'optimizer.learning_rate'?"), "{message}");
-    }
-
-    #[test]
-    fn a_name_like_no_other_gets_no_suggestion() {
-        assert!(!message("qqqq", "1").contains("did you mean"));
-    }
-
-    #[test]
-    fn a_group_is_not_a_value() {
-        let message = message("optimizer", "adam");
-        assert!(message.starts_with("'optimizer' is a group of settings"), "{message}");
-        assert!(message.ends_with("optimizer.beta, optimizer.learning_rate"), "{message}");
-    }
-
-    #[test]
-    fn odd_keys_are_unknown_not_a_panic() {
-        for key in
-            ["", ".", "steps.", "channels.9", "channels.-1", "steps/x", "~", "optimizer..beta"]
-        {
+    fn an_unknown_key_comes_with_the_valid_ones_and_the_closest() {
+        let odd = ["", ".", "steps.", "channels.9", "channels.-1", "steps/x", "~", "beta..x"];
+        for (key, nearest) in [("stepz", Some("steps")), ("qqqq", None)] {
+            let error = apply(&[(key, "1")]).unwrap_err();
+            let SettingError::UnknownKey { closest, valid, .. } = error else { panic!("{error}") };
+            assert_eq!((closest.as_deref(), valid.len()), (nearest, 9), "{key}");
+        }
+        for key in odd {
             let error = apply(&[(key, "1")]).unwrap_err();
             assert!(matches!(error, SettingError::UnknownKey { .. }), "{key}: {error}");
         }

@@ -1,8 +1,7 @@
 //! The loop that every recipe runs in: step, record, poll, score.
 
-use serde::Serialize;
-
 use crate::decide::Decide;
+use crate::run::config::Config;
 use crate::run::describe::describe;
 use crate::run::error::RunError;
 use crate::run::metrics::Metrics;
@@ -12,14 +11,14 @@ use crate::run::request::TrainRequest;
 use crate::run::session::Session;
 use crate::run::summary::RunSummary;
 use crate::run::trained_on::TrainedOn;
-use crate::run::training::{Pace, Scored, Thoroughness, Training};
+use crate::run::training::{Scored, Thoroughness, Training};
 
 /// The prefix in the record of scores that rules follow.
 const VALIDATION: &str = "validation_";
 
 /// What a run is, but for what it trains.
 #[derive(Debug)]
-pub(crate) struct RunSetup<'a, C> {
+pub(crate) struct RunSetup<'a, C: Config> {
     /// What was asked for.
     pub(crate) request: &'a TrainRequest,
     /// What the recipe says of itself.
@@ -30,8 +29,6 @@ pub(crate) struct RunSetup<'a, C> {
     pub(crate) config: &'a C,
     /// What it learns from.
     pub(crate) data: &'a TrainedOn,
-    /// How many steps there are, and how often it logs and scores.
-    pub(crate) pace: Pace,
 }
 
 /// Trains between the observer's first and last call, and completes the run's folder whatever comes of
@@ -43,40 +40,39 @@ pub(crate) struct RunSetup<'a, C> {
 /// [`RunError::Folder`] where the system refuses to write, [`RunError::Checkpoint`] where a run cannot be
 /// resumed to the same bits, and what the training failed with.
 pub(crate) fn train(
-    setup: &RunSetup<impl Serialize>,
+    setup: &RunSetup<impl Config>,
     training: &mut impl Training,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
-    let RunSetup { request, doc, decide, config, data, pace } = *setup;
+    let RunSetup { request, doc, decide, config, data } = *setup;
     let session = if let Some(stopped) = &request.stopped {
-        let mut session = Session::reopen(stopped, pace.steps, data)?;
-        session.restore(training, pace, observer)?;
+        let mut session = Session::reopen(stopped, data, doc, config.pace())?;
+        session.restore(training, observer)?;
         session
     } else {
         let description = describe(request, doc, decide, config, data);
         decide.must_act_within(&description.config)?;
         observer.starting();
-        Session::create(&request.out, description, pace.steps)?
+        Session::create(&request.out, description, doc, config.pace())?
     };
-    session.run(observer, |session, observer| session.train(training, pace, observer))
+    session.run(observer, |session, observer| session.train(training, observer))
 }
 
 impl Session {
     fn train(
         &mut self,
         training: &mut impl Training,
-        pace: Pace,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let done = self.done();
+        let done = self.state.totals.steps;
         if done == 0 {
             self.decided(training.changes(), observer)?;
-        } else if self.end_step(done, training, pace, observer)? {
+        } else if self.end_step(done, training, observer)? {
             return Ok(());
         }
-        for step in done + 1..=self.steps() {
-            self.advance(step, training, pace, observer)?;
-            if self.end_step(step, training, pace, observer)? {
+        for step in done + 1..=self.pace.steps {
+            self.advance(step, training, observer)?;
+            if self.end_step(step, training, observer)? {
                 break;
             }
         }
@@ -88,13 +84,12 @@ impl Session {
         &mut self,
         step: u64,
         training: &mut impl Training,
-        pace: Pace,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
         let outcome = training.step(step).map_err(|error| error.at_step(step))?;
-        self.step_done(step);
+        self.state.totals.steps = step;
         self.decided(training.changes(), observer)?;
-        if step.is_multiple_of(pace.log_every) {
+        if step.is_multiple_of(self.pace.log_every) {
             let snapshot = training.poll(step, outcome).map_err(|error| error.at_step(step))?;
             self.log(step, snapshot, observer)?;
         }
@@ -109,15 +104,15 @@ impl Session {
         &mut self,
         step: u64,
         training: &mut impl Training,
-        pace: Pace,
         observer: &mut dyn Observer,
     ) -> Result<bool, RunError> {
-        let is_last = observer.should_stop() || step == self.steps();
-        if is_last || self.is_saved_at(step, pace.eval_every) {
+        let is_last = observer.should_stop() || step == self.pace.steps;
+        if is_last || self.is_saved_at(step) {
             self.save(step, training)?;
         }
-        if is_last || step.is_multiple_of(pace.eval_every) {
-            self.scored(step, scored(training, is_last)?, observer)?;
+        if is_last || step.is_multiple_of(self.pace.eval_every) {
+            let (scored, curve) = scored(training, is_last)?;
+            self.scored(step, scored, curve, observer)?;
         }
         if is_last {
             self.spectra(step, training.spectra()?)?;
@@ -126,16 +121,19 @@ impl Session {
     }
 }
 
-/// The scores of a step, and those that rules follow. All scorings of a run are of one size; at the
-/// last step there is a thorough one as well.
-fn scored(training: &mut impl Training, is_last: bool) -> Result<Scored, RunError> {
+/// The scores of a step, with those that rules follow, and those at the size of every other scoring of
+/// the run: at the last step there is a more thorough one as well.
+fn scored(training: &mut impl Training, is_last: bool) -> Result<(Scored, Metrics), RunError> {
     let mut scored = training.score(Thoroughness::Quick)?;
+    let mut curve = Metrics::new();
     if is_last {
-        let quick = scored.metrics;
-        scored = training.score(Thoroughness::Full)?;
-        scored.curve = if quick == scored.metrics { Metrics::new() } else { quick };
+        let thorough = training.score(Thoroughness::Full)?;
+        curve = std::mem::replace(&mut scored, thorough).metrics;
+        if curve == scored.metrics {
+            curve.clear();
+        }
     }
-    let told = training.validate()?.into_iter();
-    scored.metrics.extend(told.map(|(name, value)| (format!("{VALIDATION}{name}"), value)));
-    Ok(scored)
+    let validated = training.validate()?.into_iter();
+    scored.metrics.extend(validated.map(|(name, value)| (format!("{VALIDATION}{name}"), value)));
+    Ok((scored, curve))
 }

@@ -56,17 +56,12 @@ pub(crate) struct Snapshot {
 }
 
 /// A scored step.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Scored {
     /// Each score by its name.
     pub metrics: Metrics,
-    /// The same scores at the size of every other scoring of the run, where these have another one: what
-    /// belongs on a curve.
-    pub curve: Metrics,
     /// The same scores of real data against real data; empty where the recipe has none.
     pub real_vs_real: Metrics,
-    /// The name of the score to show first.
-    pub primary_metric: &'static str,
     /// Samples, for people.
     pub samples: Option<ImageGrid>,
 }

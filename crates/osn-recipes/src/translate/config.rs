@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::adversarial::settings::Settings;
 use crate::data::need::Need;
-use crate::run::check::{MAX_CHANNELS, at_least, at_most, check_image_size, parts, zero_or_more};
+use crate::run::check::{MAX_CHANNELS, check_image_size, parts, within, zero_or_more};
 use crate::run::config::Config;
 use crate::run::error::RunError;
+use crate::run::training::Pace;
 
 /// Hyper-parameters of `translate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -70,11 +71,15 @@ impl Config for TranslateConfig {
         Need::Pairs(self.image_size)
     }
 
+    fn pace(&self) -> Pace {
+        self.training.pace()
+    }
+
     fn check(&self) -> Result<(), RunError> {
-        let channels =
-            [("g_channels", self.g_channels as u64), ("d_channels", self.d_channels as u64)];
-        at_least(1, &channels)?;
-        at_most(MAX_CHANNELS, &channels)?;
+        within(&[
+            ("g_channels", self.g_channels as u64, 1..=MAX_CHANNELS),
+            ("d_channels", self.d_channels as u64, 1..=MAX_CHANNELS),
+        ])?;
         parts(&[("leaky_slope", self.leaky_slope)])?;
         zero_or_more(&[("l1_weight", self.l1_weight)])?;
         check_image_size(self.image_size)?;

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use crate::adversarial::game::{Draw, Game};
 use crate::adversarial::players::Players;
 use crate::adversarial::run::{SIGNALS, scores};
-use crate::data::image_set::Dataset;
+use crate::data::image_set::{Dataset, ImageSet, Part};
 use crate::data::pair_set::{PairSplit, Pairs};
 use crate::data::pairs;
 use crate::data::sampler::permutation;
@@ -15,8 +15,7 @@ use crate::run::metrics::Metrics;
 use crate::run::recipe_doc::RecipeDoc;
 use crate::run::request::TrainRequest;
 use crate::run::samples::ImageGrid;
-use crate::run::training::{Scored, Thoroughness};
-use crate::scorer::{Classes, Scorer};
+use crate::scorer::{Against, Classes, Scorer};
 use crate::translate::config::TranslateConfig;
 use crate::translate::model::{PatchDiscriminator, UNet};
 use crate::{batch, init};
@@ -52,7 +51,7 @@ fn must_have_classes(pairs: &Pairs, decide: &Decide) -> Result<(), RunError> {
     if pairs.train.targets.labels.is_some() || rules.all(|it| it.rule.metric() != Some(LABELS)) {
         return Ok(());
     }
-    Err(RunError::Data { name: pairs.name.clone(), source: Box::new(NoClasses) })
+    Err(RunError::data(&pairs.name, NoClasses))
 }
 
 /// The data, the sizes and the scorer of one run.
@@ -60,32 +59,14 @@ pub(crate) struct Translation {
     config: TranslateConfig,
     pairs: Pairs,
     scorer: Scorer,
-    /// The device without autodiff, on which samples are generated and scored.
-    device: Device,
 }
 
 impl Translation {
-    /// The inputs and targets of some pairs, and what the generator makes of the inputs.
-    fn translated(&self, generator: &UNet, pairs: &PairSplit, indices: &[usize]) -> [Tensor<4>; 3] {
-        let [input, truth] = [&pairs.inputs, &pairs.targets]
-            .map(|images| batch::images(images, indices, &self.device));
-        [input.clone(), generator.forward(input), truth]
-    }
-
-    /// Input, output and truth of the same test pairs each time.
-    fn samples(&self, generator: &UNet) -> ImageGrid {
-        let mut indices = permutation(0, 0, self.pairs.test.len());
-        indices.truncate(SAMPLES);
-        let [input, output, truth] = self.translated(generator, &self.pairs.test, &indices);
-        let [count, from, height, width] = input.dims();
-        let channels = from.max(output.dims()[1]);
-        // A grey image beside a colour one shows its one channel three times.
-        let beside = [input, output, truth].map(|images| {
-            let copies = channels / images.dims()[1];
-            images.repeat_dim(1, copies).unsqueeze_dim::<5>(1)
-        });
-        let shape = [3 * count, channels, height, width];
-        batch::grid(Tensor::cat(beside.to_vec(), 1).reshape(shape), 3 * SAMPLES_IN_ROW)
+    fn pairs(&self, part: Part) -> &PairSplit {
+        match part {
+            Part::Train => &self.pairs.train,
+            Part::Test => &self.pairs.test,
+        }
     }
 }
 
@@ -112,19 +93,22 @@ impl Game for Translation {
     fn players(
         config: &TranslateConfig,
         pairs: &Pairs,
-        decide: &Decide,
+        decide: Option<&Decide>,
         seed: u64,
         device: &Device,
     ) -> Result<Players<UNet, PatchDiscriminator>, RunError> {
         let channels = [pairs.train.inputs.channels, pairs.train.targets.channels];
-        players(config, channels, Some(decide), seed, device)
+        let device = device.clone().autodiff();
+        let generator = init::xavier(UNet::new(config, channels, &device), seed, 0);
+        let discriminator = PatchDiscriminator::new(config, channels, &device);
+        let discriminator = init::xavier(discriminator, seed, 1);
+        Players::new(generator, discriminator, &config.training, decide, config.hold_generator)
     }
 
     fn new(
         config: &TranslateConfig,
         pairs: Pairs,
         decide: &Decide,
-        _: u64,
         device: &Device,
     ) -> Result<Self, RunError> {
         let targets = Dataset {
@@ -134,19 +118,15 @@ impl Game for Translation {
             test: pairs.test.targets.clone(),
         };
         let scorer = config.training.scorer(&targets, Classes::Recognized, decide, device)?;
-        Ok(Self { config: config.clone(), pairs, scorer, device: device.clone() })
+        Ok(Self { config: config.clone(), pairs, scorer })
     }
 
-    fn image_count(&self) -> usize {
-        self.pairs.train.len()
+    fn images(&self, part: Part) -> &ImageSet {
+        &self.pairs(part).targets
     }
 
-    fn real(&self, indices: &[usize], device: &Device) -> Tensor<4> {
-        batch::images(&self.pairs.train.targets, indices, device)
-    }
-
-    fn condition(&self, indices: &[usize], device: &Device) -> Tensor<4> {
-        batch::images(&self.pairs.train.inputs, indices, device)
+    fn condition(&self, part: Part, indices: &[usize], device: &Device) -> Tensor<4> {
+        batch::images(&self.pairs(part).inputs, indices, device)
     }
 
     fn generate(&self, generator: &UNet, inputs: &Tensor<4>, _: Draw) -> Tensor<4> {
@@ -168,35 +148,44 @@ impl Game for Translation {
         images: &Tensor<4>,
         indices: &[usize],
     ) -> Option<(&'static str, Tensor<1>)> {
-        let targets = self.real(indices, &images.device());
+        let targets = self.real(Part::Train, indices, &images.device());
         let difference = (images.clone() - targets).abs().mean();
         Some(("l1", difference * self.config.l1_weight))
     }
 
-    fn score(&self, generator: &UNet, how: Thoroughness) -> Result<Scored, RunError> {
-        let mut l1 = MeanDifference::default();
-        let mut metrics = self.scorer.score(how, |_, indices| {
-            l1.of(self.translated(generator, &self.pairs.test, indices))
-        })?;
-        metrics.insert("l1".to_owned(), l1.mean());
-        Ok(Scored {
-            metrics,
-            curve: Metrics::new(),
-            real_vs_real: self.scorer.real_vs_real(how).clone(),
-            primary_metric: "frechet",
-            samples: Some(self.samples(generator)),
-        })
+    fn scorer(&self) -> &Scorer {
+        &self.scorer
     }
 
-    fn validate(&self, generator: &UNet) -> Result<Metrics, RunError> {
+    fn score(&self, generator: &UNet, against: Against, draw: Draw) -> Result<Metrics, RunError> {
         let mut l1 = MeanDifference::default();
-        let mut metrics = self
-            .scorer
-            .validate(|_, indices| l1.of(self.translated(generator, &self.pairs.train, indices)))?;
+        let mut metrics = self.scorer.score(against, |_, indices| {
+            let output = generator.forward(self.condition(against.part(), indices, draw.device));
+            l1.add(&output, self.real(against.part(), indices, draw.device));
+            output
+        })?;
         if !metrics.is_empty() {
             metrics.insert("l1".to_owned(), l1.mean());
         }
         Ok(metrics)
+    }
+
+    /// Input, output and truth of the same test pairs each time.
+    fn samples(&self, generator: &UNet, draw: Draw) -> ImageGrid {
+        let mut indices = permutation(0, 0, self.pairs.test.len());
+        indices.truncate(SAMPLES);
+        let input = self.condition(Part::Test, &indices, draw.device);
+        let truth = self.real(Part::Test, &indices, draw.device);
+        let output = generator.forward(input.clone());
+        let [count, from, height, width] = input.dims();
+        let channels = from.max(output.dims()[1]);
+        // A grey image beside a colour one shows its one channel three times.
+        let beside = [input, output, truth].map(|images| {
+            let copies = channels / images.dims()[1];
+            images.repeat_dim(1, copies).unsqueeze_dim::<5>(1)
+        });
+        let shape = [3 * count, channels, height, width];
+        batch::grid(Tensor::cat(beside.to_vec(), 1).reshape(shape), 3 * SAMPLES_IN_ROW)
     }
 }
 
@@ -208,36 +197,16 @@ struct MeanDifference {
 }
 
 impl MeanDifference {
-    /// Adds some pairs, each with its output, which it returns.
-    fn of(&mut self, [_, output, truth]: [Tensor<4>; 3]) -> Tensor<4> {
+    /// Adds some outputs.
+    fn add(&mut self, output: &Tensor<4>, truth: Tensor<4>) {
         let count = output.dims()[0];
         let mean = (output.clone() - truth).abs().mean().into_scalar::<f32>();
         self.sum += f64::from(mean) * count as f64;
         self.count += count;
-        output
     }
 
     /// Pixels lie in [−1, 1]; the difference is given in [0, 1].
     fn mean(&self) -> f64 {
         self.sum / (2 * self.count) as f64
     }
-}
-
-/// New networks with the initial weights of `seed`, for inputs and targets of these channels, on the
-/// autodiff device of `device`; constrained as `decide` says, or trained without osn.
-///
-/// # Errors
-///
-/// As [`Players::new`].
-pub fn players(
-    config: &TranslateConfig,
-    channels: [usize; 2],
-    decide: Option<&Decide>,
-    seed: u64,
-    device: &Device,
-) -> Result<Players<UNet, PatchDiscriminator>, RunError> {
-    let device = device.clone().autodiff();
-    let generator = init::xavier(UNet::new(config, channels, &device), seed, 0);
-    let discriminator = init::xavier(PatchDiscriminator::new(config, channels, &device), seed, 1);
-    Players::new(generator, discriminator, &config.training, decide, config.hold_generator)
 }

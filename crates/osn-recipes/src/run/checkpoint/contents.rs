@@ -63,11 +63,13 @@ pub struct CheckpointContents(BTreeMap<String, Part>);
 
 /// Numbers of one kind.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Part {
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: Vec<usize>,
-    /// Little-endian.
-    pub(crate) bytes: Vec<u8>,
+pub struct Part {
+    /// Of which kind.
+    pub dtype: Dtype,
+    /// The size of each axis, outermost first.
+    pub shape: Vec<usize>,
+    /// Row-major and little-endian.
+    pub bytes: Vec<u8>,
 }
 
 impl Part {
@@ -117,11 +119,17 @@ impl CheckpointContents {
         self.0.remove(name);
     }
 
-    pub(crate) fn put(&mut self, name: String, part: Part) {
+    /// Puts a part, in place of the one before.
+    pub fn put(&mut self, name: String, part: Part) {
         self.0.insert(name, part);
     }
 
-    pub(crate) fn part(&self, name: &str) -> Result<&Part, ContentsError> {
+    /// The part of a name.
+    ///
+    /// # Errors
+    ///
+    /// [`ContentsError::Missing`].
+    pub fn part(&self, name: &str) -> Result<&Part, ContentsError> {
         self.0.get(name).ok_or_else(|| ContentsError::Missing(name.to_owned()))
     }
 
@@ -283,8 +291,8 @@ mod tests {
     #[test]
     fn what_is_missing_or_another_kind_is_named() {
         assert_eq!(parts().numbers("more"), Err(ContentsError::Missing("more".to_owned())));
-        let error = parts().numbers("value").unwrap_err().to_string();
-        assert_eq!(error, "has a part 'value' that does not fit: numbers of type U8");
+        let error = parts().numbers("value").unwrap_err();
+        assert!(matches!(&error, ContentsError::Part { name, .. } if name == "value"), "{error}");
         assert!(parts().value::<String>("numbers").is_err());
     }
 

@@ -22,7 +22,7 @@ pub struct CheckpointDir {
 }
 
 impl CheckpointDir {
-    /// The shelf in a folder, which need not be there yet.
+    /// The checkpoints in a folder, which need not be there yet.
     pub(crate) fn at(path: PathBuf) -> Self {
         Self { path }
     }
