@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::inputs::{draw, pictures};
 use crate::processes::{
-    Ended, description, done, ends_with, files_in, json, osn, osn_on, record, refused, run_in, set,
-    signalled, wait_for,
+    Ended, description, done, ends_with, files_in, has_two_runs, json, osn, osn_on, record,
+    refused, run_in, set, signalled, wait_for,
 };
 
 /// Settings of a run that learns nothing, quickly.
@@ -123,7 +123,7 @@ fn what_is_there_is_not_run_again_and_what_is_asked_anew_is() {
     assert_eq!(n_trained(out.path(), more), 3);
     assert_eq!(written(&before[0]), time);
     assert_eq!(folders(out.path(), "default").len(), 4);
-    assert!(!json(&out.path().join("study.json"))["sources"].is_null());
+    assert!(!study(out.path()).versions["sources"].is_null());
 }
 
 /// A study that is there refuses what would take its place; nothing is changed.
@@ -296,7 +296,7 @@ fn ctrl_c_ends_the_runs_and_keeps_the_finished_ones() {
     // The first run is over soon, the second would take an hour.
     let words = regimes(out.path(), ["", "steps = 100000000"]);
     let child = compare(out.path(), &words).spawn().unwrap();
-    wait_for(|| folders(out.path(), "second").len() == 2);
+    wait_for(|| has_two_runs(&out.path().join("runs/second")));
     assert_eq!(signalled(child, "INT").code, Some(130));
     let study = study(out.path());
     let missing = study.runs.iter().filter(|run| run.status == Completion::Missing).count();

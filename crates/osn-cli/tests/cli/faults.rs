@@ -90,7 +90,8 @@ fn a_run_without_a_whole_checkpoint_is_refused() {
     for file in checkpoints(&folder) {
         fs::write(file, "half").unwrap();
     }
-    refused(osn_on("resume", &folder));
+    // A line for each checkpoint stands before the error.
+    assert_eq!(ends_with(2, osn_on("resume", &folder)).errors().len(), 1);
     refused(osn_on("resume", "/no/such/run".as_ref()));
 }
 

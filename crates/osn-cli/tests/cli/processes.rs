@@ -40,7 +40,7 @@ fn program(path: &str) -> Command {
 /// osn with the words of a line; words that may hold spaces are added with `arg`.
 pub(crate) fn osn(line: &str) -> Command {
     let mut command = program(env!("CARGO_BIN_EXE_osn"));
-    command.args(line.split(' '));
+    command.args(line.split_whitespace());
     command
 }
 
@@ -130,6 +130,12 @@ pub(crate) fn wait_for(mut holds: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(2));
     }
     panic!("nothing happened for two minutes");
+}
+
+/// Whether two runs in a folder have begun.
+pub(crate) fn has_two_runs(runs: &Path) -> bool {
+    let runs = fs::read_dir(runs).into_iter().flatten().flatten();
+    runs.filter(|run| run.path().join("run.json").exists()).count() == 2
 }
 
 /// Whether a run has a line in its record.

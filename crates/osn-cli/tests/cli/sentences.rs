@@ -9,10 +9,11 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::inputs::{checkpoint, emoji_package, write_tensor};
-use crate::processes::{begun, ends_with, files_in, osn, refused, set, signalled};
+use crate::processes::{begun, done, ends_with, files_in, osn, refused, set, signalled};
 
 /// What is another one on every machine and in every run.
 const FILTERS: [(&str, &str); 8] = [
+    (r"was abacus and is [^,);]+", "was abacus and is [build]"),
     (r"\b(\d+ h \d\d min|\d+ min \d\d s|\d+(\.\d+)? (ms|s))\b", "[time]"),
     (r"process \d+", "process [pid]"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
@@ -20,7 +21,6 @@ const FILTERS: [(&str, &str); 8] = [
     (r"\S*/(debug|release)/osn\b", "osn"),
     (r"stopped after \d+", "stopped after [n]"),
     (r"ends at step \d+", "ends at step [n]"),
-    (r"(build|commit|lock) was \S+ and", "$1 was [hash] and"),
 ];
 
 /// Settings of a run of `control` that is over at once.
@@ -200,7 +200,7 @@ fn checkpoints() {
     for name in ["two/a.safetensors", "two/b.safetensors"] {
         fs::copy(at("a.safetensors"), at(name)).unwrap();
     }
-    write_tensor(&at("zero.safetensors"), "fc.weight", &[2, 2], &[0.0; 4]);
+    write_tensor(&at("zero.safetensors"), "net.fc.weight", &[2, 2], &[0.0; 4]);
     write_tensor(&at("infinite.safetensors"), "fc", &[2, 2], &[1.0, 2.0, f32::INFINITY, 4.0]);
     let refused = [
         "inspect empty",
@@ -328,7 +328,8 @@ fn a_stopped_run() {
     let (child, run) =
         begun("control --set steps=100000000 --set eval_episodes=2 --decide never", out.path());
     let [resume, report] = ["resume", "report"].map(|word| format!("{word} control-never-s1"));
-    let mut text = refused(osn(&resume).current_dir(out.path()));
+    let in_use = refused(osn(&resume).current_dir(out.path()));
+    let mut text = format!("$ osn {resume}\n{in_use}\n");
     let stopped = signalled(child, "INT").stderr;
     // How many lines of progress there are is a matter of time.
     let from_the_end = stopped.lines().skip_while(|line| !line.starts_with("stopping"));
@@ -351,8 +352,8 @@ fn a_study() {
     let two = format!("compare control {SHORT} {study} --seeds 1 --decide never,always");
     let three =
         format!("compare control {SHORT} {study} --seeds 2 --decide never,always,mine.toml");
-    let lines = [&two, &*format!("{two} --explain"), &three];
-    let mut text = transcript(folder.path(), 0, &lines);
+    let mut text = transcript(folder.path(), 0, &[&two, &format!("{two} --explain")]);
+    done(osn(&three).current_dir(&folder));
     let others = [
         format!("{three} --set batch_size=8"),
         format!("{three} --set environment=acrobot"),

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::processes::{
     ENDLESS, Ended, Left, after, begun, checkpoints, control, description, done, files_in,
-    has_record, kill, osn_on, record, run_in, signal, signalled, signals, status, train,
-    undisturbed, wait_for, wait_for_run,
+    has_record, has_two_runs, kill, osn_on, record, run_in, signal, signalled, signals, status,
+    train, undisturbed, wait_for, wait_for_run,
 };
 
 /// What takes a second before the first step.
@@ -160,7 +160,7 @@ fn ctrl_c_before_the_first_run_of_a_study_is_over_leaves_no_part_of_one() {
     let out = TempDir::new().unwrap();
     let folder = out.path().join("study");
     let child = study(100_000_000, "--jobs=2", &folder).spawn().unwrap();
-    wait_for(|| fs::read_dir(folder.join("runs/default")).is_ok_and(|runs| runs.count() == 2));
+    wait_for(|| has_two_runs(&folder.join("runs/default")));
     assert_eq!(signalled(child, "INT").code, Some(130));
     assert!(!folder.exists(), "{:?}", files_in(&folder).keys());
 }
