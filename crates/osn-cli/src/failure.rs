@@ -1,4 +1,4 @@
-//! What goes wrong, in one line and with the right exit code.
+//! Failures, each with its exit code and in one line.
 
 use std::fmt::Display;
 use std::panic::PanicHookInfo;
@@ -10,16 +10,16 @@ use osn_report::escaped;
 
 use crate::terminal::stderr::say;
 
-/// The run failed on its way.
+/// The run failed.
 pub(crate) const FAILED: u8 = 1;
-/// What was asked for cannot be done.
+/// Bad usage or bad input.
 pub(crate) const BAD_INPUT: u8 = 2;
-/// Stopped by its user, as a shell reports a program that Ctrl-C ended.
+/// Stopped by SIGINT: 128 and its number, as a shell reports it.
 pub(crate) const STOPPED: u8 = 130;
-/// Its terminal is gone, as a shell reports a program that SIGHUP ended.
+/// Stopped by SIGHUP.
 pub(crate) const HUNG_UP: u8 = 129;
 
-/// Characters of a message that are shown.
+/// The most characters of a message.
 const MAX_SHOWN: usize = 2_000;
 
 /// A command that did not succeed.
@@ -35,13 +35,13 @@ impl Failure {
         Self { message: message.to_string(), exit_code: BAD_INPUT }
     }
 
-    /// Something that worked out badly on its way.
+    /// A failure that is not due to the input.
     pub(crate) fn failed(message: impl Display) -> Self {
         Self { message: message.to_string(), exit_code: FAILED }
     }
 
-    /// What went wrong with a run, and what may help; `is_constrained` says whether its rule constrains
-    /// weights at every step.
+    /// The failure of a run, with a hint; `is_constrained` is whether its rule constrains weights at every
+    /// step.
     pub(crate) fn of_run(error: RunError, is_constrained: bool) -> Self {
         let hint = hint(&error, is_constrained);
         let failure = Self::from(error);
@@ -51,19 +51,19 @@ impl Failure {
         }
     }
 
-    /// Adds what else the reader should know.
+    /// Appends to the message.
     pub(crate) fn and(mut self, more: impl Display) -> Self {
         self.message = format!("{}; {more}", self.message);
         self
     }
 
-    /// Says first what it is about.
+    /// Puts the subject before the message.
     pub(crate) fn of(mut self, what: impl Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
     }
 
-    /// What went wrong, as one line.
+    /// The message in one line.
     pub(crate) fn one_line(&self) -> String {
         one_line(&self.message)
     }
@@ -82,7 +82,7 @@ impl From<RunError> for Failure {
     }
 }
 
-/// What helps a run that diverged, beside what its rule does already.
+/// What may help a run that diverged, beyond what its rule does already.
 fn hint(error: &RunError, is_constrained: bool) -> Option<&'static str> {
     match (error, is_constrained) {
         (RunError::NonFinite { .. } | RunError::Score { .. }, true) => {
@@ -102,8 +102,7 @@ fn hint(error: &RunError, is_constrained: bool) -> Option<&'static str> {
     }
 }
 
-/// Prints a panic as one line in place of a backtrace: it is a mistake in the program, and the line
-/// says where.
+/// Prints a panic as one line with its place in the code: it is a mistake in the program.
 pub(crate) fn show_panic(info: &PanicHookInfo) {
     let message = info.payload_as_str().unwrap_or("no message");
     let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
@@ -111,8 +110,8 @@ pub(crate) fn show_panic(info: &PanicHookInfo) {
     say(format_args!("{label} a mistake in osn{place}: {}; please report it", one_line(message)));
 }
 
-/// The lines of a message as one; messages of others may have several. Words of a file may be in it, so
-/// nothing is left that would speak to the terminal, and no line is longer than anyone reads.
+/// The lines of a message as one. It may quote a file, so control characters are replaced and its length is
+/// limited.
 fn one_line(message: &str) -> String {
     let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
     let mut line = lines.collect::<Vec<_>>().join("; ").replace(":; ", ": ");

@@ -1,8 +1,8 @@
 //! The osn command: parses, calls, prints.
 //!
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 success, 1 the
-//! run failed, 2 bad usage or bad input, 130 stopped with Ctrl-C, 143 asked to end (SIGTERM), 129 its
-//! terminal is gone (SIGHUP).
+//! run failed, 2 bad usage or bad input, 130 stopped with Ctrl-C, 143 stopped with SIGTERM, 129 stopped
+//! with SIGHUP.
 
 mod command_line;
 mod commands;
@@ -22,7 +22,7 @@ use terminal::{capabilities, interrupt};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(failure::show_panic));
-    interrupt::outlive_full_files();
+    interrupt::make_file_size_limit_an_error();
     capabilities::choose_colours();
     panic::catch_unwind(parse_and_execute).unwrap_or(ExitCode::from(FAILED))
 }
@@ -31,7 +31,7 @@ fn parse_and_execute() -> ExitCode {
     usage::parse().and_then(execute).unwrap_or_else(|failure| failure.show())
 }
 
-fn explain(command: Option<DecideCommand>) -> Result<ExitCode, Failure> {
+fn decide(command: Option<DecideCommand>) -> Result<ExitCode, Failure> {
     match command {
         None => decide::list(false),
         Some(DecideCommand::List { json }) => decide::list(json),
@@ -51,7 +51,7 @@ fn execute(command: Option<Command>) -> Result<ExitCode, Failure> {
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Normalize(args)) => normalize::run(&args),
-        Some(Command::Decide { command }) => explain(command),
+        Some(Command::Decide { command }) => decide(command),
         Some(Command::Settings(args)) => settings::run(&args),
         Some(Command::Data { command: None | Some(DataCommand::List) }) => data::list(),
         Some(Command::Data { command: Some(DataCommand::Import(args)) }) => data::import(&args),

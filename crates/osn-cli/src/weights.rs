@@ -1,4 +1,4 @@
-//! What `osn inspect` and `osn normalize` share: which weights are meant, and the progress bar.
+//! What `osn inspect` and `osn normalize` share: opening checkpoints, selecting weights, the progress bar.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,14 +14,14 @@ use crate::failure::Failure;
 use crate::terminal::screen::Work;
 use crate::terminal::stderr::say;
 
-/// Work on fewer bytes than this is over before a bar could be read.
+/// Fewer bytes than these are read too quickly for a progress bar.
 const BYTES_WORTH_A_BAR: u64 = 64 << 20;
 /// Names that a message gives as examples.
 const MAX_EXAMPLES: usize = 4;
 /// Endings of the files in a folder that may be checkpoints.
 const ENDINGS: [&str; 6] = ["safetensors", "pt", "pth", "bin", "ckpt", "pkl"];
 
-/// What weights are seen as, from the command line.
+/// How weights are measured, from the command line.
 pub(crate) fn params(args: &WeightArgs) -> Result<MeasureParams, Failure> {
     let view = view(args)?;
     if let (View::Operator(convolution), Some(asked)) = (&view, args.output_axis) {
@@ -33,12 +33,10 @@ pub(crate) fn params(args: &WeightArgs) -> Result<MeasureParams, Failure> {
             )));
         }
     }
-    Ok(MeasureParams {
-        view,
-        output_axis: args.output_axis,
-        leading: 0,
-        interval: IntervalParams { tolerance: args.tolerance, ..IntervalParams::default() },
-    })
+    let usual = IntervalParams::default();
+    let tolerance = args.tolerance.unwrap_or(usual.tolerance);
+    let interval = IntervalParams { tolerance, ..usual };
+    Ok(MeasureParams { view, output_axis: args.output_axis, leading: 0, interval })
 }
 
 /// The globs of `--select`.
@@ -46,7 +44,7 @@ pub(crate) fn select(args: &WeightArgs) -> Result<Globs, Failure> {
     Globs::new(args.select.iter().cloned()).map_err(Failure::bad_input)
 }
 
-/// Sees that every glob of `--select` matches a name in some checkpoint.
+/// Checks that every glob of `--select` matches a name in some checkpoint.
 pub(crate) fn check_select(globs: &[String], checkpoints: &[Checkpoint]) -> Result<(), Failure> {
     let names: Vec<_> = checkpoints.iter().flat_map(selectable).collect();
     let matches = |glob: &str| {
@@ -67,7 +65,7 @@ pub(crate) fn check_select(globs: &[String], checkpoints: &[Checkpoint]) -> Resu
     )))
 }
 
-/// A name that leaves room for others.
+/// The beginning of a long name.
 fn short(name: &str) -> String {
     const MAX: usize = 80;
     match name.char_indices().nth(MAX) {
@@ -81,7 +79,7 @@ pub(crate) fn open(path: &Path) -> Result<Checkpoint, Failure> {
     Checkpoint::open(found(path)?).map_err(Failure::bad_input)
 }
 
-/// The file of a checkpoint: as it was typed, or the only one in a folder.
+/// The file of a checkpoint: the path itself, or the only checkpoint in a folder.
 pub(crate) fn found(path: &Path) -> Result<PathBuf, Failure> {
     if path.is_dir() {
         return only_one_in(path);
@@ -98,7 +96,7 @@ pub(crate) fn found(path: &Path) -> Result<PathBuf, Failure> {
 const NO_STDIN: &str =
     "a checkpoint cannot be read from standard input, because it is not read in order; pass a file";
 
-/// Says what is the matter with names that no file has.
+/// Explains names that no file has.
 fn check_name(path: &Path) -> Result<(), Failure> {
     let name = path.to_string_lossy();
     if name == "-" {
@@ -149,7 +147,7 @@ fn only_one_in(folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Opens checkpoints, each file once however often and by whatever name it is on the line.
+/// Opens checkpoints, each file once even where the command line names it several times.
 pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     let mut opened = Vec::new();
@@ -205,7 +203,7 @@ fn view(args: &WeightArgs) -> Result<View, Failure> {
     text.parse().map_err(Failure::bad_input)
 }
 
-/// What a tensor without a name is called, as one that was saved alone is.
+/// The name of a tensor as it is shown; a tensor that was saved alone has none.
 pub(crate) fn shown(name: &str) -> String {
     if name.is_empty() { "(without a name)".to_owned() } else { escaped(name) }
 }
@@ -220,7 +218,7 @@ pub(crate) fn listed(names: &[&str]) -> String {
     format!("{} tensors ({}{more})", names.len(), some.join(", "))
 }
 
-/// Tensors by what there is to say of them, in the order in which it is said first.
+/// Names of tensors by their reason, in the order of the first of each.
 pub(crate) fn by_reason<'a>(
     said: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Vec<(&'a str, Vec<&'a str>)> {

@@ -68,7 +68,7 @@ pub(crate) enum DecideCommand {
         #[arg(value_name = "RUN")]
         run: PathBuf,
         /// The step [default: the last]
-        #[arg(value_name = "STEP", allow_negative_numbers = true, value_parser = values::whole("a step", 0..=u64::MAX))]
+        #[arg(value_name = "STEP", allow_negative_numbers = true, value_parser = values::whole("a step", 0, Some(u64::MAX)))]
         step: Option<u64>,
     },
     /// Print the `random` rule that constrains layers for as large a share of the steps as a run did: its
@@ -101,7 +101,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "OUT", default_value = osn_recipes::data::openmoji::FOLDER)]
     pub(crate) out: PathBuf,
     /// Width and height of the pictures in pixels, 8 to 256.
-    #[arg(long, value_name = "N", default_value_t = 32, allow_negative_numbers = true, value_parser = values::side)]
+    #[arg(long, value_name = "N", default_value_t = 32, allow_negative_numbers = true, value_parser = values::whole("a side", 8_u32, Some(256)))]
     pub(crate) size: u32,
 }
 
@@ -129,7 +129,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "NAME|DIR")]
     pub(crate) data: Option<String>,
     /// The seed of all random numbers.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, allow_negative_numbers = true, value_parser = values::whole("a seed", 0..=u64::MAX))]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, allow_negative_numbers = true, value_parser = values::whole("a seed", 0, Some(u64::MAX)))]
     pub(crate) seed: u64,
     /// Change a setting, for example steps=500; repeatable. `osn settings RECIPE` lists them.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = values::setting)]
@@ -148,10 +148,10 @@ pub(crate) struct TrainArgs {
     pub(crate) tensorboard: bool,
     /// Steps between checkpoints [default: one before each scoring, and one a minute]. There is
     /// always one at the end.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::whole("a number of steps", 1..=u64::MAX))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::whole("a number of steps", 1, Some(u64::MAX)))]
     pub(crate) checkpoint_every: Option<u64>,
     /// Number of checkpoints to keep, the newest ones; 0 writes none.
-    #[arg(long, value_name = "N", default_value_t = Checkpoints::default().keep, allow_negative_numbers = true, value_parser = values::count("a number of checkpoints", 0))]
+    #[arg(long, value_name = "N", default_value_t = Checkpoints::default().keep, allow_negative_numbers = true, value_parser = values::whole("a number of checkpoints", 0_usize, None))]
     pub(crate) keep_checkpoints: usize,
 }
 
@@ -177,10 +177,10 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "A,B,…")]
     pub(crate) decide: Vec<String>,
     /// Number of seeds; every rule trains with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = values::whole("a number of seeds", 1..=MAX_SEEDS))]
+    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = values::whole("a number of seeds", 1, Some(MAX_SEEDS)))]
     pub(crate) seeds: u64,
     /// Number of runs at once [default: half the cores]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::count("a number of runs at once", 1))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::whole("a number of runs at once", 1_usize, None))]
     pub(crate) jobs: Option<usize>,
     /// The preset of the settings.
     #[arg(long, value_name = "NAME")]
@@ -224,7 +224,7 @@ pub(crate) struct SettingsArgs {
     pub(crate) json: bool,
 }
 
-/// More than anybody waits for, and few enough to count.
+/// The most seeds of a study.
 const MAX_SEEDS: u64 = 1000;
 
 pub(crate) const DEFAULT_RECIPE: &str = "gan";
@@ -282,15 +282,15 @@ pub(crate) struct WeightArgs {
     #[arg(long, value_name = "VIEW", default_value = "reshaped")]
     pub(crate) view: String,
     /// The input size of --view operator, for example 28,28.
-    #[arg(long, value_name = "H,W", value_delimiter = ',', allow_negative_numbers = true, value_parser = values::count("a size", 1))]
+    #[arg(long, value_name = "H,W", value_delimiter = ',', allow_negative_numbers = true, value_parser = values::whole("a size", 1_usize, None))]
     pub(crate) input_size: Vec<usize>,
     /// The axis of the outputs in a weight; 1 for PyTorch's transposed convolutions [default: that of
     /// the stored u and v, else 0]
-    #[arg(long, value_name = "AXIS", allow_negative_numbers = true, value_parser = values::count("an axis", 0))]
+    #[arg(long, value_name = "AXIS", allow_negative_numbers = true, value_parser = values::whole("an axis", 0_usize, None))]
     pub(crate) output_axis: Option<usize>,
-    /// The largest relative width of an interval.
-    #[arg(long, value_name = "WIDTH", default_value_t = 1e-6, allow_negative_numbers = true, value_parser = values::tolerance)]
-    pub(crate) tolerance: f64,
+    /// The largest relative width of an interval [default: 1e-6]
+    #[arg(long, value_name = "WIDTH", allow_negative_numbers = true, value_parser = values::tolerance)]
+    pub(crate) tolerance: Option<f64>,
 }
 
 /// Arguments of `osn inspect`.
@@ -304,7 +304,7 @@ pub(crate) struct InspectArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Also print the K largest singular values of each weight.
-    #[arg(long, value_name = "K", default_value_t = 0, allow_negative_numbers = true, value_parser = values::count("a number of singular values", 0))]
+    #[arg(long, value_name = "K", default_value_t = 0, allow_negative_numbers = true, value_parser = values::whole("a number of singular values", 0_usize, None))]
     pub(crate) top: usize,
     /// The order of the table.
     #[arg(long, value_name = "COLUMN", default_value = "sigma", conflicts_with = "json")]

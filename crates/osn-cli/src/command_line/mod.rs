@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and what is said of one that cannot be.
+//! The command line: its arguments, and the messages for a wrong one.
 
 pub(crate) mod args;
 pub(crate) mod shell;

@@ -1,4 +1,4 @@
-//! Commands as a person types them into a shell.
+//! Commands as they are typed into a shell.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use osn_recipes::run::checkpoint::schedule::Checkpoints;
 
 use crate::command_line::args::{DEFAULT_OUT, DEFAULT_SEED, TrainArgs};
 
-/// What a person types to train this.
+/// The command that trains this.
 pub(crate) fn train_command(args: &TrainArgs) -> String {
     format!("{} {}", program(), command_line(args))
 }
 
-/// How this program was started, as far as a person would type it again.
+/// The program's name as it was typed.
 pub(crate) fn program() -> String {
     if std::env::var_os("CARGO").is_some() {
         return "cargo run --release --".to_owned();
@@ -63,7 +63,7 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
-/// What a person types to go on with a run.
+/// The command that resumes a run.
 pub(crate) fn resume_line(folder: &Path) -> String {
     format!("{} resume {}", program(), quoted(&folder.to_string_lossy()))
 }

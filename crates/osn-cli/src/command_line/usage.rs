@@ -1,10 +1,9 @@
-//! What is said of a command line that cannot be: one line, and what may have been meant.
+//! Reads the command line. A wrong one is refused in one line, with what may have been meant.
 
 use std::process;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Command as Clap, CommandFactory, FromArgMatches};
+use clap::{Command as Clap, CommandFactory, FromArgMatches};
 
 use osn_recipes::run::setting_docs::SettingDoc;
 
@@ -15,15 +14,11 @@ use crate::terminal::stdout;
 /// Reads the command line; prints help and the version where they are asked for.
 pub(crate) fn parse() -> Result<Option<Command>, Failure> {
     let command = Cli::command().mut_subcommand("train", |train| train.after_help(names()));
-    let parsed = command.try_get_matches().and_then(|matches| {
-        let cli = Cli::from_arg_matches(&matches)?;
-        Ok((cli.command, matches))
-    });
-    match parsed {
-        Ok((command, matches)) => {
-            refuse_idle(command.as_ref(), &matches)?;
-            Ok(command)
-        }
+    match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(Cli { command }) => match without_effect(command.as_ref()) {
+            Some(message) => Err(Failure::bad_input(message)),
+            None => Ok(command),
+        },
         Err(error) if is_answer(&error) => {
             stdout::delivered(error.print())?;
             process::exit(0)
@@ -53,18 +48,18 @@ fn names() -> String {
     )
 }
 
-/// What clap says in several paragraphs, or what was meant in its place, and where the help is.
+/// The message of a wrong command line: clap's, or what may have been meant, and where the help is.
 fn refusal(error: &clap::Error, cli: &Clap) -> String {
     let words: Vec<_> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let (path, command) = asked(cli, &words);
-    let said = meant(error, &path, &words).unwrap_or_else(|| in_short(error, command));
+    let (path, command) = command_of(cli, &words);
+    let said = suggestion(error, &path, &words).unwrap_or_else(|| in_short(error, command));
     let command: Vec<_> = ["osn"].into_iter().chain(path).chain(["--help"]).collect();
     format!("{said}\nsee '{}'", command.join(" "))
 }
 
 /// The command that the words begin with, and its name behind those of the commands that it is in.
-fn asked<'a>(cli: &'a Clap, words: &[String]) -> (Vec<&'a str>, &'a Clap) {
+fn command_of<'a>(cli: &'a Clap, words: &[String]) -> (Vec<&'a str>, &'a Clap) {
     let (mut path, mut command) = (Vec::new(), cli);
     for found in words.iter().map_while(|word| {
         command = command.find_subcommand(word)?;
@@ -93,7 +88,7 @@ fn in_short(error: &clap::Error, command: &Clap) -> String {
 }
 
 /// What a word that no command takes may stand for: a recipe, or a setting without `--set`.
-fn meant(error: &clap::Error, path: &[&str], words: &[String]) -> Option<String> {
+fn suggestion(error: &clap::Error, path: &[&str], words: &[String]) -> Option<String> {
     let context = |kind| match error.get(kind)? {
         ContextValue::String(word) => Some(word.as_str()),
         _ => None,
@@ -136,7 +131,7 @@ fn as_setting(word: &str, words: &[String]) -> Option<String> {
     (!others.is_empty()).then(|| format!("'{name}' is a setting of {of}, not of {recipe}"))
 }
 
-/// What is written behind an option, or in it behind a `=`.
+/// The value of an option: the next word, or what is behind its `=`.
 fn value_of<'a>(option: &str, words: &'a [String]) -> Option<&'a str> {
     let place = words.iter().position(|word| {
         word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
@@ -157,22 +152,19 @@ fn keys(recipe: &str) -> Vec<String> {
     docs.into_iter().map(|doc| doc.key).collect()
 }
 
-/// Refuses options of which one takes all meaning from another.
-fn refuse_idle(command: Option<&Command>, matches: &ArgMatches) -> Result<(), Failure> {
-    let idle = match command {
-        Some(Command::Train(args)) => setting_as_recipe(&args.recipe)
-            .or_else(|| idle_in_train(args))
+/// What is wrong with options of which one has no effect beside another.
+fn without_effect(command: Option<&Command>) -> Option<String> {
+    match command? {
+        Command::Train(args) => setting_as_recipe(&args.recipe)
+            .or_else(|| idle_checkpoints(args))
             .or_else(|| given_twice(&args.settings)),
-        Some(Command::Compare(args)) => {
+        Command::Compare(args) => {
             setting_as_recipe(&args.recipe).or_else(|| given_twice(&args.settings))
         }
-        Some(Command::Inspect(args)) => {
-            idle_in_inspect(args).or_else(|| idle_tolerance(&args.weights, matches))
-        }
-        Some(Command::Normalize(args)) => idle_tolerance(&args.weights, matches),
+        Command::Inspect(args) => idle_top(args).or_else(|| idle_tolerance(&args.weights)),
+        Command::Normalize(args) => idle_tolerance(&args.weights),
         _ => None,
-    };
-    idle.map_or(Ok(()), |words| Err(Failure::bad_input(words)))
+    }
 }
 
 /// `osn train steps=5`, where the recipe would stand.
@@ -180,7 +172,7 @@ fn setting_as_recipe(word: &str) -> Option<String> {
     word.contains('=').then(|| as_setting(word, &[]))?
 }
 
-fn idle_in_train(args: &TrainArgs) -> Option<String> {
+fn idle_checkpoints(args: &TrainArgs) -> Option<String> {
     let is_idle = args.checkpoint_every.is_some() && args.keep_checkpoints == 0;
     is_idle.then(|| {
         "--checkpoint-every has no effect with --keep-checkpoints 0; remove one of them".to_owned()
@@ -193,17 +185,15 @@ fn given_twice(settings: &[(String, String)]) -> Option<String> {
     Some(format!("--set {twice}=… is given twice; remove one of them"))
 }
 
-fn idle_in_inspect(args: &InspectArgs) -> Option<String> {
+fn idle_top(args: &InspectArgs) -> Option<String> {
     (args.top > 0 && is_operator(&args.weights)).then(|| {
         "--top needs matrices, and --view operator has none; remove one of them".to_owned()
     })
 }
 
 /// The interval of an operator is as wide as its bounds leave it.
-fn idle_tolerance(weights: &WeightArgs, matches: &ArgMatches) -> Option<String> {
-    let given = matches.subcommand().and_then(|(_, given)| given.value_source("tolerance"));
-    let is_idle = given == Some(ValueSource::CommandLine) && is_operator(weights);
-    is_idle.then(|| {
+fn idle_tolerance(weights: &WeightArgs) -> Option<String> {
+    (weights.tolerance.is_some() && is_operator(weights)).then(|| {
         "--tolerance has no effect with --view operator, whose intervals are as wide as its \
          bounds leave them; remove it"
             .to_owned()
@@ -223,8 +213,8 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_without_set_is_told_how_it_is_written() {
-        let told = |word: &str, line: &str| as_setting(word, &words(line));
+    fn a_setting_without_set_is_answered_with_how_it_is_written() {
+        let suggested = |word: &str, line: &str| as_setting(word, &words(line));
         for (word, line, written) in [
             ("--steps", "train --steps 5", "--set steps=5"),
             ("--steps", "train --steps=5 gan", "--set steps=5"),
@@ -233,10 +223,12 @@ mod tests {
             ("steps=5", "train gan steps=5", "--set steps=5"),
             ("--memory", "train control --memory 9", "--set memory=9"),
         ] {
-            assert!(told(word, line).unwrap().ends_with(written), "{line}");
+            assert!(suggested(word, line).unwrap().ends_with(written), "{line}");
         }
-        assert!(told("--memory", "train --memory 9").unwrap().contains("control"));
-        assert_eq!(told("--sed", "train --sed 1"), None);
+        assert!(
+            suggested("--memory", "train --memory 9").unwrap().ends_with(" of control, not of gan")
+        );
+        assert_eq!(suggested("--sed", "train --sed 1"), None);
     }
 
     #[test]
@@ -250,8 +242,8 @@ mod tests {
                     option.clone(),
                     "7".to_owned(),
                 ];
-                let told = as_setting(&option, &line).unwrap();
-                assert!(told.ends_with(&format!("--set {key}=7")), "{told}");
+                let written = as_setting(&option, &line).unwrap();
+                assert!(written.ends_with(&format!("--set {key}=7")), "{written}");
             }
         }
     }

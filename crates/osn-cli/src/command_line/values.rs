@@ -1,6 +1,7 @@
-//! Readers of the values of options, which say in plain words what a value may be.
+//! Parsers of the values of options, whose errors say what a value may be.
 
-use std::ops::RangeInclusive;
+use std::fmt::Display;
+use std::str::FromStr;
 
 pub(super) fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -13,30 +14,21 @@ pub(super) fn target(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| "a target is a positive number, for example 1".to_owned())
 }
 
-pub(super) fn side(text: &str) -> Result<u32, String> {
-    let side = whole("a side", 8..=256)(text)?;
-    u32::try_from(side).map_err(|error| error.to_string())
-}
-
-/// Reads whole numbers of a range; what they are is said where they are none.
-pub(super) fn whole(
+/// Reads whole numbers of a range, without an end where there is no `most`.
+pub(super) fn whole<T>(
     what: &'static str,
-    range: RangeInclusive<u64>,
-) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    least: T,
+    most: Option<T>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Copy + Send + Sync + 'static,
+{
     move |text| match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!("{what} is a whole number from {} to {}", range.start(), range.end())),
-    }
-}
-
-/// The same of counts and places, which have no end.
-pub(super) fn count(
-    what: &'static str,
-    least: usize,
-) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
-    move |text| match text.parse() {
-        Ok(count) if count >= least => Ok(count),
-        _ => Err(format!("{what} is a whole number from {least} up")),
+        Ok(number) if number >= least && most.is_none_or(|most| number <= most) => Ok(number),
+        _ => {
+            let end = most.map_or("up".to_owned(), |most| format!("to {most}"));
+            Err(format!("{what} is a whole number from {least} {end}"))
+        }
     }
 }
 
@@ -52,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_out_of_its_range_is_told_the_range() {
-        let seeds = whole("a number of seeds", 1..=9);
+    fn a_number_out_of_its_range_is_refused_with_the_range() {
+        let seeds = whole("a number of seeds", 1, Some(9));
         assert_eq!(seeds("9"), Ok(9));
         for bad in ["0", "10", "-1", "abc", "1.5", "", "99999999999999999999999"] {
             assert!(seeds(bad).unwrap_err().ends_with("1 to 9"));
         }
-        assert_eq!(count("an axis", 0)("3"), Ok(3));
-        assert!(count("an axis", 0)("-1").is_err());
+        assert_eq!(whole("an axis", 0_usize, None)("3"), Ok(3));
+        assert!(whole("an axis", 0_usize, None)("-1").is_err());
         assert!(target("x").is_err() && target("-1").is_ok_and(|it| it == -1.0));
     }
 

@@ -1,4 +1,4 @@
-//! `osn data`: what data is there and where it came from, and what else can be made.
+//! `osn data`: lists and imports data sets.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What folders the recipes take.
+/// The folders that each recipe takes.
 fn own() -> [(&'static str, String); 4] {
     let pictures = format!(
         "pictures as PNG or JPEG, at least {}, or the four IDX files",
@@ -57,7 +57,7 @@ fn describe(entry: &DataEntry, width: usize) -> String {
         .concat()
 }
 
-/// Makes data from what others publish, and says what came of it.
+/// Converts published data into a data set.
 pub(crate) fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let imported = match args.what {
         Importable::Openmoji => openmoji(args)?,

@@ -1,4 +1,4 @@
-//! `osn decide`: which rules there are, and whether a file of them is right.
+//! `osn decide`: lists rules, checks a rules file, and explains decisions.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use crate::terminal::text::paragraph;
 
 const INDENT: &str = "    ";
 
-/// Prints what every rule does and can be told.
+/// Prints every rule and its parameters.
 pub(crate) fn list(json: bool) -> Result<ExitCode, Failure> {
     let rules = Rule::catalogue();
     if json {
@@ -31,7 +31,7 @@ pub(crate) fn list(json: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says how a rules file is understood, one line a rule.
+/// Prints the rules of a file, one line each.
 pub(crate) fn check(path: &Path) -> Result<ExitCode, Failure> {
     let rules = Decide::in_file(path)?.rules;
     let lines = rules.entries().iter().zip(1..).map(|(entry, number)| understood(number, entry));

@@ -22,11 +22,11 @@ const FAR_ABOVE: f64 = 3.0;
 /// At most so many weights are marked.
 const MAX_MARKED: usize = 5;
 const MARK: &str = "▲";
-/// A tensor of three axes whose last two are both this long is rather a stack of matrices than a
-/// kernel over a line.
+/// A tensor of three axes whose last two are both this long is taken for a stack of matrices, not for a
+/// one-dimensional kernel.
 const LONG: usize = 32;
 
-/// Measures every selected tensor and prints what was found.
+/// Measures every selected tensor and prints the results.
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     let params = MeasureParams { leading: args.top, ..weights::params(&args.weights)? };
     let select = weights::select(&args.weights)?;
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     exit_code(&inspection, args, &checkpoints)
 }
 
-/// Success, or the first part of the request that could not be done.
+/// Success, or the first tensor that could not be measured.
 fn exit_code(
     inspection: &Inspection,
     args: &InspectArgs,
@@ -124,7 +124,7 @@ fn sort(rows: &mut [&Measured], by: Column) {
     }
 }
 
-/// The weights whose σ stands far out.
+/// The weights whose σ is far above the median.
 fn marked(rows: &[&Measured]) -> Vec<String> {
     let sigmas: Vec<f64> = rows.iter().map(|row| row.sigma.value).collect();
     let Some(median) = median(&sigmas) else { return Vec::new() };
@@ -156,8 +156,8 @@ fn cells(row: &Measured, has_raw: bool, has_leading: bool) -> Vec<String> {
     cells
 }
 
-/// What a model does with stored weights before it uses them: a line for each whose vectors the
-/// checkpoint holds, and one for all of each other kind.
+/// How a model transforms stored weights before it uses them: a line for each whose vectors the checkpoint
+/// holds, and one for all of each other kind.
 fn in_use(inspection: &Inspection) -> String {
     let mut lines = Vec::new();
     let of_first_blocks = || inspection.tensors.iter().filter(|row| row.block.unwrap_or(0) == 0);
@@ -176,7 +176,7 @@ fn in_use(inspection: &Inspection) -> String {
     lines.join("\n")
 }
 
-/// Says how to ask for the matrices of a stack.
+/// How to measure the matrices of a stack.
 fn hints(inspection: &Inspection, view: &View) -> String {
     if !matches!(view, View::Matrix | View::Reshaped) {
         return String::new();

@@ -17,7 +17,7 @@ use crate::weights::{self, ReadProgress, by_reason, listed, shown};
 /// Endings of files that `torch.load` is given; it does not read safetensors.
 const ENDINGS_OF_TORCH: [&str; 5] = ["pt", "pth", "bin", "ckpt", "pkl"];
 
-/// Writes the checkpoint and says what was done.
+/// Writes the checkpoint and prints a line for each weight.
 pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
     let params = NormalizeParams {
         select: weights::select(&args.weights)?,
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What concerns a tensor is said of the input; the other messages have their file already.
+/// A message about a tensor gets the name of the input; the others have their file already.
 fn failure(error: &NormalizeError, args: &NormalizeArgs) -> Failure {
     match error {
         NormalizeError::Output(error) if error.is_bad_path() => Failure::bad_input(error),

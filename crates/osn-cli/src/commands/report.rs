@@ -53,7 +53,7 @@ fn output(args: &ReportArgs) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Writes to a path that a person has typed, which may be anything; in a run's own folder links are
+/// Writes to a path from the command line, which may be anything; only a run's own folder has links
 /// replaced.
 fn write_typed<'a>(
     path: &Path,

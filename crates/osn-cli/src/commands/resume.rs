@@ -11,7 +11,7 @@ use crate::run::folder;
 use crate::run::training::{self, TrainOutputs};
 use crate::terminal::stderr::say;
 
-/// Resumes a run and says where everything is, or says that it has finished.
+/// Resumes a run, unless it has finished.
 pub(crate) fn run(args: &ResumeArgs) -> Result<ExitCode, Failure> {
     folder::open(&args.run)?;
     let outputs = TrainOutputs { open: args.open, ..TrainOutputs::default() };

@@ -1,4 +1,4 @@
-//! `osn settings`: what can be set in a recipe.
+//! `osn settings`: the settings of a recipe.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use crate::terminal::text::paragraph;
 
 const INDENT: &str = "    ";
 
-/// Prints every setting with its defaults, what it takes and what it means.
+/// Prints every setting with its defaults, its values and its meaning.
 pub(crate) fn run(args: &SettingsArgs) -> Result<ExitCode, Failure> {
     let recipe = osn_recipes::recipe(&args.recipe)?;
     let docs = osn_recipes::settings(recipe.name)?;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &SettingsArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The places of the presets to show: one that was asked for, or all.
+/// The indices of the presets to show: that of the argument, or all.
 fn shown_presets(recipe: &RecipeDoc, preset: Option<&str>) -> Result<Vec<usize>, RunError> {
     let Some(preset) = preset else { return Ok((0..recipe.presets.len()).collect()) };
     let place = recipe.presets.iter().position(|name| *name == preset);
@@ -40,7 +40,7 @@ fn shown_presets(recipe: &RecipeDoc, preset: Option<&str>) -> Result<Vec<usize>,
     Ok(vec![place.ok_or_else(unknown)?])
 }
 
-/// The name and the defaults, then what it takes, then what it means.
+/// The name and the defaults, then the values, then the meaning.
 fn describe(doc: &SettingDoc, recipe: &RecipeDoc, shown: &[usize]) -> String {
     let SettingDoc { key, defaults, expects, meaning } = doc;
     let first = &defaults[shown[0]];

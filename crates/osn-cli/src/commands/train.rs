@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::run::ending;
 use crate::run::training::{self, TrainOutputs};
 
-/// Trains what is asked for and says where everything is.
+/// Trains a recipe.
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let outputs = TrainOutputs { is_new: true, open: args.open, tensorboard: args.tensorboard };
     let train = |observer: &mut dyn Observer| osn_recipes::train(&request(args), observer);
@@ -20,7 +20,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     ending::conclude(&summary, &stop, || next_command(args, &shell::program()))
 }
 
-fn request(args: &TrainArgs) -> TrainRequest {
+/// The request of these arguments.
+pub(crate) fn request(args: &TrainArgs) -> TrainRequest {
     TrainRequest {
         recipe: args.recipe.clone(),
         preset: args.preset.clone(),
@@ -35,8 +36,8 @@ fn request(args: &TrainArgs) -> TrainRequest {
     }
 }
 
-/// The run that tells the user most after this one: the same without constraints, or after that one the
-/// same with the recipe's own rule.
+/// The run to compare with this one: the same without constraints, or after that one the same with the
+/// recipe's own rule.
 fn next_command(args: &TrainArgs, program: &str) -> String {
     let is_never = args.decide.as_deref() == Some("never");
     let (decide, what) = if is_never {

@@ -12,10 +12,10 @@ use crate::command_line::shell;
 use crate::failure::Failure;
 use crate::run::{folder, live, page};
 use crate::terminal::interrupt;
-use crate::terminal::speaker::Speaker;
+use crate::terminal::printer::Printer;
 use crate::terminal::stderr::say;
 
-/// How often `osn watch` looks whether the run has ended.
+/// The time between two looks at the run's state.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Shows a run that another process trains, until it ends.
@@ -32,10 +32,10 @@ pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Serves the run until it ends, or whoever watches has seen enough.
+/// Serves the run until it ends or the user stops.
 fn watch(folder: &RunFolder) -> Result<ExitCode, Failure> {
     let stop = interrupt::listen()?;
-    stop.at_work(interrupt::STOPPING_WATCH, Speaker::default());
+    stop.at_work(interrupt::STOPPING_WATCH, Printer::default());
     let server = live::show(folder.path())?;
     say(server.announcement());
     let mut now = State::Alive;
@@ -51,19 +51,19 @@ fn watch(folder: &RunFolder) -> Result<ExitCode, Failure> {
     }
 }
 
-/// How it stands with a run that somebody wants to watch.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// A process trains it.
     Alive,
     /// It finished, failed or was stopped.
     Ended,
-    /// It would go on, but its process was killed.
+    /// Its process was killed.
     Dead,
 }
 
 fn state(folder: &RunFolder) -> Result<State, Failure> {
-    // In this order: a process says how its run ended before it lets go of the folder.
+    // In this order: a process writes the status before it releases the lock.
     let is_being_written = folder.is_being_written();
     let status = folder.description().map_err(Failure::bad_input)?.status;
     Ok(match status {
@@ -73,7 +73,7 @@ fn state(folder: &RunFolder) -> Result<State, Failure> {
     })
 }
 
-/// The page is left as it was when the process died.
+/// Writes the page of a run whose process was killed; the failure.
 fn died(folder: &RunFolder) -> Failure {
     let _ = page::write_own(folder.path());
     let (path, resume) = (folder.path().display(), shell::resume_line(folder.path()));

@@ -1,4 +1,4 @@
-//! What is said when a run has come to its end.
+//! The message at the end of a run.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::terminal::interrupt::StopFlag;
 use crate::terminal::stderr::say;
 use crate::terminal::stdout;
 
-/// Says where everything is and what to type next: after a stopped run how to go on, else `next`.
+/// Prints scores, paths and the next command: after a stopped run how to resume it, else `next`.
 pub(crate) fn conclude(
     summary: &RunSummary,
     stop: &StopFlag,
@@ -25,20 +25,20 @@ pub(crate) fn conclude(
     let is_stopped = summary.status == RunStatus::Stopped;
     let next = if is_stopped { resume_command(&summary.folder) } else { next() };
     say(ending(summary, &page, &next));
-    // For scripts; a person has just read it.
+    // For scripts; on a terminal the path is printed above.
     if !io::stdout().is_terminal() {
         stdout::print(&format!("{}\n", summary.folder.display()))?;
     }
     Ok(if is_stopped { ExitCode::from(stop.exit_code()) } else { ExitCode::SUCCESS })
 }
 
-/// What can be done with a run that went on to its end.
+/// The next command after a resumed run.
 pub(crate) fn report_command(folder: &Path) -> String {
     let (program, folder) = (shell::program(), shell::quoted(&folder.to_string_lossy()));
     format!("the run's decisions and their reasons\n  {program} decide why {folder}")
 }
 
-/// How to go on with a stopped run.
+/// The next command after a stopped run.
 fn resume_command(folder: &Path) -> String {
     format!(
         "resume it, bit for bit as if it had not been stopped\n  {}",
@@ -64,7 +64,7 @@ fn scores(summary: &RunSummary) -> String {
         return String::new();
     }
     let width = 2 + summary.metrics.keys().map(String::len).max().unwrap_or_default();
-    // Returns have no real data to be compared with.
+    // Returns have no value on real data.
     if summary.real_vs_real.is_empty() {
         let row = |(name, value): (&String, &f64)| format!("  {name:width$}{:>9}\n", short(*value));
         return summary.metrics.iter().map(row).collect();

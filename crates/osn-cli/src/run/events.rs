@@ -1,4 +1,4 @@
-//! `osn train --tensorboard`: the run as TensorBoard's event file, written while it goes on.
+//! `osn train --tensorboard`: the run as TensorBoard's event file, written while it trains.
 
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -18,7 +18,7 @@ use crate::run::files::{open_at, read_bytes};
 pub(crate) struct EventFile {
     folder: RunFolder,
     events: RunEvents<File>,
-    /// The step of the last picture that it has.
+    /// The step of the last picture in it.
     last_sample: Option<u64>,
 }
 
@@ -28,13 +28,13 @@ impl EventFile {
         Self::open(folder, |file, run_json, _| RunEvents::start(file, run_json))
     }
 
-    /// Whether a run that goes on has one, which then is to be kept up.
+    /// Whether a resumed run has one, which is then continued.
     pub(crate) fn is_there(start: &RunStart) -> bool {
         last_of(start.folder, start.description).is_some()
     }
 
-    /// Starts another file of a run that goes on after so many steps: what was written since is in the one
-    /// before, and whoever reads that one goes on to this one.
+    /// Starts the next file of a run that is resumed after `done` steps: readers of the file before go on to
+    /// this one.
     pub(crate) fn go_on(folder: &Path, done: u64) -> Result<Self, Failure> {
         Self::open(folder, |file, run_json, last| {
             let there = last.map_or(0, covered);
@@ -42,7 +42,7 @@ impl EventFile {
         })
     }
 
-    /// Makes the next file, behind the one that is the last.
+    /// Creates the file after the last one.
     fn open(
         folder: &Path,
         begin: impl FnOnce(File, &str, Option<BufReader<File>>) -> Result<RunEvents<File>, EventsError>,
@@ -63,7 +63,7 @@ impl EventFile {
         Ok(Self { folder, events, last_sample: None })
     }
 
-    /// Adds what the run's files have that it has not.
+    /// Adds what is new in the run's files.
     pub(crate) fn catch_up(&mut self) -> Result<(), Failure> {
         self.ingest_samples()?;
         let record = open_at(&self.folder.record_path(), self.events.offset())?;

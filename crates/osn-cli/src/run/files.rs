@@ -1,4 +1,4 @@
-//! The files of runs and of studies, read whole or as far as they are new.
+//! Reads the files of runs and of studies, whole or from an offset.
 
 use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom};
@@ -14,7 +14,7 @@ use crate::run::folder;
 /// The name of a study's file, in its folder.
 pub(crate) const STUDY_FILE: &str = "study.json";
 
-/// No picture, description or study that osn writes is larger.
+/// The most bytes of a picture, a description or a study.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// Reads the run in a folder.
@@ -40,7 +40,7 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     plain_file::read(path, MAX_BYTES).map_err(|error| cannot_read(path, &error))
 }
 
-/// Opens a file that may grow at the byte from which on it is new.
+/// Opens a file at an offset, behind what has been read of it.
 pub(crate) fn open_at(path: &Path, offset: u64) -> Result<BufReader<File>, Failure> {
     let open = || -> io::Result<BufReader<File>> {
         let mut file = plain_file::open(path)?;

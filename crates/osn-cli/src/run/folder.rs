@@ -1,4 +1,4 @@
-//! Finds a run by the path that somebody typed.
+//! Opens a run by a path from the command line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use crate::failure::Failure;
 
 /// How far below a folder runs lie: a study has `runs/<regime>/<run>`.
 const DEPTH: usize = 3;
-/// Runs that are named.
+/// The most runs that a message names.
 const MAX_NAMED: usize = 5;
 
-/// Opens the folder of a run; for another path it says which runs are there, or which run it is of.
+/// Opens the folder of a run; the error of another path names the runs below or around it.
 pub(crate) fn open(path: &Path) -> Result<RunFolder, Failure> {
     RunFolder::open(path).map_err(|error| match advice(path) {
         Some(advice) => Failure::bad_input(advice),

@@ -1,4 +1,4 @@
-//! A run as the commands share it: its folder and files, its training and its end, its page.
+//! What commands share about a run: its folder and files, its training and its end, its page.
 
 pub(crate) mod ending;
 pub(crate) mod events;

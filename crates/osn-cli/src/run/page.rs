@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::run::files::{self, STUDY_FILE, read_bytes, read_text};
 use crate::run::folder;
 
-/// Writes the `report.html` of a run's or a study's own and returns its path.
+/// Writes the `report.html` in the folder of a run or a study; its path.
 pub(crate) fn write_own(folder: &Path) -> Result<PathBuf, Failure> {
     let path = own_page(folder)?;
     write(&path, [Subject::read(folder)?.document()])?;
@@ -30,7 +30,7 @@ fn is_study(folder: &Path) -> bool {
     folder.join(STUDY_FILE).is_file()
 }
 
-/// What a page tells of.
+/// What a page shows.
 pub(crate) enum Subject {
     Run(Box<RunRecord>),
     Study(Box<StudyRecord>),
@@ -44,7 +44,7 @@ impl Subject {
         Ok(Self::Run(Box::new(files::read(folder)?)))
     }
 
-    /// Why the page is not the whole story, where it is not.
+    /// Why the page is incomplete, if it is.
     pub(crate) fn lacks(&self) -> Option<String> {
         match self {
             Self::Run(run) => lacks(run),
@@ -65,7 +65,7 @@ impl Subject {
     }
 }
 
-/// Why a run's page ends where it ends.
+/// Why the record of a run is incomplete, if it is.
 fn lacks(run: &RunRecord) -> Option<String> {
     let Description { status, config, .. } = &run.description;
     let end = match status {
@@ -93,7 +93,7 @@ fn read_study(folder: &Path) -> Result<StudyRecord, Failure> {
     Ok(StudyRecord::new(study, grids.into_iter().flatten().collect()))
 }
 
-/// The last samples of a run of a study; a study travels without its runs.
+/// The last samples of a run of a study; none where the run is not there.
 fn last_samples(study: &Path, run: &StudyRun) -> Result<Option<Grid>, Failure> {
     let Some(folder) = run.folder.as_deref().map(Path::new).filter(|path| is_inside(path)) else {
         return Ok(None);
@@ -106,12 +106,12 @@ fn last_samples(study: &Path, run: &StudyRun) -> Result<Option<Grid>, Failure> {
     Ok(Some(Grid { arm, regime, seed, png: read_bytes(&path)? }))
 }
 
-/// Whether a path from a file leads nowhere but further down.
+/// Whether a path leads into subfolders only.
 fn is_inside(path: &Path) -> bool {
     path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
-/// Writes a page in a run's or a study's own folder, where links are replaced.
+/// Writes a page into the folder of a run or a study, where links are replaced.
 pub(crate) fn write<'a>(
     path: &Path,
     documents: impl IntoIterator<Item = Document<'a>>,

@@ -1,4 +1,4 @@
-//! Trains with a display, Ctrl-C, and what else a run is to put out.
+//! Trains with a display, a live page, an event file, and Ctrl-C.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ use crate::terminal::display;
 use crate::terminal::display::run_display::RunDisplay;
 use crate::terminal::interrupt::{self, StopFlag};
 
-/// What is done beside training.
+/// What a run has beside its record.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TrainOutputs {
-    /// The run is new: without a step it is not worth keeping.
+    /// The run is new: it is removed where it is stopped before its first step.
     pub(crate) is_new: bool,
     /// The run is shown in the browser.
     pub(crate) open: bool,
-    /// It gets an event file.
+    /// The run gets an event file.
     pub(crate) tensorboard: bool,
 }
 
@@ -48,8 +48,7 @@ pub(crate) fn observed<T>(
     }
 }
 
-/// Passes what happens on to the display, the browser and the event file, and the user's wish to stop
-/// on to the recipe.
+/// Passes events on to the display, the browser and the event file, and a signal on to the recipe.
 struct RunObserver {
     display: Box<dyn RunDisplay>,
     stop: StopFlag,
@@ -63,7 +62,7 @@ struct RunObserver {
     events: Option<EventFile>,
 }
 
-/// What cannot be shown or noted is said, and no reason not to train.
+/// An error of the live page or of the event file is printed, and does not stop the training.
 impl RunObserver {
     fn new(display: Box<dyn RunDisplay>, stop: StopFlag, outputs: TrainOutputs) -> Self {
         Self {
@@ -103,19 +102,19 @@ impl RunObserver {
     fn catch_up(&mut self) {
         let Some(events) = &mut self.events else { return };
         if let Err(failure) = events.catch_up() {
-            // Readers stop at a record that is cut short: nothing more goes behind it.
+            // Readers stop at a record that is cut short: nothing can be appended.
             self.events = None;
             self.say(&failure.one_line());
         }
     }
 
     fn say(&self, words: &str) {
-        self.display.speaker().say(words);
+        self.display.printer().say(words);
     }
 
     fn at_work(&self) {
         if !self.is_at_work.replace(true) {
-            self.stop.at_work(interrupt::STOPPING_RUN, self.display.speaker());
+            self.stop.at_work(interrupt::STOPPING_RUN, self.display.printer());
         }
     }
 }
@@ -139,7 +138,7 @@ impl Observer for RunObserver {
             self.start_events(start);
         }
         if self.outputs.is_new {
-            self.stop.new_run(start.folder, self.display.speaker());
+            self.stop.new_run(start.folder, self.display.printer());
         } else {
             self.at_work();
         }
@@ -177,13 +176,12 @@ fn always_constrains(description: &RunDescription) -> bool {
     rules.into_iter().any(|entry| entry["rule"]["rule"] == "always")
 }
 
-/// A failed run that got as far as a folder has a record worth looking at, and can be resumed where only
-/// the disk was in its way.
+/// The failure of a run, with the folder of its record, or how to resume where the disk was the reason.
 fn fail(error: RunError, observer: &RunObserver) -> Failure {
     let is_of_the_disk = matches!(error, RunError::Folder(_) | RunError::Record(_));
     let failure = Failure::of_run(error, observer.is_constrained);
     let Some(folder) = &observer.folder else { return failure };
-    // The failure of the run is the news; a page that cannot be written is not.
+    // The failure of the run matters more than that of its page.
     let _ = page::write_own(folder);
     if is_of_the_disk {
         return failure

@@ -9,16 +9,16 @@ pub(crate) fn is_live() -> bool {
     io::stderr().is_terminal() && !is_dumb()
 }
 
-/// Whether the terminal says that it knows no escapes; on Unix whoever has one that does says so.
+/// Whether the terminal has no escape sequences, by `TERM`; on Unix a terminal that has them sets it.
 fn is_dumb() -> bool {
     let term = std::env::var("TERM").unwrap_or_default();
     term == "dumb" || (cfg!(unix) && term.is_empty())
 }
 
-/// Colours only where they are wanted, by the same rule for every word of the program and of its help:
+/// Chooses colours by the same rule for all that the program prints and for its help:
 /// `NO_COLOR`, then `CLICOLOR_FORCE`, `CLICOLOR`, and what `TERM` can.
 pub(crate) fn choose_colours() {
-    // The rule itself takes any terminal of a build server for one that can.
+    // The rule of `anstream` assumes that the terminal of any build server has colours.
     let is_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|force| force != "0");
     if is_dumb() && !is_forced {
         ColorChoice::Never.write_global();

@@ -1,5 +1,5 @@
-//! Ctrl-C and requests to end: before the first step and at the second one the end is at once, else it
-//! is a good one. A signal that the program was started to pass over is passed over.
+//! Ctrl-C, SIGTERM and SIGHUP. Before the first step, and at the second signal, the program exits at once;
+//! else it stops in order. A signal that was ignored when the program started stays ignored.
 
 use std::fs;
 use std::io;
@@ -11,12 +11,12 @@ use std::thread;
 use std::time::Duration;
 
 use crate::failure::{Failure, HUNG_UP, STOPPED};
-use crate::terminal::speaker::Speaker;
+use crate::terminal::printer::Printer;
 
-/// How long an end at once waits for a terminal that takes nothing in.
+/// How long an exit waits for a terminal that takes no output.
 const BRIEFLY: Duration = Duration::from_millis(200);
 
-/// Whether the user asked for the end, and how.
+/// Whether the program was asked to stop, and by which signal.
 #[derive(Clone, Debug)]
 pub(crate) struct StopFlag(Arc<Shared>);
 
@@ -27,35 +27,34 @@ struct Shared {
     stage: Mutex<Stage>,
 }
 
-/// How far the program is, which says what the first signal does.
+/// How far the program is, which determines what the first signal does.
 #[derive(Debug)]
 enum Stage {
-    /// Nothing is written yet: the end is at once.
+    /// Nothing is written yet: the program exits at once.
     Preparing,
-    /// A folder is being made or changed: that is brought to its end.
+    /// A folder is being made or changed, which is finished first.
     Writing,
-    /// The folder of a new run is there, and no step is done: both end at once.
-    Empty { folder: PathBuf, speaker: Speaker },
-    /// What is done is worth a good end.
-    AtWork { words: &'static str, speaker: Speaker },
+    /// The folder of a new run is there and no step is done: the folder is removed and the program exits.
+    Empty { folder: PathBuf, printer: Printer },
+    /// Steps or runs are done: the program stops in order.
+    AtWork { words: &'static str, printer: Printer },
 }
 
-/// What is said of one run at the first Ctrl-C.
+/// The message at the first Ctrl-C in a run.
 pub(crate) const STOPPING_RUN: &str =
     "stopping after this step and its scores; press Ctrl-C again to quit at once";
-/// What is said of a study.
+/// That in a study.
 pub(crate) const STOPPING_STUDY: &str = "stopping the runs; finished ones are kept";
-/// What is said of a run that is only watched.
+/// That of a run that is only watched.
 pub(crate) const STOPPING_WATCH: &str = "no longer watching; the run continues";
 
 impl StopFlag {
-    /// Whether the program is to end soon.
+    /// Whether the program is to stop.
     pub(crate) fn is_set(&self) -> bool {
         self.0.exit_code.load(Ordering::Relaxed) != 0
     }
 
-    /// The exit code of a program that was asked to end: 130 after Ctrl-C, 143 after SIGTERM, 129 after
-    /// SIGHUP.
+    /// The exit code of a program that was stopped: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.0.exit_code.load(Ordering::Relaxed) {
             0 => STOPPED,
@@ -63,51 +62,53 @@ impl StopFlag {
         }
     }
 
-    /// Asks for the end from within.
+    /// Stops the program as Ctrl-C does.
     pub(crate) fn set(&self) {
         self.note(STOPPED);
     }
 
-    /// From here on something is written that a signal must not cut in two.
+    /// From here on files are written, which a signal must not leave half done.
     pub(crate) fn writing(&self) {
         *self.stage() = Stage::Writing;
     }
 
-    /// The folder of a new run is there: until a step is done, a signal takes it away again.
-    pub(crate) fn new_run(&self, folder: &Path, speaker: Speaker) {
+    /// The folder of a new run is there: until a step is done, a signal removes it.
+    pub(crate) fn new_run(&self, folder: &Path, printer: Printer) {
         let mut stage = self.stage();
         if self.is_set() {
-            leave_nothing(folder, &speaker, self.exit_code());
+            remove_and_exit(folder, &printer, self.exit_code());
         }
-        *stage = Stage::Empty { folder: folder.to_owned(), speaker };
+        *stage = Stage::Empty { folder: folder.to_owned(), printer };
     }
 
-    /// From here on the first signal says `words`, and whoever asks the flag ends well.
-    pub(crate) fn at_work(&self, words: &'static str, speaker: Speaker) {
-        *self.stage() = Stage::AtWork { words, speaker };
+    /// From here on the first signal prints `words`, and the work stops when it reads the flag.
+    pub(crate) fn at_work(&self, words: &'static str, printer: Printer) {
+        *self.stage() = Stage::AtWork { words, printer };
     }
 
     /// A signal with this exit code has come.
     fn receive(&self, exit_code: u8) {
-        // Where it ends here, nobody writes meanwhile.
+        // Held until the exit, so that nothing is written meanwhile.
         let stage = self.stage();
         let is_first = self.note(exit_code);
-        // A terminal that vanishes may say so twice, itself and by its shell: that is no haste.
-        let is_haste = !is_first && exit_code != HUNG_UP;
+        // A terminal that is closed may send SIGHUP twice, itself and by its shell.
+        let is_repeated = !is_first && exit_code != HUNG_UP;
         match &*stage {
             Stage::Preparing => process::exit(i32::from(exit_code)),
-            Stage::Empty { folder, speaker } => leave_nothing(folder, speaker, exit_code),
-            Stage::AtWork { words, speaker } if is_first => speak(speaker, Some(words), false),
-            Stage::AtWork { speaker, .. } if is_haste => {
-                speak(speaker, None, true);
+            Stage::Empty { folder, printer } => remove_and_exit(folder, printer, exit_code),
+            Stage::AtWork { words, printer } if is_first => {
+                print_briefly(printer, Some(words), false)
+            }
+            Stage::AtWork { printer, .. } if is_repeated => {
+                print_briefly(printer, None, true);
                 process::exit(i32::from(exit_code));
             }
-            Stage::Writing if is_haste => process::exit(i32::from(exit_code)),
+            Stage::Writing if is_repeated => process::exit(i32::from(exit_code)),
             _ => {}
         }
     }
 
-    /// Tells whether it is the first.
+    /// Stores the exit code of the first signal; whether this one is the first.
     fn note(&self, exit_code: u8) -> bool {
         let code = &self.0.exit_code;
         code.compare_exchange(0, exit_code, Ordering::Relaxed, Ordering::Relaxed).is_ok()
@@ -118,32 +119,36 @@ impl StopFlag {
     }
 }
 
-/// Takes the folder of a run without a step away, and ends.
-fn leave_nothing(folder: &Path, speaker: &Speaker, exit_code: u8) -> ! {
+/// Removes the folder of a run without a step, and exits.
+fn remove_and_exit(folder: &Path, printer: &Printer, exit_code: u8) -> ! {
     let _ = fs::remove_dir_all(folder);
-    speak(speaker, Some("stopped before the first step; the folder of the run is removed"), true);
+    print_briefly(
+        printer,
+        Some("stopped before the first step; the folder of the run is removed"),
+        true,
+    );
     process::exit(i32::from(exit_code))
 }
 
-/// Says the words, and before an end takes whatever moves off the screen.
-fn speak(speaker: &Speaker, words: Option<&'static str>, is_end: bool) {
-    let (speaker, (sender, done)) = (speaker.clone(), mpsc::channel());
-    let speak = move || {
+/// Prints the words, and before an exit removes the foot of the screen; waits only briefly.
+fn print_briefly(printer: &Printer, words: Option<&'static str>, is_end: bool) {
+    let (printer, (sender, done)) = (printer.clone(), mpsc::channel());
+    let print = move || {
         if let Some(words) = words {
-            speaker.say(words);
+            printer.say(words);
         }
         if is_end {
-            speaker.close();
+            printer.close();
         }
-        // Whoever waited may have gone on.
+        // The receiver may have stopped waiting.
         let _ = sender.send(());
     };
-    if thread::Builder::new().spawn(speak).is_ok() {
+    if thread::Builder::new().spawn(print).is_ok() {
         let _ = done.recv_timeout(BRIEFLY);
     }
 }
 
-/// Begins to listen.
+/// Installs the handlers of the signals.
 pub(crate) fn listen() -> Result<StopFlag, Failure> {
     let shared = Shared { exit_code: AtomicU8::new(0), stage: Mutex::new(Stage::Preparing) };
     let flag = StopFlag(Arc::new(shared));
@@ -152,15 +157,15 @@ pub(crate) fn listen() -> Result<StopFlag, Failure> {
     Ok(flag)
 }
 
-/// Listens for Ctrl-C, a request to end and the end of the terminal.
+/// Handles SIGINT, SIGTERM and SIGHUP, but for those that are ignored.
 #[cfg(unix)]
 fn listen_for(flag: StopFlag) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
 
     let ignored = ignored_signals();
-    let is_heard = |signal: &i32| ignored & (1 << (signal - 1)) == 0;
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM].into_iter().filter(is_heard))?;
+    let is_handled = |signal: &i32| ignored & (1 << (signal - 1)) == 0;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM].into_iter().filter(is_handled))?;
     let listen = move || {
         for signal in signals.forever() {
             // As a shell reports a program that the signal ended.
@@ -177,10 +182,10 @@ fn listen_for(flag: StopFlag) -> io::Result<()> {
     ctrlc::set_handler(move || flag.receive(STOPPED)).map_err(io::Error::other)
 }
 
-/// The signals that whoever started the program told it to pass over, as `nohup` does and a shell for what
-/// it runs in the background: the lowest bit is signal 1.
+/// The signals that were ignored when the program started, as by `nohup` and by a shell in the background:
+/// the lowest bit is signal 1.
 ///
-/// Linux tells without `unsafe`; elsewhere none is known.
+/// Linux shows them in `/proc`; elsewhere they cannot be read without `unsafe`, and none is known.
 #[cfg(unix)]
 fn ignored_signals() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -188,13 +193,12 @@ fn ignored_signals() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
-/// A file that may not grow any more (`ulimit -f`) is an error of the write, as on a full disk, and not the
-/// end of the program.
-pub(crate) fn outlive_full_files() {
+/// Makes the limit of a file's size (`ulimit -f`) an error of the write, as on a full disk, in place of a
+/// signal that ends the program.
+pub(crate) fn make_file_size_limit_an_error() {
     #[cfg(unix)]
     {
-        let noticed = Arc::default();
-        // Where that cannot be, the system does what it always does.
-        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, noticed);
+        // Without the handler the signal ends the program.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     }
 }

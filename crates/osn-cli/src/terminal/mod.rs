@@ -1,10 +1,10 @@
-//! What is said to whom: data to standard output, words to standard error, as wide as the terminal is.
+//! Standard output, which gets the data, and standard error, which gets messages as wide as the terminal.
 
 pub(crate) mod capabilities;
 pub(crate) mod display;
 pub(crate) mod interrupt;
+pub(crate) mod printer;
 pub(crate) mod screen;
-pub(crate) mod speaker;
 pub(crate) mod stderr;
 pub(crate) mod stdout;
 pub(crate) mod table;

@@ -17,10 +17,10 @@ const TICK: Duration = Duration::from_millis(250);
 /// The cells of a bar, and the columns of a terminal for each where there is not room for all.
 const BAR_CELLS: usize = 24;
 const COLUMNS_OF_A_CELL: usize = 4;
-/// A place in the foot that is nobody's line: the cursor's.
+/// The row of the cursor, which is below the foot.
 const CURSOR_ROWS: usize = 1;
 
-/// The foot of the terminal at standard error, shared by all who draw there.
+/// The foot of the terminal at standard error, shared by all threads that draw there.
 #[derive(Clone, Debug)]
 pub(crate) struct Screen(Arc<Mutex<Foot>>);
 
@@ -47,7 +47,7 @@ impl Screen {
         self.foot().say(line);
     }
 
-    /// Takes the foot away.
+    /// Removes the foot.
     pub(crate) fn clear(&self) {
         self.show(None, Vec::new());
     }
@@ -57,7 +57,7 @@ impl Screen {
     }
 }
 
-/// Draws again and again, until nobody has the screen any more.
+/// Draws at every tick until the screen is dropped.
 fn tick(foot: &Weak<Mutex<Foot>>) {
     while let Some(foot) = foot.upgrade() {
         foot.lock().unwrap_or_else(PoisonError::into_inner).draw();
@@ -109,7 +109,7 @@ fn cells_of(part: f64, cells: usize) -> (String, String) {
     ("━".repeat(full), "─".repeat(cells - full))
 }
 
-/// A bar for work that is no training; there is none where nobody would see one.
+/// A bar for work other than training; there is none without a terminal.
 #[derive(Debug)]
 pub(crate) struct Work {
     screen: Option<Screen>,
@@ -122,7 +122,7 @@ impl Work {
         Self { screen, since: Instant::now() }
     }
 
-    /// So much of all is done: what is counted, and what is next.
+    /// Shows how much is done, its count, and what is next.
     pub(crate) fn show(&self, (done, all): (u64, u64), count: String, message: String) {
         let Some(screen) = &self.screen else { return };
         let (done, all) = (done as f64, all as f64);
@@ -174,7 +174,7 @@ impl Foot {
         write(&(self.erased(size.1) + &line + "\n" + &self.put(self.fitting(size), size)));
     }
 
-    /// What takes away what is drawn. A terminal that became narrower has broken lines in two.
+    /// The escapes that erase what is drawn. A terminal that became narrower has broken lines in two.
     fn erased(&self, columns: usize) -> String {
         let widths = self.drawn.iter().map(|line| measure_text_width(line));
         let rows = widths.map(|width| rows_of(width, columns)).sum();
@@ -182,7 +182,7 @@ impl Foot {
         "\x1b[A\r\x1b[2K".repeat(rows)
     }
 
-    /// What draws these lines.
+    /// The text that draws these lines.
     fn put(&mut self, lines: Vec<String>, size: (usize, usize)) -> String {
         let mut text = lines.join("\n");
         text.extend((!lines.is_empty()).then_some('\n'));
@@ -197,9 +197,9 @@ pub(crate) fn size() -> (usize, usize) {
     (usize::from(rows), usize::from(columns))
 }
 
-/// A terminal that is gone is no failure.
+/// Writes to standard error; a terminal that is gone is no failure.
 fn write(text: &str) {
-    // At once: nobody sees it half drawn.
+    // In one write, so that no half drawn screen is seen.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 

@@ -21,17 +21,17 @@ pub(crate) struct Title<'a> {
 }
 
 impl<'a> Title<'a> {
-    /// Of numbers, whose ends stand below each other.
+    /// Of numbers, which are aligned at the right.
     pub(crate) fn number(text: &'a str) -> Self {
         Self { text, is_right: true, is_needed: true }
     }
 
-    /// Of cells that mean little without it.
+    /// Of cells that are unclear without their title.
     pub(crate) fn text(text: &'a str) -> Self {
         Self { text, is_right: false, is_needed: true }
     }
 
-    /// Of cells that speak for themselves.
+    /// Of cells that are clear without their title.
     pub(crate) fn obvious(text: &'a str) -> Self {
         Self { text, is_right: false, is_needed: false }
     }
@@ -70,7 +70,7 @@ pub(crate) fn laid_out(titles: &[Title<'_>], rows: &[Row], width: Option<usize>)
 fn table(titles: &[Title<'_>], rows: &[Row]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    // Bold and colours as everywhere: the table alone looks no further than whether there is a terminal.
+    // By itself the table has styles on every terminal, whatever the environment asks for.
     if console::colors_enabled() {
         table.enforce_styling();
     } else {
@@ -109,8 +109,8 @@ fn stacked(titles: &[Title<'_>], rows: &[Row], width: usize) -> String {
         let mark = if row.mark.is_empty() { String::new() } else { format!("{} ", row.mark) };
         let name = style(wrapped(&format!("{mark}{}", row.cells[0]), Some(width))).bold();
         lines.push(name.to_string());
-        let is_told = |cell: &str| !cell.is_empty() && cell != "–";
-        let cells = titles.iter().zip(&row.cells).skip(1).filter(|(_, cell)| is_told(cell));
+        let is_shown = |cell: &str| !cell.is_empty() && cell != "–";
+        let cells = titles.iter().zip(&row.cells).skip(1).filter(|(_, cell)| is_shown(cell));
         let room = width.saturating_sub(2);
         let fields = cells.map(|(title, cell)| {
             let colon = if cell.contains(' ') { ":" } else { "" };

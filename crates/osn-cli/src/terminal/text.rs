@@ -4,11 +4,11 @@ use console::{Term, measure_text_width};
 
 /// The most columns that a line may take.
 pub(crate) const WIDTH: usize = 80;
-/// Text in fewer columns than these is no text.
+/// Text in fewer columns than these cannot be read.
 const LEAST: usize = 24;
 const INDENT: &str = "    ";
 
-/// The columns of the terminal, or as `COLUMNS` says; none where there is no end of a line.
+/// The columns of the terminal, or those in `COLUMNS`; none where lines have no limit.
 pub(crate) fn columns() -> Option<usize> {
     let said = std::env::var("COLUMNS").ok().and_then(|text| text.trim().parse().ok());
     let of_terminal = || Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));

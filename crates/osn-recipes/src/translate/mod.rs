@@ -3,5 +3,5 @@
 //! wanted.
 
 pub mod config;
-pub(crate) mod game;
+pub mod game;
 pub mod model;

@@ -1,4 +1,4 @@
-//! The arms of a study: the rules that are named behind `--decide`.
+//! The arms of a study: the rules of `--decide`.
 
 use osn_core::decide::{Rule, Rules};
 use osn_core::key_values::split_outside_brackets;
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// An arm, and what its name stands for.
+/// An arm, and its rules.
 #[derive(Debug)]
 pub(super) struct ReadArm {
     pub(super) arm: Arm,
     pub(super) identity: Value,
 }
 
-/// Reads what stands behind every `--decide`, in order.
+/// Reads the values of every `--decide`, in order.
 pub(super) fn read(words: &[String]) -> Result<Vec<ReadArm>, Failure> {
     let names: Vec<String> = words.iter().flat_map(|word| split(word)).collect();
     if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
@@ -50,7 +50,7 @@ fn arm(name: String) -> Result<ReadArm, Failure> {
     Ok(ReadArm { arm: Arm { name, is_static: is_static(&decide.rules) }, identity })
 }
 
-/// What decides, with every parameter, and what weights are seen as, also where that was left out.
+/// The rules with every parameter and the view, with defaults filled in.
 pub(super) fn identity(rules: &Value, view: Option<&View>) -> Value {
     // A matrix is the same map as its reshaping.
     json!({ "rules": rules, "view": view.unwrap_or(&View::Reshaped) })
@@ -66,13 +66,13 @@ fn is_static(rules: &Rules) -> bool {
 
 /// Splits `never,cap:target=2,dwell=50,always` at the commas between rules.
 ///
-/// A rule's own parameters are separated by commas too. A part with a `=` and no `:` before it goes on
-/// with the rule before.
+/// A rule's own parameters are separated by commas too: a part with a `=` and no `:` before it belongs to the
+/// rule before.
 fn split(text: &str) -> Vec<String> {
     let mut rules: Vec<String> = Vec::new();
     for part in split_outside_brackets(text) {
         match rules.last_mut() {
-            Some(rule) if goes_on(rule, part) => {
+            Some(rule) if is_parameter_of(rule, part) => {
                 rule.push(',');
                 rule.push_str(part);
             }
@@ -83,7 +83,7 @@ fn split(text: &str) -> Vec<String> {
     rules
 }
 
-fn goes_on(rule: &str, part: &str) -> bool {
+fn is_parameter_of(rule: &str, part: &str) -> bool {
     let key = part.split_once('=').map(|(key, _)| key);
     rule.contains(':') && key.is_some_and(|key| !key.contains(':'))
 }

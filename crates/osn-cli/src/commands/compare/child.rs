@@ -21,21 +21,21 @@ use crate::terminal::interrupt::StopFlag;
 const POLL: Duration = Duration::from_millis(50);
 /// What an error of the command begins with.
 const ERROR: &str = "error: ";
-/// Of a run that ended well and is not the one that was asked for.
-const OF_OTHERS: &str = "its data are not those of the start of the study";
+/// Why a run that finished is not the one that was asked for.
+const OTHER_DATA: &str = "its data are not those of the start of the study";
 
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// Its files say what came of it; where they do not, these words do.
-    Over(String),
+    /// Its files hold the outcome; where they do not, this is the reason.
+    Ended(String),
     /// What it was asked for was refused, with this line.
     Refused(String),
-    /// It was ended because its user asked for the end.
+    /// It was ended because its user stopped the study.
     Stopped,
 }
 
-/// Trains a cell with `n_threads` threads and tells its steps as they pass.
+/// Trains a cell with `n_threads` threads, and passes on its step and the number of its steps.
 pub(super) fn train(
     cell: &Cell,
     n_threads: usize,
@@ -47,15 +47,15 @@ pub(super) fn train(
             let process = child.0.id();
             let exit = watch(child, stop, on_step);
             if exit == Exit::Stopped {
-                leave_no_part(&cell.request.out, process);
+                remove_unfinished(&cell.args.out, process);
             }
             exit
         }
-        Err(error) => Exit::Over(format!("cannot start the process: {error}")),
+        Err(error) => Exit::Ended(format!("cannot start the process: {error}")),
     }
 }
 
-/// A process that does not outlive its watcher.
+/// A process that is killed when this is dropped.
 struct Guarded(Child);
 
 impl Drop for Guarded {
@@ -66,9 +66,9 @@ impl Drop for Guarded {
     }
 }
 
-/// Takes away the run of a process that was ended on its way: a study keeps no checkpoints, so nothing can
-/// go on from there. What cannot be removed is passed over by the next study, too.
-fn leave_no_part(runs: &Path, process: u32) {
+/// Removes the unfinished run of a process: a study keeps no checkpoints, so it cannot be resumed. The next
+/// study skips what cannot be removed.
+fn remove_unfinished(runs: &Path, process: u32) {
     let folders = fs::read_dir(runs).into_iter().flatten().flatten().map(|entry| entry.path());
     for folder in folders.filter(|folder| RunFolder::was_written_by(folder, process)) {
         let description = RunFolder::open(&folder).and_then(|folder| folder.description());
@@ -87,7 +87,7 @@ fn start(cell: &Cell, n_threads: usize) -> io::Result<Guarded> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments(cell)).stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(Stdio::piped()).env_remove("CLICOLOR_FORCE");
-    // Processes side by side that each take every core only get in each other's way.
+    // Processes that each use every core slow each other down.
     if std::env::var_os("RAYON_NUM_THREADS").is_none() {
         command.env("RAYON_NUM_THREADS", n_threads.to_string());
     }
@@ -96,8 +96,8 @@ fn start(cell: &Cell, n_threads: usize) -> io::Result<Guarded> {
 
 /// The words behind the program's name.
 fn arguments(cell: &Cell) -> Vec<String> {
-    // A study runs what has not ended again, from its start.
-    let args = TrainArgs { keep_checkpoints: 0, ..cell.train_args() };
+    // A study runs what is unfinished again, from its start.
+    let args = TrainArgs { keep_checkpoints: 0, ..cell.args.clone() };
     let options = shell::options(&args).into_iter();
     // One word each, so that a value may begin with a dash.
     let options = options.map(|(name, value)| format!("--{name}={}", value.unwrap_or_default()));
@@ -109,7 +109,7 @@ fn watch(mut child: Guarded, stop: &StopFlag, on_step: impl FnMut(u64, u64) + Se
     thread::scope(|scope| {
         let reader = scope.spawn(|| stderr.map(|stderr| read(stderr, on_step)).unwrap_or_default());
         let status = wait(&mut child.0, stop);
-        // A process that is ended here closes what the reader reads.
+        // This ends a process that is still there, and with it the reader.
         drop(child);
         let last_error = reader.join().unwrap_or_default();
         match status {
@@ -120,7 +120,7 @@ fn watch(mut child: Guarded, stop: &StopFlag, on_step: impl FnMut(u64, u64) + Se
     })
 }
 
-/// Waits for the end; none where the user asked for it first.
+/// Waits for the end; none where the user stopped the study before.
 fn wait(child: &mut Child, stop: &StopFlag) -> Option<io::Result<ExitStatus>> {
     loop {
         if stop.is_set() {
@@ -134,7 +134,7 @@ fn wait(child: &mut Child, stop: &StopFlag) -> Option<io::Result<ExitStatus>> {
     }
 }
 
-/// Tells the steps of a run's lines, and keeps its last error.
+/// Passes on the steps in a run's lines; its last error.
 fn read(stderr: ChildStderr, mut on_step: impl FnMut(u64, u64)) -> String {
     let mut last_error = String::new();
     for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
@@ -152,11 +152,11 @@ fn read(stderr: ChildStderr, mut on_step: impl FnMut(u64, u64)) -> String {
 fn exit(status: io::Result<ExitStatus>, last_error: String) -> Exit {
     match status {
         Ok(status) if status.code() == Some(i32::from(BAD_INPUT)) => Exit::Refused(last_error),
-        Ok(_) if !last_error.is_empty() => Exit::Over(last_error),
-        Ok(status) if status.success() => Exit::Over(OF_OTHERS.to_owned()),
+        Ok(_) if !last_error.is_empty() => Exit::Ended(last_error),
+        Ok(status) if status.success() => Exit::Ended(OTHER_DATA.to_owned()),
         // A signal or an exit code, in the words of the system.
-        Ok(status) => Exit::Over(format!("the process died: {status}")),
-        Err(error) => Exit::Over(format!("cannot wait for the process: {error}")),
+        Ok(status) => Exit::Ended(format!("the process died: {status}")),
+        Err(error) => Exit::Ended(format!("cannot wait for the process: {error}")),
     }
 }
 
@@ -166,13 +166,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_end_is_told_by_its_error_its_signal_or_its_code() {
+    fn an_exit_is_known_by_its_error_its_signal_or_its_code() {
         use std::os::unix::process::ExitStatusExt;
         let exit = |raw, error: &str| exit(Ok(ExitStatus::from_raw(raw)), error.to_owned());
         assert_eq!(exit(2 << 8, "unknown recipe"), Exit::Refused("unknown recipe".into()));
-        assert_eq!(exit(1 << 8, "became NaN"), Exit::Over("became NaN".into()));
-        assert_eq!(exit(0, ""), Exit::Over(OF_OTHERS.into()));
-        assert_eq!(exit(9, ""), Exit::Over("the process died: signal: 9 (SIGKILL)".into()));
-        assert_eq!(exit(7 << 8, ""), Exit::Over("the process died: exit status: 7".into()));
+        assert_eq!(exit(1 << 8, "became NaN"), Exit::Ended("became NaN".into()));
+        assert_eq!(exit(0, ""), Exit::Ended(OTHER_DATA.into()));
+        assert_eq!(exit(9, ""), Exit::Ended("the process died: signal: 9 (SIGKILL)".into()));
+        assert_eq!(exit(7 << 8, ""), Exit::Ended("the process died: exit status: 7".into()));
     }
 }

@@ -31,12 +31,12 @@ impl Ledger {
     /// first new one is over only the lock is written, so that what is refused leaves nothing.
     pub(super) fn open(plan: &Plan) -> Result<Self, Failure> {
         let lock = lock(&plan.out)?;
-        // Behind the lock, so that nobody writes another study in between.
+        // With the lock, so that no process writes another study in between.
         check_folder(&plan.out, &plan.study)?;
         let mut ledger = Self { study: plan.study.clone(), out: plan.out.clone(), _lock: lock };
         let mut there = BTreeMap::new();
         for (index, cell) in plan.cells.iter().enumerate() {
-            let folder = &cell.request.out;
+            let folder = &cell.args.out;
             if !there.contains_key(folder) {
                 there.insert(folder.clone(), ended_runs(folder)?);
             }
@@ -45,9 +45,9 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Takes over the run of a cell if it is there and has ended; tells whether it has.
+    /// Takes over the run of a cell if it is there and has ended; whether it has.
     pub(super) fn poll(&mut self, index: usize, cell: &Cell) -> Result<bool, Failure> {
-        self.take(index, cell, &ended_runs(&cell.request.out)?)
+        self.take(index, cell, &ended_runs(&cell.args.out)?)
     }
 
     /// Of the runs that are there, takes the last one of a cell.
@@ -63,8 +63,8 @@ impl Ledger {
         Ok(true)
     }
 
-    /// Takes the lock away, and the folder, where there is nothing else in it: the first run was refused.
-    pub(super) fn leave_nothing(&self) {
+    /// Removes the lock and the folder, where there is nothing else in it: the first run was refused.
+    pub(super) fn remove_if_empty(&self) {
         let is_lock = |entry: fs::DirEntry| entry.file_name() == LOCK;
         let has_more = |entries: fs::ReadDir| entries.flatten().any(|entry| !is_lock(entry));
         if fs::read_dir(&self.out).is_ok_and(|entries| !has_more(entries)) {
@@ -73,7 +73,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that something outside ended a run.
+    /// Notes that a run was interrupted from outside.
     pub(super) fn interrupted(&mut self, index: usize, why: &str) {
         self.study.runs[index].interrupted(why);
     }

@@ -17,6 +17,7 @@ use osn_report::study::Analysis;
 use self::ledger::Ledger;
 use self::plan::{Cell, Plan};
 use self::pool::Ending;
+use self::progress::StudyDisplay;
 use crate::command_line::args::CompareArgs;
 use crate::command_line::shell;
 use crate::failure::{FAILED, Failure};
@@ -25,17 +26,17 @@ use crate::terminal::interrupt::StopFlag;
 use crate::terminal::stderr::say;
 use crate::terminal::{interrupt, stdout};
 
-/// Runs what is missing of a study and says what came of all of it.
+/// Runs the missing runs of a study, and prints its analysis.
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     let stop = interrupt::listen()?;
     let plan = Plan::of(args)?;
     stop.writing();
     let mut ledger = Ledger::open(&plan)?;
-    let mut display = progress::for_stderr(&plan, &ledger);
-    stop.at_work(interrupt::STOPPING_STUDY, display.speaker());
-    let ending = pool::run(&plan, &mut ledger, display.as_mut(), &stop);
+    let mut display = StudyDisplay::for_stderr(&plan, &ledger);
+    stop.at_work(interrupt::STOPPING_STUDY, display.printer());
+    let ending = pool::run(&plan, &mut ledger, &mut display, &stop);
     display.close();
-    match ending.inspect_err(|_| ledger.leave_nothing())? {
+    match ending.inspect_err(|_| ledger.remove_if_empty())? {
         Ending::Stopped => Ok(stopped(&ledger, &stop)),
         Ending::Done { interrupted } => conclude(args, &ledger, &interrupted),
     }
@@ -44,11 +45,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
 fn stopped(ledger: &Ledger, stop: &StopFlag) -> ExitCode {
     let (n_ended, n_runs) = (ledger.n_ended(), ledger.n_runs());
     say(format_args!("stopped after {n_ended} of {n_runs} runs; the same command runs the rest"));
-    ledger.leave_nothing();
+    ledger.remove_if_empty();
     ExitCode::from(stop.exit_code())
 }
 
-/// Data to standard output; where they are, and what to run alone, to standard error.
+/// Prints the analysis to standard output, and the files and the interrupted runs to standard error.
 fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<ExitCode, Failure> {
     let study = ledger.study();
     let analysis = Analysis::of(study);
@@ -63,7 +64,7 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<ExitCo
     let hint = if args.explain || args.json { "" } else { "\n\nwhat the numbers mean: --explain" };
     say(format_args!("\n  study  {}\n  page   {}{hint}", ledger.path().display(), page.display()));
     for cell in cut {
-        let command = shell::train_command(&cell.train_args());
+        let command = shell::train_command(&cell.args);
         let label = cell.label();
         say(format_args!("{label} was interrupted; run it alone with\n  {command}"));
     }

@@ -1,11 +1,11 @@
-//! What a study says, for a person: which arm is best in one sentence, then the tables.
+//! The result of a study as text: which arm is best in one sentence, then the tables.
 
 use osn_report::study::{Analysis, Block, EXPLANATION, Study, Verdict, tables};
 
 use crate::terminal::table::{Row, Title, laid_out};
 use crate::terminal::text::{columns, paragraph, wrapped};
 
-/// The sentence, the tables, and what their numbers mean where that is asked for.
+/// The sentence, the tables, and an explanation of their numbers where it is asked for.
 pub(super) fn outcome(study: &Study, analysis: &Analysis, is_explained: bool) -> String {
     let width = columns();
     let mut parts = vec![wrapped(&Verdict::of(study, analysis).to_string(), width)];

@@ -1,4 +1,4 @@
-//! The grid: what is to be run, in which order, and what each run should say of itself.
+//! The grid: which runs, in which order, and what the `run.json` of each says.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,13 @@ use serde_json::json;
 
 use super::{arms, regimes};
 use crate::command_line::args::{CompareArgs, TrainArgs};
+use crate::commands::train::request;
 use crate::failure::Failure;
 
-/// More runs than anybody waits for: the grid is made before the first of them.
+/// The most runs of a study: the grid is made before the first of them.
 const MAX_RUNS: usize = 10_000;
 
-/// Where studies go unless told.
+/// The folder of studies.
 const DEFAULT_OUT: &str = "studies";
 
 /// A study as it is asked for.
@@ -40,15 +41,14 @@ pub(super) struct Plan {
 pub(super) struct Cell {
     pub(super) arm: String,
     pub(super) regime: String,
-    pub(super) seed: u64,
-    /// What `osn train` is asked for.
-    pub(super) request: TrainRequest,
+    /// The arguments of `osn train` for it.
+    pub(super) args: TrainArgs,
     /// What its `run.json` says at the start, but for its time.
     pub(super) expected: RunDescription,
 }
 
 impl Plan {
-    /// Checks all that can be checked before the first run, and reads the data once to know them.
+    /// Checks all that can be checked before the first run; reads the data for their SHA-256.
     pub(super) fn of(args: &CompareArgs) -> Result<Self, Failure> {
         let recipe = osn_recipes::recipe(&args.recipe)?;
         let out = args.out.clone().unwrap_or_else(|| Path::new(DEFAULT_OUT).join(recipe.name));
@@ -66,16 +66,18 @@ impl Plan {
         let identity = identity(arms, &kinds);
         let (versions, machine) = (json!(first.expected.versions), json!(first.expected.machine));
         let cells = cells(&asked.seeds, &kinds);
-        let runs = cells.iter().map(|it| StudyRun::missing(&it.arm, &it.regime, it.seed)).collect();
+        let runs = cells.iter().map(|it| StudyRun::missing(&it.arm, &it.regime, it.args.seed));
+        let runs = runs.collect();
         let study = Study { schema: SCHEMA, asked, identity, versions, machine, runs };
         Ok(Self { study, cells, out, n_jobs: args.jobs.unwrap_or_else(default_jobs) })
     }
 }
 
-/// Without a seed, a cell is a kind of run.
+/// A cell before it has its seed.
 type Kind = Cell;
 
-/// Of runs of each kind: seed after seed, so that a study that is stopped early has whole pairs.
+/// A run of each kind with each seed; seed after seed, so that a study that is stopped early has whole
+/// pairs.
 fn cells(seeds: &[u64], kinds: &[Kind]) -> Vec<Cell> {
     seeds.iter().flat_map(|&seed| kinds.iter().map(move |kind| kind.with(seed))).collect()
 }
@@ -126,7 +128,7 @@ pub(super) fn n_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The rules that are named, else the recipe's own and those that show what they are worth.
+/// The rules of `--decide`, else the recipe's own, `always` and `never`.
 fn decide(args: &CompareArgs, recipe: &RecipeDoc) -> Vec<String> {
     let default = || vec![recipe.decides[0].to_owned(), "always".to_owned(), "never".to_owned()];
     if args.decide.is_empty() { default() } else { args.decide.clone() }
@@ -149,7 +151,7 @@ fn asked(args: &CompareArgs, recipe: &RecipeDoc, arms: Vec<Arm>) -> Result<Asked
     })
 }
 
-/// A regime has the last word: what every one of them sets cannot be set beside them.
+/// A regime overrides `--set`: a setting that every regime has is refused there.
 fn must_have_effect(args: &CompareArgs, regimes: &[Regime]) -> Result<(), Failure> {
     let Some(file) = &args.regime else { return Ok(()) };
     let sets = |regime: &Regime, key: &str| {
@@ -190,30 +192,32 @@ fn kind(
 ) -> Result<Kind, RunError> {
     let of_regime = regime.settings.iter().filter_map(|setting| setting.split_once('='));
     let of_regime = of_regime.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let mut request = TrainRequest {
+    // A regime overrides `--set`.
+    let settings: BTreeMap<_, _> = args.settings.iter().cloned().chain(of_regime).collect();
+    let mut args = TrainArgs {
         recipe: args.recipe.clone(),
         preset: args.preset.clone(),
         decide: Some(arm.name.clone()),
         data: args.data.clone(),
-        settings: args.settings.iter().cloned().chain(of_regime).collect(),
+        settings: settings.into_iter().collect(),
         out: out.join("runs").join(&regime.name),
         device: args.device.clone(),
-        ..TrainRequest::default()
+        ..TrainArgs::default()
     };
-    let expected = osn_recipes::describe(&request)?;
+    let request = request(&args);
     let data = data.of(&request)?;
-    let expected = expected.on(data);
-    request.data.clone_from(&data.name);
+    let expected = osn_recipes::describe(&request)?.on(data);
+    args.data.clone_from(&data.name);
     let (arm, regime) = (arm.name.clone(), regime.name.clone());
-    Ok(Cell { arm, regime, seed: request.seed, request, expected })
+    Ok(Cell { arm, regime, args, expected })
 }
 
-/// The data that were read already.
+/// The data that were read before.
 #[derive(Default)]
 struct Known(Vec<(Need, TrainedOn)>);
 
 impl Known {
-    /// What a run learns from; read once for all that take the same.
+    /// The data of a run; read once for all runs of the same data.
     fn of(&mut self, request: &TrainRequest) -> Result<&TrainedOn, RunError> {
         let need = osn_recipes::need(request)?;
         let known = self.0.iter().position(|(known, _)| *known == need);
@@ -226,39 +230,19 @@ impl Known {
 }
 
 impl Cell {
-    /// The same with a seed.
+    /// The cell with a seed.
     fn with(&self, seed: u64) -> Self {
         let mut cell = self.clone();
-        (cell.seed, cell.request.seed, cell.expected.seed) = (seed, seed, seed);
+        (cell.args.seed, cell.expected.seed) = (seed, seed);
         cell
     }
 
     /// `auto · fast · seed 3`.
     pub(super) fn label(&self) -> String {
-        let seed = format!("seed {}", self.seed);
+        let seed = format!("seed {}", self.args.seed);
         let regime = (self.regime != regimes::DEFAULT).then_some(self.regime.as_str());
         let parts: Vec<&str> = [self.arm.as_str()].into_iter().chain(regime).collect();
         format!("{} · {seed}", parts.join(" · "))
-    }
-
-    /// The same run as `osn train` takes it.
-    pub(super) fn train_args(&self) -> TrainArgs {
-        let TrainRequest { recipe, preset, decide, data, seed, settings, out, device, .. } =
-            self.request.clone();
-        // What a regime sets takes the place of what was set before.
-        let settings: BTreeMap<_, _> = settings.into_iter().collect();
-        let settings = settings.into_iter().collect();
-        TrainArgs {
-            recipe,
-            decide,
-            preset,
-            data,
-            seed,
-            settings,
-            out,
-            device,
-            ..TrainArgs::default()
-        }
     }
 
     /// Whether a run's `run.json` is that of this run: the same config under the same rules and
@@ -316,8 +300,8 @@ mod tests {
         ];
         assert_eq!(labels, expected);
         let last = &plan.cells[7];
-        assert_eq!(last.request.out, Path::new("out/runs/b"));
-        // A regime has the last word.
+        assert_eq!(last.args.out, Path::new("out/runs/b"));
+        // A regime overrides `--set`.
         assert_eq!(last.expected.config["memory"], 5);
         assert_eq!(last.expected.config["steps"], 7);
         assert_eq!((plan.study.runs[7].arm.as_str(), plan.study.runs[7].seed), ("always", 2));

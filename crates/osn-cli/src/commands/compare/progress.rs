@@ -1,4 +1,4 @@
-//! How a study looks while it goes on: a bar on a terminal, plain lines elsewhere.
+//! The display of a study while it trains: a bar on a terminal, plain lines elsewhere.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -10,33 +10,113 @@ use osn_report::{counted, duration, short};
 use super::ledger::Ledger;
 use super::plan::{Cell, Plan};
 use crate::terminal::capabilities::is_live;
+use crate::terminal::printer::Printer;
 use crate::terminal::screen::{Bar, Screen};
-use crate::terminal::speaker::Speaker;
 use crate::terminal::stderr::say;
 
-/// Shows a study.
-pub(super) trait StudyDisplay {
-    /// A run has done this part of its steps.
-    fn step(&mut self, cell: &Cell, index: usize, part: f64);
-    /// A run is over.
-    fn ended(&mut self, cell: &Cell, index: usize, run: &StudyRun);
-    /// Whatever moves is taken off the screen.
-    fn close(&mut self);
-    /// A way to say something from another thread.
-    fn speaker(&self) -> Speaker;
+/// How far a study is, and the screen that shows it.
+pub(super) struct StudyDisplay {
+    /// None without a terminal.
+    screen: Option<Screen>,
+    metric: String,
+    n_runs: usize,
+    n_before: usize,
+    n_ended: usize,
+    started: Instant,
+    /// The label of each run that is being trained, and the part of its steps that is done.
+    running: BTreeMap<usize, (String, f64)>,
 }
 
-/// The display for standard error as it is now; it says at once what will run.
-pub(super) fn for_stderr(plan: &Plan, ledger: &Ledger) -> Box<dyn StudyDisplay> {
-    let tally = Tally::new(plan, ledger);
-    let headline = headline(plan, ledger);
-    if is_live() {
-        let screen = Screen::default();
-        screen.say(&style(headline).for_stderr().bold().to_string());
-        Box::new(LiveStudy { screen, tally })
-    } else {
-        say(headline);
-        Box::new(StudyLines { tally })
+impl StudyDisplay {
+    /// The display for standard error as it is now; it prints at once what will run.
+    pub(super) fn for_stderr(plan: &Plan, ledger: &Ledger) -> Self {
+        let screen = is_live().then(Screen::default);
+        let headline = headline(plan, ledger);
+        match &screen {
+            Some(screen) => screen.say(&style(headline).for_stderr().bold().to_string()),
+            None => say(headline),
+        }
+        let n_before = ledger.n_ended();
+        Self {
+            screen,
+            metric: plan.study.asked.metric.clone(),
+            n_runs: ledger.n_runs(),
+            n_before,
+            n_ended: n_before,
+            started: Instant::now(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// A run has done this part of its steps.
+    pub(super) fn step(&mut self, cell: &Cell, index: usize, part: f64) {
+        self.running.insert(index, (cell.label(), part.clamp(0.0, 1.0)));
+        self.draw();
+    }
+
+    /// Prints the outcome of a run in a line; none where its user stopped it.
+    pub(super) fn ended(&mut self, cell: &Cell, index: usize, run: &StudyRun) {
+        self.running.remove(&index);
+        self.n_ended += usize::from(run.status != Completion::Missing);
+        if let Some(outcome) = self.outcome(run) {
+            let line = format!("{}  {outcome}", cell.label());
+            match &self.screen {
+                Some(screen) if run.status == Completion::Finished => screen.say(&line),
+                Some(screen) => screen.say(&style(line).for_stderr().red().to_string()),
+                None => {
+                    let bar = self.bar();
+                    let left = bar.left(self.started.elapsed());
+                    say(format_args!("{}  left {left}  {line}", bar.count));
+                }
+            }
+        }
+        self.draw();
+    }
+
+    /// Removes the bar.
+    pub(super) fn close(&self) {
+        self.printer().close();
+    }
+
+    /// Prints messages from other threads.
+    pub(super) fn printer(&self) -> Printer {
+        Printer(self.screen.clone())
+    }
+
+    fn draw(&self) {
+        if let Some(screen) = &self.screen {
+            screen.show(Some(self.bar()), Vec::new());
+        }
+    }
+
+    fn outcome(&self, run: &StudyRun) -> Option<String> {
+        let time = run.wall_secs.map(|secs| format!(" in {}", duration(secs))).unwrap_or_default();
+        match run.status {
+            Completion::Missing => run.why.as_ref().map(|why| format!("interrupted: {why}")),
+            Completion::Finished => {
+                let score = run.metrics.get(&self.metric).copied().flatten();
+                let score = score.map_or("–".to_owned(), short);
+                Some(format!("{} {score}{time}", self.metric))
+            }
+            Completion::Failed => {
+                Some(format!("failed{time}: {}", run.why.as_deref().unwrap_or("–")))
+            }
+        }
+    }
+
+    fn bar(&self) -> Bar {
+        let running = self.running.values();
+        let part = |(label, part): &(String, f64)| format!("{label} {:.0} %", part * 100.0);
+        let parts: Vec<_> = running.clone().map(part).collect();
+        Bar {
+            // Parts of the runs that are being trained count, too.
+            done: self.n_ended as f64 + running.map(|(_, part)| part).sum::<f64>(),
+            all: self.n_runs as f64,
+            before: self.n_before as f64,
+            since: self.started,
+            count: format!("{}/{} runs", self.n_ended, self.n_runs),
+            message: style(parts.join(", ")).for_stderr().dim().to_string(),
+        }
     }
 }
 
@@ -44,7 +124,7 @@ fn headline(plan: &Plan, ledger: &Ledger) -> String {
     let asked = &plan.study.asked;
     let counts =
         [(asked.arms.len(), "rule"), (asked.regimes.len(), "regime"), (asked.seeds.len(), "seed")];
-    // One regime is no dimension.
+    // A single regime is not mentioned.
     let grid = counts
         .into_iter()
         .filter(|it| *it != (1, "regime"))
@@ -63,137 +143,6 @@ fn headline(plan: &Plan, ledger: &Ledger) -> String {
     )
 }
 
-/// How far the grid is.
-struct Tally {
-    metric: String,
-    n_runs: usize,
-    n_before: usize,
-    n_ended: usize,
-    started: Instant,
-    running: BTreeMap<usize, (String, f64)>,
-}
-
-impl Tally {
-    fn new(plan: &Plan, ledger: &Ledger) -> Self {
-        let n_before = ledger.n_ended();
-        Self {
-            metric: plan.study.asked.metric.clone(),
-            n_runs: ledger.n_runs(),
-            n_before,
-            n_ended: n_before,
-            started: Instant::now(),
-            running: BTreeMap::new(),
-        }
-    }
-
-    fn step(&mut self, cell: &Cell, index: usize, part: f64) {
-        self.running.insert(index, (cell.label(), part.clamp(0.0, 1.0)));
-    }
-
-    /// What came of a run, in one line; none where its user stopped it.
-    fn ended(&mut self, cell: &Cell, index: usize, run: &StudyRun) -> Option<String> {
-        self.running.remove(&index);
-        let label = cell.label();
-        let time = run.wall_secs.map(|secs| format!(" in {}", duration(secs))).unwrap_or_default();
-        let score = run.metrics.get(&self.metric).copied().flatten().map_or("–".to_owned(), short);
-        let outcome = match run.status {
-            Completion::Missing => {
-                return run.why.as_ref().map(|why| format!("{label}  interrupted: {why}"));
-            }
-            Completion::Finished => format!("{} {score}{time}", self.metric),
-            Completion::Failed => format!("failed{time}: {}", run.why.as_deref().unwrap_or("–")),
-        };
-        self.n_ended += 1;
-        Some(format!("{label}  {outcome}"))
-    }
-
-    /// Runs done, with parts of those under way.
-    fn done(&self) -> f64 {
-        self.n_ended as f64 + self.running.values().map(|(_, part)| part).sum::<f64>()
-    }
-
-    fn bar(&self) -> Bar {
-        let (n_ended, n_runs) = (self.n_ended, self.n_runs);
-        Bar {
-            done: self.done(),
-            all: n_runs as f64,
-            before: self.n_before as f64,
-            since: self.started,
-            count: format!("{n_ended}/{n_runs} runs"),
-            message: style(self.under_way()).for_stderr().dim().to_string(),
-        }
-    }
-
-    fn line(&self) -> String {
-        let bar = self.bar();
-        format!("{}  left {}", bar.count, bar.left(self.started.elapsed()))
-    }
-
-    fn under_way(&self) -> String {
-        let of = |(label, part): &(String, f64)| format!("{label} {:.0} %", part * 100.0);
-        self.running.values().map(of).collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// A bar over the whole grid, and a line above it for each run that is over.
-struct LiveStudy {
-    screen: Screen,
-    tally: Tally,
-}
-
-impl LiveStudy {
-    fn draw(&self) {
-        self.screen.show(Some(self.tally.bar()), Vec::new());
-    }
-}
-
-impl StudyDisplay for LiveStudy {
-    fn step(&mut self, cell: &Cell, index: usize, part: f64) {
-        self.tally.step(cell, index, part);
-        self.draw();
-    }
-
-    fn ended(&mut self, cell: &Cell, index: usize, run: &StudyRun) {
-        if let Some(line) = self.tally.ended(cell, index, run) {
-            let is_failed = run.status != Completion::Finished;
-            let line = style(line).for_stderr();
-            self.screen.say(&(if is_failed { line.red() } else { line }).to_string());
-        }
-        self.draw();
-    }
-
-    fn close(&mut self) {
-        self.screen.clear();
-    }
-
-    fn speaker(&self) -> Speaker {
-        Speaker::above(&self.screen)
-    }
-}
-
-/// A line for each run that is over.
-struct StudyLines {
-    tally: Tally,
-}
-
-impl StudyDisplay for StudyLines {
-    fn step(&mut self, cell: &Cell, index: usize, part: f64) {
-        self.tally.step(cell, index, part);
-    }
-
-    fn ended(&mut self, cell: &Cell, index: usize, run: &StudyRun) {
-        if let Some(line) = self.tally.ended(cell, index, run) {
-            say(format_args!("{}  {line}", self.tally.line()));
-        }
-    }
-
-    fn close(&mut self) {}
-
-    fn speaker(&self) -> Speaker {
-        Speaker::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -202,7 +151,8 @@ mod tests {
 
     #[test]
     fn time_left_counts_only_what_was_done_now_and_parts_of_runs() {
-        let mut tally = Tally {
+        let mut display = StudyDisplay {
+            screen: None,
             metric: "return".into(),
             n_runs: 10,
             n_before: 4,
@@ -211,10 +161,10 @@ mod tests {
             running: BTreeMap::new(),
         };
         let minute = Duration::from_mins(1);
-        assert_eq!(tally.bar().left(minute), "–");
-        tally.n_ended = 5;
-        tally.running.insert(5, ("a".into(), 0.5));
+        assert_eq!(display.bar().left(minute), "–");
+        display.n_ended = 5;
+        display.running.insert(5, ("a".into(), 0.5));
         // One and a half run took a minute; four and a half are left.
-        assert_eq!(tally.bar().left(minute), "3 min 00 s");
+        assert_eq!(display.bar().left(minute), "3 min 00 s");
     }
 }

@@ -20,10 +20,10 @@ use crate::failure::Failure;
 /// The regime of a study without a file of them.
 pub(super) const DEFAULT: &str = "default";
 
-/// No file of regimes that anybody writes is larger.
+/// The most bytes of the file.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What the file may hold.
+/// The content of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -68,7 +68,7 @@ fn parse(text: &str) -> Result<Vec<Regime>, String> {
     regimes.collect()
 }
 
-/// What the reader of TOML says, with the line.
+/// The error of the TOML reader, with the line.
 fn misread(text: &str, error: &toml::de::Error) -> String {
     let line = |at: usize| text.get(..at).map_or(1, |before| before.lines().count().max(1));
     let place = error.span().map(|span| format!("line {}: ", line(span.end))).unwrap_or_default();
@@ -78,7 +78,7 @@ fn misread(text: &str, error: &toml::de::Error) -> String {
     )
 }
 
-/// A regime's name is a folder's.
+/// A regime's name is also that of a folder.
 fn check_name(name: &str) -> Result<(), String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {

@@ -1,14 +1,14 @@
-//! Whether what is asked for is the study that is there, and more of it.
+//! Whether a study in a folder can be extended to the one that is asked for.
 
 use osn_recipes::run::versions::Versions;
 use osn_report::study::{RegimeIdentity, Study};
 use serde_json::Value;
 
-/// What of the study before would be lost or mixed with others, each in a few words; nothing where the
-/// new one only adds to it.
+/// The differences between the studies by which runs would be lost or mixed, each in a few words; none where
+/// the new study only adds runs.
 pub(super) fn differences(before: &Study, now: &Study) -> Vec<String> {
     let recipes = differs("recipe", &before.asked.recipe, &now.asked.recipe);
-    // Of another recipe all is different.
+    // With another recipe all the rest differs, too.
     if recipes.is_some() {
         return recipes.into_iter().collect();
     }
@@ -51,7 +51,7 @@ fn regime(name: &str, before: &RegimeIdentity, now: &RegimeIdentity) -> Vec<Stri
     found.into_iter().map(|difference| format!("regime {name}: {difference}")).collect()
 }
 
-/// Every setting that came to something else.
+/// Every setting that differs.
 fn config(key: &str, before: &Value, now: &Value, found: &mut Vec<String>) {
     if let (Value::Object(before), Value::Object(now)) = (before, now) {
         let mut keys: Vec<_> = before.keys().chain(now.keys()).collect();
@@ -71,7 +71,7 @@ fn config(key: &str, before: &Value, now: &Value, found: &mut Vec<String>) {
     found.extend(differs(key, &before.to_string(), &now.to_string()));
 }
 
-/// An arm is its rules, whatever it is called.
+/// The arms whose rules are missing; their names do not matter.
 fn arms(before: &Study, now: &Study) -> Vec<String> {
     let of = |study: &Study, name: &str| study.identity.arms.get(name).cloned();
     let is_there = |rules: &Option<Value>| {

@@ -1,10 +1,10 @@
-//! Opens a page where its user reads pages.
+//! Opens a page in a browser.
 
 use std::process::{Command, Stdio};
 
 /// Opens an address in the browser that `BROWSER` names, else in the system's own.
 ///
-/// Where there is none nothing happens: the address is said in any case.
+/// Without a browser nothing happens: the address is printed in any case.
 pub(super) fn open(address: &str) {
     match std::env::var_os("BROWSER").filter(|browser| !browser.is_empty()) {
         Some(browser) => {

@@ -1,4 +1,4 @@
-//! A run's folder, read again and again as it grows.
+//! Reads a run's folder as it grows.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,7 +23,7 @@ impl Follower {
         Ok(Self { folder, reader: RunReader::default(), samples: Vec::new() })
     }
 
-    /// A number that is another one when the run's files are.
+    /// A hash that changes with the run's files.
     pub(super) fn tag(&self) -> Result<u64, Failure> {
         let mut hasher = DefaultHasher::new();
         read_bytes(&self.folder.description_path())?.hash(&mut hasher);
@@ -42,7 +42,7 @@ impl Follower {
     }
 
     fn ingest_record(&mut self) -> Result<(), Failure> {
-        // What has become shorter is another record.
+        // A record that has become shorter is a new one.
         if self.record_length()? < self.reader.offset() {
             self.reader = RunReader::default();
         }

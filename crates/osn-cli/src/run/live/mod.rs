@@ -1,4 +1,4 @@
-//! A run shown in a browser while it goes on.
+//! A run in a browser while it trains.
 
 mod browser;
 mod follow;

@@ -15,11 +15,11 @@ use crate::failure::Failure;
 
 /// Any free port, on the interface that only this machine reaches.
 const LOOPBACK: &str = "127.0.0.1:0";
-/// How long a request is waited for before looking whether to end.
+/// How long to wait for a request between two looks at the closing flag.
 const WAIT: Duration = Duration::from_millis(100);
 /// How long after its last request a browser counts as watching.
 const WATCHING: Duration = Duration::from_secs(3);
-/// How long the end waits for a browser to fetch the last state.
+/// How long closing waits for a browser to fetch the last state.
 const LAST_LOOK: Duration = Duration::from_secs(3);
 
 /// Serves one run until it is closed or dropped.
@@ -48,15 +48,15 @@ impl LiveServer {
         &self.address
     }
 
-    /// Says where the page is, and for whom.
+    /// The message with the address of the page.
     pub(crate) fn announcement(&self) -> String {
         format!("live at {} until the run ends, for this machine only", self.address)
     }
 
-    /// Ends, once a browser that watches has seen the last state or after a few seconds.
+    /// Closes once a browser that watches has fetched the last state, or after a few seconds.
     pub(crate) fn close(self) {
         self.is_closing.store(true, Ordering::Relaxed);
-        // A browser that takes in nothing must not keep the run from ending.
+        // A browser that reads nothing must not delay the end of the run.
         let _ = self.closed.recv_timeout(LAST_LOOK + WATCHING);
     }
 }
@@ -81,7 +81,7 @@ fn serve(server: &Server, mut service: Service, is_closing: &AtomicBool, closed:
             }
         }
     }
-    // Nobody may be waiting for it any more.
+    // The receiver may be gone.
     let _ = closed.send(());
 }
 
@@ -90,7 +90,7 @@ type Reply = Response<Cursor<Vec<u8>>>;
 struct Service {
     follower: Follower,
     port: u16,
-    /// Or the start: a browser takes a moment to open.
+    /// At first that of the start: a browser takes a moment to open.
     last_request: Instant,
     /// The tag of what was fetched last.
     shown: Option<u64>,
@@ -118,7 +118,7 @@ impl Service {
 
     fn page(&mut self, request: &Request) -> Result<Reply, Failure> {
         self.last_request = Instant::now();
-        // The tag first: what is written meanwhile is then new the next time.
+        // The tag first: what is written after it changes the next tag.
         let tag = self.follower.tag()?;
         let etag = format!("\"{tag:016x}\"");
         self.shown = Some(tag);
@@ -130,8 +130,8 @@ impl Service {
         Ok(with_header(html, "ETag", &etag))
     }
 
-    /// Whether the request is to this server by its own name, and from its own page or from none: a
-    /// foreign page can make a browser ask, also under a name of its own that leads here.
+    /// Whether the request has this server's own name, and comes from its own page or from none: a foreign
+    /// page can make a browser send requests, also under another name of this address.
     fn is_from_here(&self, request: &Request) -> bool {
         let names = ["127.0.0.1", "localhost"].map(|name| format!("{name}:{}", self.port));
         let is_own = |host: &str| names.iter().any(|name| name == host);
@@ -163,7 +163,7 @@ fn typed(reply: Reply, kind: &str) -> Reply {
     with_header(reply, "Content-Type", kind)
 }
 
-/// Nothing of this page is kept, framed, guessed at or lent to another page.
+/// Headers that forbid caching, framing, guessing of types, and use by other pages.
 fn guarded(reply: Reply) -> Reply {
     [
         ("Cache-Control", "no-store"),
@@ -179,7 +179,7 @@ fn guarded(reply: Reply) -> Reply {
 fn with_header(reply: Reply, name: &str, value: &str) -> Reply {
     match Header::from_bytes(name, value) {
         Ok(header) => reply.with_header(header),
-        // Only what is no ASCII, and all of these are.
+        // Only text that is not ASCII, which none of these is.
         Err(()) => reply,
     }
 }

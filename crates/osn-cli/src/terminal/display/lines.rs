@@ -6,7 +6,7 @@ use osn_recipes::run::observer::{DecisionNote, Evaluation, LayerStatus, Progress
 use osn_report::{counted, duration, short};
 
 use super::run_display::{RunDisplay, headline, losses, scores};
-use crate::terminal::speaker::Speaker;
+use crate::terminal::printer::Printer;
 use crate::terminal::stderr::say;
 
 /// The time between two lines of progress.
@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct RunLines {
     started: Option<Instant>,
-    /// Steps that were done before.
+    /// Steps that were done before this process.
     done: u64,
     written: Option<Instant>,
     n_decisions: usize,
@@ -68,7 +68,7 @@ impl RunDisplay for RunLines {
 
     fn decided(&mut self, decision: &DecisionNote) {
         let DecisionNote { step, path, from, to, reason } = decision;
-        // What a layer starts with is no change, and stands in its line.
+        // The decision at the start is no change, and is shown in the layer's line.
         if *step == 0 {
             return;
         }
@@ -80,8 +80,8 @@ impl RunDisplay for RunLines {
         self.write_decisions();
     }
 
-    fn speaker(&self) -> Speaker {
-        Speaker::default()
+    fn printer(&self) -> Printer {
+        Printer::default()
     }
 }
 

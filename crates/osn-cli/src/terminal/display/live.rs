@@ -7,8 +7,8 @@ use osn_recipes::run::observer::{DecisionNote, Evaluation, LayerStatus, Progress
 use osn_report::short;
 
 use super::run_display::{RunDisplay, headline, headline_score, losses, scores};
+use crate::terminal::printer::Printer;
 use crate::terminal::screen::{Bar, Screen, size};
-use crate::terminal::speaker::Speaker;
 
 /// Cells of the bar that shows the elasticity.
 const BAR_CELLS: usize = 8;
@@ -33,7 +33,7 @@ impl RunDisplay for LiveRun {
         self.bar = Some(Bar {
             done,
             all: start.steps as f64,
-            // What was done before took no time of this process.
+            // Steps of before took no time of this process.
             before: done,
             since: Instant::now(),
             count: format!("{}/{}", start.done, start.steps),
@@ -48,7 +48,7 @@ impl RunDisplay for LiveRun {
             bar.count = format!("{}/{}", progress.step, progress.steps);
             bar.message = format!("{}  {}", losses(progress), self.score);
         }
-        // A step at which none was read back leaves those of before.
+        // A step without a reading leaves the lines of before.
         if !progress.layers.is_empty() {
             progress.layers.clone_into(&mut self.layers);
         }
@@ -67,8 +67,8 @@ impl RunDisplay for LiveRun {
         self.screen.clear();
     }
 
-    fn speaker(&self) -> Speaker {
-        Speaker::above(&self.screen)
+    fn printer(&self) -> Printer {
+        Printer(Some(self.screen.clone()))
     }
 }
 
@@ -114,7 +114,7 @@ fn layer_line(layer: &LayerStatus, path_width: usize) -> String {
 )]
 fn elasticity_bar(elasticity: f64) -> String {
     const EIGHTHS: [char; 8] = ['·', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
-    // An elasticity that is not a number is drawn as off.
+    // NaN is drawn as 0.
     let filled = (elasticity.clamp(0.0, 1.0) * (BAR_CELLS * 8) as f64).round() as usize;
     let cell = |index: usize| match filled.saturating_sub(index * 8) {
         8.. => '█',

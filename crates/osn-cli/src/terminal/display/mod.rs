@@ -1,4 +1,4 @@
-//! How a run looks while it goes on: live on a terminal, in plain lines elsewhere.
+//! The display of a run while it trains: live on a terminal, in plain lines elsewhere.
 
 pub(crate) mod lines;
 mod live;

@@ -1,10 +1,10 @@
-//! What every display of a run can do, and what all of them say.
+//! The trait of displays of a run, and the text that they share.
 
 use osn_recipes::run::metrics::Metrics;
 use osn_recipes::run::observer::{DecisionNote, Evaluation, Progress, RunStart};
 use osn_report::{escaped, short};
 
-use crate::terminal::speaker::Speaker;
+use crate::terminal::printer::Printer;
 
 /// Shows a run.
 pub(crate) trait RunDisplay {
@@ -16,10 +16,10 @@ pub(crate) trait RunDisplay {
     fn evaluated(&mut self, evaluation: &Evaluation);
     /// A decision changed something.
     fn decided(&mut self, decision: &DecisionNote);
-    /// The run is over; whatever moves is taken off the screen.
+    /// The run is over; the foot of the screen is removed.
     fn close(&mut self);
-    /// A way to say something from another thread without disturbing what is shown.
-    fn speaker(&self) -> Speaker;
+    /// Prints messages from other threads without disturbing what is shown.
+    fn printer(&self) -> Printer;
 }
 
 /// What will run, in one line.

@@ -1,20 +1,15 @@
-//! Messages beside what moves on the screen.
+//! Messages above the lines of the screen that are drawn anew.
 
 use console::style;
 
 use crate::terminal::screen::Screen;
 use crate::terminal::stderr;
 
-/// Says things without disturbing what is shown.
+/// Prints messages from any thread: above the foot of a screen, or plainly where there is none.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Speaker(Option<Screen>);
+pub(crate) struct Printer(pub(crate) Option<Screen>);
 
-impl Speaker {
-    /// One that speaks above what moves on a screen.
-    pub(crate) fn above(screen: &Screen) -> Self {
-        Self(Some(screen.clone()))
-    }
-
+impl Printer {
     pub(crate) fn say(&self, words: &str) {
         match &self.0 {
             Some(screen) => screen.say(&style(words).for_stderr().yellow().to_string()),
@@ -22,7 +17,7 @@ impl Speaker {
         }
     }
 
-    /// Takes whatever moves off the screen.
+    /// Removes the foot of the screen.
     pub(crate) fn close(&self) {
         if let Some(screen) = &self.0 {
             screen.clear();
