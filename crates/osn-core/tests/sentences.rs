@@ -109,14 +109,14 @@ fn views_that_cannot_be_read() {
          blocks:axis=-1,count=2 operator operator:28x28 operator:size=8,size=9 operator:size=8xa \
          operator:size=8x8,stride=1x1x1 operator:size=8,padding=1+ operator:size=8,boundary=wrap";
     let texts: Vec<&str> = texts.split(' ').collect();
-    assert_said!(refused(&texts, |text| text.parse::<View>()));
+    assert_said!(refused(&texts, str::parse::<View>));
 }
 
 #[test]
 fn words_of_a_selection_that_cannot_be_read() {
     let globs = refused(&["", "a,b", "{a,b", "blocks.[a"], |glob| Globs::new([glob]));
-    let kind = refused(&["convolution"], |word| word.parse::<Kind>());
-    let position = refused(&["middle"], |word| word.parse::<Position>());
+    let kind = refused(&["convolution"], str::parse::<Kind>);
+    let position = refused(&["middle"], str::parse::<Position>);
     let long = Globs::new(["a".repeat(1_001)]).unwrap_err();
     let deep = Globs::new(["{a".repeat(300) + &"}".repeat(300)]).unwrap_err().to_string();
     let deep = deep.split_once("`: ").unwrap().1;
@@ -334,7 +334,7 @@ fn reasons_of_rules_that_follow_signals() {
     let auto = [(0.05, 2.4), (1.0, 24.0), (0.6, 2.6)].map(|(separation, slope)| {
         let (separation, input_gradient_norm) = (Some(separation), Some(slope));
         let signals = Signals::new().adversarial(Adversarial { separation, input_gradient_norm });
-        reasons(rule("auto"), &flat[..2], |_| (None, signals.clone()))
+        reasons(rule("auto"), &[[4.0; 2], [9.0; 2]], |_| (None, signals.clone()))
     });
     let classify = reasons(rule("auto:task=classify"), &[[4.0, 0.0]; 3], |place| {
         let held_out_loss = [2.0, 2.0, 0.25][place];

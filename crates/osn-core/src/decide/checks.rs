@@ -22,7 +22,7 @@ impl RuleDoc {
         &self,
         holds: bool,
         key: &'static str,
-        value: impl Parameter,
+        value: &impl Parameter,
         expected: &str,
     ) -> Checked {
         let (rule, expected) = (self.name, expected.to_owned());
@@ -32,21 +32,21 @@ impl RuleDoc {
 
     /// A finite number above 0.
     pub(crate) fn require_positive(&self, key: &'static str, value: f64) -> Checked {
-        self.require(value > 0.0 && value.is_finite(), key, value, "a positive number")
+        self.require(value > 0.0 && value.is_finite(), key, &value, "a positive number")
     }
 
     /// A finite number that is not below 0.
     pub(crate) fn require_size(&self, key: &'static str, value: f64) -> Checked {
-        self.require(value >= 0.0 && value.is_finite(), key, value, "at least 0")
+        self.require(value >= 0.0 && value.is_finite(), key, &value, "at least 0")
     }
 
     /// A number in `[0, 1)`.
     pub(crate) fn require_part(&self, key: &'static str, value: f64) -> Checked {
-        self.require((0.0..1.0).contains(&value), key, value, "at least 0 and less than 1")
+        self.require((0.0..1.0).contains(&value), key, &value, "at least 0 and less than 1")
     }
 
     /// A number of optimizer steps or reports that is not 0.
     pub(crate) fn require_count(&self, key: &'static str, value: u64) -> Checked {
-        self.require(value > 0, key, value, "at least 1")
+        self.require(value > 0, key, &value, "at least 1")
     }
 }

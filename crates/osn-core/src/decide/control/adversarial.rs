@@ -137,7 +137,9 @@ mod tests {
     /// `auto` on linear layers of these σ at the start, after a change of the layers.
     fn changed_decider(sigmas: &[f64], change: impl Fn(&mut [Layer])) -> Decider {
         let mut layers = layers(sigmas.len());
-        layers.iter_mut().for_each(|layer| layer.kind = Kind::Linear);
+        for layer in &mut layers {
+            layer.kind = Kind::Linear;
+        }
         change(&mut layers);
         let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
         decide(&mut decider, 0, sigmas, &Signals::new());

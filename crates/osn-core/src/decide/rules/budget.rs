@@ -161,11 +161,11 @@ impl DecisionRule for Budget {
         doc.require_positive("total_relative_to_init", factor)?;
         let is_used = self.total.is_none() || factor == Self::default().total_relative_to_init;
         let expected = "nothing, as total is given";
-        doc.require(is_used, "total_relative_to_init", factor, expected)?;
+        doc.require(is_used, "total_relative_to_init", &factor, expected)?;
         doc.require_part("smoothing", self.smoothing)?;
         let is_used = self.uses_gradients() || self.smoothing == Self::default().smoothing;
         let expected = "nothing, as all layers weigh the same";
-        doc.require(is_used, "smoothing", self.smoothing, expected)?;
+        doc.require(is_used, "smoothing", &self.smoothing, expected)?;
         doc.require_size("threshold", self.threshold)?;
         doc.require_count("interval", self.interval)
     }

@@ -113,7 +113,7 @@ impl Cap {
         Self::DOC.require_positive("relative_to_init", relative_to_init)?;
         let (is_alone, expected) =
             (self.target == Self::default().target, "nothing, as relative_to_init is given");
-        Self::DOC.require(is_alone, "target", self.target, expected)
+        Self::DOC.require(is_alone, "target", &self.target, expected)
     }
 
     /// Decides about one layer by a cap of its own, once its σ at the start is known.

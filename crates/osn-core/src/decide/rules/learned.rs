@@ -89,7 +89,7 @@ impl DecisionRule for Learned {
     fn validate(&self) -> Result<(), RuleError> {
         Self::DOC.check_action(Action::Normalize { target: self.target })?;
         let is_gate = (0.02..=0.98).contains(&self.start);
-        Self::DOC.require(is_gate, "start", self.start, "0.02 to 0.98")?;
+        Self::DOC.require(is_gate, "start", &self.start, "0.02 to 0.98")?;
         Self::DOC.require_positive("learning_rate", self.learning_rate)?;
         Self::DOC.require_count("interval", self.interval)
     }

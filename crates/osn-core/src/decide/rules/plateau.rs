@@ -135,17 +135,18 @@ impl DecisionRule for Plateau {
     fn validate(&self) -> Result<(), RuleError> {
         let doc = &Self::DOC;
         let is_plain = |it: char| !it.is_whitespace() && !",[]{}".contains(it);
-        let (is_name, metric) = (self.metric.chars().all(is_plain), self.metric.clone());
+        let metric = &self.metric;
+        let is_name = !metric.is_empty() && metric.chars().all(is_plain);
         let expected = "a name without blanks, commas and brackets";
-        doc.require(is_name && !metric.is_empty(), "metric", metric, expected)?;
+        doc.require(is_name, "metric", metric, expected)?;
         doc.check_action(self.action.with_target(self.min))?;
         doc.check_action(self.action.with_target(self.max))?;
-        doc.require(self.min < self.max, "max", self.max, "more than min")?;
+        doc.require(self.min < self.max, "max", &self.max, "more than min")?;
         let is_within = (self.min..=self.max).contains(&self.start);
-        doc.require(is_within, "start", self.start, "from min to max")?;
+        doc.require(is_within, "start", &self.start, "from min to max")?;
         doc.require_positive("step", self.step)?;
         let is_count = (1..=MOST_REPORTS).contains(&self.every);
-        doc.require(is_count, "every", self.every, "from 1 to 1000")?;
+        doc.require(is_count, "every", &self.every, "from 1 to 1000")?;
         doc.require_count("patience", self.patience)?;
         doc.require_size("delta", self.delta)?;
         doc.require_count("interval", self.interval)

@@ -69,7 +69,7 @@ impl DecisionRule for Random {
     fn validate(&self) -> Result<(), RuleError> {
         Self::DOC.check_action(self.action.with_target(self.target))?;
         let is_probability = (0.0..=1.0).contains(&self.duty);
-        Self::DOC.require(is_probability, "duty", self.duty, "from 0 to 1")?;
+        Self::DOC.require(is_probability, "duty", &self.duty, "from 0 to 1")?;
         Self::DOC.require_count("dwell", self.dwell)?;
         Self::DOC.require_count("interval", self.interval)
     }

@@ -131,22 +131,22 @@ impl DecisionRule for Schedule {
 impl Schedule {
     fn validate_cycle(&self) -> Result<(), RuleError> {
         let (off, is_later) = (self.off.unwrap_or(0), self.off.is_none_or(|off| off > self.on));
-        Self::DOC.require(is_later, "off", off, "greater than on, or never")?;
+        Self::DOC.require(is_later, "off", &off, "greater than on, or never")?;
         let duty = self.duty;
-        Self::DOC.require(duty > 0.0 && duty < 1.0, "duty", duty, "between 0 and 1")?;
+        Self::DOC.require(duty > 0.0 && duty < 1.0, "duty", &duty, "between 0 and 1")?;
         let is_used = self.period > 0 || duty == Self::default().duty;
-        Self::DOC.require(is_used, "duty", duty, "nothing, as there is no period")
+        Self::DOC.require(is_used, "duty", &duty, "nothing, as there is no period")
     }
 
     /// Steps without a target to move to are refused: `until` is easily taken for `off`.
     fn validate_anneal(&self) -> Result<(), RuleError> {
         let Self { from, until, .. } = *self;
         if self.end_target.is_some() {
-            return Self::DOC.require(until > from, "until", until, "greater than from");
+            return Self::DOC.require(until > from, "until", &until, "greater than from");
         }
         let expected = "nothing, as there is no end_target";
-        Self::DOC.require(from == 0, "from", from, expected)?;
-        Self::DOC.require(until == 0, "until", until, expected)
+        Self::DOC.require(from == 0, "from", &from, expected)?;
+        Self::DOC.require(until == 0, "until", &until, expected)
     }
 
     fn at(&self, step: u64) -> Decision {
