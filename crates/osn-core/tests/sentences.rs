@@ -334,7 +334,7 @@ fn reasons_of_rules_that_follow_signals() {
     let auto = [(0.05, 2.4), (1.0, 24.0), (0.6, 2.6)].map(|(separation, slope)| {
         let (separation, input_gradient_norm) = (Some(separation), Some(slope));
         let signals = Signals::new().adversarial(Adversarial { separation, input_gradient_norm });
-        reasons(rule("auto"), &[[4.0; 2], [9.0; 2]], |_| (None, signals.clone()))
+        reasons(rule("auto"), &flat[..2], |_| (None, signals.clone()))
     });
     let classify = reasons(rule("auto:task=classify"), &[[4.0, 0.0]; 3], |place| {
         let held_out_loss = [2.0, 2.0, 0.25][place];
