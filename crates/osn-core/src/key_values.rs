@@ -11,7 +11,7 @@
 /// let pairs = KeyValues::read("target=2, path=a.{b,c}", &["target", "path"], |_| false)?;
 /// assert_eq!((pairs.one("target"), pairs.one("path")), (Some("2"), Some("a.{b,c}")));
 /// let error = KeyValues::read("taget=2", &["target", "path"], |_| false).unwrap_err();
-/// assert_eq!(error.to_string(), "unknown key `taget`: expected one of target, path");
+/// assert_eq!(error.to_string(), "no parameter `taget`: expected one of target, path");
 /// # Ok::<(), KeyValueError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +24,13 @@ pub struct KeyValues<'a> {
 #[non_exhaustive]
 pub enum KeyValueError {
     /// A part without `=`.
-    #[error("expected key=value, found `{text}`")]
+    #[error("`{text}` in place of key=value")]
     NotAPair {
         /// The part.
         text: String,
     },
     /// A key that is not known.
-    #[error("unknown key `{key}`: expected {valid}")]
+    #[error("no parameter `{key}`: expected {valid}")]
     UnknownKey {
         /// The key.
         key: String,
@@ -38,7 +38,7 @@ pub enum KeyValueError {
         valid: String,
     },
     /// A key that may be given once is given twice.
-    #[error("{key} is given twice")]
+    #[error("`{key}` twice")]
     Repeated {
         /// The key.
         key: &'static str,
@@ -61,8 +61,10 @@ impl<'a> KeyValues<'a> {
             if part.is_empty() {
                 continue;
             }
+            let pair = part.split_once('=');
             let (key, value) =
-                pair(part).ok_or_else(|| KeyValueError::NotAPair { text: part.to_owned() })?;
+                pair.ok_or_else(|| KeyValueError::NotAPair { text: part.to_owned() })?;
+            let (key, value) = (key.trim(), value.trim());
             let known = keys.iter().find(|known| **known == key);
             let &key = known.ok_or_else(|| unknown_key(key, keys))?;
             if read.one(key).is_some() && !may_repeat(key) {
@@ -88,12 +90,6 @@ impl<'a> FromIterator<(&'static str, &'a str)> for KeyValues<'a> {
     fn from_iter<T: IntoIterator<Item = (&'static str, &'a str)>>(pairs: T) -> Self {
         Self { pairs: pairs.into_iter().collect() }
     }
-}
-
-/// The key and the value of `key=value`, without the blanks around them; nothing if there is no `=`.
-pub fn pair(text: &str) -> Option<(&str, &str)> {
-    let (key, value) = text.split_once('=')?;
-    Some((key.trim(), value.trim()))
 }
 
 /// The error about a key that is none of these.

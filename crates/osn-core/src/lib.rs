@@ -16,11 +16,14 @@
 //!
 //! | feature | adds | crate |
 //! |---|---|---|
-//! | `bounds` | `measure::bounds` | |
+//! | `bounds` | `measure::bounds`: intervals that are certain to hold σ | |
 //! | `globs` | choosing layers by globs; without it by whole paths only | globset |
 //! | `rules-file` | reading rules from TOML | toml |
 //!
-//! All are on by default.
+//! All are on by default. The intervals need no further crate. faer is used without them, too: its
+//! decompositions by [`golub_kahan`](measure::golub_kahan()), which measures every layer first, and its products by
+//! [`ConvMap`](measure::convolution::ConvMap). rayon forms the Gram matrix of
+//! [`leading_singular_values`](measure::leading_singular_values()), from which σ₂/σ₁ and the spectra come.
 //!
 //! # Example
 //!

@@ -2,16 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+mod layers;
+
 use std::collections::BTreeSet;
 
+use layers::layers;
 use osn_core::act::{Action, Actuator, Rates};
 use osn_core::decide::{Adversarial, Decider, Generalization, Rule, Signals};
-use osn_core::layer::{GradientStatistics, Kind, Layer, Measurement};
+use osn_core::layer::{GradientStatistics, Measurement};
 use osn_core::measure::bounds::{
     Interval, IntervalParams, bidirectional_interval, gram_iteration, sigma_interval,
 };
 use osn_core::measure::{
-    DenseMap, EstimateError, GolubKahanParams, Layout, PowerParams, exact, golub_kahan,
+    DenseMap, EstimateError, GolubKahanParams, Layout, LinearMap, PowerParams, exact, golub_kahan,
     leading_singular_values, power_iteration, singular_values, start_vector,
 };
 
@@ -20,7 +23,7 @@ const BAD: [f64; 8] =
 
 // ---- rules
 
-/// Every rule as it is by default, and those that look elsewhere where they are told to.
+/// Every rule as it is by default, and with parameters by which it follows other numbers.
 fn every_rule() -> Vec<Rule> {
     let more = [
         "auto:task=translate",
@@ -33,20 +36,6 @@ fn every_rule() -> Vec<Rule> {
     ];
     let names = Rule::catalogue().iter().map(|doc| doc.name);
     names.chain(more).map(|text| Rule::parse(text).unwrap()).collect()
-}
-
-fn layers() -> Vec<Layer> {
-    let layer = |index| Layer {
-        path: format!("blocks.{index}.weight"),
-        network: "discriminator".to_owned(),
-        kind: Kind::Conv,
-        shape: vec![8, 4, 3, 3],
-        index,
-        count: 2,
-        is_largest: index == 0,
-        block: None,
-    };
-    (0..2).map(layer).collect()
 }
 
 /// What a decision looks at.
@@ -79,15 +68,14 @@ fn healthy(step: u64) -> Seen {
     };
     let generalization = Generalization { train_loss: 1.0, held_out_loss: 1.2 + 0.5 * wave(140.0) };
     let signals = Signals::new().adversarial(adversarial).generalization(generalization);
-    let told = |signals: Signals, name: &&str| signals.metric(*name, 5.0 + 3.0 * wave(75.0));
-    let signals =
-        ["frechet", "accuracy", "return", "intra_frechet", "kid"].iter().fold(signals, told);
+    let metrics = ["frechet", "accuracy", "return", "intra_frechet", "kid"].into_iter();
+    let signals = metrics.fold(signals, |all, name| all.metric(name, 5.0 + 3.0 * wave(75.0)));
     Seen { measurements: vec![measured(0.0), measured(7.0)], signals }
 }
 
 type Poison = fn(&mut Seen, f64);
 
-/// Every number that a rule can be told, and what makes it another.
+/// Every number that a rule may look at, and what replaces it by another.
 const POISONS: [(&str, Poison); 12] = [
     ("sigma", |seen, bad| seen.measurements[0].sigma = bad),
     ("residual", |seen, bad| seen.measurements[0].residual = bad),
@@ -147,7 +135,7 @@ fn asked_for(
 }
 
 #[test]
-fn no_rule_panics_asks_for_nonsense_or_stays_stuck_when_it_is_told_what_is_no_number() {
+fn no_rule_panics_asks_for_nonsense_or_stays_stuck_after_a_number_that_is_none() {
     let mut stuck = Vec::new();
     for rule in every_rule() {
         let mut fresh = Decider::new(rule.clone(), layers()).unwrap();
@@ -158,7 +146,7 @@ fn no_rule_panics_asks_for_nonsense_or_stays_stuck_when_it_is_told_what_is_no_nu
         let moves = go(500, 6_500).len() > 1;
         for (name, poison) in POISONS {
             for bad in BAD {
-                let what = format!("{} told {name} {bad:e}", rule.label());
+                let what = format!("{} with {name} {bad:e}", rule.label());
                 let mut decider = Decider::new(rule.clone(), layers()).unwrap();
                 let mut actuator = Actuator::new(Action::Off);
                 let mut go = |from, to, bad: Option<f64>| {
@@ -183,7 +171,7 @@ fn no_rule_panics_when_its_first_numbers_are_none() {
     for rule in every_rule() {
         for (name, poison) in POISONS {
             for bad in BAD {
-                let what = format!("{} first told {name} {bad:e}", rule.label());
+                let what = format!("{} with {name} {bad:e} first", rule.label());
                 let mut decider = Decider::new(rule.clone(), layers()).unwrap();
                 let change = |seen: &mut Seen| poison(seen, bad);
                 let mut actuator = Actuator::new(Action::Off);
@@ -208,35 +196,25 @@ fn sigmas(
     let layout = Layout { outer: 1, rows, inner: cols };
     let params = IntervalParams::default();
     let point = |sigma: f64| Interval::exactly(sigma);
-    let of_map = |estimate: fn(&DenseMap<'_, f64>) -> Result<f64, EstimateError>| {
+    let of_map = |estimate: &dyn Fn(&DenseMap<'_, f64>) -> Result<f64, EstimateError>| {
         map.and_then(|map| estimate(&map)).map(point)
     };
+    let power = |map: &DenseMap<'_, f64>| {
+        power_iteration(map, &start_vector(map.cols()), &PowerParams::default())
+    };
+    let cold = |map: &DenseMap<'_, f64>| {
+        golub_kahan(map, &start_vector(map.cols()), &GolubKahanParams::default())
+    };
     vec![
-        (
-            "power",
-            of_map(|map| {
-                Ok(power_iteration(map, &start_vector(map_cols(map)), &PowerParams::default())?
-                    .sigma)
-            }),
-        ),
-        (
-            "golub-kahan",
-            of_map(|map| {
-                Ok(golub_kahan(map, &start_vector(map_cols(map)), &GolubKahanParams::default())?
-                    .sigma)
-            }),
-        ),
-        ("exact", of_map(|map| Ok(exact(map)?.sigma))),
-        ("all", of_map(|map| Ok(singular_values(map)?.first().copied().unwrap_or(f64::NAN)))),
+        ("power", of_map(&|map| Ok(power(map)?.sigma))),
+        ("golub-kahan", of_map(&|map| Ok(cold(map)?.sigma))),
+        ("exact", of_map(&|map| Ok(exact(map)?.sigma))),
+        ("all", of_map(&|map| Ok(singular_values(map)?.first().copied().unwrap_or(f64::NAN)))),
         ("gram", gram_iteration(entries, layout, 6).map(point)),
         ("interval", sigma_interval(entries, layout, &params).map(|it| it.sigma)),
         ("bidirectional", bidirectional_interval(entries, &[rows, cols], 0, &params)),
         ("leading", leading_singular_values(entries, layout, 3).map(|it| point(it[0]))),
     ]
-}
-
-fn map_cols(map: &DenseMap<'_, f64>) -> usize {
-    osn_core::measure::LinearMap::cols(map)
 }
 
 #[test]

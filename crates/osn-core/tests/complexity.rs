@@ -1,10 +1,10 @@
 //! The bounds made of norms, against numbers worked out by hand.
 
-use osn_core::measure::Layout;
 use osn_core::measure::complexity::{
     LayerNorms, PacBayesSetting, fraction_within_margin, ln_lipschitz_product, ln_margin_bound,
     ln_pac_bayes_bound, ln_spectral_complexity, two_one_norm,
 };
+use osn_core::measure::{EstimateError, Layout};
 
 const FIRST: LayerNorms = LayerNorms { spectral: 2.0, frobenius: 4.0, two_one: 16.0 };
 const SECOND: LayerNorms = LayerNorms { spectral: 3.0, frobenius: 3.0, two_one: 81.0 };
@@ -29,7 +29,7 @@ fn the_two_one_norm_survives_any_magnitude_and_names_a_bad_entry() {
     assert_close(two_one_norm(&huge, layout).unwrap(), 6e200);
     assert_eq!(two_one_norm(&[0.0_f32; 4], layout).unwrap(), 0.0);
     let bad = two_one_norm(&[1.0, 2.0, f64::INFINITY, 0.0], layout).unwrap_err();
-    assert_eq!(bad.to_string(), "entry 2 of the weight is inf");
+    assert_eq!(bad, EstimateError::NonFiniteEntry { index: 2, value: f64::INFINITY });
 }
 
 #[test]

@@ -184,8 +184,8 @@ impl Action {
     /// [`ActionError`] if the target is not a positive normal number of single precision, or the
     /// sharpness not positive.
     pub fn validate(&self) -> Result<(), ActionError> {
-        let held = SIGMA_FLOOR..=f64::from(f32::MAX);
-        if let Some(target) = self.target().filter(|target| !held.contains(target)) {
+        let usable = SIGMA_FLOOR..=f64::from(f32::MAX);
+        if let Some(target) = self.target().filter(|target| !usable.contains(target)) {
             return Err(ActionError::Target { target });
         }
         match *self {
@@ -266,14 +266,19 @@ mod tests {
     #[test]
     fn the_table_holds_by_hand() {
         let normalize = Action::Normalize { target: 2.0 };
-        assert_eq!((normalize.scale(1.0, 8.0), normalize.elasticity(1.0, 8.0)), (0.25, 1.0));
-        assert_eq!((normalize.scale(0.5, 8.0), normalize.elasticity(0.5, 8.0)), (0.5, 0.5));
-        assert_eq!((normalize.scale(1.0, 0.5), normalize.elasticity(1.0, 0.5)), (4.0, 1.0));
-        assert_eq!((HARD_CAP.scale(1.0, 8.0), HARD_CAP.elasticity(1.0, 8.0)), (0.25, 1.0));
-        assert_eq!((HARD_CAP.scale(0.5, 8.0), HARD_CAP.elasticity(0.5, 8.0)), (0.5, 0.5));
-        assert_eq!((HARD_CAP.scale(1.0, 0.5), HARD_CAP.elasticity(1.0, 0.5)), (1.0, 0.0));
-        assert_eq!((HARD_CAP.scale(1.0, 2.0), HARD_CAP.elasticity(1.0, 2.0)), (1.0, 0.0));
-        assert_eq!((Action::Off.scale(1.0, 8.0), Action::Off.elasticity(1.0, 8.0)), (1.0, 0.0));
+        for (action, blend, sigma, scale, elasticity) in [
+            (normalize, 1.0, 8.0, 0.25, 1.0),
+            (normalize, 0.5, 8.0, 0.5, 0.5),
+            (normalize, 1.0, 0.5, 4.0, 1.0),
+            (HARD_CAP, 1.0, 8.0, 0.25, 1.0),
+            (HARD_CAP, 0.5, 8.0, 0.5, 0.5),
+            (HARD_CAP, 1.0, 0.5, 1.0, 0.0),
+            (HARD_CAP, 1.0, 2.0, 1.0, 0.0),
+            (Action::Off, 1.0, 8.0, 1.0, 0.0),
+        ] {
+            let found = (action.scale(blend, sigma), action.elasticity(blend, sigma));
+            assert_eq!(found, (scale, elasticity), "{action:?} {blend} {sigma}");
+        }
     }
 
     #[test]
@@ -326,30 +331,17 @@ mod tests {
     }
 
     #[test]
-    fn impossible_numbers_are_refused_by_name() {
-        for target in [0.0, -1.0, 1e-40, 1e39, f64::NAN, f64::INFINITY] {
-            let error = Action::Normalize { target }.validate().unwrap_err();
-            let start = format!("target {} must be", concise(target));
-            assert!(error.to_string().starts_with(&start), "{error}");
+    fn impossible_numbers_are_refused() {
+        for target in [0.0, -1.0, 1e-40, 1e-320, 1e39, f64::NAN, f64::INFINITY] {
+            let refused = Action::Normalize { target }.validate();
+            assert!(matches!(refused, Err(ActionError::Target { .. })), "{target}");
         }
-        let tiny = Action::Normalize { target: 1e-320 }.validate().unwrap_err().to_string();
-        assert!(tiny.starts_with("target 1e-320 must be"), "{tiny}");
         for sharpness in [0.0, -1.0, f64::NAN] {
-            let error = Action::Cap { target: 1.0, sharpness }.validate().unwrap_err();
-            assert!(error.to_string().starts_with(&format!("sharpness {sharpness}")), "{error}");
+            let refused = Action::Cap { target: 1.0, sharpness }.validate();
+            assert!(matches!(refused, Err(ActionError::Sharpness { .. })), "{sharpness}");
         }
         assert_eq!(HARD_CAP.validate(), Ok(()));
         assert_eq!(Action::Off.validate(), Ok(()));
-    }
-
-    #[test]
-    fn an_action_reads_as_words() {
-        let soft = Action::Cap { target: 2.0, sharpness: 8.0 };
-        assert_eq!(Action::Off.to_string(), "off");
-        assert_eq!(Action::Normalize { target: 1.0 }.to_string(), "normalize to 1");
-        assert_eq!(HARD_CAP.to_string(), "hard cap at 2");
-        assert_eq!(soft.to_string(), "soft cap at 2 (sharpness 8)");
-        assert_eq!(Action::ScaleUpdate { target: 1.0 }.to_string(), "updates times 1/σ");
     }
 
     #[test]

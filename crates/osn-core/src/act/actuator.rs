@@ -58,12 +58,12 @@ impl Rates {
     }
 }
 
-/// What is in force on one layer now: an action, and how much of it.
+/// The action in force on one layer, and its blend.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct AppliedAction {
-    /// The action, with the target as it is on its way.
+    /// The action, with the target that is in force now.
     pub action: Action,
-    /// How much of it is in force, from 0 (exactly off) to 1.
+    /// The blend `a`: how much of the action is in force, from 0 (exactly off) to 1.
     pub blend: f64,
 }
 
@@ -111,7 +111,7 @@ pub struct Actuator {
 }
 
 impl Actuator {
-    /// Starts with an action fully in force: a layer is held from its first forward on.
+    /// Starts with an action fully in force: a layer is constrained from its first forward on.
     pub fn new(initial: Action) -> Self {
         let blend = if initial == Action::Off { 0.0 } else { 1.0 };
         Self { applied: AppliedAction { action: initial, blend } }

@@ -5,34 +5,48 @@ use crate::decide::doc::RuleDoc;
 use crate::decide::error::RuleError;
 use crate::decide::text::Parameter;
 
-/// Whether σ is a size that a weight can be held at.
+/// Whether σ is a size that a weight can be constrained to.
 pub(crate) fn is_target(sigma: f64) -> bool {
     Action::Normalize { target: sigma }.validate().is_ok()
 }
 
-/// Checks the action that a rule asks for.
-pub(crate) fn checked(doc: &RuleDoc, action: Action) -> Result<(), RuleError> {
-    action.validate().map_err(|source| RuleError::Action { rule: doc.name, source })
-}
+type Checked = Result<(), RuleError>;
 
-/// Checks one parameter, of which something must hold.
-pub(crate) fn required(
-    doc: &RuleDoc,
-    holds: bool,
-    key: &'static str,
-    value: impl Parameter,
-    expected: &str,
-) -> Result<(), RuleError> {
-    let bad_value = move || RuleError::BadValue {
-        rule: doc.name,
-        key,
-        value: value.word(),
-        expected: expected.to_owned(),
-    };
-    if holds { Ok(()) } else { Err(bad_value()) }
-}
+/// What must hold of the parameters of the rule; each error names the rule and the parameter.
+impl RuleDoc {
+    pub(crate) fn check_action(&self, action: Action) -> Checked {
+        action.validate().map_err(|source| RuleError::Action { rule: self.name, source })
+    }
 
-/// Checks the number of optimizer steps between two decisions.
-pub(crate) fn required_interval(doc: &RuleDoc, interval: u64) -> Result<(), RuleError> {
-    required(doc, interval > 0, "interval", interval, "at least 1")
+    pub(crate) fn require(
+        &self,
+        holds: bool,
+        key: &'static str,
+        value: &impl Parameter,
+        expected: &str,
+    ) -> Checked {
+        let (rule, expected) = (self.name, expected.to_owned());
+        let error = || RuleError::BadValue { rule, key, value: value.word(), expected };
+        if holds { Ok(()) } else { Err(error()) }
+    }
+
+    /// A finite number above 0.
+    pub(crate) fn require_positive(&self, key: &'static str, value: f64) -> Checked {
+        self.require(value > 0.0 && value.is_finite(), key, &value, "a positive number")
+    }
+
+    /// A finite number that is not below 0.
+    pub(crate) fn require_size(&self, key: &'static str, value: f64) -> Checked {
+        self.require(value >= 0.0 && value.is_finite(), key, &value, "at least 0")
+    }
+
+    /// A number in `[0, 1)`.
+    pub(crate) fn require_part(&self, key: &'static str, value: f64) -> Checked {
+        self.require((0.0..1.0).contains(&value), key, &value, "at least 0 and less than 1")
+    }
+
+    /// A number of optimizer steps or reports that is not 0.
+    pub(crate) fn require_count(&self, key: &'static str, value: u64) -> Checked {
+        self.require(value > 0, key, &value, "at least 1")
+    }
 }

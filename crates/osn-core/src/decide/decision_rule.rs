@@ -10,13 +10,20 @@ use crate::decide::signals::{Needs, Signals};
 use crate::layer::facts::Layer;
 use crate::layer::measurement::Measurement;
 
-/// What a layer should come to, and why.
+/// What is wanted for one layer, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
-    /// What is wanted; an [`Actuator`](crate::act::Actuator) moves there without a jump.
+    /// The wanted action; an [`Actuator`](crate::act::Actuator) moves the one in force there without a jump.
     pub action: Action,
     /// Why, in words and numbers.
     pub reason: String,
+}
+
+impl Decision {
+    /// The decision to leave a layer as it is.
+    pub(crate) fn off(reason: impl Into<String>) -> Self {
+        Self { action: Action::Off, reason: reason.into() }
+    }
 }
 
 /// What a rule decides from.
@@ -107,14 +114,7 @@ pub trait DecisionRule {
     /// What the rule remembers between decisions.
     ///
     /// It is saved as JSON, which knows no NaN and no infinity: keep such a number as `None`.
-    type Memory: Clone
-        + PartialEq
-        + fmt::Debug
-        + Serialize
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static;
+    type Memory: Clone + fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// The name of the rule, for labels and records: `cap`. A rule of your own must not have the name of
     /// one of this crate.
@@ -136,8 +136,10 @@ pub trait DecisionRule {
     }
 
     /// How many optimizer steps lie between two decisions, at least 1; `None` if the decision
-    /// [at attach](Self::at_attach) is final.
-    fn interval(&self) -> Option<u64>;
+    /// [at attach](Self::at_attach) is final. Default: it is.
+    fn interval(&self) -> Option<u64> {
+        None
+    }
 
     /// The signals that the rule uses besides σ, so that they are measured. Default: none.
     fn needs(&self) -> Needs {
@@ -165,7 +167,7 @@ pub trait DecisionRule {
 
     /// The decision about a layer before anything is measured. Default: leave it as it is.
     fn at_attach(&self, _layer: &Layer) -> Decision {
-        Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() }
+        Decision::off("not measured yet: unconstrained")
     }
 
     /// Decides about every layer of the context, in the same order: one decision for each. It is called

@@ -26,8 +26,16 @@ impl ParameterDoc {
     /// The default of a list: without a value it lets everything pass.
     pub const ANY: &'static str = "any";
 
+    pub(crate) const fn new(
+        name: &'static str,
+        default: &'static str,
+        meaning: &'static str,
+    ) -> Self {
+        Self { name, default, meaning }
+    }
+
     pub(crate) const fn list(name: &'static str, meaning: &'static str) -> Self {
-        Self { name, default: Self::ANY, meaning }
+        Self::new(name, Self::ANY, meaning)
     }
 
     /// Whether the parameter may be given more than once.

@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser, ser::SerializeStruct};
 use serde_json::Value;
 
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
@@ -21,7 +21,7 @@ pub(crate) trait AnyRule: Any + Send + Sync {
     fn excludes(&self, layer: &Layer) -> Option<String>;
     fn begin(&self, layers: &[Layer]) -> Memory;
     /// A memory that was saved, if it is one of this rule for so many layers.
-    fn restore(&self, saved: Value, n_layers: usize) -> Option<Memory>;
+    fn restore(&self, saved: &Memory, n_layers: usize) -> Option<Memory>;
     fn at_attach(&self, layer: &Layer) -> Decision;
     fn idle_within(&self, steps: u64) -> Option<String>;
     fn decide(&self, memory: &mut Memory, context: &Context) -> Vec<Decision>;
@@ -60,8 +60,8 @@ impl<R: DecisionRule + Send + Sync + 'static> AnyRule for R {
         Memory(Box::new(DecisionRule::begin(self, layers)))
     }
 
-    fn restore(&self, saved: Value, n_layers: usize) -> Option<Memory> {
-        let memory: R::Memory = serde_json::from_value(saved).ok()?;
+    fn restore(&self, saved: &Memory, n_layers: usize) -> Option<Memory> {
+        let memory: R::Memory = serde_json::from_value(saved.0.to_json().ok()?).ok()?;
         self.fits(&memory, n_layers).then(|| Memory(Box::new(memory)))
     }
 
@@ -74,53 +74,30 @@ impl<R: DecisionRule + Send + Sync + 'static> AnyRule for R {
     }
 
     fn decide(&self, memory: &mut Memory, context: &Context) -> Vec<Decision> {
-        let memory = memory.0.as_any_mut().downcast_mut().expect("the memory is this rule's own");
+        let memory: &mut dyn Any = &mut *memory.0;
+        let memory = memory.downcast_mut().expect("the memory is this rule's own");
         DecisionRule::decide(self, memory, context)
     }
 }
 
-/// What a rule remembers.
+/// What a rule remembers, saved as JSON. One that was read from a file stays JSON until [`AnyRule::restore`]
+/// makes it the rule's own.
 #[derive(Debug)]
 pub(crate) struct Memory(Box<dyn AnyMemory>);
 
 /// A [`DecisionRule::Memory`] of any type.
 trait AnyMemory: Any + fmt::Debug + Send + Sync {
     fn boxed_clone(&self) -> Box<dyn AnyMemory>;
-    fn equals(&self, other: &dyn Any) -> bool;
     fn to_json(&self) -> serde_json::Result<Value>;
-    fn as_any(&self) -> &dyn Any;
-    fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
-impl<M> AnyMemory for M
-where
-    M: Clone + PartialEq + fmt::Debug + Serialize + Send + Sync + 'static,
-{
+impl<M: Clone + fmt::Debug + Serialize + Send + Sync + 'static> AnyMemory for M {
     fn boxed_clone(&self) -> Box<dyn AnyMemory> {
         Box::new(self.clone())
     }
 
-    fn equals(&self, other: &dyn Any) -> bool {
-        other.downcast_ref() == Some(self)
-    }
-
     fn to_json(&self) -> serde_json::Result<Value> {
         serde_json::to_value(self)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-}
-
-impl Memory {
-    /// The memory as it is saved.
-    pub(crate) fn to_json(&self) -> serde_json::Result<Value> {
-        self.0.to_json()
     }
 }
 
@@ -132,14 +109,27 @@ impl Clone for Memory {
 
 impl PartialEq for Memory {
     fn eq(&self, other: &Self) -> bool {
-        self.0.equals(other.0.as_any())
+        matches!((self.0.to_json(), other.0.to_json()), (Ok(own), Ok(other)) if own == other)
+    }
+}
+
+impl Serialize for Memory {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.to_json().map_err(ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Memory {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Ok(Self(Box::new(value)))
     }
 }
 
 /// A rule that is not one of this crate, as [`Rule::custom`](crate::decide::Rule::custom) makes it.
 ///
 /// Two are equal if they are of one type and have the same name and parameters. In a file it is an
-/// object with both, which names the rule but cannot bring it back: to read it is an error that says so.
+/// object with both, which names the rule; reading it is an error.
 #[derive(Clone)]
 pub struct CustomRule(Arc<dyn AnyRule>);
 
@@ -187,7 +177,7 @@ impl<'de> Deserialize<'de> for CustomRule {
         }
         let Named { name } = Named::deserialize(deserializer)?;
         Err(de::Error::custom(format!(
-            "`{name}` is a custom rule, which data cannot bring back: pass it in code with Rule::custom"
+            "`{name}` is a custom rule, which cannot be read from data: pass it in code with Rule::custom"
         )))
     }
 }

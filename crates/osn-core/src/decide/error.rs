@@ -24,31 +24,13 @@ pub enum RuleError {
         /// What became of it, and what to use.
         instead: &'static str,
     },
-    /// The rule has no such parameter.
-    #[error("rule `{rule}` has no parameter `{key}`: expected {valid}")]
-    UnknownParameter {
+    /// The text of the parameters is not one of the rule's parameters and their values.
+    #[error("rule `{rule}` has {source}")]
+    Parameters {
         /// The rule.
         rule: &'static str,
-        /// The parameter.
-        key: String,
-        /// The parameters there are.
-        valid: String,
-    },
-    /// A part of the text is not of the form key=value.
-    #[error("rule `{rule}`: expected key=value, found `{text}`")]
-    NotAPair {
-        /// The rule.
-        rule: &'static str,
-        /// The part.
-        text: String,
-    },
-    /// A parameter that has one value is given twice.
-    #[error("rule `{rule}`: {key} is given twice")]
-    Repeated {
-        /// The rule.
-        rule: &'static str,
-        /// The parameter.
-        key: &'static str,
+        /// What is wrong with it.
+        source: KeyValueError,
     },
     /// The value of a parameter cannot be used.
     #[error("rule `{rule}`: {key} is `{value}`, expected {expected}")]
@@ -121,21 +103,11 @@ pub enum RuleError {
 }
 
 impl RuleError {
-    /// Why the text of a rule's parameters cannot be read.
-    pub(crate) fn of_text(rule: &'static str, error: KeyValueError) -> Self {
-        match error {
-            KeyValueError::NotAPair { text } => Self::NotAPair { rule, text },
-            KeyValueError::UnknownKey { key, valid } => Self::UnknownParameter { rule, key, valid },
-            KeyValueError::Repeated { key } => Self::Repeated { rule, key },
-        }
-    }
-
-    /// The parameter that the error is about, where it is about one.
+    /// The parameter whose value the error is about, where it is about one.
     #[cfg(feature = "rules-file")]
     pub(crate) fn key(&self) -> Option<&str> {
         match self {
-            RuleError::UnknownParameter { key, .. } => Some(key),
-            RuleError::Repeated { key, .. } | RuleError::BadValue { key, .. } => Some(key),
+            RuleError::BadValue { key, .. } => Some(key),
             _ => None,
         }
     }

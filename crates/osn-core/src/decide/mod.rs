@@ -13,7 +13,7 @@
 
 mod checks;
 mod control;
-mod decider;
+pub(crate) mod decider;
 mod decision_rule;
 mod doc;
 mod erased;
@@ -28,7 +28,7 @@ mod signals;
 mod state;
 mod text;
 
-pub use self::control::target_action::{TargetAction, UnknownTargetAction};
+pub use self::control::target_action::TargetAction;
 pub use self::decider::Decider;
 pub use self::decision_rule::{Context, Decision, DecisionRule};
 pub use self::doc::{ParameterDoc, RuleDoc};

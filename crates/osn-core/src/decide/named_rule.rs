@@ -24,8 +24,16 @@ pub(crate) trait NamedRule: DecisionRule + Sized {
     }
 }
 
-/// The name and the parameters of a [`NamedRule`], for its `impl DecisionRule`.
+/// The name and the parameters of a [`NamedRule`], and with `interval` the field of this name, for its
+/// `impl DecisionRule`.
 macro_rules! named {
+    (interval) => {
+        $crate::decide::named_rule::named!();
+
+        fn interval(&self) -> Option<u64> {
+            Some(self.interval)
+        }
+    };
     () => {
         fn name(&self) -> &str {
             Self::DOC.name
@@ -48,11 +56,9 @@ macro_rules! parameters {
         const DOC: $crate::decide::doc::RuleDoc = $crate::decide::doc::RuleDoc {
             name: $name,
             sentence: $sentence,
-            parameters: &[$($crate::decide::doc::ParameterDoc {
-                name: stringify!($field),
-                default: $default,
-                meaning: $meaning,
-            }),*],
+            parameters: &[$($crate::decide::doc::ParameterDoc::new(
+                stringify!($field), $default, $meaning,
+            )),*],
         };
 
         fn read(

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::decide::decision_rule::Decision;
 use crate::decide::erased::Memory;
@@ -29,42 +28,8 @@ pub struct DeciderState {
 pub(super) struct RuleState {
     /// The rule, and the layers that it is for.
     pub(super) label: String,
-    pub(super) memory: SavedMemory,
+    pub(super) memory: Memory,
     pub(super) pending_metrics: BTreeMap<String, f64>,
-}
-
-/// A memory that was saved, or that is yet to be.
-#[derive(Debug, Clone)]
-pub(super) enum SavedMemory {
-    Live(Memory),
-    Read(Value),
-}
-
-impl SavedMemory {
-    pub(super) fn to_json(&self) -> serde_json::Result<Value> {
-        match self {
-            Self::Live(memory) => memory.to_json(),
-            Self::Read(value) => Ok(value.clone()),
-        }
-    }
-}
-
-impl PartialEq for SavedMemory {
-    fn eq(&self, other: &Self) -> bool {
-        matches!((self.to_json(), other.to_json()), (Ok(own), Ok(other)) if own == other)
-    }
-}
-
-impl Serialize for SavedMemory {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_json().map_err(ser::Error::custom)?.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for SavedMemory {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self::Read)
-    }
 }
 
 /// Why a [`DeciderState`] is not one of a decider.

@@ -10,7 +10,7 @@ use crate::number::exact;
 /// The parameters of a rule as they were written, each known to the rule.
 pub(crate) struct Text<'a> {
     rule: &'static str,
-    pairs: KeyValues<'a>,
+    pub(crate) pairs: KeyValues<'a>,
 }
 
 impl<'a> Text<'a> {
@@ -19,25 +19,15 @@ impl<'a> Text<'a> {
         let may_repeat = |key: &str| {
             doc.parameters.iter().any(|parameter| parameter.name == key && parameter.may_repeat())
         };
-        let pairs = KeyValues::read(text, &keys, may_repeat);
-        Ok(Self {
-            rule: doc.name,
-            pairs: pairs.map_err(|error| RuleError::of_text(doc.name, error))?,
-        })
+        let pairs = KeyValues::read(text, &keys, may_repeat)
+            .map_err(|source| RuleError::Parameters { rule: doc.name, source })?;
+        Ok(Self { rule: doc.name, pairs })
     }
 
     /// Parameters that were found to be the rule's, each once.
     #[cfg(feature = "rules-file")]
     pub(crate) fn of_pairs(doc: &RuleDoc, pairs: KeyValues<'a>) -> Self {
         Self { rule: doc.name, pairs }
-    }
-
-    pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
-        self.pairs.all(key)
-    }
-
-    pub(crate) fn one(&self, key: &str) -> Option<&'a str> {
-        self.pairs.one(key)
     }
 
     /// The value of a parameter; `default` where there is none, or the word that stands for it.
@@ -47,7 +37,7 @@ impl<'a> Text<'a> {
         default_word: &str,
         default: T,
     ) -> Result<T, RuleError> {
-        match self.one(key) {
+        match self.pairs.one(key) {
             None => Ok(default),
             Some(word) if word == default_word => Ok(default),
             Some(word) => T::parse(word).ok_or_else(|| self.bad_value(key, word, T::EXPECTED)),
@@ -60,7 +50,7 @@ impl<'a> Text<'a> {
         expected: &str,
     ) -> Result<Vec<T>, RuleError> {
         let read = |value: &str| value.parse().map_err(|_| self.bad_value(key, value, expected));
-        self.all(key).map(read).collect()
+        self.pairs.all(key).map(read).collect()
     }
 
     pub(crate) fn bad_value(
@@ -92,7 +82,7 @@ pub(crate) trait Parameter: PartialEq + Sized {
 /// Parameters whose word is what `FromStr` reads and `Display` writes.
 macro_rules! plain_parameters {
     ($($type:ty = $expected:expr;)*) => {$(
-        impl $crate::decide::text::Parameter for $type {
+        impl Parameter for $type {
             const EXPECTED: &'static str = $expected;
 
             fn parse(word: &str) -> Option<Self> {
@@ -105,7 +95,25 @@ macro_rules! plain_parameters {
         }
     )*};
 }
-pub(crate) use plain_parameters;
+
+/// Parameters that are an enum without fields: their word is the name of a variant in files.
+macro_rules! variants_as_parameters {
+    ($type:ty = $expected:expr;) => {
+        impl $crate::decide::text::Parameter for $type {
+            const EXPECTED: &'static str = $expected;
+
+            fn parse(word: &str) -> Option<Self> {
+                serde_json::from_value(word.into()).ok()
+            }
+
+            fn word(&self) -> String {
+                let name = serde_json::to_value(self).ok();
+                name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+            }
+        }
+    };
+}
+pub(crate) use variants_as_parameters;
 
 plain_parameters! {
     u64 = "a whole number";

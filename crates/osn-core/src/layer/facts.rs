@@ -31,8 +31,8 @@ pub struct Layer {
 const GENERATOR: &str = "generator";
 
 impl Layer {
-    /// Whether it belongs to the network named `generator`. Adversarial signals say how to constrain the
-    /// *discriminator*, so rules that follow them pass over the generator.
+    /// Whether it belongs to the network named `generator`. Adversarial signals are about the *discriminator*, so
+    /// rules that follow them do not apply them to the generator.
     pub fn is_of_generator(&self) -> bool {
         Self::is_generator(&self.network)
     }

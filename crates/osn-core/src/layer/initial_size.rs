@@ -79,28 +79,23 @@ impl InitialSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::decider::tests::layers;
     use crate::measure::convolution::geometry::Convolution;
     use crate::measure::convolution::map::ConvMap;
     use crate::measure::estimate::start_vector;
     use crate::measure::exact::exact;
     use crate::measure::golub_kahan::{GolubKahanParams, golub_kahan};
-    use crate::measure::operator::DenseMap;
+    use crate::measure::operator::{DenseMap, LinearMap};
+    use crate::split_mix::split_mix;
 
     /// Normal numbers by Box and Muller from a fixed sequence.
     fn normal(count: usize, deviation: f64) -> Vec<f64> {
-        let mut state = 7_u64;
-        let mut uniform = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            ((state >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        let uniform = |index| ((split_mix(index) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        let draw = |index: u64| {
+            let radius = (-2.0 * uniform(2 * index).ln()).sqrt();
+            deviation * radius * (std::f64::consts::TAU * uniform(2 * index + 1)).cos()
         };
-        let mut draw = || {
-            let (radius, angle) =
-                ((-2.0 * uniform().ln()).sqrt(), std::f64::consts::TAU * uniform());
-            deviation * radius * angle.cos()
-        };
-        (0..count).map(|_| draw()).collect()
+        (0..count as u64).map(draw).collect()
     }
 
     #[test]
@@ -123,7 +118,7 @@ mod tests {
             let entries = normal(shape.iter().product(), (2.0_f64 / (24.0 * 16.0)).sqrt());
             let map = ConvMap::new(&entries, geometry).unwrap();
             let params = GolubKahanParams { n_steps: 30, tolerance: 1e-4, n_restarts: 5 };
-            let vector = start_vector(crate::measure::operator::LinearMap::cols(&map));
+            let vector = start_vector(map.cols());
             let sigma = golub_kahan(&map, &vector, &params).unwrap().sigma;
             let ratio = sigma / InitialSize::new(&shape, 0).of_convolution(&geometry);
             assert!((0.9..1.4).contains(&ratio), "stride {stride}: {ratio}");
@@ -133,16 +128,7 @@ mod tests {
     #[test]
     fn no_shape_is_a_panic() {
         for shape in [&[][..], &[0], &[3], &[0, 4], &[2, 0, 3], &[usize::MAX; 5]] {
-            let layer = Layer {
-                path: String::from("weight"),
-                network: String::from("model"),
-                kind: Kind::Linear,
-                shape: shape.to_vec(),
-                index: 0,
-                count: 1,
-                is_largest: true,
-                block: None,
-            };
+            let layer = Layer { kind: Kind::Linear, shape: shape.to_vec(), ..layers(1)[0].clone() };
             assert!(InitialSize::of_layer(&layer).is_finite(), "{shape:?}");
         }
     }

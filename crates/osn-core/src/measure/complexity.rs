@@ -190,7 +190,7 @@ pub struct PacBayesSetting {
 ///
 /// without the constant of O(·), for d layers with ReLU between them: the theorem is for ReLU, whose output grows in
 /// proportion to its input, and for no other activation. (Leaky ReLU has that too, and pooling, but their proof does
-/// not speak of them.) The sum is one of stable ranks: where spectral norms are held, that is what is left to differ.
+/// not speak of them.) The sum is one of stable ranks: where the spectral norms are constrained, only these differ.
 /// Biases are not counted.
 ///
 /// # Panics

@@ -41,7 +41,7 @@ pub fn exact<M: LinearMap + ?Sized>(map: &M) -> Result<Estimate, EstimateError> 
 /// As [`exact`].
 pub fn singular_values<M: LinearMap + ?Sized>(map: &M) -> Result<Vec<f64>, EstimateError> {
     let (scale, matrix) = scaled_to_one(written_out(map)?);
-    let values = matrix.singular_values().map_err(|_| no_convergence(&matrix))?;
+    let values = matrix.singular_values().map_err(|_| EstimateError::no_convergence(&matrix))?;
     Ok(values.into_iter().map(|value| value * scale).collect())
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn leading_triplet(
     matrix: Mat<f64>,
 ) -> Result<(f64, Vec<f64>, Vec<f64>), EstimateError> {
     let (scale, matrix) = scaled_to_one(matrix);
-    let svd = matrix.thin_svd().map_err(|_| no_convergence(&matrix))?;
+    let svd = matrix.thin_svd().map_err(|_| EstimateError::no_convergence(&matrix))?;
     let u = svd.U().col(0).iter().copied().collect();
     let v = svd.V().col(0).iter().copied().collect();
     Ok((svd.S()[0] * scale, u, v))
@@ -109,8 +109,4 @@ fn relative_residual<M: LinearMap + ?Sized>(map: &M, sigma: f64, u: &[f64], v: &
 fn difference(image: &[f64], sigma: f64, vector: &[f64]) -> f64 {
     let parts: Vec<f64> = image.iter().zip(vector).map(|(a, b)| a - sigma * b).collect();
     norm(&parts)
-}
-
-fn no_convergence(matrix: &Mat<f64>) -> EstimateError {
-    EstimateError::NoConvergence { rows: matrix.nrows(), cols: matrix.ncols() }
 }

@@ -12,7 +12,7 @@ use crate::measure::error::EstimateError;
 use crate::measure::estimate::{Bound, Estimate, estimate_from};
 use crate::measure::exact::leading_triplet;
 use crate::measure::operator::LinearMap;
-use crate::measure::vector::{combination, normalize, orthogonalize_twice};
+use crate::measure::vector::{normalize, orthogonalize_twice, unit_combination};
 
 /// A new direction this much smaller than the largest seen is rounding, and ends the search.
 const BREAKDOWN: f64 = 1e-14;
@@ -227,13 +227,6 @@ impl Bidiagonalization {
         }
         matrix
     }
-}
-
-/// Returns Σ weights·basis, of unit length.
-fn unit_combination(weights: &[f64], basis: &[Vec<f64>]) -> Vec<f64> {
-    let mut sum = combination(weights, basis);
-    normalize(&mut sum);
-    sum
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use crate::measure::convolution::patches::pieces;
 use crate::measure::error::EstimateError;
 use crate::measure::operator::Layout;
 use crate::measure::vector::{add_scaled, dot, power_of_two_scale};
@@ -82,29 +83,18 @@ impl GramMatrix {
             Some(transpose) => (transpose, !of_rows),
             None => (layout, of_rows),
         };
-        if of_rows {
-            Self::of_rows(entries, layout, largest)
-        } else {
-            Self::of_columns(entries, layout, largest)
-        }
-    }
-
-    /// Forms `AᵀA`, some rows of A at a time.
-    fn of_columns<T: Into<f64> + Copy + Sync>(entries: &[T], layout: Layout, largest: f64) -> Self {
-        let mut gram = Self::new(layout.cols(), largest);
-        for part in parts_of(layout.rows) {
-            gram.fill_panel(entries, layout, part.clone(), 0..layout.cols());
-            gram.add_panel(part.len(), Orientation::Rows);
-        }
-        gram
-    }
-
-    /// Forms A Aᵀ, some columns of A at a time.
-    fn of_rows<T: Into<f64> + Copy + Sync>(entries: &[T], layout: Layout, largest: f64) -> Self {
-        let mut gram = Self::new(layout.rows, largest);
-        for part in parts_of(layout.cols()) {
-            gram.fill_panel(entries, layout, 0..layout.rows, part.clone());
-            gram.add_panel(part.len(), Orientation::Columns);
+        let (rows, cols) = (layout.rows, layout.cols());
+        let (side, length) = if of_rows { (rows, cols) } else { (cols, rows) };
+        let mut gram = Self::new(side, largest);
+        for part in pieces(length, PANEL_ROWS) {
+            let n_rows = part.len();
+            if of_rows {
+                gram.fill_panel(entries, layout, 0..rows, part);
+                gram.add_panel(n_rows, Orientation::Columns);
+            } else {
+                gram.fill_panel(entries, layout, part, 0..cols);
+                gram.add_panel(n_rows, Orientation::Rows);
+            }
         }
         gram
     }
@@ -304,11 +294,6 @@ impl Layout {
             (outer, inner, rest) = (outer + 1, 0, behind);
         }
     }
-}
-
-/// Cuts `0..count` into panels.
-fn parts_of(count: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..count).step_by(PANEL_ROWS).map(move |start| start..(start + PANEL_ROWS).min(count))
 }
 
 fn sum_of_vectors(parts: Vec<Vec<f64>>) -> Vec<f64> {

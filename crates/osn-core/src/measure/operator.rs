@@ -150,7 +150,7 @@ impl<T: Into<f64> + Copy> LinearMap for DenseMap<'_, T> {
     }
 
     fn apply(&self, x: &[f64], y: &mut [f64]) {
-        self.check_lengths(x, y);
+        check_lengths([self.rows(), self.cols()], x, y);
         match self.layout.transposed() {
             Some(transposed) => transposed.apply_transpose(self.entries, x, y),
             None => self.layout.apply(self.entries, x, y),
@@ -158,7 +158,7 @@ impl<T: Into<f64> + Copy> LinearMap for DenseMap<'_, T> {
     }
 
     fn apply_transpose(&self, y: &[f64], x: &mut [f64]) {
-        self.check_lengths(x, y);
+        check_lengths([self.rows(), self.cols()], x, y);
         match self.layout.transposed() {
             Some(transposed) => transposed.apply(self.entries, y, x),
             None => self.layout.apply_transpose(self.entries, y, x),
@@ -166,12 +166,10 @@ impl<T: Into<f64> + Copy> LinearMap for DenseMap<'_, T> {
     }
 }
 
-impl<T> DenseMap<'_, T> {
-    fn check_lengths(&self, x: &[f64], y: &[f64]) {
-        let (rows, cols) = (self.layout.rows, self.layout.cols());
-        assert_eq!(x.len(), cols, "x has the wrong length for a {rows}x{cols} map");
-        assert_eq!(y.len(), rows, "y has the wrong length for a {rows}x{cols} map");
-    }
+/// Checks that `x` and `y` fit a map of `[rows, cols]`.
+pub(crate) fn check_lengths([rows, cols]: [usize; 2], x: &[f64], y: &[f64]) {
+    assert_eq!(x.len(), cols, "x has the wrong length for a {rows}x{cols} map");
+    assert_eq!(y.len(), rows, "y has the wrong length for a {rows}x{cols} map");
 }
 
 impl Layout {

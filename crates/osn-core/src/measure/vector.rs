@@ -71,6 +71,13 @@ pub(crate) fn combination(weights: &[f64], basis: &[Vec<f64>]) -> Vec<f64> {
     sum
 }
 
+/// Returns Σ weights·basis, of unit length.
+pub(crate) fn unit_combination(weights: &[f64], basis: &[Vec<f64>]) -> Vec<f64> {
+    let mut sum = combination(weights, basis);
+    normalize(&mut sum);
+    sum
+}
+
 /// Removes the part of `vector` in the span of `basis`; twice is enough (Kahan, in Parlett 1980).
 pub(crate) fn orthogonalize_twice(vector: &mut [f64], basis: &[Vec<f64>]) {
     for _ in 0..2 {

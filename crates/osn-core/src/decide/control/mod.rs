@@ -2,6 +2,5 @@
 
 pub(crate) mod adversarial;
 pub(crate) mod generalization;
-pub(crate) mod metric;
 pub(crate) mod relative_to_init;
 pub(crate) mod target_action;

@@ -17,14 +17,17 @@ pub(crate) const START: f64 = 1.5;
 /// By how much the logarithm of the factor moves before the decisions change.
 const STEP: f64 = 0.02;
 
+/// Why a layer without a start is left as it is.
+const NO_START: &str = "no σ at the start to constrain it relative to: unconstrained";
+
 /// A layer starts near zero if its σ is below this fraction of the usual σ of its shape.
 const NEAR_ZERO: f64 = 0.25;
 
 /// The σ that a layer started at: its own, or the usual one of its shape
 /// ([`InitialSize`]) where its own was near zero.
 ///
-/// The last layer of a network often starts at zero. Its σ after some steps says how large the steps were, and
-/// not how large the layer will become.
+/// The last layer of a network often starts at zero. Its σ after some steps depends on the size of the steps, and
+/// not on the size that the layer will have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Start {
@@ -49,8 +52,8 @@ impl Start {
         measured: &Measurement,
         factors: [f64; 2],
     ) -> Option<Self> {
-        let is_held = |start: &Self| factors.iter().all(|it| is_target(start.sigma * it));
-        Self::of(layer, measured).filter(is_held)
+        let is_usable = |start: &Self| factors.iter().all(|it| is_target(start.sigma * it));
+        Self::of(layer, measured).filter(is_usable)
     }
 }
 
@@ -89,7 +92,7 @@ impl RelativeToInit {
     }
 
     /// Takes over the start of layers that had none, and returns the optimizer steps since the decision
-    /// before. The least and the largest factor must lead to targets that a weight can be held at.
+    /// before. The least and the largest factor must lead to targets that a weight can be constrained to.
     pub(crate) fn observe(&mut self, context: &Context, limits: &RangeInclusive<f64>) -> u64 {
         let factors = [*limits.start(), *limits.end()];
         let seen = context.layers.iter().zip(context.measurements);
@@ -136,14 +139,12 @@ impl RelativeToInit {
     /// up: scaling up would turn the optimizer's first steps into a weight of full size.
     pub(crate) fn decisions(&self, act: impl Fn(f64) -> Action) -> Vec<Decision> {
         let decide = |start: &Option<Start>| match start {
-            None => {
-                Decision { action: Action::Off, reason: "no σ to start from: leave".to_owned() }
-            }
+            None => Decision::off(NO_START),
             Some(Start { sigma, is_by_shape: false }) => {
                 Decision { action: act(sigma * self.decided), reason: self.reason.clone() }
             }
             Some(Start { sigma, is_by_shape: true }) => {
-                let reason = format!("{}, which is near 0: {}", self.reason, by_shape(*sigma));
+                let reason = format!("{}, with {}", self.reason, by_shape(*sigma));
                 Decision { action: cap(sigma * self.decided), reason }
             }
         };
@@ -153,10 +154,7 @@ impl RelativeToInit {
     /// The decision about a layer that does not follow the factor: a cap at [`START`] times its start.
     pub(crate) fn fixed(&self, place: usize, why: &str) -> Decision {
         let Some(Start { sigma, .. }) = self.starts[place] else {
-            return Decision {
-                action: Action::Off,
-                reason: "no σ to start from: leave".to_owned(),
-            };
+            return Decision::off(NO_START);
         };
         let reason = format!("{why}: {START} times its σ {} at the start", concise(sigma));
         Decision { action: cap(START * sigma), reason }
@@ -165,7 +163,7 @@ impl RelativeToInit {
 
 /// The σ that counts in place of one near zero, in words.
 pub(crate) fn by_shape(sigma: f64) -> String {
-    format!("σ {} of a layer of its shape counts", concise(sigma))
+    format!("the usual σ {} of its shape, as its own starts near 0", concise(sigma))
 }
 
 /// The action that scales down to `target` and never up.

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::act::action::Action;
-use crate::decide::checks::checked;
 use crate::decide::decision_rule::{Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{NamedRule, named, parameters};
@@ -37,11 +36,7 @@ impl DecisionRule for Always {
     named!();
 
     fn validate(&self) -> Result<(), RuleError> {
-        checked(&Self::DOC, self.action())
-    }
-
-    fn interval(&self) -> Option<u64> {
-        None
+        Self::DOC.check_action(self.action())
     }
 
     fn begin(&self, _: &[Layer]) {}
@@ -67,6 +62,5 @@ mod tests {
     fn every_layer_is_normalized_to_the_target() {
         let decision = Always { target: 2.0 }.at_attach(&layers(1)[0]);
         assert_eq!(decision.action, Action::Normalize { target: 2.0 });
-        assert_eq!(decision.reason, "always: normalize to 2");
     }
 }

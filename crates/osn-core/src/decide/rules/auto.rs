@@ -1,11 +1,8 @@
 //! The rule `auto`.
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 
 use crate::act::action::Action;
-use crate::decide::checks::required_interval;
 use crate::decide::control::adversarial::AdversarialControl;
 use crate::decide::control::generalization::GeneralizationControl;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
@@ -13,7 +10,7 @@ use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::rules::r#static::Static;
 use crate::decide::signals::Needs;
-use crate::decide::text::plain_parameters;
+use crate::decide::text::variants_as_parameters;
 use crate::layer::facts::Layer;
 use crate::layer::select::{Position, Select};
 
@@ -94,37 +91,8 @@ pub enum Task {
     Classify,
 }
 
-impl Task {
-    const ALL: [Task; 4] = [Self::Gan, Self::Translate, Self::Control, Self::Classify];
-    const EXPECTED: &str = "one of gan, translate, control, classify";
-
-    /// The name, as in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Task::Gan => "gan",
-            Task::Translate => "translate",
-            Task::Control => "control",
-            Task::Classify => "classify",
-        }
-    }
-}
-
-plain_parameters! {
-    Task = Task::EXPECTED;
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Task {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|task| task.name() == text).ok_or(())
-    }
+variants_as_parameters! {
+    Task = "one of gan, translate, control, classify";
 }
 
 /// The memory of the part of the rule that fits the task.
@@ -148,20 +116,18 @@ impl NamedRule for Auto {
 impl DecisionRule for Auto {
     type Memory = AutoMemory;
 
-    named!();
+    named!(interval);
 
     fn validate(&self) -> Result<(), RuleError> {
-        required_interval(&Self::DOC, self.interval)
-    }
-
-    fn interval(&self) -> Option<u64> {
-        Some(self.interval)
+        Self::DOC.require_count("interval", self.interval)
     }
 
     fn needs(&self) -> Needs {
         match self.task {
-            Task::Gan | Task::Translate => AdversarialControl::NEEDS,
-            Task::Classify => GeneralizationControl::NEEDS,
+            Task::Gan | Task::Translate => {
+                Needs { separation: true, input_gradient_norm: true, ..Needs::default() }
+            }
+            Task::Classify => Needs { generalization: true, ..Needs::default() },
             Task::Control => Needs::default(),
         }
     }
@@ -197,7 +163,7 @@ impl DecisionRule for Auto {
     fn at_attach(&self, layer: &Layer) -> Decision {
         match self.task {
             Task::Control => penultimate().at_attach(layer),
-            _ => Decision { action: Action::Off, reason: "not measured yet: leave".to_owned() },
+            _ => Decision::off("not measured yet: unconstrained"),
         }
     }
 
@@ -227,55 +193,46 @@ fn penultimate() -> Static {
 mod tests {
     use super::*;
     use crate::decide::decider::Decider;
-    use crate::decide::decider::tests::layers;
+    use crate::decide::decider::tests::{actions, decide, decider, layers, measured};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
-    use crate::layer::measurement::Measurement;
 
-    fn decide(text: &str, layers: Vec<Layer>, sigmas: [f64; 3]) -> Vec<Decision> {
-        let mut decider = Decider::new(Rule::parse(text).unwrap(), layers).unwrap();
-        let start = [1.0; 3].map(|sigma| Measurement::new(sigma, 1e-3));
-        decider.decide(0, &start, &Signals::new());
-        let measured = sigmas.map(|sigma| Measurement::new(sigma, 1e-3));
-        decider.decide(10, &measured, &Signals::new()).to_vec()
+    /// Actions for three layers of σ 1 at the start and of these σ ten steps later.
+    fn decided(text: &str, sigmas: [f64; 3]) -> Vec<Action> {
+        let mut decider = decider(text, 3);
+        decide(&mut decider, 0, &[1.0; 3], &Signals::new());
+        decide(&mut decider, 10, &sigmas, &Signals::new());
+        actions(&decider)
     }
 
     #[test]
     fn control_normalizes_the_penultimate_layer_alone() {
-        let decisions = decide("auto:task=control", layers(3), [5.0; 3]);
-        let actions: Vec<Action> = decisions.into_iter().map(|it| it.action).collect();
+        let actions = decided("auto:task=control", [5.0; 3]);
         assert_eq!(actions, [Action::Off, Action::Normalize { target: 1.0 }, Action::Off]);
     }
 
     #[test]
     fn classify_without_losses_caps_at_one_and_a_half_times_the_start() {
-        let decisions = decide("auto:task=classify", layers(3), [1.2, 1.4, 3.0]);
-        let scales =
-            decisions.iter().zip([1.2, 1.4, 3.0]).map(|(it, sigma)| it.action.scale(1.0, sigma));
+        let sigmas = [1.2, 1.4, 3.0];
+        let actions = decided("auto:task=classify", sigmas);
+        let scales = actions.iter().zip(sigmas).map(|(action, sigma)| action.scale(1.0, sigma));
         assert_eq!(scales.collect::<Vec<f64>>(), [1.0, 1.0, 0.5]);
     }
 
     #[test]
-    fn a_task_that_finds_no_layer_of_its_kind_is_refused() {
+    fn a_task_without_a_layer_of_its_kind_and_an_unknown_task_are_refused() {
         let rule = Rule::parse("auto:task=control").unwrap();
-        let message = Decider::new(rule, layers(1)).unwrap_err().to_string();
-        assert!(message.contains("position 0 (from 0) of 1"), "{message}");
+        let refused = Decider::new(rule, layers(1));
+        assert!(matches!(refused, Err(RuleError::Idle { number: 1, .. })));
+        let refused = Rule::parse("auto:task=chess");
+        assert!(matches!(refused, Err(RuleError::BadValue { key: "task", .. })));
     }
 
     #[test]
     fn a_memory_of_another_task_begins_afresh() {
-        let layers = layers(3);
-        let mut memory = Auto { task: Task::Control, ..Auto::default() }.begin(&layers);
-        let measurements = [Measurement::new(1.0, 0.0); 3];
-        let signals = Signals::new();
-        let context =
-            Context { step: 0, layers: &layers, measurements: &measurements, signals: &signals };
+        let (layers, signals) = (&layers(3), &Signals::new());
+        let mut memory = Auto { task: Task::Control, ..Auto::default() }.begin(layers);
+        let context = Context { step: 0, layers, measurements: &measured(&[1.0; 3]), signals };
         assert_eq!(Auto::default().decide(&mut memory, &context).len(), 3);
-    }
-
-    #[test]
-    fn an_unknown_task_lists_the_known_ones() {
-        let message = Rule::parse("auto:task=chess").unwrap_err().to_string();
-        assert!(message.contains("expected one of gan, translate, control"), "{message}");
     }
 }

@@ -1,65 +1,59 @@
 //! The rule `budget`.
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 
 use crate::act::action::{Action, SIGMA_FLOOR};
-use crate::decide::checks::{is_target, required, required_interval};
+use crate::decide::checks::is_target;
 use crate::decide::control::relative_to_init::Start;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::signals::Needs;
-use crate::decide::text::plain_parameters;
+use crate::decide::text::variants_as_parameters;
 use crate::layer::facts::Layer;
 use crate::layer::measurement::GradientStatistics;
 use crate::number::concise;
 
-/// Holds the product of all σ within a total `Λ`, and takes the excess where it disturbs least.
+/// Bounds the product of all σ by a total `Λ`, and takes the excess where it disturbs the loss least.
 ///
-/// With `w_l` the weight of layer `l`, the targets `c_l` minimise the disturbance
-/// `½·Σ w_l·(ln σ_l − ln c_l)²` under `Σ ln c_l ≤ ln Λ`, which is solved by water-filling:
+/// With `w_l` the weight of layer `l`, the targets `c_l` minimize `½·Σ w_l·(ln σ_l − ln c_l)²` subject to
+/// `Σ ln c_l ≤ ln Λ`, by water-filling:
 ///
 /// ```text
 /// ln c_l = ln σ_l − μ/w_l        μ = max(0, Σ ln σ_l − ln Λ) / Σ(1/w_l)
 /// ```
 ///
-/// So nothing is held while the product is within the total. A layer whose share `μ/w_l` is below
-/// `threshold` has too little to do and is left alone: of those the one that is furthest below goes
-/// first, and `μ` is solved anew over the layers that remain, until each has enough to do or only one
-/// is left. A layer that is held stays held down to half the threshold. The rest get a hard cap at
-/// `c_l`, so at each decision the product of the effective σ is exactly `min(Λ, ∏σ_l)`, and no weight
-/// is enlarged.
+/// So no layer is constrained while the product is within the total. A layer whose share `μ/w_l` is below
+/// `threshold` is left unconstrained, or below half of it if the layer is constrained already. Of several such
+/// layers the one furthest below goes first, and `μ` is solved again over the others, until each share is large
+/// enough or one layer is left. The others get a hard cap at `c_l`. At each decision the product of the effective
+/// σ is exactly `min(Λ, ∏σ_l)`, and no weight is enlarged.
 ///
-/// The weights come from an exponential mean of the sensitivity `|⟨G, Ŵ⟩| = |∂L/∂ ln s|` over the
-/// decisions, relative to the mean over the layers. Relative sensitivities below 0.1 count as 0.1, so
-/// no layer gives more than ten times what an average one does: else a layer without a gradient would
-/// take all of the excess, as that seems to cost nothing.
-/// A layer of which none was ever measured counts as average, so without gradients all layers weigh
-/// the same.
+/// `w_l` is the exponential mean over the decisions of the sensitivity `|⟨G, Ŵ⟩| = |∂L/∂ ln s|`, divided by the
+/// mean over the layers and at least 0.1, so that no layer gives more than ten times the share of an average one:
+/// a layer without a gradient would otherwise take the whole excess. A layer whose sensitivity was never measured
+/// has weight 1; without gradients all layers have.
 ///
-/// The product is over all the layers that the rule decides about. It bounds the Lipschitz constant
-/// of a chain of them, with activations of slope at most 1; residual branches and parallel paths are
-/// counted as if they were in the chain, which is not a bound on anything. σ is an estimate from
-/// below, so the true product can be slightly larger. While a σ is broken the product is not known, and
-/// what was decided before stands.
+/// The product is over the layers that the rule decides about. It bounds the Lipschitz constant of a plain chain
+/// of them with activations of slope at most 1. Residual branches and parallel paths count as if they were in the
+/// chain; then it is no bound. σ is an estimate from below, so the true product can be slightly larger. While a σ
+/// is not finite or negative, the previous decisions stand.
 ///
-/// A layer of σ 0 counts with the σ that it started at, so that the others are held as before it was pruned. One
-/// that starts near zero, below a quarter of the σ that a layer of its shape starts at
-/// ([`InitialSize`](crate::layer::InitialSize)), counts with that one in the product at the start.
+/// A layer of σ 0 (pruned) counts with its σ at the start. A layer that starts near zero, below a quarter of the
+/// usual σ of its shape ([`InitialSize`](crate::layer::InitialSize)), counts with that one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
-    /// The total `Λ`, greater than 0, dimensionless. Default: none, which takes `total_relative_to_init`.
+    /// The total `Λ`, greater than 0, dimensionless. Default: none, then `total_relative_to_init` applies.
     pub total: Option<f64>,
-    /// The total as a multiple of the product of σ at the first decision, greater than 0. Default: 1.
+    /// `Λ` as a multiple of the product of the σ at the start, greater than 0. Default: 1.
     pub total_relative_to_init: f64,
-    /// What a layer's weight follows. Default: its sensitivity.
+    /// How the weight `w_l` follows from the sensitivity. Default: it is the sensitivity.
     pub weights: BudgetWeights,
-    /// The part of the old mean in the new mean of the sensitivity, in `[0, 1)`. Default: 0.9.
+    /// The fraction of the old mean of the sensitivity in the new one, in `[0, 1)`. Default: 0.9.
     pub smoothing: f64,
-    /// The share, as a change of `ln σ`, below which a layer is left alone, at least 0. Default: 0.05.
+    /// The share `μ/w_l`, a change of `ln σ`, below which a layer is left unconstrained, at least 0.
+    /// Default: 0.05.
     pub threshold: f64,
     /// Optimizer steps between two decisions, at least 1. Default: 10.
     pub interval: u64,
@@ -78,32 +72,21 @@ impl Default for Budget {
     }
 }
 
-/// What the weight of a layer in a [`Budget`] follows; a layer of large weight is spared.
+/// How the weight of a layer in a [`Budget`] follows from its sensitivity `|⟨G_l, Ŵ_l⟩|`. The larger the weight,
+/// the smaller the layer's share of the excess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BudgetWeights {
-    /// `w_l ∝ |⟨G_l, Ŵ_l⟩|`: the loss is disturbed least, and layers that it hardly depends on give most.
+    /// `w_l ∝ |⟨G_l, Ŵ_l⟩|`: layers on which the loss hardly depends are constrained most.
     Sensitivity,
-    /// `w_l ∝ 1/|⟨G_l, Ŵ_l⟩|`: held where it has an effect, and layers that hardly matter are left alone.
+    /// `w_l ∝ 1/|⟨G_l, Ŵ_l⟩|`: layers on which the loss depends are constrained most.
     InverseSensitivity,
-    /// `w_l = 1`: every layer gives the same factor.
+    /// `w_l = 1`: all layers are scaled by the same factor.
     Uniform,
 }
 
 impl BudgetWeights {
-    const ALL: [BudgetWeights; 3] = [Self::Sensitivity, Self::InverseSensitivity, Self::Uniform];
-    const EXPECTED: &str = "one of sensitivity, inverse_sensitivity, uniform";
-
-    /// The name, as in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sensitivity => "sensitivity",
-            Self::InverseSensitivity => "inverse_sensitivity",
-            Self::Uniform => "uniform",
-        }
-    }
-
     /// The weight of a layer of this sensitivity, relative to the average.
     fn weight(self, relative: f64) -> f64 {
         match self {
@@ -114,22 +97,8 @@ impl BudgetWeights {
     }
 }
 
-plain_parameters! {
-    BudgetWeights = BudgetWeights::EXPECTED;
-}
-
-impl fmt::Display for BudgetWeights {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for BudgetWeights {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|weights| weights.name() == text).ok_or(())
-    }
+variants_as_parameters! {
+    BudgetWeights = "one of sensitivity, inverse_sensitivity, uniform";
 }
 
 /// A new sensitivity counts as at most so many times the mean.
@@ -152,31 +121,31 @@ struct LayerMemory {
     sensitivity: Option<f64>,
     /// The size that it started at, once the product was known.
     start: Option<Start>,
-    /// The cap that stands, or nothing for a layer that is left alone.
+    /// The cap in force; nothing for an unconstrained layer.
     target: Option<f64>,
 }
 
-/// What one layer has to give, as a change of `ln σ`.
+/// The share of one layer in the excess, as a change of `ln σ`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Share {
-    /// This much.
-    Held(f64),
-    /// It would have been this much, which is too little to do.
+    /// It is constrained by this much.
+    Constrained(f64),
+    /// It would be this much, which is below its least share.
     TooSmall(f64),
-    /// Nothing is asked of any layer.
+    /// There is no excess.
     Nothing,
 }
 
 impl NamedRule for Budget {
     parameters! {
-        "budget", "Holds the product of all σ within a total, and takes the excess where the loss is \
-                   disturbed least.";
-        total = "none", "the largest product of all σ; none takes total_relative_to_init";
-        total_relative_to_init = "1", "the same as a multiple of the product at the first decision";
+        "budget", "Bounds the product of all σ by a total, and takes the excess where it disturbs the \
+                   loss least.";
+        total = "none", "the largest product of all σ; without it total_relative_to_init applies";
+        total_relative_to_init = "1", "the largest product as a multiple of the product of the σ at the start";
         weights = "sensitivity", "which layers are spared: of large sensitivity, of small \
                           (inverse_sensitivity), or all alike (uniform)";
-        smoothing = "0.9", "the part of the old mean of the sensitivity in the new one";
-        threshold = "0.05", "the change of ln σ below which a layer is left alone";
+        smoothing = "0.9", "the fraction of the old mean of the sensitivity in the new one";
+        threshold = "0.05", "the change of ln σ below which a layer is left unconstrained";
         interval = "10", INTERVAL;
     }
 }
@@ -184,33 +153,25 @@ impl NamedRule for Budget {
 impl DecisionRule for Budget {
     type Memory = BudgetMemory;
 
-    named!();
+    named!(interval);
 
     fn validate(&self) -> Result<(), RuleError> {
-        let check =
-            |holds, key, value: f64, expected| required(&Self::DOC, holds, key, value, expected);
-        let is_size = |value: f64| value > 0.0 && value.is_finite();
-        let total = self.total.unwrap_or(1.0);
-        check(is_size(total), "total", total, "a positive number")?;
-        let factor = self.total_relative_to_init;
-        check(is_size(factor), "total_relative_to_init", factor, "a positive number")?;
+        let (doc, factor) = (Self::DOC, self.total_relative_to_init);
+        doc.require_positive("total", self.total.unwrap_or(1.0))?;
+        doc.require_positive("total_relative_to_init", factor)?;
         let is_used = self.total.is_none() || factor == Self::default().total_relative_to_init;
-        check(is_used, "total_relative_to_init", factor, "nothing, as total is given")?;
-        let is_part = (0.0..1.0).contains(&self.smoothing);
-        check(is_part, "smoothing", self.smoothing, "at least 0 and less than 1")?;
-        let is_used = self.looks_at_gradients() || self.smoothing == Self::default().smoothing;
-        check(is_used, "smoothing", self.smoothing, "nothing, as all layers weigh the same")?;
-        let is_target = self.threshold >= 0.0 && self.threshold.is_finite();
-        check(is_target, "threshold", self.threshold, "at least 0")?;
-        required_interval(&Self::DOC, self.interval)
-    }
-
-    fn interval(&self) -> Option<u64> {
-        Some(self.interval)
+        let expected = "nothing, as total is given";
+        doc.require(is_used, "total_relative_to_init", &factor, expected)?;
+        doc.require_part("smoothing", self.smoothing)?;
+        let is_used = self.uses_gradients() || self.smoothing == Self::default().smoothing;
+        let expected = "nothing, as all layers weigh the same";
+        doc.require(is_used, "smoothing", &self.smoothing, expected)?;
+        doc.require_size("threshold", self.threshold)?;
+        doc.require_count("interval", self.interval)
     }
 
     fn needs(&self) -> Needs {
-        Needs { gradients: self.looks_at_gradients(), ..Needs::default() }
+        Needs { gradients: self.uses_gradients(), ..Needs::default() }
     }
 
     fn begin(&self, layers: &[Layer]) -> Self::Memory {
@@ -234,8 +195,8 @@ impl DecisionRule for Budget {
     }
 }
 
-/// The σ of each layer that counts in the product: its own, or where it is 0 the one that it started at. Nothing
-/// for one that is broken.
+/// The σ of each layer in the product: its own, or where that is 0 the one at the start. `None` for one that is
+/// not finite or negative.
 fn sizes(memory: &BudgetMemory, context: &Context) -> impl Iterator<Item = Option<f64>> {
     let seen = context.layers.iter().zip(context.measurements);
     memory.layers.iter().zip(seen).map(|(own, (layer, measured))| {
@@ -246,7 +207,7 @@ fn sizes(memory: &BudgetMemory, context: &Context) -> impl Iterator<Item = Optio
     })
 }
 
-/// Everything as it was, as the product is not known without the layer at `index`.
+/// The previous decisions, as the product is not known without the layer at `index`.
 fn stand(memory: &BudgetMemory, context: &Context, index: usize) -> Vec<Decision> {
     let (name, sigma) = (context.layers[index].name(), context.measurements[index].sigma);
     let decide = |layer: &LayerMemory| {
@@ -254,7 +215,7 @@ fn stand(memory: &BudgetMemory, context: &Context, index: usize) -> Vec<Decision
         let size = concise(sigma);
         Decision {
             action,
-            reason: format!("σ {size} of {name}: product not known, still {action}"),
+            reason: format!("σ {size} of {name}, so the product is not known: still {action}"),
         }
     };
     memory.layers.iter().map(decide).collect()
@@ -265,12 +226,12 @@ fn action(target: Option<f64>) -> Action {
 }
 
 impl Budget {
-    fn looks_at_gradients(&self) -> bool {
+    fn uses_gradients(&self) -> bool {
         self.weights != BudgetWeights::Uniform
     }
 
-    /// Takes a new sensitivity into the mean; a missing or broken one leaves the mean as it is, and one
-    /// that is out of all proportion raises it no further than it comes back from.
+    /// Takes a new sensitivity into the mean. A missing or non-finite one leaves the mean as it is, and one far
+    /// above it counts as [`MOST_RISE`] times the mean, so that the mean comes back.
     fn learn(&self, layer: &mut LayerMemory, gradient: Option<GradientStatistics>) {
         let measured = gradient.map(|gradient| gradient.sensitivity);
         if let Some(new) = measured.filter(|new| new.is_finite()).map(f64::abs) {
@@ -292,10 +253,10 @@ impl Budget {
         let weights = self.weights_of(&memory.layers);
         let least: Vec<f64> = memory.layers.iter().map(|layer| self.least_share(layer)).collect();
         let shares = share_out(log_product - log_total, &weights, &least);
-        let is_told = memory.layers.iter().any(|layer| layer.sensitivity.is_some());
-        let alike = if is_told || !self.looks_at_gradients() { "" } else { ", no gradients told" };
+        let is_known = memory.layers.iter().any(|layer| layer.sensitivity.is_some());
+        let alike = if is_known || !self.uses_gradients() { "" } else { ", no gradients measured" };
         let (product, total) = (concise(log_product), concise(log_total));
-        let state = format!("ln ∏σ {product} against ln Λ {total}{alike}");
+        let state = format!("ln ∏σ {product}, ln Λ {total}{alike}");
         let mut decisions = Vec::with_capacity(sizes.len());
         for (index, layer) in memory.layers.iter_mut().enumerate() {
             layer.target = shares[index].target(sizes[index]);
@@ -314,7 +275,8 @@ impl Budget {
         }
     }
 
-    /// A layer that is held is let go later than one that is free is caught, so it does not chatter.
+    /// The least share is halved for a constrained layer, so that a share near the threshold does not switch it
+    /// at every decision.
     fn least_share(&self, layer: &LayerMemory) -> f64 {
         if layer.target.is_some() { 0.5 * self.threshold } else { self.threshold }
     }
@@ -354,12 +316,12 @@ fn share_out(excess: f64, weights: &[f64], least: &[f64]) -> Vec<Share> {
     if excess <= 0.0 {
         return vec![Share::Nothing; weights.len()];
     }
-    let mut shares = vec![Share::Held(0.0); weights.len()];
+    let mut shares = vec![Share::Constrained(0.0); weights.len()];
     let mut held: Vec<usize> = (0..weights.len()).collect();
     loop {
         let level = excess / held.iter().map(|&index| 1.0 / weights[index]).sum::<f64>();
         for &index in &held {
-            shares[index] = Share::Held(level / weights[index]);
+            shares[index] = Share::Constrained(level / weights[index]);
         }
         match furthest_below(&held, level, weights, least) {
             Some(place) if held.len() > 1 => {
@@ -384,9 +346,7 @@ impl Share {
     fn target(self, sigma: f64) -> Option<f64> {
         match self {
             // A total beyond all sense would else ask for a size that no weight can have.
-            Share::Held(share) => {
-                Some((sigma * (-share).exp()).max(crate::act::action::SIGMA_FLOOR))
-            }
+            Share::Constrained(share) => Some((sigma * (-share).exp()).max(SIGMA_FLOOR)),
             Share::TooSmall(_) | Share::Nothing => None,
         }
     }
@@ -394,12 +354,12 @@ impl Share {
     fn in_words(self, weight: f64, least: f64) -> String {
         let weight = concise(weight);
         match self {
-            Share::Held(share) => format!(", share {} at weight {weight}", concise(share)),
+            Share::Constrained(share) => format!(", share {} at weight {weight}", concise(share)),
             Share::TooSmall(share) => {
                 let (share, least) = (concise(share), concise(least));
                 format!(", share {share} at weight {weight} below {least}")
             }
-            Share::Nothing => ", nothing to take".to_owned(),
+            Share::Nothing => ", no excess".to_owned(),
         }
     }
 }
@@ -408,27 +368,23 @@ impl Share {
 mod tests {
     use super::*;
     use crate::decide::decider::Decider;
-    use crate::decide::decider::tests::layers;
+    use crate::decide::decider::tests::{actions, decider, measured};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
     use crate::layer::measurement::Measurement;
     use proptest::prelude::*;
 
-    fn decider(budget: Budget, count: usize) -> Decider {
-        Decider::new(Rule::Budget(budget), layers(count)).unwrap()
+    /// A budget of total 4 for two layers.
+    fn of_four() -> Decider {
+        decider("budget:total=4", 2)
     }
 
-    fn within(total: f64) -> Budget {
-        Budget { total: Some(total), ..Budget::default() }
-    }
-
-    fn sensitive(sigma: f64, sensitivity: f64) -> Measurement {
-        let gradient = GradientStatistics { sensitivity, ..GradientStatistics::default() };
-        Measurement::new(sigma, 0.0).with_gradient(gradient)
-    }
-
-    fn plain(sigmas: &[f64]) -> Vec<Measurement> {
-        sigmas.iter().map(|&sigma| Measurement::new(sigma, 0.0)).collect()
+    /// Measurements of these σ and sensitivities.
+    fn sensitive<const N: usize>(pairs: [(f64, f64); N]) -> [Measurement; N] {
+        pairs.map(|(sigma, sensitivity)| {
+            let gradient = GradientStatistics { sensitivity, ..GradientStatistics::default() };
+            Measurement::new(sigma, 0.0).with_gradient(gradient)
+        })
     }
 
     /// σ of the effective weights once the decisions are in force.
@@ -438,173 +394,149 @@ mod tests {
         pairs.map(|(it, measured)| measured.sigma * it.action.scale(1.0, measured.sigma)).collect()
     }
 
-    fn close(actual: &[f64], expected: &[f64]) -> bool {
-        actual.len() == expected.len()
-            && actual.iter().zip(expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-12)
+    #[track_caller]
+    fn assert_close(actual: &[f64], expected: &[f64]) {
+        let is_close = actual.iter().zip(expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-12);
+        assert!(actual.len() == expected.len() && is_close, "{actual:?}");
     }
 
     #[test]
     fn the_excess_is_shared_as_by_hand() {
         // An excess of ln 4, of which weights 1 and 3 take three and one quarters.
-        let measured = [sensitive(4.0, 0.2), sensitive(4.0, 0.6)];
-        let found = effective(&mut decider(within(4.0), 2), &measured);
-        assert!(close(&found, &[2_f64.sqrt(), 8_f64.sqrt()]), "{found:?}");
+        let found = effective(&mut of_four(), &sensitive([(4.0, 0.2), (4.0, 0.6)]));
+        assert_close(&found, &[2_f64.sqrt(), 8_f64.sqrt()]);
     }
 
     #[test]
-    fn nothing_is_held_within_the_total() {
-        let mut decider = decider(within(6.0), 2);
-        let decisions = decider.decide(0, &plain(&[3.0, 2.0]), &Signals::new());
-        assert!(decisions.iter().all(|decision| decision.action == Action::Off));
-        let reason = "ln ∏σ 1.792 against ln Λ 1.792, no gradients told, nothing to take: off";
-        assert_eq!(decisions[0].reason, reason);
+    fn within_the_total_no_layer_is_constrained() {
+        let mut decider = decider("budget:total=6", 2);
+        decider.decide(0, &measured(&[3.0, 2.0]), &Signals::new());
+        assert_eq!(actions(&decider), [Action::Off; 2]);
     }
 
     #[test]
     fn without_gradients_all_give_the_same_factor() {
-        let found = effective(&mut decider(within(4.0), 2), &plain(&[8.0, 2.0]));
-        assert!(close(&found, &[4.0, 1.0]), "{found:?}");
+        assert_close(&effective(&mut of_four(), &measured(&[8.0, 2.0])), &[4.0, 1.0]);
     }
 
     #[test]
-    fn a_layer_with_too_little_to_do_is_left_alone_and_the_rest_pay_for_it() {
+    fn a_layer_of_a_small_share_is_left_unconstrained_and_the_others_make_up_for_it() {
         // At sensitivities 1 : 1 : 18 the third would give 1/38 of ln 3, which is below 0.05.
-        let measured = [sensitive(3.0, 0.1), sensitive(3.0, 0.1), sensitive(3.0, 1.8)];
-        let mut decider = decider(within(9.0), 3);
-        let found = effective(&mut decider, &measured);
-        assert_eq!(decider.decisions()[2].action, Action::Off);
-        assert!(close(&found, &[3_f64.sqrt(), 3_f64.sqrt(), 3.0]), "{found:?}");
-        let reason = &decider.decisions()[2].reason;
-        assert!(reason.contains("at weight 2.7 below 0.05: off"), "{reason}");
+        let mut decider = decider("budget:total=9", 3);
+        let found = effective(&mut decider, &sensitive([(3.0, 0.1), (3.0, 0.1), (3.0, 1.8)]));
+        assert_eq!(actions(&decider)[2], Action::Off);
+        assert_close(&found, &[3_f64.sqrt(), 3_f64.sqrt(), 3.0]);
     }
 
     #[test]
-    fn insensitive_layers_are_left_alone_by_the_inverse_weights() {
-        let budget = Budget { weights: BudgetWeights::InverseSensitivity, ..within(4.5) };
-        let measured = [sensitive(3.0, 1.0), sensitive(3.0, 0.001)];
-        let mut decider = decider(budget, 2);
-        let found = effective(&mut decider, &measured);
-        assert_eq!(decider.decisions()[1].action, Action::Off);
-        assert!(close(&found, &[1.5, 3.0]), "{found:?}");
+    fn inverse_weights_leave_insensitive_layers_unconstrained() {
+        let mut decider = decider("budget:total=4.5,weights=inverse_sensitivity", 2);
+        let found = effective(&mut decider, &sensitive([(3.0, 1.0), (3.0, 0.001)]));
+        assert_eq!(actions(&decider)[1], Action::Off);
+        assert_close(&found, &[1.5, 3.0]);
     }
 
     #[test]
     fn a_layer_without_a_gradient_does_not_take_all() {
-        let measured = [sensitive(4.0, 1.0), sensitive(4.0, 1.0), sensitive(4.0, 0.0)];
-        let found = effective(&mut decider(within(1.0), 3), &measured);
+        let measured = sensitive([(4.0, 1.0), (4.0, 1.0), (4.0, 0.0)]);
+        let found = effective(&mut decider("budget:total=1", 3), &measured);
         // Relative sensitivities 1.5, 1.5 and 0.1, so 1, 1 and 15 parts in 17 of 3·ln 4.
         let [alive, dead] = [14.0 / 17.0, -28.0 / 17.0].map(|power| 4_f64.powf(power));
-        assert!(close(&found, &[alive, alive, dead]), "{found:?}");
-        let all_dead = [sensitive(3.0, 0.0), sensitive(3.0, 0.0)];
-        assert!(close(&effective(&mut decider(within(2.25), 2), &all_dead), &[1.5, 1.5]));
+        assert_close(&found, &[alive, alive, dead]);
+        let all_dead = sensitive([(3.0, 0.0), (3.0, 0.0)]);
+        assert_close(&effective(&mut decider("budget:total=2.25", 2), &all_dead), &[1.5, 1.5]);
     }
 
     #[test]
-    fn the_total_of_the_start_follows_the_first_product_and_no_later_one() {
-        let budget = Budget { total_relative_to_init: 0.5, ..Budget::default() };
-        let mut decider = decider(budget, 2);
-        assert!(close(&effective(&mut decider, &plain(&[2.0, 2.0])), &[2_f64.sqrt(); 2]));
-        assert!(close(&effective(&mut decider, &plain(&[8.0, 8.0])), &[2_f64.sqrt(); 2]));
+    fn the_total_relative_to_init_follows_the_first_product_and_no_later_one() {
+        let mut decider = decider("budget:total_relative_to_init=0.5", 2);
+        for sigma in [2.0, 8.0] {
+            let found = effective(&mut decider, &measured(&[sigma; 2]));
+            assert_close(&found, &[2_f64.sqrt(); 2]);
+        }
     }
 
     #[test]
     fn a_share_that_trembles_about_the_threshold_switches_once() {
-        let budget = Budget { threshold: 0.2, ..within(1.0) };
-        let mut decider = decider(budget, 2);
-        let mut held = |share: f64| {
-            let measured = plain(&[share.exp(), share.exp()]);
-            decider.decide(0, &measured, &Signals::new())[1].action != Action::Off
+        let mut decider = decider("budget:total=1,threshold=0.2", 2);
+        let mut is_constrained = |share: f64| {
+            decider.decide(0, &measured(&[share.exp(); 2]), &Signals::new())[1].action
+                != Action::Off
         };
-        assert!(!held(0.19));
-        assert!([0.21, 0.19, 0.21, 0.15, 0.11].map(&mut held).iter().all(|is_held| *is_held));
-        assert!(!held(0.09));
+        let found = [0.19, 0.21, 0.19, 0.21, 0.15, 0.11, 0.09].map(&mut is_constrained);
+        assert_eq!(found, [false, true, true, true, true, true, false]);
     }
 
     #[test]
     fn the_weights_follow_the_mean_and_not_the_last_gradient() {
-        let mut decider = decider(within(4.0), 2);
+        let mut decider = of_four();
         for _ in 0..200 {
-            effective(&mut decider, &[sensitive(4.0, 0.2), sensitive(4.0, 0.6)]);
+            effective(&mut decider, &sensitive([(4.0, 0.2), (4.0, 0.6)]));
         }
-        let found = effective(&mut decider, &[sensitive(4.0, 0.6), sensitive(4.0, 0.2)]);
+        let found = effective(&mut decider, &sensitive([(4.0, 0.6), (4.0, 0.2)]));
         // Means of 0.24 and 0.56 by now.
         let share = 0.56 / 0.8 * 4_f64.ln();
         assert!((found[0] - 4.0 * (-share).exp()).abs() < 1e-6, "{found:?}");
     }
 
     #[test]
-    fn broken_numbers_change_nothing_and_say_so() {
+    fn broken_numbers_change_nothing() {
         for broken in [f64::NAN, f64::INFINITY, -1.0] {
-            let mut decider = decider(within(4.0), 2);
-            let before = decider.decide(0, &plain(&[4.0, 4.0]), &Signals::new()).to_vec();
-            let after = decider.decide(10, &plain(&[40.0, broken]), &Signals::new());
-            for (before, after) in before.iter().zip(after) {
-                assert_eq!(before.action, after.action);
-                let said = format!("σ {} of blocks.1.weight: product not known", concise(broken));
-                assert!(after.reason.starts_with(&said), "{}", after.reason);
-            }
-            let start = Budget::default();
-            let mut fresh = Decider::new(Rule::Budget(start), layers(2)).unwrap();
-            fresh.decide(0, &plain(&[4.0, broken]), &Signals::new());
-            effective(&mut fresh, &plain(&[2.0, 2.0]));
-            assert!(close(&effective(&mut fresh, &plain(&[4.0, 4.0])), &[2.0, 2.0]));
+            let mut fixed = of_four();
+            fixed.decide(0, &measured(&[4.0, 4.0]), &Signals::new());
+            let before = actions(&fixed);
+            fixed.decide(10, &measured(&[40.0, broken]), &Signals::new());
+            assert_eq!(actions(&fixed), before);
+            let mut fresh = decider("budget", 2);
+            fresh.decide(0, &measured(&[4.0, broken]), &Signals::new());
+            effective(&mut fresh, &measured(&[2.0, 2.0]));
+            assert_close(&effective(&mut fresh, &measured(&[4.0, 4.0])), &[2.0, 2.0]);
         }
-        let mut decider = decider(within(4.0), 2);
-        let known = [sensitive(4.0, 0.2), sensitive(4.0, 0.6)];
-        let before = effective(&mut decider, &known);
-        let broken = [sensitive(4.0, f64::NAN), sensitive(4.0, f64::INFINITY)];
-        assert!(close(&effective(&mut decider, &broken), &before));
+        let mut decider = of_four();
+        let before = effective(&mut decider, &sensitive([(4.0, 0.2), (4.0, 0.6)]));
+        let broken = sensitive([(4.0, f64::NAN), (4.0, f64::INFINITY)]);
+        assert_close(&effective(&mut decider, &broken), &before);
     }
 
     #[test]
     fn a_layer_that_starts_at_zero_counts_with_the_size_of_its_shape() {
         // 8×4×3×3, seen as 8×36 of deviation √(2/(12·9)).
         let usual = (2.0_f64 / 108.0).sqrt() * (8.0_f64.sqrt() + 6.0);
-        let mut decider = decider(Budget::default(), 2);
+        let mut decider = decider("budget", 2);
         for (step, sigma) in [(0, 0.0), (10, 0.01), (20, 0.5), (30, usual)] {
-            decider.decide(step, &plain(&[2.0, sigma]), &Signals::new());
-            let mut actions = decider.decisions().iter().map(|it| it.action);
-            assert!(actions.all(|it| it == Action::Off), "{sigma}: within the total");
+            decider.decide(step, &measured(&[2.0, sigma]), &Signals::new());
+            assert_eq!(actions(&decider), [Action::Off; 2], "{sigma}: within the total");
         }
-        let found = effective(&mut decider, &plain(&[2.0, 4.0 * usual]));
+        let found = effective(&mut decider, &measured(&[2.0, 4.0 * usual]));
         assert!((found[0] * found[1] / (2.0 * usual) - 1.0).abs() < 1e-9, "{found:?}");
     }
 
     #[test]
-    fn a_layer_that_is_pruned_leaves_the_others_held() {
-        let mut decider = decider(within(4.0), 2);
-        let before = decider.decide(0, &plain(&[4.0, 4.0]), &Signals::new()).to_vec();
+    fn a_layer_that_is_pruned_leaves_the_others_constrained() {
+        let mut decider = of_four();
+        let before = decider.decide(0, &measured(&[4.0, 4.0]), &Signals::new())[0].action;
         for step in [10, 20, 500] {
-            let after = decider.decide(step, &plain(&[4.0, 0.0]), &Signals::new());
-            assert_eq!(after[0].action, before[0].action);
+            let after = decider.decide(step, &measured(&[4.0, 0.0]), &Signals::new());
+            assert_eq!(after[0].action, before);
         }
         // And the one that is left is still followed.
-        let after = decider.decide(510, &plain(&[16.0, 0.0]), &Signals::new());
+        let after = decider.decide(510, &measured(&[16.0, 0.0]), &Signals::new());
         assert!(after[0].action.target().is_some_and(|target| target < 16.0 / 2.0));
     }
 
     #[test]
-    fn without_gradients_it_says_so() {
-        let mut decider = decider(within(4.0), 2);
-        let reason = |decider: &Decider| decider.decisions()[0].reason.clone();
-        decider.decide(0, &plain(&[4.0, 4.0]), &Signals::new());
-        assert!(reason(&decider).contains("no gradients told"), "{}", reason(&decider));
-        decider.decide(10, &[sensitive(4.0, 0.2), sensitive(4.0, 0.6)], &Signals::new());
-        assert!(!reason(&decider).contains("no gradients told"));
-    }
-
-    #[test]
     fn a_total_is_given_in_one_way() {
-        let message = |text: &str| Rule::parse(text).unwrap_err().to_string();
-        assert_eq!(
-            message("budget:total=4,total_relative_to_init=2"),
-            "rule `budget`: total_relative_to_init is `2`, expected nothing, as total is given"
-        );
-        assert_eq!(
-            message("budget:total=0"),
-            "rule `budget`: total is `0`, expected a positive number"
-        );
-        assert!(message("budget:weights=even").ends_with(BudgetWeights::EXPECTED));
+        for (text, bad) in [
+            ("total=4,total_relative_to_init=2", "total_relative_to_init"),
+            ("total=0", "total"),
+            ("weights=even", "weights"),
+        ] {
+            let refused = Rule::parse(&format!("budget:{text}"));
+            assert!(
+                matches!(refused, Err(RuleError::BadValue { key, .. }) if key == bad),
+                "{text}"
+            );
+        }
         for text in [
             "budget:total=1",
             "budget:total_relative_to_init=2,weights=uniform",
@@ -622,17 +554,11 @@ mod tests {
         fn the_total_is_spent_exactly_and_no_weight_is_enlarged(
             layer in prop::collection::vec((-3.0..3.0_f64, -9.0..3.0_f64), 1..12),
             log_total in -12.0..12.0_f64, threshold in 0.0..0.5_f64,
-            weights in prop::sample::select(BudgetWeights::ALL.to_vec()),
+            weights in prop::sample::select(&["sensitivity", "inverse_sensitivity", "uniform"][..]),
         ) {
-            let budget = Budget { weights, threshold, ..within(log_total.exp()) };
-            let measured: Vec<_> = layer
-                .iter()
-                .map(|(log_sigma, log_sensitivity)| {
-                    sensitive(log_sigma.exp(), log_sensitivity.exp())
-                })
-                .collect();
-            let mut decider = decider(budget, layer.len());
-            let found = effective(&mut decider, &measured);
+            let text = format!("budget:total={},threshold={threshold},weights={weights}", log_total.exp());
+            let measured = layer.iter().map(|(size, slope)| sensitive([(size.exp(), slope.exp())])[0]);
+            let found = effective(&mut decider(&text, layer.len()), &measured.collect::<Vec<_>>());
             let spent: f64 = found.iter().map(|sigma| sigma.ln()).sum();
             let before: f64 = layer.iter().map(|(log_sigma, _)| log_sigma).sum();
             prop_assert!((spent - before.min(log_total)).abs() < 1e-9, "{spent} {log_total}");
@@ -651,7 +577,7 @@ mod tests {
         ) {
             let shares: Vec<f64> = share_out(excess, &weights, &vec![0.0; weights.len()])
                 .iter()
-                .map(|share| match share { Share::Held(share) => *share, _ => 0.0 })
+                .map(|share| match share { Share::Constrained(share) => *share, _ => 0.0 })
                 .collect();
             let disturbance = |shares: &[f64]| -> f64 {
                 shares.iter().zip(&weights).map(|(share, weight)| weight * share * share).sum()

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::act::action::Action;
-use crate::decide::checks::{checked, is_target, required, required_interval};
+use crate::decide::checks::is_target;
 use crate::decide::control::relative_to_init::is_near_zero;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
@@ -13,33 +13,30 @@ use crate::layer::facts::Layer;
 use crate::layer::measurement::Measurement;
 use crate::number::concise;
 
-/// Learns for each layer how far it is held, from a loss that the layer is not trained on.
+/// Learns for each layer how far it is constrained, from the gradient of a held-out loss.
 ///
-/// Each layer has a gate `g = sigmoid(α)` between leaving it as it is (0) and normalizing it to the
-/// target `c` (1). In between the effective weight has `σ(Ŵ) = c^g·σ^(1−g)`, so `ln s = g·ln(c/σ)`,
-/// and with `G = ∂L/∂Ŵ` of the held-out loss
+/// Each layer has a gate `g = sigmoid(α)` between unconstrained (0) and normalized to the target `c` (1), with
+/// `σ(Ŵ) = c^g·σ^(1−g)`, so `ln s = g·ln(c/σ)`. With `G = ∂L/∂Ŵ` of the held-out loss
 ///
 /// ```text
 /// ∂L/∂g = −ln(σ/c)·⟨G, Ŵ⟩        ∂L/∂α = ∂L/∂g·g·(1 − g)        α ← α − η·∂L/∂α
 /// ```
 ///
-/// Only [`held_out_sensitivity`](crate::layer::GradientStatistics::held_out_sensitivity) moves a gate. The
-/// training loss never does: a network that may choose its own constraint by the loss that the
-/// constraint is there to hold back removes it. For a discriminator a held-out loss is its loss on
-/// real images that it does not train on, or the generator's side. Without one a layer's target stays
-/// where it is: at what its first size makes of it, once it is at least a quarter of what a layer of its shape
-/// starts at ([`InitialSize`](crate::layer::InitialSize)).
+/// Only [`held_out_sensitivity`](crate::layer::GradientStatistics::held_out_sensitivity) moves a gate. The training
+/// loss never does: a network that may choose its own constraint by the loss that the constraint is there to limit
+/// removes it. For a discriminator a held-out loss is its loss on real images that it does not train on. Without a
+/// held-out loss a layer keeps the target that its gate gives at the first decision at which its σ is at least a
+/// quarter of the usual σ of its shape ([`InitialSize`](crate::layer::InitialSize)).
 ///
-/// `α` stays within ±4, so `g` in 0.018 to 0.982: beyond, `g·(1 − g)` is too small for a gate ever to
-/// come back. One decision moves `α` by at most 0.5, whatever the scale of the loss. Between decisions
-/// the layer is normalized to the target that the last one gave, which takes out the whole of the
-/// gradient's radial part and not only the part `g` of it.
+/// `α` stays within ±4, so `g` within 0.018 and 0.982: beyond, `g·(1 − g)` is too small for a gate to come back. One
+/// decision moves `α` by at most 0.5. Between decisions the layer is normalized to the last target, which removes the
+/// whole radial part of the gradient and not only the fraction `g` of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Learned {
-    /// The σ `c` of the effective weight behind a closed gate, greater than 0. Default: 1.
+    /// The σ `c` of the effective weight at `g = 1`, greater than 0. Default: 1.
     pub target: f64,
-    /// Where the gates start, from 0.02 (all but open) to 0.98 (all but closed). Default: 0.5.
+    /// `g` of every layer at the start, from 0.02 (nearly unconstrained) to 0.98. Default: 0.5.
     pub start: f64,
     /// The learning rate `η` of `α`, in 1/(unit of the loss), greater than 0. Default: 1.
     pub learning_rate: f64,
@@ -60,7 +57,7 @@ const LARGEST_MOVE: f64 = 0.5;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
     alpha: f64,
-    /// The effective σ that stands; nothing before the first measurement.
+    /// The effective σ in force; nothing before the first measurement.
     target: Option<f64>,
 }
 
@@ -76,10 +73,10 @@ impl Gate {
 
 impl NamedRule for Learned {
     parameters! {
-        "learned", "Learns for each layer how far it is held, from a held-out loss.";
-        target = "1", "the σ of a weight that is held altogether";
-        start = "0.5", "how far every layer is held at the start, from 0.02 to 0.98";
-        learning_rate = "1", "how fast the gates learn, by unit of the held-out loss";
+        "learned", "Learns for each layer how far it is constrained, from a held-out loss.";
+        target = "1", "the σ of a weight that is constrained in full";
+        start = "0.5", "the gate of every layer at the start, from 0.02 (nearly unconstrained) to 0.98";
+        learning_rate = "1", "the learning rate of the gates, in 1/(unit of the held-out loss)";
         interval = "10", INTERVAL;
     }
 }
@@ -87,20 +84,14 @@ impl NamedRule for Learned {
 impl DecisionRule for Learned {
     type Memory = Vec<Gate>;
 
-    named!();
+    named!(interval);
 
     fn validate(&self) -> Result<(), RuleError> {
-        checked(&Self::DOC, Action::Normalize { target: self.target })?;
+        Self::DOC.check_action(Action::Normalize { target: self.target })?;
         let is_gate = (0.02..=0.98).contains(&self.start);
-        required(&Self::DOC, is_gate, "start", self.start, "0.02 to 0.98")?;
-        let rate = self.learning_rate;
-        let is_rate = rate > 0.0 && rate.is_finite();
-        required(&Self::DOC, is_rate, "learning_rate", rate, "a positive number")?;
-        required_interval(&Self::DOC, self.interval)
-    }
-
-    fn interval(&self) -> Option<u64> {
-        Some(self.interval)
+        Self::DOC.require(is_gate, "start", &self.start, "0.02 to 0.98")?;
+        Self::DOC.require_positive("learning_rate", self.learning_rate)?;
+        Self::DOC.require_count("interval", self.interval)
     }
 
     fn needs(&self) -> Needs {
@@ -135,12 +126,16 @@ impl Learned {
         let sigma = measured.sigma;
         let held_out = measured.gradient.and_then(|gradient| gradient.held_out_sensitivity);
         if !is_target(sigma) {
-            return format!("σ {} cannot be held, still gate {}", concise(sigma), shown(*gate));
+            return format!(
+                "σ {} is no size of a weight, still gate {}",
+                concise(sigma),
+                shown(*gate)
+            );
         }
         match held_out {
             Some(held_out) if held_out.is_finite() => self.learn(gate, sigma, held_out),
             _ if gate.target.is_none() && is_near_zero(layer, measured) => {
-                format!("σ {} is near 0, no size to hold it at yet", concise(sigma))
+                format!("σ {} is near 0, no target yet", concise(sigma))
             }
             missing => {
                 let target = gate.target.unwrap_or_else(|| self.effective(*gate, sigma));
@@ -163,7 +158,7 @@ impl Learned {
         gate.target = Some(self.effective(*gate, sigma));
         let (size, target, held_out) = (concise(sigma), concise(self.target), concise(held_out));
         let (from, to) = (shown(before), shown(*gate));
-        format!("held-out ⟨G, Ŵ⟩ {held_out} at σ {size} against {target}, gate {from} → {to}")
+        format!("held-out ⟨G, Ŵ⟩ {held_out} at σ {size}, target {target}, gate {from} → {to}")
     }
 
     /// `c^g·σ^(1−g)`, the geometric mean of two sizes that a weight can have.
@@ -181,14 +176,10 @@ fn shown(gate: Gate) -> String {
 mod tests {
     use super::*;
     use crate::decide::decider::Decider;
-    use crate::decide::decider::tests::layers;
+    use crate::decide::decider::tests::{actions, decider, layers};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
     use crate::layer::measurement::GradientStatistics;
-
-    fn decider(learned: Learned) -> Decider {
-        Decider::new(Rule::Learned(learned), layers(1)).unwrap()
-    }
 
     fn measured(sigma: f64, held_out: Option<f64>) -> Measurement {
         // The training loss always wants larger weights: nothing may come of it.
@@ -207,8 +198,8 @@ mod tests {
 
     /// The effective σ after training a layer of stored `sigma` whose held-out loss is
     /// `½·(ln σ(Ŵ) − ln best)²`, so that `⟨G, Ŵ⟩ = ln σ(Ŵ) − ln best`.
-    fn learned(learned: Learned, sigma: f64, best: f64) -> f64 {
-        let mut decider = decider(learned);
+    fn learned(sigma: f64, best: f64) -> f64 {
+        let mut decider = decider("learned", 1);
         decider.decide(0, &[measured(sigma, None)], &Signals::new());
         for step in 1..5000 {
             let held_out = target(&decider).ln() - best.ln();
@@ -218,21 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn a_held_out_loss_that_wants_the_constraint_keeps_it() {
-        let found = learned(Learned::default(), 8.0, 1.0);
-        assert!(found < 1.1, "{found}");
-    }
-
-    #[test]
-    fn a_held_out_loss_that_does_not_want_it_lets_go() {
-        let found = learned(Learned::default(), 8.0, 8.0);
-        assert!(found > 7.5, "{found}");
+    fn a_held_out_loss_that_wants_the_constraint_keeps_it_and_one_that_does_not_releases() {
+        let (kept, released) = (learned(8.0, 1.0), learned(8.0, 8.0));
+        assert!(kept < 1.1 && released > 7.5, "{kept} {released}");
     }
 
     #[test]
     fn a_held_out_loss_with_its_best_in_between_is_brought_there() {
         for (sigma, best) in [(8.0, 2.0), (8.0, 5.0), (0.4, 0.6)] {
-            let found = learned(Learned::default(), sigma, best);
+            let found = learned(sigma, best);
             assert!((found / best - 1.0).abs() < 1e-3, "{found} {best}");
         }
     }
@@ -250,11 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_starts_near_zero_is_not_held_at_what_its_first_steps_made_of_it() {
-        let mut decider = decider(Learned::default());
+    fn a_layer_that_starts_near_zero_is_not_constrained_to_what_its_first_steps_made_of_it() {
+        let mut decider = decider("learned", 1);
         for (step, sigma) in [(0, 0.0), (10, 0.01), (20, 0.1)] {
             decider.decide(step, &[measured(sigma, None)], &Signals::new());
-            assert_eq!(decider.decisions()[0].action, Action::Off, "{sigma}");
+            assert_eq!(actions(&decider), [Action::Off], "{sigma}");
         }
         decider.decide(30, &[measured(1.21, None)], &Signals::new());
         assert!((target(&decider) - 1.1).abs() < 1e-12, "half-way to 1");
@@ -262,7 +247,7 @@ mod tests {
 
     #[test]
     fn without_a_held_out_signal_the_training_loss_moves_nothing() {
-        let mut decider = decider(Learned::default());
+        let mut decider = decider("learned", 1);
         decider.decide(0, &[measured(4.0, None)], &Signals::new());
         assert!((target(&decider) - 2.0).abs() < 1e-12);
         let first = target(&decider);
@@ -270,13 +255,11 @@ mod tests {
             decider.decide(10 * step, &[measured(4.0 + step as f64, None)], &Signals::new());
         }
         assert_eq!(target(&decider), first);
-        let reason = &decider.decisions()[0].reason;
-        assert_eq!(reason, "no held-out signal, still gate 0.5: normalize to 2");
     }
 
     #[test]
     fn a_gate_comes_back_however_long_it_was_pushed() {
-        let mut decider = decider(Learned::default());
+        let mut decider = decider("learned", 1);
         let mut push = |held_out: f64, times: u64| {
             for step in 0..times {
                 decider.decide(10 * step, &[measured(4.0, Some(held_out))], &Signals::new());
@@ -288,48 +271,32 @@ mod tests {
     }
 
     #[test]
-    fn broken_numbers_change_nothing_and_say_so() {
-        let mut decider = decider(Learned::default());
-        decider.decide(0, &[measured(4.0, Some(0.1))], &Signals::new());
-        let before = decider.decisions()[0].action;
-        for (sigma, held_out, said) in [
-            (4.0, f64::NAN, "held-out ⟨G, Ŵ⟩ NaN is not finite, still gate"),
-            (4.0, f64::NEG_INFINITY, "held-out ⟨G, Ŵ⟩ -inf is not finite, still gate"),
-            (f64::NAN, 1.0, "σ NaN cannot be held, still gate"),
-            (f64::INFINITY, 1.0, "σ inf cannot be held, still gate"),
-            (0.0, 1.0, "σ 0 cannot be held, still gate"),
+    fn broken_numbers_change_nothing() {
+        let mut constrained = decider("learned", 1);
+        constrained.decide(0, &[measured(4.0, Some(0.1))], &Signals::new());
+        let (action, memory) = (actions(&constrained), constrained.state().rules);
+        for (sigma, held_out) in [
+            (4.0, f64::NAN),
+            (4.0, f64::NEG_INFINITY),
+            (f64::NAN, 1.0),
+            (f64::INFINITY, 1.0),
+            (0.0, 1.0),
         ] {
-            let memory =
-                serde_json::to_value(decider.state()).unwrap()["rules"][0]["memory"].clone();
-            let decision = &decider.decide(10, &[measured(sigma, Some(held_out))], &Signals::new());
-            assert!(decision[0].reason.starts_with(said), "{}", decision[0].reason);
-            assert_eq!(decision[0].action, before);
+            constrained.decide(10, &[measured(sigma, Some(held_out))], &Signals::new());
             assert_eq!(
-                serde_json::to_value(decider.state()).unwrap()["rules"][0]["memory"],
-                memory
+                (actions(&constrained), constrained.state().rules),
+                (action.clone(), memory.clone())
             );
         }
-        let mut unmeasured = Decider::new(Rule::Learned(Learned::default()), layers(1)).unwrap();
-        let decision = &unmeasured.decide(0, &[measured(0.0, Some(1.0))], &Signals::new())[0];
-        assert_eq!(decision.action, Action::Off);
-    }
-
-    #[test]
-    fn a_move_has_its_reason() {
-        let mut decider = decider(Learned::default());
-        let decision = &decider.decide(0, &[measured(4.0, Some(0.25))], &Signals::new())[0];
-        assert_eq!(
-            decision.reason,
-            "held-out ⟨G, Ŵ⟩ 0.25 at σ 4 against 1, gate 0.5 → 0.5216: normalize to 1.941"
-        );
+        let mut unmeasured = decider("learned", 1);
+        unmeasured.decide(0, &[measured(0.0, Some(1.0))], &Signals::new());
+        assert_eq!(actions(&unmeasured), [Action::Off]);
     }
 
     #[test]
     fn a_gate_that_could_not_come_back_is_refused() {
-        assert_eq!(
-            Rule::parse("learned:start=1").unwrap_err().to_string(),
-            "rule `learned`: start is `1`, expected 0.02 to 0.98"
-        );
+        let refused = Rule::parse("learned:start=1");
+        assert!(matches!(refused, Err(RuleError::BadValue { key: "start", .. })));
         for text in ["learned:learning_rate=0", "learned:learning_rate=inf", "learned:target=0"] {
             assert!(Rule::parse(text).is_err(), "{text}");
         }

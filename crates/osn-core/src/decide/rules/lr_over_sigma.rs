@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::act::action::Action;
-use crate::decide::checks::{checked, required_interval};
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
@@ -11,11 +10,12 @@ use crate::layer::facts::Layer;
 use crate::layer::measurement::Measurement;
 use crate::number::concise;
 
-/// Multiplies the optimizer's updates of every layer by `c/σ`, and no layer itself.
+/// Multiplies the optimizer's updates of every layer by `c/σ`, and leaves the weights unconstrained.
 ///
-/// The control arm beside normalizing: `W·c/σ` divides both the function and its step by σ, and this divides the
-/// step alone, up where σ is below `c` as well as down. What remains between the two is what the smaller
-/// function itself does. A layer near zero gets a very large factor. The control of Gogianu et al. 2021, which never speeds a layer up, is [`LrOverMaxSigma`].
+/// The control beside normalizing: `W·c/σ` divides the function *and* its update by σ, and this divides the update
+/// only. What remains between the two is the effect of the smaller function. The updates of a layer below `c` become
+/// larger, those of a layer near zero by a very large factor. The control of Gogianu et al. 2021, which never
+/// enlarges an update, is [`LrOverMaxSigma`].
 ///
 /// The factor is on the learning rate, so it needs an optimizer that takes it (in `osn`, `Osn::optimize`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,13 +23,13 @@ use crate::number::concise;
 pub struct LrOverSigma {
     /// The σ `c` at which an update is left as it is, greater than 0. Default: 1.
     pub target: f64,
-    /// Optimizer steps between two readings of σ, at least 1. Default: 10.
+    /// Optimizer steps between two decisions, at least 1. Default: 10.
     pub interval: u64,
 }
 
-/// Multiplies the optimizer's updates of every layer by `1/max(1, σ/c)`, and no layer itself.
+/// Multiplies the optimizer's updates of every layer by `1/max(1, σ/c)`, and leaves the weights unconstrained.
 ///
-/// The control arm beside capping, `W·min(1, c/σ)`. With `c = 1` it is that of Gogianu et al. 2021 ("Spectral
+/// The control beside capping, `W·min(1, c/σ)`. With `c = 1` it is that of Gogianu et al. 2021 ("Spectral
 /// Normalisation for Deep Reinforcement Learning: An Optimisation Perspective"), as their published code has it
 /// (`div_by_rho` in `training.py`): `lr/max(1, ρ)`, with ρ the spectral norm of the layer. In deep reinforcement
 /// learning it recovers much of what spectral normalization gains. [`LrOverSigma`] is the form without the
@@ -41,7 +41,7 @@ pub struct LrOverSigma {
 pub struct LrOverMaxSigma {
     /// The σ `c` up to which an update is left as it is, greater than 0. Default: 1.
     pub target: f64,
-    /// Optimizer steps between two readings of σ, at least 1. Default: 10.
+    /// Optimizer steps between two decisions, at least 1. Default: 10.
     pub interval: u64,
 }
 
@@ -65,15 +65,11 @@ macro_rules! update_rule {
         impl DecisionRule for $rule {
             type Memory = ();
 
-            named!();
+            named!(interval);
 
             fn validate(&self) -> Result<(), RuleError> {
-                checked(&Self::DOC, self.action())?;
-                required_interval(&Self::DOC, self.interval)
-            }
-
-            fn interval(&self) -> Option<u64> {
-                Some(self.interval)
+                Self::DOC.check_action(self.action())?;
+                Self::DOC.require_count("interval", self.interval)
             }
 
             fn begin(&self, _: &[Layer]) {}
@@ -101,15 +97,15 @@ update_rule!(
     LrOverSigma,
     ScaleUpdate,
     "lr_over_sigma",
-    "Multiplies the updates of every layer by target/σ, up or down, and no layer itself.",
+    "Multiplies the updates of every layer by target/σ, up or down, and leaves the weights unconstrained.",
     "the σ at which an update is left as it is"
 );
 update_rule!(
     LrOverMaxSigma,
     CapUpdate,
     "lr_over_max_sigma",
-    "Multiplies the updates of every layer by 1/max(1, σ/target) (Gogianu et al. 2021), and no layer \
-     itself.",
+    "Multiplies the updates of every layer by 1/max(1, σ/target) (Gogianu et al. 2021), and leaves the \
+     weights unconstrained.",
     "the σ up to which an update is left as it is"
 );
 
@@ -122,45 +118,26 @@ fn explain(action: Action, measured: &Measurement) -> Decision {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::decide::decider::Decider;
-    use crate::decide::decider::tests::layers;
-    use crate::decide::rule::Rule;
+    use crate::decide::decider::tests::{decider, measured};
     use crate::decide::signals::Signals;
 
     #[test]
     fn every_layer_keeps_its_weight_and_gets_its_own_factor() {
-        let rule = Rule::parse("lr_over_sigma:target=2").unwrap();
-        let mut decider = Decider::new(rule, layers(2)).unwrap();
-        let measured = [Measurement::new(8.0, 0.0), Measurement::new(0.5, 0.0)];
-        let decisions = decider.decide(10, &measured, &Signals::new());
-        for (decision, (sigma, factor)) in decisions.iter().zip([(8.0, 0.25), (0.5, 4.0)]) {
-            assert_eq!(decision.action.scale(1.0, sigma), 1.0);
-            assert_eq!(decision.action.update_factor(1.0, sigma), factor);
-            assert_eq!(decision.reason, format!("σ {sigma}: updates times {factor}"));
-        }
-    }
-
-    #[test]
-    fn the_form_with_the_maximum_never_speeds_a_layer_up() {
-        // lr/max(1, ρ/c), by hand.
-        for (target, sigma, factor) in
-            [(1.0, 0.63, 1.0), (1.0, 1.41, 1.0 / 1.41), (2.0, 8.0, 0.25), (2.0, 1.9, 1.0)]
-        {
-            let rule = Rule::parse(&format!("lr_over_max_sigma:target={target}")).unwrap();
-            let mut decider = Decider::new(rule, layers(1)).unwrap();
-            let decision =
-                decider.decide(10, &[Measurement::new(sigma, 0.0)], &Signals::new())[0].clone();
-            assert_eq!(decision.action.scale(1.0, sigma), 1.0);
-            assert!((decision.action.update_factor(1.0, sigma) - factor).abs() < 1e-15);
-        }
-    }
-
-    #[test]
-    fn a_weight_without_a_size_is_updated_as_ever() {
-        let nothing = Measurement::new(0.0, 0.0);
-        for action in [LrOverSigma::default().action(), LrOverMaxSigma::default().action()] {
-            assert_eq!(explain(action, &nothing).reason, "σ 0: updates times 1");
+        // c/σ, and 1/max(1, σ/c), by hand; a weight without a size is updated as ever.
+        for (text, sigma, factor) in [
+            ("lr_over_sigma:target=2", 8.0, 0.25),
+            ("lr_over_sigma:target=2", 0.5, 4.0),
+            ("lr_over_sigma", 0.0, 1.0),
+            ("lr_over_max_sigma", 0.63, 1.0),
+            ("lr_over_max_sigma", 1.41, 1.0 / 1.41),
+            ("lr_over_max_sigma:target=2", 8.0, 0.25),
+            ("lr_over_max_sigma:target=2", 1.9, 1.0),
+            ("lr_over_max_sigma", 0.0, 1.0),
+        ] {
+            let mut decider = decider(text, 1);
+            let action = decider.decide(10, &measured(&[sigma]), &Signals::new())[0].action;
+            assert_eq!(action.scale(1.0, sigma), 1.0);
+            assert!((action.update_factor(1.0, sigma) - factor).abs() < 1e-15, "{text} at {sigma}");
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::act::action::Action;
 use crate::decide::decision_rule::{Decision, DecisionRule};
 use crate::decide::doc::RuleDoc;
 use crate::decide::error::RuleError;
@@ -10,7 +9,7 @@ use crate::decide::named_rule::{NamedRule, named};
 use crate::decide::text::{Text, Words};
 use crate::layer::facts::Layer;
 
-/// Leaves every layer as it is, and measures it.
+/// Leaves every layer unconstrained and measures it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Never {}
@@ -18,7 +17,7 @@ pub struct Never {}
 impl NamedRule for Never {
     const DOC: RuleDoc = RuleDoc {
         name: "never",
-        sentence: "Leaves every layer as it is, and measures it.",
+        sentence: "Leaves every layer unconstrained and measures it.",
         parameters: &[],
     };
 
@@ -34,30 +33,21 @@ impl DecisionRule for Never {
 
     named!();
 
-    fn validate(&self) -> Result<(), RuleError> {
-        Ok(())
-    }
-
-    fn interval(&self) -> Option<u64> {
-        None
-    }
-
     fn begin(&self, _: &[Layer]) {}
 
     fn at_attach(&self, _: &Layer) -> Decision {
-        Decision { action: Action::Off, reason: "never: measured only".to_owned() }
+        Decision::off("never: measured only")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::act::action::Action;
     use crate::decide::decider::tests::layers;
 
     #[test]
-    fn every_layer_is_left_alone_and_says_that_it_is_measured() {
-        let decision = Never {}.at_attach(&layers(1)[0]);
-        assert_eq!(decision.action, Action::Off);
-        assert_eq!(decision.reason, "never: measured only");
+    fn every_layer_is_left_as_it_is() {
+        assert_eq!(Never {}.at_attach(&layers(1)[0]).action, Action::Off);
     }
 }

@@ -10,9 +10,7 @@ use crate::measure::bounds::interval::Interval;
 use crate::measure::bounds::rounding::{
     UNDERFLOW, add_up, gamma, multiply_down, multiply_up, sqrt_up, subtract_down,
 };
-use crate::measure::convolution::circular::{
-    CircularError, Frequency, Symbol, Torus, no_convergence,
-};
+use crate::measure::convolution::circular::{CircularError, Frequency, Symbol, Torus};
 use crate::measure::convolution::geometry::Geometry;
 use crate::measure::error::EstimateError;
 use crate::measure::vector::norm;
@@ -86,10 +84,7 @@ impl Symbol {
         for group in 0..self.geometry.groups {
             self.raise(group, &mut largest)?;
         }
-        let Interval { value, lower, upper } = largest.interval;
-        let lower = (lower / self.scale).next_down().max(0.0);
-        let upper = (upper / self.scale).next_up();
-        largest.interval = Interval::around(value / self.scale, lower, upper);
+        largest.interval = largest.interval.divided_by(self.scale);
         Ok(largest)
     }
 
@@ -242,7 +237,8 @@ impl Slice {
 
     /// Returns σ of the matrix, and a lower bound of that of M(ω): ‖M̂ v‖/‖v‖ − ‖M̂ − M(ω)‖.
     fn leading_value(&self) -> Result<(f64, f64), EstimateError> {
-        let svd = self.matrix.thin_svd().map_err(|_| no_convergence(&self.matrix))?;
+        let svd =
+            self.matrix.thin_svd().map_err(|_| EstimateError::no_convergence(&self.matrix))?;
         let value = svd.S()[0].re;
         let vector = svd.V().subcols(0, 1).to_owned();
         let image = &self.matrix * &vector;

@@ -27,6 +27,15 @@ impl Interval {
         Self { value: value.max(lower).min(upper), lower, upper }
     }
 
+    /// Divides a value that is not negative, and both bounds outwards; the interval [0, 0] stays as it is.
+    pub(crate) fn divided_by(self, divisor: f64) -> Self {
+        if self.upper == 0.0 {
+            return self;
+        }
+        let lower = (self.lower / divisor).next_down().max(0.0);
+        Self::around(self.value / divisor, lower, (self.upper / divisor).next_up())
+    }
+
     /// Whether the number lies within the bounds.
     pub fn contains(&self, number: f64) -> bool {
         self.lower <= number && number <= self.upper

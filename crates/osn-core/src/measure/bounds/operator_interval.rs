@@ -8,8 +8,8 @@ use crate::measure::bounds::circular_interval::{Largest, larger_of, norm_down, n
 use crate::measure::bounds::interval::Interval;
 use crate::measure::bounds::rounding::{gamma, multiply_up, sqrt_up, subtract_down};
 use crate::measure::bounds::sigma_interval::{IntervalParams, sigma_interval};
-use crate::measure::convolution::circular::{Symbol, Torus, no_convergence, root_of_unity};
-use crate::measure::convolution::geometry::{Boundary, Geometry};
+use crate::measure::convolution::circular::{Symbol, Torus, root_of_unity};
+use crate::measure::convolution::geometry::{Boundary, Geometry, greatest_divisor};
 use crate::measure::convolution::map::ConvMap;
 use crate::measure::convolution::patches::Patches;
 use crate::measure::error::EstimateError;
@@ -93,12 +93,7 @@ pub fn operator_interval<T: Into<f64> + Copy>(
     } else {
         interval_around_torus(&scaled, geometry)?
     };
-    if interval.upper == 0.0 {
-        return Ok(interval);
-    }
-    let lower = (interval.lower / scale).next_down().max(0.0);
-    let upper = (interval.upper / scale).next_up();
-    Ok(Interval::around(interval.value / scale, lower, upper))
+    Ok(interval.divided_by(scale))
 }
 
 /// Whether writing the map out is cheap, and exact: around a circle entries can be sums.
@@ -204,7 +199,7 @@ fn leading_wave(
         return Ok(image);
     }
     let matrix = symbol.matrix(largest.group, largest.frequency);
-    let svd = matrix.thin_svd().map_err(|_| no_convergence(&matrix))?;
+    let svd = matrix.thin_svd().map_err(|_| EstimateError::no_convergence(&matrix))?;
     let (inputs, length) = (geometry.in_per_group(), image.len() / geometry.groups);
     let of_group = &mut image[largest.group * length..][..length];
     for alias in 0..symbol.torus.aliases() {
@@ -283,7 +278,7 @@ impl Torus {
             Boundary::Zero => room_for(geometry, axis),
             Boundary::Circular => {
                 let size = geometry.input[axis];
-                (size, greatest_common_divisor(size, geometry.stride[axis]))
+                (size, greatest_divisor(size, geometry.stride[axis]))
             }
         });
         Self { size: along.map(|(size, _)| size), stride: along.map(|(_, stride)| stride) }
@@ -304,10 +299,6 @@ fn room_for(geometry: &Geometry, axis: usize) -> (usize, usize) {
         return (needed, needed);
     }
     (needed.max(stride * outputs).next_multiple_of(stride), stride)
-}
-
-fn greatest_common_divisor(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::measure::error::EstimateError;
 use crate::measure::estimate::start_vector;
 use crate::measure::gram_matrix::{GramMatrix, largest_finite_magnitude};
 use crate::measure::operator::Layout;
-use crate::measure::vector::{add_scaled, combination, dot, norm, normalize};
+use crate::measure::vector::{add_scaled, dot, normalize, unit_combination};
 
 /// How often the small eigenvalue problem is solved to see whether the basis is large enough.
 const STEPS_BETWEEN_CHECKS: usize = 8;
@@ -245,7 +245,7 @@ fn lanczos(
     for _ in 0..=params.n_restarts {
         let mut basis = Krylov::new(vector);
         let ritz = basis.grow(gram, params)?;
-        vector = ritz.vector(&basis.vectors);
+        vector = unit_combination(&ritz.weights, &basis.vectors);
         n_iters += basis.diagonal.len();
         error = ritz.error;
         if ritz.is_accurate(params) {
@@ -346,12 +346,5 @@ impl Ritz {
     /// Whether what is missing is small beside the distance at which a factorisation is tried.
     fn is_accurate(&self, params: &IntervalParams) -> bool {
         self.error <= 0.1 * params.tolerance * self.value
-    }
-
-    fn vector(&self, basis: &[Vec<f64>]) -> Vec<f64> {
-        let mut sum = combination(&self.weights, basis);
-        debug_assert!(norm(&sum) > 0.5, "the basis is orthonormal");
-        normalize(&mut sum);
-        sum
     }
 }

@@ -64,7 +64,8 @@ pub fn circular_singular_values<T: Into<f64> + Copy>(
     for group in 0..geometry.groups {
         for frequency in symbol.torus.half_of_frequencies() {
             let matrix = symbol.matrix(group, frequency.at);
-            let of_matrix = matrix.singular_values().map_err(|_| no_convergence(&matrix))?;
+            let of_matrix =
+                matrix.singular_values().map_err(|_| EstimateError::no_convergence(&matrix))?;
             let scaled = of_matrix.iter().map(|value| value / symbol.scale);
             (0..frequency.multiplicity).for_each(|_| values.extend(scaled.clone()));
         }
@@ -239,8 +240,4 @@ pub(crate) fn root_of_unity(index: usize, size: usize) -> c64 {
     let turns = if 2 * index > size { -((size - index) as f64) } else { index as f64 };
     let (sine, cosine) = (std::f64::consts::TAU * (turns / size as f64)).sin_cos();
     c64::new(cosine, sine)
-}
-
-pub(crate) fn no_convergence(matrix: &Mat<c64>) -> EstimateError {
-    EstimateError::NoConvergence { rows: matrix.nrows(), cols: matrix.ncols() }
 }

@@ -365,7 +365,7 @@ impl Geometry {
 }
 
 /// The greatest common divisor of two numbers, the first of which is not 0.
-fn greatest_divisor(a: usize, b: usize) -> usize {
+pub(crate) fn greatest_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { greatest_divisor(b, a % b) }
 }
 

@@ -5,7 +5,7 @@ use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 use crate::measure::convolution::geometry::Geometry;
 use crate::measure::convolution::patches::{Band, Patches};
 use crate::measure::error::EstimateError;
-use crate::measure::operator::LinearMap;
+use crate::measure::operator::{LinearMap, check_lengths};
 
 /// A convolution with its kernel: the linear map A of [`Convolution`](crate::measure::convolution::Convolution).
 ///
@@ -86,7 +86,7 @@ impl<T: Into<f64> + Copy> LinearMap for ConvMap<'_, T> {
     }
 
     fn apply(&self, x: &[f64], y: &mut [f64]) {
-        self.geometry.check_lengths(y, x);
+        check_lengths([self.rows(), self.cols()], x, y);
         let sizes = &self.geometry;
         let (mut kernel, mut patches) = (Vec::new(), Vec::new());
         y.fill(0.0);
@@ -105,7 +105,7 @@ impl<T: Into<f64> + Copy> LinearMap for ConvMap<'_, T> {
     }
 
     fn apply_transpose(&self, y: &[f64], x: &mut [f64]) {
-        self.geometry.check_lengths(y, x);
+        check_lengths([self.rows(), self.cols()], x, y);
         let sizes = &self.geometry;
         let (mut kernel, mut patches) = (Vec::new(), Vec::new());
         x.fill(0.0);
@@ -140,7 +140,7 @@ impl Geometry {
     ///
     /// If `u` is not `[rows]` or `v` not `[cols]`.
     pub fn kernel_gradient(&self, u: &[f64], v: &[f64]) -> Vec<f64> {
-        self.check_lengths(u, v);
+        check_lengths([self.rows(), self.cols()], v, u);
         let (depth, height) = (self.depth(), self.out_per_group());
         let mut gradient = vec![0.0; self.kernel_len()];
         let (patches, mut seen) = (Patches::new(*self), Vec::new());
@@ -158,12 +158,6 @@ impl Geometry {
             );
         }
         gradient
-    }
-
-    fn check_lengths(&self, y: &[f64], x: &[f64]) {
-        let (rows, cols) = (self.rows(), self.cols());
-        assert_eq!(x.len(), cols, "x has the wrong length for a {rows}x{cols} map");
-        assert_eq!(y.len(), rows, "y has the wrong length for a {rows}x{cols} map");
     }
 
     fn group_of_input<'x>(&self, x: &'x [f64], group: usize) -> &'x [f64] {

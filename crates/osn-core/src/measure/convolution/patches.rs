@@ -199,6 +199,6 @@ fn first_position_seen(geometry: &Geometry, tap: usize) -> usize {
 }
 
 /// Cuts 0..`count` into ranges of `length`, of which the last may be shorter.
-fn pieces(count: usize, length: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn pieces(count: usize, length: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).step_by(length).map(move |start| start..(start + length).min(count))
 }
