@@ -12,12 +12,10 @@ pub mod tensorboard;
 mod text;
 
 pub use page::{Document, live_page, page};
-pub use record::run::{LayerHistory, RunReader, RunRecord};
-pub use record::sigma_products::SigmaProducts;
+pub use record::run::{LayerHistory, RunReader, RunRecord, SigmaProducts};
 pub use record::types::{
     Description, LayerPoint, LoggedDecision, ReadError, RunState, RunTotals, SCHEMA, Sample,
     Series, Spectrum,
 };
 pub use series::min_max::MinMaxSeries;
-pub use text::escape::escaped;
-pub use text::number::{counted, duration, short};
+pub use text::{counted, duration, escaped, short};

@@ -4,11 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 mod made_up;
+mod shown;
 
 use insta::assert_snapshot;
-use osn_report::study::{Analysis, Study, Verdict, tables};
+use osn_report::study::{Analysis, Study, StudyRecord, Verdict, tables};
 use osn_report::tensorboard::RunEvents;
-use osn_report::{RunRecord, SCHEMA};
+use osn_report::{RunRecord, SCHEMA, Sample, page};
+
+use crate::shown::{page_of, texts};
 
 const ARMS: [&str; 3] = ["auto", "never", "always"];
 
@@ -67,7 +70,51 @@ fn the_tables_of_a_study() {
     };
     assert_snapshot!("tables_of_one_regime", of(&study(&["only"], 3, 10.0)));
     assert_snapshot!("tables_of_two_regimes", of(&with_failures()));
-    assert_snapshot!("tables_of_nothing", of(&made_up::study(&ARMS, &["only"], 2)));
+    // Nothing can be compared, and why is named all the more.
+    let mut interrupted = made_up::study(&ARMS, &["only"], 1);
+    interrupted.runs[0].interrupted("no space left on device");
+    assert_snapshot!("tables_of_an_interruption", of(&interrupted));
+}
+
+/// The sentences of a page, with those for who does not see it: all texts of three words.
+fn sentences(page: &str) -> String {
+    let page = page.split("</head>").nth(1).unwrap();
+    let labels = page.split("aria-label=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let summaries =
+        page.split("\"summary\":\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let all = texts(page).into_iter().chain(labels.chain(summaries).map(str::to_owned));
+    let is_word = |word: &&str| word.contains(char::is_alphabetic);
+    let is_sentence = |text: &String| text.split_whitespace().filter(is_word).count() > 2;
+    let all: Vec<_> = all.map(|text| text.trim().to_owned()).filter(is_sentence).collect();
+    all.join("\n")
+}
+
+#[test]
+fn the_page_of_a_study() {
+    assert_snapshot!(sentences(&page([&StudyRecord::new(with_failures(), Vec::new())])));
+}
+
+#[test]
+fn the_page_of_a_run() {
+    let run = r#"{"status":"failed","error":"the loss became NaN","config":{"steps":9}}"#;
+    let layer = |step, action: &str| {
+        format!(
+            r#"{{"event":"layer","step":{step},"network":"d","path":"a","sigma":2,"target":1,"scale":0.5,"elasticity":1,"action":"{action}","reason":"σ is {step}"}}"#
+        )
+    };
+    let metrics = "frechet accuracy gap train_accuracy ece fgsm_accuracy margin ln_lipschitz \
+                   ln_complexity ln_margin_bound validation_loss validation_accuracy";
+    let metrics: Vec<_> = metrics.split(' ').map(|name| format!("\"{name}\":0.5")).collect();
+    let record = [
+        r#"{"event":"step","step":1,"losses":{"loss":null}}"#.to_owned(),
+        layer(1, "off"),
+        r#"{"event":"decision","step":2,"network":"d","path":"a","from":"off","to":"cap at 1","reason":"too large"}"#.to_owned(),
+        layer(2, "cap at 1"),
+        r#"{"event":"spectrum","step":2,"network":"d","path":"a","scale":0.5,"n_values":2,"singular_values":[2,1]}"#.to_owned(),
+        format!(r#"{{"event":"eval","step":2,"metrics":{{{}}},"real_vs_real":{{"frechet":0.1}}}}"#, metrics.join(",")),
+        r#"{"event":"ev"#.to_owned(),
+    ];
+    assert_snapshot!(sentences(&page_of(run, &record.join("\n"))));
 }
 
 #[test]
@@ -75,14 +122,27 @@ fn errors() {
     let run = |run_json: &str, record: &str| {
         RunRecord::read(run_json, record, Vec::new()).unwrap_err().to_string()
     };
+    let study = |change: fn(&mut Study)| {
+        let mut study = made_up::study(&ARMS, &["only"], 1);
+        change(&mut study);
+        Study::read(&study.to_json(None)).unwrap_err().to_string()
+    };
     let newer = format!("{{\"schema\":{}}}", SCHEMA + 1);
+    let mut events = RunEvents::start(Vec::new(), "{}").unwrap();
     let said = [
         run("[", ""),
         run("{}", "{}\n"),
         run(&newer, ""),
         RunEvents::start(Vec::new(), &newer).unwrap_err().to_string(),
+        RunEvents::start(&mut [0_u8; 10][..], "{}").unwrap_err().to_string(),
+        events.sample(Sample { step: 4, png: Vec::new() }).unwrap_err().to_string(),
         Study::read(&newer).unwrap_err().to_string(),
         Study::read("{}").unwrap_err().to_string(),
+        study(|it| it.asked.regimes.clear()),
+        study(|it| it.asked.seeds = vec![1, 1]),
+        study(|it| it.runs[0].seed = 9),
+        study(|it| drop(it.runs.pop())),
+        study(|it| it.runs[0].curve = vec![(2, None), (1, None)]),
     ];
     assert_snapshot!(said.join("\n"));
 }

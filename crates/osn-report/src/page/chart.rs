@@ -3,14 +3,14 @@
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::embed;
+use super::{embed, table};
 use crate::series::min_max::{Drawing, DrawnLine};
-use crate::text::number::short;
+use crate::text::short;
 
 /// Points of a curve.
 pub(super) const MAX_POINTS: usize = 1500;
 /// Rows of the table beside a chart.
-const TABLE_ROWS: usize = 9;
+pub(super) const TABLE_ROWS: usize = 9;
 
 /// One chart.
 #[derive(Clone, Debug, Default)]
@@ -34,24 +34,19 @@ pub(super) struct Chart {
 }
 
 impl Chart {
+    /// Curves of a run, without anything to compare them with.
+    pub(super) fn new(title: impl Into<String>, drawing: Drawing, last_step: u64) -> Self {
+        Self { title: title.into(), drawing, last_step, ..Self::default() }
+    }
+
     /// A figure that the page's script draws into; nothing where there is nothing to draw.
     pub(super) fn figure(&self) -> Markup {
         let threads = self.threads.iter().flatten();
         let has_values =
             self.drawing.lines.iter().chain(threads).any(|line| finite(line).next().is_some());
-        html! {
-            figure.chart {
-                figcaption { (self.title) }
-                @if has_values {
-                    div.plot {}
-                    (embed::data(&self.data()))
-                } @else {
-                    p.note { "No finite values." }
-                }
-                (self.notes())
-                @if has_values { (self.table()) }
-            }
-        }
+        let data = has_values.then(|| self.data());
+        let more = html! { (self.notes()) @if has_values { (self.table()) } };
+        figure(&self.title, data.as_ref(), &more)
     }
 
     fn data(&self) -> Value {
@@ -101,7 +96,7 @@ impl Chart {
         let n_joined = self.drawing.n_joined;
         html! {
             @for line in self.drawing.lines.iter().filter(|line| line.n_not_finite > 0) {
-                p.note { (line.name) ": " (line.n_not_finite) " logged values were not finite." }
+                p.note { (line.name) ": logged values that were not finite: " (line.n_not_finite) "." }
             }
             @if n_joined > 1 {
                 p.note { "Each pair of points is the lowest and the highest of " (n_joined) " logged values." }
@@ -110,23 +105,23 @@ impl Chart {
     }
 
     fn table(&self) -> Markup {
-        let lines = &self.drawing.lines;
-        html! {
-            details.values {
-                summary { "Some values" span.unseen { " of " (self.title) } }
-                div.scroll {
-                    table {
-                        thead { tr {
-                            th.n scope="col" { "Step" }
-                            @for line in lines { th.n scope="col" { (line.name) } }
-                        } }
-                        tbody { @for index in spread(self.drawing.steps.len(), TABLE_ROWS) { tr {
-                            th.n scope="row" { (self.drawing.steps[index]) }
-                            @for line in lines { td.n { (short(line.values[index].unwrap_or(f64::NAN))) } }
-                        } } }
-                    }
-                }
-            }
+        let Drawing { steps, lines, .. } = &self.drawing;
+        let names: Vec<_> = lines.iter().map(|line| line.name.as_str()).collect();
+        let rows = spread(steps.len(), TABLE_ROWS).into_iter().map(|index| {
+            let values = lines.iter().map(|line| short(line.values[index].unwrap_or(f64::NAN)));
+            (steps[index].to_string(), values.collect())
+        });
+        table::values(&self.title, "Step", &names, rows)
+    }
+}
+
+/// What the page's script draws into, with its data; no plot where there are none.
+pub(super) fn figure(title: &str, data: Option<&Value>, more: &Markup) -> Markup {
+    html! {
+        figure.chart {
+            figcaption { (title) }
+            @if let Some(data) = data { div.plot {} (embed::data(data)) } @else { p.note { "No finite values." } }
+            (more)
         }
     }
 }
@@ -144,13 +139,9 @@ fn finite(line: &DrawnLine) -> impl DoubleEndedIterator<Item = (usize, f64)> {
     line.values.iter().enumerate().filter_map(value).filter(|(_, value)| value.is_finite())
 }
 
+/// Values for the page's script: `null` is a gap and `false` is no point at all.
 fn values(line: &DrawnLine) -> Vec<Value> {
-    line.values.iter().map(|value| number(*value)).collect()
-}
-
-/// A value for the page's script: `null` is a gap and `false` is no point at all.
-fn number(value: Option<f64>) -> Value {
-    value.map_or(Value::Bool(false), rounded)
+    line.values.iter().map(|value| value.map_or(Value::Bool(false), rounded)).collect()
 }
 
 /// Six digits, which no screen can tell from the whole number; `null` where it is not finite.
@@ -169,7 +160,7 @@ mod tests {
         let line = DrawnLine { name: "a".into(), values: values.to_vec(), n_not_finite: 0 };
         let steps = (1..=values.len() as u64).collect();
         let drawing = Drawing { steps, lines: vec![line], n_joined: 1 };
-        Chart { title: "title".into(), drawing, last_step: 9, ..Chart::default() }
+        Chart::new("title", drawing, 9)
     }
 
     #[test]
@@ -179,18 +170,18 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_names_ends_and_extremes() {
-        let summary = chart(&[None, Some(2.0), Some(9.0), Some(1.0), Some(3.0), Some(f64::NAN)]);
-        assert_eq!(
-            summary.summary(),
-            "a: from 2.000 at step 2 to 3.000 at step 5, lowest 1.000, highest 9.000."
-        );
+    fn the_summary_has_both_ends_with_their_steps_and_the_extremes() {
+        let chart = chart(&[None, Some(2.0), Some(9.0), Some(1.0), Some(3.0), Some(f64::NAN)]);
+        let summary = chart.summary();
+        let numbers = summary.split(|c: char| !c.is_ascii_digit() && c != '.');
+        let numbers = numbers.map(|it| it.trim_end_matches('.')).filter(|it| !it.is_empty());
+        assert!(numbers.eq(["2.000", "2", "3.000", "5", "1.000", "9.000"]), "{summary}");
     }
 
     #[test]
     fn nothing_finite_is_no_plot() {
         let figure = chart(&[Some(f64::INFINITY), Some(f64::NAN)]).figure().into_string();
-        assert!(figure.contains("No finite values") && !figure.contains("<script"));
+        assert!(!figure.contains("class=\"plot\"") && !figure.contains("<script"), "{figure}");
     }
 
     #[test]

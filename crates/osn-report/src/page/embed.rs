@@ -77,7 +77,6 @@ fn hash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::colours::N_COLOURS;
 
     #[test]
     fn the_charting_library_is_the_one_that_its_readme_says() {
@@ -87,13 +86,6 @@ mod tests {
             assert!(readme.contains(&format!("`{sum}`")), "{sum}");
         }
         assert!(UPLOT.contains("(v1.6.32)") && readme.contains("# uPlot 1.6.32"));
-    }
-
-    #[test]
-    fn style_script_and_page_agree_on_the_colours() {
-        assert!(STYLE.contains(&format!(".c{}{{", N_COLOURS - 1)));
-        assert!(!STYLE.contains(&format!(".c{N_COLOURS}{{")));
-        assert!(SCRIPT.contains(&format!("const N_COLOURS = {N_COLOURS};")));
     }
 
     #[test]

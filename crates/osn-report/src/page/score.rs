@@ -41,7 +41,7 @@ impl Score {
 pub(super) fn caveat(name: &str) -> Option<&'static str> {
     Some(match name {
         "train_accuracy" => {
-            "By the labels that the network was trained on: with noise in them, 1 means memorized."
+            "On the labels that the network was trained on: where they are noisy, 1 means memorized."
         }
         "gap" => {
             "Training minus test accuracy. Small is no merit by itself: a network that learned nothing \
@@ -55,8 +55,8 @@ pub(super) fn caveat(name: &str) -> Option<&'static str> {
             "After one step of one weak attack: it compares runs and promises no robustness."
         }
         "margin" => {
-            "The told class's logit minus the largest other one, over training images. It grows with the \
-             scale of the weights, so compare it only beside the Lipschitz product."
+            "The logit of an image's label minus the largest other one, over training images. It grows with \
+             the scale of the weights, so compare it only together with the Lipschitz product."
         }
         "ln_lipschitz" => {
             "An upper bound from the product of the layers' norms, usually far above the network's own \
@@ -66,7 +66,7 @@ pub(super) fn caveat(name: &str) -> Option<&'static str> {
             "It compares networks of one architecture (Bartlett et al. 2017); its size alone means nothing."
         }
         "ln_margin_bound" | "ln_pac_bayes" => {
-            "The logarithm of a bound on the error; above 0 it is vacuous. Only how runs compare says something."
+            "The logarithm of a bound on the error; above 0 it is vacuous. Use it only to compare runs."
         }
         _ => return None,
     })

@@ -5,7 +5,7 @@ use std::io::BufRead;
 
 use serde::Deserialize;
 
-use super::types::{LayerPoint, LoggedDecision, ReadError, Spectrum};
+use super::types::{LayerPoint, LoggedDecision, ReadError};
 
 pub(crate) type Numbers = BTreeMap<String, Option<f64>>;
 
@@ -21,47 +21,27 @@ pub(crate) enum RecordLine {
         signals: Numbers,
         wall_secs: Option<f64>,
     },
-    Layer(LayerLine),
+    Layer(LayerPoint),
     Eval {
         step: u64,
         metrics: Numbers,
         /// The same scores at the size of every other scoring, where these have another.
         #[serde(default)]
         curve: Numbers,
-        #[serde(default)]
-        #[serde(alias = "floor")]
+        #[serde(default, alias = "floor")]
         real_vs_real: Numbers,
         wall_secs: Option<f64>,
     },
     Decision(LoggedDecision),
-    Spectrum(SpectrumLine),
+    Spectrum {
+        network: String,
+        path: String,
+        scale: Option<f64>,
+        n_values: u64,
+        singular_values: Vec<Option<f64>>,
+    },
     #[serde(other)]
     Unknown,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct LayerLine {
-    pub(crate) step: u64,
-    pub(crate) network: String,
-    pub(crate) path: String,
-    pub(crate) sigma: Option<f64>,
-    pub(crate) residual: Option<f64>,
-    pub(crate) stable_rank: Option<f64>,
-    pub(crate) target: Option<f64>,
-    pub(crate) scale: Option<f64>,
-    #[serde(alias = "strength")]
-    pub(crate) elasticity: Option<f64>,
-    pub(crate) action: String,
-    pub(crate) reason: String,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct SpectrumLine {
-    pub(crate) network: String,
-    pub(crate) path: String,
-    pub(crate) scale: Option<f64>,
-    pub(crate) n_values: u64,
-    pub(crate) singular_values: Vec<Option<f64>>,
 }
 
 /// How far a record has been read.
@@ -113,33 +93,4 @@ impl RecordLines {
 /// A killed run may have cut its last line inside a character, so that it is no text.
 fn parse(line: &[u8]) -> serde_json::Result<RecordLine> {
     serde_json::from_str(&String::from_utf8_lossy(line))
-}
-
-impl LayerLine {
-    /// Its network, its path and what was measured.
-    pub(crate) fn into_parts(self) -> (String, String, LayerPoint) {
-        let number = |number: Option<f64>| number.unwrap_or(f64::NAN);
-        let point = LayerPoint {
-            step: self.step,
-            sigma: number(self.sigma),
-            residual: number(self.residual),
-            stable_rank: number(self.stable_rank),
-            target: self.target,
-            scale: number(self.scale),
-            elasticity: number(self.elasticity),
-            action: self.action,
-            reason: self.reason,
-        };
-        (self.network, self.path, point)
-    }
-}
-
-impl SpectrumLine {
-    /// Its network, its path and the spectrum.
-    pub(crate) fn into_parts(self) -> (String, String, Spectrum) {
-        let scale = self.scale.unwrap_or(f64::NAN);
-        let value = |value: Option<f64>| value.unwrap_or(f64::NAN) * scale;
-        let singular_values = self.singular_values.into_iter().map(value).collect();
-        (self.network, self.path, Spectrum { singular_values, n_values: self.n_values })
-    }
 }

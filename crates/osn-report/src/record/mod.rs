@@ -3,5 +3,4 @@
 pub(crate) mod lines;
 pub(crate) mod run;
 pub(crate) mod score_names;
-pub(crate) mod sigma_products;
 pub(crate) mod types;

@@ -5,7 +5,6 @@ use std::io::BufRead;
 
 use super::lines::{Numbers, RecordLine, RecordLines};
 use super::score_names;
-use super::sigma_products::SigmaProducts;
 use super::types::{
     Description, LayerPoint, LoggedDecision, ReadError, Sample, Series, Spectrum, check_schema,
 };
@@ -18,7 +17,7 @@ const MAX_DECISIONS: usize = 200;
 /// One run, in as much memory as its page needs however long its record is.
 #[derive(Clone, Debug, Default)]
 pub struct RunRecord {
-    /// What `run.json` says of the run before its totals.
+    /// What `run.json` says.
     pub description: Description,
     /// The losses over the steps, by name.
     pub losses: MinMaxSeries,
@@ -30,7 +29,7 @@ pub struct RunRecord {
     pub real_vs_real: BTreeMap<String, f64>,
     /// The layers in the order of the record.
     pub layers: Vec<LayerHistory>,
-    /// Of each network the product of its layers' effective σ over the steps, as its natural logarithm.
+    /// For each network the natural logarithm of the product of its layers' effective σ, over the steps.
     pub products: SigmaProducts,
     /// The first decisions in the order of the record.
     pub decisions: Vec<LoggedDecision>,
@@ -65,7 +64,7 @@ pub struct LayerHistory {
 }
 
 impl RunRecord {
-    /// Reads a run from the text of its files and its sample pictures.
+    /// Reads a run from the text of `run.json` and `record.jsonl` and from its sample pictures.
     ///
     /// Events of unknown kinds are skipped; a cut last line is left out and noted.
     ///
@@ -116,14 +115,15 @@ impl RunRecord {
                 let known = real_vs_real.into_iter().filter_map(|(name, v)| Some((name, v?)));
                 self.real_vs_real.extend(known);
             }
-            RecordLine::Layer(line) => {
-                let (network, path, point) = line.into_parts();
-                self.products.add(&network, &point);
-                self.layer(&network, &path).add(point);
+            RecordLine::Layer(point) => {
+                self.products.add(&point);
+                self.layer(&point.network, &point.path).add(point);
             }
-            RecordLine::Spectrum(line) => {
-                let (network, path, spectrum) = line.into_parts();
-                self.layer(&network, &path).spectrum = Some(spectrum);
+            RecordLine::Spectrum { network, path, scale, n_values, singular_values } => {
+                let scale = scale.unwrap_or(f64::NAN);
+                let value = |value: Option<f64>| value.unwrap_or(f64::NAN) * scale;
+                let singular_values = singular_values.into_iter().map(value).collect();
+                self.layer(&network, &path).spectrum = Some(Spectrum { singular_values, n_values });
             }
             RecordLine::Decision(decision) => self.decide(decision),
             RecordLine::Unknown => {}
@@ -135,7 +135,7 @@ impl RunRecord {
         if self.decisions.len() < MAX_DECISIONS {
             self.decisions.push(decision.clone());
         }
-        // What is decided at the start is no change of mind.
+        // The decision at the start replaces no other.
         let layer = self.layer(&decision.network, &decision.path);
         if decision.step > 0 {
             layer.n_decisions += 1;
@@ -212,6 +212,39 @@ impl LayerHistory {
         }
         self.segments.push(Segment::new(step, point.elasticity, &point.action, &point.reason));
         self.last = Some(point);
+    }
+}
+
+/// Of each network `Σ ln(s·σ)` over its layers, at each logged step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SigmaProducts {
+    /// One line for each network.
+    pub curves: MinMaxSeries,
+    step: u64,
+    /// Network by network the sum so far at this step.
+    sums: Vec<(String, f64)>,
+}
+
+impl SigmaProducts {
+    /// Takes in one layer; the layers of a step come one after the other.
+    pub(crate) fn add(&mut self, point: &LayerPoint) {
+        if point.step != self.step {
+            self.finish();
+            self.step = point.step;
+        }
+        let ln_sigma = (point.sigma * point.scale).ln();
+        match self.sums.iter_mut().find(|(name, _)| *name == point.network) {
+            Some((_, sum)) => *sum += ln_sigma,
+            None => self.sums.push((point.network.clone(), ln_sigma)),
+        }
+    }
+
+    /// Closes the last step.
+    pub(crate) fn finish(&mut self) {
+        if !self.sums.is_empty() {
+            self.curves.push(self.step, self.sums.iter().map(|(name, sum)| (&name[..], *sum)));
+            self.sums.clear();
+        }
     }
 }
 
@@ -311,7 +344,7 @@ mod tests {
     #[test]
     fn a_damaged_line_is_named() {
         let error = RunRecord::read(RUN, "{}\n", Vec::new()).unwrap_err();
-        assert!(error.to_string().starts_with("line 1 of record.jsonl"), "{error}");
+        assert!(matches!(error, ReadError::Line { line: 1, .. }), "{error}");
     }
 
     #[test]

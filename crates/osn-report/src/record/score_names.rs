@@ -1,7 +1,7 @@
 //! The scores that recipes log: in which order people quote them, what they are called, and which way is
 //! better.
 
-/// What stands before the name of a score that rules were told of.
+/// The prefix of the scores that rules receive.
 pub(crate) const VALIDATION: &str = "validation_";
 
 /// A score's name in the record, its name on a page, and whether less is better where either is.
@@ -40,11 +40,10 @@ pub(crate) fn known(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.0 == name)
 }
 
-/// The place of a score among the others: the known ones first, and those that rules were told of behind
-/// those that they were not.
+/// The place of a score among the others: known ones first, and those that rules receive last.
 pub(crate) fn rank(name: &str) -> (bool, usize, String) {
-    let told = name.strip_prefix(VALIDATION);
-    let name = told.unwrap_or(name);
+    let validation = name.strip_prefix(VALIDATION);
+    let name = validation.unwrap_or(name);
     let place = KNOWN.iter().position(|known| known.0 == name).unwrap_or(KNOWN.len());
-    (told.is_some(), place, name.to_owned())
+    (validation.is_some(), place, name.to_owned())
 }

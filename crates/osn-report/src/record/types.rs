@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The newest version of `run.json` and `record.jsonl` that is read; older ones are read, too.
@@ -58,7 +58,7 @@ pub struct Description {
     pub seed: u64,
     /// Where the data came from.
     pub data: String,
-    /// SHA-256 of all that training and scoring see.
+    /// SHA-256 of everything that training and scoring read; absent where there are no files.
     pub data_sha256: Option<String>,
     /// The device.
     pub device: String,
@@ -74,7 +74,7 @@ pub struct Description {
     pub versions: Value,
     /// The machine.
     pub machine: Value,
-    /// What it came to.
+    /// Its totals, once it has ended.
     pub totals: Option<RunTotals>,
 }
 
@@ -158,28 +158,46 @@ pub struct Series {
     pub end: Option<f64>,
 }
 
-/// One layer at one step; what was not logged is NaN.
-#[derive(Clone, Debug, PartialEq)]
+/// One layer at one step; what was not logged or not finite is NaN.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct LayerPoint {
     /// Optimizer steps done.
     pub step: u64,
-    /// The stored weight's largest singular value.
+    /// The network that holds the layer.
+    pub network: String,
+    /// The weight's path.
+    pub path: String,
+    /// The stored weight's largest singular value, estimated from below.
+    #[serde(default = "nan", deserialize_with = "or_nan")]
     pub sigma: f64,
     /// The estimate's relative residual.
+    #[serde(default = "nan", deserialize_with = "or_nan")]
     pub residual: f64,
     /// The stable rank `‖W‖²_F / σ²`.
+    #[serde(default = "nan", deserialize_with = "or_nan")]
     pub stable_rank: f64,
     /// The σ that the action aims at.
     pub target: Option<f64>,
     /// The factor between stored and effective weight.
+    #[serde(default = "nan", deserialize_with = "or_nan")]
     pub scale: f64,
     /// The elasticity γ = −d ln s / d ln σ of the scale s: 0 leaves the weight as it is, 1 keeps the
     /// effective σ where it is whatever the stored weight does.
+    #[serde(default = "nan", deserialize_with = "or_nan", alias = "strength")]
     pub elasticity: f64,
     /// The action's name.
     pub action: String,
     /// Why this action.
     pub reason: String,
+}
+
+fn nan() -> f64 {
+    f64::NAN
+}
+
+/// JSON has no number that is not finite, and the record has `null` in its place.
+fn or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// The spectrum of a layer's effective weight.

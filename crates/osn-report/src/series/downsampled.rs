@@ -6,25 +6,24 @@ pub(crate) trait Join {
     fn join(&mut self, later: Self);
 }
 
-/// Items in order, at most a fixed number of them: once they are too many, each two neighbours become
-/// one, and from then on each new item joins as many others.
+/// Items in order, at most `MAX` of them: once they are too many, each two neighbours become one, and from
+/// then on each new item joins as many others. `MAX` is even, so that all items have a neighbour.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Downsampled<T> {
+pub(crate) struct Downsampled<T, const MAX: usize> {
     items: Vec<T>,
-    /// Even, so that all items have a neighbour when they are joined.
-    max_items: usize,
     /// How many pushed ones an item stands for, but for the last.
     n_joined: usize,
     n_in_last: usize,
 }
 
-impl<T: Join> Downsampled<T> {
-    /// None yet, and never more than `max_items`, rounded up to an even number.
-    pub(crate) fn new(max_items: usize) -> Self {
-        let max_items = max_items.max(2).next_multiple_of(2);
-        Self { items: Vec::new(), max_items, n_joined: 1, n_in_last: 0 }
+impl<T, const MAX: usize> Default for Downsampled<T, MAX> {
+    fn default() -> Self {
+        const { assert!(MAX > 0 && MAX.is_multiple_of(2)) };
+        Self { items: Vec::new(), n_joined: 1, n_in_last: 0 }
     }
+}
 
+impl<T: Join, const MAX: usize> Downsampled<T, MAX> {
     /// Adds what came next.
     pub(crate) fn push(&mut self, item: T) {
         match self.items.last_mut() {
@@ -33,7 +32,7 @@ impl<T: Join> Downsampled<T> {
                 self.n_in_last += 1;
             }
             _ => {
-                if self.items.len() == self.max_items {
+                if self.items.len() == MAX {
                     self.halve();
                 }
                 self.items.push(item);
@@ -62,9 +61,7 @@ impl<T: Join> Downsampled<T> {
         self.n_joined *= 2;
         self.n_in_last = self.n_joined;
     }
-}
 
-impl<T> Downsampled<T> {
     /// The items, in order.
     pub(crate) fn items(&self) -> &[T] {
         &self.items
@@ -96,8 +93,8 @@ mod tests {
         }
     }
 
-    fn filled(max_items: usize, n: usize) -> Downsampled<Run> {
-        let mut downsampled = Downsampled::new(max_items);
+    fn filled(n: usize) -> Downsampled<Run, 8> {
+        let mut downsampled = Downsampled::default();
         (0..n).for_each(|index| downsampled.push(Run(index, index + 1)));
         downsampled
     }
@@ -105,7 +102,7 @@ mod tests {
     #[test]
     fn nothing_is_lost_and_no_list_grows_past_its_limit() {
         for n in [0, 1, 7, 8, 9, 16, 17, 100, 1000, 1025] {
-            let downsampled = filled(8, n);
+            let downsampled = filled(n);
             let items = downsampled.items();
             assert!(items.len() <= 8 && items.len() >= n.min(5), "{n}: {}", items.len());
             assert_eq!(items.last().map_or(0, |last| last.1), n);
@@ -117,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_list_is_downsampled_further_on_request() {
-        let downsampled = filled(8, 8).downsampled_to(3);
+        let downsampled = filled(8).downsampled_to(3);
         assert_eq!(downsampled.items(), [Run(0, 4), Run(4, 8)]);
         assert_eq!(downsampled.n_joined(), 4);
     }

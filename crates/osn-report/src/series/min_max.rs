@@ -9,10 +9,10 @@ const MAX_SPANS: usize = 750;
 ///
 /// A long record is thinned as it is read: each span of neighbouring rows keeps the lowest and the
 /// highest value of every name, in the order in which they came, so that no spike is lost.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MinMaxSeries {
     names: Vec<String>,
-    spans: Downsampled<Span>,
+    spans: Downsampled<Span, MAX_SPANS>,
     /// How many values of each name were not finite.
     n_not_finite: Vec<u64>,
 }
@@ -22,16 +22,15 @@ pub struct MinMaxSeries {
 struct Span {
     first_step: u64,
     last_step: u64,
-    /// By name; shorter than the names where later ones were not known yet.
-    seen: Vec<Seen>,
+    /// By name, where it was logged; shorter than the names where later ones were not known yet.
+    seen: Vec<Option<Extremes>>,
 }
 
-/// What one name had in a span.
+/// The lowest and the highest value, each with its step; NaN where none was finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Seen {
-    Nothing,
-    NotFinite,
-    Between { lowest: (u64, f64), highest: (u64, f64) },
+struct Extremes {
+    lowest: (u64, f64),
+    highest: (u64, f64),
 }
 
 /// Curves as they are drawn: for each step one value of each line.
@@ -56,13 +55,12 @@ pub(crate) struct DrawnLine {
     pub(crate) n_not_finite: u64,
 }
 
-impl Default for MinMaxSeries {
-    fn default() -> Self {
-        Self { names: Vec::new(), spans: Downsampled::new(MAX_SPANS), n_not_finite: Vec::new() }
-    }
-}
-
 impl MinMaxSeries {
+    /// Nothing yet, of names whose order is known beforehand.
+    pub(crate) fn of(names: Vec<String>) -> Self {
+        Self { n_not_finite: vec![0; names.len()], names, ..Self::default() }
+    }
+
     /// Whether nothing was logged.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
@@ -75,11 +73,12 @@ impl MinMaxSeries {
 
     /// Adds the values of one step, which is not before the last one; NaN stands for what is not finite.
     pub fn push<'a>(&mut self, step: u64, values: impl IntoIterator<Item = (&'a str, f64)>) {
-        let mut seen = vec![Seen::Nothing; self.names.len()];
+        let mut seen = vec![None; self.names.len()];
         for (name, value) in values {
             let index = self.index(name);
-            seen.resize(self.names.len(), Seen::Nothing);
-            seen[index] = Seen::one(step, value);
+            seen.resize(self.names.len(), None);
+            let at = (step, if value.is_finite() { value } else { f64::NAN });
+            seen[index] = Some(Extremes { lowest: at, highest: at });
             self.n_not_finite[index] += u64::from(!value.is_finite());
         }
         self.spans.push(Span { first_step: step, last_step: step, seen });
@@ -129,8 +128,9 @@ impl Span {
     }
 
     fn values(&self, index: usize) -> impl Iterator<Item = Option<f64>> {
-        let seen = self.seen.get(index).copied().unwrap_or(Seen::Nothing);
-        seen.ends().into_iter().take(if self.is_single() { 1 } else { 2 })
+        let seen = self.seen.get(index).copied().flatten();
+        let ends = seen.map_or([None; 2], |extremes| extremes.in_order().map(Some));
+        ends.into_iter().take(if self.is_single() { 1 } else { 2 })
     }
 
     fn is_single(&self) -> bool {
@@ -141,45 +141,30 @@ impl Span {
 impl Join for Span {
     fn join(&mut self, later: Self) {
         self.last_step = later.last_step;
-        self.seen.resize(self.seen.len().max(later.seen.len()), Seen::Nothing);
+        self.seen.resize(self.seen.len().max(later.seen.len()), None);
         for (seen, later) in self.seen.iter_mut().zip(later.seen) {
-            *seen = seen.with(later);
+            *seen = match (*seen, later) {
+                (Some(seen), Some(later)) => Some(seen.joined(later)),
+                (seen, later) => seen.or(later),
+            };
         }
     }
 }
 
-impl Seen {
-    fn one(step: u64, value: f64) -> Self {
-        if value.is_finite() {
-            Self::Between { lowest: (step, value), highest: (step, value) }
-        } else {
-            Self::NotFinite
+impl Extremes {
+    fn joined(self, later: Self) -> Self {
+        let is_lower = later.lowest.1 < self.lowest.1 || self.lowest.1.is_nan();
+        let is_higher = later.highest.1 > self.highest.1 || self.highest.1.is_nan();
+        Self {
+            lowest: if is_lower { later.lowest } else { self.lowest },
+            highest: if is_higher { later.highest } else { self.highest },
         }
     }
 
-    fn with(self, later: Self) -> Self {
-        match (self, later) {
-            (Self::Between { lowest, highest }, Self::Between { lowest: low, highest: high }) => {
-                Self::Between {
-                    lowest: if low.1 < lowest.1 { low } else { lowest },
-                    highest: if high.1 > highest.1 { high } else { highest },
-                }
-            }
-            (between @ Self::Between { .. }, _) | (_, between @ Self::Between { .. }) => between,
-            (Self::Nothing, other) | (other, _) => other,
-        }
-    }
-
-    /// The lowest and the highest, in the order in which they came.
-    fn ends(self) -> [Option<f64>; 2] {
-        match self {
-            Self::Nothing => [None; 2],
-            Self::NotFinite => [Some(f64::NAN); 2],
-            Self::Between { lowest, highest } if lowest.0 <= highest.0 => {
-                [Some(lowest.1), Some(highest.1)]
-            }
-            Self::Between { lowest, highest } => [Some(highest.1), Some(lowest.1)],
-        }
+    /// The two values in the order in which they came.
+    fn in_order(self) -> [f64; 2] {
+        let ends = [self.lowest.1, self.highest.1];
+        if self.lowest.0 <= self.highest.0 { ends } else { [ends[1], ends[0]] }
     }
 }
 

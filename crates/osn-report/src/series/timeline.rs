@@ -27,17 +27,11 @@ pub(crate) struct Segment {
 }
 
 /// The segments of one layer, in order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TimelineSegments {
-    segments: Downsampled<Segment>,
+    segments: Downsampled<Segment, MAX_SEGMENTS>,
     /// Changes since the last segment.
     waiting: Vec<LoggedDecision>,
-}
-
-impl Default for TimelineSegments {
-    fn default() -> Self {
-        Self { segments: Downsampled::new(MAX_SEGMENTS), waiting: Vec::new() }
-    }
 }
 
 impl TimelineSegments {
@@ -110,8 +104,8 @@ impl Segment {
     }
 
     fn says_the_same(&self, later: &Self) -> bool {
-        let is_as_strong = (self.elasticity - later.elasticity).abs() < 0.005;
-        is_as_strong
+        let is_as_elastic = (self.elasticity - later.elasticity).abs() < 0.005;
+        is_as_elastic
             && later.n_changes == 0
             && self.n_changes == 0
             && (&self.action, &self.reason) == (&later.action, &later.reason)

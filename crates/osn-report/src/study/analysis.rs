@@ -1,18 +1,19 @@
 //! What the numbers of a study say.
 
+use std::slice::from_ref;
+
 use serde::Serialize;
 
 use super::scores::{Measure, RegimeScores, by_regime};
-use super::statistics::{ConfidenceInterval, Direction};
 use super::statistics::{
-    Wins, bootstrap, bootstrap_all, holm, interquartile_mean, normalised_regret, paired_wins,
-    performance_profile, probability_of_improvement, sign_flip_p,
+    ConfidenceInterval, Direction, Wins, bootstrap, bootstrap_all, holm, interquartile_mean,
+    normalised_regret, paired_wins, performance_profile, probability_of_improvement, sign_flip_p,
 };
-use super::study_file::Study;
+use super::study_file::{Arm, Study};
 
 /// Points of a performance profile between a failed run and the best one.
 const N_THRESHOLDS: u32 = 40;
-/// A difference that luck alone gives less often than this is one.
+/// Arms differ where the corrected p-value is below this.
 pub(super) const ALPHA: f64 = 0.05;
 /// The probability where neither of two arms is better.
 const EVEN: f64 = 0.5;
@@ -21,7 +22,7 @@ const EVEN: f64 = 0.5;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Analysis {
     /// The final score first, then the area under the curve.
-    pub measures: Vec<MeasureAnalysis>,
+    pub measures: [MeasureAnalysis; 2],
 }
 
 /// All of it for one way to score a run.
@@ -59,8 +60,8 @@ pub struct ArmInRegime {
     pub n_failed: usize,
     /// The interquartile mean over seeds in units of the score; absent where every run failed.
     pub iqm: Option<ConfidenceInterval>,
-    /// How far that is behind the best static arm, in units of the distance from the best static arm to
-    /// the worst.
+    /// `(best − iqm) / (best − worst)`, where best and worst are the interquartile means of the static
+    /// arms; absent where there is no static arm or all are equal.
     pub regret: Option<ConfidenceInterval>,
 }
 
@@ -87,7 +88,7 @@ pub struct ArmOverall {
     pub iqm: Option<ConfidenceInterval>,
     /// The largest regret over regimes.
     pub worst_regret: Option<ConfidenceInterval>,
-    /// The share of runs that are at or above each threshold.
+    /// Thresholds of the normalised score, each with the share of runs at or above it.
     pub profile: Vec<(f64, f64)>,
 }
 
@@ -109,7 +110,7 @@ pub struct Comparison {
     pub p_holm: f64,
 }
 
-/// What a comparison says of its first arm.
+/// What a comparison shows of its first arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is better than the second.
@@ -140,19 +141,25 @@ impl Analysis {
     /// Works out what the numbers of a study say.
     pub fn of(study: &Study) -> Self {
         let of = |measure| MeasureAnalysis::of(study, measure);
-        Self { measures: vec![of(Measure::Final), of(Measure::Area)] }
+        Self { measures: [Measure::Final, Measure::Area].map(of) }
     }
 }
 
 impl MeasureAnalysis {
+    /// How many runs of each arm count.
+    pub(crate) fn n_runs_of_an_arm(&self) -> usize {
+        self.regimes.iter().map(|regime| regime.seeds.len()).sum()
+    }
+
     fn of(study: &Study, measure: Measure) -> Self {
         let table = Table::of(study, measure);
-        let regrets = table.regrets();
+        let (worst, regrets) = table.regrets();
+        let regimes = table.regimes.iter().zip(regrets);
         let mut regimes: Vec<_> =
-            (0..table.scores.len()).map(|index| table.regime(index, &regrets)).collect();
-        correct(regimes.iter_mut().flat_map(|regime| &mut regime.comparisons).collect());
-        let mut overall = table.overall(&regrets);
-        correct(overall.comparisons.iter_mut().collect());
+            regimes.map(|(scores, regrets)| table.regime(scores, &regrets)).collect();
+        correct(regimes.iter_mut().flat_map(|regime| &mut regime.comparisons).collect(), &[]);
+        let mut overall = table.overall(&worst);
+        correct(overall.comparisons.iter_mut().collect(), &[]);
         Self { measure, regimes, overall }
     }
 }
@@ -162,27 +169,20 @@ impl MeasureAnalysis {
 /// It might have been any arm, so p is corrected for all pairs of arms.
 pub(super) fn chosen_against_others(study: &Study, arm: usize) -> Vec<Comparison> {
     let table = Table::of(study, Measure::Final);
-    let (n_arms, normalised) = (study.asked.arms.len(), table.normalised());
-    let regimes: Vec<_> = normalised.iter().collect();
-    let others = || (0..n_arms).filter(|&other| other != arm);
-    let mut comparisons: Vec<_> = others()
-        .map(|other| table.compare(&regimes, Direction::HigherIsBetter, arm, other))
-        .collect();
-    let pairs = others().flat_map(|first| others().map(move |second| (first, second)));
-    let among_others = pairs.filter(|(first, second)| first < second).map(|(first, second)| {
-        sign_flip_p(&differences(&of_arm(&regimes, first), &of_arm(&regimes, second)))
-    });
-    let among_others: Vec<f64> = among_others.collect();
-    correct_with(comparisons.iter_mut().collect(), &among_others);
+    let arms = table.normalised();
+    let others: Vec<usize> = (0..arms.len()).filter(|&other| other != arm).collect();
+    let against = |&other| table.compare(&arms, Direction::HigherIsBetter, arm, other);
+    let mut comparisons: Vec<_> = others.iter().map(against).collect();
+    let pairs = others.iter().flat_map(|first| others.iter().map(move |second| (first, second)));
+    let pairs = pairs.filter(|(first, second)| first < second);
+    let among_others: Vec<f64> =
+        pairs.map(|(&first, &second)| paired_p(&arms[first], &arms[second])).collect();
+    correct(comparisons.iter_mut().collect(), &among_others);
     comparisons
 }
 
-fn correct(comparisons: Vec<&mut Comparison>) {
-    correct_with(comparisons, &[]);
-}
-
 /// After Holm, as part of a family with other p-values.
-fn correct_with(comparisons: Vec<&mut Comparison>, others: &[f64]) {
+fn correct(comparisons: Vec<&mut Comparison>, others: &[f64]) {
     let p_values: Vec<f64> =
         comparisons.iter().map(|it| it.p).chain(others.iter().copied()).collect();
     for (comparison, p_holm) in comparisons.into_iter().zip(holm(&p_values)) {
@@ -190,147 +190,140 @@ fn correct_with(comparisons: Vec<&mut Comparison>, others: &[f64]) {
     }
 }
 
+/// The scores of one arm: a list for each regime, a number for each seed.
+type Strata = Vec<Vec<f64>>;
+
+/// The regret of each arm, where it has a meaning.
+type Regrets = Vec<Option<ConfidenceInterval>>;
+
 /// All scores of one measure.
 struct Table<'a> {
     study: &'a Study,
     direction: Direction,
-    scores: Vec<RegimeScores>,
-}
-
-/// For each arm its regret in each regime, and its largest.
-struct Regrets {
-    in_regimes: Vec<Vec<Option<ConfidenceInterval>>>,
-    worst: Vec<Option<ConfidenceInterval>>,
+    regimes: Vec<RegimeScores>,
 }
 
 impl<'a> Table<'a> {
     fn of(study: &'a Study, measure: Measure) -> Self {
         let direction = Direction::of(study.asked.higher_is_better);
-        Self { study, direction, scores: by_regime(study, measure) }
+        Self { study, direction, regimes: by_regime(study, measure) }
     }
 
-    fn names(&self) -> Vec<&str> {
-        self.study.asked.arms.iter().map(|arm| arm.name.as_str()).collect()
-    }
-
-    fn regime(&self, index: usize, regrets: &Regrets) -> RegimeAnalysis {
-        let scores = &self.scores[index];
-        let arm = |(arm, name): (usize, &str)| ArmInRegime {
-            arm: name.to_owned(),
+    fn regime(&self, scores: &RegimeScores, regrets: &Regrets) -> RegimeAnalysis {
+        let of_arm = |(arm, name): (usize, &Arm)| ArmInRegime {
+            arm: name.name.clone(),
             n_failed: scores.n_failed[arm],
-            iqm: scores.has_finished(arm).then(|| bootstrap(&scores.scores[arm..=arm], iqm)),
-            regret: regrets.in_regimes[arm][index],
+            iqm: scores
+                .has_finished(arm)
+                .then(|| bootstrap(&scores.scores[arm..=arm], interquartile_mean)),
+            regret: regrets[arm],
         };
+        let arms: Vec<Strata> = scores.scores.iter().map(|arm| vec![arm.clone()]).collect();
         RegimeAnalysis {
             regime: scores.regime.clone(),
             seeds: scores.seeds.clone(),
             best_static: self.best_static(scores),
-            arms: self.names().into_iter().enumerate().map(arm).collect(),
-            comparisons: self.comparisons(&[&scores.scores], self.direction),
+            arms: self.study.asked.arms.iter().enumerate().map(of_arm).collect(),
+            comparisons: self.comparisons(&arms, self.direction),
         }
     }
 
     fn best_static(&self, scores: &RegimeScores) -> Option<String> {
-        let gain = |arm: usize| self.direction.gain(iqm(&scores.scores[arm..=arm]));
-        let statics = (0..scores.scores.len()).filter(|&arm| self.study.asked.arms[arm].is_static);
-        let best = statics.max_by(|&a, &b| gain(a).total_cmp(&gain(b)))?;
-        Some(self.names()[best].to_owned())
+        let means = means(&scores.scores);
+        let gains = means.iter().map(|&mean| self.direction.gain(mean));
+        let statics = self.study.asked.arms.iter().zip(gains).filter(|(arm, _)| arm.is_static);
+        Some(statics.max_by(|a, b| a.1.total_cmp(&b.1))?.0.name.clone())
     }
 
-    fn overall(&self, regrets: &Regrets) -> Overall {
+    fn overall(&self, worst_regrets: &Regrets) -> Overall {
         let normalised = self.normalised();
-        let arm = |(arm, name): (usize, &str)| {
-            let strata: Vec<&Vec<f64>> = normalised.iter().map(|regime| &regime[arm]).collect();
+        let of_arm = |(arm, name): (usize, &Arm)| {
+            let strata = &normalised[arm];
             ArmOverall {
-                arm: name.to_owned(),
-                n_runs: strata.iter().map(|stratum| stratum.len()).sum(),
-                n_failed: self.scores.iter().map(|regime| regime.n_failed[arm]).sum(),
-                iqm: (!strata.is_empty()).then(|| bootstrap(&strata, iqm)),
-                worst_regret: regrets.worst[arm],
-                profile: profile(&strata),
+                arm: name.name.clone(),
+                n_runs: strata.iter().map(Vec::len).sum(),
+                n_failed: self.regimes.iter().map(|regime| regime.n_failed[arm]).sum(),
+                iqm: (!strata.is_empty()).then(|| bootstrap(strata, interquartile_mean)),
+                worst_regret: worst_regrets[arm],
+                profile: profile(&strata.concat()),
             }
         };
-        let regimes: Vec<_> = normalised.iter().collect();
         Overall {
-            arms: self.names().into_iter().enumerate().map(arm).collect(),
-            comparisons: self.comparisons(&regimes, Direction::HigherIsBetter),
+            arms: self.study.asked.arms.iter().enumerate().map(of_arm).collect(),
+            comparisons: self.comparisons(&normalised, Direction::HigherIsBetter),
         }
     }
 
-    /// The first arm against each other one, over regimes with one list of scores for each arm.
-    fn comparisons(&self, regimes: &[&Vec<Vec<f64>>], direction: Direction) -> Vec<Comparison> {
-        if regimes.is_empty() {
-            return Vec::new();
-        }
-        (1..self.study.asked.arms.len())
-            .map(|against| self.compare(regimes, direction, 0, against))
-            .collect()
+    /// The first arm against each other one.
+    fn comparisons(&self, arms: &[Strata], direction: Direction) -> Vec<Comparison> {
+        let n_compared = if self.regimes.is_empty() { 0 } else { arms.len() };
+        (1..n_compared).map(|against| self.compare(arms, direction, 0, against)).collect()
     }
 
     fn compare(
         &self,
-        regimes: &[&Vec<Vec<f64>>],
+        arms: &[Strata],
         direction: Direction,
         arm: usize,
         against: usize,
     ) -> Comparison {
-        let [first, second] = [arm, against].map(|arm| of_arm(regimes, arm));
-        let p = sign_flip_p(&differences(&first, &second));
+        let (first, second) = (&arms[arm], &arms[against]);
+        let p = paired_p(first, second);
         let name = |arm: usize| self.study.asked.arms[arm].name.clone();
         Comparison {
             arm: name(arm),
             against: name(against),
-            wins: paired_wins(&concat(&first), &concat(&second), direction),
-            probability: probability(&first, &second, direction),
+            wins: paired_wins(&first.concat(), &second.concat(), direction),
+            probability: bootstrap(&[&first[..], second].concat(), |drawn| {
+                let (first, second) = drawn.split_at(first.len());
+                probability_of_improvement(first, second, direction)
+            }),
             p,
             p_holm: p,
         }
     }
 
-    fn normalised(&self) -> Vec<Vec<Vec<f64>>> {
-        self.scores.iter().map(|regime| regime.normalised(self.direction)).collect()
+    /// The normalised scores of each arm.
+    fn normalised(&self) -> Vec<Strata> {
+        let regimes: Vec<_> =
+            self.regimes.iter().map(|regime| regime.normalised(self.direction)).collect();
+        let of_arm = |arm: usize| regimes.iter().map(|regime| regime[arm].clone()).collect();
+        (0..self.study.asked.arms.len()).map(of_arm).collect()
     }
 
-    /// Regrets with their intervals, of resamples of all arms together: the best static arm is found
-    /// anew in each. The unit stays that of the runs that there were, so that it is never 0.
-    fn regrets(&self) -> Regrets {
+    /// The largest regrets over regimes, and those in each regime, with their intervals.
+    ///
+    /// They are of resamples of all arms together: the best static arm is found anew in each. The unit
+    /// stays that of the runs that there were, so that it is never 0.
+    fn regrets(&self) -> (Regrets, Vec<Regrets>) {
         let n_arms = self.study.asked.arms.len();
-        let n_regimes = self.scores.len();
-        let strata: Vec<&Vec<f64>> = self.scores.iter().flat_map(|regime| &regime.scores).collect();
+        let strata: Vec<&Vec<f64>> =
+            self.regimes.iter().flat_map(|regime| &regime.scores).collect();
         let spreads: Vec<f64> =
-            self.scores.iter().map(|regime| self.static_spread(regime)).collect();
+            self.regimes.iter().map(|regime| self.static_spread(&regime.scores)).collect();
         let intervals = bootstrap_all(&strata, |drawn| {
-            let regimes: Vec<Vec<f64>> = drawn
-                .chunks(n_arms)
-                .zip(&spreads)
-                .map(|(arms, &spread)| self.regime_regrets(arms, spread))
-                .collect();
+            let regimes = drawn.chunks(n_arms).zip(&spreads);
+            let regimes: Vec<Vec<f64>> =
+                regimes.map(|(arms, &spread)| self.regime_regrets(arms, spread)).collect();
             let worst = |arm| regimes.iter().map(|regrets| regrets[arm]).fold(f64::NAN, f64::max);
             (0..n_arms).map(worst).chain(regimes.iter().flatten().copied()).collect()
         });
         let known = |interval: &ConfidenceInterval| (!interval.value.is_nan()).then_some(*interval);
-        let at = |index: usize| intervals.get(index).and_then(known);
-        let in_regime = |arm: usize, regime: usize| at(n_arms * (regime + 1) + arm);
-        let of_arm = |arm| (0..n_regimes).map(|regime| in_regime(arm, regime)).collect();
-        Regrets {
-            in_regimes: (0..n_arms).map(of_arm).collect(),
-            worst: (0..n_arms).map(at).collect(),
-        }
+        let mut rows = intervals.chunks(n_arms).map(|row| row.iter().map(known).collect());
+        (rows.next().unwrap_or_default(), rows.collect())
     }
 
     /// The regret of each arm; NaN where it has no meaning.
     fn regime_regrets(&self, arms: &[Vec<f64>], spread: f64) -> Vec<f64> {
-        let means: Vec<f64> = arms.iter().map(|arm| interquartile_mean([arm.as_slice()])).collect();
+        let means = means(arms);
         let statics = self.statics(&means);
         let regret = |&mean: &f64| normalised_regret(mean, &statics, spread, self.direction);
         means.iter().map(|mean| regret(mean).unwrap_or(f64::NAN)).collect()
     }
 
     /// The distance from the best static arm to the worst.
-    fn static_spread(&self, scores: &RegimeScores) -> f64 {
-        let means: Vec<f64> =
-            scores.scores.iter().map(|arm| interquartile_mean([arm.as_slice()])).collect();
-        let statics = self.statics(&means);
+    fn static_spread(&self, arms: &[Vec<f64>]) -> f64 {
+        let statics = self.statics(&means(arms));
         let lowest = statics.iter().copied().fold(f64::INFINITY, f64::min);
         statics.iter().copied().fold(f64::NEG_INFINITY, f64::max) - lowest
     }
@@ -341,39 +334,20 @@ impl<'a> Table<'a> {
     }
 }
 
-fn iqm<S: AsRef<[f64]>>(strata: &[S]) -> f64 {
-    interquartile_mean(strata.iter().map(AsRef::as_ref))
+/// The interquartile mean of each arm in one regime.
+fn means(arms: &[Vec<f64>]) -> Vec<f64> {
+    arms.iter().map(|arm| interquartile_mean(from_ref(arm))).collect()
 }
 
-/// The scores of one arm, regime by regime.
-fn of_arm<'a>(regimes: &[&'a Vec<Vec<f64>>], arm: usize) -> Vec<&'a Vec<f64>> {
-    regimes.iter().map(|regime| &regime[arm]).collect()
-}
-
-fn probability(
-    first: &[&Vec<f64>],
-    second: &[&Vec<f64>],
-    direction: Direction,
-) -> ConfidenceInterval {
-    bootstrap(&[first, second].concat(), |drawn| {
-        let (first, second) = drawn.split_at(first.len());
-        probability_of_improvement(first, second, direction)
-    })
-}
-
-fn differences(first: &[&Vec<f64>], second: &[&Vec<f64>]) -> Vec<f64> {
-    concat(first).iter().zip(concat(second)).map(|(x, y)| x - y).collect()
-}
-
-fn concat(strata: &[&Vec<f64>]) -> Vec<f64> {
-    strata.iter().flat_map(|stratum| stratum.iter().copied()).collect()
+fn paired_p(first: &Strata, second: &Strata) -> f64 {
+    let (first, second) = (first.concat(), second.concat());
+    sign_flip_p(&first.iter().zip(second).map(|(x, y)| x - y).collect::<Vec<_>>())
 }
 
 /// Thresholds from a failed run's score, −1, to the best one's, 1, and the share that reaches each.
-fn profile(strata: &[&Vec<f64>]) -> Vec<(f64, f64)> {
-    let scores = concat(strata);
+fn profile(scores: &[f64]) -> Vec<(f64, f64)> {
     let place = |index: u32| f64::from(index) / f64::from(N_THRESHOLDS) * 2.0 - 1.0;
     let thresholds: Vec<f64> = (0..=N_THRESHOLDS).map(place).collect();
-    let shares = performance_profile(&scores, &thresholds, Direction::HigherIsBetter);
+    let shares = performance_profile(scores, &thresholds, Direction::HigherIsBetter);
     if scores.is_empty() { Vec::new() } else { thresholds.into_iter().zip(shares).collect() }
 }

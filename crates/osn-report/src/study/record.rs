@@ -6,7 +6,7 @@ use super::analysis::Analysis;
 use super::study_file::Study;
 use super::study_run::Completion;
 use super::verdict::Verdict;
-use crate::text::number::counted;
+use crate::text::counted;
 
 /// A study with all that its page shows.
 #[derive(Clone, Debug, PartialEq)]

@@ -87,17 +87,17 @@ impl RegimeScores {
         let spread = gains.iter().copied().fold(lowest, f64::max) - lowest;
         let alone = if lowest == 0.0 { 1.0 } else { lowest.abs() };
         let gap = if spread > 0.0 { spread } else { alone };
-        let failed = direction.score(lowest - gap);
+        let failed = direction.gain(lowest - gap);
         let n_failed =
             raw.iter().map(|arm| arm.iter().filter(|score| score.is_none()).count()).collect();
         let filled =
             |arm: Vec<Option<f64>>| arm.into_iter().map(|score| score.unwrap_or(failed)).collect();
         let scores = raw.into_iter().map(filled).collect();
-        Self { regime, seeds, scores, n_failed, worst: direction.score(lowest), gap }
+        Self { regime, seeds, scores, n_failed, worst: direction.gain(lowest), gap }
     }
 
-    /// The scores with 1 for the best run of the regime, 0 for the worst finished one and −1 for a
-    /// failed one, so that regimes can be put together. More is better.
+    /// The scores as `(score − worst) / gap` in gains: 1 for the best run of the regime, 0 for the worst
+    /// finished one and −1 for a failed one, so that regimes can be put together. More is better.
     pub(super) fn normalised(&self, direction: Direction) -> Vec<Vec<f64>> {
         let normalise =
             |score: &f64| (direction.gain(*score) - direction.gain(self.worst)) / self.gap;

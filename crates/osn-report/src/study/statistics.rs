@@ -36,17 +36,12 @@ impl Direction {
         if higher_is_better { Self::HigherIsBetter } else { Self::LowerIsBetter }
     }
 
-    /// A score so that more is better: itself, or its negative.
+    /// A score so that more is better: itself, or its negative. The gain of a gain is the score again.
     pub fn gain(self, score: f64) -> f64 {
         match self {
             Self::HigherIsBetter => score,
             Self::LowerIsBetter => -score,
         }
-    }
-
-    /// The score of a gain: [`gain`](Self::gain) backwards.
-    pub fn score(self, gain: f64) -> f64 {
-        self.gain(gain)
     }
 
     /// `Greater` where the first is better.
@@ -84,19 +79,23 @@ pub struct Wins {
     pub losses: usize,
 }
 
-/// The mean of the middle half of all scores: `⌊n/4⌋` are cut at each end.
+/// The mean of the middle half of the scores of all strata together: of `n` sorted scores, `⌊n/4⌋` are
+/// cut at each end.
 ///
-/// NaN where there are none. Up to three scores it is their mean. It is `scipy.stats.trim_mean` with a
-/// quarter cut, which `rliable` takes over all strata together.
-pub fn interquartile_mean<'a>(strata: impl IntoIterator<Item = &'a [f64]>) -> f64 {
-    let mut scores: Vec<f64> = strata.into_iter().flatten().copied().collect();
+/// NaN where there are none; the mean where there are up to three. This is `scipy.stats.trim_mean` with a
+/// quarter cut, and the IQM of Agarwal et al. 2021, section 4.3.
+pub fn interquartile_mean<S: AsRef<[f64]>>(strata: &[S]) -> f64 {
+    let mut scores: Vec<f64> = strata.iter().flat_map(AsRef::as_ref).copied().collect();
     scores.sort_by(f64::total_cmp);
     let cut = scores.len() / CUT;
     mean(&scores[cut..scores.len() - cut])
 }
 
-/// The probability that a run of the first arm is better than one of the second, a tie counted as
-/// half: the Mann–Whitney statistic `U/(n·m)`, averaged over strata.
+/// The probability that a run of the first arm is better than one of the second.
+///
+/// In a stratum with `n` and `m` scores it is the Mann–Whitney statistic `U/(n·m)`, where `U` is the number
+/// of pairs in which the first is better plus half of the ties; the strata are averaged (Agarwal et al. 2021,
+/// section 4.3).
 ///
 /// # Panics
 ///
@@ -113,21 +112,11 @@ pub fn probability_of_improvement<S: AsRef<[f64]>>(
     mean(&each)
 }
 
+/// In halves of a win, so that the sum is exact.
 fn mann_whitney(xs: &[f64], ys: &[f64], direction: Direction) -> f64 {
-    let against = |x: f64| -> f64 {
-        ys.iter().map(|&y| half_points(direction.compare(x, y))).map(f64::from).sum()
-    };
-    let points: f64 = xs.iter().map(|&x| against(x)).sum();
-    points / (2 * xs.len() * ys.len()) as f64
-}
-
-/// Two for a win and one for a tie: sums of them are exact.
-fn half_points(order: Ordering) -> u8 {
-    match order {
-        Ordering::Greater => 2,
-        Ordering::Equal => 1,
-        Ordering::Less => 0,
-    }
+    let all_pairs = xs.iter().flat_map(|&x| ys.iter().map(move |&y| (x, y)));
+    let Wins { wins, ties, .. } = count_wins(all_pairs, direction);
+    (2 * wins + ties) as f64 / (2 * xs.len() * ys.len()) as f64
 }
 
 /// Counts in how many pairs the first score is better than the second.
@@ -137,7 +126,11 @@ fn half_points(order: Ordering) -> u8 {
 /// When there are not as many of the one as of the other.
 pub fn paired_wins(first: &[f64], second: &[f64], direction: Direction) -> Wins {
     assert_eq!(first.len(), second.len(), "scores are paired by seed");
-    first.iter().zip(second).fold(Wins::default(), |mut wins, (&x, &y)| {
+    count_wins(first.iter().copied().zip(second.iter().copied()), direction)
+}
+
+fn count_wins(pairs: impl Iterator<Item = (f64, f64)>, direction: Direction) -> Wins {
+    pairs.fold(Wins::default(), |mut wins, (x, y)| {
         match direction.compare(x, y) {
             Ordering::Greater => wins.wins += 1,
             Ordering::Equal => wins.ties += 1,
@@ -147,7 +140,9 @@ pub fn paired_wins(first: &[f64], second: &[f64], direction: Direction) -> Wins 
     })
 }
 
-/// The share of scores that are at or better than each threshold.
+/// The performance profile: for each threshold τ the share `#{scores at least as good as τ} / n`.
+///
+/// NaN where there are no scores. From Agarwal et al. 2021, section 4.2, after Dolan and Moré 2002.
 pub fn performance_profile(scores: &[f64], thresholds: &[f64], direction: Direction) -> Vec<f64> {
     let is_reached = |score: f64, tau: f64| direction.compare(score, tau) != Ordering::Less;
     let share = |&tau: &f64| {
@@ -157,9 +152,9 @@ pub fn performance_profile(scores: &[f64], thresholds: &[f64], direction: Direct
     thresholds.iter().map(share).collect()
 }
 
-/// How far a score is behind the best of the static ones, in units of `spread`.
+/// How far a score is behind the best of the static ones: `(best − score) / spread`, in gains.
 ///
-/// Below 0 where it is ahead of them; `None` where there is no static one or nothing to divide by.
+/// Below 0 where it is better than all of them; `None` where there is no static one or `spread` is 0.
 pub fn normalised_regret(
     score: f64,
     statics: &[f64],
@@ -173,9 +168,9 @@ pub fn normalised_regret(
 /// The two-sided p-value of paired differences, by flipping their signs.
 ///
 /// Where neither arm is better, each difference is as likely to have the other sign. The p-value is the
-/// part of all `2ⁿ` ways to choose the signs whose sum is at least as far from 0: an exact test that
-/// asks for no distribution. Above 20 pairs 100,000 ways are drawn, and the one that happened counts
-/// with them, so that p is never 0. With n pairs it is at least `2¹⁻ⁿ`.
+/// share of all `2ⁿ` choices of signs whose sum is at least as far from 0 as the observed one: an exact
+/// permutation test (Fisher 1935) that assumes no distribution. Above 20 pairs 100,000 choices are drawn,
+/// and the observed one counts with them, so that p is never 0. With n pairs it is at least `2¹⁻ⁿ`.
 pub fn sign_flip_p(differences: &[f64]) -> f64 {
     let sizes: Vec<f64> = differences.iter().map(|it| it.abs()).collect();
     let total: f64 = sizes.iter().sum();
@@ -212,8 +207,11 @@ pub fn smallest_p(n_pairs: usize) -> f64 {
     }
 }
 
-/// p-values corrected for their number, after Holm 1979: below α, the chance that any of them is there
-/// by luck is below α.
+/// p-values corrected for their number, after Holm 1979.
+///
+/// With `n` p-values sorted as `p₁ ≤ … ≤ pₙ`, the i-th becomes `min(1, max over j ≤ i of (n − j + 1)·pⱼ)`.
+/// Where all corrected values below α are taken as differences, the probability that any of them is none
+/// is at most α.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
@@ -230,8 +228,9 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
 /// The value of a statistic and its 95 % percentile interval, by the stratified bootstrap.
 ///
 /// Each of 10,000 resamples draws the scores of each stratum anew, with replacement, as many as there
-/// are. Where the strata are those of several arms each arm is drawn on its own, as in `rliable`. The
-/// same strata give the same interval. It is too narrow for few seeds, and has no width for one.
+/// are; the interval is from the 2.5 % to the 97.5 % quantile of the statistic (Efron 1979; Agarwal et al.
+/// 2021, section 4.1). Strata of several arms are drawn independently, as in `rliable`. The same strata
+/// give the same interval. It is too narrow for few seeds, and has no width for one.
 pub fn bootstrap<S: AsRef<[f64]>>(
     strata: &[S],
     statistic: impl Fn(&[Vec<f64>]) -> f64,
@@ -250,28 +249,19 @@ pub fn bootstrap_all<S: AsRef<[f64]>>(
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     for _ in 0..N_RESAMPLES {
         for (drawn, stratum) in drawn.iter_mut().zip(strata) {
-            resample(drawn, stratum.as_ref(), &mut rng);
+            let stratum = stratum.as_ref();
+            drawn.fill_with(|| stratum[rng.random_range(0..stratum.len())]);
         }
         for (values, value) in resampled.iter_mut().zip(statistics(&drawn)) {
             values.push(value);
         }
     }
-    values.into_iter().zip(resampled).map(|(value, others)| interval(value, others)).collect()
-}
-
-fn resample(drawn: &mut [f64], stratum: &[f64], rng: &mut ChaCha8Rng) {
-    for score in drawn {
-        *score = stratum[rng.random_range(0..stratum.len())];
-    }
-}
-
-fn interval(value: f64, mut others: Vec<f64>) -> ConfidenceInterval {
-    others.sort_by(f64::total_cmp);
-    ConfidenceInterval {
-        value,
-        lower: quantile(&others, TAIL),
-        upper: quantile(&others, 1.0 - TAIL),
-    }
+    let interval = |(value, mut others): (f64, Vec<f64>)| {
+        others.sort_by(f64::total_cmp);
+        let [lower, upper] = [TAIL, 1.0 - TAIL].map(|part| quantile(&others, part));
+        ConfidenceInterval { value, lower, upper }
+    };
+    values.into_iter().zip(resampled).map(interval).collect()
 }
 
 /// A quantile of sorted values, linear between two of them as numpy has it.

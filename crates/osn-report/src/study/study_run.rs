@@ -62,14 +62,14 @@ impl StudyRun {
         }
     }
 
-    /// Notes that something outside ended the run: its process was killed, or its disk was full. That
-    /// says nothing of its arm.
+    /// Marks the run as missing because something outside ended it, such as a kill or a full disk: that
+    /// says nothing about its arm.
     pub fn interrupted(&mut self, why: impl Into<String>) {
         self.status = Completion::Missing;
         self.why = Some(why.into());
     }
 
-    /// Takes over what a run's own files say of it; `metric` is the score that counts.
+    /// Takes status, scores and time from the run's own files; `metric` is the score that counts.
     ///
     /// A run that ended well but has no such score has failed.
     pub fn take(&mut self, record: &RunRecord, metric: &str) {
@@ -107,41 +107,5 @@ impl StudyRun {
     /// Names from a file as they can be shown anywhere.
     pub(super) fn label(&self) -> String {
         format!("{:?} in {:?} with seed {}", self.arm, self.regime, self.seed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RUN: &str = r#"{"recipe":"control","decide":"never","status":"finished"}"#;
-
-    fn record(run: &str, lines: &str) -> RunRecord {
-        RunRecord::read(run, lines, Vec::new()).unwrap()
-    }
-
-    fn eval(step: u64, value: &str) -> String {
-        format!("{{\"event\":\"eval\",\"step\":{step},\"metrics\":{{\"return\":{value}}}}}\n")
-    }
-
-    #[test]
-    fn a_run_without_its_score_has_failed_and_says_why() {
-        let mut run = StudyRun::missing("never", "default", 1);
-        run.take(&record(RUN, &eval(10, "null")), "return");
-        assert_eq!(run.status, Completion::Failed);
-        assert_eq!(run.why.as_deref(), Some("it has no finite score `return`"));
-        let failed = r#"{"status":"failed","error":"the loss became NaN at step 3"}"#;
-        run.take(&record(failed, &eval(10, "9")), "return");
-        assert_eq!(run.status, Completion::Failed);
-        assert_eq!(run.why.as_deref(), Some("the loss became NaN at step 3"));
-        run.take(&record(RUN, &eval(10, "9")), "return");
-        assert_eq!((run.status, &run.why), (Completion::Finished, &None));
-        // What came from outside says nothing of the arm.
-        let full = r#"{"status":"interrupted","error":"no space left on device"}"#;
-        run.take(&record(full, &eval(10, "9")), "return");
-        assert_eq!(run.status, Completion::Missing);
-        assert_eq!(run.why.as_deref(), Some("no space left on device"));
-        run.take(&record(r#"{"status":"stopped"}"#, &eval(10, "9")), "return");
-        assert_eq!((run.status, run.why.as_deref()), (Completion::Missing, Some("it is stopped")));
     }
 }

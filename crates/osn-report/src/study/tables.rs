@@ -2,15 +2,13 @@
 
 use std::fmt;
 
-use super::analysis::ALPHA;
 use super::analysis::{
-    Analysis, ArmInRegime, ArmOverall, Comparison, MeasureAnalysis, Outcome, RegimeAnalysis,
+    ALPHA, Analysis, ArmInRegime, ArmOverall, Comparison, MeasureAnalysis, Outcome, RegimeAnalysis,
 };
-use super::statistics::ConfidenceInterval;
-use super::statistics::smallest_p;
+use super::statistics::{ConfidenceInterval, smallest_p};
 use super::study_file::Study;
 use super::study_run::{Completion, StudyRun};
-use crate::text::number::{counted, short};
+use crate::text::{counted, short};
 
 /// A p-value below this is not told apart from 0.
 const TINY_P: f64 = 0.001;
@@ -52,7 +50,7 @@ impl fmt::Display for Block {
 
 /// The tables and the sentences; none where nothing can be compared yet.
 pub fn tables(study: &Study, analysis: &Analysis) -> Vec<Block> {
-    let [last, area] = &analysis.measures[..] else { return Vec::new() };
+    let [last, area] = &analysis.measures;
     let mut blocks = Vec::new();
     if !last.regimes.is_empty() {
         blocks.push(heading(study));
@@ -84,12 +82,12 @@ fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> Block {
     };
     let rows = last.arms.iter().zip(&area.arms).map(row);
     let title = format!("{}, {}", last.regime, counted(n_seeds, "seed"));
-    table([&title, "at the end", "over the run", "failed", "regret"], rows)
+    table(&title, "regret", rows)
 }
 
 /// What all regimes say together, and what the whole runs say.
 fn together(last: &MeasureAnalysis, area: &MeasureAnalysis) -> Vec<Block> {
-    let n_runs = last.overall.arms.first().map_or(0, |arm| arm.n_runs);
+    let n_runs = last.n_runs_of_an_arm();
     let [at_end, over_run] = [last, area].map(|measure| {
         move |lead, unit| sentences(lead, &measure.overall.comparisons, n_runs, unit)
     });
@@ -112,63 +110,73 @@ fn overall_table(last: &MeasureAnalysis, area: &MeasureAnalysis) -> Block {
         [last.arm.clone(), shown(last.iqm), shown(area.iqm), failed, shown(last.worst_regret)]
     };
     let rows = last.overall.arms.iter().zip(&area.overall.arms).map(row);
-    let title = format!("{} regimes", last.regimes.len());
-    table([&title, "at the end", "over the run", "failed", "worst regret"], rows)
+    table(&format!("{} regimes", last.regimes.len()), "worst regret", rows)
 }
 
-fn table(titles: [&str; 5], rows: impl Iterator<Item = [String; 5]>) -> Block {
-    Block::Table { titles: titles.map(str::to_owned), rows: rows.collect() }
+fn table(title: &str, regret: &str, rows: impl Iterator<Item = [String; 5]>) -> Block {
+    let titles = [title, "at the end", "over the run", "failed", regret].map(str::to_owned);
+    Block::Table { titles, rows: rows.collect() }
 }
 
 fn sentences(lead: &str, comparisons: &[Comparison], n_pairs: usize, unit: &str) -> Block {
-    let line = |it: &Comparison| format!("{lead}{}.\n", Sentence::of(it, n_pairs, unit));
-    Block::Text(comparisons.iter().map(line).collect())
+    let lines = comparisons.iter().map(|it| format!("{}\n", it.in_words(lead, n_pairs, unit)));
+    Block::Text(lines.collect())
 }
 
-/// What a comparison says: `` `auto` was better than `always` in 8 of 10 seeds; P = 0.83 [0.71, 0.93],
-/// p = 0.02``.
-///
-/// In parts, so that names can be told from words without a search for quotation marks.
-pub(crate) struct Sentence<'a> {
-    pub(crate) arm: &'a str,
-    pub(crate) between: &'static str,
-    pub(crate) against: &'a str,
-    pub(crate) rest: String,
+/// A sentence in which an arm's name is told from words without a search for quotation marks.
+pub(crate) struct Sentence<'a>(pub(crate) Vec<Part<'a>>);
+
+/// A piece of a sentence.
+pub(crate) enum Part<'a> {
+    Words(String),
+    Arm(&'a str),
 }
 
 impl<'a> Sentence<'a> {
-    /// Without a full stop; `n_pairs` pairs of runs were compared, each a `unit`.
-    pub(crate) fn of(comparison: &'a Comparison, n_pairs: usize, unit: &str) -> Self {
-        let Comparison { arm, against, wins, probability, p_holm, .. } = comparison;
-        let (won, lost, pairs) = (wins.wins, wins.losses, counted(n_pairs, unit));
-        let numbers = format!("P = {}, {}", bracketed(*probability, hundredths), p_value(*p_holm));
-        let (between, rest) = match comparison.outcome() {
-            Outcome::Better => (" was better than ", format!(" in {won} of {pairs}; {numbers}")),
-            Outcome::Worse => (" was worse than ", format!(" in {lost} of {pairs}; {numbers}")),
-            Outcome::Open => {
-                let doubt = doubt(comparison, n_pairs);
-                let even =
-                    if wins.ties > 0 { format!(", even in {}", wins.ties) } else { String::new() };
-                let rest = format!(
-                    " cannot be told apart with {pairs} (better in {won}{even}); {numbers}{doubt}"
-                );
-                (" and ", rest)
-            }
-        };
-        Self { arm, between, against, rest }
+    /// About two arms: the words before, between and behind their names.
+    pub(super) fn of(it: &'a Comparison, [before, between, behind]: [String; 3]) -> Self {
+        use Part::{Arm, Words};
+        Self(vec![Words(before), Arm(&it.arm), Words(between), Arm(&it.against), Words(behind)])
     }
 }
 
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`{}`{}`{}", self.arm, self.between, self.against, self.rest)
+        self.0.iter().try_for_each(|part| match part {
+            Part::Words(words) => f.write_str(words),
+            Part::Arm(name) => write!(f, "`{name}`"),
+        })
     }
 }
 
-/// Why what looks clear is not.
-pub(super) fn doubt(comparison: &Comparison, n_pairs: usize) -> &'static str {
-    let is_too_few = comparison.leaves_out_even() && smallest_p(n_pairs) >= ALPHA;
-    if is_too_few { ", which is too few for any p below 0.05" } else { "" }
+impl Comparison {
+    /// What it says, behind `lead`: `` `auto` was better than `always` in 8 of 10 seeds; P = 0.83
+    /// [0.71, 0.93], p = 0.02.``
+    ///
+    /// `n_pairs` pairs of runs were compared, each a `unit`.
+    pub(crate) fn in_words(&self, lead: &str, n_pairs: usize, unit: &str) -> Sentence<'_> {
+        let (wins, pairs) = (self.wins, counted(n_pairs, unit));
+        let numbers =
+            format!("P = {}, {}", bracketed(self.probability, hundredths), p_value(self.p_holm));
+        let (between, behind) = match self.outcome() {
+            Outcome::Better => (" was better than ", format!(" in {} of {pairs}", wins.wins)),
+            Outcome::Worse => (" was worse than ", format!(" in {} of {pairs}", wins.losses)),
+            Outcome::Open => {
+                let even =
+                    if wins.ties > 0 { format!(", even in {}", wins.ties) } else { String::new() };
+                let better = format!("better in {}{even}", wins.wins);
+                (" and ", format!(" cannot be told apart with {pairs} ({better})"))
+            }
+        };
+        let behind = format!("{behind}; {numbers}{}.", self.doubt(n_pairs));
+        Sentence::of(self, [lead.to_owned(), between.to_owned(), behind])
+    }
+
+    /// Why a comparison whose interval looks clear shows no difference.
+    pub(super) fn doubt(&self, n_pairs: usize) -> &'static str {
+        let is_too_few = self.leaves_out_even() && smallest_p(n_pairs) >= ALPHA;
+        if is_too_few { ", which is too few for any p below 0.05" } else { "" }
+    }
 }
 
 /// As a person reads it.
@@ -177,33 +185,28 @@ pub(crate) fn p_value(p: f64) -> String {
 }
 
 fn failures(study: &Study) -> Block {
-    let lines = runs_of(study, |run| run.status == Completion::Failed, "failed in");
     let note = "A failed run counts as worse than every finished one: as far behind the worst as that is \
                 behind the best of its regime.\n";
-    Block::Text(if lines.is_empty() { lines } else { lines + note })
+    runs_of(study, |run| run.status == Completion::Failed, "failed in", note)
 }
 
 fn interruptions(study: &Study) -> Block {
     let is_interrupted = |run: &StudyRun| run.status == Completion::Missing && run.why.is_some();
-    let lines = runs_of(study, is_interrupted, "was interrupted in");
     let note = "An interrupted run counts as nothing; the same command runs it again.\n";
-    Block::Text(if lines.is_empty() { lines } else { lines + note })
+    runs_of(study, is_interrupted, "was interrupted in", note)
 }
 
-/// A line for each arm that has such runs, with the first of them.
-fn runs_of(study: &Study, which: impl Fn(&StudyRun) -> bool, what: &str) -> String {
+/// A line for each arm that has such runs, with the first of them, and a note on them.
+fn runs_of(study: &Study, which: impl Fn(&StudyRun) -> bool, what: &str, note: &str) -> Block {
     let of_arm = |name: &str| {
         let runs: Vec<_> = study.runs.iter().filter(|run| run.arm == name && which(run)).collect();
-        let first = runs.first()?;
-        let why = first.why.as_deref().unwrap_or("no reason is known");
-        Some(format!(
-            "`{name}` {what} {}, first in {} with seed {}: {why}.\n",
-            counted(runs.len(), "run"),
-            first.regime,
-            first.seed
-        ))
+        let StudyRun { regime, seed, why, .. } = runs.first()?;
+        let (n_runs, why) =
+            (counted(runs.len(), "run"), why.as_deref().unwrap_or("no reason is known"));
+        Some(format!("`{name}` {what} {n_runs}, first in {regime} with seed {seed}: {why}.\n"))
     };
-    study.asked.arms.iter().filter_map(|arm| of_arm(&arm.name)).collect()
+    let lines: String = study.asked.arms.iter().filter_map(|arm| of_arm(&arm.name)).collect();
+    Block::Text(if lines.is_empty() { lines } else { lines + note })
 }
 
 /// A number with its interval; a single run has none.

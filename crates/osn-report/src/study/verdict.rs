@@ -5,12 +5,11 @@ use std::fmt;
 use super::analysis::{
     Analysis, ArmOverall, Comparison, MeasureAnalysis, Outcome, chosen_against_others,
 };
-use super::scores::Measure;
 use super::statistics::ConfidenceInterval;
 use super::study_file::Study;
 use super::study_run::Completion;
-use super::tables::{bracketed, doubt, hundredths, p_value, shown};
-use crate::text::number::{counted, short};
+use super::tables::{Part, Sentence, bracketed, hundredths, p_value, shown};
+use crate::text::{counted, short};
 
 /// Which arm is best at the last step, over all regimes, and how sure that is.
 ///
@@ -75,24 +74,17 @@ pub struct Leader {
     pub n_failed: usize,
 }
 
-/// A piece of the sentence: an arm's name is told from words without a search for quotation marks.
-pub(crate) enum Part<'a> {
-    Words(String),
-    Arm(&'a str),
-}
-
 impl Verdict {
     /// Finds the best arm; `analysis` is that of the study.
     pub fn of(study: &Study, analysis: &Analysis) -> Self {
-        let last = analysis.measures.iter().find(|it| it.measure == Measure::Final);
-        let finding = last.map_or(Finding::NoSeed, |last| Finding::of(study, last));
+        let finding = Finding::of(study, &analysis.measures[0]);
         let is_preliminary = study.runs.iter().any(|run| run.status == Completion::Missing);
         Self { finding, is_preliminary }
     }
 
-    pub(crate) fn parts(&self) -> Vec<Part<'_>> {
+    pub(crate) fn in_words(&self) -> Sentence<'_> {
         let so_far = if self.is_preliminary { " so far" } else { "" };
-        let words = |words: &str| vec![Part::Words(words.to_owned())];
+        let words = |words: &str| Sentence(vec![Part::Words(words.to_owned())]);
         match &self.finding {
             Finding::NoSeed => words("No verdict yet: no seed has been run with every arm."),
             Finding::AllFailed => words("No arm is best: every run failed."),
@@ -107,10 +99,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.parts().iter().try_for_each(|part| match part {
-            Part::Words(words) => f.write_str(words),
-            Part::Arm(name) => write!(f, "`{name}`"),
-        })
+        self.in_words().fmt(f)
     }
 }
 
@@ -194,7 +183,7 @@ impl Leader {
         }
     }
 
-    /// A failed run counts as the worst, and is never passed over in silence.
+    /// A failed run counts as the worst, so each verdict says how many there are.
     fn failures(&self) -> String {
         match self.n_failed {
             0 => String::new(),
@@ -207,18 +196,21 @@ impl Leader {
     }
 }
 
-fn one_arm<'a>(leader: &'a Leader, so_far: &str) -> Vec<Part<'a>> {
-    let rest =
-        format!(" has nothing to be compared with{so_far}: {}{}.", leader.iqm(), leader.failures());
-    vec![Part::Words("The only arm ".to_owned()), Part::Arm(&leader.arm), Part::Words(rest)]
+fn one_arm<'a>(leader: &'a Leader, so_far: &str) -> Sentence<'a> {
+    let (iqm, failures) = (leader.iqm(), leader.failures());
+    Sentence(vec![
+        Part::Words("The only arm ".to_owned()),
+        Part::Arm(&leader.arm),
+        Part::Words(format!(" has nothing to be compared with{so_far}: {iqm}{failures}.")),
+    ])
 }
 
 fn best<'a>(
-    leader: &'a Leader,
+    leader: &Leader,
     closest: &'a Comparison,
     n_others: usize,
     so_far: &str,
-) -> Vec<Part<'a>> {
+) -> Sentence<'a> {
     let (won, pairs) = (closest.wins.wins, counted(leader.n_runs, leader.unit()));
     let (than, in_pairs) = match n_others {
         1 => (", better than ".to_owned(), format!(" in {won} of {pairs}")),
@@ -228,44 +220,32 @@ fn best<'a>(
         ),
     };
     let numbers = numbers(closest, &hundredths(closest.probability.value));
-    vec![
-        Part::Words(format!("Best{so_far}: ")),
-        Part::Arm(&leader.arm),
-        Part::Words(than),
-        Part::Arm(&closest.against),
-        Part::Words(format!("{in_pairs} ({numbers}){}.", leader.failures())),
-    ]
+    let rest = format!("{in_pairs} ({numbers}){}.", leader.failures());
+    Sentence::of(closest, [format!("Best{so_far}: "), than, rest])
 }
 
 fn uncertain<'a>(
-    leader: &'a Leader,
+    leader: &Leader,
     closest: &'a Comparison,
     is_equal: bool,
     n_more: usize,
     so_far: &str,
-) -> Vec<Part<'a>> {
+) -> Sentence<'a> {
     let (iqm, failures) = (leader.iqm(), leader.failures());
-    let doubt = doubt(closest, leader.n_runs);
-    let numbers =
-        format!("{}{doubt}", numbers(closest, &bracketed(closest.probability, hundredths)));
+    let numbers = numbers(closest, &bracketed(closest.probability, hundredths));
+    let numbers = format!("({numbers}{})", closest.doubt(leader.n_runs));
     let more = |before: &str, after: &str| match n_more {
         0 => String::new(),
         n => format!("{before}{}{after}", counted(n, "other arm")),
     };
     let (start, between, rest) = if is_equal {
         let more = more("; ", " may be as good");
-        ("No arm is best", " and ".to_owned(), format!(" have the same {iqm} ({numbers}){more}"))
+        ("No arm is best", " and ".to_owned(), format!(" have the same {iqm} {numbers}{more}"))
     } else {
         let between = format!(" has the best {iqm}, but is not certainly better than ");
-        ("No arm is certainly best", between, format!("{} ({numbers})", more(" or ", "")))
+        ("No arm is certainly best", between, format!("{} {numbers}", more(" or ", "")))
     };
-    vec![
-        Part::Words(format!("{start}{so_far}: ")),
-        Part::Arm(&leader.arm),
-        Part::Words(between),
-        Part::Arm(&closest.against),
-        Part::Words(format!("{rest}{failures}.")),
-    ]
+    Sentence::of(closest, [format!("{start}{so_far}: "), between, format!("{rest}{failures}.")])
 }
 
 fn numbers(comparison: &Comparison, probability: &str) -> String {

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use prost::Message;
 
 use super::png::Size;
-use crate::text::escape::{escaped, escaped_lines};
+use crate::text::{escaped, escaped_lines};
 
 use super::proto::{
     Dimension, Event, FLOAT, Hparam, HparamsPluginData, Image, PluginData, START, STRING,
@@ -42,23 +42,16 @@ impl<W: Write> EventWriter<W> {
     /// Begins a file.
     pub(super) fn start(sink: W, wall_time: f64) -> io::Result<Self> {
         let mut writer = Self { sink };
-        writer.write(&Event {
-            wall_time,
-            what: Some(What::FileVersion(FILE_VERSION.to_owned())),
-            source_metadata: Some(SourceMetadata { writer: "osn".to_owned() }),
-            ..Event::default()
-        })?;
+        let version = What::FileVersion(FILE_VERSION.to_owned());
+        let source_metadata = Some(SourceMetadata { writer: "osn".to_owned() });
+        let first = event(Instant { step: 0, wall_time }, version);
+        writer.write(&Event { source_metadata, ..first })?;
         Ok(writer)
     }
 
     /// Says that the run goes on here: readers forget what other files have of this step and of later ones.
     pub(super) fn goes_on(&mut self, at: Instant) -> io::Result<()> {
-        let start = Event {
-            wall_time: at.wall_time,
-            step: i64::try_from(at.step).unwrap_or(i64::MAX),
-            what: Some(What::SessionLog(SessionLog { status: START })),
-            source_metadata: None,
-        };
+        let start = event(at, What::SessionLog(SessionLog { status: START }));
         // Some of TensorBoard's readers take the first start of all for that of the run, and a run's first
         // file has none.
         (0..2).try_for_each(|_| self.write(&start))
@@ -74,11 +67,7 @@ impl<W: Write> EventWriter<W> {
     ) -> io::Result<()> {
         #[expect(clippy::cast_possible_truncation, reason = "the format has 32 bits")]
         let value = |number: f64| Value::Scalar(number as f32);
-        let tagged = |(tag, number): (String, f64)| Tagged {
-            tag: escaped(&tag),
-            value: Some(value(number)),
-            metadata: None,
-        };
+        let tagged = |(tag, number): (String, f64)| tagged(&tag, value(number), None);
         self.summary(at, scalars.into_iter().map(tagged).collect())
     }
 
@@ -92,8 +81,7 @@ impl<W: Write> EventWriter<W> {
     ) -> io::Result<()> {
         let Size { width, height, channels: colorspace } = size;
         let image = Image { height, width, colorspace, encoded_image_string: png };
-        let value = Some(Value::Image(image));
-        self.summary(at, vec![Tagged { tag: escaped(tag), value, metadata: None }])
+        self.summary(at, vec![tagged(tag, Value::Image(image), None)])
     }
 
     /// Text that is shown as it is.
@@ -107,11 +95,8 @@ impl<W: Write> EventWriter<W> {
             shape: Some(TensorShape::default()),
             string_val: vec![verbatim.into_bytes()],
         };
-        let metadata = Some(metadata("text", Vec::new()));
-        self.summary(
-            at,
-            vec![Tagged { tag: escaped(tag), value: Some(Value::Tensor(tensor)), metadata }],
-        )
+        let metadata = metadata("text", Vec::new());
+        self.summary(at, vec![tagged(tag, Value::Tensor(tensor), Some(metadata))])
     }
 
     /// The settings of the run, for the table that compares runs.
@@ -128,27 +113,28 @@ impl<W: Write> EventWriter<W> {
             shape: Some(TensorShape { dim: vec![Dimension { size: 0 }] }),
             ..Tensor::default()
         };
-        let tagged = Tagged {
-            tag: SESSION_START_TAG.to_owned(),
-            value: Some(Value::Tensor(nothing)),
-            metadata: Some(metadata("hparams", content)),
-        };
+        let metadata = metadata("hparams", content);
+        let tagged = tagged(SESSION_START_TAG, Value::Tensor(nothing), Some(metadata));
         self.summary(Instant { step: 0, wall_time }, vec![tagged])
     }
 
     fn summary(&mut self, at: Instant, value: Vec<Tagged>) -> io::Result<()> {
-        self.write(&Event {
-            wall_time: at.wall_time,
-            step: i64::try_from(at.step).unwrap_or(i64::MAX),
-            what: Some(What::Summary(Summary { value })),
-            source_metadata: None,
-        })
+        self.write(&event(at, What::Summary(Summary { value })))
     }
 
     fn write(&mut self, event: &Event) -> io::Result<()> {
         self.sink.write_all(&record(&event.encode_to_vec()))?;
         self.sink.flush()
     }
+}
+
+fn event(at: Instant, what: What) -> Event {
+    let step = i64::try_from(at.step).unwrap_or(i64::MAX);
+    Event { wall_time: at.wall_time, step, what: Some(what), source_metadata: None }
+}
+
+fn tagged(tag: &str, value: Value, metadata: Option<SummaryMetadata>) -> Tagged {
+    Tagged { tag: escaped(tag), value: Some(value), metadata }
 }
 
 fn metadata(plugin_name: &str, content: Vec<u8>) -> SummaryMetadata {
@@ -164,8 +150,20 @@ fn record(data: &[u8]) -> Vec<u8> {
     [&length[..], &checksums[0], data, &checksums[1]].concat()
 }
 
+/// Returns the step of the last event in an event file: of earlier steps the file holds everything.
+///
+/// 0 where it has no event. Reading stops at a record that is damaged or cut short.
+pub fn covered(mut file: impl Read) -> u64 {
+    let mut covered = 0;
+    while let Some(record) = read_record(&mut file) {
+        let Ok(event) = Event::decode(&record[..]) else { break };
+        covered = u64::try_from(event.step).unwrap_or_default();
+    }
+    covered
+}
+
 /// The next record, where it is whole.
-pub(super) fn read_record(file: &mut impl Read) -> Option<Vec<u8>> {
+fn read_record(file: &mut impl Read) -> Option<Vec<u8>> {
     let mut head = [0; 12];
     file.read_exact(&mut head).ok()?;
     let length = u64::from_le_bytes(head[..8].try_into().ok()?);

@@ -19,11 +19,10 @@
 //! # }
 //! ```
 
-mod covered;
 mod event_writer;
 mod png;
 mod proto;
 mod run_events;
 
-pub use covered::covered;
+pub use event_writer::covered;
 pub use run_events::{EventsError, RunEvents, file_name, next_file_name, write_run};

@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 use super::event_writer::{EventWriter, Instant};
 use super::png;
 use super::proto::{Hparam, Kind};
-use crate::record::lines::{LayerLine, Numbers, RecordLine, RecordLines};
-use crate::record::types::{LoggedDecision, ReadError, Sample, check_schema};
+use crate::record::lines::{Numbers, RecordLine, RecordLines};
+use crate::record::types::{LayerPoint, LoggedDecision, ReadError, Sample, check_schema};
 
 /// What `run.json` gains or changes when a run ends, and its config, which has a text of its own.
 const NOT_IN_RUN_TEXT: [&str; 4] = ["config", "error", "status", "totals"];
 
-/// What of `run.json` people compare runs by, beside the config.
-const COMPARED: [&str; 6] = ["data", "decide", "device", "preset", "recipe", "seed"];
+/// What of `run.json` people compare runs by.
+const COMPARED: [&str; 7] = ["config", "data", "decide", "device", "preset", "recipe", "seed"];
 
 /// Why a run could not be turned into events.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +45,9 @@ pub fn file_name(started_unix_secs: u64) -> String {
     format!("events.out.tfevents.{started_unix_secs:010}.osn")
 }
 
-/// The name of the file in which a run goes on that has these files, of which it is the last.
+/// The name of the next event file of a run whose folder has files of these names; it sorts behind them.
 ///
-/// A reader that is open follows a folder from file to file, and looks at none a second time.
+/// TensorBoard reads a folder's files one after the other and never returns to an earlier one.
 pub fn next_file_name<'a>(
     started_unix_secs: u64,
     names: impl IntoIterator<Item = &'a str>,
@@ -111,10 +111,10 @@ impl<W: Write> RunEvents<W> {
         Ok(events)
     }
 
-    /// Goes on in another file with a run of which earlier files hold what is before the step `from`, and
-    /// may hold more than has come of it: readers are told to forget that.
+    /// Continues a run in another file; earlier files hold everything before step `from`.
     ///
-    /// The record and the samples are given from their start all the same.
+    /// They may hold later steps, too: the file begins with a session start at `from`, at which readers
+    /// discard those. The record and the samples are to be given from their start.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl<W: Write> RunEvents<W> {
         end
     }
 
-    /// Adds the sample picture of a step, in front of that step's scores, which may still be to come.
+    /// Adds the sample picture of a step. It is written before that step's scores, which may still come.
     ///
     /// # Errors
     ///
@@ -192,22 +192,10 @@ impl<W: Write> RunEvents<W> {
 
     fn add(&mut self, line: RecordLine) -> io::Result<()> {
         match line {
-            RecordLine::Step { step, wall_secs, .. } | RecordLine::Eval { step, wall_secs, .. }
-                if step < self.from =>
-            {
-                self.moved_to(step, wall_secs);
-                Ok(())
-            }
-            RecordLine::Layer(LayerLine { step, .. })
-            | RecordLine::Decision(LoggedDecision { step, .. })
-                if step < self.from =>
-            {
-                Ok(())
-            }
             RecordLine::Step { step, losses, signals, wall_secs } => {
                 let at = self.moved_to(step, wall_secs);
                 let losses = under("loss", losses);
-                self.writer.scalars(at, losses.chain(under("signal", signals)))
+                self.scalars(at, losses.chain(under("signal", signals)))
             }
             RecordLine::Eval { step, metrics, curve, real_vs_real, wall_secs } => {
                 self.draw(step)?;
@@ -217,19 +205,25 @@ impl<W: Write> RunEvents<W> {
                 let (last, metrics) = metrics.into_iter().partition(|(name, _)| is_alone(name));
                 let scores = under("score", metrics).chain(under("score", curve));
                 let scores = scores.chain(under("score_final", last));
-                self.writer.scalars(at, scores.chain(under("score_real_vs_real", real_vs_real)))
+                self.scalars(at, scores.chain(under("score_real_vs_real", real_vs_real)))
             }
-            RecordLine::Layer(layer) => {
-                self.writer.scalars(self.at(layer.step), layer_scalars(&layer))
-            }
-            RecordLine::Decision(decision) => {
+            RecordLine::Layer(layer) => self.scalars(self.at(layer.step), layer_scalars(&layer)),
+            RecordLine::Decision(decision) if decision.step >= self.from => {
                 let LoggedDecision { step, network, path, from, to, reason } = decision;
                 let text = format!("{from} → {to}: {reason}");
                 self.writer.text(self.at(step), &format!("decision/{network}/{path}"), &text)
             }
             // TensorBoard shows no curve that is not over steps.
-            RecordLine::Spectrum(_) | RecordLine::Unknown => Ok(()),
+            RecordLine::Decision(_) | RecordLine::Spectrum { .. } | RecordLine::Unknown => Ok(()),
         }
+    }
+
+    fn scalars(
+        &mut self,
+        at: Instant,
+        scalars: impl Iterator<Item = (String, f64)>,
+    ) -> io::Result<()> {
+        if at.step < self.from { Ok(()) } else { self.writer.scalars(at, scalars) }
     }
 
     fn moved_to(&mut self, step: u64, wall_secs: Option<f64>) -> Instant {
@@ -275,15 +269,14 @@ fn under(group: &'static str, numbers: Numbers) -> impl Iterator<Item = (String,
     numbers.into_iter().map(tagged)
 }
 
-fn layer_scalars(layer: &LayerLine) -> impl Iterator<Item = (String, f64)> {
-    let LayerLine { network, path, sigma, scale, elasticity, stable_rank, target, .. } = layer;
-    let number = |number: &Option<f64>| number.unwrap_or(f64::NAN);
+fn layer_scalars(layer: &LayerPoint) -> impl Iterator<Item = (String, f64)> {
+    let LayerPoint { network, path, sigma, scale, elasticity, stable_rank, target, .. } = layer;
     [
-        ("sigma", Some(number(sigma) * number(scale))),
-        ("sigma_stored", Some(number(sigma))),
+        ("sigma", Some(sigma * scale)),
+        ("sigma_stored", Some(*sigma)),
         ("sigma_target", *target),
-        ("elasticity", Some(number(elasticity))),
-        ("stable_rank", *stable_rank),
+        ("elasticity", Some(*elasticity)),
+        ("stable_rank", Some(*stable_rank).filter(|rank| rank.is_finite())),
     ]
     .into_iter()
     .filter_map(move |(group, number)| Some((format!("{group}/{network}/{path}"), number?)))
@@ -293,11 +286,8 @@ fn layer_scalars(layer: &LayerLine) -> impl Iterator<Item = (String, f64)> {
 /// by its path.
 fn hparams(description: &Map<String, Value>) -> BTreeMap<String, Hparam> {
     let mut hparams = BTreeMap::new();
-    for (name, value) in description {
-        if name == "config" || COMPARED.contains(&name.as_str()) {
-            add_hparams(&mut hparams, name, value);
-        }
-    }
+    let compared = description.iter().filter(|(name, _)| COMPARED.contains(&name.as_str()));
+    compared.for_each(|(name, value)| add_hparams(&mut hparams, name, value));
     hparams
 }
 

@@ -1,6 +1,8 @@
 //! A page in a real browser. Without Chromium or Chrome a test says that it was skipped, and fails where
 //! `OSN_TEST_BROWSER=required` says that there must be one.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -50,7 +52,6 @@ pub(crate) fn visit_at_width(page: &str, hook: &str, width: u32) -> Option<Value
 }
 
 /// The same of a page that is served, by whoever has put the hook in.
-#[allow(dead_code, reason = "one test serves its page")]
 pub(crate) fn visit_address(address: &str) -> Option<Value> {
     let folder = tempfile::tempdir().unwrap();
     report_of(folder.path(), address)
@@ -62,6 +63,14 @@ pub(crate) fn with_hook(page: &str, hook: &str) -> String {
     let hash = BASE64.encode(Sha256::digest(&hook));
     let allowed = page.replacen("script-src ", &format!("script-src 'sha256-{hash}' "), 1);
     allowed.replacen("</body>", &format!("<script>{hook}</script></body>"), 1)
+}
+
+/// What the cells of the decision map say, in their order.
+pub(crate) fn cells(page: &str) -> Vec<&str> {
+    let cells = page.split("<rect ").skip(1);
+    cells
+        .map(|cell| cell.split("aria-label=\"").nth(1).unwrap().split('"').next().unwrap())
+        .collect()
 }
 
 fn report_of(folder: &Path, address: &str) -> Option<Value> {

@@ -1,13 +1,15 @@
 //! What was decided: the map of layers by steps, and the list of changes.
 
+use std::ops::Range;
+
 use maud::{Markup, html};
 
-use super::names::{elasticity, layer_name};
-use crate::page::colours::{N_COLOURS, swatch};
+use crate::page::names::{colour, elasticity, layer_name, swatch};
+use crate::page::table::{numbers, table, words};
 use crate::record::run::{LayerHistory, RunRecord};
 use crate::record::types::LoggedDecision;
 use crate::series::timeline::Segment;
-use crate::text::number::short;
+use crate::text::short;
 
 /// Cells of one layer's row.
 const MAX_CELLS: usize = 120;
@@ -33,7 +35,7 @@ pub(super) fn map(run: &RunRecord) -> Markup {
                     div.steps aria-hidden="true" { span { "step 0" } span { (run.last_step) } }
                 }
                 p.readout {
-                    "Point at a cell, or go to the map with Tab and through it with the arrow keys, for its reason."
+                    "Point at a cell for its reason, or go to the map with Tab and through it with the arrow keys."
                 }
             }
         }
@@ -62,7 +64,7 @@ fn row(layer: &LayerHistory, segments: &[Segment], actions: &[String], last_step
             svg role="presentation" viewBox=(format!("0 0 {width} 1")) preserveAspectRatio="none" {
                 @for (index, (segment, end)) in segments.iter().zip(ends).enumerate() {
                     @let start = if index == 0 { 0 } else { segment.step };
-                    (cell(layer, segment, start, end, actions))
+                    (cell(layer, segment, &(start..end), actions))
                 }
                 @for change in segments.iter().filter_map(|segment| segment.change.as_ref()) {
                     @let class = if change.is_switch() { "switch" } else { "moved" };
@@ -74,26 +76,20 @@ fn row(layer: &LayerHistory, segments: &[Segment], actions: &[String], last_step
     }
 }
 
-fn cell(
-    layer: &LayerHistory,
-    segment: &Segment,
-    start: u64,
-    end: u64,
-    actions: &[String],
-) -> Markup {
-    let colour =
+fn cell(layer: &LayerHistory, segment: &Segment, steps: &Range<u64>, actions: &[String]) -> Markup {
+    let place =
         segment.held_by.as_ref().and_then(|held_by| actions.iter().position(|a| a == held_by));
-    let class = format!("c{}", colour.unwrap_or(0) % N_COLOURS);
     let elasticity =
         if segment.elasticity.is_finite() { segment.elasticity.clamp(0.0, 1.0) } else { 0.0 };
     html! {
-        rect.(class) role="gridcell" tabindex="-1" x=(start) y="0" height="1" width=(end.saturating_sub(start))
-            fill-opacity=(format!("{elasticity:.2}")) aria-label=(in_words(layer, segment, start, end)) {}
+        rect.(colour(place.unwrap_or(0))) role="gridcell" tabindex="-1" x=(steps.start) y="0" height="1" width=(steps.end.saturating_sub(steps.start))
+            fill-opacity=(format!("{elasticity:.2}")) aria-label=(in_words(layer, segment, steps)) {}
     }
 }
 
 /// A cell as a sentence, which is also what the page shows of it.
-fn in_words(layer: &LayerHistory, segment: &Segment, start: u64, end: u64) -> String {
+fn in_words(layer: &LayerHistory, segment: &Segment, steps: &Range<u64>) -> String {
+    let Range { start, end } = steps;
     let elasticity = short(segment.elasticity);
     let change = segment.change.as_ref().map_or(String::new(), |change| {
         let more = match segment.n_changes {
@@ -123,25 +119,18 @@ fn actions(rows: &[Vec<Segment>]) -> Vec<String> {
 }
 
 /// The changes as a list.
-pub(super) fn table(run: &RunRecord) -> Markup {
+pub(super) fn list(run: &RunRecord) -> Markup {
     let n_left_out = run.n_decisions - run.decisions.len() as u64;
+    let head = html! { (numbers(["Step"])) (words(["Layer", "From", "To", "Reason"])) };
+    let rows = run.decisions.iter().map(|decision| {
+        let LoggedDecision { step, path, from, to, reason, .. } = decision;
+        html! { td.n { (step) } td { code { (path) } } @for text in [from, to, reason] { td { (text) } } }
+    });
     html! {
         @if !run.decisions.is_empty() {
             section {
                 h2 { "Decisions that changed something" }
-                div.scroll { table {
-                    thead { tr {
-                        th.n scope="col" { "Step" }
-                        @for name in ["Layer", "From", "To", "Reason"] { th scope="col" { (name) } }
-                    } }
-                    tbody { @for decision in &run.decisions { tr {
-                        td.n { (decision.step) }
-                        td { code { (decision.path) } }
-                        td { (decision.from) }
-                        td { (decision.to) }
-                        td { (decision.reason) }
-                    } } }
-                } }
+                (table(&head, rows))
                 @if n_left_out > 0 { p.note { "And " (n_left_out) " more in record.jsonl." } }
             }
         }

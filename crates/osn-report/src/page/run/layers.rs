@@ -2,12 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::names::{ELASTICITY, layer_name};
 use crate::page::chart::{Chart, MAX_POINTS};
+use crate::page::names::{ELASTICITY, layer_name};
+use crate::page::table::{table, words};
 use crate::record::run::{LayerHistory, RunRecord};
 use crate::record::types::LayerPoint;
 use crate::series::min_max::Drawing;
-use crate::text::number::short;
+use crate::text::short;
 
 /// Points of all layers' curves together, so that many layers make no heavy page.
 const MAX_POINTS_OF_A_RUN: usize = 16_000;
@@ -34,10 +35,8 @@ pub(super) fn curves(run: &RunRecord) -> Markup {
 
 fn charts(layer: &LayerHistory, n_points: usize, last_step: u64) -> Markup {
     let chart = |title: &str, drawing: Drawing| {
-        let (title, dashed, wide) =
-            (format!("{title} of {}", layer.path), "target", "effective weight");
-        let (dashed, wide) = (Some(dashed), Some(wide));
-        Chart { title, drawing, dashed, wide, last_step, ..Chart::default() }.figure()
+        let chart = Chart::new(format!("{title} of {}", layer.path), drawing, last_step);
+        Chart { dashed: Some("target"), wide: Some("effective weight"), ..chart }.figure()
     };
     let rank = layer.stable_rank.drawing(n_points);
     html! {
@@ -60,51 +59,32 @@ fn with_gaps(mut drawing: Drawing) -> Drawing {
 }
 
 /// How each layer ended.
-pub(super) fn table(run: &RunRecord) -> Markup {
+pub(super) fn ends(run: &RunRecord) -> Markup {
     let columns =
         ["σ", "Target", "Scale", "Effective σ", "Elasticity", "Stable rank", "Residual", "Changes"];
-    let ends = run.layers.iter().filter_map(|layer| Some((layer, layer.last.as_ref()?)));
+    let meaning = |column: &str| (column == "Elasticity").then_some(ELASTICITY);
+    let head = html! {
+        (words(["Layer", "Action"]))
+        @for column in columns { th.n scope="col" title=[meaning(column)] { (column) } }
+        (words(["Last reason"]))
+    };
+    let rows = run.layers.iter().filter_map(|layer| Some(cells(layer, layer.last.as_ref()?)));
     html! {
         @if run.layers.iter().any(|layer| layer.last.is_some()) {
-            section {
-                h2 { "Layers at the end" }
-                div.scroll { table {
-                    thead { tr {
-                        th scope="col" { "Layer" }
-                        th scope="col" { "Action" }
-                        @for column in columns { th.n scope="col" title=[meaning(column)] { (column) } }
-                        th scope="col" { "Last reason" }
-                    } }
-                    tbody { @for (layer, last) in ends { (row(layer, last)) } }
-                } }
-            }
+            section { h2 { "Layers at the end" } (table(&head, rows)) }
         }
     }
 }
 
-/// What a column's name means, where that is not said above the curves.
-fn meaning(column: &str) -> Option<&'static str> {
-    (column == "Elasticity").then_some(ELASTICITY)
-}
-
-fn row(layer: &LayerHistory, last: &LayerPoint) -> Markup {
+fn cells(layer: &LayerHistory, last: &LayerPoint) -> Markup {
     let target = last.target.unwrap_or(f64::NAN);
-    let numbers = [
-        last.sigma,
-        target,
-        last.scale,
-        last.sigma * last.scale,
-        last.elasticity,
-        last.stable_rank,
-        last.residual,
-    ];
+    let LayerPoint { sigma, scale, elasticity, stable_rank, residual, .. } = *last;
+    let numbers = [sigma, target, scale, sigma * scale, elasticity, stable_rank, residual];
     html! {
-        tr {
-            th scope="row" { (layer_name(layer)) }
-            td { (last.action) }
-            @for number in numbers { td.n { (short(number)) } }
-            td.n { (layer.n_decisions) }
-            td { (last.reason) }
-        }
+        th scope="row" { (layer_name(layer)) }
+        td { (last.action) }
+        @for number in numbers { td.n { (short(number)) } }
+        td.n { (layer.n_decisions) }
+        td { (last.reason) }
     }
 }

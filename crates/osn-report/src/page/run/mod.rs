@@ -2,7 +2,6 @@
 
 mod decisions;
 mod layers;
-mod names;
 mod samples;
 mod scores;
 mod spectra;
@@ -10,11 +9,10 @@ mod spectra;
 use maud::{Markup, html};
 
 use super::chart::{Chart, MAX_POINTS};
-use super::facts::{data, plain};
+use super::facts::{data, list, plain};
 use crate::record::run::RunRecord;
 use crate::record::types::{Description, RunState};
-use crate::series::min_max::Drawing;
-use crate::text::number::duration;
+use crate::text::duration;
 
 /// One run.
 pub(super) fn article(run: &RunRecord) -> Markup {
@@ -23,7 +21,7 @@ pub(super) fn article(run: &RunRecord) -> Markup {
             (heading(run))
             div.top {
                 (samples::section(run))
-                (scores::table(run))
+                (scores::last(run))
             }
             p.note.drawn hidden {
                 "Drag over a chart to zoom all charts; double-click shows all steps again. In a chart the "
@@ -35,8 +33,8 @@ pub(super) fn article(run: &RunRecord) -> Markup {
             (scores::measures(run))
             (spectra::section(run))
             (layers::curves(run))
-            (layers::table(run))
-            (decisions::table(run))
+            (layers::ends(run))
+            (decisions::list(run))
             (config(run))
         }
     }
@@ -61,11 +59,7 @@ fn heading(run: &RunRecord) -> Markup {
             h1 { (run.title()) " " span.status.(status_class(d.status)) { (d.status) } }
             @if let Some(error) = &d.error { p.error role="note" { (error) } }
             @if run.is_cut { p.error { "The last line of the record was cut short and is left out." } }
-            dl {
-                @for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-                    div { dt { (name) } dd { (value) } }
-                }
-            }
+            (list(&facts))
         }
     }
 }
@@ -91,24 +85,19 @@ fn status_class(status: RunState) -> &'static str {
 
 /// The losses in one chart, and each signal in one of its own: they have no unit in common.
 fn training(run: &RunRecord) -> Markup {
-    let signals = run.signals.drawing(MAX_POINTS);
-    let n_signals = run.signals.names().len();
+    let drawing = run.signals.drawing(MAX_POINTS);
+    let losses = (!run.losses.is_empty()).then(|| ("Losses", run.losses.drawing(MAX_POINTS)));
+    let signals = run.signals.names().iter().enumerate();
+    let signals = signals.map(|(index, name)| (name.as_str(), drawing.only(index)));
+    let charts: Vec<_> = losses.into_iter().chain(signals).collect();
     html! {
-        @if !run.losses.is_empty() || n_signals > 0 {
+        @if !charts.is_empty() {
             section {
                 h2 { "Training" }
-                div.grid {
-                    @if !run.losses.is_empty() { (curves_of(run, "Losses", run.losses.drawing(MAX_POINTS))) }
-                    @for index in 0..n_signals { (curves_of(run, &run.signals.names()[index], signals.only(index))) }
-                }
+                div.grid { @for (title, drawing) in charts { (Chart::new(title, drawing, run.last_step).figure()) } }
             }
         }
     }
-}
-
-fn curves_of(run: &RunRecord, title: &str, drawing: Drawing) -> Markup {
-    Chart { title: title.to_owned(), drawing, last_step: run.last_step, ..Chart::default() }
-        .figure()
 }
 
 /// The rules and the config as the run's files have them.

@@ -6,13 +6,14 @@ use maud::{Markup, html};
 
 use crate::page::chart::{Chart, MAX_POINTS};
 use crate::page::score::{Score, caveat};
+use crate::page::table::{numbers, table, words};
 use crate::record::run::RunRecord;
 use crate::record::types::Series;
 use crate::series::min_max::MinMaxSeries;
-use crate::text::number::short;
+use crate::text::short;
 
 /// The scores that the run is about, with their last values; those of single classes are folded.
-pub(super) fn table(run: &RunRecord) -> Markup {
+pub(super) fn last(run: &RunRecord) -> Markup {
     // A return is not compared with real data.
     let has_real = !run.real_vs_real.is_empty();
     let scores = primary_scores(run);
@@ -23,9 +24,9 @@ pub(super) fn table(run: &RunRecord) -> Markup {
                 h2 { "Scores" }
                 (rows(run, &scores))
                 @if has_real { p.note {
-                    "The last column is what training images score against the test images: the mark to "
-                    "compare with. Distances are taken in the features of this project's own small "
-                    "network and do not compare with anyone else's."
+                    "The last column is the score of training images against test images: the value to "
+                    "compare with. Distances are between features of this project's own small network "
+                    "and cannot be compared with those of other projects."
                 } }
                 @if !parts.is_empty() {
                     details.values { summary { "By class" } (rows(run, &parts)) }
@@ -36,30 +37,21 @@ pub(super) fn table(run: &RunRecord) -> Markup {
 }
 
 fn rows(run: &RunRecord, scores: &[&Series]) -> Markup {
-    html! {
-        div.scroll { table {
-            thead { tr {
-                th scope="col" { "Score" }
-                th.n scope="col" { "Final" }
-                th.n scope="col" { "Mean over the run" }
-                @if !run.real_vs_real.is_empty() { th.n scope="col" { "Real against real" } }
-            } }
-            tbody { @for series in scores { (row(run, series)) } }
-        } }
-    }
-}
-
-fn row(run: &RunRecord, series: &Series) -> Markup {
-    html! {
-        tr {
+    let real = &run.real_vs_real;
+    let against_real = (!real.is_empty()).then_some("Real against real");
+    let columns = ["Final", "Mean over the run"].into_iter().chain(against_real);
+    let head = html! { (words(["Score"])) (numbers(columns)) };
+    let row = |series: &&Series| {
+        html! {
             th scope="row" { (Score::of(&series.name).label_with_arrow()) }
             td.n { b { (short(series.last())) } }
             td.n { (short(series.mean_over_steps())) }
-            @if !run.real_vs_real.is_empty() {
-                td.n { (run.real_vs_real.get(&series.name).map_or("–".into(), |real| short(*real))) }
+            @if !real.is_empty() {
+                td.n { (real.get(&series.name).map_or("–".into(), |real| short(*real))) }
             }
         }
-    }
+    };
+    table(&head, scores.iter().map(row))
 }
 
 /// The scores over the steps.
@@ -70,8 +62,10 @@ pub(super) fn curves(run: &RunRecord) -> Markup {
             section {
                 h2 { "Scores over the steps" }
                 div.grid {
-                    @for series in &scores { (chart(run, series)) }
-                    @for (whole, parts) in by_whole(run) { (chart_of_parts(run, whole, &parts)) }
+                    @for series in &scores { (chart_of_one(run, series)) }
+                    @for (whole, parts) in by_whole(run) {
+                        (chart(run, &format!("{}, by class", Score::of(whole).label), &parts).figure())
+                    }
                 }
             }
         }
@@ -81,33 +75,25 @@ pub(super) fn curves(run: &RunRecord) -> Markup {
 /// The measures of generalisation, each with its caveat.
 pub(super) fn measures(run: &RunRecord) -> Markup {
     let measures: Vec<_> = run.scores.iter().filter(|series| is_measure(series)).collect();
+    let head =
+        html! { (words(["Measure"])) (numbers(["Final"])) (words(["What it does not say"])) };
+    let row = |series: &&Series| {
+        let score = Score::of(&series.name);
+        html! {
+            th scope="row" { (score.label_with_arrow()) }
+            td.n { b { (short(series.last())) } }
+            td { (score.caveat.unwrap_or_default()) }
+        }
+    };
     html! {
         @if !measures.is_empty() {
             section {
                 h2 { "Generalisation" }
-                div.scroll { table {
-                    thead { tr {
-                        th scope="col" { "Measure" }
-                        th.n scope="col" { "Final" }
-                        th scope="col" { "What it does not say" }
-                    } }
-                    tbody { @for series in &measures { (measure_row(series)) } }
-                } }
+                (table(&head, measures.iter().map(row)))
                 @if has_curve(&measures) {
-                    div.grid { @for series in &measures { (chart(run, series)) } }
+                    div.grid { @for series in &measures { (chart_of_one(run, series)) } }
                 }
             }
-        }
-    }
-}
-
-fn measure_row(series: &Series) -> Markup {
-    let score = Score::of(&series.name);
-    html! {
-        tr {
-            th scope="row" { (score.label_with_arrow()) }
-            td.n { b { (short(series.last())) } }
-            td { (score.caveat.unwrap_or_default()) }
         }
     }
 }
@@ -141,28 +127,21 @@ fn has_curve(scores: &[&Series]) -> bool {
     scores.iter().any(|series| series.points.len() > 1)
 }
 
-fn chart_of_parts(run: &RunRecord, whole: &str, parts: &[(&str, &Series)]) -> Markup {
-    let title = format!("{}, by class", Score::of(whole).label);
-    let mut rows: BTreeMap<u64, Vec<(&str, f64)>> = BTreeMap::new();
-    for (part, series) in parts {
-        series
-            .points
-            .iter()
-            .for_each(|(step, value)| rows.entry(*step).or_default().push((part, *value)));
-    }
-    let mut curves = MinMaxSeries::default();
-    for (step, row) in rows {
-        curves.push(step, row);
-    }
-    let drawing = curves.drawing(MAX_POINTS);
-    Chart { title, drawing, last_step: run.last_step, ..Chart::default() }.figure()
+fn chart_of_one(run: &RunRecord, series: &Series) -> Markup {
+    let label = Score::of(&series.name).label;
+    let level = run.real_vs_real.get(&series.name).map(|real| ("real against real", *real));
+    Chart { level, ..chart(run, &label, &[(&label, series)]) }.figure()
 }
 
-fn chart(run: &RunRecord, series: &Series) -> Markup {
-    let title = Score::of(&series.name).label;
+/// One curve for each of the series, under its name.
+fn chart(run: &RunRecord, title: &str, series: &[(&str, &Series)]) -> Chart {
+    let mut rows: BTreeMap<u64, Vec<(&str, f64)>> = BTreeMap::new();
+    for (name, series) in series {
+        for (step, value) in &series.points {
+            rows.entry(*step).or_default().push((name, *value));
+        }
+    }
     let mut curves = MinMaxSeries::default();
-    series.points.iter().for_each(|(step, value)| curves.push(*step, [(&title[..], *value)]));
-    let level = run.real_vs_real.get(&series.name).map(|real| ("real against real", *real));
-    let drawing = curves.drawing(MAX_POINTS);
-    Chart { title, drawing, level, last_step: run.last_step, ..Chart::default() }.figure()
+    rows.into_iter().for_each(|(step, row)| curves.push(step, row));
+    Chart::new(title, curves.drawing(MAX_POINTS), run.last_step)
 }

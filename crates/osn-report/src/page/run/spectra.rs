@@ -3,12 +3,12 @@
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::names::layer_name;
-use crate::page::chart::{Chart, MAX_POINTS, rounded, spread};
-use crate::page::embed;
+use crate::page::chart::{self, Chart, MAX_POINTS, rounded, spread};
+use crate::page::names::layer_name;
+use crate::page::table::{numbers, table, words};
 use crate::record::run::{LayerHistory, RunRecord};
 use crate::record::types::Spectrum;
-use crate::text::number::{counted, short};
+use crate::text::{counted, short};
 
 /// Lines of one chart: more cannot be told apart.
 const LAYERS_OF_A_CHART: usize = 8;
@@ -23,13 +23,13 @@ pub(super) fn section(run: &RunRecord) -> Markup {
             section {
                 h2 { "Spectra at the end" }
                 p.note {
-                    "The singular values of each effective weight, largest first, each divided by the first: "
-                    "where a line falls fast, few directions do the work."
+                    "The singular values σᵢ of each effective weight, largest first, as σᵢ/σ₁: where a line falls "
+                    "fast, few directions carry most of the energy Σσᵢ²."
                 }
                 div.grid.wide {
                     @for chunk in layers.chunks(LAYERS_OF_A_CHART) { (figure(chunk)) }
                 }
-                (table(&layers))
+                (in_numbers(&layers))
             }
         }
         @if !run.products.curves.is_empty() { (product(run)) }
@@ -45,17 +45,10 @@ fn with_spectrum(layer: &LayerHistory) -> Option<Layer<'_>> {
 }
 
 fn figure(layers: &[Layer]) -> Markup {
-    let networks: Vec<&str> = layers.iter().map(|layer| &layer.0.network[..]).collect();
-    let is_one = networks.iter().all(|network| *network == networks[0]);
-    let title =
-        if is_one { format!("Spectra of the {}", networks[0]) } else { "Spectra".to_owned() };
-    html! {
-        figure.chart {
-            figcaption { (title) }
-            div.plot {}
-            (embed::data(&data(&title, layers)))
-        }
-    }
+    let network = &layers[0].0.network;
+    let is_one = layers.iter().all(|layer| layer.0.network == *network);
+    let title = if is_one { format!("Spectra of the {network}") } else { "Spectra".to_owned() };
+    chart::figure(&title, Some(&data(&title, layers)), &html! {})
 }
 
 fn data(title: &str, layers: &[Layer]) -> Value {
@@ -85,22 +78,18 @@ fn in_words((layer, spectrum): &Layer) -> String {
     format!("{}: from {} to {}.", layer.path, short(values[0]), short(last))
 }
 
-fn table(layers: &[Layer]) -> Markup {
-    html! {
-        div.scroll { table {
-            thead { tr {
-                th scope="col" { "Layer" }
-                @for column in ["σ₁", "σ₂", "Half of the energy in", "Smallest"] { th.n scope="col" { (column) } }
-            } }
-            tbody { @for (layer, spectrum) in layers { tr {
-                th scope="row" { (layer_name(layer)) }
-                td.n { (short(spectrum.singular_values[0])) }
-                td.n { (short(spectrum.singular_values.get(1).copied().unwrap_or(f64::NAN))) }
-                td.n { (half_of_energy(spectrum)) }
-                td.n { (smallest(spectrum)) }
-            } } }
-        } }
-    }
+fn in_numbers(layers: &[Layer]) -> Markup {
+    let columns = ["σ₁", "σ₂", "Half of the energy in", "Smallest"];
+    let head = html! { (words(["Layer"])) (numbers(columns)) };
+    let rows = layers.iter().map(|(layer, spectrum)| {
+        let [first, second] =
+            [0, 1].map(|at| short(spectrum.singular_values.get(at).copied().unwrap_or(f64::NAN)));
+        html! {
+            th scope="row" { (layer_name(layer)) }
+            @for number in [first, second, half_of_energy(spectrum), smallest(spectrum)] { td.n { (number) } }
+        }
+    });
+    table(&head, rows)
 }
 
 /// How many of the largest make half of the sum of squares.
@@ -128,18 +117,17 @@ fn is_whole(spectrum: &Spectrum) -> bool {
 
 /// The product of the layers' σ over the steps, and what it is no measure of.
 fn product(run: &RunRecord) -> Markup {
-    let title = "ln Π σ over the layers of a network".to_owned();
     let drawing = run.products.curves.drawing(MAX_POINTS);
-    let chart = Chart { title, drawing, last_step: run.last_step, ..Chart::default() };
+    let chart = Chart::new("ln Π σ over the layers of a network", drawing, run.last_step);
     html! {
         section {
             h2 { "Lipschitz product" }
             p.note {
-                "Of layers one behind the other, with activations of slope 1 at most, the product of the "
-                "operators' norms bounds the Lipschitz constant, usually far above it. Here it is of the σ that "
-                "rules see, an estimate from below: of a convolution's reshaped kernel the operator's norm can be up to √(k₁k₂) "
-                "times as large; branches, shortcuts and normalizations between layers are not in it. Compare runs of one "
-                "network by it, and nothing else."
+                "For layers in sequence with activations of slope at most 1, the product of the operator norms is an "
+                "upper bound of the Lipschitz constant, usually far above it. This product is no such bound: its σ are "
+                "those that rules see, estimates from below; the operator norm of a convolution can be up to √(k₁k₂) "
+                "times the σ of its reshaped kernel; and branches, shortcuts and normalization layers are left out. "
+                "Use it only to compare runs of one network."
             }
             div.grid.wide { (chart.figure()) }
         }
@@ -177,7 +165,6 @@ mod tests {
         );
         let page = section(&run).into_string();
         assert!(page.contains(r#""values":[1,0.5,0.5,0.25]"#), "{page}");
-        assert!(page.contains("a: from 2.000 to 0.500."));
     }
 
     #[test]

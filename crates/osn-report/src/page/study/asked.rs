@@ -2,24 +2,21 @@
 
 use maud::{Markup, html};
 
-use super::names::arm_name;
 use crate::page::facts::{self, plain};
+use crate::page::names::arm_name;
 use crate::page::score::Score;
+use crate::page::table::{table, words};
 use crate::study::record::StudyRecord;
-use crate::study::study_file::{Asked, RegimeIdentity, Study};
+use crate::study::study_file::{Asked, Regime, RegimeIdentity, Study};
 use crate::study::study_run::Completion;
-use crate::text::number::{counted, duration};
+use crate::text::{counted, duration};
 
 /// Title, facts, arms and regimes.
 pub(super) fn heading(record: &StudyRecord) -> Markup {
     html! {
         header {
             h1 { (record.title()) " " (status(record)) }
-            dl {
-                @for (name, value) in facts(record).iter().filter(|(_, value)| !value.is_empty()) {
-                    div { dt { (name) } dd { (value) } }
-                }
-            }
+            (facts::list(&facts(record)))
             p.note {
                 "An " b { "arm" } " is what is compared: a rule, or a file of rules. A " b { "regime" } " is a named set "
                 "of settings. A " b { "seed" } " fixes everything random in a run. Every arm runs in every regime with "
@@ -94,7 +91,7 @@ fn arms(asked: &Asked) -> Markup {
                 li {
                     (arm_name(place, &arm.name))
                     @if arm.is_static { " static" }
-                    @if place == 0 && asked.arms.len() > 1 { " compared with each other one" }
+                    @if place == 0 && asked.arms.len() > 1 { " compared with each other arm" }
                 }
             }
         }
@@ -104,17 +101,17 @@ fn arms(asked: &Asked) -> Markup {
 /// Where there is one regime without settings of its own, it has nothing to tell.
 fn regimes(asked: &Asked) -> Markup {
     let has_settings = asked.regimes.iter().any(|regime| !regime.settings.is_empty());
+    let rows = asked.regimes.iter().map(|Regime { name, settings }| {
+        html! {
+            th scope="row" { code { (name) } }
+            td { @if settings.is_empty() { "–" } @else { (settings.join(", ")) } }
+        }
+    });
     html! {
         @if has_settings || asked.regimes.len() > 1 {
             details.asked {
                 summary { (counted(asked.regimes.len(), "regime")) }
-                div.scroll { table {
-                    thead { tr { th scope="col" { "Regime" } th scope="col" { "Its settings" } } }
-                    tbody { @for regime in &asked.regimes { tr {
-                        th scope="row" { code { (regime.name) } }
-                        td { @if regime.settings.is_empty() { "–" } @else { (regime.settings.join(", ")) } }
-                    } } }
-                } }
+                (table(&words(["Regime", "Its settings"]), rows))
             }
         }
     }

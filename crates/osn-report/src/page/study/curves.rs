@@ -1,6 +1,6 @@
 //! The score over the steps: each seed, and the median of each arm.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 use osn_core::number::median;
@@ -10,7 +10,7 @@ use crate::page::score::Score;
 use crate::series::min_max::{Drawing, DrawnLine, MinMaxSeries};
 use crate::study::record::StudyRecord;
 use crate::study::statistics::Direction;
-use crate::study::study_file::Study;
+use crate::study::study_file::{Arm, Study};
 use crate::study::study_run::{Completion, StudyRun};
 
 /// Points of all curves of a study together, so that many runs make no heavy page.
@@ -27,9 +27,8 @@ pub(super) fn section(record: &StudyRecord) -> Markup {
     html! {
         @if !charts.is_empty() {
             p.note {
-                "A wide line is the median over an arm's seeds and each thin one a seed. A failed run counts as "
-                "worse than every other from its end on, so the median has an end where half of the runs have "
-                "failed."
+                "A wide line is the median over an arm's seeds, and each thin one is a seed. From its end on, a "
+                "failed run counts as worse than every other, so the median ends where half of the runs have failed."
             }
             p.note.drawn hidden {
                 "A click on an arm's name below a chart hides it in all of them, and one with Ctrl hides all "
@@ -44,37 +43,33 @@ pub(super) fn section(record: &StudyRecord) -> Markup {
 
 /// `None` where no run has a curve of more than one point.
 fn chart(study: &Study, regime: &str, n_points: usize) -> Option<Chart> {
-    let arms: Vec<Vec<&StudyRun>> =
-        study.asked.arms.iter().map(|arm| runs(study, &arm.name, regime)).collect();
+    let has_ended = |run: &&StudyRun| run.status != Completion::Missing;
+    let runs_of = |arm: &Arm| study.runs_of(&arm.name, regime).filter(has_ended).collect();
+    let arms: Vec<Vec<&StudyRun>> = study.asked.arms.iter().map(runs_of).collect();
     let steps = steps(&arms);
     let last_step = *steps.last().filter(|_| steps.len() > 1)?;
     let direction = Direction::of(study.asked.higher_is_better);
-    let drawing = curves(&arms, &steps, direction).drawing(n_points);
-    let by_name: BTreeMap<&str, &DrawnLine> =
-        drawing.lines.iter().map(|line| (line.name.as_str(), line)).collect();
-    let line = |key: &str, name: &str| {
-        let none = || vec![None; drawing.steps.len()];
-        let values = by_name.get(key).map_or_else(none, |line| line.values.clone());
-        DrawnLine { name: name.to_owned(), values, n_not_finite: 0 }
-    };
-    let names = study.asked.arms.iter().map(|arm| arm.name.as_str()).enumerate();
-    let medians = names.map(|(arm, name)| line(&median_key(arm), name)).collect();
-    let threads = |(arm, runs): (usize, &Vec<&StudyRun>)| {
-        (0..runs.len()).map(|run| line(&run_key(arm, run), "")).collect()
-    };
+    let Drawing { steps, lines, n_joined } = curves(&arms, &steps, direction).drawing(n_points);
+    let mut lines = lines.into_iter();
+    let (mut medians, mut threads) = (Vec::new(), Vec::new());
+    for (arm, runs) in study.asked.arms.iter().zip(&arms) {
+        let median = lines.by_ref().take(1);
+        medians.extend(median.map(|line| DrawnLine {
+            name: arm.name.clone(),
+            n_not_finite: 0,
+            ..line
+        }));
+        threads.push(lines.by_ref().take(runs.len()).collect());
+    }
     Some(Chart {
-        title: format!("{} in {regime}", Score::of(&study.asked.metric).label),
-        threads: arms.iter().enumerate().map(threads).collect(),
-        drawing: Drawing { steps: drawing.steps.clone(), lines: medians, ..drawing },
-        last_step,
+        threads,
         is_linked: true,
-        ..Chart::default()
+        ..Chart::new(
+            format!("{} in {regime}", Score::of(&study.asked.metric).label),
+            Drawing { steps, lines: medians, n_joined },
+            last_step,
+        )
     })
-}
-
-fn runs<'a>(study: &'a Study, arm: &str, regime: &str) -> Vec<&'a StudyRun> {
-    let runs = study.runs.iter().filter(|run| run.arm == arm && run.regime == regime);
-    runs.filter(|run| run.status != Completion::Missing).collect()
 }
 
 fn steps(arms: &[Vec<&StudyRun>]) -> Vec<u64> {
@@ -82,33 +77,22 @@ fn steps(arms: &[Vec<&StudyRun>]) -> Vec<u64> {
     points.map(|point| point.0).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The medians and the runs as curves of one record, so that they are thinned alike.
+/// As curves of one record, so that they are thinned alike: of each arm the median, then its runs.
 fn curves(arms: &[Vec<&StudyRun>], steps: &[u64], direction: Direction) -> MinMaxSeries {
-    let mut curves = MinMaxSeries::default();
+    let n_lines = arms.iter().map(|runs| 1 + runs.len()).sum();
+    let names: Vec<String> = (0..n_lines).map(|place: usize| place.to_string()).collect();
+    let mut curves = MinMaxSeries::of(names.clone());
     for &step in steps {
-        let mut row = Vec::new();
-        for (arm, runs) in arms.iter().enumerate() {
+        let values = arms.iter().flat_map(|runs| {
             let gains: Vec<_> =
                 runs.iter().filter_map(|run| gain_at(run, step, direction)).collect();
-            let median =
-                median(&gains).map(|gain| (median_key(arm), direction.score(finite(gain))));
-            let points = runs
-                .iter()
-                .enumerate()
-                .filter_map(|(run, it)| Some((run_key(arm, run), point_at(it, step)?)));
-            row.extend(median.into_iter().chain(points));
-        }
-        curves.push(step, row.iter().map(|(name, value)| (name.as_str(), *value)));
+            let median = median(&gains).map(|gain| finite(direction.gain(gain)));
+            [median].into_iter().chain(runs.iter().map(move |run| point_at(run, step)))
+        });
+        let row = names.iter().zip(values).filter_map(|(name, value)| Some((&name[..], value?)));
+        curves.push(step, row);
     }
     curves
-}
-
-fn median_key(arm: usize) -> String {
-    arm.to_string()
-}
-
-fn run_key(arm: usize, run: usize) -> String {
-    format!("{arm}/{run}")
 }
 
 /// The value at a step where one was logged; NaN for one that was not finite.
@@ -117,7 +101,7 @@ fn point_at(run: &StudyRun, step: u64) -> Option<f64> {
     Some(run.curve[index].1.unwrap_or(f64::NAN))
 }
 
-/// What a run counts as at a step; a failed one from its end on as worse than every other.
+/// A run's [gain](Direction::gain) at a step; a failed one from its end on as worse than every other.
 fn gain_at(run: &StudyRun, step: u64, direction: Direction) -> Option<f64> {
     let has_ended = run.curve.last().is_none_or(|point| point.0 < step);
     match point_at(run, step) {

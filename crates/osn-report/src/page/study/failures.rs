@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::asked;
-use super::names::{arm_name, place_of};
+use crate::page::names::{arm_name, place_of};
+use crate::page::table::{table, words};
 use crate::study::record::StudyRecord;
 use crate::study::study_run::{Completion, StudyRun};
 
@@ -16,22 +17,17 @@ const MAX_ROWS: usize = 200;
 pub(super) fn section(record: &StudyRecord) -> Markup {
     let rows = rows(record);
     let n_left_out = rows.len().saturating_sub(MAX_ROWS);
+    let cells = rows.iter().take(MAX_ROWS).map(|(run, seeds)| {
+        html! {
+            td { (arm_name(place_of(record, &run.arm), &run.arm)) }
+            td { code { (run.regime) } }
+            td { (asked::seeds(seeds)) }
+            td { (what_is_known(run)) }
+        }
+    });
     html! {
         @if !rows.is_empty() {
-            div.scroll { table {
-                thead { tr {
-                    th scope="col" { "Arm" }
-                    th scope="col" { "Regime" }
-                    th scope="col" { "Seeds" }
-                    th scope="col" { "What is known" }
-                } }
-                tbody { @for (run, seeds) in rows.iter().take(MAX_ROWS) { tr {
-                    td { (arm_name(place_of(record, &run.arm), &run.arm)) }
-                    td { code { (run.regime) } }
-                    td { (asked::seeds(seeds)) }
-                    td { (what_is_known(run)) }
-                } } }
-            } }
+            (table(&words(["Arm", "Regime", "Seeds", "What is known"]), cells))
             @if n_left_out > 0 { p.note { "And " (n_left_out) " more in study.json." } }
         }
     }

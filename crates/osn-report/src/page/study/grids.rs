@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::names::{arm_name, regime_title};
 use crate::page::embed;
+use crate::page::names::{arm_name, regime_title};
 use crate::study::record::{Grid, StudyRecord};
 
 /// A row of pictures for each regime.
@@ -11,7 +11,7 @@ pub(super) fn section(record: &StudyRecord) -> Markup {
     let asked = &record.study.asked;
     html! {
         @if !record.grids.is_empty() {
-            p.note { "The last samples of one run of each arm: an illustration, and no measure." }
+            p.note { "The last samples of one run of each arm: an illustration, not a measurement." }
             @for regime in &asked.regimes {
                 @let of_regime = || record.grids.iter().filter(|grid| grid.regime == regime.name);
                 @if of_regime().next().is_some() {

@@ -5,8 +5,9 @@
 
 use maud::{Markup, html};
 
+use crate::page::table::{numbers, words};
 use crate::study::statistics::ConfidenceInterval;
-use crate::text::number::short;
+use crate::text::short;
 
 /// Labels of an axis, about.
 const N_TICKS: f64 = 4.0;
@@ -61,25 +62,60 @@ fn ticks(from: f64, to: f64) -> Vec<f64> {
 }
 
 /// One interval, with what it was made of.
-pub(super) struct Bar<'a> {
+pub(super) struct Bar {
     /// The interval.
     pub(super) interval: Option<ConfidenceInterval>,
     /// The numbers behind it, each with what it is.
-    pub(super) dots: &'a [(String, f64)],
+    pub(super) dots: Vec<(String, f64)>,
     /// The class that gives it its colour.
-    pub(super) class: &'a str,
+    pub(super) class: String,
     /// The number in words.
-    pub(super) text: &'a str,
+    pub(super) text: String,
+    /// What stands behind the number.
+    pub(super) more: Markup,
     /// A value to compare with.
     pub(super) level: Option<f64>,
 }
 
+/// One row of a table: a title, an interval at the end and one over the run.
+pub(super) struct Row {
+    pub(super) title: Markup,
+    pub(super) bars: [Bar; 2],
+    /// How many runs failed, where that has a column.
+    pub(super) failed: Option<String>,
+    /// Whether it is of all regimes together, and set apart.
+    pub(super) is_together: bool,
+}
+
+/// A table with the drawings of two intervals in each row.
+pub(super) fn table(title: &str, rows: &[Row], scales: &[Option<Scale>; 2]) -> Markup {
+    let has_failed = rows.iter().any(|row| row.failed.is_some());
+    html! {
+        table.intervals {
+            thead { tr {
+                (words([title, "At the end", "Over the run"]))
+                @if has_failed { (numbers(["Failed"])) }
+            } }
+            tbody { @for row in rows { tr class=[row.is_together.then_some("together")] {
+                th scope="row" { (row.title) }
+                @for (bar, scale) in row.bars.iter().zip(scales) { (cell(scale.as_ref(), bar)) }
+                @if let Some(failed) = &row.failed { td.n { (failed) } }
+            } } }
+            tfoot aria-hidden="true" { tr {
+                td {}
+                @for scale in scales { (axis(scale.as_ref())) }
+                @if has_failed { td {} }
+            } }
+        }
+    }
+}
+
 /// A cell with a drawing and the number in words.
-pub(super) fn cell(scale: Option<&Scale>, bar: &Bar, more: &Markup) -> Markup {
+fn cell(scale: Option<&Scale>, bar: &Bar) -> Markup {
     html! {
         td { div.interval {
             @if let Some(scale) = scale { (drawing(scale, bar)) }
-            span { (bar.text) (more) }
+            span { (bar.text) (bar.more) }
         } }
     }
 }
@@ -92,7 +128,7 @@ fn drawing(scale: &Scale, bar: &Bar) -> Markup {
             @for tick in &scale.ticks { line.tick x1=(place(*tick)) x2=(place(*tick)) y1="0" y2="100%" {} }
             @if let Some(level) = bar.level { line.level x1=(place(level)) x2=(place(level)) y1="0" y2="100%" {} }
             g.(bar.class) {
-                @for (name, value) in bar.dots {
+                @for (name, value) in &bar.dots {
                     circle.dot cx=(place(*value)) cy="50%" r="3" { title { (name) ": " (short(*value)) } }
                 }
                 @if let Some(ConfidenceInterval { value, lower, upper }) = bar.interval {
@@ -105,7 +141,7 @@ fn drawing(scale: &Scale, bar: &Bar) -> Markup {
 }
 
 /// The scale's own cell, below the rows.
-pub(super) fn axis(scale: Option<&Scale>) -> Markup {
+fn axis(scale: Option<&Scale>) -> Markup {
     html! {
         td { @if let Some(scale) = scale { div.interval {
             svg.axis { @for tick in &scale.ticks {

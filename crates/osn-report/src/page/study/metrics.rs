@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use osn_core::number::median;
 
-use super::names::arm_name;
+use crate::page::names::arm_name;
 use crate::page::score::Score;
+use crate::page::table::{self, numbers, words};
 use crate::study::record::StudyRecord;
 use crate::study::study_run::{Completion, StudyRun};
-use crate::text::number::{duration, short};
+use crate::text::{duration, short};
 
 /// Scores of single classes that are shown.
 const MAX_PARTS: usize = 100;
@@ -26,8 +27,8 @@ pub(super) fn section(record: &StudyRecord) -> Markup {
     html! {
         @if record.n_runs(Completion::Missing) < record.study.runs.len() {
             p.note {
-                "The median over the runs that finished, with the lowest and the highest. In bold the best median of a "
-                "regime, for scores that are better or worse without a caveat; no test stands behind it."
+                "The median over the runs that finished, with the lowest and the highest. The best median of a regime "
+                "is bold, where more or less is better without a caveat; that is no statistical test."
             }
             (failed(record))
             @for name in &wholes { (metric(record, name)) }
@@ -70,7 +71,8 @@ fn time(record: &StudyRecord) -> Markup {
 
 fn failed(record: &StudyRecord) -> Markup {
     let table = arms_by_regimes(record, |arm, regime| {
-        let ended = runs(record, arm, regime).filter(|run| run.status != Completion::Missing);
+        let ended =
+            record.study.runs_of(arm, regime).filter(|run| run.status != Completion::Missing);
         let statuses: Vec<_> = ended.map(|run| run.status).collect();
         let n_failed = statuses.iter().filter(|status| **status == Completion::Failed).count();
         html! { td.n.failed[n_failed > 0] { (n_failed) " of " (statuses.len()) } }
@@ -83,7 +85,7 @@ fn titled(title: &str, caveat: &str, table: &Markup) -> Markup {
         div.metric {
             h3 { (title) }
             @if !caveat.is_empty() { p.note { (caveat) } }
-            div.scroll { (table) }
+            (table)
         }
     }
 }
@@ -94,7 +96,13 @@ fn table(
     less_is_better: Option<bool>,
     number: fn(f64) -> String,
 ) -> Markup {
-    let cell = |arm: &str, regime: &str| Cell::of(runs(record, arm, regime), value);
+    let cell = |arm: &str, regime: &str| {
+        let runs = || record.study.runs_of(arm, regime);
+        let finished = || runs().filter(|run| run.status == Completion::Finished);
+        let mut values: Vec<f64> = finished().filter_map(value).collect();
+        values.sort_by(f64::total_cmp);
+        Cell { values, n_ended: finished().count() }
+    };
     let best = |regime: &str| {
         let medians =
             record.study.asked.arms.iter().filter_map(|arm| cell(&arm.name, regime).median());
@@ -108,41 +116,27 @@ fn table(
     })
 }
 
-fn runs<'a>(
-    record: &'a StudyRecord,
-    arm: &'a str,
-    regime: &'a str,
-) -> impl Iterator<Item = &'a StudyRun> {
-    record.study.runs.iter().filter(move |run| run.arm == arm && run.regime == regime)
+fn arms_by_regimes(record: &StudyRecord, cell: impl Fn(&str, &str) -> Markup) -> Markup {
+    let regimes = &record.study.asked.regimes;
+    let head = numbers(regimes.iter().map(|regime| html! { code { (regime.name) } }));
+    by_arm(record, &head, |_, arm| {
+        html! { @for regime in regimes { (cell(arm, &regime.name)) } }
+    })
 }
 
-fn arms_by_regimes(record: &StudyRecord, cell: impl Fn(&str, &str) -> Markup) -> Markup {
-    let asked = &record.study.asked;
-    html! {
-        table {
-            thead { tr {
-                th scope="col" { "Arm" }
-                @for regime in &asked.regimes { th.n scope="col" { code { (regime.name) } } }
-            } }
-            tbody { @for (place, arm) in asked.arms.iter().enumerate() { tr {
-                th scope="row" { (arm_name(place, &arm.name)) }
-                @for regime in &asked.regimes { (cell(&arm.name, &regime.name)) }
-            } } }
-        }
-    }
+/// A table with a row for each arm: the head and the cells behind its name.
+pub(super) fn by_arm(
+    record: &StudyRecord,
+    head: &Markup,
+    cells: impl Fn(usize, &str) -> Markup,
+) -> Markup {
+    let rows = record.study.asked.arms.iter().enumerate().map(|(place, arm)| {
+        html! { th scope="row" { (arm_name(place, &arm.name)) } (cells(place, &arm.name)) }
+    });
+    table::table(&html! { (words(["Arm"])) (head) }, rows)
 }
 
 impl Cell {
-    fn of<'a>(
-        runs: impl Iterator<Item = &'a StudyRun>,
-        value: &dyn Fn(&StudyRun) -> Option<f64>,
-    ) -> Self {
-        let finished: Vec<_> = runs.filter(|run| run.status == Completion::Finished).collect();
-        let mut values: Vec<f64> = finished.iter().filter_map(|run| value(run)).collect();
-        values.sort_by(f64::total_cmp);
-        Self { values, n_ended: finished.len() }
-    }
-
     fn median(&self) -> Option<f64> {
         median(&self.values)
     }

@@ -5,10 +5,8 @@ mod caveats;
 mod curves;
 mod failures;
 mod grids;
-mod improvement;
 mod intervals;
 mod metrics;
-mod names;
 mod profiles;
 mod regret;
 mod scores;
@@ -27,7 +25,7 @@ pub(super) fn article(record: &StudyRecord, place: usize) -> Markup {
         ("profiles", "Performance profiles", profiles::section(record)),
         ("curves", "Curves", curves::section(record)),
         ("regret", "Regret", regret::section(record)),
-        ("improvement", "Probability of improvement", improvement::section(record)),
+        ("improvement", "Probability of improvement", verdict::improvement(record)),
         ("metrics", "Other scores at the end", metrics::section(record)),
         ("samples", "Samples", grids::section(record)),
         ("failures", "Failed and missing runs", failures::section(record)),

@@ -3,23 +3,18 @@
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use crate::page::chart::{rounded, spread};
-use crate::page::embed;
+use crate::page::chart::{self, TABLE_ROWS, rounded, spread};
+use crate::page::table;
 use crate::study::analysis::{ArmOverall, MeasureAnalysis};
 use crate::study::record::StudyRecord;
 use crate::study::scores::Measure;
 use crate::study::tables::hundredths;
-use crate::text::number::short;
-
-/// Rows of the table beside a profile.
-const TABLE_ROWS: usize = 9;
+use crate::text::short;
 
 /// One chart for each way to score a run.
 pub(super) fn section(record: &StudyRecord) -> Markup {
-    let has_profile =
-        |it: &MeasureAnalysis| it.overall.arms.iter().any(|arm| !arm.profile.is_empty());
     html! {
-        @if record.analysis.measures.iter().any(has_profile) {
+        @if record.analysis.measures.iter().any(|it| !it.regimes.is_empty()) {
             p.note {
                 "The share of an arm's runs that score at or above what is on the lower edge, over all regimes: "
                 "1 is the best run of its regime, 0 the worst finished one and −1 a failed one. A line that is "
@@ -36,14 +31,8 @@ fn figure(analysis: &MeasureAnalysis) -> Markup {
         Measure::Final => "Share of runs at or above a score, at the end",
         Measure::Area => "Share of runs at or above a score, over the run",
     };
-    html! {
-        figure.chart {
-            figcaption { (title) }
-            div.plot {}
-            (embed::data(&data(title, &analysis.overall.arms)))
-            (table(title, &analysis.overall.arms))
-        }
-    }
+    let arms = &analysis.overall.arms;
+    chart::figure(title, Some(&data(title, arms)), &in_numbers(title, arms))
 }
 
 /// The share is constant up to each threshold, so the steps go to the left.
@@ -76,21 +65,12 @@ fn in_words(arm: &ArmOverall) -> String {
     format!("{}: {} at 0, {} at 0.5, {} at 1.", arm.arm, at(0.0), at(0.5), at(1.0))
 }
 
-fn table(title: &str, arms: &[ArmOverall]) -> Markup {
+fn in_numbers(title: &str, arms: &[ArmOverall]) -> Markup {
     let thresholds = thresholds(arms);
-    html! {
-        details.values {
-            summary { "Some values" span.unseen { " of " (title) } }
-            div.scroll { table {
-                thead { tr {
-                    th.n scope="col" { "Score" }
-                    @for arm in arms { th.n scope="col" { (arm.arm) } }
-                } }
-                tbody { @for index in spread(thresholds.len(), TABLE_ROWS) { tr {
-                    th.n scope="row" { (short(thresholds[index])) }
-                    @for arm in arms { td.n { (hundredths(arm.profile[index].1)) } }
-                } } }
-            } }
-        }
-    }
+    let names: Vec<_> = arms.iter().map(|arm| arm.arm.as_str()).collect();
+    let rows = spread(thresholds.len(), TABLE_ROWS).into_iter().map(|index| {
+        let shares = arms.iter().map(|arm| hundredths(arm.profile[index].1));
+        (short(thresholds[index]), shares.collect())
+    });
+    table::values(title, "Score", &names, rows)
 }

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::names::arm_name;
+use super::metrics::by_arm;
+use crate::page::table::numbers;
 use crate::study::analysis::MeasureAnalysis;
 use crate::study::record::StudyRecord;
 use crate::study::scores::Measure;
@@ -21,31 +22,28 @@ pub(super) fn section(record: &StudyRecord) -> Markup {
     html! {
         @if !measures.is_empty() {
             p.note {
-                "How far an arm's interquartile mean is behind that of the best static arm of the regime, which "
-                "was chosen afterwards: 0 is as good, 1 as bad as the worst static arm, below 0 better than all of "
-                "them. What nobody knows beforehand is which static arm that is: the worst regret says what a "
-                "wrong choice costs. Below each number is its 95 % interval."
+                "How far an arm's interquartile mean is behind that of the best static arm of the regime, divided "
+                "by the distance from the best static arm to the worst: 0 is as good as the best static arm, 1 as "
+                "bad as the worst, below 0 better than all of them. The best static arm is chosen in hindsight: the "
+                "worst regret of a static arm is what choosing it beforehand may cost. Below each number is its "
+                "95 % interval."
             }
-            @for measure in measures { (table(measure)) }
+            @for measure in measures { (table(record, measure)) }
         }
     }
 }
 
-fn table(analysis: &MeasureAnalysis) -> Markup {
-    let table = html! {
-        div.scroll { table.shaded {
-            thead { tr {
-                th scope="col" { "Arm" }
-                @if analysis.regimes.len() > 1 { th.n scope="col" { "Worst" } }
-                @for regime in &analysis.regimes { th.n scope="col" { code { (regime.regime) } } }
-            } }
-            tbody { @for (place, arm) in analysis.overall.arms.iter().enumerate() { tr {
-                th scope="row" { (arm_name(place, &arm.arm)) }
-                @if analysis.regimes.len() > 1 { (cell(arm.worst_regret)) }
-                @for regime in &analysis.regimes { (cell(regime.arms[place].regret)) }
-            } } }
-        } }
-    };
+fn table(record: &StudyRecord, analysis: &MeasureAnalysis) -> Markup {
+    let worst = (analysis.regimes.len() > 1).then_some("Worst");
+    let regimes = analysis.regimes.iter().map(|regime| html! { code { (regime.regime) } });
+    let head = html! { (numbers(worst)) (numbers(regimes)) };
+    let table = by_arm(record, &head, |place, _| {
+        html! {
+            @if worst.is_some() { (cell(analysis.overall.arms[place].worst_regret)) }
+            @for regime in &analysis.regimes { (cell(regime.arms[place].regret)) }
+        }
+    });
+    let table = html! { div.shaded { (table) } };
     match analysis.measure {
         Measure::Final => html! { h3 { "At the end" } (table) },
         Measure::Area => html! { details.values { summary { "Regret over the run" } (table) } },

@@ -1,4 +1,0 @@
-//! Numbers and names as a person reads them.
-
-pub(crate) mod escape;
-pub(crate) mod number;
