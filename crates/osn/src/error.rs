@@ -173,7 +173,7 @@ pub enum ResumeError {
     },
     /// The view, the output axis or the gradient of a weight is another than in the plan.
     #[error(
-        "the saved state sees {path} another way than this plan: take its view, output axis and gradient"
+        "the saved state has another view, output axis or gradient of {path} than this plan: attach with those"
     )]
     OtherView {
         /// The weight.
@@ -195,7 +195,7 @@ pub enum ResumeError {
     #[error(transparent)]
     Rules(#[from] DeciderMismatch),
     /// A part of the state does not fit its own layers: the file was damaged or edited.
-    #[error("the saved state is damaged: its {part} does not fit its layers; attach anew")]
+    #[error("the saved state is damaged: `{part}` does not fit its layers; attach anew")]
     Damaged {
         /// The part.
         part: &'static str,

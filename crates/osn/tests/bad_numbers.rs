@@ -292,9 +292,9 @@ fn a_saved_state_that_lies_is_refused_or_goes_on_under_every_rule() {
     for text in texts {
         let plan = plan(text).keep_step_size(NonZeroU64::new(5).unwrap());
         let (mut model, mut osn) = plan.clone().attach(full([4, 3], 0.5)).unwrap();
-        let told = Adversarial { separation: Some(0.9), input_gradient_norm: Some(3.0) };
+        let adversarial = Adversarial { separation: Some(0.9), input_gradient_norm: Some(3.0) };
         let generalization = Generalization { train_loss: 0.1, held_out_loss: 0.9 };
-        let signals = Signals::new().adversarial(told).generalization(generalization);
+        let signals = Signals::new().adversarial(adversarial).generalization(generalization);
         for round in 0..4_u8 {
             let signals = signals.clone().metric("frechet", f64::from(round));
             call_all(&model, &mut osn, 1.0);

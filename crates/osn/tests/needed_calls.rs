@@ -96,7 +96,7 @@ fn a_step_size_that_nothing_keeps_is_named_at_the_first_step_that_it_is_for() {
     let (mut model, mut osn) = kept("always");
     assert!(first_error(&mut model, &mut osn, 60).is_none(), "no scale is moved");
     // Decided after step 5, the scale moves in step 6, and the optimizer's next step is the first to be scaled.
-    let (mut model, mut osn) = kept("schedule:off=5");
+    let (mut model, mut osn) = kept("schedule:off=5,interval=5");
     let (step, error) = first_error(&mut model, &mut osn, 60).unwrap();
     let named = matches!(&error, StepError::NotOptimized { path, action } if path == "weight" && action == "keep_step_size");
     assert!(named && step == 7, "{error} at {step}");

@@ -1,4 +1,4 @@
-//! Gradients as signals: what the rules are told, against Burn's own gradients on the host and against
+//! Gradients as signals: what the rules read, against Burn's own gradients on the host and against
 //! finite differences.
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
@@ -115,14 +115,14 @@ fn norms_updates_and_sensitivities_are_those_of_burns_gradients() {
         }
         osn.step(&mut model, &Signals::new()).unwrap();
     }
-    for (told, seen) in statistics(&osn, &model).into_iter().zip(seen) {
+    for (reported, seen) in statistics(&osn, &model).into_iter().zip(seen) {
         let mean = |index: usize| seen.iter().map(|row| row[index]).sum::<f64>() / 4.0;
         let variance = seen.iter().map(|row| (row[0] - mean(0)).powi(2)).sum::<f64>() / 4.0;
-        close(told.mean_norm, mean(0), 1e-5);
-        close(told.norm_variance, variance, 1e-3);
-        close(told.mean_update, mean(1), 1e-4);
-        close(told.sensitivity, mean(2), 1e-3);
-        assert_eq!(told.held_out_sensitivity, None);
+        close(reported.mean_norm, mean(0), 1e-5);
+        close(reported.norm_variance, variance, 1e-3);
+        close(reported.mean_update, mean(1), 1e-4);
+        close(reported.sensitivity, mean(2), 1e-3);
+        assert_eq!(reported.held_out_sensitivity, None);
     }
 }
 
@@ -141,14 +141,14 @@ fn the_sensitivity_is_there_whatever_is_in_force() {
         osn.observe(&model, &gradients_of(&model, &x)).unwrap();
         let expected = by_differences(&model, &x);
         osn.step(&mut model, &Signals::new()).unwrap();
-        for (told, expected) in statistics(&osn, &model).iter().zip(expected) {
-            close(told.sensitivity, expected.abs(), 1e-3);
+        for (reported, expected) in statistics(&osn, &model).iter().zip(expected) {
+            close(reported.sensitivity, expected.abs(), 1e-3);
         }
     }
 }
 
 #[test]
-fn a_normalized_weights_own_gradient_does_not_tell_the_sensitivity() {
+fn a_normalized_weights_own_gradient_is_not_the_sensitivity() {
     // Which is why there is a probe: ⟨∇W, W⟩ is 0.
     let (model, _) = held("always");
     let x = input();
@@ -168,13 +168,13 @@ fn a_weight_that_is_read_twice_has_one_sensitivity() {
     osn.observe(&model, &gradients).unwrap();
     let apart = [&real, &fake].map(|x| by_differences(&model, x));
     osn.step(&mut model, &Signals::new()).unwrap();
-    for (layer, told) in statistics(&osn, &model).iter().enumerate() {
-        close(told.sensitivity, (apart[0][layer] + apart[1][layer]).abs(), 1e-3);
+    for (layer, reported) in statistics(&osn, &model).iter().enumerate() {
+        close(reported.sensitivity, (apart[0][layer] + apart[1][layer]).abs(), 1e-3);
     }
 }
 
 #[test]
-fn a_held_out_loss_is_told_with_its_sign_and_apart_from_the_training_loss() {
+fn a_held_out_loss_is_reported_with_its_sign_and_apart_from_the_training_loss() {
     let (mut model, mut osn) = held("learned:interval=2");
     let mut expected = [0.0; 3];
     for _ in 0..2 {
@@ -187,9 +187,9 @@ fn a_held_out_loss_is_told_with_its_sign_and_apart_from_the_training_loss() {
         }
         osn.step(&mut model, &Signals::new()).unwrap();
     }
-    for (told, expected) in statistics(&osn, &model).iter().zip(expected) {
-        close(told.held_out_sensitivity.unwrap(), expected, 1e-3);
-        assert!(told.mean_norm.is_nan(), "`learned` asks for no training gradient");
+    for (reported, expected) in statistics(&osn, &model).iter().zip(expected) {
+        close(reported.held_out_sensitivity.unwrap(), expected, 1e-3);
+        assert!(reported.mean_norm.is_nan(), "`learned` asks for no training gradient");
     }
 }
 
@@ -214,30 +214,30 @@ fn each_block_has_numbers_of_its_own() {
     };
     let expected = [0, 1].map(|block| (scaled(block, 1.5) - scaled(block, 0.5)).abs());
     osn.step(&mut model, &Signals::new()).unwrap();
-    let told = statistics(&osn, &model);
+    let reported = statistics(&osn, &model);
     for (block, half) in gradient.chunk(2, 1).into_iter().enumerate() {
         let norm = norm(&values(half));
-        close(told[block].mean_norm, 2.0 * norm, 1e-5);
-        assert!((told[block].norm_variance / norm.powi(2) - 1.0).abs() < 1e-4, "{told:?}");
-        close(told[block].sensitivity, 2.0 * expected[block], 1e-3);
+        close(reported[block].mean_norm, 2.0 * norm, 1e-5);
+        assert!((reported[block].norm_variance / norm.powi(2) - 1.0).abs() < 1e-4, "{reported:?}");
+        close(reported[block].sensitivity, 2.0 * expected[block], 1e-3);
     }
 }
 
 #[test]
-fn what_was_told_is_not_told_again() {
+fn what_was_reported_is_not_reported_again() {
     let (mut model, mut osn) = held("budget:interval=2,total_relative_to_init=8");
-    let (x, mut told) = (input(), Vec::new());
+    let (x, mut reported) = (input(), Vec::new());
     for scale in [1.0, 1.0, 100.0, 100.0, 0.0, 0.0] {
         if scale > 0.0 {
             let gradients = (model.loss(&x) * scale).backward();
             osn.observe(&model, &gradients).unwrap();
         }
         osn.step(&mut model, &Signals::new()).unwrap();
-        told.push(osn.report(&model).unwrap()[0].gradient);
+        reported.push(osn.report(&model).unwrap()[0].gradient);
     }
-    let [first, second] = [told[1], told[3]].map(|told| told.unwrap().mean_norm);
-    assert!((second / first - 100.0).abs() < 0.1, "{first} {second} {told:?}");
-    assert_eq!(told[5], None, "nothing was observed");
+    let [first, second] = [reported[1], reported[3]].map(|reported| reported.unwrap().mean_norm);
+    assert!((second / first - 100.0).abs() < 0.1, "{first} {second} {reported:?}");
+    assert_eq!(reported[5], None, "nothing was observed");
 }
 
 #[test]
@@ -318,19 +318,19 @@ fn the_probe_goes_where_the_weight_goes() {
         osn.observe(&model, &gradients_of(&model, &x)).unwrap();
         let expected = by_differences(&model, &x);
         osn.step(&mut model, &Signals::new()).unwrap();
-        for (told, expected) in statistics(&osn, &model).iter().zip(expected) {
-            assert!((told.sensitivity - expected.abs()).abs() < 1e-4, "{index}: {told:?}");
+        for (reported, expected) in statistics(&osn, &model).iter().zip(expected) {
+            assert!((reported.sensitivity - expected.abs()).abs() < 1e-4, "{index}: {reported:?}");
         }
     }
 }
 
 #[test]
-fn a_clone_is_not_told_of_the_originals_loss() {
+fn a_clone_has_no_part_in_the_statistics_of_the_original() {
     let (mut model, mut osn) = held("budget:interval=1");
     let clone = model.clone();
     let x = input();
     let _ = gradients_of(&clone, &x);
-    // A generator's loss goes through the validating discriminator, and tells it nothing.
+    // A generator's loss goes through the validating discriminator, and adds nothing.
     let images = x.clone().require_grad();
     let through = model.valid().forward(images.clone()).square().mean().backward();
     assert!(images.grad(&through).is_some());
@@ -365,14 +365,15 @@ fn the_ratio_of_the_two_largest_singular_values_is_that_of_an_svd() {
     for plan in [asked.clone(), asked.select(blocks)] {
         let (mut model, mut osn) = plan.attach(Net::new()).unwrap();
         osn.step(&mut model, &Signals::new()).unwrap();
-        for told in osn.report(&model).unwrap() {
-            let weight = model.weights()[told.layer.index].base().inner();
-            let part = told.layer.block.map_or(weight.clone(), |b| weight.chunk(2, 1)[b].clone());
+        for reported in osn.report(&model).unwrap() {
+            let weight = model.weights()[reported.layer.index].base().inner();
+            let part =
+                reported.layer.block.map_or(weight.clone(), |b| weight.chunk(2, 1)[b].clone());
             let shape = part.dims();
             let part = values(part);
             let map = osn_core::measure::DenseMap::from_tensor(&part, &shape, 1).unwrap();
             let exact = osn_core::measure::singular_values(&map).unwrap();
-            close(told.sigma_ratio.unwrap(), exact[1] / exact[0], 1e-6);
+            close(reported.sigma_ratio.unwrap(), exact[1] / exact[0], 1e-6);
         }
     }
 }
@@ -386,7 +387,7 @@ fn what_is_asked_for_beside_the_rule_is_measured_where_none_asks() {
         let changes = osn.step(&mut model, &Signals::new()).unwrap();
         assert!(changes.is_empty(), "nothing is decided but at the start");
     }
-    assert!(statistics(&osn, &model).iter().all(|told| told.sensitivity > 0.0));
+    assert!(statistics(&osn, &model).iter().all(|reported| reported.sensitivity > 0.0));
     assert_eq!(osn.wanted().len(), 3);
 }
 
@@ -405,11 +406,11 @@ fn the_drift_is_the_slope_of_ln_sigma() {
         if index % 5 == 0 {
             let after = sigmas(&osn, &model);
             let report = osn.report(&model).unwrap();
-            for (layer, told) in report.iter().enumerate() {
+            for (layer, reported) in report.iter().enumerate() {
                 let expected = (after[layer] / before[layer]).ln() / 5.0;
-                assert!((told.drift.unwrap() - expected).abs() < 1e-6, "{told:?}");
+                assert!((reported.drift.unwrap() - expected).abs() < 1e-6, "{reported:?}");
             }
-            assert!(report.iter().any(|told| told.drift.unwrap().abs() > 1e-5));
+            assert!(report.iter().any(|reported| reported.drift.unwrap().abs() > 1e-5));
             before = after;
         }
     }

@@ -135,11 +135,11 @@ fn without_a_factor_optimize_is_the_optimizers_step_to_the_bit() {
     let (mut theirs, mut other) = (ours.clone(), osn.clone());
     let (mut our_adam, mut their_adam) = (decayed(), decayed());
     for step in 0..5 {
-        let told = gradients(&ours, step);
-        ours = osn.optimize(&mut our_adam, 0.01, ours, told);
+        let grads = gradients(&ours, step);
+        ours = osn.optimize(&mut our_adam, 0.01, ours, grads);
         osn.step(&mut ours, &Signals::new()).unwrap();
-        let told = gradients(&theirs, step);
-        theirs = their_adam.step(0.01, theirs, told);
+        let grads = gradients(&theirs, step);
+        theirs = their_adam.step(0.01, theirs, grads);
         other.step(&mut theirs, &Signals::new()).unwrap();
         assert_eq!(ours.stored(), theirs.stored());
     }
@@ -151,8 +151,8 @@ fn only_the_held_weights_get_a_factor() {
     let plan = Plan::new().select("second.weight").decide(rule);
     let (model, mut osn) = plan.attach(Net::new()).unwrap();
     let (before, bias) = (model.stored(), values(model.second.bias.clone().unwrap().val()));
-    let told = gradients(&model, 0);
-    let model = osn.optimize(&mut adam(), 0.01, model, told);
+    let grads = gradients(&model, 0);
+    let model = osn.optimize(&mut adam(), 0.01, model, grads);
     let moved = |index: usize| relative_error(&model.stored()[index], &before[index]);
     assert!(moved(1) < 1e-6 && moved(0) > 1e-3 && moved(2) > 1e-3);
     assert_ne!(values(model.second.bias.unwrap().val()), bias);
@@ -184,8 +184,8 @@ impl Run {
     }
 
     fn train(&mut self, step: u64) -> Vec<Change> {
-        let told = gradients(&self.model, step);
-        self.model = self.osn.optimize(&mut self.adam, 0.002, self.model.clone(), told);
+        let grads = gradients(&self.model, step);
+        self.model = self.osn.optimize(&mut self.adam, 0.002, self.model.clone(), grads);
         self.osn.step(&mut self.model, &Signals::new()).unwrap()
     }
 

@@ -93,7 +93,7 @@ const RULES: [&str; 5] = [
     "learned:interval=4",
 ];
 
-fn told() -> Signals {
+fn signals() -> Signals {
     let (separation, slope) = (Some(0.99), Some(9.0));
     Signals::new()
         .adversarial(Adversarial { separation, input_gradient_norm: slope })
@@ -111,12 +111,12 @@ fn a_step_that_fails_has_not_happened() {
                 let gradients = model.loss().backward();
                 osn.observe(&model, &gradients).unwrap();
                 osn.observe_held_out(&model, &gradients).unwrap();
-                osn.step(&mut model, &told()).unwrap();
+                osn.step(&mut model, &signals()).unwrap();
             }
             let mut broken = with_first(model.clone(), bad);
             let failed = (0..60).find_map(|_| {
                 let before = seen(&osn, &broken);
-                let error = osn.step(&mut broken, &told()).err()?;
+                let error = osn.step(&mut broken, &signals()).err()?;
                 Some((error, before))
             });
             let (error, before) = failed.unwrap();
@@ -124,12 +124,12 @@ fn a_step_that_fails_has_not_happened() {
             let after = seen(&osn, &broken);
             assert_eq!(after.0, before.0, "{rule}: the decisions, the applied and the step");
             assert_eq!(after.2, before.2, "{rule}: the state in the model");
-            assert!(osn.step(&mut broken, &told()).is_err(), "{rule}: and it fails again");
+            assert!(osn.step(&mut broken, &signals()).is_err(), "{rule}: and it fails again");
             // Repaired and measured again it goes on from the very step.
             let steps = osn.steps();
             let mut repaired = model.clone();
             osn.remeasure(&mut repaired).unwrap();
-            osn.step(&mut repaired, &told()).unwrap();
+            osn.step(&mut repaired, &signals()).unwrap();
             assert_eq!(osn.steps(), steps + 1);
         }
     }
@@ -141,12 +141,12 @@ fn every_call_on_a_wrong_model_or_state_fails_and_changes_nothing() {
         let needs = Needs { gradients: true, held_out: true, ..Needs::default() };
         let (mut model, mut osn) = plan(rule).measure(needs).attach(two()).unwrap();
         osn.observe(&model, &model.loss().backward()).unwrap();
-        osn.step(&mut model, &told()).unwrap();
+        osn.step(&mut model, &signals()).unwrap();
         let before = seen(&osn, &model);
         let mut plain = two();
         let gradients = plain.loss().backward();
         let other = Plan::new().select("first").attach(two()).unwrap().1;
-        assert!(matches!(osn.step(&mut plain, &told()), Err(StepError::NotAttached { .. })));
+        assert!(matches!(osn.step(&mut plain, &signals()), Err(StepError::NotAttached { .. })));
         let lone = Bare { weight: two().first };
         assert!(osn.observe(&lone, &gradients).is_err());
         assert!(osn.observe_held_out(&lone, &gradients).is_err());
@@ -226,10 +226,10 @@ fn after_measuring_again_nothing_is_of_the_weights_of_before() {
     }
     // The weight did not move by an update from what it was to what it is.
     steps(&mut osn, &mut model, 47);
-    let told = osn.report(&model).unwrap();
-    assert_eq!(told.len(), 2);
-    assert!(told[0].drift.unwrap().abs() < 1e-6, "nothing has moved since");
-    assert!(told[0].gradient.is_none_or(|it| it.mean_update.is_nan() || it.mean_update < 1e-6));
+    let reports = osn.report(&model).unwrap();
+    assert_eq!(reports.len(), 2);
+    assert!(reports[0].drift.unwrap().abs() < 1e-6, "nothing has moved since");
+    assert!(reports[0].gradient.is_none_or(|it| it.mean_update.is_nan() || it.mean_update < 1e-6));
 }
 
 #[test]
@@ -419,7 +419,7 @@ fn a_head_that_starts_at_zero_is_not_held_at_what_adam_made_of_it() {
             let gradients = GradientsParams::from_grads(loss.backward(), &head);
             // After ten steps of this σ is at most 0.001·10·√320 = 0.18.
             head = adam.step(0.001, head, gradients);
-            osn.step(&mut head, &told_balanced()).unwrap();
+            osn.step(&mut head, &balanced_signals()).unwrap();
         }
         osn.report(&head).unwrap()[0].clone()
     };
@@ -438,7 +438,7 @@ fn a_head_that_starts_at_zero_is_not_held_at_what_adam_made_of_it() {
 }
 
 /// A discriminator that is as it should be.
-fn told_balanced() -> Signals {
+fn balanced_signals() -> Signals {
     let (separation, slope) = (Some(0.6), Some(2.4));
     Signals::new().adversarial(Adversarial { separation, input_gradient_norm: slope })
 }
