@@ -98,8 +98,9 @@ fn a_step_size_that_nothing_keeps_is_named_at_the_first_step_that_it_is_for() {
     // Decided after step 5, the scale moves in step 6, and the optimizer's next step is the first to be scaled.
     let (mut model, mut osn) = kept("schedule:off=5,interval=5");
     let (step, error) = first_error(&mut model, &mut osn, 60).unwrap();
-    let named = matches!(&error, StepError::NotOptimized { path, action } if path == "weight" && action == "keep_step_size");
-    assert!(named && step == 7, "{error} at {step}");
+    assert_eq!(step, 7, "{error}");
+    let StepError::NotOptimized { path, action } = error else { panic!("{error}") };
+    assert_eq!([path, action], ["weight", "keep_step_size"]);
     assert_eq!(osn.steps(), 6, "the failed step has not happened");
     let _ = osn.update_factors();
     steps(&mut osn, &mut model, 60);

@@ -89,8 +89,8 @@ impl Plan {
         self
     }
 
-    /// Sets one rule for every layer, such as [`Cap`](osn_core::decide::rules::Cap), or [`Rules`], each for some
-    /// layers. Default: [`Always`] with target 1.
+    /// Sets one rule for every layer, such as [`Always`], or [`Rules`], each for some layers. Default: [`Always`] with
+    /// target 1.
     pub fn decide(mut self, rules: impl Into<Rules>) -> Self {
         self.rules = rules.into();
         self
