@@ -45,14 +45,14 @@ impl Calls {
             applied.filter(|(_, applied)| applied.blend > 0.0 && on_update(&applied.action));
         match idle.next() {
             Some((path, applied)) if !self.optimize => {
-                Err(Self::not_optimized(path, applied.action))
+                Err(Self::not_optimized(path, applied.action.to_string()))
             }
             _ => Ok(()),
         }
     }
 
     /// The error of a weight whose update is to be scaled, and is not.
-    pub(crate) fn not_optimized(path: &str, action: impl ToString) -> StepError {
-        StepError::NotOptimized { path: path.to_owned(), action: action.to_string() }
+    pub(crate) fn not_optimized(path: &str, action: String) -> StepError {
+        StepError::NotOptimized { path: path.to_owned(), action }
     }
 }

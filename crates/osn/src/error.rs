@@ -173,7 +173,7 @@ pub enum ResumeError {
     },
     /// The view, the output axis or the gradient of a weight is another than in the plan.
     #[error(
-        "the saved state has another view, output axis or gradient of {path} than this plan: attach with those"
+        "the saved state has another view, output axis or gradient of {path} than this plan: attach with those of the state"
     )]
     OtherView {
         /// The weight.

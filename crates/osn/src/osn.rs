@@ -213,7 +213,8 @@ impl Osn {
             return Ok(());
         };
         let kept = self.layers().enumerate().find(|(index, _)| step_size.log(*index) != 0.0);
-        kept.map_or(Ok(()), |(_, layer)| Err(Calls::not_optimized(&layer.path, "keep_step_size")))
+        let error = |layer: &Layer| Calls::not_optimized(&layer.path, "keep_step_size".to_owned());
+        kept.map_or(Ok(()), |(_, layer)| Err(error(layer)))
     }
 
     /// Whether σ and the health of the weights come to the host at this step.

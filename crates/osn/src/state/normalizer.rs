@@ -140,8 +140,8 @@ impl Reparameterizer for SpectralNormalizer {
         path: &str,
         param: Param<Tensor<D>>,
     ) -> (Param<Tensor<D>>, Option<SpectralNorm>) {
-        let form = self.form(path, param.id, &param.lazy_shape().to_vec());
-        let Some(form) = form else { return (param, None) };
+        let shape = param.lazy_shape().to_vec();
+        let Some(form) = self.form(path, param.id, &shape) else { return (param, None) };
         let device = param.lazy_device();
         let form = check_backend(path, &device).and(form);
         let form = form.unwrap_or_else(|error| panic!("{error}"));
