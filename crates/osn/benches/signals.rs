@@ -19,53 +19,38 @@ use osn::{Osn, Plan};
 const ROUNDS: usize = 8;
 const STEPS: u64 = 10;
 
-/// A discriminator of 28×28 images, as the recipe `gan` has one.
+/// A network that is trained on 28×28 images of noise.
 #[derive(Module, Debug)]
-struct Convolutions {
-    layers: Vec<Conv2d>,
-    last: Linear,
+struct Network {
+    convolutions: Vec<Conv2d>,
+    matrices: Vec<Linear>,
 }
 
-/// A network of three large matrices.
-#[derive(Module, Debug)]
-struct Perceptron {
-    layers: Vec<Linear>,
-}
-
-/// A network that can be trained on noise.
-trait Network: Module + Clone {
-    fn new(device: &Device) -> Self;
-    fn loss(&self, device: &Device) -> Tensor<1>;
-}
-
-impl Network for Convolutions {
-    fn new(device: &Device) -> Self {
+impl Network {
+    /// A discriminator, as the recipe `gan` has one.
+    fn convolutions(device: &Device) -> Self {
         let conv = |channels, kernel, stride| {
             let config =
                 Conv2dConfig::new(channels, [kernel, kernel]).with_stride([stride, stride]);
             config.with_padding(burn::nn::PaddingConfig2d::Explicit(1, 1, 1, 1)).init(device)
         };
-        let layers = vec![conv([1, 16], 4, 2), conv([16, 32], 4, 2), conv([32, 64], 3, 1)];
-        Self { layers, last: LinearConfig::new(64 * 7 * 7, 1).init(device) }
+        let convolutions = vec![conv([1, 16], 4, 2), conv([16, 32], 4, 2), conv([32, 64], 3, 1)];
+        Self { convolutions, matrices: vec![LinearConfig::new(64 * 7 * 7, 1).init(device)] }
+    }
+
+    /// Three large matrices.
+    fn matrices(device: &Device) -> Self {
+        let linear = |(inputs, outputs)| LinearConfig::new(inputs, outputs).init(device);
+        let matrices = [(784, 1024), (1024, 1024), (1024, 10)].map(linear).to_vec();
+        Self { convolutions: Vec::new(), matrices }
     }
 
     fn loss(&self, device: &Device) -> Tensor<1> {
         let images = Tensor::<4>::random([128, 1, 28, 28], Distribution::Default, device);
-        let features = self.layers.iter().fold(images, |x, conv| leaky_relu(conv.forward(x), 0.1));
-        self.last.forward(features.flatten::<2>(1, 3)).square().mean()
-    }
-}
-
-impl Network for Perceptron {
-    fn new(device: &Device) -> Self {
-        let linear = |(inputs, outputs)| LinearConfig::new(inputs, outputs).init(device);
-        Self { layers: [(784, 1024), (1024, 1024), (1024, 10)].map(linear).to_vec() }
-    }
-
-    fn loss(&self, device: &Device) -> Tensor<1> {
-        let inputs = Tensor::<2>::random([128, 784], Distribution::Default, device);
-        let layers = self.layers.iter();
-        layers.fold(inputs, |x, layer| leaky_relu(layer.forward(x), 0.1)).square().mean()
+        let convolutions = self.convolutions.iter();
+        let features = convolutions.fold(images, |x, conv| leaky_relu(conv.forward(x), 0.1));
+        let (features, matrices) = (features.flatten::<2>(1, 3), self.matrices.iter());
+        matrices.fold(features, |x, layer| leaky_relu(layer.forward(x), 0.1)).square().mean()
     }
 }
 
@@ -77,47 +62,29 @@ struct Arm {
     needs: Needs,
 }
 
-const NOTHING: Needs = Needs {
-    separation: false,
-    input_gradient_norm: false,
-    metric: false,
-    gradients: false,
-    held_out: false,
-    generalization: false,
-    sigma_ratio: false,
-};
-const EVERY_10: Option<&str> = Some("cap:target=1e9,interval=10");
-
-const ARMS: [Arm; 6] = [
-    Arm { name: "without osn", rule: None, needs: NOTHING },
-    Arm { name: "σ, u, v; read back every 50 steps", rule: Some("never"), needs: NOTHING },
-    Arm { name: "and drift, stable rank, every 10", rule: EVERY_10, needs: NOTHING },
-    Arm {
-        name: "and ‖∇W‖, ‖ΔW‖, sensitivity",
-        rule: EVERY_10,
-        needs: Needs { gradients: true, ..NOTHING },
-    },
-    Arm {
-        name: "and held-out sensitivity",
-        rule: EVERY_10,
-        needs: Needs { held_out: true, ..NOTHING },
-    },
-    Arm {
-        name: "and σ₂/σ₁, every 10",
-        rule: EVERY_10,
-        needs: Needs { sigma_ratio: true, ..NOTHING },
-    },
-];
+fn arms() -> [Arm; 6] {
+    let needs = Needs::default();
+    let every_10 = Some("cap:target=1e9,interval=10");
+    let arm = |name, rule, needs| Arm { name, rule, needs };
+    [
+        arm("without osn", None, needs),
+        arm("σ, u, v; read back every 50 steps", Some("never"), needs),
+        arm("and drift, stable rank, every 10", every_10, needs),
+        arm("and ‖∇W‖, ‖ΔW‖, sensitivity", every_10, Needs { gradients: true, ..needs }),
+        arm("and held-out sensitivity", every_10, Needs { held_out: true, ..needs }),
+        arm("and σ₂/σ₁, every 10", every_10, Needs { sigma_ratio: true, ..needs }),
+    ]
+}
 
 /// One arm in training.
-struct Training<N> {
-    model: N,
+struct Training {
+    model: Network,
     osn: Option<Osn>,
     adam: ModuleOptimizer,
 }
 
-impl<N: Network> Training<N> {
-    fn new(arm: Arm, start: &N) -> Self {
+impl Training {
+    fn new(arm: Arm, start: &Network) -> Self {
         let adam = AdamConfig::new().init();
         let Some(rule) = arm.rule else { return Self { model: start.clone(), osn: None, adam } };
         let rule = Rule::parse(rule).expect("a rule");
@@ -142,10 +109,9 @@ impl<N: Network> Training<N> {
 }
 
 /// The seconds of a step of each arm: the least over the rounds.
-fn measure<N: Network>(device: &Device) -> Vec<f64> {
-    let start = N::new(device);
-    let mut trainings = ARMS.map(|arm| Training::new(arm, &start));
-    let mut times = vec![f64::INFINITY; ARMS.len()];
+fn measure(start: &Network, device: &Device) -> Vec<f64> {
+    let mut trainings = arms().map(|arm| Training::new(arm, start));
+    let mut times = vec![f64::INFINITY; trainings.len()];
     for _ in 0..ROUNDS {
         for (training, time) in trainings.iter_mut().zip(&mut times) {
             let begin = Instant::now();
@@ -158,9 +124,10 @@ fn measure<N: Network>(device: &Device) -> Vec<f64> {
 
 fn main() {
     let device = Device::flex().autodiff();
-    let networks = [measure::<Convolutions>(&device), measure::<Perceptron>(&device)];
+    let networks = [Network::convolutions(&device), Network::matrices(&device)];
+    let networks = networks.map(|network| measure(&network, &device));
     println!("| measured | three convolutions | three matrices |\n|---|---|---|");
-    for (index, arm) in ARMS.iter().enumerate() {
+    for (index, arm) in arms().iter().enumerate() {
         let cells = networks.each_ref().map(|times| match index {
             0 => format!("{:.2} ms", times[0] * 1e3),
             _ => format!("{:.3}", times[index] / times[0]),

@@ -28,18 +28,11 @@ fn effective_weight(bencher: divan::Bencher, network: &str) {
 #[divan::bench(args = NETWORKS)]
 fn effective_weight_and_backward(bencher: divan::Bencher, network: &str) {
     let (weights, _) = Weights::of(network, &Device::flex().autodiff()).held("always");
-    bencher.bench_local(|| backward(&weights));
+    bencher.bench_local(|| weights.backward());
 }
 
 #[divan::bench(args = NETWORKS)]
 fn without(bencher: divan::Bencher, network: &str) {
     let weights = Weights::of(network, &Device::flex().autodiff());
-    bencher.bench_local(|| backward(&weights));
-}
-
-fn backward(weights: &Weights) -> burn::tensor::Gradients {
-    let (matrices, kernels) = weights.read();
-    let sums = matrices.into_iter().map(burn::tensor::Tensor::sum);
-    let sums = sums.chain(kernels.into_iter().map(burn::tensor::Tensor::sum));
-    sums.reduce(|a, b| a + b).expect("weights").backward()
+    bencher.bench_local(|| weights.backward());
 }

@@ -16,8 +16,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::nn::loss::CrossEntropyLossConfig;
-use burn::optim::{AdamConfig, GradientsParams};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{Device, Tensor};
 use osn::prelude::*;
@@ -25,13 +23,14 @@ use osn::report::Table;
 use safetensors::SafeTensors;
 
 use classifier::Classifier;
-use digits::Digits;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let device = Device::flex().autodiff();
     device.seed(1);
     let (train, test) = digits::train_and_test(&device)?;
-    let (trained, osn) = trained(&train)?;
+    let plan = Plan::new().select("**.weight").decide(Always { target: 1.0 });
+    let (model, mut osn) = plan.attach(Classifier::new(&device))?;
+    let (trained, _) = model.fit(&mut osn, &train, 0..600)?;
     println!("{}", Table(&osn.report(&trained)?));
 
     let baked = trained.clone().valid().materialize();
@@ -56,22 +55,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn trained(train: &Digits) -> Result<(Classifier, Osn), Box<dyn Error>> {
-    let device = train.images.device();
-    let plan = Plan::new().select("**.weight").decide(Always { target: 1.0 });
-    let (mut model, mut osn) = plan.attach(Classifier::new(&device))?;
-    let mut adam = AdamConfig::new().init();
-    let cross_entropy = CrossEntropyLossConfig::new().init(&device);
-    for step in 0..600 {
-        let batch = train.batch(step);
-        let loss = cross_entropy.forward(model.forward(batch.images), batch.labels);
-        let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        model = adam.step(0.003, model, gradients);
-        osn.step(&mut model, &Signals::new())?;
-    }
-    Ok((model, osn))
-}
-
 /// Where to write, and whether the file is to stay.
 fn destination() -> (PathBuf, bool) {
     let name = format!("osn-baked-{}.safetensors", std::process::id());
@@ -89,7 +72,9 @@ fn show_tensors(file: &Path) -> Result<(), Box<dyn Error>> {
         println!("  {name:13}   {:?}", tensor.shape());
     }
     let names: Vec<_> = tensors.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["hidden.bias", "hidden.weight", "output.bias", "output.weight"]);
+    let expected =
+        ["first", "output", "second"].map(|it| [format!("{it}.bias"), format!("{it}.weight")]);
+    assert_eq!(names, expected.concat());
     Ok(())
 }
 

@@ -10,7 +10,7 @@ mod shapes;
 
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use osn::rules::Signals;
 use shapes::Weights;
 
@@ -22,7 +22,7 @@ fn main() {
     let mut step = || drop(osn.step(&mut weights, &Signals::new()).expect("finite weights"));
     let refresh = median(repeats, &mut step);
     let read = median(repeats, || drop(weights.read()));
-    let with_backward = median(repeats, || backward(&weights));
+    let with_backward = median(repeats, || drop(weights.backward()));
     println!("{{\"refresh\":{refresh},\"read\":{read},\"read_backward\":{with_backward}}}");
 }
 
@@ -38,11 +38,4 @@ fn median(repeats: usize, mut work: impl FnMut()) -> f64 {
         .collect();
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
-}
-
-/// From a gradient of ones, as the peer does: the sums stand for the layers.
-fn backward(weights: &Weights) {
-    let (matrices, kernels) = weights.read();
-    let sums = matrices.into_iter().map(Tensor::sum).chain(kernels.into_iter().map(Tensor::sum));
-    drop(sums.reduce(|a, b| a + b).expect("weights").backward());
 }

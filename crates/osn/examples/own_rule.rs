@@ -13,8 +13,6 @@ mod digits;
 use std::error::Error;
 
 use burn::module::Module;
-use burn::nn::loss::CrossEntropyLossConfig;
-use burn::optim::{AdamConfig, GradientsParams};
 use burn::store::ModuleRecord;
 use burn::tensor::Device;
 use osn::prelude::*;
@@ -22,7 +20,6 @@ use osn::report::{Layer, Table};
 use osn::rules::{Action, Context, Decision, DecisionRule};
 
 use classifier::Classifier;
-use digits::Digits;
 
 /// Caps every layer at `factor` times the smallest σ that it has had.
 struct Ratchet {
@@ -70,37 +67,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let plan = Plan::new().select("**.weight").decide(Rule::custom(Ratchet { factor: 1.2 }));
     println!("rules: {}", plan.rules().label());
 
-    let (mut model, mut osn) = plan.clone().attach(Classifier::new(&device))?;
-    fit(&mut model, &mut osn, &train, 0..110)?;
+    let (model, mut osn) = plan.clone().attach(Classifier::new(&device))?;
+    let (model, _) = model.fit(&mut osn, &train, 0..110)?;
     // What a file would hold: the weights with u, v and σ, and what the rule remembers.
     let (record, state) = (model.into_record().into_bytes()?, serde_json::to_string(&osn.state())?);
     println!("stopped after step {}: {} bytes of state", osn.steps(), state.len());
 
     let (model, mut osn) = plan.attach(Classifier::new(&device))?;
-    let mut model = model.load_record(ModuleRecord::from_bytes(record)?);
     osn.resume(serde_json::from_str(&state)?)?;
-    fit(&mut model, &mut osn, &train, 110..300)?;
+    let model = model.load_record(ModuleRecord::from_bytes(record)?);
+    let (model, _) = model.fit(&mut osn, &train, 110..300)?;
     let layers = osn.report(&model)?;
     println!("after step {}\n\n{}", osn.steps(), Table(&layers));
     println!("\ntest accuracy {:.3}", test.accuracy(model.forward(test.images.clone())));
-    Ok(())
-}
-
-/// Trains from one step to another; the optimizer starts anew, which a real run would save too.
-fn fit(
-    model: &mut Classifier,
-    osn: &mut Osn,
-    train: &Digits,
-    steps: std::ops::Range<usize>,
-) -> Result<(), Box<dyn Error>> {
-    let mut adam = AdamConfig::new().init();
-    let cross_entropy = CrossEntropyLossConfig::new().init(&train.images.device());
-    for step in steps {
-        let batch = train.batch(step);
-        let loss = cross_entropy.forward(model.forward(batch.images), batch.labels);
-        let gradients = GradientsParams::from_grads(loss.backward(), model);
-        *model = adam.step(0.003, model.clone(), gradients);
-        osn.step(model, &Signals::new())?;
-    }
     Ok(())
 }

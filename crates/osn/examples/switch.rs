@@ -19,32 +19,23 @@ const SEEDS: u64 = 5;
 /// A regression network whose layers have σ of about 4.
 #[derive(Module, Debug)]
 struct Net {
-    first: Linear,
-    second: Linear,
-    third: Linear,
-    last: Linear,
+    layers: Vec<Linear>,
 }
 
 impl Net {
     fn new(device: &Device) -> Self {
-        let layer = |inputs, outputs| {
+        let layer = |(inputs, outputs)| {
             let mut layer: Linear = LinearConfig::new(inputs, outputs).init(device);
             let normal = Distribution::Normal(0.0, 2.0 / f64::from(32_u8).sqrt());
             layer.weight = Param::from_tensor(Tensor::random([inputs, outputs], normal, device));
             layer
         };
-        Self {
-            first: layer(8, 32),
-            second: layer(32, 32),
-            third: layer(32, 32),
-            last: layer(32, 1),
-        }
+        Self { layers: [(8, 32), (32, 32), (32, 32), (32, 1)].map(layer).to_vec() }
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = self.first.forward(x).tanh();
-        let x = self.second.forward(x).tanh();
-        self.last.forward(self.third.forward(x).tanh())
+        let (last, hidden) = self.layers.split_last().expect("four layers");
+        last.forward(hidden.iter().fold(x, |x, layer| layer.forward(x).tanh()))
     }
 }
 

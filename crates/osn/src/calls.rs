@@ -44,11 +44,15 @@ impl Calls {
         let mut idle =
             applied.filter(|(_, applied)| applied.blend > 0.0 && on_update(&applied.action));
         match idle.next() {
-            Some((path, applied)) if !self.optimize => Err(StepError::NotOptimized {
-                path: path.to_owned(),
-                action: applied.action.to_string(),
-            }),
+            Some((path, applied)) if !self.optimize => {
+                Err(Self::not_optimized(path, applied.action.to_string()))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// The error of a weight whose update is to be scaled, and is not.
+    pub(crate) fn not_optimized(path: &str, action: String) -> StepError {
+        StepError::NotOptimized { path: path.to_owned(), action }
     }
 }

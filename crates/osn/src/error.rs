@@ -20,21 +20,23 @@ pub enum AttachError {
         /// The paths that could have been selected.
         available: String,
     },
-    /// The plan selects nothing at all.
+    /// The plan has no selection.
     #[error("the plan selects nothing: call `select` first; there are: {available}")]
     NoSelection {
         /// The paths that could be selected.
         available: String,
     },
-    /// osn was built without the backend that a parameter is on.
-    #[error("{path} is on {device}, for which osn was not built: {advice}")]
+    /// A parameter is on a backend whose feature of osn is off.
+    #[error(
+        "{path} is on {device}, for which osn was not built: switch on the feature {features} of osn and train on a device of it"
+    )]
     Backend {
         /// The parameter.
         path: String,
         /// The device.
         device: String,
-        /// Which feature of osn to switch on.
-        advice: String,
+        /// The feature of osn to switch on, or one of several.
+        features: &'static str,
     },
     /// A parameter already has a reparameterization, and Burn nests none.
     #[error("{path} already has a reparameterization: attach once, or materialize first")]
@@ -52,7 +54,7 @@ pub enum AttachError {
         /// The axis that was asked for.
         axis: usize,
     },
-    /// The `Matrix` view was asked of a tensor that is no matrix.
+    /// The view is `Matrix` and the weight is not a matrix.
     #[error("{path} has shape {shape:?}, which the matrix view cannot show: use the reshaped view")]
     NotAMatrix {
         /// The parameter.
@@ -72,7 +74,7 @@ pub enum AttachError {
         /// Into how many blocks.
         count: usize,
     },
-    /// The operator view was given a convolution that does not fit the weight.
+    /// The convolution of an operator view does not fit the weight.
     #[error("{path} is no kernel of that convolution")]
     Convolution {
         /// The parameter.
@@ -91,7 +93,7 @@ pub enum AttachError {
     /// A path glob is malformed.
     #[error(transparent)]
     Glob(#[from] GlobError),
-    /// The rule's parameters are out of range.
+    /// A parameter of a rule is out of range, or a rule decides none of the layers.
     #[error(transparent)]
     Rule(#[from] RuleError),
     /// The rates are out of range.
@@ -99,11 +101,11 @@ pub enum AttachError {
     Rates(#[from] RatesError),
 }
 
-/// Why a step cannot be taken or reported.
+/// Why a step cannot be taken, or a model not be measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError {
-    /// A weight became NaN or infinite. Its state is still that of the last good step.
+    /// A weight holds NaN or infinity. Its u, v, σ and scale are still those of the last step at which it was finite.
     #[error("weight {path} is not finite since step {step}")]
     NotFinite {
         /// The weight.
@@ -111,7 +113,7 @@ pub enum StepError {
         /// The step, from 1, at which it was first seen.
         step: u64,
     },
-    /// The model has no state for a weight that this `Osn` holds.
+    /// The model is not the attached one: it has no state of a weight that this `Osn` holds, or one of another size.
     #[error(
         "{path} is not held by this model: pass the model that `attach` returned, or one loaded into it"
     )]
@@ -127,7 +129,11 @@ pub enum StepError {
         /// What the estimator met.
         source: EstimateError,
     },
-    /// A rule decides on gradients, and was never given any.
+    /// A rule that needs gradients is due, and they were never observed since the attachment.
+    ///
+    /// One call is enough, however long ago: a loop may observe seldom, and a held-out loss may come once an epoch.
+    /// Without a new one a rule decides on what it remembers. After [`Osn::resume`](crate::Osn::resume) a call of
+    /// before counts if its sums are in the state. The rule [`Observe`](crate::rules::Observe) needs no call.
     #[error(
         "rule {rule} needs gradients: call `Osn::{call}` after the backward, before `Osn::step`"
     )]
@@ -137,14 +143,18 @@ pub enum StepError {
         /// The call: `observe` or `observe_held_out`.
         call: &'static str,
     },
-    /// An action scales the update of a weight, and nothing ever applied it.
+    /// The update of a weight is to be scaled, and nothing ever asked for the factor: neither
+    /// [`Osn::optimize`](crate::Osn::optimize) nor [`Osn::update_factors`](crate::Osn::update_factors) was called.
+    ///
+    /// Of an action it is found where a rule is due, and every 50 steps; of
+    /// [`Plan::keep_step_size`](crate::Plan::keep_step_size) at the first step whose update was to be scaled.
     #[error(
         "{path} has `{action}`, which nothing applies: call `Osn::optimize` in place of `optimizer.step`"
     )]
     NotOptimized {
         /// The weight.
         path: String,
-        /// The action.
+        /// The action, or `keep_step_size`.
         action: String,
     },
 }
@@ -153,7 +163,7 @@ pub enum StepError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResumeError {
-    /// It holds other layers than the plan.
+    /// The saved state is of other layers than the plan.
     #[error("the saved state holds {saved}, this plan holds {expected}: attach to the same layers")]
     OtherLayers {
         /// The layers of the saved state.
@@ -161,15 +171,15 @@ pub enum ResumeError {
         /// The layers of the plan.
         expected: String,
     },
-    /// It sees a weight another way: its view, its output axis or its gradient is another.
+    /// The view, the output axis or the gradient of a weight is another than in the plan.
     #[error(
-        "the saved state sees {path} another way than this plan: take its view, output axis and gradient"
+        "the saved state has another view, output axis or gradient of {path} than this plan: attach with those of the state"
     )]
     OtherView {
         /// The weight.
         path: String,
     },
-    /// It was made with another setting.
+    /// A setting of the plan is another.
     #[error(
         "the saved state has {setting} {saved}, this plan has {expected}: attach with the former"
     )]
@@ -181,11 +191,11 @@ pub enum ResumeError {
         /// What it is in this plan.
         expected: String,
     },
-    /// Its rules are others, or what they remember is not of these rules and layers.
+    /// The rules are others, or what they remember does not belong to these rules and layers.
     #[error(transparent)]
     Rules(#[from] DeciderMismatch),
-    /// A part of it does not go with its own layers: no state that was saved is so.
-    #[error("the saved state is damaged: its {part} does not fit its layers; attach anew")]
+    /// A part of the state does not fit its own layers: the file was damaged or edited.
+    #[error("the saved state is damaged: `{part}` does not fit its layers; attach anew")]
     Damaged {
         /// The part.
         part: &'static str,

@@ -31,7 +31,7 @@ pub mod prelude {
     pub use crate::osn::Osn;
 }
 
-/// What decides: the rules as values, several of them with the layers that each is for, and what they are told.
+/// Rules: as values, several at once, and one of your own; their decisions and the signals that they read.
 pub mod rules {
     #[cfg(feature = "rules-file")]
     pub use osn_core::decide::RulesFileError;
@@ -48,7 +48,7 @@ pub mod rules {
     };
 }
 
-/// Choosing layers: for a plan, and for one of several rules.
+/// Choosing layers, for a plan and for each of several rules.
 pub mod select {
     pub use osn_core::layer::{GlobError, Globs, Kind, Position, Select};
 
@@ -56,7 +56,7 @@ pub mod select {
     pub use crate::attach::selection::Selection;
 }
 
-/// Which linear map a weight is seen as, and how gradients treat its σ.
+/// The linear map whose σ is measured, and how the gradient of the effective weight treats σ.
 pub mod views {
     pub use osn_core::{
         layer::View,
@@ -68,7 +68,7 @@ pub mod views {
     pub use crate::attach::as_convolution::AsConvolution;
 }
 
-/// What is known of the held layers.
+/// Measurements of the held layers: σ, scale, gradients, spectra, and a table of them.
 pub mod report {
     pub use osn_core::{
         act::AppliedAction,

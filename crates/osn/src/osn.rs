@@ -23,11 +23,11 @@ use crate::state::watched::{Watched, ranges};
 /// How often σ and the health of the weights come to the host at least, whatever the rules ask for.
 const READ_EVERY: u64 = 50;
 
-/// Holds the weights of one model: decides, and keeps σ, u and v up to date.
+/// The controller of one model: measures σ, decides, and acts, once after each optimizer step.
 ///
-/// Made by [`Plan::attach`](crate::Plan::attach). What must follow the model (u, v, σ, the scale)
-/// lives in the model; this holds what decides. Save its [`state`](Self::state) beside the model, and
-/// [`resume`](Self::resume) from it.
+/// Made by [`Plan::attach`](crate::Plan::attach). u, v, σ and the scale of each weight are in the model and
+/// follow it; the rules and what they remember are here. Save the [`state`](Self::state) beside the model's record,
+/// and [`resume`](Self::resume) from it.
 #[derive(Clone, Debug)]
 pub struct Osn {
     pub(crate) watched: Vec<Watched>,
@@ -45,20 +45,20 @@ pub struct Osn {
     pub(crate) step: u64,
 }
 
-/// A change of what is wanted for one layer, and why.
+/// A new decision for one layer, with its reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// The optimizer step after which it was decided; 0 is the attachment.
+    /// The optimizer step after which it was decided; 0 at the attachment.
     pub step: u64,
     /// The layer's network.
     pub network: String,
     /// The layer's name: its path, and its block where there are several.
     pub name: String,
-    /// What was wanted before; `None` at the attachment.
+    /// The action that was wanted before; `None` at the attachment.
     pub from: Option<Action>,
-    /// What is wanted now.
+    /// The action that is wanted now; it comes into force at the [`Rates`] of the plan.
     pub to: Action,
-    /// Why, in words and numbers.
+    /// The reason, in words and numbers.
     pub reason: String,
 }
 
@@ -96,57 +96,67 @@ impl Osn {
         Self { step_size: steps.map(|steps| StepSize::new(steps.get(), count)), ..self }
     }
 
-    /// The held layers, in the order of the module tree; a weight in blocks is a layer for each.
+    /// The held layers, in the order of the module tree; a weight that is cut into blocks has one for each.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.watched.iter().flat_map(|watched| &watched.layers)
     }
 
-    /// Optimizer steps taken since the attachment.
+    /// The number of optimizer steps since the attachment, those before a [`resume`](Self::resume) included.
     pub fn steps(&self) -> u64 {
         self.step
     }
 
-    /// Whether the next [`step`](Self::step) decides, and so looks at its signals.
+    /// Whether a rule decides in the next [`step`](Self::step), so that its signals are read.
     pub fn decides_next(&self) -> bool {
         self.decider.is_due(self.step + 1)
     }
 
-    /// What the rules look at besides σ, and what [`Plan::measure`](crate::Plan::measure) adds.
+    /// What the rules read besides σ, and what [`Plan::measure`](crate::Plan::measure) adds to that.
     pub fn needs(&self) -> Needs {
         self.decider.rules().needs().or(self.also)
     }
 
-    /// What is wanted of each layer now and why, as a change from nothing: after the attachment, how each layer
-    /// starts.
+    /// The standing decision for each layer with its reason, as changes from `None`. After the attachment these are
+    /// the first decisions.
     pub fn wanted(&self) -> Vec<Change> {
         self.changes_since(&vec![None; self.actuators.len()])
     }
 
-    /// Call once after each optimizer step: one power iteration a layer, the next scale, and,
-    /// when a rule is due, its decision. Returns what was decided anew, as a rule nothing.
+    /// Measures, decides and acts; call it once after each optimizer step. Returns the decisions that changed, most
+    /// often none.
     ///
-    /// Nothing is read back to the host but where a rule is due, and every 50 steps to see that all is well.
-    /// The stored weights are only read.
+    /// Each layer gets one power iteration and the scale of the action in force. Where a rule is due, it decides.
+    /// σ is copied to the host where a rule is due, and every 50 steps to check that all weights are finite. The
+    /// stored weights are only read.
     ///
     /// # Arguments
     ///
     /// - `model`: the attached model, after the optimizer's step.
-    /// - `signals`: what the loop can tell the rules; [`Signals::new`] where there is nothing to tell.
+    /// - `signals`: what the training loop reports to the rules; [`Signals::new`] if there is nothing to report.
     ///
     /// # Errors
     ///
-    /// - [`StepError::NotFinite`]: a weight holds NaN or infinity. It is seen at the next read-back, and named with
-    ///   the step at which it happened. Once the weight is finite again, [`remeasure`](Self::remeasure) takes the
-    ///   mark away.
+    /// - [`StepError::NotFinite`]: a weight holds NaN or infinity. It is found at the next copy to the host, and the
+    ///   error has the step at which it happened. Once the weight is finite again, [`remeasure`](Self::remeasure)
+    ///   clears it.
     /// - [`StepError::NotAttached`]: the model is not the attached one.
-    /// - [`StepError::NotObserved`], [`StepError::NotOptimized`]: a rule needs a call that there never was.
+    /// - [`StepError::NotObserved`]: a rule decides that needs [`observe`](Self::observe) or
+    ///   [`observe_held_out`](Self::observe_held_out), and that was never called.
+    /// - [`StepError::NotOptimized`]: the update of a weight is to be scaled, by its action or by
+    ///   [`Plan::keep_step_size`](crate::Plan::keep_step_size), and neither [`optimize`](Self::optimize) nor
+    ///   [`update_factors`](Self::update_factors) was ever called.
     ///
-    /// The model and this are then as they were before.
+    /// After an error the model and this are as they were before the call.
+    ///
+    /// # Panics
+    ///
+    /// If a custom rule does not return one decision for each of its layers.
     pub fn step<M: Module>(
         &mut self,
         model: &mut M,
         signals: &Signals,
     ) -> Result<Vec<Change>, StepError> {
+        self.check_step_size_kept()?;
         let held = self.read(model)?;
         if !self.reads_at(self.step + 1) {
             let codes = self.advance(&held);
@@ -195,6 +205,16 @@ impl Osn {
         self.calls.check_observed(&self.decider, self.step)?;
         let paths = self.layers().map(|layer| layer.path.as_str());
         self.calls.check_optimized(paths.zip(self.actuators.iter().map(Actuator::applied)))
+    }
+
+    /// Refuses a step before which the optimizer's was to keep its size, and nothing ever applied that.
+    fn check_step_size_kept(&self) -> Result<(), StepError> {
+        let Some(step_size) = self.step_size.as_ref().filter(|_| !self.calls.optimize) else {
+            return Ok(());
+        };
+        let kept = self.layers().enumerate().find(|(index, _)| step_size.log(*index) != 0.0);
+        let error = |layer: &Layer| Calls::not_optimized(&layer.path, "keep_step_size".to_owned());
+        kept.map_or(Ok(()), |(_, layer)| Err(error(layer)))
     }
 
     /// Whether σ and the health of the weights come to the host at this step.

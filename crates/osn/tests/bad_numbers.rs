@@ -2,40 +2,32 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor};
+mod support;
+
+use std::num::NonZeroU64;
+
+use burn::tensor::Tensor;
 use osn::rules::{Adversarial, Generalization, Rule, Signals};
 use osn::views::{Convolution, View};
 use osn::{Osn, OsnState, Plan, Selection, StepError};
 use serde_json::{Value, json};
+use support::{Bare, device, plan, saved, values, with_first};
 
 /// Steps after which a weight that is not finite has been noticed, whatever the rule.
 const SOON: usize = 51;
 
-fn device() -> Device {
-    Device::flex().autodiff()
+fn full<const D: usize>(shape: [usize; D], value: f32) -> Bare<D> {
+    Bare::of(Tensor::full(shape, value, &device()))
 }
 
-/// One weight and nothing else.
-#[derive(Module, Debug)]
-struct One<const D: usize> {
-    weight: Param<Tensor<D>>,
+/// The sum of squares of the effective weight.
+fn loss<const D: usize>(model: &Bare<D>) -> Tensor<1> {
+    model.weight.val().square().sum()
 }
 
-impl<const D: usize> One<D> {
-    fn of(shape: [usize; D], value: f32) -> Self {
-        let weight = Param::from_tensor(Tensor::<D>::full(shape, value, &device()));
-        Self { weight }
-    }
-
-    /// The sum of squares of the effective weight.
-    fn loss(&self) -> Tensor<1> {
-        self.weight.val().square().sum()
-    }
-
-    fn effective(&self) -> Vec<f32> {
-        self.weight.val().into_data().iter().collect()
-    }
+fn assert_finite<const D: usize>(model: &Bare<D>, what: &str) {
+    let effective: Vec<f32> = values(model.weight.val());
+    assert!(effective.iter().all(|it| it.is_finite()), "{what}: {effective:?}");
 }
 
 /// Every view that takes a kernel `[out, in, 1, 1]` or `[out, in, 3, 3]`.
@@ -49,57 +41,51 @@ fn views() -> Vec<View> {
     ]
 }
 
-/// Sets one entry, or all.
-struct Set {
-    value: f32,
-    all: bool,
-}
-
-impl ModuleMapper for Set {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|weight| {
-            let weight = weight.inner();
-            let mut values: Vec<f32> = weight.clone().into_data().iter().collect();
-            let count = if self.all { values.len() } else { 1 };
-            values[..count].fill(self.value);
-            let data = burn::tensor::TensorData::new(values, weight.shape());
-            Tensor::from_inner(Tensor::from_data(data, &weight.device())).require_grad()
-        })
-    }
-}
-
-fn step<const D: usize>(model: &mut One<D>, osn: &mut Osn) -> Result<(), StepError> {
-    told_all(model, osn);
+fn step<const D: usize>(model: &mut Bare<D>, osn: &mut Osn) -> Result<(), StepError> {
+    call_all(model, osn, 1.0);
     osn.step(model, &Signals::new())?;
     Ok(())
 }
 
-/// Makes every call that a rule may need before the step.
-fn told_all<const D: usize>(model: &One<D>, osn: &mut Osn) {
-    let gradients = model.loss().backward();
+/// Makes every call that a rule may need before the step, with gradients that are `factor` times as large.
+fn call_all<const D: usize>(model: &Bare<D>, osn: &mut Osn, factor: f32) {
+    let gradients = (loss(model) * factor).backward();
     osn.observe(model, &gradients).unwrap();
     osn.observe_held_out(model, &gradients).unwrap();
     let _ = osn.update_factors();
 }
 
-fn plan(view: &View) -> Plan {
+/// Every signal there is, each at `value`.
+fn signals(value: f64) -> Signals {
+    Signals::new()
+        .metric("frechet", value)
+        .metric("accuracy", value)
+        .adversarial(Adversarial { separation: Some(value), input_gradient_norm: Some(value) })
+        .generalization(Generalization { train_loss: value, held_out_loss: 2.0 * value })
+}
+
+fn view(view: &View) -> Plan {
     Plan::new().select(Selection::paths("weight").view(view.clone()))
+}
+
+/// Every rule as it is without parameters.
+fn every_rule() -> impl Iterator<Item = &'static str> {
+    Rule::catalogue().iter().map(|doc| doc.name)
 }
 
 #[test]
 fn the_smallest_kernels_are_held_under_every_view_at_any_magnitude() {
     for shape in [[1, 1, 1, 1], [1, 5, 1, 1], [5, 1, 1, 1], [1, 1, 3, 3], [2, 1, 3, 3]] {
-        for view in views() {
+        for seen_as in views() {
             for value in [0.0, 1e-45, 1e-40, 1e-38, 1e-20, 1.0, -1.0, 1e20, 1e37] {
-                let what = format!("{shape:?} of {value:e} as {view}");
-                let attached = plan(&view).attach(One::of(shape, value));
+                let what = format!("{shape:?} of {value:e} as {seen_as}");
+                let attached = view(&seen_as).attach(full(shape, value));
                 let (mut model, mut osn) =
                     attached.unwrap_or_else(|error| panic!("{what}: {error:?}"));
                 for _ in 0..5 {
                     step(&mut model, &mut osn).unwrap_or_else(|error| panic!("{what}: {error}"));
                 }
-                let effective = model.effective();
-                assert!(effective.iter().all(|it| it.is_finite()), "{what}: {effective:?}");
+                assert_finite(&model, &what);
                 let reports = osn.report(&model).unwrap();
                 assert!(reports[0].sigma.is_finite(), "{what}: {}", reports[0].sigma);
                 let expected = if value == 0.0 { 0.0 } else { 1.0 };
@@ -116,12 +102,9 @@ fn the_smallest_kernels_are_held_under_every_view_at_any_magnitude() {
 fn matrices_of_one_row_one_column_or_one_number_are_held() {
     for shape in [[1, 1], [1, 7], [7, 1]] {
         for value in [0.0, 1e-45, 1e-30, -3.0, 1e38] {
-            let what = format!("{shape:?} of {value:e}");
-            let (mut model, mut osn) =
-                Plan::new().select("weight").attach(One::of(shape, value)).unwrap();
+            let (mut model, mut osn) = plan("always").attach(full(shape, value)).unwrap();
             (0..5).for_each(|_| step(&mut model, &mut osn).unwrap());
-            let effective = model.effective();
-            assert!(effective.iter().all(|it| it.is_finite()), "{what}: {effective:?}");
+            assert_finite(&model, &format!("{shape:?} of {value:e}"));
         }
     }
 }
@@ -129,30 +112,25 @@ fn matrices_of_one_row_one_column_or_one_number_are_held() {
 #[test]
 fn a_weight_of_no_numbers_is_refused_and_never_a_panic() {
     for shape in [[0, 5], [5, 0], [0, 0]] {
-        let error = Plan::new().select("weight").attach(One::of(shape, 1.0)).map(|_| ());
-        assert!(!error.unwrap_err().to_string().contains('\n'), "{shape:?}");
+        let error = plan("always").attach(full(shape, 1.0)).unwrap_err();
+        assert!(!error.to_string().contains('\n'), "{shape:?}");
     }
-    for view in views() {
-        let error = plan(&view).attach(One::of([0, 3, 3, 3], 1.0)).map(|_| ());
-        assert!(!error.unwrap_err().to_string().contains('\n'), "{view}");
+    for seen_as in views() {
+        let error = view(&seen_as).attach(full([0, 3, 3, 3], 1.0)).unwrap_err();
+        assert!(!error.to_string().contains('\n'), "{seen_as}");
     }
 }
 
 #[test]
 fn a_single_bad_entry_is_noticed_under_every_view_and_by_every_rule() {
-    let rules = Rule::catalogue().iter().map(|doc| Rule::parse(doc.name).unwrap());
-    let cases: Vec<(View, Rule)> = views()
-        .into_iter()
-        .map(|view| (view, Rule::parse("always").unwrap()))
-        .chain(rules.map(|rule| (View::Reshaped, rule)))
-        .collect();
-    for (view, rule) in cases {
+    let under_views = views().into_iter().map(|view| (view, "always"));
+    for (seen_as, rule) in under_views.chain(every_rule().map(|rule| (View::Reshaped, rule))) {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let what = format!("{value} as {view} under {}", rule.label());
-            let good = One::of([3, 2, 3, 3], 0.1);
-            let (mut model, mut osn) = plan(&view).decide(rule.clone()).attach(good).unwrap();
+            let what = format!("{value} as {seen_as} under {rule}");
+            let plan = plan(rule).select(Selection::paths("weight").view(seen_as.clone()));
+            let (mut model, mut osn) = plan.attach(full([3, 2, 3, 3], 0.1)).unwrap();
             step(&mut model, &mut osn).unwrap();
-            let mut model = model.map(&mut Set { value, all: false });
+            let mut model = with_first(model, value);
             let error = (0..SOON).find_map(|_| step(&mut model, &mut osn).err());
             let error = error.unwrap_or_else(|| panic!("{what}: nothing is noticed"));
             assert!(matches!(error, StepError::NotFinite { step: 2, .. }), "{what}: {error}");
@@ -163,75 +141,44 @@ fn a_single_bad_entry_is_noticed_under_every_view_and_by_every_rule() {
 
 #[test]
 fn a_bad_gradient_moves_no_rule_to_nonsense() {
-    for doc in Rule::catalogue() {
-        let rule = Rule::parse(doc.name).unwrap();
-        let (mut model, mut osn) =
-            Plan::new().select("weight").decide(rule).attach(One::of([4, 3], 0.5)).unwrap();
+    for rule in every_rule() {
+        let (mut model, mut osn) = plan(rule).attach(full([4, 3], 0.5)).unwrap();
         for round in 0..200 {
-            let bad = if (40..80).contains(&round) { f32::NAN } else { 1.0 };
-            let gradients = (model.loss() * bad).backward();
-            osn.observe(&model, &gradients).unwrap();
-            osn.observe_held_out(&model, &gradients).unwrap();
-            let _ = osn.update_factors();
+            call_all(&model, &mut osn, if (40..80).contains(&round) { f32::NAN } else { 1.0 });
             osn.step(&mut model, &Signals::new()).unwrap();
-            assert!(model.effective().iter().all(|it| it.is_finite()), "{}", doc.name);
+            assert_finite(&model, rule);
         }
     }
 }
 
 #[test]
 fn bad_signals_leave_the_weights_finite_under_every_rule() {
-    for doc in Rule::catalogue() {
+    for rule in every_rule() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308] {
-            let rule = Rule::parse(doc.name).unwrap();
-            let (mut model, mut osn) =
-                Plan::new().select("weight").decide(rule).attach(One::of([4, 3], 0.5)).unwrap();
-            let adversarial = Adversarial { separation: Some(bad), input_gradient_norm: Some(bad) };
-            let generalization = Generalization { train_loss: bad, held_out_loss: bad };
-            let signals = Signals::new()
-                .metric("frechet", bad)
-                .metric("accuracy", bad)
-                .adversarial(adversarial)
-                .generalization(generalization);
+            let (mut model, mut osn) = plan(rule).attach(full([4, 3], 0.5)).unwrap();
             for _ in 0..120 {
-                told_all(&model, &mut osn);
-                osn.step(&mut model, &signals).unwrap();
-                let effective = model.effective();
-                assert!(effective.iter().all(|it| it.is_finite()), "{} {bad}", doc.name);
+                call_all(&model, &mut osn, 1.0);
+                osn.step(&mut model, &signals(bad)).unwrap();
+                assert_finite(&model, &format!("{rule} {bad}"));
             }
-            let state = serde_json::from_str(&serde_json::to_string(&osn.state()).unwrap());
-            let back = osn.resume(state.unwrap());
-            assert!(back.is_ok(), "{} {bad}: what it remembers cannot be read back", doc.name);
+            let back = osn.resume(saved(&osn));
+            assert!(back.is_ok(), "{rule} {bad}: what it remembers cannot be read back");
         }
     }
 }
 
 // ---- parameters
 
-const EXTREMES: [&str; 15] = [
-    "0",
-    "1",
-    "2",
-    "-1",
-    "NaN",
-    "inf",
-    "-inf",
-    "1e308",
-    "1e-308",
-    "5e-324",
-    "4294967296",
-    "9223372036854775807",
-    "18446744073709551615",
-    "",
-    "text",
-];
+/// Numbers and texts at the edges of every type; one of them is empty.
+const EXTREMES: &str = "0,1,2,-1,NaN,inf,-inf,1e308,1e-308,5e-324,4294967296,9223372036854775807,\
+    18446744073709551615,,text";
 
 /// Every rule with one parameter at its worst, as far as rules are made of that.
 fn extreme_rules() -> Vec<Rule> {
     let docs = Rule::catalogue().iter();
     let texts = docs.flat_map(|doc| {
         let names = doc.parameters.iter().map(|parameter| parameter.name);
-        let pairs = names.flat_map(|name| EXTREMES.map(|value| (name, value)));
+        let pairs = names.flat_map(|name| EXTREMES.split(',').map(move |value| (name, value)));
         pairs.flat_map(|(name, value)| {
             let text = format!("{}:{name}={value}", doc.name);
             [format!("{text},interval=1"), text]
@@ -247,21 +194,12 @@ fn a_rule_with_a_parameter_at_its_worst_is_refused_or_holds_the_weights_finite()
     let mut held = 0;
     for rule in rules {
         let plan = Plan::new().select("weight").decide(rule.clone());
-        let Ok((mut model, mut osn)) = plan.attach(One::of([4, 3], 0.5)) else { continue };
+        let Ok((mut model, mut osn)) = plan.attach(full([4, 3], 0.5)) else { continue };
         held += 1;
         for round in 0..25_u8 {
-            let part = f64::from(round % 7) / 7.0;
-            let told = Adversarial { separation: Some(part), input_gradient_norm: Some(part) };
-            let generalization = Generalization { train_loss: part, held_out_loss: 2.0 * part };
-            let signals = Signals::new()
-                .adversarial(told)
-                .generalization(generalization)
-                .metric("frechet", part)
-                .metric("accuracy", part);
-            told_all(&model, &mut osn);
-            osn.step(&mut model, &signals).unwrap();
-            let effective = model.effective();
-            assert!(effective.iter().all(|it| it.is_finite()), "{}: {effective:?}", rule.label());
+            call_all(&model, &mut osn, 1.0);
+            osn.step(&mut model, &signals(f64::from(round % 7) / 7.0)).unwrap();
+            assert_finite(&model, &rule.label());
         }
     }
     assert!(held > 150, "{held}");
@@ -270,7 +208,7 @@ fn a_rule_with_a_parameter_at_its_worst_is_refused_or_holds_the_weights_finite()
 #[test]
 fn a_view_with_a_parameter_at_its_worst_is_refused_or_holds() {
     let mut texts = Vec::new();
-    for value in EXTREMES {
+    for value in EXTREMES.split(',') {
         texts.push(format!("blocks:axis={value},count=1"));
         texts.push(format!("blocks:axis=0,count={value}"));
         texts.push(format!("operator:size={value}"));
@@ -282,12 +220,12 @@ fn a_view_with_a_parameter_at_its_worst_is_refused_or_holds() {
     }
     let mut held = 0;
     for text in texts {
-        let Ok(view) = text.parse::<View>() else { continue };
-        let attached = plan(&view).attach(One::of([3, 2, 3, 3], 0.1));
+        let Ok(seen_as) = text.parse::<View>() else { continue };
+        let attached = view(&seen_as).attach(full([3, 2, 3, 3], 0.1));
         let Ok((mut model, mut osn)) = attached else { continue };
         held += 1;
         (0..3).for_each(|_| step(&mut model, &mut osn).unwrap());
-        assert!(model.effective().iter().all(|it| it.is_finite()), "{text}");
+        assert_finite(&model, &text);
     }
     assert!(held > 5, "{held}");
 }
@@ -296,19 +234,8 @@ fn a_view_with_a_parameter_at_its_worst_is_refused_or_holds() {
 
 /// Every value that differs from this one in one place.
 fn variants(value: &Value) -> Vec<Value> {
-    let mut all = vec![
-        Value::Null,
-        json!(0),
-        json!(7),
-        json!(u64::MAX),
-        json!(-1),
-        json!(-0.5),
-        json!(1e308),
-        json!(true),
-        json!("off"),
-        json!([]),
-        json!({}),
-    ];
+    let others = json!([null, 0, 7, u64::MAX, -1, -0.5, 1e308, true, "off", [], {}]);
+    let mut all: Vec<Value> = others.as_array().unwrap().clone();
     let mut change = |inside: &Value, put: &dyn Fn(&mut Value, Value)| {
         all.extend(variants(inside).into_iter().map(|other| {
             let mut changed = value.clone();
@@ -337,9 +264,9 @@ fn variants(value: &Value) -> Vec<Value> {
 }
 
 /// Goes on from a saved state for three steps, if it is taken.
-fn goes_on(saved: Value, model: &One<2>, plan: &Plan) -> Result<(), String> {
+fn goes_on(saved: Value, model: &Bare<2>, plan: &Plan) -> Result<(), String> {
     let saved: OsnState = serde_json::from_value(saved).map_err(|error| error.to_string())?;
-    let (_, mut osn) = plan.clone().attach(One::of([4, 3], 0.5)).unwrap();
+    let (_, mut osn) = plan.clone().attach(full([4, 3], 0.5)).unwrap();
     osn.resume(saved).map_err(|error| error.to_string())?;
     let mut model = model.clone();
     for _ in 0..3 {
@@ -363,17 +290,14 @@ fn a_saved_state_that_lies_is_refused_or_goes_on_under_every_rule() {
         "random:dwell=2,interval=1",
     ];
     for text in texts {
-        let plan = Plan::new()
-            .select("weight")
-            .decide(Rule::parse(text).unwrap())
-            .keep_step_size(std::num::NonZeroU64::new(5).unwrap());
-        let (mut model, mut osn) = plan.clone().attach(One::of([4, 3], 0.5)).unwrap();
-        let told = Adversarial { separation: Some(0.9), input_gradient_norm: Some(3.0) };
+        let plan = plan(text).keep_step_size(NonZeroU64::new(5).unwrap());
+        let (mut model, mut osn) = plan.clone().attach(full([4, 3], 0.5)).unwrap();
+        let adversarial = Adversarial { separation: Some(0.9), input_gradient_norm: Some(3.0) };
         let generalization = Generalization { train_loss: 0.1, held_out_loss: 0.9 };
-        let signals = Signals::new().adversarial(told).generalization(generalization);
+        let signals = Signals::new().adversarial(adversarial).generalization(generalization);
         for round in 0..4_u8 {
             let signals = signals.clone().metric("frechet", f64::from(round));
-            told_all(&model, &mut osn);
+            call_all(&model, &mut osn, 1.0);
             osn.step(&mut model, &signals).unwrap();
         }
         let saved = serde_json::to_value(osn.state()).unwrap();

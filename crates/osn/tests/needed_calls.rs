@@ -4,22 +4,26 @@
 
 mod support;
 
-use burn::module::Module;
+use std::num::NonZeroU64;
+
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::Device;
+use burn::tensor::Gradients;
 use osn::StepError;
 use osn::prelude::*;
 use osn::rules::Needs;
-use support::{Noise, noise};
+use support::{device, noise, noisy, plan, saved, steps};
 
-fn held(plan: Plan) -> (Linear, Osn) {
-    let model = LinearConfig::new(6, 4).init(&Device::flex().autodiff()).map(&mut Noise(0));
-    plan.select("weight").attach(model).unwrap()
+fn linear() -> Linear {
+    noisy(LinearConfig::new(6, 4).init(&device()))
 }
 
-fn gradients(model: &Linear) -> burn::tensor::Gradients {
-    model.forward(noise([8, 6], 1, &Device::flex().autodiff())).square().mean().backward()
+fn held(rule: &str) -> (Linear, Osn) {
+    plan(rule).attach(linear()).unwrap()
+}
+
+fn gradients(model: &Linear) -> Gradients {
+    model.forward(noise([8, 6], 1, &device())).square().mean().backward()
 }
 
 /// The first error of some steps without any other call, and after how many steps it came.
@@ -32,7 +36,7 @@ fn a_rule_that_decides_on_gradients_says_that_it_was_given_none() {
     for (rule, expected) in
         [("budget:interval=5", "observe"), ("learned:interval=5", "observe_held_out")]
     {
-        let (mut model, mut osn) = held(Plan::new().decide(Rule::parse(rule).unwrap()));
+        let (mut model, mut osn) = held(rule);
         if expected == "observe_held_out" {
             osn.observe(&model, &gradients(&model)).unwrap();
         }
@@ -51,37 +55,61 @@ fn a_rule_that_decides_on_gradients_says_that_it_was_given_none() {
     }
 }
 
+/// A loop may observe seldom, and a held-out loss may come once an epoch: between, a rule makes do with what it knows.
 #[test]
 fn one_call_is_enough_however_long_ago() {
-    let (mut model, mut osn) = held(Plan::new().decide(Rule::parse("budget:interval=2").unwrap()));
-    osn.observe(&model, &gradients(&model)).unwrap();
-    assert!(first_error(&mut model, &mut osn, 60).is_none());
+    for rule in ["budget:interval=2,total_relative_to_init=0.5", "learned:interval=2"] {
+        let (mut model, mut osn) = held(rule);
+        osn.observe(&model, &gradients(&model)).unwrap();
+        osn.observe_held_out(&model, &gradients(&model)).unwrap();
+        steps(&mut osn, &mut model, 2);
+        let decided = osn.wanted()[0].to;
+        steps(&mut osn, &mut model, 60);
+        assert_eq!(osn.report(&model).unwrap()[0].gradient, None, "{rule}: nothing is new");
+        assert_eq!(osn.wanted()[0].to, decided, "{rule}: and nothing else is decided");
+    }
 }
 
 #[test]
 fn what_no_rule_needs_may_be_missing() {
     let needs = Needs { gradients: true, held_out: true, ..Needs::default() };
     for rule in ["cap:interval=1", "never", "observe:interval=1"] {
-        let plan = Plan::new().decide(Rule::parse(rule).unwrap()).measure(needs);
-        let (mut model, mut osn) = held(plan);
-        assert!(first_error(&mut model, &mut osn, 60).is_none(), "{rule}");
+        let (mut model, mut osn) = plan(rule).measure(needs).attach(linear()).unwrap();
+        steps(&mut osn, &mut model, 60);
     }
 }
 
 #[test]
 fn a_state_with_sums_of_gradients_counts_as_observed() {
-    let plan = || Plan::new().decide(Rule::parse("budget:interval=1").unwrap());
-    let (mut model, mut osn) = held(plan());
+    let (mut model, mut osn) = held("budget:interval=1");
     osn.observe(&model, &gradients(&model)).unwrap();
-    let (_, mut other) = held(plan());
-    other.resume(osn.state()).unwrap();
+    let (_, mut other) = held("budget:interval=1");
+    other.resume(saved(&osn)).unwrap();
     assert!(other.step(&mut model, &Signals::new()).is_ok());
+}
+
+/// A step size that is kept is a factor on the update too, from the step after the first move of the scale on.
+#[test]
+fn a_step_size_that_nothing_keeps_is_named_at_the_first_step_that_it_is_for() {
+    let keep = NonZeroU64::new(100).unwrap();
+    let kept = |rule: &str| plan(rule).keep_step_size(keep).attach(linear()).unwrap();
+    let (mut model, mut osn) = kept("always");
+    assert!(first_error(&mut model, &mut osn, 60).is_none(), "no scale is moved");
+    // Decided after step 5, the scale moves in step 6, and the optimizer's next step is the first to be scaled.
+    let (mut model, mut osn) = kept("schedule:off=5,interval=5");
+    let (step, error) = first_error(&mut model, &mut osn, 60).unwrap();
+    assert_eq!(step, 7, "{error}");
+    let StepError::NotOptimized { path, action } = error else { panic!("{error}") };
+    assert_eq!([path, action], ["weight", "keep_step_size"]);
+    assert_eq!(osn.steps(), 6, "the failed step has not happened");
+    let _ = osn.update_factors();
+    steps(&mut osn, &mut model, 60);
 }
 
 #[test]
 fn an_action_on_the_update_that_nothing_applies_is_named() {
     for rule in ["lr_over_sigma:interval=5", "lr_over_max_sigma:interval=5"] {
-        let (mut model, mut osn) = held(Plan::new().decide(Rule::parse(rule).unwrap()));
+        let (mut model, mut osn) = held(rule);
         let (_, error) = first_error(&mut model, &mut osn, 50).unwrap();
         assert!(
             matches!(&error, StepError::NotOptimized { path, .. } if path == "weight"),

@@ -2,13 +2,12 @@
 
 mod support;
 
-use burn::module::{Module, ModuleMapper, Param, ParamGroup};
+use burn::module::{Module, ParamGroup};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::{Device, Tensor};
 use osn::{SpectralNorm, SpectralNormalizer};
-use support::{Noise, exact_sigma, noise};
+use support::{device, exact_sigma, filled, noise, noisy};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -16,17 +15,15 @@ struct Net {
     head: Linear,
 }
 
-fn device() -> Device {
-    Device::flex().autodiff()
-}
-
 fn net() -> Net {
     let conv = Conv2dConfig::new([1, 3], [2, 2]).init(&device());
-    Net { conv, head: LinearConfig::new(12, 5).init(&device()) }.map(&mut Noise(0))
+    noisy(Net { conv, head: LinearConfig::new(12, 5).init(&device()) })
 }
 
-fn sigmas(net: &Net) -> [f64; 2] {
-    [exact_sigma(&net.conv.weight.val(), 0), exact_sigma(&net.head.weight.val(), 1)]
+fn assert_sigmas(net: &Net, target: f64, tolerance: f64) {
+    for sigma in [exact_sigma(&net.conv.weight.val(), 0), exact_sigma(&net.head.weight.val(), 1)] {
+        assert!((sigma / target - 1.0).abs() < tolerance, "{sigma}");
+    }
 }
 
 fn train(net: Net) -> Net {
@@ -40,17 +37,13 @@ fn train(net: Net) -> Net {
 fn every_weight_has_the_target_from_the_first_forward_and_while_training() {
     let normalizer = SpectralNormalizer::new().target(2.0);
     let mut model = net().apply_reparameterization(normalizer.clone());
-    for sigma in sigmas(&model) {
-        assert!((sigma / 2.0 - 1.0).abs() < 1e-4, "{sigma}");
-    }
+    assert_sigmas(&model, 2.0, 1e-4);
     let bias = model.head.bias.clone().unwrap().val().into_data();
     for _ in 0..30 {
         model = train(model);
         normalizer.refresh(&mut model);
     }
-    for sigma in sigmas(&model) {
-        assert!((sigma / 2.0 - 1.0).abs() < 1e-2, "{sigma}");
-    }
+    assert_sigmas(&model, 2.0, 1e-2);
     assert_ne!(model.head.bias.unwrap().val().into_data(), bias, "and biases are trained");
 }
 
@@ -63,25 +56,15 @@ fn a_group_is_all_that_it_holds() {
     assert!(model.head.weight.reparameterization::<SpectralNorm>().is_some());
 }
 
-struct Fill(f32);
-
-impl ModuleMapper for Fill {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|value| Tensor::from_inner(value.inner().full_like(self.0)).require_grad())
-    }
-}
-
 #[test]
 fn a_weight_that_is_not_finite_recovers_when_it_is_finite_again() {
     let normalizer = SpectralNormalizer::new();
-    let bad = net().map(&mut Fill(f32::NAN)).apply_reparameterization(normalizer.clone());
-    let mut model = bad.map(&mut Noise(7));
+    let bad = filled(net(), f32::NAN).apply_reparameterization(normalizer.clone());
+    let mut model = noisy(bad);
     for _ in 0..60 {
         normalizer.refresh(&mut model);
     }
-    for sigma in sigmas(&model) {
-        assert!((sigma - 1.0).abs() < 1e-4, "{sigma}");
-    }
+    assert_sigmas(&model, 1.0, 1e-4);
 }
 
 #[test]

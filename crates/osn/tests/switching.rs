@@ -11,10 +11,12 @@ use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor, TensorData};
-use osn::rules::{Rates, Rule, Signals};
+use burn::tensor::Tensor;
+use osn::report::AppliedAction;
+use osn::rules::{LrOverSigma, Rates, Signals};
 use osn::views::View;
-use osn::{Osn, Plan, Selection};
+use osn::{Change, Osn, Plan, Selection};
+use support::{device, noise, plan, relative_error, steps};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -26,13 +28,13 @@ struct Net {
 impl Net {
     /// Fixed weights, with σ from about 2 to 5.
     fn new() -> Self {
-        let layer = |inputs, outputs, seed: f32| {
+        let layer = |inputs, outputs, key| {
             let mut layer: Linear = LinearConfig::new(inputs, outputs).init(&device());
             layer.bias = Some(Param::from_tensor(Tensor::zeros([outputs], &device())));
-            layer.weight = Param::from_tensor(wave(inputs, outputs, seed) * 0.8);
+            layer.weight = Param::from_tensor(noise([inputs, outputs], key, &device()) * 0.46);
             layer
         };
-        Self { first: layer(6, 16, 0.3), second: layer(16, 16, 0.7), last: layer(16, 2, 1.1) }
+        Self { first: layer(6, 16, 1), second: layer(16, 16, 2), last: layer(16, 2, 3) }
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
@@ -51,23 +53,12 @@ impl Net {
     }
 }
 
-fn device() -> Device {
-    Device::flex().autodiff()
-}
-
-/// Numbers without a pattern that a layer could see, and without a random number.
-fn wave(rows: usize, columns: usize, seed: f32) -> Tensor<2> {
-    let at = |index: usize| ((index as f32 + seed) * 12.9898).sin() * 43_758.547;
-    let values = (0..rows * columns).map(|index| at(index).rem_euclid(2.0) - 1.0).collect();
-    Tensor::from_data(TensorData::new::<f32, _>(values, [rows, columns]), &device())
-}
-
 fn batch(step: u64) -> Tensor<2> {
-    wave(32, 6, step as f32 * 0.37) * 1.5
+    noise([32, 6], 1000 + step, &device()) * 0.87
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().iter().collect()
+    support::values(tensor)
 }
 
 fn adam() -> ModuleOptimizer {
@@ -79,8 +70,7 @@ fn gradients(model: &Net, step: u64) -> GradientsParams {
 }
 
 fn attach(rule: &str) -> (Net, Osn) {
-    let rule = Rule::parse(rule).unwrap();
-    Plan::new().select("**.weight").decide(rule).attach(Net::new()).unwrap()
+    plan(rule).attach(Net::new()).unwrap()
 }
 
 /// The step of Adam on one weight (Kingma and Ba 2015, algorithm 1), by hand, in f64.
@@ -105,12 +95,13 @@ impl ByHand {
     }
 }
 
+fn sigmas(osn: &Osn, model: &Net) -> Vec<f64> {
+    osn.report(model).unwrap().iter().map(|layer| layer.sigma).collect()
+}
+
 #[test]
 fn lr_over_sigma_is_adam_with_a_learning_rate_for_each_layer() {
     let (mut model, mut osn) = attach("lr_over_sigma:interval=3");
-    let sigmas = |osn: &Osn, model: &Net| -> Vec<f64> {
-        osn.report(model).unwrap().iter().map(|layer| layer.sigma).collect()
-    };
     let mut optimizer = adam();
     let mut hands: [ByHand; 3] = Default::default();
     let mut read = sigmas(&osn, &model);
@@ -124,7 +115,7 @@ fn lr_over_sigma_is_adam_with_a_learning_rate_for_each_layer() {
         }
         model = osn.optimize(&mut optimizer, 0.01, model, gradients);
         for (ours, theirs) in model.stored().iter().zip(&expected) {
-            assert!(support::relative_error(ours, theirs) < 1e-6);
+            assert!(relative_error(ours, theirs) < 1e-6);
         }
         osn.step(&mut model, &Signals::new()).unwrap();
         if (step + 1) % 3 == 0 {
@@ -144,11 +135,11 @@ fn without_a_factor_optimize_is_the_optimizers_step_to_the_bit() {
     let (mut theirs, mut other) = (ours.clone(), osn.clone());
     let (mut our_adam, mut their_adam) = (decayed(), decayed());
     for step in 0..5 {
-        let told = gradients(&ours, step);
-        ours = osn.optimize(&mut our_adam, 0.01, ours, told);
+        let grads = gradients(&ours, step);
+        ours = osn.optimize(&mut our_adam, 0.01, ours, grads);
         osn.step(&mut ours, &Signals::new()).unwrap();
-        let told = gradients(&theirs, step);
-        theirs = their_adam.step(0.01, theirs, told);
+        let grads = gradients(&theirs, step);
+        theirs = their_adam.step(0.01, theirs, grads);
         other.step(&mut theirs, &Signals::new()).unwrap();
         assert_eq!(ours.stored(), theirs.stored());
     }
@@ -156,13 +147,13 @@ fn without_a_factor_optimize_is_the_optimizers_step_to_the_bit() {
 
 #[test]
 fn only_the_held_weights_get_a_factor() {
-    let rule = Rule::parse("lr_over_sigma:target=1e-9").unwrap();
+    let rule = LrOverSigma { target: 1e-9, ..LrOverSigma::default() };
     let plan = Plan::new().select("second.weight").decide(rule);
     let (model, mut osn) = plan.attach(Net::new()).unwrap();
     let (before, bias) = (model.stored(), values(model.second.bias.clone().unwrap().val()));
-    let told = gradients(&model, 0);
-    let model = osn.optimize(&mut adam(), 0.01, model, told);
-    let moved = |index: usize| support::relative_error(&model.stored()[index], &before[index]);
+    let grads = gradients(&model, 0);
+    let model = osn.optimize(&mut adam(), 0.01, model, grads);
+    let moved = |index: usize| relative_error(&model.stored()[index], &before[index]);
     assert!(moved(1) < 1e-6 && moved(0) > 1e-3 && moved(2) > 1e-3);
     assert_ne!(values(model.second.bias.unwrap().val()), bias);
 }
@@ -171,9 +162,9 @@ fn only_the_held_weights_get_a_factor() {
 fn a_weight_in_blocks_has_the_geometric_mean_of_their_factors() {
     let plan = Plan::new()
         .select(Selection::paths("second.weight").view(View::Blocks { axis: 1, count: 4 }));
-    let rule = Rule::parse("lr_over_sigma:target=2").unwrap();
+    let rule = LrOverSigma { target: 2.0, ..LrOverSigma::default() };
     let (model, mut osn) = plan.decide(rule).attach(Net::new()).unwrap();
-    let sigmas: f64 = osn.report(&model).unwrap().iter().map(|layer| layer.sigma).product();
+    let sigmas: f64 = sigmas(&osn, &model).iter().product();
     let [(path, factor)] = osn.update_factors().try_into().unwrap();
     assert_eq!(path, "second.weight");
     assert!((factor - 2.0 / sigmas.powf(0.25)).abs() < 1e-6);
@@ -192,9 +183,9 @@ impl Run {
         Self { model, osn, adam: adam() }
     }
 
-    fn train(&mut self, step: u64) -> Vec<osn::Change> {
-        let told = gradients(&self.model, step);
-        self.model = self.osn.optimize(&mut self.adam, 0.002, self.model.clone(), told);
+    fn train(&mut self, step: u64) -> Vec<Change> {
+        let grads = gradients(&self.model, step);
+        self.model = self.osn.optimize(&mut self.adam, 0.002, self.model.clone(), grads);
         self.osn.step(&mut self.model, &Signals::new()).unwrap()
     }
 
@@ -239,9 +230,7 @@ fn after_a_decision_each_step_in_training_keeps_to_the_rates() {
                 let (sigma, scale) = (after.sigma, after.applied.scale(after.sigma));
                 assert!((after.scale / scale - 1.0).abs() < 1e-6, "{after:?}");
                 let moved = (scale / before.applied.scale(sigma)).ln().abs();
-                let full = |applied: osn::report::AppliedAction| {
-                    applied.action.scale(1.0, sigma).ln().abs()
-                };
+                let full = |applied: AppliedAction| applied.action.scale(1.0, sigma).ln().abs();
                 let largest = full(before.applied).max(full(after.applied));
                 let bound = rates.blend_per_step * largest + rates.log_target_per_step;
                 assert!(moved <= bound * 1.001, "{rule} step {step}: {moved} beyond {bound}");
@@ -255,9 +244,7 @@ fn after_a_decision_each_step_in_training_keeps_to_the_rates() {
 
 #[test]
 fn the_kept_step_size_undoes_the_change_of_scale_and_lets_go() {
-    let rule = Rule::parse("schedule:off=40").unwrap();
-    let keep = NonZeroU64::new(200).unwrap();
-    let plan = Plan::new().select("**.weight").decide(rule).keep_step_size(keep);
+    let plan = plan("schedule:off=40").keep_step_size(NonZeroU64::new(200).unwrap());
     let rates = Rates { blend_per_step: 1.0, ..Rates::default() };
     let (mut model, mut osn) = plan.rates(rates).attach(Net::new()).unwrap();
     let scales = |osn: &Osn, model: &Net| -> Vec<f64> {
@@ -276,15 +263,11 @@ fn the_kept_step_size_undoes_the_change_of_scale_and_lets_go() {
     for ((after, before), factor) in scales(&osn, &model).iter().zip(before).zip(&kept) {
         assert!((factor * after / before - 1.0).abs() < 1e-5, "{factor} for {before} to {after}");
     }
-    for _ in 0..200 {
-        osn.step(&mut model, &Signals::new()).unwrap();
-    }
+    steps(&mut osn, &mut model, 200);
     for (later, kept) in factors(&mut osn).iter().zip(kept) {
         assert!((later.ln() / kept.ln() - (-1.0_f64).exp()).abs() < 1e-6, "{later} after {kept}");
     }
-    for _ in 0..4000 {
-        osn.step(&mut model, &Signals::new()).unwrap();
-    }
+    steps(&mut osn, &mut model, 4000);
     assert_eq!(factors(&mut osn), [1.0; 3]);
 }
 

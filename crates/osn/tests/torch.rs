@@ -7,18 +7,11 @@ mod support;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use osn::rules::Signals;
+use burn::tensor::{Int, Tensor, TensorData};
 use osn::{Plan, Selection, SpectralNorm, SpectralNormalizer};
-use support::{Golden, relative_error};
+use support::{Bare, Golden, device, relative_error, steps, values};
 
 const UNIT: f64 = 1_073_741_824.0;
-
-/// Any weight, as a user's own parameter.
-#[derive(Module, Debug)]
-struct Bare<const D: usize> {
-    kernel: Param<Tensor<D>>,
-}
 
 /// Sets the `u` that the first refresh starts from.
 struct SetU {
@@ -49,7 +42,7 @@ impl ModuleMapper for SetU {
 fn bare<const D: usize>(golden: &Golden, case: &str) -> Bare<D> {
     let shape: [usize; D] = golden.shape(case, "weight").try_into().unwrap();
     let data = TensorData::new(golden.values(case, "weight"), shape);
-    Bare { kernel: Param::from_tensor(Tensor::from_data(data, &Device::flex().autodiff())) }
+    Bare::of(Tensor::from_data(data, &device()))
 }
 
 /// Three refreshes from PyTorch's `u`, each held against PyTorch's; then the gradient.
@@ -62,8 +55,7 @@ fn agrees<const D: usize>(
     let mut model = model.map(&mut SetU { at_u: false, u: golden.values(case, "u0") });
     for number in ["1", "2", "3"] {
         refresh(&mut model);
-        let state = model.kernel.reparameterization::<SpectralNorm>().unwrap();
-        let effective: Vec<f64> = model.kernel.val().into_data().iter().collect();
+        let state = model.weight.reparameterization::<SpectralNorm>().unwrap();
         let close = |name: &str, ours: &[f64]| {
             let error = relative_error(ours, &golden.values(case, &format!("{name}{number}")));
             assert!(error < 1e-5, "{case} {name}{number}: relative error {error:e}");
@@ -71,15 +63,14 @@ fn agrees<const D: usize>(
         close("u", &state.u());
         close("v", &state.v());
         close("sigma", &state.sigma());
-        close("effective", &effective);
+        close("effective", &values(model.weight.val()));
     }
-    let data = TensorData::new(golden.values(case, "cotangent"), model.kernel.shape());
-    let cotangent = Tensor::<D>::from_data(data, &model.kernel.device());
-    let gradients = (model.kernel.val() * cotangent).sum().backward();
+    let data = TensorData::new(golden.values(case, "cotangent"), model.weight.shape());
+    let cotangent = Tensor::<D>::from_data(data, &model.weight.device());
+    let gradients = (model.weight.val() * cotangent).sum().backward();
     let mut gradients = GradientsParams::from_grads(gradients, &model);
-    let gradient: Tensor<D> = gradients.remove(model.kernel.id).unwrap();
-    let ours: Vec<f64> = gradient.into_data().iter().collect();
-    let error = relative_error(&ours, &golden.values(case, "grad"));
+    let gradient: Tensor<D> = gradients.remove(model.weight.id).unwrap();
+    let error = relative_error(&values(gradient), &golden.values(case, "grad"));
     assert!(error < 1e-4, "{case} gradient: relative error {error:e}");
 }
 
@@ -87,9 +78,9 @@ fn agrees<const D: usize>(
 fn both_agree<const D: usize>(case: &str) {
     let golden = Golden::open();
     let axis = Golden::output_axis(case);
-    let plan = Plan::new().select(Selection::paths("kernel").output_axis(axis));
+    let plan = Plan::new().select(Selection::paths("weight").output_axis(axis));
     let (model, mut osn) = plan.attach(bare::<D>(&golden, case)).unwrap();
-    agrees(case, &golden, model, |model| drop(osn.step(model, &Signals::new()).unwrap()));
+    agrees(case, &golden, model, |model| steps(&mut osn, model, 1));
     let normalizer = SpectralNormalizer::new().output_axis(axis);
     let model = bare::<D>(&golden, case).apply_reparameterization(normalizer.clone());
     agrees(case, &golden, model, |model| normalizer.refresh(model));

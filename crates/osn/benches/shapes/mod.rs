@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each benchmark uses a part of it")]
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Distribution, Gradients, Tensor};
 use osn::rules::Rule;
 use osn::{Osn, Plan, Selection};
 
@@ -54,6 +54,18 @@ impl Weights {
             self.matrices.iter().map(Param::val).collect(),
             self.kernels.iter().map(Param::val).collect(),
         )
+    }
+
+    /// From a gradient of ones: the sums stand for the layers.
+    ///
+    /// # Panics
+    ///
+    /// If there are no weights.
+    pub fn backward(&self) -> Gradients {
+        let (matrices, kernels) = self.read();
+        let sums = matrices.into_iter().map(Tensor::sum);
+        let sums = sums.chain(kernels.into_iter().map(Tensor::sum));
+        sums.reduce(|a, b| a + b).expect("weights").backward()
     }
 }
 

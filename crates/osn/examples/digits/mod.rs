@@ -48,9 +48,9 @@ impl Digits {
         }
     }
 
-    /// The share of these that is told right by `scores`, `[count, 10]`.
+    /// The share of these of which `scores`, `[count, 10]`, are highest at the label.
     pub(crate) fn accuracy(&self, scores: Tensor<2>) -> f64 {
-        let told: Tensor<1, Int> = scores.argmax(1).squeeze_dim(1);
-        told.equal(self.labels.clone()).float().mean().into_scalar()
+        let read: Tensor<1, Int> = scores.argmax(1).squeeze_dim(1);
+        read.equal(self.labels.clone()).float().mean().into_scalar()
     }
 }

@@ -3,24 +3,26 @@
 use std::collections::HashMap;
 
 use burn::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
+use burn::module::{Module, ParamGroup};
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::Tensor;
 
+use crate::attach::discover::{self, Found};
 use crate::osn::Osn;
-use crate::state::walks::Walk;
 
 impl Osn {
-    /// One step of `optimizer` on the attached `model`, in place of `optimizer.step`: with the
-    /// learning rate of each held weight times its [`update_factors`](Self::update_factors).
+    /// One step of `optimizer` on the attached `model`, in place of `optimizer.step`: the learning rate of each held
+    /// weight is multiplied by its [`update_factors`](Self::update_factors).
     ///
-    /// Where every factor is 1 it is `optimizer.step`, to the bit. Otherwise every parameter is still
-    /// updated once. What an optimizer scales by its learning rate is scaled too: `AdamW`'s decay is,
-    /// Adam's is not. Gradients and moments stay what they are.
+    /// Where every factor is 1, it is `optimizer.step` to the bit. Every parameter is updated once in any case. All
+    /// that an optimizer multiplies by its learning rate is scaled: the weight decay of `AdamW` is, that of Adam is
+    /// not. Gradients and moments are not.
     ///
     /// # Arguments
     ///
-    /// - `learning_rate`: one number for all parameters, or what a scheduler of Burn gives for each.
+    /// - `optimizer`: any of Burn's.
+    /// - `learning_rate`: one number for all parameters, or one for each from a scheduler of Burn.
+    /// - `model`: the attached model; it is returned after the step.
+    /// - `gradients`: those of the training loss, as for `optimizer.step`.
     #[must_use = "the model is moved in and handed back"]
     pub fn optimize<M: Module>(
         &mut self,
@@ -42,11 +44,12 @@ impl Osn {
     /// [`CapUpdate`](osn_core::act::Action::CapUpdate), and what
     /// [`keep_step_size`](crate::Plan::keep_step_size) asks for.
     ///
-    /// For an optimizer of your own; [`optimize`](Self::optimize) applies them to Burn's. It is noted that they were
-    /// asked for, so that [`step`](Self::step) does not complain that nothing applies them.
+    /// This is for an optimizer of your own; [`optimize`](Self::optimize) applies the factors to those of Burn. After
+    /// this call [`step`](Self::step) takes it that they are applied, and does not fail with
+    /// [`StepError::NotOptimized`](crate::StepError::NotOptimized).
     ///
-    /// σ is that of the last read-back, so nothing is copied. A weight in blocks has one learning rate:
-    /// its factor is the geometric mean over its blocks.
+    /// σ is that of the last read-back, so nothing is copied from the device. A weight in blocks has one learning
+    /// rate: its factor is the geometric mean over its blocks.
     pub fn update_factors(&mut self) -> Vec<(String, f64)> {
         self.calls.optimize = true;
         let logs: Vec<f64> =
@@ -75,38 +78,13 @@ fn scaled<M: Module>(
     factors: Vec<(String, f64)>,
     model: &M,
 ) -> ModuleLearningRate {
-    let groups = Vec::new();
-    let mut own =
-        OwnRates { walk: Walk::default(), rates, factors: factors.into_iter().collect(), groups };
-    model.visit(&mut own);
-    let all = ModuleLrScheduler::new(rates.base());
-    let groups = own.groups.into_iter();
-    groups.fold(all, |all, (path, rate)| all.with_group(ParamGroup::from_path(path), rate)).step()
-}
-
-/// Collects the learning rates that differ from the base.
-struct OwnRates<'a> {
-    walk: Walk,
-    rates: &'a ModuleLearningRate,
-    factors: HashMap<String, f64>,
-    groups: Vec<(String, f64)>,
-}
-
-impl ModuleVisitor for OwnRates<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.walk.path();
-        let factor = self.factors.get(&path).unwrap_or(&1.0);
-        let rate = self.rates.lr_from_param(param.id, Some(&path)) * factor;
-        if rate != self.rates.base() {
-            self.groups.push((path, rate));
+    let factors: HashMap<String, f64> = factors.into_iter().collect();
+    let mut all = ModuleLrScheduler::new(rates.base());
+    for Found { path, id, .. } in discover::parameters(model) {
+        let rate = rates.lr_from_param(id, Some(&path)) * factors.get(&path).unwrap_or(&1.0);
+        if rate != rates.base() {
+            all = all.with_group(ParamGroup::from_path(path), rate);
         }
     }
-
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.walk.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.walk.exit();
-    }
+    all.step()
 }

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How the gradient of the effective weight treats σ (u and v are constants in each).
+/// How the gradient of the effective weight treats σ; u and v are constants in each variant.
 ///
-/// With `G = ∂L/∂Ŵ` and `Ŵ = s(σ)·W` the full gradient is
-/// `s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ` (Miyato et al. 2018, their gradient analysis, for `γ = 1`).
+/// With `G = ∂L/∂Ŵ`, `Ŵ = s(σ)·W` and the elasticity `γ = −d ln s / d ln σ` the full gradient at `W` is
+/// `s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ` (for `γ = 1` Miyato et al. 2018, section 2.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SigmaGradient {
@@ -14,12 +14,9 @@ pub enum SigmaGradient {
     Full,
     /// The first term alone: `s` is treated as a constant.
     Detached,
-    /// Both terms, unless the second would hold the weight up: it is kept where `⟨G, Ŵ⟩ ≤ 0`.
+    /// `Full` where `⟨G, Ŵ⟩ ≤ 0`, `Detached` where `⟨G, Ŵ⟩ > 0`. It is not the gradient of any function.
     ///
-    /// It is a direction and no gradient: there is no function that it is the derivative of, since it is `Full` on
-    /// one side of `⟨G, Ŵ⟩ = 0` and `Detached` on the other.
-    ///
-    /// The second term removes the radial part of the gradient. Where the loss wants a smaller
-    /// weight (`⟨G, Ŵ⟩ > 0`) that removal traps a capped weight at its cap.
+    /// The second term removes the radial part of the gradient. Where the loss falls with a smaller weight
+    /// (`⟨G, Ŵ⟩ > 0`), that keeps a capped weight at its cap.
     InwardOnly,
 }

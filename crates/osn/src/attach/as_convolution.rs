@@ -4,10 +4,9 @@ use burn::nn::conv::{Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, C
 use burn::nn::{PaddingConfig1d, PaddingConfig2d, PaddingConfig3d};
 use osn_core::measure::convolution::Convolution;
 
-/// A layer whose linear map is a convolution, of `N` dimensions.
+/// A layer whose linear map is a convolution of `N` dimensions.
 ///
-/// A walk over a module sees parameters only, so the stride and padding of a layer have to be asked
-/// of the layer itself:
+/// A plan sees the parameters of a model, and not the stride and padding of its layers. Ask the layer for them:
 ///
 /// ```
 /// use burn::nn::conv::Conv2dConfig;
@@ -20,7 +19,8 @@ use osn_core::measure::convolution::Convolution;
 /// # Ok::<(), osn::AttachError>(())
 /// ```
 pub trait AsConvolution<const N: usize> {
-    /// The convolution that this layer is on inputs of `input_size`, zero-padded as it says.
+    /// The convolution that this layer computes on inputs of `input_size` (positions along each axis), with the
+    /// layer's own stride, dilation, zero padding and groups.
     fn convolution(&self, input_size: [usize; N]) -> Convolution;
 }
 
@@ -32,8 +32,14 @@ fn same(n: usize, kernel: usize, stride: usize) -> (usize, usize) {
     (total / 2, total.div_ceil(2))
 }
 
-fn padded<const N: usize>(convolution: Convolution, padding: [(usize, usize); N]) -> Convolution {
-    Convolution { padding: Some(padding.to_vec()), ..convolution }
+/// The convolution of a layer, with its `padding` on both sides of each axis.
+fn convolution<const N: usize>(
+    [input_size, stride, dilation]: [[usize; N]; 3],
+    padding: [(usize, usize); N],
+    groups: usize,
+) -> Convolution {
+    let plain = Convolution::new(input_size).stride(stride).dilation(dilation).groups(groups);
+    Convolution { padding: Some(padding.to_vec()), ..plain }
 }
 
 impl AsConvolution<1> for Conv1d {
@@ -43,11 +49,7 @@ impl AsConvolution<1> for Conv1d {
             PaddingConfig1d::Valid => (0, 0),
             PaddingConfig1d::Explicit(before, after) => (before, after),
         };
-        let convolution = Convolution::new(input_size)
-            .stride([self.stride])
-            .dilation([self.dilation])
-            .groups(self.groups);
-        padded(convolution, [padding])
+        convolution([input_size, [self.stride], [self.dilation]], [padding], self.groups)
     }
 }
 
@@ -60,11 +62,7 @@ impl AsConvolution<2> for Conv2d {
             PaddingConfig2d::Valid => [(0, 0); 2],
             PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
         };
-        let convolution = Convolution::new(input_size)
-            .stride(self.stride)
-            .dilation(self.dilation)
-            .groups(self.groups);
-        padded(convolution, padding)
+        convolution([input_size, self.stride, self.dilation], padding, self.groups)
     }
 }
 
@@ -79,11 +77,7 @@ impl AsConvolution<3> for Conv3d {
                 [depth, height, width].map(|p| (p, p))
             }
         };
-        let convolution = Convolution::new(input_size)
-            .stride(self.stride)
-            .dilation(self.dilation)
-            .groups(self.groups);
-        padded(convolution, padding)
+        convolution([input_size, self.stride, self.dilation], padding, self.groups)
     }
 }
 

@@ -2,27 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::slice;
 
 use burn::backend::DispatchDevice;
 use burn::module::Module;
 use burn::tensor::Device;
 use osn_core::layer::{Kind, Layer, Measurement, Select};
+use osn_core::measure::EstimateError;
 
 use crate::act::sigma_gradient::SigmaGradient;
 use crate::attach::discover::{self, Found};
 use crate::attach::selection::Selection;
 use crate::error::AttachError;
 use crate::measure::start::{Start, check_entries};
+use crate::measure::to_host::to_host;
 use crate::state::form::Form;
+use crate::state::walks;
 use crate::state::watched::Watched;
 
-/// A float parameter or running statistic of a model, and whether a plan holds it; from
+/// Whether a plan holds a float parameter or running statistic of a model; from
 /// [`Plan::explain`](crate::Plan::explain).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
-    /// Where it is in its module, dot-separated, such as `blocks.0.conv.weight`.
+    /// The path of the parameter in the module tree, such as `blocks.0.conv.weight`.
     pub path: String,
-    /// What it does there.
+    /// The kind of the layer that it belongs to.
     pub kind: Kind,
     /// Its shape.
     pub shape: Vec<usize>,
@@ -48,7 +52,8 @@ pub(crate) fn choose(
         let matches: Vec<_> =
             (0..layers.len()).filter(|&index| select.matches(&layers[index])).collect();
         if matches.is_empty() {
-            return Err(nothing_selected(&select, &layers));
+            let (pattern, available) = (select.to_string(), paths(&layers));
+            return Err(AttachError::NothingSelected { pattern, available });
         }
         by_index.extend(matches.into_iter().map(|index| (index, selection)));
     }
@@ -151,12 +156,25 @@ impl Chosen {
 
     /// Whether its weight has entries, and all are finite.
     fn check_entries<M: Module>(&self, model: &M) -> Result<(), AttachError> {
-        let path = self.watched.path().to_owned();
-        let weights = discover::host_weights(model, std::slice::from_ref(&path));
-        let mut checked = weights.iter().map(|weight| check_entries(weight, &self.watched.form));
-        let checked = checked.try_for_each(|checked| checked);
-        checked.map_err(|source| AttachError::Estimate { path, source })
+        let mut weights = host_weights(model, slice::from_ref(self));
+        let checked = weights.try_for_each(|weight| check_entries(&weight, &self.watched.form));
+        checked.map_err(|source| self.cannot_measure(source))
     }
+
+    pub(crate) fn cannot_measure(&self, source: EstimateError) -> AttachError {
+        AttachError::Estimate { path: self.watched.path().to_owned(), source }
+    }
+}
+
+/// The values of each weight, on the host, in f32; lazy parameters are made first.
+pub(crate) fn host_weights<M: Module>(
+    model: &M,
+    chosen: &[Chosen],
+) -> impl Iterator<Item = Vec<f32>> {
+    let cuts =
+        chosen.iter().map(|Chosen { watched, .. }| (watched.path().to_owned(), watched.form.cut));
+    let weights = walks::weights(model, &cuts.collect::<Vec<_>>()).into_iter();
+    weights.map(|weight| weight.map(to_host).unwrap_or_default())
 }
 
 /// Refuses a backend that the custom gradient was not built for: the first forward would panic.
@@ -170,18 +188,17 @@ pub(crate) fn check_backend(path: &str, device: &Device) -> Result<(), AttachErr
         #[allow(unreachable_patterns, reason = "which backends there are is a matter of features")]
         other => {
             let (device, path) = (format!("{other:?}"), path.to_owned());
-            Err(AttachError::Backend { path, advice: advice(&device), device })
+            Err(AttachError::Backend { path, features: features(&device), device })
         }
     }
 }
 
-/// Which feature a backend needs, by the name that its devices are shown with.
-fn advice(device: &str) -> String {
-    let switch_on = |features: &str| format!("switch on the feature {features} of osn");
+/// Which features a backend needs, by the name that its devices are shown with.
+fn features(device: &str) -> &'static str {
     match device.split('(').next() {
-        Some("Flex") => switch_on("`flex`"),
-        Some("Cube") => switch_on("`wgpu` or `cuda`"),
-        _ => switch_on("`flex`, `wgpu` or `cuda` and train on a device of it"),
+        Some("Flex") => "`flex`",
+        Some("Cube") => "`wgpu` or `cuda`",
+        _ => "`flex`, `wgpu` or `cuda`",
     }
 }
 
@@ -216,10 +233,6 @@ fn layers(found: &[&Found], network: &str) -> Vec<Layer> {
         .collect()
 }
 
-fn nothing_selected(select: &Select, layers: &[Layer]) -> AttachError {
-    AttachError::NothingSelected { pattern: select.to_string(), available: paths(layers) }
-}
-
 fn paths(layers: &[Layer]) -> String {
     layers.iter().map(|layer| layer.path.as_str()).collect::<Vec<_>>().join(", ")
 }
@@ -230,8 +243,8 @@ mod tests {
 
     #[test]
     fn each_backend_has_its_feature() {
-        assert_eq!(advice("Flex(FlexDevice)"), "switch on the feature `flex` of osn");
-        assert!(advice("Cube(Cuda(CudaDevice { index: 0 }))").contains("`cuda`"));
-        assert!(advice("NdArray(Cpu)").contains("train on a device of it"));
+        assert_eq!(features("Flex(FlexDevice)"), "`flex`");
+        assert_eq!(features("Cube(Cuda(CudaDevice { index: 0 }))"), "`wgpu` or `cuda`");
+        assert_eq!(features("NdArray(Cpu)"), "`flex`, `wgpu` or `cuda`");
     }
 }

@@ -1,16 +1,16 @@
 //! What float parameters a module has, and what kind of layer each belongs to.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor};
 use osn_core::layer::Kind;
 
-use crate::measure::to_host::to_host;
 use crate::state::walks::Walk;
 
 /// One float parameter of a module.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) path: String,
+    pub(crate) id: ParamId,
     pub(crate) kind: Kind,
     /// Of the layer that holds it: Burn's own layers have fixed output axes.
     pub(crate) container: String,
@@ -38,6 +38,7 @@ impl ModuleVisitor for Discover {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.found.push(Found {
             path: self.walk.path(),
+            id: param.id,
             kind: kind(&self.containers),
             container: self.containers.last().cloned().unwrap_or_default(),
             shape: param.lazy_shape().to_vec(),
@@ -87,35 +88,5 @@ pub(crate) fn output_axis(container: &str) -> usize {
     match container {
         "Linear" | "ConvTranspose1d" | "ConvTranspose2d" | "ConvTranspose3d" => 1,
         _ => 0,
-    }
-}
-
-/// The values of the parameters of the given paths, on the host, in f32; lazy ones are made first.
-pub(crate) fn host_weights<M: Module>(model: &M, paths: &[String]) -> Vec<Vec<f32>> {
-    let mut fetch = Fetch { walk: Walk::default(), paths, weights: vec![Vec::new(); paths.len()] };
-    model.visit(&mut fetch);
-    fetch.weights
-}
-
-struct Fetch<'a> {
-    walk: Walk,
-    paths: &'a [String],
-    weights: Vec<Vec<f32>>,
-}
-
-impl ModuleVisitor for Fetch<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.walk.path();
-        if let Some(index) = self.paths.iter().position(|wanted| *wanted == path) {
-            self.weights[index] = to_host(param.base());
-        }
-    }
-
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.walk.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.walk.exit();
     }
 }

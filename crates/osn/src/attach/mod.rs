@@ -2,6 +2,6 @@
 
 pub(crate) mod as_convolution;
 pub(crate) mod choose;
-mod discover;
+pub(crate) mod discover;
 pub(crate) mod plan;
 pub(crate) mod selection;

@@ -12,7 +12,7 @@ use osn_core::measure::EstimateError;
 use serde::{Deserialize, Serialize};
 
 use crate::act::sigma_gradient::SigmaGradient;
-use crate::attach::choose::{self, Choice, Chosen};
+use crate::attach::choose::{self, Choice, Chosen, host_weights};
 use crate::attach::discover;
 use crate::attach::selection::Selection;
 use crate::error::AttachError;
@@ -23,9 +23,10 @@ use crate::state::form::Form;
 use crate::state::probe::Probe;
 use crate::state::spectral_norm::{self, SpectralNorm};
 
-/// What to hold in a model, and how that is decided; [`Plan::attach`] puts it to work.
+/// Which weights of a model to hold, and the rules that decide about them; [`Plan::attach`] applies it to a model.
 ///
-/// A plan is data: it can be compared, and saved as JSON beside the model as any [`Config`] of Burn.
+/// A plan is data: it can be compared, and saved as JSON beside the model as any [`Config`] of Burn. A custom rule is
+/// named in the JSON, and a plan with one cannot be read back.
 ///
 /// # Example
 ///
@@ -39,7 +40,7 @@ use crate::state::spectral_norm::{self, SpectralNorm};
 /// let plan = Plan::new().select("weight").decide(Always { target: 1.0 });
 /// let (mut model, mut osn) = plan.attach(model)?;
 ///
-/// // Normalized from the first forward; after each optimizer step, one refresh:
+/// // Normalized from the first forward on; after each optimizer step:
 /// osn.step(&mut model, &Signals::new())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -78,71 +79,71 @@ impl Plan {
         }
     }
 
-    /// Adds the parameters that a [`Selection`] matches; a path glob alone is one (`"**.weight"`, where `*` is one
-    /// segment and `**` any number).
+    /// Adds the parameters that a [`Selection`] matches. A path glob is a selection too (`"**.weight"`, where `*` is
+    /// one segment and `**` any number).
     ///
-    /// Of the matches, those of rank 2 and more are taken: biases and norms have no spectrum. Where several
-    /// selections match a parameter, the later one has it, with its view and output axis.
+    /// Only parameters of rank 2 and more are held: biases and the scales of norms have no spectrum. Where several
+    /// selections match a parameter, the view and output axis of the last one apply.
     pub fn select(mut self, selection: impl Into<Selection>) -> Self {
         self.selections.push(selection.into());
         self
     }
 
-    /// Sets what decides: one rule for every layer, such as [`Cap`](osn_core::decide::rules::Cap), or [`Rules`], each for some
-    /// layers. Default: [`Always`], target 1.
+    /// Sets one rule for every layer, such as [`Always`], or [`Rules`], each for some layers. Default: [`Always`] with
+    /// target 1.
     pub fn decide(mut self, rules: impl Into<Rules>) -> Self {
         self.rules = rules.into();
         self
     }
 
-    /// What decides.
+    /// The rules.
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// Sets how fast a switch moves. Default: [`Rates::default`].
+    /// Sets how fast a changed decision comes into force. Default: [`Rates::default`].
     pub fn rates(mut self, rates: Rates) -> Self {
         self.rates = rates;
         self
     }
 
-    /// Names the network, for rules and records that tell several apart. Default: `model`.
+    /// Names the network, for rules and records of several networks. Default: `model`.
     pub fn network(mut self, name: impl Into<String>) -> Self {
         self.network = name.into();
         self
     }
 
-    /// Sets how gradients treat σ. Default: [`SigmaGradient::Full`].
+    /// Sets how the gradient of the effective weight treats σ. Default: [`SigmaGradient::Full`].
     pub fn gradient(mut self, gradient: SigmaGradient) -> Self {
         self.gradient = gradient;
         self
     }
 
-    /// Keeps the size of an optimizer's step where a decision changes a layer's scale. Default: it
-    /// changes with the scale.
+    /// Keeps the size of the optimizer's steps where a decision changes a layer's scale. Default: it changes with
+    /// the scale.
     ///
-    /// Where a decision moves the scale from `s₀` to `s₁`, the learning rate of the layer is multiplied
-    /// by `s₀/s₁`, and goes back to what it was with a time constant of `steps`. A step of the effective
-    /// weight under an optimizer that normalizes its gradients, such as Adam, then has the size that it
-    /// had before. Only [`Osn::optimize`] applies it.
+    /// Where a decision moves the scale from `s₀` to `s₁`, the learning rate of the layer is multiplied by `s₀/s₁`,
+    /// and returns to its own value with a time constant of `steps` optimizer steps. Under an optimizer that
+    /// normalizes its gradients, such as Adam, a step of the effective weight then has the size that it had before.
+    /// [`Osn::optimize`] applies it; where that is never called, [`Osn::step`] fails at the first step that it would
+    /// have scaled.
     ///
-    /// It takes away most of the spike of the loss where the learning rate is near what the network can
-    /// bear, and slows learning after the switch where it is not.
+    /// Near the largest stable learning rate it removes most of the spike of the loss at a switch; at a smaller one
+    /// it slows learning after the switch.
     pub fn keep_step_size(mut self, steps: NonZeroU64) -> Self {
         self.keep_step_size = Some(steps);
         self
     }
 
-    /// Measures these too, for [`Osn::report`], whether or not the rule looks at them. Default: only
-    /// what the rule looks at.
+    /// Measures these too, for [`Osn::report`]. Default: only what the rules read.
     pub fn measure(mut self, needs: Needs) -> Self {
         self.measure = needs;
         self
     }
 
-    /// Says of every float parameter of `model`, in the order of the module tree, whether
-    /// [`attach`](Self::attach) would hold it, and if not, why: it is not selected, or it cannot be held and
-    /// `attach` would refuse it. Changes nothing.
+    /// Lists every float parameter of `model`, in the order of the module tree, with the reason why
+    /// [`attach`](Self::attach) would not hold it: it is not selected, or it cannot be held, which is an error of
+    /// `attach`. Changes nothing.
     ///
     /// # Errors
     ///
@@ -151,10 +152,11 @@ impl Plan {
         choose::explain(model, &self.selections, &self.network, self.gradient)
     }
 
-    /// Attaches the plan: measures every selected weight, takes the first decisions and puts them
-    /// in force at once, so that the first forward already sees the chosen size.
+    /// Attaches the plan to a model: measures every selected weight, and puts the first decisions in force at once,
+    /// so that the first forward computes with them.
     ///
-    /// The model keeps its type; its stored weights keep their values.
+    /// The model keeps its type, and its stored weights keep their values. σ is measured on the host, in f64, by up
+    /// to 64 Golub-Kahan steps: a lower bound.
     ///
     /// # Errors
     ///
@@ -163,7 +165,11 @@ impl Plan {
     /// - no selection, one that matches nothing, or a malformed glob;
     /// - a parameter that cannot be held: with a reparameterization already on it, on a backend whose feature of
     ///   osn is off, not finite, or without the axis or shape that its view needs;
-    /// - a parameter of a rule out of range, or a rule that decides none of the layers.
+    /// - a parameter of a rule or a rate out of range, or a rule that decides none of the layers.
+    ///
+    /// # Panics
+    ///
+    /// If a custom rule does not return one decision for each of its layers.
     pub fn attach<M: Module>(self, model: M) -> Result<(M, Osn), AttachError> {
         self.rates.validate()?;
         let found = discover::parameters(&model);
@@ -193,20 +199,13 @@ fn measure<M: Module>(
     chosen: &[Chosen],
     needs: Needs,
 ) -> Result<Vec<Start>, AttachError> {
-    let paths: Vec<_> = chosen.iter().map(|chosen| chosen.watched.path().to_owned()).collect();
-    let weights = discover::host_weights(model, &paths);
-    chosen
-        .iter()
-        .zip(weights)
-        .map(|(chosen, weight)| {
-            let start = cold_start(&weight, &chosen.watched.form)
-                .and_then(|start| with_sigma_ratios(start, &weight, &chosen.watched.form, needs));
-            start.map_err(|source| AttachError::Estimate {
-                path: chosen.watched.path().to_owned(),
-                source,
-            })
-        })
-        .collect()
+    let start = |(weight, chosen): (Vec<f32>, &Chosen)| {
+        let form = &chosen.watched.form;
+        let start = cold_start(&weight, form);
+        let start = start.and_then(|start| with_sigma_ratios(start, &weight, form, needs));
+        start.map_err(|source| chosen.cannot_measure(source))
+    };
+    host_weights(model, chosen).zip(chosen).map(start).collect()
 }
 
 /// Adds `σ₂/σ₁` where a rule asks for it.

@@ -3,9 +3,10 @@
 use osn_core::layer::{GlobError, Globs, Kind, Position, Select, View};
 use serde::{Deserialize, Serialize};
 
-/// Some layers, and how their weights are seen.
+/// Some layers, and the linear map that each of their weights is measured as.
 ///
-/// It is plain data: a glob with a mistake in it is an error of [`Plan::attach`](crate::Plan::attach).
+/// It is plain data: a malformed glob is an error of [`Plan::attach`](crate::Plan::attach). A layer is selected if
+/// all that is set matches it; [`Selection::default`] selects every layer.
 ///
 /// # Example
 ///
@@ -30,7 +31,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The layers whose path matches a glob: `*` is one segment, `**` any number, `{a,b}` one of several.
+    /// Selects the layers whose path matches a glob: `*` is one segment, `**` any number, `{a,b}` one of several.
     pub fn paths(glob: impl Into<String>) -> Self {
         Self { paths: vec![glob.into()], ..Self::default() }
     }
@@ -41,28 +42,26 @@ impl Selection {
         self
     }
 
-    /// Only layers of this kind, or of one of several if it is called several times.
+    /// Selects only layers of this kind; of any of them, if it is called several times.
     pub fn kind(mut self, kind: Kind) -> Self {
         self.kinds.push(kind);
         self
     }
 
-    /// Only the layer at this position, or at one of several if it is called several times.
+    /// Selects only the layer at this position; at any of them, if it is called several times.
     pub fn position(mut self, position: Position) -> Self {
         self.positions.push(position);
         self
     }
 
-    /// The linear map whose σ is measured. Default: [`View::Reshaped`].
+    /// Sets the linear map whose σ is measured. Default: [`View::Reshaped`].
     pub fn view(mut self, view: View) -> Self {
         self.view = Some(view);
         self
     }
 
-    /// The axis of the weights that indexes outputs.
-    ///
-    /// Default: that of Burn's own layers: 1 for linear layers (`[in, out]`) and transposed convolutions, 0 for all
-    /// else.
+    /// Sets the axis of the weights that indexes outputs. Default: that of Burn's own layers, which is 1 for linear
+    /// layers (`[in, out]`) and transposed convolutions (`[in, out, k…]`) and 0 for all others.
     pub fn output_axis(mut self, axis: usize) -> Self {
         self.output_axis = Some(axis);
         self

@@ -1,4 +1,4 @@
-//! What gradients tell the rules.
+//! Gradients as signals: sums that the rules read.
 
 use burn::module::Module;
 use burn::tensor::Gradients;
@@ -11,17 +11,22 @@ use crate::osn::Osn;
 use crate::state::walks::{self, WeightGradient};
 
 impl Osn {
-    /// Tells the rules what the gradients of a step say. Call it between the backward and the optimizer's
-    /// step where [`needs`](Self::needs)`.gradients` is set; elsewhere it returns at once.
+    /// Adds the gradients of a training step to the sums that rules read. Call it between the backward and the
+    /// optimizer's step where [`needs`](Self::needs)`.gradients` is set; elsewhere it returns at once.
     ///
-    /// For each layer it adds `‖∇W‖`, its square and `|⟨G, Ŵ⟩|` to sums on the layer's device, and the
-    /// next [`step`](Self::step) adds `‖ΔW‖`. They come to the host when a rule decides, and start
-    /// anew. Until the next `step` it holds on to the weights of before.
+    /// For each layer it adds `‖∇W‖`, `‖∇W‖²` and `|⟨G, Ŵ⟩|` with `G = ∂L/∂Ŵ` to sums on the layer's device, and the
+    /// next [`step`](Self::step) adds `‖ΔW‖`. Where any rule decides, their means go to the rules, and the sums start
+    /// at 0; so a rule reads what was observed since any rule last decided. With several calls between two steps,
+    /// as for accumulated gradients, each counts.
+    ///
+    /// It need not be called in every step: without a call since the last decision a rule decides on what it
+    /// remembers, and [`StepError::NotObserved`] comes only where there never was one. Until the next `step` the
+    /// stored weights are kept a second time.
     ///
     /// # Arguments
     ///
     /// - `model`: the attached model.
-    /// - `gradients`: what `loss.backward()` returned.
+    /// - `gradients`: the result of `loss.backward()`.
     ///
     /// # Errors
     ///
@@ -32,23 +37,23 @@ impl Osn {
         gradients: &Gradients,
     ) -> Result<(), StepError> {
         if self.needs().gradients {
-            let told = self.look_up(model, gradients)?;
-            self.observed.iter_mut().zip(told).for_each(|(observed, told)| observed.add(told));
+            let found = self.look_up(model, gradients)?;
+            self.observed.iter_mut().zip(found).for_each(|(observed, found)| observed.add(found));
             self.calls.observe = true;
         }
         Ok(())
     }
 
-    /// Tells the rules what the gradients of a loss on held-out data say, where
-    /// [`needs`](Self::needs)`.held_out` is set: `⟨G, Ŵ⟩`, sign and all.
+    /// Adds the gradients of a loss on held-out data to the sums that rules read: `⟨G, Ŵ⟩` of each layer, with its
+    /// sign. Where [`needs`](Self::needs)`.held_out` is not set, it returns at once.
     ///
-    /// Call it before or after a step, as often as there is such a loss; the rule gets the mean. The optimizer
-    /// must not see these gradients.
+    /// Call it before or after a step, as often as there is such a loss; a rule reads the mean since any rule last
+    /// decided. Do not give these gradients to the optimizer.
     ///
     /// # Arguments
     ///
     /// - `model`: the attached model.
-    /// - `gradients`: what the backward of the held-out loss returned.
+    /// - `gradients`: the result of the held-out loss's `backward()`.
     ///
     /// # Errors
     ///
@@ -59,9 +64,9 @@ impl Osn {
         gradients: &Gradients,
     ) -> Result<(), StepError> {
         if self.needs().held_out {
-            let told = self.look_up(model, gradients)?;
-            let pairs = self.observed.iter_mut().zip(told);
-            pairs.for_each(|(observed, told)| observed.add_held_out(told));
+            let found = self.look_up(model, gradients)?;
+            let pairs = self.observed.iter_mut().zip(found);
+            pairs.for_each(|(observed, found)| observed.add_held_out(found));
             self.calls.observe_held_out = true;
         }
         Ok(())
@@ -75,7 +80,7 @@ impl Osn {
         self.all_found(walks::gradients(model, &self.paths(), gradients))
     }
 
-    /// What gradients said about each layer since this was last called.
+    /// The statistics of the gradients of each layer since this was last called.
     pub(crate) fn take_statistics(&mut self) -> Vec<Option<GradientStatistics>> {
         let rows = self.observed.iter().flat_map(Observed::rows).collect();
         let mut rows = rows_to_host::<_, f32>(rows).into_iter();

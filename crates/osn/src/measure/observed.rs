@@ -1,4 +1,4 @@
-//! What gradients say about one held weight, summed where they are until a rule decides.
+//! Sums of the gradients of one held weight, on its device until a rule decides.
 
 use burn::tensor::{FloatDType, Tensor};
 use osn_core::layer::GradientStatistics;
@@ -31,19 +31,19 @@ pub(crate) struct SavedObserved {
 }
 
 impl Observed {
-    /// Adds the gradients of one step; a weight that none reached is passed over.
-    pub(crate) fn add(&mut self, told: WeightGradient) {
-        if let (Some(gradient), Some(along)) = (told.at_weight, told.along) {
+    /// Adds the gradients of one step; nothing where none reached the weight.
+    pub(crate) fn add(&mut self, found: WeightGradient) {
+        if let (Some(gradient), Some(along)) = (found.at_weight, found.along) {
             let norms = block_norms(gradient);
             let row = vec![norms.clone(), norms.square(), along.cast(FloatDType::F32).abs()];
             self.trained.add(Tensor::cat(row, 0));
-            self.before = Some(told.weight);
+            self.before = Some(found.weight);
         }
     }
 
     /// Adds the gradients of a loss that is not trained on.
-    pub(crate) fn add_held_out(&mut self, told: WeightGradient) {
-        if let Some(along) = told.along {
+    pub(crate) fn add_held_out(&mut self, found: WeightGradient) {
+        if let Some(along) = found.along {
             self.held_out.add(along.cast(FloatDType::F32));
         }
     }
@@ -60,7 +60,7 @@ impl Observed {
         self.sums().into_iter().filter_map(RunningSum::row).collect()
     }
 
-    /// What `rows` of the host say about each of `count` blocks, or nothing where nothing was observed.
+    /// The means of each of `count` blocks, from `rows` on the host; nothing where nothing was observed.
     pub(crate) fn statistics(
         &self,
         count: usize,

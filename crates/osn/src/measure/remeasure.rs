@@ -18,15 +18,15 @@ use osn_core::state_code::State;
 const RESTART_RESIDUAL: f64 = 0.25;
 
 impl Osn {
-    /// Measures every layer from nothing (Golub-Kahan) at the action now in force.
+    /// Measures every layer anew, as [`Plan::attach`](crate::Plan::attach) does, and keeps the actions in force.
     ///
-    /// Call it after the weights were replaced from outside: a record without u and v was loaded,
-    /// or the parameters were averaged.
+    /// Call it after the weights were replaced from outside: a record without u and v was loaded, or the parameters
+    /// were averaged.
     ///
     /// # Errors
     ///
-    /// [`StepError`] for a weight that is not finite, and for a model that is not the attached one. The model and
-    /// this are then as they were before.
+    /// [`StepError::Estimate`] for a weight that is not finite, [`StepError::NotAttached`] for a model that is not
+    /// the attached one. The model and this are then as they were before.
     pub fn remeasure<M: Module>(&mut self, model: &mut M) -> Result<(), StepError> {
         let held = self.read(model)?;
         let starts = held.iter().enumerate().map(|(index, held)| self.start(index, held));

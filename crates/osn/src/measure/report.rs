@@ -12,46 +12,47 @@ use crate::measure::to_host::states_and_norms;
 use crate::osn::Osn;
 use crate::state::codes::Codes;
 
-/// What is known about one layer, brought to the host.
+/// The measurements of one layer, and what is in force on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerReport {
     /// The layer itself.
     pub layer: Layer,
-    /// Estimate of the largest singular value of the stored weight as it is seen: a lower bound of that.
+    /// A lower bound of the largest singular value of the stored weight under its view.
     pub sigma: f64,
-    /// The σ of the layer's own linear map is at most so many times that of the weight as it is seen: 1 for a matrix
-    /// and for the view `Operator`, `√(taps)` for a reshaped kernel at any stride and padding
-    /// ([`Geometry::reshaping_factor`](osn_core::measure::convolution::Geometry::reshaping_factor) is less at a stride above 1), and
-    /// nothing where it is not known. It bounds from above what `sigma` itself only estimates from below.
+    /// How many times the σ of the view the σ of the layer's own linear map can be at most: 1 for a matrix and for the
+    /// view `Operator`, `√(taps)` for a reshaped kernel at any stride and padding, and `None` where it is not known. At
+    /// a stride above 1
+    /// [`Geometry::reshaping_factor`](osn_core::measure::convolution::Geometry::reshaping_factor) is smaller. It is an
+    /// upper bound of the ratio of the true σ, while `sigma` is a lower bound.
     pub operator_factor: Option<f64>,
-    /// Relative residual of the estimate, in [0, 1]; 0 is exact.
+    /// The relative residual of the last power iteration, in [0, 1]; 0 where u and v are singular vectors.
     pub residual: f64,
     /// `‖W‖²_F/σ²`, between 1 and the rank; 0 for a zero weight.
     pub stable_rank: f64,
-    /// `Δ ln σ` an optimizer step between the last two read-backs, where there were two.
+    /// `Δ ln σ` for each optimizer step between the last two read-backs, where there were two.
     pub drift: Option<f64>,
     /// `σ₂/σ₁` at the last read-back, where it was asked for.
     pub sigma_ratio: Option<f64>,
-    /// What gradients had said up to the last read-back, where it was asked for.
+    /// The statistics of the gradients up to the last read-back, where they were asked for.
     pub gradient: Option<GradientStatistics>,
-    /// What is in force: the action and its blend.
+    /// The action in force and its blend.
     pub applied: AppliedAction,
     /// The factor `s` of the effective weight.
     pub scale: f64,
     /// `γ = −d ln s / d ln σ`.
     pub elasticity: f64,
-    /// Why the layer is treated so.
+    /// The reason of the standing decision.
     pub reason: String,
 }
 
 impl LayerReport {
-    /// σ of the effective weight, `s·σ`: what the layer computes with.
+    /// σ of the effective weight, `s·σ`: a lower bound as `sigma` is.
     pub fn effective_sigma(&self) -> f64 {
         self.scale * self.sigma
     }
 }
 
-/// Layers as a table for people, one a line: name, σ of the stored and of the effective weight, blend, reason.
+/// Prints layers as a table, one for each line: name, σ of the stored and of the effective weight, blend, reason.
 ///
 /// # Example
 ///
@@ -83,11 +84,12 @@ impl fmt::Display for Table<'_> {
 }
 
 impl Osn {
-    /// Brings what is known of every layer to the host, in one copy a device.
+    /// The measurements of every layer as of the last [`step`](Self::step), in one copy from each device.
     ///
     /// # Errors
     ///
-    /// [`StepError`] for a weight that is not finite, and for a model that is not the attached one.
+    /// [`StepError::NotFinite`] for a weight that is not finite, [`StepError::NotAttached`] for a model that is not
+    /// the attached one.
     pub fn report<M: Module>(&self, model: &M) -> Result<Vec<LayerReport>, StepError> {
         let held = self.read(model)?;
         let codes: Vec<Codes> = held.iter().map(|held| held.codes.clone()).collect();

@@ -7,8 +7,7 @@ use crate::measure::to_host::rows_to_host;
 
 /// A running sum of vectors of one length, on their device until [`take_mean`](Self::take_mean) is called.
 ///
-/// [`saved`](Self::saved) and [`restore`](Self::restore) carry it through a file, so that a resumed run
-/// goes on to the same bits.
+/// [`saved`](Self::saved) and [`restore`](Self::restore) keep it in a file, so that a resumed run has the same bits.
 #[derive(Clone, Debug, Default)]
 pub struct RunningSum {
     total: Option<Tensor<1>>,
@@ -32,6 +31,10 @@ impl RunningSum {
     /// # Shapes
     ///
     /// - value: `[n]`, the same `n` at every call
+    ///
+    /// # Panics
+    ///
+    /// If `n` differs from that of the calls before.
     pub fn add(&mut self, value: Tensor<1>) {
         self.count += 1;
         let so_far = self.total.take().or_else(|| self.saved_on(&value.device()));
@@ -41,8 +44,8 @@ impl RunningSum {
         });
     }
 
-    /// The mean of what was added since this was last called, `n` numbers in one copy from the device;
-    /// nothing where nothing was added.
+    /// The mean of the vectors since this was last called, `[n]`, in one copy from the device; `None` if there are
+    /// none.
     pub fn take_mean(&mut self) -> Option<Vec<f64>> {
         let sum = std::mem::take(self);
         sum.mean(&mut rows_to_host(sum.row().into_iter().collect()).into_iter())
@@ -54,7 +57,7 @@ impl RunningSum {
         SavedSum { total: total.unwrap_or_else(|| self.saved.clone()), count: self.count }
     }
 
-    /// The sum from a file; nothing where that is no sum of vectors of this length.
+    /// The sum from a file; `None` if it is not one of vectors of this length.
     pub fn restore(saved: SavedSum, length: usize) -> Option<Self> {
         let SavedSum { total, count } = saved;
         let is_empty = total.is_empty() && count == 0;

@@ -16,23 +16,24 @@ use crate::state::form::Form;
 pub struct LayerSpectrum {
     /// The layer itself.
     pub layer: Layer,
-    /// Those of the stored weight, largest first; times the layer's scale those of the effective one.
-    /// Of a kernel's two reshapings the i-th is the mean of theirs. None of a convolution's own map, which
-    /// has no matrix.
+    /// The singular values of the stored weight, largest first; times `scale` they are those of the effective
+    /// weight. Under the view `Bidirectional` the i-th is the mean over both reshapings. Empty under the view
+    /// `Operator`.
     pub singular_values: Vec<f64>,
-    /// How many the matrix has, min(rows, cols).
+    /// How many singular values the matrix has, min(rows, cols); 0 under the view `Operator`.
     pub n_values: usize,
     /// The factor `s` of the effective weight.
     pub scale: f64,
 }
 
 impl Osn {
-    /// The `count` largest singular values of every layer, worked out on the host in double precision:
-    /// for the end of a training, not for its steps.
+    /// The `count` largest singular values of every layer, computed on the host in f64: for the end of a training,
+    /// not for its steps.
     ///
     /// # Errors
     ///
-    /// A weight that is not finite, or a model that is not the attached one.
+    /// [`StepError::NotFinite`] for a weight that is not finite, [`StepError::NotAttached`] for a model that is not
+    /// the attached one, [`StepError::Estimate`] where the decomposition fails.
     ///
     /// # Panics
     ///

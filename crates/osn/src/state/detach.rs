@@ -12,12 +12,12 @@ use osn_core::state_code::{STATE_LEN, State};
 const OFF: State = State { sigma: 0.0, scale: 1.0, elasticity: 0.0, residual: 0.0, bad_step: 0 };
 
 impl Osn {
-    /// The plain model with the stored weights `W`, as if it had never been held.
+    /// Returns the plain model with the stored weights `W`: to train on without osn.
     ///
-    /// [`Module::materialize`] gives the plain model with the effective weights `Ŵ = s·W`: use that one to deploy what
-    /// was trained, and this one to go on without osn.
+    /// To deploy what was trained, use [`Module::materialize`], which returns the plain model with the effective
+    /// weights `Ŵ = s·W`.
     ///
-    /// Any other reparameterization of the model, such as LoRA, is materialized: Burn takes none off otherwise.
+    /// Any other reparameterization of the model, such as LoRA, is materialized: Burn removes them in no other way.
     ///
     /// # Errors
     ///

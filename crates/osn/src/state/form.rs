@@ -140,9 +140,9 @@ impl Cut {
         [self.outer, self.count, self.inner]
     }
 
-    /// Whether a weight of so many elements can be cut so.
+    /// Whether a weight of so many elements can be cut so; not one without any, since a reshape reads 0 as "keep".
     pub(crate) fn holds(self, n_elements: usize) -> bool {
-        product(&self.shape()) == Some(n_elements)
+        n_elements > 0 && product(&self.shape()) == Some(n_elements)
     }
 }
 

@@ -1,12 +1,13 @@
-//! Plain spectral normalization, always on, for who decides nothing.
+//! Plain spectral normalization, always on, without rules.
 
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup, Reparameterizer};
+use burn::module::{Module, Param, ParamGroup, ParamId, Reparameterizer};
 use burn::tensor::Tensor;
 use osn_core::act::{Action, AppliedAction};
 use osn_core::layer::View;
 
 use crate::act::sigma_gradient::SigmaGradient;
 use crate::attach::choose::check_backend;
+use crate::attach::discover::{self, Found};
 use crate::error::AttachError;
 use crate::measure::refresh::refresh_blocks;
 use crate::measure::start::{blank_start, cold_start, state_of};
@@ -15,18 +16,19 @@ use crate::state::codes::{Codes, encode};
 use crate::state::form::Form;
 use crate::state::probe::Probe;
 use crate::state::spectral_norm::SpectralNorm;
-use crate::state::walks::{self, Held, Walk};
+use crate::state::walks::{self, Held};
 
 /// A [`Reparameterizer`](burn::module::Reparameterizer) that normalizes every matrix and kernel of a model to one σ,
 /// as SN-GAN does (Miyato et al. 2018): `Ŵ = c·W/σ(W)`.
 ///
-/// It is for who decides nothing: no rule, no [`Osn`](crate::Osn), no report. It is attached as Burn's LoRA is, with
-/// [`Module::apply_reparameterization`], and [`refresh`](Self::refresh) takes the place of
-/// [`Osn::step`](crate::Osn::step). A forward changes nothing, in training as in validation. The state has the form and
-/// the names of [`SpectralNorm`](crate::SpectralNorm), so records carry it.
+/// There are no rules, no [`Osn`](crate::Osn) and no report. Attach it as Burn's LoRA, with
+/// [`Module::apply_reparameterization`], and call [`refresh`](Self::refresh) after each optimizer step. A forward
+/// changes nothing, in training and in validation. The state is a [`SpectralNorm`](crate::SpectralNorm) in the module
+/// tree, so records have it.
 ///
-/// A weight that holds NaN or infinity is not refused here: it keeps scale 1, or the last one that it had, and shows up
-/// in the loss. The weights must not be held by a [`Plan`](crate::Plan) too.
+/// σ is estimated as everywhere in osn: one power iteration for each refresh, a lower bound. A weight that holds NaN or
+/// infinity is no error here: it keeps its last scale, at first 1, and the loss shows it. Do not hold the weights by a
+/// [`Plan`](crate::Plan) too.
 ///
 /// # Panics
 ///
@@ -81,29 +83,34 @@ impl SpectralNormalizer {
 
     /// Sets the axis of the weights that indexes outputs. Default: 0.
     ///
-    /// Only transposed convolutions (`[in, out, k…]`) need 1: of a matrix σ is the same either way, and all other
-    /// kernels have their outputs first. Give them a normalizer of their own by [`params`](Self::params).
+    /// Only transposed convolutions (`[in, out, k…]`) need 1, in a normalizer of their own (see
+    /// [`params`](Self::params)): the σ of a matrix is that of its transpose, and all other kernels have their outputs
+    /// first.
     pub fn output_axis(mut self, axis: usize) -> Self {
         self.output_axis = axis;
         self
     }
 
-    /// Sets which parameters it is for. Default: all.
+    /// Sets the parameters to normalize. Default: all of rank 2 and more.
     pub fn params(mut self, params: ParamGroup) -> Self {
         self.params = params;
         self
     }
 
-    /// One power iteration for each weight, and the scale that follows. Call it once after each optimizer step.
+    /// Measures each weight by one power iteration and sets its scale. Call it once after each optimizer step.
     ///
-    /// Nothing is copied to the host. Weights that this normalizer did not attach to are left as they are.
+    /// Nothing is copied to the host. Weights that this normalizer is not attached to stay as they are.
     pub fn refresh<M: Module>(&self, model: &mut M) {
-        let mut find = Find { walk: Walk::default(), normalizer: self, found: Vec::new() };
-        model.visit(&mut find);
-        let paths: Vec<_> =
-            find.found.iter().map(|(path, form)| (path.clone(), form.cut)).collect();
+        let own = discover::parameters(model).into_iter().filter_map(
+            |Found { path, id, shape, .. }| {
+                let form = self.form(&path, id, &shape)?.ok()?;
+                Some((path, form))
+            },
+        );
+        let own: Vec<(String, Form)> = own.collect();
+        let paths: Vec<_> = own.iter().map(|(path, form)| (path.clone(), form.cut)).collect();
         let held = walks::read(model, &paths);
-        let codes = find.found.into_iter().zip(held).filter_map(|((path, form), held)| {
+        let codes = own.into_iter().zip(held).filter_map(|((path, form), held)| {
             let Held { weight, codes } = held?;
             let codes: Codes = refresh_blocks(&weight, codes, &form, &[self.applied()], 1);
             Some((path, codes))
@@ -117,16 +124,11 @@ impl SpectralNormalizer {
     }
 
     /// How a parameter is held, if it is one that this is for.
-    fn form<const D: usize>(
-        &self,
-        path: &str,
-        param: &Param<Tensor<D>>,
-    ) -> Option<Result<Form, AttachError>> {
-        let shape = param.lazy_shape().to_vec();
-        let has_spectrum = D >= 2 && !shape.contains(&0);
-        let is_own = has_spectrum && self.params.matches(&param.id, Some(path));
+    fn form(&self, path: &str, id: ParamId, shape: &[usize]) -> Option<Result<Form, AttachError>> {
+        let has_spectrum = shape.len() >= 2 && !shape.contains(&0);
+        let is_own = has_spectrum && self.params.matches(&id, Some(path));
         let (axis, gradient) = (self.output_axis, SigmaGradient::Full);
-        is_own.then(|| Form::new(path, &shape, axis, &View::Reshaped, gradient))
+        is_own.then(|| Form::new(path, shape, axis, &View::Reshaped, gradient))
     }
 }
 
@@ -138,7 +140,8 @@ impl Reparameterizer for SpectralNormalizer {
         path: &str,
         param: Param<Tensor<D>>,
     ) -> (Param<Tensor<D>>, Option<SpectralNorm>) {
-        let Some(form) = self.form(path, &param) else { return (param, None) };
+        let shape = param.lazy_shape().to_vec();
+        let Some(form) = self.form(path, param.id, &shape) else { return (param, None) };
         let device = param.lazy_device();
         let form = check_backend(path, &device).and(form);
         let form = form.unwrap_or_else(|error| panic!("{error}"));
@@ -147,29 +150,5 @@ impl Reparameterizer for SpectralNormalizer {
         let states = start.blocks.iter().map(|measured| state_of(*measured, &self.applied()));
         let codes = encode(&start.u, &start.v, &states.collect::<Vec<_>>(), &device);
         (param, Some(SpectralNorm::new(codes, Probe::none(), form)))
-    }
-}
-
-/// Finds the weights that a normalizer is for.
-struct Find<'a> {
-    walk: Walk,
-    normalizer: &'a SpectralNormalizer,
-    found: Vec<(String, Form)>,
-}
-
-impl ModuleVisitor for Find<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.walk.path();
-        if let Some(Ok(form)) = self.normalizer.form(&path, param) {
-            self.found.push((path, form));
-        }
-    }
-
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.walk.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.walk.exit();
     }
 }

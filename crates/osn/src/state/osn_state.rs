@@ -12,10 +12,10 @@ use crate::measure::reading::Reading;
 use crate::osn::Osn;
 use crate::state::watched::Watched;
 
-/// All that an [`Osn`] knows between two steps, as plain data: what its rules remember, what is in force, and the
+/// The state of an [`Osn`] between two steps, as plain data: what its rules remember, the actions in force, and the
 /// sums of gradients so far.
 ///
-/// Save it beside the model's record, which carries u, v and σ. A run resumed from both goes on to the same bits.
+/// Save it beside the model's record, which has u, v and σ. A run that resumes from both has the same bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OsnState {
@@ -30,7 +30,7 @@ pub struct OsnState {
 }
 
 impl OsnState {
-    /// Optimizer steps taken when it was saved.
+    /// The number of optimizer steps when it was saved.
     pub fn steps(&self) -> u64 {
         self.step
     }
@@ -98,8 +98,8 @@ impl OsnState {
 }
 
 impl Osn {
-    /// All that must be saved beside the model's record for [`resume`](Self::resume). Copies the sums of gradients
-    /// from the device.
+    /// The state that [`resume`](Self::resume) needs, beside the model's record. Copies the sums of gradients from the
+    /// device.
     pub fn state(&self) -> OsnState {
         OsnState {
             watched: self.watched.clone(),
@@ -113,15 +113,16 @@ impl Osn {
         }
     }
 
-    /// Goes on from a saved state. Attach the same plan first; the model's own state comes with its record.
+    /// Continues from a saved state. First attach the same plan, and load the model's record, which has u, v and σ.
     ///
-    /// What [`Plan::measure`](crate::Plan::measure) adds may differ: that stays as this plan has it.
+    /// Only what [`Plan::measure`](crate::Plan::measure) adds may differ; that of this plan applies. The state does
+    /// not say which calls there were: [`optimize`](Self::optimize) counts from here on, and
+    /// [`observe`](Self::observe) also where its sums are in the state.
     ///
     /// # Errors
     ///
-    /// [`ResumeError`] where the state is of other layers, views, rules, rates or another
-    /// [`keep_step_size`](crate::Plan::keep_step_size), with what differs, and where a part of it does not go with
-    /// its layers. This is then as it was before.
+    /// [`ResumeError`] where the layers, views, rules, rates or [`keep_step_size`](crate::Plan::keep_step_size) of the
+    /// state are others, with the difference, and where the state is damaged. This is then as it was before.
     pub fn resume(&mut self, state: OsnState) -> Result<(), ResumeError> {
         state.check_plan(&self.state())?;
         if let Some(part) = state.misfit() {

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 /// A leaf of ones, `κ`, one for each block of a weight: the layer computes with `κ·Ŵ`, so its gradient
 /// is `⟨G, Ŵ⟩ = ∂L/∂ ln s` with `G = ∂L/∂Ŵ`. Absent where no rule asks for that.
 ///
-/// The gradient of the stored weight does not tell it: `⟨∇W, W⟩ = (1 − γ)·⟨G, Ŵ⟩`, which is 0 for a
+/// The gradient of the stored weight does not give it: `⟨∇W, W⟩ = (1 − γ)·⟨G, Ŵ⟩`, which is 0 for a
 /// weight that is normalized.
 ///
 /// It lies in the module tree, so clones, devices, validation and training do with it what they do with

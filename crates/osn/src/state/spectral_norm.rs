@@ -11,12 +11,13 @@ use crate::state::form::Form;
 use crate::state::probe::Probe;
 use osn_core::state_code::{STATE_LEN, State, decode_unit};
 
-/// The state of one held weight: `u`, `v` and what the last refresh measured, for each block of it
-/// one behind the other.
+/// The state of one held weight: `u`, `v`, and σ, scale and elasticity of the last refresh, for each block of the weight.
 ///
-/// It lives beside the weight in the module tree, as integers that no optimizer, average or cast
-/// touches, so clones own theirs and records carry it under `<weight>.spectral_norm.*`. The stored
-/// weight stays what the optimizer made it; [`Param::val`] gives `Ŵ = s·W`.
+/// It is in the module tree beside the weight, as integers that no optimizer, average or cast changes. A clone has a
+/// state of its own, and records have it under `<weight>.spectral_norm.*`. The stored weight `W` is what the optimizer
+/// made it ([`Param::base`]); [`Param::val`] is the effective weight `Ŵ = s·W`.
+///
+/// Each method copies from the device.
 #[derive(Module, Debug)]
 pub struct SpectralNorm {
     u: Param<Tensor<1, Int>>,
@@ -48,31 +49,30 @@ impl SpectralNorm {
         }
     }
 
-    /// The left singular vector's estimate, one number a row of the map; one unit vector behind the
-    /// other where a view has several maps or blocks. Copies from the device.
+    /// The estimate of the left singular vector, of length 1, with one number for each row (output) of the map. Where
+    /// the view has several maps or blocks, their vectors follow one another.
     pub fn u(&self) -> Vec<f64> {
         unit_vector(self.u.val())
     }
 
-    /// The right singular vector's estimate, one number a column, in the order of [`Self::u`].
-    /// Copies from the device.
+    /// The estimate of the right singular vector, with one number for each column (input), in the order of
+    /// [`Self::u`].
     pub fn v(&self) -> Vec<f64> {
         unit_vector(self.v.val())
     }
 
-    /// σ of each block as of the last refresh: a lower bound of the largest singular value of the
-    /// stored weight at that time. Copies from the device.
+    /// σ of each block at the last refresh: a lower bound of the largest singular value of the stored weight at that
+    /// time.
     pub fn sigma(&self) -> Vec<f64> {
         self.states().iter().map(|state| state.sigma).collect()
     }
 
-    /// The factor `s` between the stored and the effective weight, for each block. Copies from the
-    /// device.
+    /// The scale `s` of each block, in `Ŵ = s·W`.
     pub fn scale(&self) -> Vec<f64> {
         self.states().iter().map(|state| state.scale).collect()
     }
 
-    /// `γ = −d ln s / d ln σ` of each block. Copies from the device.
+    /// The elasticity `γ = −d ln s / d ln σ` of each block.
     pub fn elasticity(&self) -> Vec<f64> {
         self.states().iter().map(|state| state.elasticity).collect()
     }

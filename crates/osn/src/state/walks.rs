@@ -24,13 +24,14 @@ pub(crate) struct Held {
 
 /// Reads the held weights of `model` in the order of `paths`; `None` where one is missing or of another size.
 pub(crate) fn read<M: Module>(model: &M, paths: &[(String, Cut)]) -> Vec<Option<Held>> {
-    let mut reader =
-        Reader { walk: Walk::default(), weights: HashMap::new(), codes: HashMap::new() };
-    for (path, cut) in paths {
-        reader.weights.insert(path.clone(), (*cut, None));
-    }
-    model.visit(&mut reader);
+    let mut reader = Reader::of(model, paths);
     paths.iter().map(|(path, _)| reader.take(path)).collect()
+}
+
+/// Reads weights alone, held or not, `[outer, count, inner]`; `None` where one is missing or of another size.
+pub(crate) fn weights<M: Module>(model: &M, paths: &[(String, Cut)]) -> Vec<Option<Tensor<3>>> {
+    let mut reader = Reader::of(model, paths);
+    paths.iter().map(|(path, _)| reader.weights.remove(path)?.1).collect()
 }
 
 struct Reader {
@@ -40,6 +41,13 @@ struct Reader {
 }
 
 impl Reader {
+    fn of<M: Module>(model: &M, paths: &[(String, Cut)]) -> Self {
+        let weights = paths.iter().map(|(path, cut)| (path.clone(), (*cut, None))).collect();
+        let mut reader = Self { walk: Walk::default(), weights, codes: HashMap::new() };
+        model.visit(&mut reader);
+        reader
+    }
+
     fn take(&mut self, path: &str) -> Option<Held> {
         let (_, weight) = self.weights.remove(path)?;
         let mut code = |name| self.codes.remove(&code_path(path, name));

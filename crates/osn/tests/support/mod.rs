@@ -8,9 +8,46 @@
 
 use std::cell::Cell;
 
-use burn::module::{ModuleMapper, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Element, Int, Tensor, TensorData};
+use osn::rules::{Rule, Signals};
+use osn::{Osn, OsnState, Plan};
 use safetensors::SafeTensors;
+
+pub fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// A weight by itself.
+#[derive(Module, Debug)]
+pub struct Bare<const D: usize> {
+    pub weight: Param<Tensor<D>>,
+}
+
+impl<const D: usize> Bare<D> {
+    pub fn of(weight: Tensor<D>) -> Self {
+        Self { weight: Param::from_tensor(weight) }
+    }
+}
+
+/// A plan of one rule for every weight.
+pub fn plan(rule: &str) -> Plan {
+    Plan::new().select("**").decide(Rule::parse(rule).unwrap())
+}
+
+/// Several steps without an optimizer and without signals.
+pub fn steps<M: Module>(osn: &mut Osn, model: &mut M, count: usize) {
+    (0..count).for_each(|_| drop(osn.step(model, &Signals::new()).unwrap()));
+}
+
+/// The state as a file brings it back.
+pub fn saved(osn: &Osn) -> OsnState {
+    serde_json::from_str(&serde_json::to_string(&osn.state()).unwrap()).unwrap()
+}
+
+pub fn values<E: Element, const D: usize>(tensor: Tensor<D>) -> Vec<E> {
+    tensor.into_data().iter().collect()
+}
 
 /// PyTorch's values for 13 weights.
 pub struct Golden {
@@ -48,8 +85,7 @@ pub fn relative_error<T: Copy + Into<f64>>(ours: &[f64], theirs: &[T]) -> f64 {
 
 /// The largest singular value by SVD of a weight whose output axis is `axis`.
 pub fn exact_sigma<const D: usize>(weight: &Tensor<D>, axis: usize) -> f64 {
-    let values: Vec<f32> = weight.clone().into_data().iter().collect();
-    exact_sigma_of(&values, &weight.dims(), axis)
+    exact_sigma_of(&values(weight.clone()), &weight.dims(), axis)
 }
 
 /// The same of values on the host.
@@ -81,16 +117,77 @@ pub fn draw<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     noise(shape, DRAWN.get(), device)
 }
 
-/// Gives every float parameter values of variance 0.1, each other ones.
-pub struct Noise(pub u64);
+/// Changes the values of every float parameter on the host.
+pub struct Edit<F>(pub F);
 
-impl ModuleMapper for Noise {
+impl<F: FnMut(&mut [f32])> ModuleMapper for Edit<F> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        self.0 += 1;
         param.map(|old| {
-            let noise =
-                noise(old.dims(), self.0, &old.device().without_autodiff()) * 0.1_f32.sqrt();
-            if old.is_autodiff() { Tensor::from_inner(noise).require_grad() } else { noise }
+            let (shape, device) = (old.shape(), old.device());
+            let is_trained = old.is_autodiff();
+            let mut numbers = values(old);
+            (self.0)(&mut numbers);
+            let new = Tensor::from_data(TensorData::new(numbers, shape), &device);
+            if is_trained { new.require_grad() } else { new }
         })
+    }
+}
+
+pub fn filled<M: Module>(model: M, value: f32) -> M {
+    model.map(&mut Edit(|weight: &mut [f32]| weight.fill(value)))
+}
+
+pub fn times<M: Module>(model: M, factor: f32) -> M {
+    model.map(&mut Edit(|weight: &mut [f32]| weight.iter_mut().for_each(|it| *it *= factor)))
+}
+
+/// Puts a number in the place of the first of every float parameter.
+pub fn with_first<M: Module>(model: M, value: f32) -> M {
+    model.map(&mut Edit(|weight: &mut [f32]| weight[0] = value))
+}
+
+/// Gives every float parameter values of variance 0.1, each other ones.
+pub fn noisy<M: Module>(model: M) -> M {
+    let mut key = 0;
+    model.map(&mut Edit(|weight: &mut [f32]| {
+        key += 1;
+        let noise = noise([weight.len()], key, &Device::flex()) * 0.1_f32.sqrt();
+        weight.copy_from_slice(&values::<f32, 1>(noise));
+    }))
+}
+
+/// The parameters that a walk meets.
+#[derive(Default)]
+pub struct Met {
+    within: Vec<String>,
+    pub paths: Vec<String>,
+    /// The stored values of the float parameters.
+    pub floats: Vec<Vec<f32>>,
+}
+
+impl Met {
+    pub fn of<M: Module>(model: &M) -> Self {
+        let mut met = Self::default();
+        model.visit(&mut met);
+        met
+    }
+}
+
+impl ModuleVisitor for Met {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.paths.push(self.within.join("."));
+        self.floats.push(values(param.base()));
+    }
+
+    fn visit_int<const D: usize>(&mut self, _: &Param<Tensor<D, Int>>) {
+        self.paths.push(self.within.join("."));
+    }
+
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.within.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.within.pop();
     }
 }
