@@ -23,9 +23,11 @@ use osn_recipes::control::replay::Batch;
 use osn_recipes::data::sampler::{indices, noise};
 use osn_recipes::decide::Decide;
 use osn_recipes::gan::config::GanConfig;
+use osn_recipes::init::xavier;
 use osn_recipes::run::pending::PendingSignals;
 use osn_recipes::translate::config::TranslateConfig;
-use osn_recipes::{cgan, classify, control, gan, translate};
+use osn_recipes::translate::model::{PatchDiscriminator, UNet};
+use osn_recipes::{cgan, classify, control, gan};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -106,7 +108,10 @@ fn cgan(
     folder: &Folder,
 ) -> Outcome<Step> {
     const CLASSES: usize = 10;
-    let players = cgan::game::players(config, [1, CLASSES], decide, 0, device)?;
+    let device = &device.clone().autodiff();
+    let generator = xavier(cgan::model::Generator::new(config, 1, CLASSES, device), 0, 0);
+    let discriminator = xavier(cgan::model::Discriminator::new(config, 1, CLASSES, device), 0, 1);
+    let players = Players::new(generator, discriminator, &config.training, decide, false)?;
     let (size, batch) = (config.image_size, config.training.batch_size);
     let real = folder.noise("real", [batch, 1, size, size])?;
     let latents = folder.noise("latents", [batch, config.latent_size])?;
@@ -131,7 +136,10 @@ fn translate(
     device: &Device,
     folder: &Folder,
 ) -> Outcome<Step> {
-    let players = translate::game::players(config, [1, 3], decide, 0, device)?;
+    let device = &device.clone().autodiff();
+    let generator = xavier(UNet::new(config, [1, 3], device), 0, 0);
+    let discriminator = xavier(PatchDiscriminator::new(config, [1, 3], device), 0, 1);
+    let players = Players::new(generator, discriminator, &config.training, decide, false)?;
     let (size, batch) = (config.image_size, config.training.batch_size);
     let inputs = folder.noise("inputs", [batch, 1, size, size])?;
     let real = folder.noise("real", [batch, 3, size, size])?;

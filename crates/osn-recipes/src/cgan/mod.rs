@@ -2,5 +2,5 @@
 //! every weight osn measures, the embedding of the classes too, and a generator whose batch
 //! normalization has a gain and an offset for each class. The hyper-parameters are those of `gan`.
 
-pub mod game;
+pub(crate) mod game;
 pub mod model;

@@ -3,5 +3,5 @@
 //! wanted.
 
 pub mod config;
-pub mod game;
+pub(crate) mod game;
 pub mod model;

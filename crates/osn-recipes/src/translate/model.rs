@@ -30,7 +30,7 @@ pub struct UNet {
 
 impl UNet {
     /// A generator from images with `from` channels to images with `to` channels.
-    pub(crate) fn new(config: &TranslateConfig, [from, to]: [usize; 2], device: &Device) -> Self {
+    pub fn new(config: &TranslateConfig, [from, to]: [usize; 2], device: &Device) -> Self {
         let c = config.g_channels;
         let norm = |features| batch_norm(features, config.training.batch_norm(), device);
         Self {
