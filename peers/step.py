@@ -287,7 +287,7 @@ def compare(network, rounds, steps):
                 command = [program, network, arm, str(steps)]
                 results.setdefault(("osn", arm), []).append(one_round(command))
             for arm in dict.fromkeys(theirs for _, theirs in ARMS):
-                command = [sys.executable, __file__, "--torch", network, arm, str(steps), folder]
+                command = [sys.executable, os.path.abspath(__file__), "--torch", network, arm, str(steps), folder]
                 results.setdefault(("torch", arm), []).append(one_round(command))
     same, worst = agree(results["osn", "without"][0]["losses"], results["torch", "without"][0]["losses"])
     if not same:

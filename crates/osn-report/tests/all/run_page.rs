@@ -1,0 +1,134 @@
+//! The page of a run: what stands where, and what names from files cannot do.
+
+use osn_report::{RunRecord, Sample, live_page, page};
+
+use crate::shown::{HOSTILE, assert_harmless, page_of, text};
+
+fn hostile_run() -> RunRecord {
+    let name = serde_json::to_string(HOSTILE).unwrap();
+    let run_json = format!(
+        r#"{{"recipe":{name},"preset":{name},"decide":{name},"seed":1,"data":{name},"device":{name},
+            "status":{name},"error":{name},"rules":[{name}],"config":{{{name}:{name}}},"versions":{{{name}:{name}}},
+            "machine":{name},"totals":{{"steps":2,"wall_secs":1.0}}}}"#
+    );
+    let layer = |step| {
+        format!(
+            r#"{{"event":"layer","step":{step},"network":{name},"path":{name},"sigma":2.0,
+            "target":1.0,"scale":0.5,"elasticity":1.0,"action":{name},"reason":{name}}}"#
+        )
+    };
+    let numbers = format!(r"{{{name}:1.0}}");
+    let eval = |step| {
+        format!(r#"{{"event":"eval","step":{step},"metrics":{numbers},"real_vs_real":{numbers}}}"#)
+    };
+    let record = [
+        format!(
+            r#"{{"event":"step","step":1,"losses":{{{name}:1.0,"b":2.0}},"signals":{numbers}}}"#
+        ),
+        layer(1),
+        layer(2),
+        eval(1),
+        eval(2),
+        format!(
+            r#"{{"event":"decision","step":1,"network":{name},"path":{name},"from":{name},
+            "to":{name},"reason":{name}}}"#
+        ),
+    ]
+    .map(|line| line.replace('\n', " "))
+    .join("\n");
+    let samples = vec![Sample { step: 1, png: b"\x89PNG".to_vec() }];
+    RunRecord::read(&run_json, &record, samples).unwrap()
+}
+
+#[test]
+fn names_from_files_never_become_markup_and_nothing_is_fetched() {
+    let page = page(&[hostile_run(), hostile_run()]);
+    assert_harmless(&page);
+    assert!(!page.contains("href="));
+    assert!(page.contains("default-src 'none'; script-src 'sha256-"));
+    assert!(page.matches("\\u003cscript\\u003ealert(1)").count() >= 2 * 4);
+    // In every place at least once a run: title, six facts, tables, legends, the config.
+    assert!(page.matches("&lt;script&gt;alert(1)").count() >= 2 * 20);
+}
+
+/// The text of the first row of a table with that title.
+fn row(page: &str, title: &str) -> String {
+    let row = page.split(&format!("{title}</th>")).nth(1).unwrap();
+    text(&row.split("</tr>").next().unwrap().replace("</td>", " "))
+}
+
+#[test]
+fn scores_stand_beside_those_of_real_data_where_these_have_them() {
+    let record = r#"{"event":"eval","step":5,"metrics":{"frechet":41.5},"real_vs_real":{"frechet":1.25},"wall_secs":1}"#;
+    let page = page_of(r#"{"recipe":"gan"}"#, record);
+    assert_eq!(row(&page, "Fréchet distance ↓"), "41.50 41.50 1.250 ");
+    let record = r#"{"event":"eval","step":5,"metrics":{"return":41.5},"wall_secs":1}"#;
+    let page = page_of(r#"{"recipe":"control"}"#, record);
+    assert_eq!(row(&page, "Return ↑"), "41.50 41.50 ");
+    assert!(!page.to_lowercase().contains("real against real"));
+}
+
+#[test]
+fn scores_of_classes_share_a_chart() {
+    let eval = |step| {
+        format!(r#"{{"event":"eval","step":{step},"metrics":{{"a":1.0,"a/0":2.0,"a/1":3.0}}}}"#)
+    };
+    let page = page_of("{}", &format!("{}\n{}", eval(1), eval(2)));
+    let titles: Vec<_> =
+        page.split("<figcaption>").skip(1).map(|rest| rest.split('<').next()).collect();
+    assert_eq!(titles, [Some("a"), Some("a, by class")]);
+}
+
+#[test]
+fn measures_of_generalisation_come_with_what_they_do_not_say() {
+    let record =
+        r#"{"event":"eval","step":5,"metrics":{"accuracy":0.8,"gap":0.2,"ln_pac_bayes":7.5}}"#;
+    let page = page_of("{}", record);
+    let measures = page.split("<h2>Generalisation</h2>").nth(1).unwrap();
+    assert!(!measures.contains("Test accuracy"));
+    for (measure, value) in [("Generalisation gap ↓", "0.200 "), ("ln PAC-Bayes bound", "7.500 ")]
+    {
+        let row = row(measures, measure);
+        assert!(row.starts_with(value) && row.len() > 40, "{row}");
+    }
+}
+
+#[test]
+fn sections_without_data_are_left_out() {
+    let page = page_of("{}", r#"{"event":"step","step":5,"losses":{"q_network":0.8}}"#);
+    let headings = page.matches("<h2>").count();
+    assert_eq!((headings, page.matches("<h2>Training</h2>").count()), (1, 1));
+}
+
+#[test]
+fn a_run_that_goes_on_says_how_far_it_is() {
+    let page_of = |status: &str| {
+        let run = format!(r#"{{"status":"{status}","config":{{"steps":900}}}}"#);
+        let record = r#"{"event":"step","step":5,"losses":{"loss":0.8}}"#;
+        live_page(&RunRecord::read(&run, record, Vec::new()).unwrap())
+    };
+    assert!(page_of("running").contains("<dd>5 of 900</dd>"));
+    assert!(page_of("failed").contains("<dd>5</dd>"));
+}
+
+#[test]
+fn a_run_says_which_data_and_which_build_it_is_of() {
+    let (data, commit) = ("ab12".repeat(16), "9f3c".repeat(10));
+    let run = format!(
+        r#"{{"data":"my pictures","data_sha256":"{data}","versions":{{"commit":"{commit}"}}}}"#
+    );
+    let page = page_of(&run, "");
+    assert!(page.contains("<dd>my pictures, SHA-256 ab12ab12ab12</dd>"), "{page}");
+    assert!(page.contains("<dd>commit 9f3c9f3c9f3c</dd>"), "{page}");
+}
+
+#[test]
+fn an_empty_run_still_makes_a_page() {
+    let page = page(&[RunRecord::default()]);
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
+}
+
+#[test]
+fn the_same_run_makes_the_same_page() {
+    assert_eq!(page(&[hostile_run()]), page(&[hostile_run()]));
+}
