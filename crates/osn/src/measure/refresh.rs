@@ -25,6 +25,20 @@ pub(crate) struct Refresh {
     pub(crate) step: i32,
 }
 
+/// Whether a power iteration of this matrix begins at `v`: `u = A v/‖A v‖`, then `v = Aᵀu/‖Aᵀu‖` and `σ = ‖Aᵀu‖`.
+/// Any other begins at `u`: `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`.
+///
+/// It begins where both products come from one reading of the memory: at `v` where the rows of `A` lie one behind the
+/// other (`y_i = ⟨row i, v⟩`, and `y_i·row i` is added to `Aᵀy` while the row is in the cache), at `u` where columns
+/// do. Either way `σ = uᵀA v`, which is at most the largest singular value, the singular vectors converge by
+/// `(σ₂/σ₁)²` an iteration, and `∂σ/∂A = u vᵀ`. The first order is that of
+/// `torch.nn.utils.parametrizations.spectral_norm`, the second that of `torch.nn.utils.spectral_norm`.
+///
+/// A single row begins at `u`, which is ±1 whatever the weight is: σ is then exact after one iteration, and the residual 0.
+pub(crate) fn begins_at_v(layout: Layout) -> bool {
+    layout.outer == 1 && layout.inner > 1 && layout.rows > 1
+}
+
 /// A refresh in one call, where a backend has a faster way than composing tensor operations.
 #[cfg(feature = "flex")]
 #[backend_extension(Flex)]
@@ -71,10 +85,10 @@ pub(crate) fn refresh_blocks(
     (Tensor::cat(all_u, 0), Tensor::cat(all_v, 0), Tensor::cat(all_states, 0))
 }
 
-/// One power iteration from the stored `u`, and the new state; nothing is read back to the host.
+/// One power iteration from the stored `u` or `v` ([`begins_at_v`]), and the new state; nothing is read back to the host.
 ///
-/// A zero weight keeps its `u`, `v` and gets scale 1. A weight that is not zero and whose product with `u` vanishes
-/// keeps all of the state, with a residual of 1, so that the next read-back starts it again. One that is not finite
+/// A zero weight keeps its `u`, `v` and gets scale 1. A weight that is not zero and whose product with that vector
+/// vanishes keeps all of the state, with a residual of 1, so that the next read-back starts it again. One that is not finite
 /// keeps all of the state and leaves the step in it.
 pub(crate) fn refresh<const D: usize>(
     weight: Tensor<D>,
@@ -106,10 +120,13 @@ pub(crate) fn composed<const D: usize>(
     request: Refresh,
 ) -> Codes {
     let weight = weight.cast(FloatDType::F32);
-    let mut row = 0;
+    let (mut row, mut column) = (0, 0);
+    let part = |codes: &Tensor<1, Int>, start: usize, length: usize| {
+        codes.clone().narrow(0, start, length).cast(FloatDType::F32).div_scalar(UNIT)
+    };
     let iterations = request.maps.iter().map(|map| {
-        let before = u.clone().narrow(0, row, map.rows()).cast(FloatDType::F32).div_scalar(UNIT);
-        row += map.rows();
+        let before = (part(&u, row, map.rows()), part(&v, column, map.cols()));
+        (row, column) = (row + map.rows(), column + map.cols());
         iterate(&weight, before, map)
     });
     let all = iterations.reduce(Iteration::and).expect("a block has a map");
@@ -132,7 +149,7 @@ struct Iteration {
     v: Tensor<1>,
     /// Summed over the maps.
     sigma: Tensor<1>,
-    /// `‖Aᵀu‖/‖A v‖` for the `u` of before; the smallest of the maps'.
+    /// The norm of the first product to that of the second; the smallest of the maps'.
     ratio: Tensor<1>,
     /// No product vanished.
     moved: Tensor<1, burn::tensor::Bool>,
@@ -154,7 +171,11 @@ impl Iteration {
 }
 
 /// One power iteration of one map.
-fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: Map) -> Iteration {
+fn iterate<const D: usize>(
+    weight: &Tensor<D>,
+    (u, v): (Tensor<1>, Tensor<1>),
+    map: Map,
+) -> Iteration {
     match map {
         Map::Matrix(layout) => {
             let matrix = as_matrix(weight.clone(), *layout);
@@ -162,7 +183,12 @@ fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: Map) -> I
                 matrix.matmul(x.unsqueeze_dim::<2>(1)).squeeze_dim(1)
             };
             let transpose = |y| product(matrix.clone().transpose(), y);
-            iterate_by(before, transpose, |x| product(matrix.clone(), x))
+            let apply = |x| product(matrix.clone(), x);
+            if begins_at_v(*layout) {
+                let iteration = iterate_by(v, apply, transpose);
+                return Iteration { u: iteration.v, v: iteration.u, ..iteration };
+            }
+            iterate_by(u, transpose, apply)
         }
         Map::Convolution(geometry) => {
             let kernel = weight.clone().into_dispatch();
@@ -170,19 +196,19 @@ fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: Map) -> I
                 Tensor::from_dispatch(product(kernel.clone(), x.into_dispatch(), geometry))
             };
             let transpose = |y| product(convolution::apply_transpose::<Dispatch>, y);
-            iterate_by(before, transpose, |x| product(convolution::apply::<Dispatch>, x))
+            iterate_by(u, transpose, |x| product(convolution::apply::<Dispatch>, x))
         }
     }
 }
 
-/// `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`.
+/// `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`; of `Aᵀ`, with the products exchanged.
 fn iterate_by(
     before: Tensor<1>,
-    apply_transpose: impl Fn(Tensor<1>) -> Tensor<1>,
-    apply: impl Fn(Tensor<1>) -> Tensor<1>,
+    first: impl Fn(Tensor<1>) -> Tensor<1>,
+    second: impl Fn(Tensor<1>) -> Tensor<1>,
 ) -> Iteration {
-    let (v, sigma_before) = normalized(apply_transpose(before));
-    let (u, sigma) = normalized(apply(v.clone()));
+    let (v, sigma_before) = normalized(first(before));
+    let (u, sigma) = normalized(second(v.clone()));
     let moved = sigma
         .clone()
         .greater_elem(SIGMA_FLOOR)
@@ -380,10 +406,14 @@ mod tests {
         assert_eq!((fast.2.sigma, fast.2.bad_step), (1.0, 9));
     }
 
+    /// A weight whose first product with a vector of equal entries is zero: in the memory every row sums to zero.
+    fn vanishing(shape: [usize; 3]) -> Tensor<3> {
+        Tensor::<2>::from_data([[3.0f32, -3.0], [1.0, -1.0]], &Device::flex()).reshape(shape)
+    }
+
     #[test]
     fn a_product_that_vanishes_leaves_what_was_known_until_the_weight_is_measured_again() {
-        // Every column sums to zero, so the uniform u is in the kernel of the transpose.
-        let weight = Tensor::<3>::from_data([[[3.0f32, 1.0], [-3.0, -1.0]]], &Device::flex());
+        let weight = vanishing([1, 2, 2]);
         let layout = Layout { outer: 1, rows: 2, inner: 2 };
         let applied = AppliedAction { action: Action::Normalize { target: 1.0 }, blend: 1.0 };
         let request = Refresh { maps: Maps::Matrix(layout), applied, step: 9 };
@@ -398,9 +428,10 @@ mod tests {
 
     #[test]
     fn a_start_that_the_weight_sends_to_zero_is_replaced() {
-        // Every column sums to zero, so the uniform u is in the kernel of the transpose.
-        let weight = Tensor::<3>::from_data([[[3.0f32, 1.0], [-3.0, -1.0]]], &Device::flex());
-        let [(_, _, state), _] = both(&weight, Action::Off);
-        assert!((state.sigma - 20f64.sqrt()).abs() < 1e-5, "{state:?}");
+        // From v, and from u.
+        for shape in [[1, 2, 2], [2, 2, 1]] {
+            let [(_, _, state), _] = both(&vanishing(shape), Action::Off);
+            assert!((state.sigma - 20f64.sqrt()).abs() < 1e-5, "{shape:?} {state:?}");
+        }
     }
 }
