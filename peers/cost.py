@@ -4,7 +4,7 @@
     .venv/bin/python peers/cost.py
 
 For the weights of each network: one power iteration and the effective weights of all layers
-("forward"), and the same with a backward from the sum of all effective weights ("backward").
+("forward"), and the same with a backward from a gradient of ones at each ("backward").
 The two libraries take turns, round by round, on the same cores; medians over the rounds.
 
 Below each network stands how near osn is to the memory: the bytes that its work moves at least, at the speed of a
@@ -69,7 +69,8 @@ def torch_round(shapes):
     def backward():
         for layer in layers:
             layer.zero_grad()
-        sum(weight.sum() for weight in forward()).backward()
+        weights = forward()
+        torch.autograd.backward(weights, [torch.ones_like(weight) for weight in weights])
 
     return {"forward": median_ms(forward), "backward": median_ms(backward)}
 

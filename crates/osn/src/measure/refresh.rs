@@ -5,12 +5,18 @@ use burn::backend::Dispatch;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 #[cfg(feature = "flex")]
 use burn::backend::{Backend, DispatchDevice, backend_extension};
+#[cfg(feature = "flex")]
+use burn::tensor::Device;
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
 use osn_core::act::{Action, AppliedAction, SIGMA_FLOOR};
 use osn_core::measure::Layout;
 use osn_core::measure::convolution::Geometry;
+#[cfg(feature = "flex")]
+use rayon::prelude::*;
 
 use crate::act::ops::convolution;
+#[cfg(feature = "flex")]
+use crate::act::ops::kernel::PARALLEL_ELEMENTS;
 use crate::state::codes::Codes;
 use crate::state::form::{Form, Map, Maps};
 use osn_core::state_code::{BAD_STEP, LOG, LOG_OF_ZERO, RESIDUAL, STATE_LEN, UNIT, encode_unit};
@@ -51,6 +57,33 @@ pub(crate) trait RefreshOps: Backend {
         state: IntTensor<Self>,
         request: Refresh,
     ) -> (IntTensor<Self>, IntTensor<Self>, IntTensor<Self>);
+}
+
+/// What `refresh` makes of each weight, of all at the same time where they lie on the host and are worth it: one
+/// parallel region for all costs less than one for each, and no thread waits at the end of each weight.
+///
+/// Nothing that one weight gives depends on another, nor on the number of threads.
+pub(crate) fn refresh_each<T: Send, R: Send>(
+    weights: Vec<(&Tensor<3>, T)>,
+    refresh: impl Fn(&Tensor<3>, T) -> R + Send + Sync,
+) -> Vec<R> {
+    #[cfg(feature = "flex")]
+    if are_worth_threads(weights.iter().map(|(weight, _)| *weight)) {
+        return weights.into_par_iter().map(|(weight, with)| refresh(weight, with)).collect();
+    }
+    weights.into_iter().map(|(weight, with)| refresh(weight, with)).collect()
+}
+
+#[cfg(feature = "flex")]
+fn are_worth_threads<'a>(weights: impl Iterator<Item = &'a Tensor<3>> + Clone) -> bool {
+    let is_on_host = |weight: &Tensor<3>| is_flex(&weight.device());
+    weights.clone().all(is_on_host)
+        && weights.map(|weight| weight.shape().num_elements()).sum::<usize>() >= PARALLEL_ELEMENTS
+}
+
+#[cfg(feature = "flex")]
+fn is_flex(device: &Device) -> bool {
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// Refreshes every block of a weight `[outer, count, inner]`, each with its own applied.
@@ -98,9 +131,7 @@ pub(crate) fn refresh<const D: usize>(
     let (weight, u, v) = (weight.without_autodiff(), u.without_autodiff(), v.without_autodiff());
     let state = state.without_autodiff();
     #[cfg(feature = "flex")]
-    if matches!(weight.device().as_dispatch(), DispatchDevice::Flex(_))
-        && request.maps.matrices().is_some()
-    {
+    if is_flex(&weight.device()) && request.maps.matrices().is_some() {
         let (u, v, state) = Dispatch::refresh(
             weight.into_dispatch(),
             u.into_dispatch(),
@@ -335,8 +366,6 @@ fn codes(values: Tensor<1>) -> Tensor<1, Int> {
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
     use crate::state::codes::{device_codes, host_codes};
     use osn_core::state_code::{State, decode_unit};

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use osn_core::measure::Layout;
 
 /// Below this many elements a second thread costs more than it brings.
-const PARALLEL_ELEMENTS: usize = 1 << 16;
+pub(crate) const PARALLEL_ELEMENTS: usize = 1 << 16;
 /// Bands of rows at most: enough for many threads, few enough that adding their sums is nothing.
 const MAX_BANDS: usize = 16;
 /// Floats whose products are summed in f32 before they go into an f64.

@@ -4,7 +4,7 @@ pub(crate) mod convolution;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "flex")]
-mod kernel;
+pub(crate) mod kernel;
 pub(crate) mod spare;
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
