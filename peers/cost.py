@@ -4,7 +4,9 @@
     .venv/bin/python peers/cost.py
 
 For the weights of each network: one power iteration and the effective weights of all layers
-("forward"), and the same with a backward from a gradient of ones at each ("backward").
+("forward"), and the same with a backward from the sum of all effective weights ("backward"). Most of a backward is the
+sum's and the memory of the gradients, which training pays without spectral normalization too: "holding" is the backward
+less that of the sum of the plain weights in the same round.
 The two libraries take turns, round by round, on the same cores; medians over the rounds.
 
 Below each network stands how near osn is to the memory: the bytes that its work moves at least, at the speed of a
@@ -69,10 +71,18 @@ def torch_round(shapes):
     def backward():
         for layer in layers:
             layer.zero_grad()
-        weights = forward()
-        torch.autograd.backward(weights, [torch.ones_like(weight) for weight in weights])
+        sum(weight.sum() for weight in forward()).backward()
 
-    return {"forward": median_ms(forward), "backward": median_ms(backward)}
+    plain = [Weight(shape) for shape in shapes]
+
+    def plain_backward():
+        for layer in plain:
+            layer.zero_grad()
+        sum(layer.weight.sum() for layer in plain).backward()
+
+    both = median_ms(backward)
+    return {"forward": median_ms(forward), "backward": both,
+            "holding": both - median_ms(plain_backward)}
 
 
 def copy_round(shapes):
@@ -100,8 +110,9 @@ def build_osn():
 def osn_round(network):
     command = ["target/release/examples/cost", network, str(REPEATS)]
     out = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return {"forward": out["refresh"] + out["read"],
-            "backward": out["refresh"] + out["read_backward"], **out}
+    backward = out["refresh"] + out["read_backward"]
+    return {"forward": out["refresh"] + out["read"], "backward": backward,
+            "holding": backward - out["plain_backward"], **out}
 
 
 def main():
@@ -118,11 +129,11 @@ def main():
             theirs.append(torch_round(shapes))
             speeds.append(copy_round(shapes))
         middle = lambda rounds, key: statistics.median(r[key] for r in rounds)
-        for what in ["forward", "backward"]:
+        for what in ["forward", "backward", "holding"]:
             a, b = middle(ours, what), middle(theirs, what)
             print(f"{network:12} {what:9} {a:9.3f} {b:9.3f} {b / a:10.2f}")
         parts = ", ".join(f"{key} {middle(ours, key):.3f}"
-                          for key in ["refresh", "read", "read_backward"])
+                          for key in ["refresh", "read", "read_backward", "plain_backward"])
         print(f"{'':12} of which {parts}")
         speed, size = statistics.median(speeds), n_bytes(shapes)
         floors = {"refresh": size, "read": 2 * size}

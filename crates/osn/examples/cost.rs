@@ -1,5 +1,5 @@
-//! Times the refresh, the effective weight and its backward for one network's weights, as one line
-//! of JSON: the half of `peers/cost.py` that is this library.
+//! Times the refresh, the effective weight and its backward for one network's weights, and the same backward without
+//! osn, as one line of JSON: the half of `peers/cost.py` that is this library.
 //!
 //! `cargo run --release -p osn --features flex --example cost -- resnet-50 5`
 
@@ -10,7 +10,7 @@ mod shapes;
 
 use std::time::Instant;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use osn::rules::Signals;
 use shapes::Weights;
 
@@ -18,12 +18,17 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let network = arguments.next().unwrap_or_else(|| "recipe-d".to_owned());
     let repeats: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(5);
-    let (mut weights, mut osn) = Weights::of(&network, &Device::flex().autodiff()).held("always");
+    let plain = Weights::of(&network, &Device::flex().autodiff());
+    let plain_backward = median(repeats, || backward(&plain));
+    let (mut weights, mut osn) = plain.held("always");
     let mut step = || drop(osn.step(&mut weights, &Signals::new()).expect("finite weights"));
     let refresh = median(repeats, &mut step);
     let read = median(repeats, || drop(weights.read()));
     let with_backward = median(repeats, || backward(&weights));
-    println!("{{\"refresh\":{refresh},\"read\":{read},\"read_backward\":{with_backward}}}");
+    println!(
+        "{{\"refresh\":{refresh},\"read\":{read},\"read_backward\":{with_backward},\
+         \"plain_backward\":{plain_backward}}}"
+    );
 }
 
 /// Milliseconds, after one warm-up.
@@ -40,10 +45,9 @@ fn median(repeats: usize, mut work: impl FnMut()) -> f64 {
     times[times.len() / 2]
 }
 
-/// From a gradient of ones at each effective weight, as the peer does; all gradients are held to the end.
+/// From a gradient of ones, as the peer does: the sums stand for the layers.
 fn backward(weights: &Weights) {
     let (matrices, kernels) = weights.read();
-    let of_matrices: Vec<_> = matrices.into_iter().map(|weight| weight.backward()).collect();
-    let of_kernels: Vec<_> = kernels.into_iter().map(|weight| weight.backward()).collect();
-    drop((of_matrices, of_kernels));
+    let sums = matrices.into_iter().map(Tensor::sum).chain(kernels.into_iter().map(Tensor::sum));
+    drop(sums.reduce(|a, b| a + b).expect("weights").backward());
 }

@@ -40,7 +40,10 @@ pub(crate) struct Refresh {
 /// `(σ₂/σ₁)²` an iteration, and `∂σ/∂A = u vᵀ`. The first order is that of
 /// `torch.nn.utils.parametrizations.spectral_norm`, the second that of `torch.nn.utils.spectral_norm`.
 ///
-/// A single row begins at `u`, which is ±1 whatever the weight is: σ is then exact after one iteration, and the residual 0.
+/// A single row begins at `u`, which is ±1 whatever the weight is: σ is then exact after one iteration, with residual 0.
+///
+/// `v` is the longer vector of most kernels. A weight that moves by noise `ΔW` leaves it off by up to `√(columns/rows)`
+/// times as much as `u`, so σ of a kernel follows a fast move a little later from there.
 pub(crate) fn begins_at_v(layout: Layout) -> bool {
     layout.outer == 1 && layout.inner > 1 && layout.rows > 1
 }
@@ -118,11 +121,12 @@ pub(crate) fn refresh_blocks(
     (Tensor::cat(all_u, 0), Tensor::cat(all_v, 0), Tensor::cat(all_states, 0))
 }
 
-/// One power iteration from the stored `u` or `v` ([`begins_at_v`]), and the new state; nothing is read back to the host.
+/// One power iteration from the stored `u` or `v` ([`begins_at_v`]), and the new state; nothing is read back to the
+/// host.
 ///
 /// A zero weight keeps its `u`, `v` and gets scale 1. A weight that is not zero and whose product with that vector
-/// vanishes keeps all of the state, with a residual of 1, so that the next read-back starts it again. One that is not finite
-/// keeps all of the state and leaves the step in it.
+/// vanishes keeps all of the state, with a residual of 1, so that the next read-back starts it again. One that is not
+/// finite keeps all of the state and leaves the step in it.
 pub(crate) fn refresh<const D: usize>(
     weight: Tensor<D>,
     (u, v, state): Codes,
