@@ -4,11 +4,18 @@
     .venv/bin/python peers/cost.py
 
 For the weights of each network: one power iteration and the effective weights of all layers
-("forward"), and the same with a backward from the sum of all effective weights ("backward").
+("forward"), and the same with a backward from the sum of all effective weights ("backward"). Most of a backward is the
+sum's and the memory of the gradients, which training pays without spectral normalization too: "holding" is the backward
+less that of the sum of the plain weights in the same round.
 The two libraries take turns, round by round, on the same cores; medians over the rounds.
+
+Below each network stands how near osn is to the memory: the bytes that its work moves at least, at the speed of a
+copy of the weights in the same round, divided by its time. The refresh reads each weight once; reading an effective
+weight reads the weight and writes as many bytes. The copy is PyTorch's, into memory that is there already.
 """
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -66,7 +73,32 @@ def torch_round(shapes):
             layer.zero_grad()
         sum(weight.sum() for weight in forward()).backward()
 
-    return {"forward": median_ms(forward), "backward": median_ms(backward)}
+    plain = [Weight(shape) for shape in shapes]
+
+    def plain_backward():
+        for layer in plain:
+            layer.zero_grad()
+        sum(layer.weight.sum() for layer in plain).backward()
+
+    both = median_ms(backward)
+    return {"forward": median_ms(forward), "backward": both,
+            "holding": both - median_ms(plain_backward)}
+
+
+def copy_round(shapes):
+    """Bytes a millisecond of a copy of all weights, reads and writes counted."""
+    sources = [torch.randn(shape) for shape in shapes]
+    targets = [torch.empty(shape) for shape in shapes]
+
+    def copy():
+        for target, source in zip(targets, sources):
+            target.copy_(source)
+
+    return 2 * n_bytes(shapes) / median_ms(copy)
+
+
+def n_bytes(shapes):
+    return 4 * sum(math.prod(shape) for shape in shapes)
 
 
 def build_osn():
@@ -78,8 +110,9 @@ def build_osn():
 def osn_round(network):
     command = ["target/release/examples/cost", network, str(REPEATS)]
     out = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return {"forward": out["refresh"] + out["read"],
-            "backward": out["refresh"] + out["read_backward"], **out}
+    backward = out["refresh"] + out["read_backward"]
+    return {"forward": out["refresh"] + out["read"], "backward": backward,
+            "holding": backward - out["plain_backward"], **out}
 
 
 def main():
@@ -90,17 +123,23 @@ def main():
           f"median of {ROUNDS} rounds of {REPEATS}")
     print(f"{'network':12} {'what':9} {'osn ms':>9} {'torch ms':>9} {'torch/osn':>10}")
     for network, shapes in NETWORKS.items():
-        ours, theirs = [], []
+        ours, theirs, speeds = [], [], []
         for _ in range(ROUNDS):
             ours.append(osn_round(network))
             theirs.append(torch_round(shapes))
+            speeds.append(copy_round(shapes))
         middle = lambda rounds, key: statistics.median(r[key] for r in rounds)
-        for what in ["forward", "backward"]:
+        for what in ["forward", "backward", "holding"]:
             a, b = middle(ours, what), middle(theirs, what)
             print(f"{network:12} {what:9} {a:9.3f} {b:9.3f} {b / a:10.2f}")
         parts = ", ".join(f"{key} {middle(ours, key):.3f}"
-                          for key in ["refresh", "read", "read_backward"])
+                          for key in ["refresh", "read", "read_backward", "plain_backward"])
         print(f"{'':12} of which {parts}")
+        speed, size = statistics.median(speeds), n_bytes(shapes)
+        floors = {"refresh": size, "read": 2 * size}
+        shares = ", ".join(f"{key} {100 * moved / speed / middle(ours, key):.0f} %"
+                           for key, moved in floors.items())
+        print(f"{'':12} of the memory floor at {speed / 1e6:.1f} GB/s, a copy: {shares}")
 
 
 if __name__ == "__main__":

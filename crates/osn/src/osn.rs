@@ -13,7 +13,7 @@ use crate::calls::Calls;
 use crate::error::StepError;
 use crate::measure::observed::Observed;
 use crate::measure::reading::Reading;
-use crate::measure::refresh::refresh_blocks;
+use crate::measure::refresh::{refresh_blocks, refresh_each};
 use crate::measure::to_host::states_and_norms;
 use crate::state::codes::Codes;
 use crate::state::form::Cut;
@@ -238,13 +238,13 @@ impl Osn {
     /// One power iteration for each layer, and the scale that follows from what is in force.
     fn refresh(&self, held: &[Held], applied: &[AppliedAction]) -> Vec<Codes> {
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
-        let weights = self.watched.iter().zip(ranges(&self.watched)).zip(held);
-        weights
-            .map(|((watched, range), held)| {
-                let codes = held.codes.clone();
-                refresh_blocks(&held.weight, codes, &watched.form, &applied[range], step)
-            })
-            .collect()
+        let layers = self.watched.iter().zip(ranges(&self.watched)).zip(held);
+        let weights = layers.map(|((watched, range), held)| {
+            (&held.weight, (held.codes.clone(), &watched.form, &applied[range]))
+        });
+        refresh_each(weights.collect(), |weight, (codes, form, applied)| {
+            refresh_blocks(weight, codes, form, applied, step)
+        })
     }
 
     fn decide(&mut self, signals: &Signals) -> Vec<Change> {

@@ -5,12 +5,18 @@ use burn::backend::Dispatch;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 #[cfg(feature = "flex")]
 use burn::backend::{Backend, DispatchDevice, backend_extension};
+#[cfg(feature = "flex")]
+use burn::tensor::Device;
 use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
 use osn_core::act::{Action, AppliedAction, SIGMA_FLOOR};
 use osn_core::measure::Layout;
 use osn_core::measure::convolution::Geometry;
+#[cfg(feature = "flex")]
+use rayon::prelude::*;
 
 use crate::act::ops::convolution;
+#[cfg(feature = "flex")]
+use crate::act::ops::kernel::PARALLEL_ELEMENTS;
 use crate::state::codes::Codes;
 use crate::state::form::{Form, Map, Maps};
 use osn_core::state_code::{BAD_STEP, LOG, LOG_OF_ZERO, RESIDUAL, STATE_LEN, UNIT, encode_unit};
@@ -25,6 +31,23 @@ pub(crate) struct Refresh {
     pub(crate) step: i32,
 }
 
+/// Whether a power iteration of this matrix begins at `v`: `u = A v/‖A v‖`, then `v = Aᵀu/‖Aᵀu‖` and `σ = ‖Aᵀu‖`.
+/// Any other begins at `u`: `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`.
+///
+/// It begins where both products come from one reading of the memory: at `v` where the rows of `A` lie one behind the
+/// other (`y_i = ⟨row i, v⟩`, and `y_i·row i` is added to `Aᵀy` while the row is in the cache), at `u` where columns
+/// do. Either way `σ = uᵀA v`, which is at most the largest singular value, the singular vectors converge by
+/// `(σ₂/σ₁)²` an iteration, and `∂σ/∂A = u vᵀ`. The first order is that of
+/// `torch.nn.utils.parametrizations.spectral_norm`, the second that of `torch.nn.utils.spectral_norm`.
+///
+/// A single row begins at `u`, which is ±1 whatever the weight is: σ is then exact after one iteration, with residual 0.
+///
+/// `v` is the longer vector of most kernels. A weight that moves by noise `ΔW` leaves it off by up to `√(columns/rows)`
+/// times as much as `u`, so σ of a kernel follows a fast move a little later from there.
+pub(crate) fn begins_at_v(layout: Layout) -> bool {
+    layout.outer == 1 && layout.inner > 1 && layout.rows > 1
+}
+
 /// A refresh in one call, where a backend has a faster way than composing tensor operations.
 #[cfg(feature = "flex")]
 #[backend_extension(Flex)]
@@ -37,6 +60,33 @@ pub(crate) trait RefreshOps: Backend {
         state: IntTensor<Self>,
         request: Refresh,
     ) -> (IntTensor<Self>, IntTensor<Self>, IntTensor<Self>);
+}
+
+/// What `refresh` makes of each weight, of all at the same time where they lie on the host and are worth it: one
+/// parallel region for all costs less than one for each, and no thread waits at the end of each weight.
+///
+/// Nothing that one weight gives depends on another, nor on the number of threads.
+pub(crate) fn refresh_each<T: Send, R: Send>(
+    weights: Vec<(&Tensor<3>, T)>,
+    refresh: impl Fn(&Tensor<3>, T) -> R + Send + Sync,
+) -> Vec<R> {
+    #[cfg(feature = "flex")]
+    if are_worth_threads(weights.iter().map(|(weight, _)| *weight)) {
+        return weights.into_par_iter().map(|(weight, with)| refresh(weight, with)).collect();
+    }
+    weights.into_iter().map(|(weight, with)| refresh(weight, with)).collect()
+}
+
+#[cfg(feature = "flex")]
+fn are_worth_threads<'a>(weights: impl Iterator<Item = &'a Tensor<3>> + Clone) -> bool {
+    let is_on_host = |weight: &Tensor<3>| is_flex(&weight.device());
+    weights.clone().all(is_on_host)
+        && weights.map(|weight| weight.shape().num_elements()).sum::<usize>() >= PARALLEL_ELEMENTS
+}
+
+#[cfg(feature = "flex")]
+fn is_flex(device: &Device) -> bool {
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// Refreshes every block of a weight `[outer, count, inner]`, each with its own applied.
@@ -71,11 +121,12 @@ pub(crate) fn refresh_blocks(
     (Tensor::cat(all_u, 0), Tensor::cat(all_v, 0), Tensor::cat(all_states, 0))
 }
 
-/// One power iteration from the stored `u`, and the new state; nothing is read back to the host.
+/// One power iteration from the stored `u` or `v` ([`begins_at_v`]), and the new state; nothing is read back to the
+/// host.
 ///
-/// A zero weight keeps its `u`, `v` and gets scale 1. A weight that is not zero and whose product with `u` vanishes
-/// keeps all of the state, with a residual of 1, so that the next read-back starts it again. One that is not finite
-/// keeps all of the state and leaves the step in it.
+/// A zero weight keeps its `u`, `v` and gets scale 1. A weight that is not zero and whose product with that vector
+/// vanishes keeps all of the state, with a residual of 1, so that the next read-back starts it again. One that is not
+/// finite keeps all of the state and leaves the step in it.
 pub(crate) fn refresh<const D: usize>(
     weight: Tensor<D>,
     (u, v, state): Codes,
@@ -84,9 +135,7 @@ pub(crate) fn refresh<const D: usize>(
     let (weight, u, v) = (weight.without_autodiff(), u.without_autodiff(), v.without_autodiff());
     let state = state.without_autodiff();
     #[cfg(feature = "flex")]
-    if matches!(weight.device().as_dispatch(), DispatchDevice::Flex(_))
-        && request.maps.matrices().is_some()
-    {
+    if is_flex(&weight.device()) && request.maps.matrices().is_some() {
         let (u, v, state) = Dispatch::refresh(
             weight.into_dispatch(),
             u.into_dispatch(),
@@ -106,10 +155,13 @@ pub(crate) fn composed<const D: usize>(
     request: Refresh,
 ) -> Codes {
     let weight = weight.cast(FloatDType::F32);
-    let mut row = 0;
+    let (mut row, mut column) = (0, 0);
+    let part = |codes: &Tensor<1, Int>, start: usize, length: usize| {
+        codes.clone().narrow(0, start, length).cast(FloatDType::F32).div_scalar(UNIT)
+    };
     let iterations = request.maps.iter().map(|map| {
-        let before = u.clone().narrow(0, row, map.rows()).cast(FloatDType::F32).div_scalar(UNIT);
-        row += map.rows();
+        let before = (part(&u, row, map.rows()), part(&v, column, map.cols()));
+        (row, column) = (row + map.rows(), column + map.cols());
         iterate(&weight, before, map)
     });
     let all = iterations.reduce(Iteration::and).expect("a block has a map");
@@ -132,7 +184,7 @@ struct Iteration {
     v: Tensor<1>,
     /// Summed over the maps.
     sigma: Tensor<1>,
-    /// `‖Aᵀu‖/‖A v‖` for the `u` of before; the smallest of the maps'.
+    /// The norm of the first product to that of the second; the smallest of the maps'.
     ratio: Tensor<1>,
     /// No product vanished.
     moved: Tensor<1, burn::tensor::Bool>,
@@ -154,7 +206,11 @@ impl Iteration {
 }
 
 /// One power iteration of one map.
-fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: Map) -> Iteration {
+fn iterate<const D: usize>(
+    weight: &Tensor<D>,
+    (u, v): (Tensor<1>, Tensor<1>),
+    map: Map,
+) -> Iteration {
     match map {
         Map::Matrix(layout) => {
             let matrix = as_matrix(weight.clone(), *layout);
@@ -162,7 +218,12 @@ fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: Map) -> I
                 matrix.matmul(x.unsqueeze_dim::<2>(1)).squeeze_dim(1)
             };
             let transpose = |y| product(matrix.clone().transpose(), y);
-            iterate_by(before, transpose, |x| product(matrix.clone(), x))
+            let apply = |x| product(matrix.clone(), x);
+            if begins_at_v(*layout) {
+                let iteration = iterate_by(v, apply, transpose);
+                return Iteration { u: iteration.v, v: iteration.u, ..iteration };
+            }
+            iterate_by(u, transpose, apply)
         }
         Map::Convolution(geometry) => {
             let kernel = weight.clone().into_dispatch();
@@ -170,19 +231,19 @@ fn iterate<const D: usize>(weight: &Tensor<D>, before: Tensor<1>, map: Map) -> I
                 Tensor::from_dispatch(product(kernel.clone(), x.into_dispatch(), geometry))
             };
             let transpose = |y| product(convolution::apply_transpose::<Dispatch>, y);
-            iterate_by(before, transpose, |x| product(convolution::apply::<Dispatch>, x))
+            iterate_by(u, transpose, |x| product(convolution::apply::<Dispatch>, x))
         }
     }
 }
 
-/// `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`.
+/// `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`; of `Aᵀ`, with the products exchanged.
 fn iterate_by(
     before: Tensor<1>,
-    apply_transpose: impl Fn(Tensor<1>) -> Tensor<1>,
-    apply: impl Fn(Tensor<1>) -> Tensor<1>,
+    first: impl Fn(Tensor<1>) -> Tensor<1>,
+    second: impl Fn(Tensor<1>) -> Tensor<1>,
 ) -> Iteration {
-    let (v, sigma_before) = normalized(apply_transpose(before));
-    let (u, sigma) = normalized(apply(v.clone()));
+    let (v, sigma_before) = normalized(first(before));
+    let (u, sigma) = normalized(second(v.clone()));
     let moved = sigma
         .clone()
         .greater_elem(SIGMA_FLOOR)
@@ -309,8 +370,6 @@ fn codes(values: Tensor<1>) -> Tensor<1, Int> {
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
     use crate::state::codes::{device_codes, host_codes};
     use osn_core::state_code::{State, decode_unit};
@@ -380,10 +439,14 @@ mod tests {
         assert_eq!((fast.2.sigma, fast.2.bad_step), (1.0, 9));
     }
 
+    /// A weight whose first product with a vector of equal entries is zero: in the memory every row sums to zero.
+    fn vanishing(shape: [usize; 3]) -> Tensor<3> {
+        Tensor::<2>::from_data([[3.0f32, -3.0], [1.0, -1.0]], &Device::flex()).reshape(shape)
+    }
+
     #[test]
     fn a_product_that_vanishes_leaves_what_was_known_until_the_weight_is_measured_again() {
-        // Every column sums to zero, so the uniform u is in the kernel of the transpose.
-        let weight = Tensor::<3>::from_data([[[3.0f32, 1.0], [-3.0, -1.0]]], &Device::flex());
+        let weight = vanishing([1, 2, 2]);
         let layout = Layout { outer: 1, rows: 2, inner: 2 };
         let applied = AppliedAction { action: Action::Normalize { target: 1.0 }, blend: 1.0 };
         let request = Refresh { maps: Maps::Matrix(layout), applied, step: 9 };
@@ -398,9 +461,10 @@ mod tests {
 
     #[test]
     fn a_start_that_the_weight_sends_to_zero_is_replaced() {
-        // Every column sums to zero, so the uniform u is in the kernel of the transpose.
-        let weight = Tensor::<3>::from_data([[[3.0f32, 1.0], [-3.0, -1.0]]], &Device::flex());
-        let [(_, _, state), _] = both(&weight, Action::Off);
-        assert!((state.sigma - 20f64.sqrt()).abs() < 1e-5, "{state:?}");
+        // From v, and from u.
+        for shape in [[1, 2, 2], [2, 2, 1]] {
+            let [(_, _, state), _] = both(&vanishing(shape), Action::Off);
+            assert!((state.sigma - 20f64.sqrt()).abs() < 1e-5, "{shape:?} {state:?}");
+        }
     }
 }

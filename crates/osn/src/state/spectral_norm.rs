@@ -6,6 +6,7 @@ use burn::module::{Module, Param, ParamId, Reparameterization, Reparameterizer};
 use burn::tensor::{Int, Tensor};
 
 use crate::act::ops::effective_weight;
+use crate::act::ops::spare::Spare;
 use crate::state::codes::{Codes, host_codes};
 use crate::state::form::Form;
 use crate::state::probe::Probe;
@@ -26,6 +27,8 @@ pub struct SpectralNorm {
     probe: Probe,
     #[module(skip)]
     form: Form,
+    #[module(skip)]
+    spare: Spare,
 }
 
 impl Reparameterization for SpectralNorm {
@@ -33,7 +36,8 @@ impl Reparameterization for SpectralNorm {
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         let probe = self.probe.leaf_for(&base);
-        effective_weight(base, self.u.val(), self.v.val(), self.state.val(), probe, self.form)
+        let (u, v, state) = (self.u.val(), self.v.val(), self.state.val());
+        effective_weight(base, u, v, state, probe, self.spare.clone(), self.form)
     }
 }
 
@@ -46,6 +50,7 @@ impl SpectralNorm {
             state: Param::initialized(ParamId::new(), state),
             probe,
             form,
+            spare: Spare::new(),
         }
     }
 

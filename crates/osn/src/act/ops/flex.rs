@@ -8,10 +8,11 @@ use burn::tensor::{DType, FloatDType, TensorData};
 use osn_core::act::{AppliedAction, SIGMA_FLOOR};
 use osn_core::measure::Layout;
 
+use super::spare::Spare;
 use super::{
     SigmaGradient, SpectralOps, composed_backward, composed_forward, composed_sensitivity, kernel,
 };
-use crate::measure::refresh::{Refresh, RefreshOps};
+use crate::measure::refresh::{Refresh, RefreshOps, begins_at_v};
 use crate::state::form::{Form, Maps};
 use osn_core::state_code::{State, decode_unit, encode_unit};
 
@@ -21,20 +22,24 @@ impl SpectralOps for Flex {
         _u: IntTensor<Self>,
         _v: IntTensor<Self>,
         state: IntTensor<Self>,
+        spare: Spare,
         form: Form,
     ) -> FloatTensor<Self> {
         if form.cut.count > 1 {
             return composed_forward::<Self>(weight, state, form.cut);
         }
-        let read = read_state(&state);
-        if read.scale == 1.0 {
+        let scale = read_state(&state).scale;
+        let last = spare.take(weight.layout().num_elements());
+        if scale == 1.0 {
             // Off costs nothing and changes no bit.
             return weight;
         }
-        if weight.dtype() == DType::F32 {
-            return Self::float_mul_scalar(weight, read.scale.into());
+        if weight.dtype() != DType::F32 {
+            return composed_forward::<Self>(weight, state, form.cut);
         }
-        composed_forward::<Self>(weight, state, form.cut)
+        let effective = scaled(&weight.to_contiguous(), scale, last);
+        spare.keep(&effective);
+        effective
     }
 
     fn sensitivity(
@@ -84,6 +89,18 @@ impl SpectralOps for Flex {
     }
 }
 
+/// `s·W`, written over `last` where there is one of its size.
+#[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+fn scaled(weight: &FlexTensor, scale: f64, last: Option<FlexTensor>) -> FlexTensor {
+    let (shape, scale) = (weight.layout().shape().clone(), scale as f32);
+    let Some(mut effective) = last else {
+        let values = kernel::scaled(values(weight), scale);
+        return FlexTensor::from_data(TensorData::new(values, shape));
+    };
+    kernel::scale_into(effective.storage_mut(), values(weight), scale);
+    effective.reshape(shape)
+}
+
 /// Two passes: `⟨G, Ŵ⟩` reads both, then `G` becomes `s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ` where it lies; one
 /// more for a second map.
 #[expect(clippy::cast_possible_truncation, reason = "gradients are f32")]
@@ -120,7 +137,7 @@ impl RefreshOps for Flex {
     ) -> (IntTensor<Self>, IntTensor<Self>, IntTensor<Self>) {
         let weight = Self::float_cast(weight, FloatDType::F32).to_contiguous();
         let before = read_state(&state);
-        match iterate_all(values(&weight), &unit_vector(&u), &request.maps) {
+        match iterate_all(values(&weight), (&unit_vector(&u), &unit_vector(&v)), &request.maps) {
             Step::Moved { u, v, sigma, residual } => {
                 let state = state_at(sigma, residual, before.bad_step, &request.applied);
                 (vector_codes(&u), vector_codes(&v), codes(&state.encode()))
@@ -137,13 +154,12 @@ impl RefreshOps for Flex {
 
 /// One power iteration of each map: their vectors one behind the other, the mean of their σ, the
 /// worst of their residuals.
-fn iterate_all(weight: &[f32], u: &[f32], maps: &Maps) -> Step {
+fn iterate_all(weight: &[f32], (mut u, mut v): (&[f32], &[f32]), maps: &Maps) -> Step {
     let (mut all_u, mut all_v, mut mean, mut worst) = (Vec::new(), Vec::new(), 0.0, 0.0_f64);
-    let mut rest = u;
     for &layout in maps.matrices().unwrap_or_default() {
-        let (this, behind) = rest.split_at(layout.rows);
-        rest = behind;
-        match power_iteration(weight, this, layout) {
+        let (this_u, this_v);
+        ((this_u, u), (this_v, v)) = (u.split_at(layout.rows), v.split_at(layout.cols()));
+        match power_iteration(weight, (this_u, this_v), layout) {
             Step::Moved { u, v, sigma, residual } => {
                 all_u.extend(u);
                 all_v.extend(v);
@@ -163,40 +179,83 @@ enum Step {
     NotFinite,
 }
 
-/// `v = Wᵀu/‖Wᵀu‖`, then `u = W v/‖W v‖` and `σ = ‖W v‖ = uᵀW v`.
-fn power_iteration(weight: &[f32], u: &[f32], layout: Layout) -> Step {
-    let mut v = kernel::apply_transpose(weight, layout, u);
-    let sigma_before = kernel::norm(&v);
+/// From the vector that [`begins_at_v`] says, with one reading of the weight.
+fn power_iteration(weight: &[f32], (u, v): (&[f32], &[f32]), layout: Layout) -> Step {
+    let start = if begins_at_v(layout) { v } else { u };
+    let mut half_steps = HalfSteps::from(weight, start, 1.0, layout);
+    let sigma_before = half_steps.sigma_before;
     if sigma_before <= SIGMA_FLOOR {
         return from_the_largest_entry(weight, layout);
     }
-    kernel::divide(&mut v, sigma_before);
-    let mut u = kernel::apply(weight, layout, &v);
-    let sigma = kernel::norm(&u);
-    if !(sigma_before.is_finite() && sigma.is_finite()) {
-        return Step::NotFinite;
+    if sigma_before.is_finite() && !half_steps.is_in_range() {
+        let mut start = start.to_vec();
+        kernel::divide(&mut start, sigma_before);
+        half_steps = HalfSteps::from(weight, &start, sigma_before, layout);
     }
-    kernel::divide(&mut u, sigma);
-    Step::Moved { u, v, sigma, residual: residual(sigma_before, sigma) }
+    half_steps.normalized(layout)
 }
 
-/// A start for a `u` that `Wᵀ` sends to zero: the row of the largest entry, which it does not send
-/// there unless the weight is zero.
+/// The two products of a power iteration before they are divided by their norms.
+struct HalfSteps {
+    first: Vec<f32>,
+    second: Vec<f32>,
+    /// The norm of the first product, of a start of norm 1.
+    sigma_before: f64,
+    /// The norm of the second, of a first one that is divided by its norm.
+    sigma: f64,
+}
+
+impl HalfSteps {
+    /// From a `start` that was divided by `divisor`.
+    fn from(weight: &[f32], start: &[f32], divisor: f64, layout: Layout) -> Self {
+        let (first, second) = if begins_at_v(layout) {
+            kernel::apply_then_transpose(weight, start)
+        } else {
+            kernel::transpose_then_apply(weight, layout, start)
+        };
+        let norm = kernel::norm(&first);
+        let sigma = kernel::norm(&second) / norm;
+        Self { first, second, sigma_before: norm * divisor, sigma }
+    }
+
+    /// Whether no entry of the second product, which is of the size of σ², is too large or small for an f32.
+    fn is_in_range(&self) -> bool {
+        (1e-12..1e12).contains(&self.sigma_before) && self.sigma.is_finite()
+    }
+
+    fn normalized(self, layout: Layout) -> Step {
+        let Self { mut first, mut second, sigma_before, sigma } = self;
+        if !(sigma_before.is_finite() && sigma.is_finite()) {
+            return Step::NotFinite;
+        }
+        for product in [&mut first, &mut second] {
+            let norm = kernel::norm(product);
+            kernel::divide(product, norm);
+        }
+        let (u, v) = if begins_at_v(layout) { (first, second) } else { (second, first) };
+        Step::Moved { u, v, sigma, residual: residual(sigma_before, sigma) }
+    }
+}
+
+/// Another start where the first product vanishes: the row or column of the largest entry, whose product does not
+/// unless the weight is zero.
 fn from_the_largest_entry(weight: &[f32], layout: Layout) -> Step {
+    let Layout { outer: _, rows, inner } = layout;
     let largest = weight.iter().enumerate().max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()));
     match largest {
         Some((_, w)) if !w.is_finite() => Step::NotFinite,
         Some((index, w)) if f64::from(w.abs()) > SIGMA_FLOOR => {
-            let mut u = vec![0.0; layout.rows];
-            u[index / layout.inner % layout.rows] = 1.0;
-            power_iteration(weight, &u, layout)
+            let (mut u, mut v) = (vec![0.0; rows], vec![0.0; layout.cols()]);
+            u[index / inner % rows] = 1.0;
+            v[index / inner / rows * inner + index % inner] = 1.0;
+            power_iteration(weight, (&u, &v), layout)
         }
         _ => Step::Zero,
     }
 }
 
 /// `‖W v − σ_b u‖/σ` for the `u` of before and `σ_b = ‖Wᵀu‖`: since `⟨W v, u⟩ = σ_b`, its square is
-/// `1 − (σ_b/σ)²`, which costs nothing.
+/// `1 − (σ_b/σ)²`, which costs nothing. From `v` it is the same of `Wᵀ`.
 fn residual(sigma_before: f64, sigma: f64) -> f64 {
     let ratio = (sigma_before / sigma).min(1.0);
     (1.0 - ratio * ratio).sqrt()

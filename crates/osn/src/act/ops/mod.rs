@@ -4,7 +4,8 @@ pub(crate) mod convolution;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "flex")]
-mod kernel;
+pub(crate) mod kernel;
+pub(crate) mod spare;
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use burn::backend::Cube;
@@ -18,6 +19,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Scalar, TensorMetadata, backend
 use burn::tensor::{FloatDType, Int, Shape, Slice, Tensor};
 use osn_core::measure::Layout;
 
+use crate::act::ops::spare::Spare;
 use crate::act::sigma_gradient::SigmaGradient;
 use crate::state::form::{Cut, Form, Map, Maps};
 use osn_core::state_code::{ELASTICITY, LN_SCALE, LN_SIGMA, LOG, STATE_LEN, UNIT};
@@ -29,15 +31,16 @@ use osn_core::state_code::{ELASTICITY, LN_SCALE, LN_SIGMA, LOG, STATE_LEN, UNIT}
     Autodiff
 )]
 pub(crate) trait SpectralOps: Backend {
-    /// `Ŵ = s·W`, with an `s` for each block.
+    /// `Ŵ = s·W`, with an `s` for each block; a backend may write it over `spare`.
     fn effective_weight(
         weight: FloatTensor<Self>,
         u: IntTensor<Self>,
         v: IntTensor<Self>,
         state: IntTensor<Self>,
+        spare: Spare,
         form: Form,
     ) -> FloatTensor<Self> {
-        let _ = (u, v);
+        let _ = (u, v, spare);
         composed_forward::<Self>(weight, state, form.cut)
     }
 
@@ -48,10 +51,11 @@ pub(crate) trait SpectralOps: Backend {
         v: IntTensor<Self>,
         state: IntTensor<Self>,
         probe: FloatTensor<Self>,
+        spare: Spare,
         form: Form,
     ) -> FloatTensor<Self> {
         let _ = probe;
-        Self::effective_weight(weight, u, v, state, form)
+        Self::effective_weight(weight, u, v, state, spare, form)
     }
 
     /// `⟨G, Ŵ⟩` of each block, `[count]`.
@@ -86,17 +90,14 @@ impl<B: SpectralOps, C: CheckpointStrategy> SpectralOps for Autodiff<B, C> {
         u: IntTensor<Self>,
         v: IntTensor<Self>,
         state: IntTensor<Self>,
+        spare: Spare,
         form: Form,
     ) -> FloatTensor<Self> {
         let parent = weight.node();
-        let weight = weight.into_primitive();
-        let effective =
-            B::effective_weight(weight.clone(), u.clone(), v.clone(), state.clone(), form);
+        let saved = Saved::<B> { weight: weight.into_primitive(), u, v, state, form };
         match EffectiveWeight.prepare::<C>([parent]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                prep.finish(Saved::<B> { weight, u, v, state, form }, effective)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(effective),
+            OpsKind::Tracked(prep) => prep.finish(saved.clone(), saved.effective_weight(spare)),
+            OpsKind::UnTracked(prep) => prep.finish(saved.effective_weight(Spare::default())),
         }
     }
 
@@ -106,17 +107,14 @@ impl<B: SpectralOps, C: CheckpointStrategy> SpectralOps for Autodiff<B, C> {
         v: IntTensor<Self>,
         state: IntTensor<Self>,
         probe: FloatTensor<Self>,
+        spare: Spare,
         form: Form,
     ) -> FloatTensor<Self> {
         let parents = [weight.node(), probe.node()];
-        let weight = weight.into_primitive();
-        let effective =
-            B::effective_weight(weight.clone(), u.clone(), v.clone(), state.clone(), form);
+        let saved = Saved::<B> { weight: weight.into_primitive(), u, v, state, form };
         match ProbedWeight.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                prep.finish(Saved::<B> { weight, u, v, state, form }, effective)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(effective),
+            OpsKind::Tracked(prep) => prep.finish(saved.clone(), saved.effective_weight(spare)),
+            OpsKind::UnTracked(prep) => prep.finish(saved.effective_weight(Spare::default())),
         }
     }
 }
@@ -135,6 +133,11 @@ struct Saved<B: Backend> {
 }
 
 impl<B: SpectralOps> Saved<B> {
+    fn effective_weight(self, spare: Spare) -> FloatTensor<B> {
+        let Saved { weight, u, v, state, form } = self;
+        B::effective_weight(weight, u, v, state, spare, form)
+    }
+
     /// Passes the gradient at `Ŵ` on to `W`, where that is trained.
     fn pass_on(self, grad: FloatTensor<B>, parent: Option<NodeId>, grads: &mut Gradients) {
         let Saved { weight, u, v, state, form } = self;
@@ -192,13 +195,17 @@ pub(crate) fn effective_weight<const D: usize>(
     v: Tensor<1, Int>,
     state: Tensor<1, Int>,
     probe: Option<Tensor<1>>,
+    spare: Spare,
     form: Form,
 ) -> Tensor<D> {
     let weight = weight.into_dispatch();
     let [u, v, state] = [u, v, state].map(Tensor::into_dispatch);
     Tensor::from_dispatch(match probe {
-        None => Dispatch::effective_weight(weight, u, v, state, form),
-        Some(probe) => Dispatch::probed_weight(weight, u, v, state, probe.into_dispatch(), form),
+        None => Dispatch::effective_weight(weight, u, v, state, spare, form),
+        Some(probe) => {
+            let probe = probe.into_dispatch();
+            Dispatch::probed_weight(weight, u, v, state, probe, spare, form)
+        }
     })
 }
 

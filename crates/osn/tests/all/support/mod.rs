@@ -54,11 +54,19 @@ pub struct Golden {
     tensors: SafeTensors<'static>,
 }
 
-const BYTES: &[u8] = include_bytes!("../../golden/torch_spectral_norm.safetensors");
-
 impl Golden {
-    pub fn open() -> Self {
-        Self { tensors: SafeTensors::deserialize(BYTES).unwrap() }
+    /// What `torch.nn.utils.spectral_norm` computed: it begins each iteration at `u`.
+    pub fn from_u() -> Self {
+        Self::read(include_bytes!("../../golden/torch_spectral_norm.safetensors"))
+    }
+
+    /// What `torch.nn.utils.parametrizations.spectral_norm` computed: it begins at `v`.
+    pub fn from_v() -> Self {
+        Self::read(include_bytes!("../../golden/torch_parametrizations.safetensors"))
+    }
+
+    fn read(bytes: &'static [u8]) -> Self {
+        Self { tensors: SafeTensors::deserialize(bytes).unwrap() }
     }
 
     pub fn values(&self, case: &str, name: &str) -> Vec<f32> {
@@ -68,10 +76,6 @@ impl Golden {
 
     pub fn shape(&self, case: &str, name: &str) -> Vec<usize> {
         self.tensors.tensor(&format!("{case}.{name}")).unwrap().shape().to_vec()
-    }
-
-    pub fn output_axis(case: &str) -> usize {
-        usize::from(case.starts_with("conv_transpose"))
     }
 }
 
