@@ -18,7 +18,13 @@ use command_line::args::{Command, DataCommand, DecideCommand, TrainArgs};
 use command_line::usage;
 use commands::{compare, data, decide, inspect, normalize, report, resume, settings, train, watch};
 use failure::{FAILED, Failure};
+use mimalloc::MiMalloc;
 use terminal::{capabilities, interrupt};
+
+/// A training step allocates every tensor anew, and the system's allocator fetches large ones from the kernel
+/// page by page.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(failure::show_panic));

@@ -3,6 +3,7 @@
 //! `cargo bench --workspace --bench step` runs it.
 
 use burn::tensor::{Device, Tensor};
+use mimalloc::MiMalloc;
 use osn_recipes::adversarial::players::{Discriminated, Players};
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
@@ -11,6 +12,10 @@ use osn_recipes::gan::game;
 use osn_recipes::gan::model::{Discriminator, Generator};
 use osn_recipes::run::error::RunError;
 use osn_recipes::run::pending::PendingSignals;
+
+/// As the command has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How the discriminator is trained: without osn, measured only, always normalized.
 const ARMS: [&str; 3] = ["without", "never", "always"];

@@ -14,6 +14,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{Device, Int, Tensor};
+use mimalloc::MiMalloc;
 use osn_recipes::adversarial::players::Players;
 use osn_recipes::batch::number;
 use osn_recipes::classify::config::{Architecture, ClassifyConfig};
@@ -28,6 +29,10 @@ use osn_recipes::run::pending::PendingSignals;
 use osn_recipes::translate::config::TranslateConfig;
 use osn_recipes::translate::model::{PatchDiscriminator, UNet};
 use osn_recipes::{cgan, classify, control, gan};
+
+/// As the command has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 

@@ -218,53 +218,58 @@ fn side_by_side(output: &[f32], rows: &mut [f32], sizes: Sizes) {
 
 /// The patches of some images as columns: a row for each channel and pixel of the kernel.
 fn write_patches(images: &[f32], patches: &mut [f32], sizes: Sizes) {
-    let columns = images.len() / sizes.image_len() * sizes.positions();
-    for (image, pixels) in images.chunks(sizes.image_len()).enumerate() {
-        each_overlap(sizes, |row, plane, overlap| {
-            let row =
-                &mut patches[row * columns + image * sizes.positions()..][..sizes.positions()];
+    let (positions, stride) = (sizes.positions(), sizes.window.stride[1]);
+    let rows = patches.chunks_mut(images.len() / sizes.image_len() * positions);
+    for (overlap, row) in overlaps(sizes).zip(rows) {
+        for (pixels, row) in images.chunks(sizes.image_len()).zip(row.chunks_mut(positions)) {
             if !overlap.is_whole(sizes) {
                 row.fill(0.0);
             }
-            overlap.each_line(sizes, |of_row, of_plane| {
-                let line = &pixels[plane..][of_plane];
-                let stride = sizes.window.stride[1];
-                match stride {
-                    1 => row[of_row].copy_from_slice(line),
-                    _ => {
-                        let every = line.chunks(stride).map(|pixels| pixels[0]);
-                        row[of_row].iter_mut().zip(every).for_each(|(to, from)| *to = from);
-                    }
-                }
+            overlap.each_line(sizes, |of_row, of_image| {
+                gather(&mut row[of_row], &pixels[of_image], stride);
             });
-        });
+        }
     }
 }
 
 /// The transpose of [`write_patches`]: adds each patch to the images where it lies.
 fn add_patches(patches: &[f32], images: &mut [f32], sizes: Sizes) {
-    let columns = images.len() / sizes.image_len() * sizes.positions();
-    for (image, pixels) in images.chunks_mut(sizes.image_len()).enumerate() {
-        each_overlap(sizes, |row, plane, overlap| {
-            let row = &patches[row * columns + image * sizes.positions()..][..sizes.positions()];
-            overlap.each_line(sizes, |of_row, of_plane| {
-                let line = &mut pixels[plane..][of_plane];
-                let stride = sizes.window.stride[1];
-                match stride {
-                    1 => line.iter_mut().zip(&row[of_row]).for_each(|(to, from)| *to += from),
-                    _ => {
-                        let every = line.chunks_mut(stride).map(|pixels| &mut pixels[0]);
-                        every.zip(&row[of_row]).for_each(|(to, from)| *to += from);
-                    }
-                }
+    let (positions, stride) = (sizes.positions(), sizes.window.stride[1]);
+    let rows = patches.chunks(images.len() / sizes.image_len() * positions);
+    for (overlap, row) in overlaps(sizes).zip(rows) {
+        for (pixels, row) in images.chunks_mut(sizes.image_len()).zip(row.chunks(positions)) {
+            overlap.each_line(sizes, |of_row, of_image| {
+                scatter(&row[of_row], &mut pixels[of_image], stride);
             });
-        });
+        }
     }
 }
 
-/// The positions at which one pixel of the kernel meets the image, by rows and by columns.
+/// Takes every `stride`-th pixel of a line; the usual strides are constants of their loops.
+fn gather(row: &mut [f32], line: &[f32], stride: usize) {
+    match stride {
+        1 => row.copy_from_slice(line),
+        2 => row.iter_mut().zip(line.chunks(2)).for_each(|(to, from)| *to = from[0]),
+        _ => row.iter_mut().zip(line.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+    }
+}
+
+/// Adds to every `stride`-th pixel of a line.
+fn scatter(row: &[f32], line: &mut [f32], stride: usize) {
+    match stride {
+        1 => line.iter_mut().zip(row).for_each(|(to, from)| *to += from),
+        2 => line.chunks_mut(2).zip(row).for_each(|(to, from)| to[0] += from),
+        _ => line.iter_mut().step_by(stride).zip(row).for_each(|(to, from)| *to += from),
+    }
+}
+
+/// Where one pixel of the kernel meets the plane of one channel.
 struct Overlap {
+    /// Where the plane begins in an image.
+    plane: usize,
+    /// The kernel's pixel, by rows and by columns.
     offset: [usize; 2],
+    /// The positions of the kernel at which that is on the plane.
     positions: [Range<usize>; 2],
 }
 
@@ -273,7 +278,7 @@ impl Overlap {
         self.positions == sizes.output.map(|size| 0..size)
     }
 
-    /// Calls with the positions of each line, and the pixels from the first to the last of them.
+    /// Calls with the positions of each line, and the pixels of the image from the first to the last of them.
     fn each_line(&self, sizes: Sizes, mut call: impl FnMut(Range<usize>, Range<usize>)) {
         let [stride, step] = sizes.window.stride;
         let [padding, left] = sizes.window.padding;
@@ -285,7 +290,7 @@ impl Overlap {
         let pixels = first..first + (columns.len() - 1) * step + 1;
         for line in lines.clone() {
             let positions = line * sizes.output[1];
-            let above = (line * stride + self.offset[0] - padding) * sizes.image[1];
+            let above = (line * stride + self.offset[0] - padding) * sizes.image[1] + self.plane;
             call(
                 positions + columns.start..positions + columns.end,
                 above + pixels.start..above + pixels.end,
@@ -294,14 +299,13 @@ impl Overlap {
     }
 }
 
-/// Calls with each row of the patches, where the plane of its channel begins in an image, and where its pixel
-/// of the kernel meets the plane.
-fn each_overlap(sizes: Sizes, mut call: impl FnMut(usize, usize, Overlap)) {
+/// Those of each row of the patches.
+fn overlaps(sizes: Sizes) -> impl Iterator<Item = Overlap> {
     let [height, width] = sizes.kernel;
-    for row in 0..sizes.patch_len() {
+    (0..sizes.patch_len()).map(move |row| {
         let (channel, pixel) = (row / (height * width), row % (height * width));
         let offset = [pixel / width, pixel % width];
         let positions = [sizes.meets(0, offset[0]), sizes.meets(1, offset[1])];
-        call(row, channel * sizes.image[0] * sizes.image[1], Overlap { offset, positions });
-    }
+        Overlap { plane: channel * sizes.image[0] * sizes.image[1], offset, positions }
+    })
 }
