@@ -54,7 +54,10 @@ fn is_taken(request: &TrainRequest) -> bool {
     assert!(error.is_bad_input(), "{key}={value}: {message}");
     let (RunError::Config { key: of, .. }
     | RunError::Idle { key: of, .. }
-    | RunError::Setting { source: SettingError::BadValue { key: of, .. }, .. }) = error
+    | RunError::Setting {
+        source: SettingError::BadValue { key: of, .. } | SettingError::UnknownKey { key: of, .. },
+        ..
+    }) = error
     else {
         panic!("{message}")
     };

@@ -115,7 +115,7 @@ fn the_rules_act_on_returns() {
     let plateau = "interval=1,every=1,patience=1,delta=100";
     let plateau = format!("plateau:metric=return,lower_is_better=false,{plateau}");
     acts("control", &plateau, &often, "return");
-    acts("control", "random:dwell=1,interval=1", &often, "lot");
+    acts("control", "random:dwell=1,interval=1", &often, "draw");
 }
 
 fn decide(text: &str) -> Decide {

@@ -89,7 +89,7 @@ fn a_run_that_measures_everything_has_the_losses_and_scores_of_one_that_measures
 fn the_rules_act_on_the_signals_of_training() {
     for (decide, word) in [
         ("schedule:on=3,interval=1", "step"),
-        ("random:dwell=1,interval=1", "lot"),
+        ("random:dwell=1,interval=1", "draw"),
         ("plateau:interval=1,every=1,patience=1,delta=100", "frechet"),
         ("budget:interval=1,total_relative_to_init=0.5", "share"),
         ("learned:interval=1", "held-out"),
