@@ -101,7 +101,7 @@ fn gan(
         players,
         real,
         move |generator| generator.forward(latents.clone()),
-        |discriminator, images| discriminator.forward(images),
+        gan::model::Discriminator::forward,
         |_| None,
     ))
 }

@@ -97,7 +97,7 @@ impl StopFlag {
             Stage::Preparing => process::exit(i32::from(exit_code)),
             Stage::Empty { folder, printer } => remove_and_exit(folder, printer, exit_code),
             Stage::AtWork { words, printer } if is_first => {
-                print_briefly(printer, Some(words), false)
+                print_briefly(printer, Some(words), false);
             }
             Stage::AtWork { printer, .. } if is_repeated => {
                 print_briefly(printer, None, true);

@@ -202,7 +202,9 @@ fn a_folder_turned_read_only_ends_the_run_in_one_line_and_writable_it_goes_on() 
     let child = as_anybody(train(&recipe, &runs), &program);
     let folder = wait_for_run(&runs, |folder| !checkpoints(folder).is_empty());
     let open_all = |mode| {
-        ["checkpoints", "samples", ""].iter().for_each(|inside| open(&folder.join(inside), mode));
+        for inside in ["checkpoints", "samples", ""] {
+            open(&folder.join(inside), mode);
+        }
     };
     open_all(0o555);
     let ended = Ended::of(child);

@@ -317,8 +317,8 @@ fn runs() {
         ["never", "always:target=3"].map(|rule| format!("{train} {rule} --set learning_rate=1e30"));
     text += &transcript(folder.path(), 1, &[&diverging[0], &diverging[1]]);
     set(&folder.path().join(run).join("run.json"), "/status", "running");
-    text += &transcript(folder.path(), 1, &[&lines[3]]);
-    text += &transcript(folder.path(), 0, &[&lines[2]]);
+    text += &transcript(folder.path(), 1, &[lines[3]]);
+    text += &transcript(folder.path(), 0, &[lines[2]]);
     snapshot("runs", &text);
 }
 
@@ -334,7 +334,8 @@ fn a_stopped_run() {
     // How many lines of progress there are is a matter of time.
     let from_the_end = stopped.lines().skip_while(|line| !line.starts_with("stopping"));
     let words: Vec<_> = from_the_end.filter(|line| !line.starts_with("step ")).collect();
-    text += &format!("{}\n\n", words.join("\n"));
+    text += &words.join("\n");
+    text += "\n\n";
     text += &transcript(out.path(), 0, &[&report]);
     for version in ["burn", "lock"] {
         set(&run.join("run.json"), &format!("/versions/{version}"), "abacus");

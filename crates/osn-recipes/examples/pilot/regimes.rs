@@ -35,7 +35,7 @@ fn vectors(name: &str, about: &'static str, gan: VectorGan) -> Regime {
 fn plane(task: &str, data: Data) -> Vec<Regime> {
     let base = VectorGan { data, ..VectorGan::default() };
     let about = "60 points, two D steps for each of G";
-    let mut regimes = of_all(task, &base, VectorGan { count: 60, ..base.clone() }, about);
+    let mut regimes = of_all(task, &base, &VectorGan { count: 60, ..base.clone() }, about);
     let cut = VectorGan { change: Some(Change::Count(60)), ..base };
     regimes.push(vectors(&format!("{task}/cut"), "60 points from half-way on", cut));
     regimes
@@ -50,11 +50,11 @@ fn digits() -> Vec<Regime> {
         ..VectorGan::default()
     };
     let few = VectorGan { count: 100, ..base.clone() };
-    of_all("digits", &base, few, "100 images, two D steps for each of G")
+    of_all("digits", &base, &few, "100 images, two D steps for each of G")
 }
 
 /// The regimes of every task of vectors; `few` has few of them, and is `about` that.
-fn of_all(task: &str, base: &VectorGan, few: VectorGan, about: &'static str) -> Vec<Regime> {
+fn of_all(task: &str, base: &VectorGan, few: &VectorGan, about: &'static str) -> Vec<Regime> {
     let base = || base.clone();
     let jump = Some(Change::LearningRate(5.0));
     let regimes = [
@@ -67,7 +67,7 @@ fn of_all(task: &str, base: &VectorGan, few: VectorGan, about: &'static str) -> 
         ),
         ("deep", "six hidden layers in D", VectorGan { depth: 6, ..base() }),
         ("narrow", "8 units in each layer of D", VectorGan { width: 8, ..base() }),
-        ("few", about, VectorGan { n_dis: 2, ..few }),
+        ("few", about, VectorGan { n_dis: 2, ..few.clone() }),
         ("slow", "learning rate / 5", VectorGan { learning_rate: 2e-4, ..base() }),
         ("jump", "learning rate x 5 from half-way on", VectorGan { change: jump, ..base() }),
     ];

@@ -5,13 +5,13 @@
 
 #[path = "../../build.rs"]
 #[expect(dead_code, clippy::print_stdout, reason = "nothing is built here; it speaks to cargo")]
-mod build_script;
+mod script;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use build_script::{Git, burn_version, digest, inputs, lock_file};
+use script::{Git, burn_version, digest, inputs, lock_file};
 
 /// The three crates and their lock file, in a few words each; where `osn-recipes` is.
 fn workspace(root: &Path) -> PathBuf {

@@ -1,8 +1,6 @@
 //! The page in a real browser: that charts draw, that pointer, keyboard and slider do what they say, and
 //! that nothing is logged. Skipped with a note where neither Chromium nor Chrome is installed.
 
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
-
 use std::sync::LazyLock;
 
 use osn_report::{RunRecord, Sample, page};

@@ -1,8 +1,6 @@
 //! The live page in a real browser: that what is new takes the place of what is shown without a reload,
 //! and that what its reader has done stays.
 
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;

@@ -1,8 +1,6 @@
 //! The page of a study in a real browser: that charts draw, that pointer and keyboard do what they say,
 //! that arms are hidden everywhere at once, and that nothing is logged.
 
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
-
 use std::sync::LazyLock;
 
 use osn_report::page;

@@ -142,6 +142,8 @@ fn chart(run: &RunRecord, title: &str, series: &[(&str, &Series)]) -> Chart {
         }
     }
     let mut curves = MinMaxSeries::default();
-    rows.into_iter().for_each(|(step, row)| curves.push(step, row));
+    for (step, row) in rows {
+        curves.push(step, row);
+    }
     Chart::new(title, curves.drawing(MAX_POINTS), run.last_step)
 }

@@ -1,6 +1,7 @@
 //! A page in a real browser. Without Chromium or Chrome a test says that it was skipped, and fails where
 //! `OSN_TEST_BROWSER=required` says that there must be one.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::fs;
