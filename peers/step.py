@@ -312,7 +312,8 @@ def main():
     arguments = parser.parse_args()
     os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     build()
-    print(f"{platform.machine()}, {THREADS} threads, medians of {arguments.rounds} rounds of {arguments.steps} steps")
+    print(f"{platform.machine()}, {THREADS} threads, medians of {arguments.rounds} rounds of {arguments.steps} steps "
+          "(control-quick: 20 times as many)")
     print(f"{'network':16} {'osn':8} {'PyTorch':8} {'osn ms':>9} {'torch ms':>9} {'osn/torch':>10} "
           f"{'added %':>8} {'memory':>9}")
     for network in arguments.networks:

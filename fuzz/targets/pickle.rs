@@ -3,7 +3,7 @@
 #![no_main]
 
 #[allow(dead_code, reason = "it is shared with tests that use all of it")]
-#[path = "../../crates/osn-checkpoint/tests/support/hostile.rs"]
+#[path = "../../crates/osn-checkpoint/tests/all/support/hostile.rs"]
 mod hostile;
 
 use hostile::archive;

@@ -15,6 +15,7 @@ use burn::module::Module;
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{Device, Int, Tensor};
 use mimalloc::MiMalloc;
+use osn_core::number::median;
 use osn_recipes::adversarial::players::Players;
 use osn_recipes::batch::number;
 use osn_recipes::classify::config::{Architecture, ClassifyConfig};
@@ -58,10 +59,8 @@ fn main() -> Outcome<()> {
     }
     losses.truncate(COMPARED);
     // The first step pays for what later ones reuse.
-    times.remove(0);
-    times.sort_by(f64::total_cmp);
-    let (ms, peak) = (times[times.len() / 2], peak_mib());
-    println!("{}", serde_json::json!({ "ms": ms, "losses": losses, "peak_mib": peak }));
+    let ms = median(times.get(1..).unwrap_or_default()).ok_or("at least two steps")?;
+    println!("{}", serde_json::json!({ "ms": ms, "losses": losses, "peak_mib": peak_mib() }));
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod ema;
 pub mod features;
 pub mod gan;
 mod held;
+mod host;
 pub mod init;
 mod layers;
 pub mod metrics;

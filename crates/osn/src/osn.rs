@@ -209,12 +209,14 @@ impl Osn {
 
     /// Refuses a step before which the optimizer's was to keep its size, and nothing ever applied that.
     fn check_step_size_kept(&self) -> Result<(), StepError> {
-        let Some(step_size) = self.step_size.as_ref().filter(|_| !self.calls.optimize) else {
+        let Some(step_size) = &self.step_size else { return Ok(()) };
+        if self.calls.optimize {
             return Ok(());
-        };
-        let kept = self.layers().enumerate().find(|(index, _)| step_size.log(*index) != 0.0);
-        let error = |layer: &Layer| Calls::not_optimized(&layer.path, "keep_step_size".to_owned());
-        kept.map_or(Ok(()), |(_, layer)| Err(error(layer)))
+        }
+        match self.layers().enumerate().find(|(index, _)| step_size.log(*index) != 0.0) {
+            Some((_, layer)) => Err(Calls::not_optimized(&layer.path, "keep_step_size".to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Whether σ and the health of the weights come to the host at this step.

@@ -1,6 +1,6 @@
 //! What people read: every sentence of the crate about files, in one place.
 //!
-//! Where a better word is found, `INSTA_UPDATE=always cargo test -p osn-checkpoint --test sentences` takes
+//! Where a better word is found, `INSTA_UPDATE=always cargo test -p osn-checkpoint --test all sentences` takes
 //! it over.
 
 use std::collections::BTreeSet;

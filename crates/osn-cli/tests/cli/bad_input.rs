@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::processes::{after, osn, osn_on, refused};
+use crate::processes::{Ended, after, osn, osn_on, wait_for};
 
 /// What a process may have of addresses, in KiB: a little over what Burn's threads take, and far below
 /// what any of these files promises.
@@ -18,7 +18,11 @@ const ADDRESSES: &str = "ulimit -v 3000000";
 fn refuses(command: &Command, part: &str) {
     let mut limited = after(ADDRESSES, command);
     // Every thread has addresses of its own, and some machines have many.
-    let line = refused(limited.env("RAYON_NUM_THREADS", "2").env("MALLOC_ARENA_MAX", "2"));
+    let limited = limited.env("RAYON_NUM_THREADS", "2").env("MALLOC_ARENA_MAX", "2");
+    // What waits for ever fails here.
+    let mut child = limited.spawn().unwrap();
+    wait_for(|| child.try_wait().unwrap().is_some());
+    let line = Ended::of(child).refused();
     assert!(line.contains(part), "'{part}' is missing in: {line}");
 }
 

@@ -5,10 +5,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::processes::{done, ends_with, osn_on, refused};
+
+/// How long a server that does not answer is waited for.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const RUNNING: &str = r#"{"schema":1,"recipe":"gan","preset":"quick","decide":"cap","rules":null,"seed":1,
     "data":"points","device":"flex","config":{},"versions":{"osn":"0","burn":"0","target_features":[]},
@@ -53,6 +57,7 @@ impl Serving {
     /// The answer to a request, head and body; `None` where nobody answers.
     fn ask(&self, line: &str, headers: &str) -> Option<String> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let request =
             format!("{line} HTTP/1.1\r\nConnection: close\r\nTE: identity\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).ok()?;
@@ -167,7 +172,8 @@ fn a_damaged_record_is_an_error_and_a_mended_one_is_shown() {
     let (folder, _lock) = run();
     let server = Serving::start(watch(&folder));
     append(folder.path(), "no event\n");
-    assert_eq!(status(server.get("")), "500");
+    let answer = server.get("").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 500") && answer.contains("record.jsonl"), "{answer}");
     // Shorter than before: a run that went on from an earlier step.
     fs::write(folder.path().join("record.jsonl"), "").unwrap();
     append(folder.path(), &step(7));
@@ -199,13 +205,15 @@ fn training_serves_its_own_page_until_it_ends() {
     let out = TempDir::new().unwrap();
     let line = "train control --open --set steps=4000 --out";
     let server = Serving::start(osn_on(line, out.path()));
-    let mut last = None;
+    let (start, mut last) = (Instant::now(), None);
     // What is asked while it ends may be dropped.
     while let Some(page) = server.get("").filter(|page| page.starts_with("HTTP/1.1 200")) {
         last = Some(page);
+        assert!(start.elapsed() < PATIENCE, "it serves on");
     }
     // A page that is watched is there until it has been seen as it is in the end.
-    assert!(has_ended(&last.unwrap()));
+    let last = last.unwrap();
+    assert!(has_ended(&last) && last.contains("control · auto:task=control · seed 1"));
     let (code, said) = server.end();
     assert_eq!(code, Some(0), "{said}");
 }

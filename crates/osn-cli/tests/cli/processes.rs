@@ -79,6 +79,17 @@ impl Ended {
         Self { code: output.status.code(), stdout, stderr }
     }
 
+    /// Bad usage or bad input: exit code 2, one line on standard error, and nothing on standard output; the line.
+    pub(crate) fn refused(self) -> String {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(2), ""), "{self:?}");
+        assert!(self.is_one_error(), "{self:?}");
+        self.stderr
+    }
+
+    fn is_one_error(&self) -> bool {
+        self.errors().len() == 1 && self.stderr.lines().count() == 1
+    }
+
     /// The lines with an error.
     pub(crate) fn errors(&self) -> Vec<&str> {
         self.stderr.lines().filter(|line| line.starts_with("error: ")).collect()
@@ -100,15 +111,13 @@ pub(crate) fn done(command: impl BorrowMut<Command>) -> Ended {
 /// Bad usage or bad input: exit code 2, and one line on standard error.
 pub(crate) fn refused_after_data(command: impl BorrowMut<Command>) -> Ended {
     let ended = ends_with(2, command);
-    assert!(ended.errors().len() == 1 && ended.stderr.lines().count() == 1, "{ended:?}");
+    assert!(ended.is_one_error(), "{ended:?}");
     ended
 }
 
 /// The same with nothing on standard output; the line.
 pub(crate) fn refused(command: impl BorrowMut<Command>) -> String {
-    let ended = refused_after_data(command);
-    assert_eq!(ended.stdout, "", "{ended:?}");
-    ended.stderr
+    ends_with(2, command).refused()
 }
 
 /// The run in a folder of runs, once there is one.

@@ -25,9 +25,11 @@ impl RuleDoc {
         value: &impl Parameter,
         expected: &str,
     ) -> Checked {
-        let (rule, expected) = (self.name, expected.to_owned());
-        let error = || RuleError::BadValue { rule, key, value: value.word(), expected };
-        if holds { Ok(()) } else { Err(error()) }
+        if holds {
+            return Ok(());
+        }
+        let (rule, value, expected) = (self.name, value.word(), expected.to_owned());
+        Err(RuleError::BadValue { rule, key, value, expected })
     }
 
     /// A finite number above 0.

@@ -299,6 +299,13 @@ pub(crate) mod tests {
     use crate::layer::kind::Kind;
     use serde_json::json;
 
+    /// The rule is refused for the value of this parameter.
+    #[track_caller]
+    pub(crate) fn assert_bad_value(text: &str, bad: &str) {
+        let refused = Rule::parse(text);
+        assert!(matches!(refused, Err(RuleError::BadValue { key, .. }) if key == bad), "{text}");
+    }
+
     pub(crate) fn layers(count: usize) -> Vec<Layer> {
         let layer = |index| Layer {
             path: format!("blocks.{index}.weight"),

@@ -24,6 +24,11 @@ impl Decision {
     pub(crate) fn off(reason: impl Into<String>) -> Self {
         Self { action: Action::Off, reason: reason.into() }
     }
+
+    /// What a rule that needs measurements decides before there are any.
+    pub(crate) fn not_measured() -> Self {
+        Self::off("not measured yet: unconstrained")
+    }
 }
 
 /// What a rule decides from.
@@ -167,7 +172,7 @@ pub trait DecisionRule {
 
     /// The decision about a layer before anything is measured. Default: leave it as it is.
     fn at_attach(&self, _layer: &Layer) -> Decision {
-        Decision::off("not measured yet: unconstrained")
+        Decision::not_measured()
     }
 
     /// Decides about every layer of the context, in the same order: one decision for each. It is called

@@ -177,7 +177,7 @@ fn read_select(value: &Value) -> Result<Select, Misread> {
         return Err(of_type(SELECT, value, "a table, such as { positions = [\"last\"] }"));
     };
     let lists = ["paths", "exclude", "kinds", "networks", "positions"];
-    only(table, &lists, "one of paths, exclude, kinds, networks, positions")?;
+    only(table, &lists, &format!("one of {}", lists.join(", ")))?;
     Ok(Select {
         paths: read_globs(table, "paths")?,
         exclude: read_globs(table, "exclude")?,

@@ -252,6 +252,7 @@ impl fmt::Display for Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::decider::tests::assert_bad_value;
     use proptest::prelude::*;
 
     #[test]
@@ -319,11 +320,7 @@ mod tests {
             ("static", "position", "middle"),
         ] {
             let text = format!("{rule}:{bad}={value}");
-            let refused = Rule::parse(&text);
-            assert!(
-                matches!(refused, Err(RuleError::BadValue { key, .. }) if key == bad),
-                "{text}"
-            );
+            assert_bad_value(&text, bad);
         }
         for text in ["always:target=0", "always:target=nan", "cap:sharpness=0", "cap:sharpness=nan"]
         {

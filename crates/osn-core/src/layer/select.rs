@@ -192,13 +192,17 @@ mod tests {
             (Position::First, 4, &[0][..]),
             (Position::Last, 4, &[3]),
             (Position::Penultimate, 4, &[2]),
-            (Position::Largest, 4, &[0]),
+            (Position::Largest, 4, &[1]),
             (Position::Nth(2), 4, &[2]),
             (Position::Penultimate, 1, &[]),
             (Position::Last, 1, &[0]),
         ] {
+            // Not the first.
+            let layers = layers(count).into_iter();
+            let layers: Vec<Layer> =
+                layers.map(|layer| Layer { is_largest: layer.index == 1, ..layer }).collect();
             let chosen: Vec<usize> =
-                (0..count).filter(|index| position.holds(&layers(count)[*index])).collect();
+                (0..count).filter(|index| position.holds(&layers[*index])).collect();
             assert_eq!(chosen, expected, "{position} of {count}");
         }
     }

@@ -1,6 +1,6 @@
 //! What people read: every sentence that the crate says, in one place.
 //!
-//! Where a better word is found, `INSTA_UPDATE=always cargo test -p osn-core --test sentences` takes it over.
+//! Where a better word is found, `INSTA_UPDATE=always cargo test -p osn-core --test all sentences` takes it over.
 
 use std::fmt::{Display, Write};
 

@@ -10,7 +10,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::convolution::ops::Window;
+use crate::convolution::ops::Map;
 
 /// A product has at least so many columns, where there are enough images: fewer leave faer's kernels idle.
 const COLUMNS: usize = 256;
@@ -26,31 +26,29 @@ pub(super) struct Sizes {
     image: [usize; 2],
     kernel: [usize; 2],
     output: [usize; 2],
-    window: Window,
+    map: Map,
 }
 
 impl Sizes {
-    /// Those of a convolution of `images`, `[batch, in, height, width]`.
-    pub(super) fn of_images(images: [usize; 4], kernel: [usize; 4], window: Window) -> Self {
-        let ([batch, in_channels, h, w], [out_channels, _, kh, kw]) = (images, kernel);
-        let Window { stride, padding } = window;
-        let output =
-            |size, kernel, axis: usize| (size + 2 * padding[axis] - kernel) / stride[axis] + 1;
-        let output = [output(h, kh, 0), output(w, kw, 1)];
-        let (image, kernel) = ([h, w], [kh, kw]);
-        Self { batch, in_channels, out_channels, image, kernel, output, window }
-    }
-
-    /// Those of the convolution with this `output`, `[batch, out, height, width]`, whose images are as small
-    /// as can be.
-    pub(super) fn of_output(output: [usize; 4], kernel: [usize; 4], window: Window) -> Self {
-        let ([batch, out_channels, h, w], [_, in_channels, kh, kw]) = (output, kernel);
-        let Window { stride, padding } = window;
-        let image =
-            |size, kernel, axis: usize| (size - 1) * stride[axis] + kernel - 2 * padding[axis];
-        let image = [image(h, kh, 0), image(w, kw, 1)];
-        let (output, kernel) = ([h, w], [kh, kw]);
-        Self { batch, in_channels, out_channels, image, kernel, output, window }
+    /// Those of a map of `images`, `[batch, channels, height, width]`. The images of a transposed one are the
+    /// output of the convolution, whose own images are then as small as can be.
+    pub(super) fn of(
+        [batch, _, h, w]: [usize; 4],
+        [out_channels, in_channels, kh, kw]: [usize; 4],
+        map: Map,
+    ) -> Self {
+        let (here, kernel) = ([h, w], [kh, kw]);
+        let there = [0, 1].map(|axis| {
+            let (size, pixels) = (here[axis], kernel[axis]);
+            let (stride, padding) = (map.stride[axis], 2 * map.padding[axis]);
+            if map.is_transposed {
+                (size - 1) * stride + pixels - padding
+            } else {
+                (size + padding - pixels) / stride + 1
+            }
+        });
+        let (image, output) = if map.is_transposed { (there, here) } else { (here, there) };
+        Self { batch, in_channels, out_channels, image, kernel, output, map }
     }
 
     pub(super) fn image_shape(&self) -> [usize; 4] {
@@ -88,7 +86,7 @@ impl Sizes {
 
     /// Where a kernel's pixel at `offset` along an axis meets the image: a range of positions.
     fn meets(&self, axis: usize, offset: usize) -> Range<usize> {
-        let (stride, padding) = (self.window.stride[axis], self.window.padding[axis]);
+        let (stride, padding) = (self.map.stride[axis], self.map.padding[axis]);
         let end = (self.image[axis] + padding).saturating_sub(offset).div_ceil(stride);
         let end = end.min(self.output[axis]);
         padding.saturating_sub(offset).div_ceil(stride).min(end)..end
@@ -149,7 +147,7 @@ pub(super) fn transpose(
 
 /// `Σ g pᵀ` over all patches `p`, `[out, in, kh, kw]`.
 pub(super) fn kernel_gradient(images: &[f32], grad: &[f32], sizes: Sizes) -> Vec<f32> {
-    let part = sizes.batch.div_ceil(PARTS);
+    let part = sizes.batch.div_ceil(PARTS).max(1);
     let images = images.par_chunks(part * sizes.image_len());
     let parts = images.zip(grad.par_chunks(part * sizes.output_len()));
     let parts: Vec<_> = parts.map(|(images, grad)| part_of_gradient(images, grad, sizes)).collect();
@@ -218,7 +216,7 @@ fn side_by_side(output: &[f32], rows: &mut [f32], sizes: Sizes) {
 
 /// The patches of some images as columns: a row for each channel and pixel of the kernel.
 fn write_patches(images: &[f32], patches: &mut [f32], sizes: Sizes) {
-    let (positions, stride) = (sizes.positions(), sizes.window.stride[1]);
+    let (positions, stride) = (sizes.positions(), sizes.map.stride[1]);
     let rows = patches.chunks_mut(images.len() / sizes.image_len() * positions);
     for (overlap, row) in overlaps(sizes).zip(rows) {
         for (pixels, row) in images.chunks(sizes.image_len()).zip(row.chunks_mut(positions)) {
@@ -234,7 +232,7 @@ fn write_patches(images: &[f32], patches: &mut [f32], sizes: Sizes) {
 
 /// The transpose of [`write_patches`]: adds each patch to the images where it lies.
 fn add_patches(patches: &[f32], images: &mut [f32], sizes: Sizes) {
-    let (positions, stride) = (sizes.positions(), sizes.window.stride[1]);
+    let (positions, stride) = (sizes.positions(), sizes.map.stride[1]);
     let rows = patches.chunks(images.len() / sizes.image_len() * positions);
     for (overlap, row) in overlaps(sizes).zip(rows) {
         for (pixels, row) in images.chunks_mut(sizes.image_len()).zip(row.chunks(positions)) {
@@ -280,8 +278,8 @@ impl Overlap {
 
     /// Calls with the positions of each line, and the pixels of the image from the first to the last of them.
     fn each_line(&self, sizes: Sizes, mut call: impl FnMut(Range<usize>, Range<usize>)) {
-        let [stride, step] = sizes.window.stride;
-        let [padding, left] = sizes.window.padding;
+        let [stride, step] = sizes.map.stride;
+        let [padding, left] = sizes.map.padding;
         let [lines, columns] = &self.positions;
         if columns.is_empty() {
             return;

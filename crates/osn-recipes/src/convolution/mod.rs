@@ -8,50 +8,57 @@
 mod kernel;
 mod ops;
 
+use burn::backend::Dispatch;
+use burn::module::Param;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::tensor::Tensor;
 
-use crate::convolution::ops::{ConvolutionOps, Window};
+use crate::convolution::ops::{ConvolutionOps, Map};
 
 /// The layer's output, `[batch, in, height, width]` → `[batch, out, height', width']`.
 pub(crate) fn convolve(layer: &Conv2d, images: Tensor<4>) -> Tensor<4> {
-    let (Some(window), Some(bias)) = (window_of(layer), &layer.bias) else {
-        return layer.forward(images);
+    let padding = match layer.padding {
+        PaddingConfig2d::Valid => Some([0, 0]),
+        PaddingConfig2d::Explicit(top, left, bottom, right) if [top, left] == [bottom, right] => {
+            Some([top, left])
+        }
+        _ => None,
     };
-    let [images, kernel] = [images, layer.weight.val()].map(Tensor::into_dispatch);
-    let bias = bias.val().into_dispatch();
-    Tensor::from_dispatch(burn::backend::Dispatch::convolve(images, kernel, bias, window))
+    let is_plain = layer.groups == 1 && layer.dilation == [1, 1];
+    match (padding, &layer.bias) {
+        (Some(padding), Some(bias)) if is_plain => {
+            let map = Map { stride: layer.stride, padding, is_transposed: false };
+            apply(images, &layer.weight, bias, map)
+        }
+        _ => layer.forward(images),
+    }
 }
 
 /// The layer's output, `[batch, in, height, width]` → `[batch, out, height', width']`.
 pub(crate) fn convolve_transpose(layer: &ConvTranspose2d, images: Tensor<4>) -> Tensor<4> {
     let is_plain = layer.groups == 1 && layer.dilation == [1, 1] && layer.padding_out == [0, 0];
-    let (true, Some(bias)) = (is_plain, &layer.bias) else {
-        return layer.forward(images);
-    };
-    let window = Window { stride: layer.stride, padding: layer.padding };
-    let [images, kernel] = [images, layer.weight.val()].map(Tensor::into_dispatch);
-    let bias = bias.val().into_dispatch();
-    Tensor::from_dispatch(burn::backend::Dispatch::convolve_transpose(images, kernel, bias, window))
+    match &layer.bias {
+        Some(bias) if is_plain => {
+            let (stride, padding) = (layer.stride, layer.padding);
+            apply(images, &layer.weight, bias, Map { stride, padding, is_transposed: true })
+        }
+        _ => layer.forward(images),
+    }
 }
 
-/// None where the layer has groups, dilation or uneven padding.
-fn window_of(layer: &Conv2d) -> Option<Window> {
-    let padding = match layer.padding {
-        PaddingConfig2d::Valid => [0, 0],
-        PaddingConfig2d::Explicit(top, left, bottom, right) if top == bottom && left == right => {
-            [top, left]
-        }
-        _ => return None,
-    };
-    let is_plain = layer.groups == 1 && layer.dilation == [1, 1];
-    is_plain.then_some(Window { stride: layer.stride, padding })
+fn apply(
+    images: Tensor<4>,
+    kernel: &Param<Tensor<4>>,
+    bias: &Param<Tensor<1>>,
+    map: Map,
+) -> Tensor<4> {
+    let [images, kernel] = [images, kernel.val()].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::convolve(images, kernel, bias.val().into_dispatch(), map))
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::module::Param;
     use burn::nn::conv::{Conv2dConfig, ConvTranspose2dConfig};
     use burn::tensor::{Device, TensorData};
 
@@ -70,8 +77,9 @@ mod tests {
     fn must_agree(what: &str, ours: &[f32], burns: &[f32]) {
         let size = burns.iter().fold(1.0f32, |size, x| size.max(x.abs()));
         assert_eq!(ours.len(), burns.len(), "{what}");
-        let worst = ours.iter().zip(burns).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
-        assert!(worst <= 1e-5 * size, "{what}: {worst} of {size}");
+        for (a, b) in ours.iter().zip(burns) {
+            assert!((a - b).abs() <= 1e-5 * size, "{what}: {a} and {b}");
+        }
     }
 
     /// The output and the gradients at the images, the kernel and the bias.
@@ -101,6 +109,21 @@ mod tests {
         [33, 4, 3, 5, 2, 1, 2],
     ];
 
+    /// Compares the output of a layer and its gradients with what Burn's own forward gives.
+    fn must_be_burns(
+        case: [usize; 7],
+        images: Tensor<4>,
+        (kernel, bias): (&Param<Tensor<4>>, &Param<Tensor<1>>),
+        [ours, burns]: [&dyn Fn(Tensor<4>) -> Tensor<4>; 2],
+    ) {
+        let (images, parameters) = (images.require_grad(), (&kernel.val(), &bias.val()));
+        let [ours, burns] = [ours, burns]
+            .map(|forward| output_and_gradients(&images, parameters, forward(images.clone())));
+        for (what, (ours, burns)) in PARTS.iter().zip(ours.iter().zip(&burns)) {
+            must_agree(&format!("{case:?}, {what}"), ours, burns);
+        }
+    }
+
     #[test]
     fn a_convolution_and_its_gradients_are_burns_own() {
         for case in CASES {
@@ -111,14 +134,12 @@ mod tests {
             let mut layer = config.init(&Device::flex().autodiff());
             layer.weight = Param::from_tensor(wave([to, from, kernel, kernel], 1.3));
             layer.bias = Some(Param::from_tensor(wave([to], 2.1)));
-            let images = wave([batch, from, size, size], 0.71).require_grad();
-            let parameters = (&layer.weight.val(), &layer.bias.as_ref().unwrap().val());
-            let ours = convolve(&layer, images.clone());
-            let ours = output_and_gradients(&images, parameters, ours);
-            let burns = output_and_gradients(&images, parameters, layer.forward(images.clone()));
-            for (what, (ours, burns)) in PARTS.iter().zip(ours.iter().zip(&burns)) {
-                must_agree(&format!("{case:?}, {what}"), ours, burns);
-            }
+            must_be_burns(
+                case,
+                wave([batch, from, size, size], 0.71),
+                (&layer.weight, layer.bias.as_ref().unwrap()),
+                [&|images| convolve(&layer, images), &|images| layer.forward(images)],
+            );
         }
     }
 
@@ -135,14 +156,12 @@ mod tests {
             let mut layer = config.init(&Device::flex().autodiff());
             layer.weight = Param::from_tensor(wave([from, to, kernel, kernel], 1.3));
             layer.bias = Some(Param::from_tensor(wave([to], 2.1)));
-            let images = wave([batch, from, size, size], 0.71).require_grad();
-            let parameters = (&layer.weight.val(), &layer.bias.as_ref().unwrap().val());
-            let ours = convolve_transpose(&layer, images.clone());
-            let ours = output_and_gradients(&images, parameters, ours);
-            let burns = output_and_gradients(&images, parameters, layer.forward(images.clone()));
-            for (what, (ours, burns)) in PARTS.iter().zip(ours.iter().zip(&burns)) {
-                must_agree(&format!("{case:?}, {what}"), ours, burns);
-            }
+            must_be_burns(
+                case,
+                wave([batch, from, size, size], 0.71),
+                (&layer.weight, layer.bias.as_ref().unwrap()),
+                [&|images| convolve_transpose(&layer, images), &|images| layer.forward(images)],
+            );
         }
     }
 

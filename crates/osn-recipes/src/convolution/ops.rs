@@ -1,8 +1,8 @@
-//! Convolution and transposed convolution as operations of a backend, with their backward.
+//! Convolution as an operation of a backend, with its backward.
 //!
-//! With `C` the map of a kernel without bias, `y = C x + b` has the gradients `Cᵀ g` at `x` and `g` along
-//! the patches of `x` at the kernel; the transposed one `x = Cᵀ y + b` has `C g` at `y`, and `y` along the
-//! patches of `g` at the kernel.
+//! With `C` the convolution of a kernel, `y = C x + b` has the gradients `Cᵀ g` at `x` and `g` along the patches
+//! of `x` at the kernel; the transposed one, `x = Cᵀ y + b`, has `C g` at `y`, and `y` along the patches of `g` at
+//! the kernel.
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use burn::backend::Cube;
@@ -11,78 +11,113 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::{ConvOptions, ConvTransposeOptions, ModuleOps};
+use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Shape, TensorData};
 
 use crate::convolution::kernel::{self, Sizes};
+use crate::host::{contiguous, values};
 
-/// How a kernel moves over an image, by rows and by columns.
+/// How a kernel `[out, in, height, width]` maps images: from `in` to `out` channels, or transposed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
-    /// Pixels from one position to the next.
+pub(crate) struct Map {
+    /// Pixels from one position of the kernel to the next, by rows and by columns.
     pub(crate) stride: [usize; 2],
     /// Zeros on either side.
     pub(crate) padding: [usize; 2],
+    pub(crate) is_transposed: bool,
 }
 
-impl Window {
-    fn of_convolution(self) -> ConvOptions<2> {
+impl Map {
+    fn options(self) -> ConvOptions<2> {
         ConvOptions::new(self.stride, self.padding, [1, 1], 1)
     }
 
-    fn of_transpose(self) -> ConvTransposeOptions<2> {
+    fn transposed_options(self) -> ConvTransposeOptions<2> {
         ConvTransposeOptions::new(self.stride, self.padding, [0, 0], [1, 1], 1)
     }
 }
 
-/// A kernel is `[out, in, height, width]` for [`convolve`](Self::convolve), and the same kernel maps from
-/// `out` back to `in` channels for [`convolve_transpose`](Self::convolve_transpose).
+/// A map and its two gradients.
 #[backend_extension(
     Flex,
     Cube: cfg(any(feature = "wgpu", feature = "cuda")),
     Autodiff
 )]
 pub(crate) trait ConvolutionOps: Backend {
-    /// `C x + b`.
+    /// `C x + b`, or `Cᵀ x + b`.
     fn convolve(
         images: FloatTensor<Self>,
         kernel: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        window: Window,
+        map: Map,
     ) -> FloatTensor<Self> {
-        Self::conv2d(images, kernel, Some(bias), window.of_convolution())
+        burns::convolve::<Self>(images, kernel, bias, map)
     }
 
-    /// `Cᵀ y + b`.
-    fn convolve_transpose(
-        images: FloatTensor<Self>,
-        kernel: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        window: Window,
-    ) -> FloatTensor<Self> {
-        Self::conv_transpose2d(images, kernel, Some(bias), window.of_transpose())
-    }
-
-    /// `Cᵀ g`, of the size of `images`.
+    /// The gradient at `images` of `⟨g, C x⟩`, or of `⟨g, Cᵀ x⟩`.
     fn images_gradient(
         images: FloatTensor<Self>,
         kernel: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        window: Window,
+        map: Map,
     ) -> FloatTensor<Self> {
-        Self::conv2d_x_backward(images, kernel, grad, window.of_convolution())
+        burns::images_gradient::<Self>(images, kernel, grad, map)
     }
 
-    /// `∂⟨g, C x⟩/∂C`, of the size of `kernel`.
+    /// The same at `kernel`.
     fn kernel_gradient(
         images: FloatTensor<Self>,
         kernel: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        window: Window,
+        map: Map,
     ) -> FloatTensor<Self> {
-        Self::conv2d_weight_backward(images, kernel, grad, window.of_convolution())
+        burns::kernel_gradient::<Self>(images, kernel, grad, map)
+    }
+}
+
+/// Burn's own operations, for other devices and other numbers than f32.
+mod burns {
+    use super::{Backend, FloatTensor, Map};
+
+    pub(super) fn convolve<B: Backend>(
+        images: FloatTensor<B>,
+        kernel: FloatTensor<B>,
+        bias: FloatTensor<B>,
+        map: Map,
+    ) -> FloatTensor<B> {
+        if map.is_transposed {
+            B::conv_transpose2d(images, kernel, Some(bias), map.transposed_options())
+        } else {
+            B::conv2d(images, kernel, Some(bias), map.options())
+        }
+    }
+
+    pub(super) fn images_gradient<B: Backend>(
+        images: FloatTensor<B>,
+        kernel: FloatTensor<B>,
+        grad: FloatTensor<B>,
+        map: Map,
+    ) -> FloatTensor<B> {
+        if map.is_transposed {
+            B::conv_transpose2d_x_backward(kernel, grad, map.transposed_options())
+        } else {
+            B::conv2d_x_backward(images, kernel, grad, map.options())
+        }
+    }
+
+    pub(super) fn kernel_gradient<B: Backend>(
+        images: FloatTensor<B>,
+        kernel: FloatTensor<B>,
+        grad: FloatTensor<B>,
+        map: Map,
+    ) -> FloatTensor<B> {
+        if map.is_transposed {
+            B::conv_transpose2d_weight_backward(images, kernel, grad, map.transposed_options())
+        } else {
+            B::conv2d_weight_backward(images, kernel, grad, map.options())
+        }
     }
 }
 
@@ -94,72 +129,65 @@ impl ConvolutionOps for Flex {
         images: FloatTensor<Self>,
         kernel: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        window: Window,
+        map: Map,
     ) -> FloatTensor<Self> {
-        let Some([images, kernel, bias]) = in_single_precision([&images, &kernel, &bias]) else {
-            return Self::conv2d(images, kernel, Some(bias), window.of_convolution());
-        };
-        let sizes = Sizes::of_images(dims(&images), dims(&kernel), window);
-        let output = kernel::convolve(values(&images), values(&kernel), Some(values(&bias)), sizes);
-        tensor(output, sizes.output_shape())
-    }
-
-    fn convolve_transpose(
-        images: FloatTensor<Self>,
-        kernel: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        window: Window,
-    ) -> FloatTensor<Self> {
-        let Some([images, kernel, bias]) = in_single_precision([&images, &kernel, &bias]) else {
-            return Self::conv_transpose2d(images, kernel, Some(bias), window.of_transpose());
-        };
-        let sizes = Sizes::of_output(dims(&images), dims(&kernel), window);
-        let (output, kernel) = (values(&images), values(&kernel));
-        tensor(kernel::transpose(output, kernel, Some(values(&bias)), sizes), sizes.image_shape())
+        if !are_single([&images, &kernel, &bias]) {
+            return burns::convolve::<Self>(images, kernel, bias, map);
+        }
+        let sizes = Sizes::of(images.shape().dims(), kernel.shape().dims(), map);
+        let bias = contiguous(bias);
+        product(images, kernel, Some(values(&bias)), sizes, map.is_transposed)
     }
 
     fn images_gradient(
         images: FloatTensor<Self>,
         kernel: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        window: Window,
+        map: Map,
     ) -> FloatTensor<Self> {
-        let Some([kernel, grad]) = in_single_precision([&kernel, &grad]) else {
-            return Self::conv2d_x_backward(images, kernel, grad, window.of_convolution());
-        };
-        let sizes = Sizes::of_images(dims(&images), dims(&kernel), window);
-        let gradient = kernel::transpose(values(&grad), values(&kernel), None, sizes);
-        tensor(gradient, sizes.image_shape())
+        if !are_single([&images, &kernel, &grad]) {
+            return burns::images_gradient::<Self>(images, kernel, grad, map);
+        }
+        let sizes = Sizes::of(images.shape().dims(), kernel.shape().dims(), map);
+        product(grad, kernel, None, sizes, !map.is_transposed)
     }
 
     fn kernel_gradient(
         images: FloatTensor<Self>,
         kernel: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        window: Window,
+        map: Map,
     ) -> FloatTensor<Self> {
-        let Some([images, grad]) = in_single_precision([&images, &grad]) else {
-            return Self::conv2d_weight_backward(images, kernel, grad, window.of_convolution());
-        };
-        let shape = dims(&kernel);
-        let sizes = Sizes::of_images(dims(&images), shape, window);
-        tensor(kernel::kernel_gradient(values(&images), values(&grad), sizes), shape)
+        if !are_single([&images, &kernel, &grad]) {
+            return burns::kernel_gradient::<Self>(images, kernel, grad, map);
+        }
+        let shape = kernel.shape().dims();
+        let sizes = Sizes::of(images.shape().dims(), shape, map);
+        let (images, grad) = (contiguous(images), contiguous(grad));
+        let (images, output) = if map.is_transposed { (&grad, &images) } else { (&images, &grad) };
+        tensor(kernel::kernel_gradient(values(images), values(output), sizes), shape)
     }
 }
 
-/// The tensors in the order of their memory, where all are f32.
-fn in_single_precision<const N: usize>(tensors: [&FlexTensor; N]) -> Option<[FlexTensor; N]> {
-    let is_single = tensors.iter().all(|tensor| tensor.dtype() == DType::F32);
-    is_single.then(|| tensors.map(FlexTensor::to_contiguous))
+/// The convolution of `images`, or the transposed one, on the host.
+fn product(
+    images: FlexTensor,
+    kernel: FlexTensor,
+    bias: Option<&[f32]>,
+    sizes: Sizes,
+    is_transposed: bool,
+) -> FlexTensor {
+    let (images, kernel) = (contiguous(images), contiguous(kernel));
+    let (images, kernel) = (values(&images), values(&kernel));
+    if is_transposed {
+        tensor(kernel::transpose(images, kernel, bias, sizes), sizes.image_shape())
+    } else {
+        tensor(kernel::convolve(images, kernel, bias, sizes), sizes.output_shape())
+    }
 }
 
-fn values(tensor: &FlexTensor) -> &[f32] {
-    let (start, len) = (tensor.layout().start_offset(), tensor.layout().num_elements());
-    &tensor.storage::<f32>()[start..start + len]
-}
-
-fn dims(tensor: &FlexTensor) -> [usize; 4] {
-    tensor.shape().dims()
+fn are_single(tensors: [&FlexTensor; 3]) -> bool {
+    tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
 fn tensor(values: Vec<f32>, shape: [usize; 4]) -> FlexTensor {
@@ -171,90 +199,46 @@ impl<B: ConvolutionOps, C: CheckpointStrategy> ConvolutionOps for Autodiff<B, C>
         images: FloatTensor<Self>,
         kernel: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        window: Window,
+        map: Map,
     ) -> FloatTensor<Self> {
         let parents = [images.node(), kernel.node(), bias.node()];
         let (images, kernel) = (images.into_primitive(), kernel.into_primitive());
-        let bias = bias.into_primitive();
-        let output = B::convolve(images.clone(), kernel.clone(), bias, window);
+        let output = B::convolve(images.clone(), kernel.clone(), bias.into_primitive(), map);
         match Convolve.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(Saved::<B> { images, kernel, window }, output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
-    }
-
-    fn convolve_transpose(
-        images: FloatTensor<Self>,
-        kernel: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        window: Window,
-    ) -> FloatTensor<Self> {
-        let parents = [images.node(), kernel.node(), bias.node()];
-        let (images, kernel) = (images.into_primitive(), kernel.into_primitive());
-        let bias = bias.into_primitive();
-        let output = B::convolve_transpose(images.clone(), kernel.clone(), bias, window);
-        match ConvolveTranspose.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(Saved::<B> { images, kernel, window }, output),
+            OpsKind::Tracked(prep) => prep.finish(Saved::<B> { images, kernel, map }, output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 }
+
+/// The graph node of a map; its parents are images, kernel and bias.
+#[derive(Debug)]
+struct Convolve;
 
 #[derive(Clone, Debug)]
 struct Saved<B: Backend> {
     images: FloatTensor<B>,
     kernel: FloatTensor<B>,
-    window: Window,
+    map: Map,
 }
-
-/// The graph node of `C x + b`.
-#[derive(Debug)]
-struct Convolve;
 
 impl<B: ConvolutionOps> Backward<B, 3> for Convolve {
     type State = Saved<B>;
 
     fn backward(self, ops: Ops<Saved<B>, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let Saved { images, kernel, window } = ops.state;
+        let Saved { images, kernel, map } = ops.state;
         let [of_images, of_kernel, of_bias] = ops.parents;
         if let Some(node) = of_bias {
             grads.register::<B>(node.id, bias_gradient::<B>(grad.clone()));
         }
         if let Some(node) = of_kernel {
             let (images, kernel) = (images.clone(), kernel.clone());
-            let gradient = B::kernel_gradient(images, kernel, grad.clone(), window);
+            let gradient = B::kernel_gradient(images, kernel, grad.clone(), map);
             grads.register::<B>(node.id, gradient);
         }
         if let Some(node) = of_images {
-            grads.register::<B>(node.id, B::images_gradient(images, kernel, grad, window));
-        }
-    }
-}
-
-/// The graph node of `Cᵀ y + b`.
-#[derive(Debug)]
-struct ConvolveTranspose;
-
-impl<B: ConvolutionOps> Backward<B, 3> for ConvolveTranspose {
-    type State = Saved<B>;
-
-    fn backward(self, ops: Ops<Saved<B>, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let Saved { images, kernel, window } = ops.state;
-        let [of_images, of_kernel, of_bias] = ops.parents;
-        if let Some(node) = of_bias {
-            grads.register::<B>(node.id, bias_gradient::<B>(grad.clone()));
-        }
-        if let Some(node) = of_images {
-            let [channels, ..] = kernel.shape().dims::<4>();
-            let zeros =
-                B::float_zeros(Shape::new([channels]), &kernel.device(), kernel.dtype().into());
-            let gradient = B::convolve(grad.clone(), kernel.clone(), zeros, window);
-            grads.register::<B>(node.id, gradient);
-        }
-        if let Some(node) = of_kernel {
-            grads.register::<B>(node.id, B::kernel_gradient(grad, kernel, images, window));
+            grads.register::<B>(node.id, B::images_gradient(images, kernel, grad, map));
         }
     }
 }

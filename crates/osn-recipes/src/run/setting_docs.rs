@@ -65,7 +65,7 @@ fn decimal(number: f64) -> String {
 }
 
 /// What a setting takes, from the errors for values that it does not take: for no number, for
-/// too small and of too large ones.
+/// too small a one and for too large a one.
 fn expects<C: Config>(config: &C, key: &str) -> String {
     let set = |value: &str| apply_settings(config, &[(key.to_owned(), value.to_owned())]);
     let mut words: Vec<String> = Vec::new();

@@ -41,9 +41,9 @@ fn hint(closest: Option<&str>) -> String {
 
 /// Returns the config with the settings applied, in their order.
 ///
-/// A key is the name of a field, or of a place in a list: `channels.0`. The value is read as what the field holds now: a whole number, a number, `true` or `false`, or text; a
-/// list is written `64,128` or as JSON; an empty optional field takes whatever it can hold, and
-/// `none` or `null` empties it again.
+/// A key is the name of a field, or of a place in a list: `channels.0`. The value is read as what the field
+/// holds now: a whole number, a number, `true` or `false`, or text; a list is written `64,128` or as JSON; an
+/// empty optional field takes whatever it can hold, and `none` or `null` empties it again.
 ///
 /// # Errors
 ///

@@ -80,6 +80,7 @@ fn must_name_picture(error: &DataError, name: &str) {
     let message = error.to_string();
     assert!(!message.contains('\n') && message.len() < 500, "{message}");
     assert!(matches!(error, DataError::Image { path, .. } if path.ends_with(name)), "{message}");
+    assert!(message.contains("repair or remove it"), "{message}");
 }
 
 fn load(folder: &Path) -> Result<Dataset, DataError> {
@@ -182,6 +183,7 @@ fn a_palette_that_ends_within_a_colour_is_named_and_no_panic() {
             Ok(_) => assert_eq!(length % 3, 0),
             Err(error) => {
                 must_name_picture(&error, "colours.png");
+                assert!(error.to_string().contains("its palette is no list of colours"), "{error}");
                 assert_ne!(length % 3, 0);
             }
         }
@@ -305,9 +307,10 @@ fn too_few_pictures_are_refused_by_every_recipe_before_there_is_a_run() {
 fn images_without_classes_are_refused_by_the_recipes_that_need_them() {
     let folder = TempDir::new().unwrap();
     crate::files::fill(folder.path(), 60, 8, |index| [index; 3]);
-    for recipe in ["cgan", "classify"] {
+    for (recipe, why) in [("cgan", "have no classes"), ("classify", "labelled images")] {
         let error = refused(recipe, folder.path());
         assert!(matches!(error, RunError::Data { .. }), "{recipe}: {error}");
+        assert!(error.to_string().contains(why), "{recipe}: {error}");
     }
 }
 
@@ -330,6 +333,7 @@ fn a_run_says_how_its_pictures_are_split_and_how_many_are_scored() {
         let summary = osn_recipes::train(&request, &mut observer).unwrap();
         let data = RunFolder::open(&summary.folder).unwrap().description().unwrap().data;
         assert!(data.contains(&format!("{what}, 31 to train on and 6 to judge by")), "{data}");
+        assert!(data.contains("the last of every 6"), "{data}");
         let noticed = observer.noticed.join(" ");
         assert!(
             noticed.contains("of 6 images") && noticed.contains("final_images=200"),
@@ -476,6 +480,9 @@ fn a_handful_of_odd_labels_trains_or_is_refused_in_a_line() {
             if let Err(error) = osn_recipes::train(&request, &mut Silent) {
                 let error = bad_input(error);
                 assert!(matches!(error, RunError::Data { .. }), "{recipe}, {train:?}: {error}");
+                let whys = ["a score needs 6 of each", "none is held out for that"];
+                let message = error.to_string();
+                assert!(whys.iter().any(|why| message.contains(why)), "{recipe}: {message}");
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::runs::{
     Run, StopsAfter, acts, event_counts, events, on, refused, request, timeless, train, under,
 };
+use osn_core::decide::RuleError;
 use osn_recipes::run::description::RunStatus;
 use osn_recipes::run::error::RunError;
 use osn_recipes::run::event::Event;
@@ -132,5 +133,6 @@ fn a_rule_without_a_layer_in_the_network_is_bad_input() {
     let file = out.path().join("rules.toml");
     std::fs::write(&file, "[[rule]]\nrule = \"cap\"\nselect.kinds = \"attention\"").unwrap();
     let error = refused(&under(file.to_str().unwrap(), request("gan", &[], out.path())));
-    assert!(matches!(error, RunError::Rule { .. }), "{error}");
+    let RunError::Rule { source, .. } = &error else { panic!("{error}") };
+    assert!(matches!(source, RuleError::Idle { .. }), "{error}");
 }

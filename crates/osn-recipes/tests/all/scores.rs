@@ -205,6 +205,7 @@ fn too_few_held_out_images_to_follow_a_score_are_refused() {
     let asked = |decide| on(&images, request("gan", decide, &[("image_size", "8")], out.path()));
     let error = refused(&asked("plateau"));
     assert!(matches!(error, RunError::Data { .. }), "{error}");
+    assert!(error.to_string().contains("are too few, 6 are needed"), "{error}");
     assert_eq!(train(&asked("observe:interval=1")).steps, 6, "it makes do with what there is");
 }
 

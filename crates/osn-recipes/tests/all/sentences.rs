@@ -1,6 +1,6 @@
 //! What people read: the sentences in which requests, data and runs are refused, in one place.
 //!
-//! Where a better word is found, `INSTA_UPDATE=always cargo test --workspace --test sentences` takes it
+//! Where a better word is found, `INSTA_UPDATE=always cargo test --release --workspace --test all sentences` takes it
 //! over.
 
 use std::fmt::{Display, Write};

@@ -1,6 +1,7 @@
 //! The `translate` recipe, small enough for a test: a few steps of tiny networks on real pairs.
 
 use crate::runs::{Run, events, on, picture, reasons, refused, request, train, under};
+use osn_core::decide::RuleError;
 use osn_recipes::run::error::RunError;
 use osn_recipes::run::event::Event;
 use osn_recipes::run::summary::RunSummary;
@@ -90,7 +91,8 @@ fn each_network_has_its_own_rule_in_a_file() {
     let schedule = "[[rule]]\nrule = \"schedule\"\non = 3\ninterval = 1\n\
                     select = { networks = \"discriminator\" }\n";
     let refused = refused(&asked(schedule));
-    assert!(matches!(refused, RunError::Rule { .. }), "{refused}");
+    let RunError::Rule { source, .. } = &refused else { panic!("{refused}") };
+    assert!(matches!(source, RuleError::NoneForNetwork { .. }), "{refused}");
     let always = "[[rule]]\nrule = \"always\"\nselect = { networks = \"generator\" }\n";
     let run = train(&asked(&format!("{schedule}{always}")));
     let of = |name| run.layers.iter().filter(move |layer| layer.network == name);

@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 /// The charting library, see `assets/uplot/README.md`.
 const UPLOT: &str = include_str!("../../assets/uplot/uPlot.iife.min.js");
 const UPLOT_STYLE: &str = include_str!("../../assets/uplot/uPlot.min.css");
-const SCRIPT: &str = include_str!("page.js");
+pub(super) const SCRIPT: &str = include_str!("page.js");
 const LIVE_SCRIPT: &str = include_str!("live.js");
-const STYLE: &str = include_str!("page.css");
+pub(super) const STYLE: &str = include_str!("page.css");
 
 /// Whether a page stays as it is, or follows a run and asks its own server what is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,12 +54,12 @@ pub(super) const ELASTICITY: &str = "γ = −d ln s / d ln σ, where s is the fa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::embed::{SCRIPT, STYLE};
 
     #[test]
     fn style_and_script_agree_on_the_colours() {
-        let (style, script) = (include_str!("page.css"), include_str!("page.js"));
-        assert!(style.contains(&format!(".c{}{{", N_COLOURS - 1)));
-        assert!(!style.contains(&format!(".c{N_COLOURS}{{")));
-        assert!(script.contains(&format!("const N_COLOURS = {N_COLOURS};")));
+        assert!(STYLE.contains(&format!(".c{}{{", N_COLOURS - 1)));
+        assert!(!STYLE.contains(&format!(".c{N_COLOURS}{{")));
+        assert!(SCRIPT.contains(&format!("const N_COLOURS = {N_COLOURS};")));
     }
 }

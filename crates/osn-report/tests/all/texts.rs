@@ -1,4 +1,4 @@
-//! The sentences that people read, in one place: `INSTA_UPDATE=always cargo test -p osn-report --test texts`
+//! The sentences that people read, in one place: `INSTA_UPDATE=always cargo test -p osn-report --test all texts`
 //! writes them anew, and the difference is for a reader to judge.
 
 use insta::assert_snapshot;

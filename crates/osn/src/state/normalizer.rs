@@ -9,10 +9,10 @@ use crate::act::sigma_gradient::SigmaGradient;
 use crate::attach::choose::check_backend;
 use crate::attach::discover::{self, Found};
 use crate::error::AttachError;
-use crate::measure::refresh::refresh_blocks;
+use crate::measure::refresh::{refresh_blocks, refresh_each};
 use crate::measure::start::{blank_start, cold_start, state_of};
 use crate::measure::to_host::to_host;
-use crate::state::codes::{Codes, encode};
+use crate::state::codes::encode;
 use crate::state::form::Form;
 use crate::state::probe::Probe;
 use crate::state::spectral_norm::SpectralNorm;
@@ -110,12 +110,15 @@ impl SpectralNormalizer {
         let own: Vec<(String, Form)> = own.collect();
         let paths: Vec<_> = own.iter().map(|(path, form)| (path.clone(), form.cut)).collect();
         let held = walks::read(model, &paths);
-        let codes = own.into_iter().zip(held).filter_map(|((path, form), held)| {
-            let Held { weight, codes } = held?;
-            let codes: Codes = refresh_blocks(&weight, codes, &form, &[self.applied()], 1);
-            Some((path, codes))
+        let held: Vec<_> =
+            own.iter().zip(&held).filter_map(|(own, held)| Some((own, held.as_ref()?))).collect();
+        let weights = held.into_iter().map(|((path, form), Held { weight, codes })| {
+            (weight, (path.clone(), form, codes.clone()))
         });
-        *model = walks::write(model.clone(), codes.collect());
+        let codes = refresh_each(weights.collect(), |weight, (path, form, codes)| {
+            (path, refresh_blocks(weight, codes, form, &[self.applied()], 1))
+        });
+        *model = walks::write(model.clone(), codes.into_iter().collect());
     }
 
     /// What is in force on every weight.

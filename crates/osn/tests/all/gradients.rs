@@ -3,7 +3,7 @@
 
 use crate::support::{Bare, device, draw, plan, relative_error, values};
 use burn::tensor::Tensor;
-use osn::report::AppliedAction;
+use osn::rules::Action;
 use osn::views::{Convolution, Layout, SigmaGradient, View};
 use osn::{Plan, Selection, SpectralNorm};
 use osn_core::measure::convolution::{ConvMap, Geometry};
@@ -53,7 +53,7 @@ impl Map {
 /// given.
 struct Function<'a> {
     blocks: &'a [Block],
-    applied: Vec<AppliedAction>,
+    action: Action,
     cotangent: Vec<f64>,
     u: Vec<f64>,
     v: Vec<f64>,
@@ -63,7 +63,7 @@ struct Function<'a> {
 impl Function<'_> {
     fn value(&self, weight: &[f64]) -> f64 {
         let (mut row, mut column, mut total) = (0, 0, 0.0);
-        for (Block { elements, maps }, applied) in self.blocks.iter().zip(&self.applied) {
+        for Block { elements, maps } in self.blocks {
             let block: Vec<f64> = elements.iter().map(|&index| weight[index]).collect();
             let mut sigma = 0.0;
             for map in maps {
@@ -72,7 +72,7 @@ impl Function<'_> {
                 sigma += map.form(&block, u, v) / maps.len() as f64;
                 (row, column) = (row + rows, column + cols);
             }
-            let scale = self.fixed.unwrap_or_else(|| applied.scale(sigma));
+            let scale = self.fixed.unwrap_or_else(|| self.action.scale(1.0, sigma));
             total += elements.iter().map(|&i| scale * weight[i] * self.cotangent[i]).sum::<f64>();
         }
         total
@@ -94,7 +94,7 @@ impl Function<'_> {
 /// Returns ⟨G, Ŵ⟩ of a weight in one block too, by whose sign `InwardOnly` chooses.
 fn check<const D: usize>(
     shape: [usize; D],
-    plan: Plan,
+    (plan, action): (Plan, Action),
     gradient: SigmaGradient,
     blocks: &[Block],
     sign: f32,
@@ -103,7 +103,7 @@ fn check<const D: usize>(
     // Mostly along the weight, so that ⟨G, Ŵ⟩ has the sign that is asked for.
     let cotangent = weight.clone() * sign + noise * 0.3;
     let what = format!("{plan:?}");
-    let (model, osn) = plan.gradient(gradient).attach(Bare::of(weight)).unwrap();
+    let (model, _) = plan.gradient(gradient).attach(Bare::of(weight)).unwrap();
 
     let loss = (model.weight.val() * cotangent.clone()).sum();
     let ours: Vec<f64> = values(model.weight.base().grad(&loss.backward()).unwrap());
@@ -117,9 +117,8 @@ fn check<const D: usize>(
         SigmaGradient::Detached => true,
         SigmaGradient::InwardOnly => along > 0.0,
     };
-    let applied = osn.report(&model).unwrap().iter().map(|layer| layer.applied).collect();
     let fixed = is_detached.then_some(scale);
-    let function = Function { blocks, applied, cotangent, u: state.u(), v: state.v(), fixed };
+    let function = Function { blocks, action, cotangent, u: state.u(), v: state.v(), fixed };
     let error = relative_error(&ours, &function.gradient(&weight));
     assert!(error < 1e-5, "{what} {gradient:?}: relative error {error:e}");
     along
@@ -131,15 +130,20 @@ fn whole(count: usize, maps: Vec<Map>) -> [Block; 1] {
 
 #[test]
 fn gradients_of_every_action_are_those_of_the_function() {
-    let rules =
-        ["never", "always", "always:target=2.5", "cap:target=0.7", "cap:target=1.1,sharpness=3"];
-    for rule in rules {
+    for (rule, action) in [
+        ("never", Action::Off),
+        ("always", Action::Normalize { target: 1.0 }),
+        ("always:target=2.5", Action::Normalize { target: 2.5 }),
+        ("cap:target=0.7", Action::Cap { target: 0.7, sharpness: f64::INFINITY }),
+        ("cap:target=1.1,sharpness=3", Action::Cap { target: 1.1, sharpness: 3.0 }),
+    ] {
         for gradient in [SigmaGradient::Full, SigmaGradient::Detached, SigmaGradient::InwardOnly] {
             for axis in 0..3 {
                 let plan = plan(rule).select(Selection::paths("weight").output_axis(axis));
                 let blocks = whole(24, vec![Map::Dense(SHAPE.to_vec(), axis)]);
-                assert!(check(SHAPE, plan.clone(), gradient, &blocks, 1.0) > 0.0);
-                assert!(check(SHAPE, plan, gradient, &blocks, -1.0) < 0.0);
+                let held = || (plan.clone(), action);
+                assert!(check(SHAPE, held(), gradient, &blocks, 1.0) > 0.0);
+                assert!(check(SHAPE, held(), gradient, &blocks, -1.0) < 0.0);
             }
         }
     }
@@ -148,7 +152,8 @@ fn gradients_of_every_action_are_those_of_the_function() {
 fn check_view<const D: usize>(shape: [usize; D], axis: usize, view: View, blocks: &[Block]) {
     let plan = Plan::new().select(Selection::paths("weight").view(view).output_axis(axis));
     for sign in [1.0, -1.0] {
-        check(shape, plan.clone(), SigmaGradient::Full, blocks, sign);
+        let held = (plan.clone(), Action::Normalize { target: 1.0 });
+        check(shape, held, SigmaGradient::Full, blocks, sign);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What people read: every sentence of the library's errors and of `Plan::explain`, in one place.
 //!
-//! Where a better word is found, `INSTA_UPDATE=always cargo test --workspace --test sentences` takes it over.
+//! Where a better word is found, `INSTA_UPDATE=always cargo test --release --workspace --test all sentences` takes it over.
 
 use std::error::Error;
 use std::num::NonZeroU64;

@@ -1,7 +1,5 @@
 //! What several tests share: files made by hand, and one look at every file that is written.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 pub(crate) mod hostile;
 
 use std::collections::BTreeSet;

@@ -163,7 +163,7 @@ impl DecisionRule for Auto {
     fn at_attach(&self, layer: &Layer) -> Decision {
         match self.task {
             Task::Control => penultimate().at_attach(layer),
-            _ => Decision::off("not measured yet: unconstrained"),
+            _ => Decision::not_measured(),
         }
     }
 

@@ -368,7 +368,7 @@ impl Share {
 mod tests {
     use super::*;
     use crate::decide::decider::Decider;
-    use crate::decide::decider::tests::{actions, decider, measured};
+    use crate::decide::decider::tests::{actions, assert_bad_value, decider, measured};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
     use crate::layer::measurement::Measurement;
@@ -531,11 +531,7 @@ mod tests {
             ("total=0", "total"),
             ("weights=even", "weights"),
         ] {
-            let refused = Rule::parse(&format!("budget:{text}"));
-            assert!(
-                matches!(refused, Err(RuleError::BadValue { key, .. }) if key == bad),
-                "{text}"
-            );
+            assert_bad_value(&format!("budget:{text}"), bad);
         }
         for text in [
             "budget:total=1",

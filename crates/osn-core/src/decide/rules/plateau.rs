@@ -314,7 +314,7 @@ fn in_words(improvement: f64) -> String {
 mod tests {
     use super::*;
     use crate::decide::decider::Decider;
-    use crate::decide::decider::tests::{decide, decider, read_back};
+    use crate::decide::decider::tests::{assert_bad_value, decide, decider, read_back};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
 
@@ -474,11 +474,7 @@ mod tests {
             ("delta=nan", "delta"),
             ("metric=", "metric"),
         ] {
-            let refused = Rule::parse(&format!("plateau:{text}"));
-            assert!(
-                matches!(refused, Err(RuleError::BadValue { key, .. }) if key == bad),
-                "{text}"
-            );
+            assert_bad_value(&format!("plateau:{text}"), bad);
         }
         let text = "plateau:metric=return,lower_is_better=false,start=2,every=1,action=cap";
         assert_eq!(Rule::parse(text).unwrap().label(), text);

@@ -206,7 +206,7 @@ impl Schedule {
 mod tests {
     use super::*;
     use crate::act::action::Action;
-    use crate::decide::decider::tests::{actions, decider, measured};
+    use crate::decide::decider::tests::{actions, assert_bad_value, decider, measured};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
 
@@ -285,11 +285,7 @@ mod tests {
             ("period=9,duty=nan", "duty"),
             ("from=1", "from"),
         ] {
-            let refused = Rule::parse(&format!("schedule:{text}"));
-            assert!(
-                matches!(refused, Err(RuleError::BadValue { key, .. }) if key == bad),
-                "{text}"
-            );
+            assert_bad_value(&format!("schedule:{text}"), bad);
         }
         let refused = Rule::parse("schedule:end_target=0,until=5");
         assert!(matches!(refused, Err(RuleError::Action { .. })));

@@ -145,7 +145,7 @@ fn read_action(text: &Text) -> Result<Action, RuleError> {
 mod tests {
     use super::*;
     use crate::decide::decider::Decider;
-    use crate::decide::decider::tests::layers;
+    use crate::decide::decider::tests::{assert_bad_value, layers};
     use crate::decide::rule::Rule;
 
     fn q_network() -> Vec<Layer> {
@@ -210,11 +210,7 @@ mod tests {
             ("target=2,action=off", "target"),
             ("action=clip", "action"),
         ] {
-            let refused = Rule::parse(&format!("static:{text}"));
-            assert!(
-                matches!(refused, Err(RuleError::BadValue { key, .. }) if key == bad),
-                "{text}"
-            );
+            assert_bad_value(&format!("static:{text}"), bad);
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Files of data that tests write.
 
-#![allow(dead_code, reason = "no test file needs all of it")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,5 @@
 //! Small runs, and what they leave: shared by the tests of the recipes.
 
-#![allow(dead_code, reason = "no test file needs all of it")]
-
 use std::cell::Cell;
 use std::path::Path;
 

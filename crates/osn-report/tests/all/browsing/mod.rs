@@ -2,7 +2,6 @@
 //! `OSN_TEST_BROWSER=required` says that there must be one.
 
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
-#![allow(dead_code, reason = "each test uses its part")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! Studies of runs that never were, with an outcome that is plain.
 
-#![allow(dead_code, reason = "each test uses its part")]
-
 use osn_report::RunRecord;
 use osn_report::study::{Identity, SCHEMA, Study, StudyRun};
 use serde_json::json;

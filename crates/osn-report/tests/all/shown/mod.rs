@@ -1,7 +1,5 @@
 //! What a reader sees of a page, and what a file may put into it.
 
-#![allow(dead_code, reason = "each test uses its part")]
-
 use osn_report::{RunRecord, page};
 
 /// A name that does harm wherever it becomes markup.

@@ -199,10 +199,10 @@ fn power_iteration(weight: &[f32], (u, v): (&[f32], &[f32]), layout: Layout) -> 
 struct HalfSteps {
     first: Vec<f32>,
     second: Vec<f32>,
+    /// Of both as they are.
+    norms: [f64; 2],
     /// The norm of the first product, of a start of norm 1.
     sigma_before: f64,
-    /// The norm of the second, of a first one that is divided by its norm.
-    sigma: f64,
 }
 
 impl HalfSteps {
@@ -213,23 +213,27 @@ impl HalfSteps {
         } else {
             kernel::transpose_then_apply(weight, layout, start)
         };
-        let norm = kernel::norm(&first);
-        let sigma = kernel::norm(&second) / norm;
-        Self { first, second, sigma_before: norm * divisor, sigma }
+        let norms = [&first, &second].map(|product| kernel::norm(product));
+        Self { first, second, norms, sigma_before: norms[0] * divisor }
+    }
+
+    /// The norm of the second product, of a first one that is divided by its norm.
+    fn sigma(&self) -> f64 {
+        self.norms[1] / self.norms[0]
     }
 
     /// Whether no entry of the second product, which is of the size of σ², is too large or small for an f32.
     fn is_in_range(&self) -> bool {
-        (1e-12..1e12).contains(&self.sigma_before) && self.sigma.is_finite()
+        (1e-12..1e12).contains(&self.sigma_before) && self.sigma().is_finite()
     }
 
     fn normalized(self, layout: Layout) -> Step {
-        let Self { mut first, mut second, sigma_before, sigma } = self;
+        let sigma = self.sigma();
+        let Self { mut first, mut second, norms, sigma_before } = self;
         if !(sigma_before.is_finite() && sigma.is_finite()) {
             return Step::NotFinite;
         }
-        for product in [&mut first, &mut second] {
-            let norm = kernel::norm(product);
+        for (product, norm) in [&mut first, &mut second].into_iter().zip(norms) {
             kernel::divide(product, norm);
         }
         let (u, v) = if begins_at_v(layout) { (first, second) } else { (second, first) };

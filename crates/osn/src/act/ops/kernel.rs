@@ -227,6 +227,7 @@ mod tests {
     }
 
     fn assert_close(ours: &[f32], exact: &[f64]) {
+        assert_eq!(ours.len(), exact.len());
         let largest = exact.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
         for (ours, exact) in ours.iter().zip(exact) {
             assert!((f64::from(*ours) - exact).abs() < 1e-4 * largest, "{ours} is not {exact}");

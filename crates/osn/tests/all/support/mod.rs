@@ -1,10 +1,4 @@
 //! What several test files share.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    reason = "each test file uses a part of it"
-)]
 
 use std::cell::Cell;
 
@@ -14,54 +8,54 @@ use osn::rules::{Rule, Signals};
 use osn::{Osn, OsnState, Plan};
 use safetensors::SafeTensors;
 
-pub fn device() -> Device {
+pub(crate) fn device() -> Device {
     Device::flex().autodiff()
 }
 
 /// A weight by itself.
 #[derive(Module, Debug)]
-pub struct Bare<const D: usize> {
-    pub weight: Param<Tensor<D>>,
+pub(crate) struct Bare<const D: usize> {
+    pub(crate) weight: Param<Tensor<D>>,
 }
 
 impl<const D: usize> Bare<D> {
-    pub fn of(weight: Tensor<D>) -> Self {
+    pub(crate) fn of(weight: Tensor<D>) -> Self {
         Self { weight: Param::from_tensor(weight) }
     }
 }
 
 /// A plan of one rule for every weight.
-pub fn plan(rule: &str) -> Plan {
+pub(crate) fn plan(rule: &str) -> Plan {
     Plan::new().select("**").decide(Rule::parse(rule).unwrap())
 }
 
 /// Several steps without an optimizer and without signals.
-pub fn steps<M: Module>(osn: &mut Osn, model: &mut M, count: usize) {
+pub(crate) fn steps<M: Module>(osn: &mut Osn, model: &mut M, count: usize) {
     (0..count).for_each(|_| drop(osn.step(model, &Signals::new()).unwrap()));
 }
 
 /// The state as a file brings it back.
-pub fn saved(osn: &Osn) -> OsnState {
+pub(crate) fn saved(osn: &Osn) -> OsnState {
     serde_json::from_str(&serde_json::to_string(&osn.state()).unwrap()).unwrap()
 }
 
-pub fn values<E: Element, const D: usize>(tensor: Tensor<D>) -> Vec<E> {
+pub(crate) fn values<E: Element, const D: usize>(tensor: Tensor<D>) -> Vec<E> {
     tensor.into_data().iter().collect()
 }
 
-/// PyTorch's values for 13 weights.
-pub struct Golden {
+/// PyTorch's values for the weights of one golden file.
+pub(crate) struct Golden {
     tensors: SafeTensors<'static>,
 }
 
 impl Golden {
     /// What `torch.nn.utils.spectral_norm` computed: it begins each iteration at `u`.
-    pub fn from_u() -> Self {
+    pub(crate) fn from_u() -> Self {
         Self::read(include_bytes!("../../golden/torch_spectral_norm.safetensors"))
     }
 
     /// What `torch.nn.utils.parametrizations.spectral_norm` computed: it begins at `v`.
-    pub fn from_v() -> Self {
+    pub(crate) fn from_v() -> Self {
         Self::read(include_bytes!("../../golden/torch_parametrizations.safetensors"))
     }
 
@@ -69,18 +63,18 @@ impl Golden {
         Self { tensors: SafeTensors::deserialize(bytes).unwrap() }
     }
 
-    pub fn values(&self, case: &str, name: &str) -> Vec<f32> {
+    pub(crate) fn values(&self, case: &str, name: &str) -> Vec<f32> {
         let view = self.tensors.tensor(&format!("{case}.{name}")).unwrap();
         view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
     }
 
-    pub fn shape(&self, case: &str, name: &str) -> Vec<usize> {
+    pub(crate) fn shape(&self, case: &str, name: &str) -> Vec<usize> {
         self.tensors.tensor(&format!("{case}.{name}")).unwrap().shape().to_vec()
     }
 }
 
 /// ‖ours − theirs‖/‖theirs‖.
-pub fn relative_error<T: Copy + Into<f64>>(ours: &[f64], theirs: &[T]) -> f64 {
+pub(crate) fn relative_error<T: Copy + Into<f64>>(ours: &[f64], theirs: &[T]) -> f64 {
     assert_eq!(ours.len(), theirs.len());
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
     let difference = norm(&mut ours.iter().zip(theirs).map(|(a, b)| a - (*b).into()));
@@ -88,18 +82,18 @@ pub fn relative_error<T: Copy + Into<f64>>(ours: &[f64], theirs: &[T]) -> f64 {
 }
 
 /// The largest singular value by SVD of a weight whose output axis is `axis`.
-pub fn exact_sigma<const D: usize>(weight: &Tensor<D>, axis: usize) -> f64 {
+pub(crate) fn exact_sigma<const D: usize>(weight: &Tensor<D>, axis: usize) -> f64 {
     exact_sigma_of(&values(weight.clone()), &weight.dims(), axis)
 }
 
 /// The same of values on the host.
-pub fn exact_sigma_of(values: &[f32], shape: &[usize], axis: usize) -> f64 {
+pub(crate) fn exact_sigma_of(values: &[f32], shape: &[usize], axis: usize) -> f64 {
     let map = osn_core::measure::DenseMap::from_tensor(values, shape, axis).unwrap();
     osn_core::measure::exact(&map).unwrap().sigma
 }
 
 /// Values of variance 1 about zero, the same in every run: uniform in (−√3, √3), by `SplitMix64` from a `key`.
-pub fn noise<const D: usize>(shape: [usize; D], key: u64, device: &Device) -> Tensor<D> {
+pub(crate) fn noise<const D: usize>(shape: [usize; D], key: u64, device: &Device) -> Tensor<D> {
     let uniform = |index: u64| {
         let mut bits = (key << 32 | index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -116,13 +110,13 @@ thread_local! {
 }
 
 /// The next [`noise`] of this test: each test has a thread of its own, so it draws the same in every run.
-pub fn draw<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+pub(crate) fn draw<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     DRAWN.set(DRAWN.get() + 1);
     noise(shape, DRAWN.get(), device)
 }
 
 /// Changes the values of every float parameter on the host.
-pub struct Edit<F>(pub F);
+pub(crate) struct Edit<F>(pub F);
 
 impl<F: FnMut(&mut [f32])> ModuleMapper for Edit<F> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -137,21 +131,21 @@ impl<F: FnMut(&mut [f32])> ModuleMapper for Edit<F> {
     }
 }
 
-pub fn filled<M: Module>(model: M, value: f32) -> M {
+pub(crate) fn filled<M: Module>(model: M, value: f32) -> M {
     model.map(&mut Edit(|weight: &mut [f32]| weight.fill(value)))
 }
 
-pub fn times<M: Module>(model: M, factor: f32) -> M {
+pub(crate) fn times<M: Module>(model: M, factor: f32) -> M {
     model.map(&mut Edit(|weight: &mut [f32]| weight.iter_mut().for_each(|it| *it *= factor)))
 }
 
 /// Puts a number in the place of the first of every float parameter.
-pub fn with_first<M: Module>(model: M, value: f32) -> M {
+pub(crate) fn with_first<M: Module>(model: M, value: f32) -> M {
     model.map(&mut Edit(|weight: &mut [f32]| weight[0] = value))
 }
 
 /// Gives every float parameter values of variance 0.1, each other ones.
-pub fn noisy<M: Module>(model: M) -> M {
+pub(crate) fn noisy<M: Module>(model: M) -> M {
     let mut key = 0;
     model.map(&mut Edit(|weight: &mut [f32]| {
         key += 1;
@@ -162,15 +156,15 @@ pub fn noisy<M: Module>(model: M) -> M {
 
 /// The parameters that a walk meets.
 #[derive(Default)]
-pub struct Met {
+pub(crate) struct Met {
     within: Vec<String>,
-    pub paths: Vec<String>,
+    pub(crate) paths: Vec<String>,
     /// The stored values of the float parameters.
-    pub floats: Vec<Vec<f32>>,
+    pub(crate) floats: Vec<Vec<f32>>,
 }
 
 impl Met {
-    pub fn of<M: Module>(model: &M) -> Self {
+    pub(crate) fn of<M: Module>(model: &M) -> Self {
         let mut met = Self::default();
         model.visit(&mut met);
         met
