@@ -105,8 +105,8 @@ pub enum AttachError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError {
-    /// A weight holds NaN or infinity. Its u, v, σ and scale are still those of the last step at which it was finite.
-    #[error("weight {path} is not finite since step {step}")]
+    /// A weight holds NaN or infinity. Its u, v, σ and scale are still those of the last refresh that found it finite.
+    #[error("weight {path} is not finite: found at step {step}")]
     NotFinite {
         /// The weight.
         path: String,

@@ -11,14 +11,17 @@ use serde::{Deserialize, Serialize};
 use crate::act::step_size::StepSize;
 use crate::calls::Calls;
 use crate::error::StepError;
+use crate::measure::catch_up::{catch_up, states_on_host};
 use crate::measure::observed::Observed;
+use crate::measure::reach::Reach;
 use crate::measure::reading::Reading;
-use crate::measure::refresh::{refresh_blocks, refresh_each};
+use crate::measure::refresh::{is_flex, refresh_each};
 use crate::measure::to_host::states_and_norms;
 use crate::state::codes::Codes;
 use crate::state::form::Cut;
 use crate::state::walks::{self, Held};
 use crate::state::watched::{Watched, ranges};
+use osn_core::state_code::State;
 
 /// How often σ and the health of the weights come to the host at least, whatever the rules ask for.
 const READ_EVERY: u64 = 50;
@@ -35,6 +38,9 @@ pub struct Osn {
     pub(crate) actuators: Vec<Actuator>,
     pub(crate) rates: Rates,
     pub(crate) reading: Reading,
+    /// The step of each weight's last refresh.
+    pub(crate) refreshed: Vec<u64>,
+    pub(crate) reach: Reach,
     pub(crate) observed: Vec<Observed>,
     pub(crate) step_size: Option<StepSize>,
     /// What is measured beyond what the rules look at.
@@ -74,6 +80,8 @@ impl Osn {
             observed: vec![Observed::default(); watched.len()],
             step_size: None,
             reading: Reading::first(sigmas),
+            refreshed: vec![0; watched.len()],
+            reach: Reach::unknown(actuators.len()),
             watched,
             decider,
             actuators,
@@ -125,9 +133,10 @@ impl Osn {
     /// Measures, decides and acts; call it once after each optimizer step. Returns the decisions that changed, most
     /// often none.
     ///
-    /// Each layer gets one power iteration and the scale of the action in force. Where a rule is due, it decides.
-    /// σ is copied to the host where a rule is due, and every 50 steps to check that all weights are finite. The
-    /// stored weights are only read.
+    /// Each layer whose scale depends on σ gets one power iteration and the scale of the action in force. Any other is
+    /// left alone until its rule is due, or for 50 steps; then a few iterations bring σ up to date. Where a rule is due,
+    /// it decides. σ is copied to the host where a rule is due, and every 50 steps to check that all weights are finite.
+    /// The stored weights are only read.
     ///
     /// # Arguments
     ///
@@ -137,8 +146,8 @@ impl Osn {
     /// # Errors
     ///
     /// - [`StepError::NotFinite`]: a weight holds NaN or infinity. It is found at the next copy to the host, and the
-    ///   error has the step at which it happened. Once the weight is finite again, [`remeasure`](Self::remeasure)
-    ///   clears it.
+    ///   error has the step of the refresh that met it first: for a layer that is refreshed at each step the one at which
+    ///   it happened. Once the weight is finite again, [`remeasure`](Self::remeasure) clears it.
     /// - [`StepError::NotAttached`]: the model is not the attached one.
     /// - [`StepError::NotObserved`]: a rule decides that needs [`observe`](Self::observe) or
     ///   [`observe_held_out`](Self::observe_held_out), and that was never called.
@@ -172,29 +181,62 @@ impl Osn {
         Ok(changes)
     }
 
-    /// One step of everything that cannot fail: acts on what is wanted, and measures. Returns the new codes.
-    fn advance(&mut self, held: &[Held]) -> Vec<Codes> {
+    /// One step of everything that cannot fail: acts on what is wanted, and measures. Returns the new codes of the
+    /// weights that were refreshed.
+    fn advance(&mut self, held: &[Held]) -> Vec<Option<Codes>> {
         self.step += 1;
-        let observed = self.observed.iter_mut().zip(held);
-        observed.for_each(|(observed, held)| observed.add_update(&held.weight));
-        let applied = self.act();
-        self.refresh(held, &applied)
+        self.add_updates(held);
+        let before = self.applied();
+        self.act(&before);
+        let codes = self.refresh(held, &self.wants_refresh(&before));
+        self.note_refreshed(&codes);
+        codes
+    }
+
+    /// Adds how far each weight moved, where gradients were observed before this step.
+    fn add_updates(&mut self, held: &[Held]) {
+        let weights = ranges(&self.watched).into_iter().zip(&mut self.observed).zip(held);
+        for ((range, observed), held) in weights {
+            let moved = observed.add_update(&held.weight).filter(|moved| is_flex(&moved.device()));
+            let moved: Option<Vec<f32>> = moved.map(|moved| moved.into_data().iter().collect());
+            self.reach.add(range, moved.as_deref());
+        }
+    }
+
+    /// Notes the weights that have new codes, and where their σ begins from now on.
+    fn note_refreshed(&mut self, codes: &[Option<Codes>]) {
+        // What is measured for reports alone must not change the training, so it does not count here.
+        let observes = self.decider.rules().needs().gradients;
+        for (index, range) in ranges(&self.watched).into_iter().enumerate() {
+            if let Some(codes) = &codes[index] {
+                self.refreshed[index] = self.step;
+                // A convolution's own map can move further than its kernel does.
+                let is_bounded = observes && self.watched[index].form.maps.matrices().is_some();
+                let states = is_bounded.then(|| states_on_host(codes)).flatten();
+                self.reach.begin(range, states.as_deref());
+            }
+        }
     }
 
     /// Brings what was measured to the host, and lets the rules decide that are due.
     fn read_back(
         &mut self,
         held: &[Held],
-        codes: &mut [Codes],
+        codes: &mut [Option<Codes>],
         signals: &Signals,
     ) -> Result<Vec<Change>, StepError> {
-        let (mut states, norms) = states_and_norms(held, codes);
+        // What gradients say is kept for the rule that is not due yet.
+        let measures = self.decider.is_due(self.step) || !self.decider.needs_measurements();
+        let with_norms = measures && self.needs().stable_rank;
+        let known = held.iter().zip(&*codes);
+        let known: Vec<_> =
+            known.map(|(held, codes)| codes.as_ref().unwrap_or(&held.codes).clone()).collect();
+        let (mut states, norms) = states_and_norms(held, &known, with_norms);
         self.check_finite(&states, &norms)?;
         self.check_calls()?;
-        self.restart_lost(held, &mut states, &norms, codes)?;
-        self.reading.take(self.step, states.iter().map(|state| state.sigma).collect());
-        if self.decider.needs_measurements() && !self.decider.is_due(self.step) {
-            // What gradients say is kept for the rule that is not due yet.
+        self.restart_lost(held, &mut states, codes)?;
+        self.take_reading(&states);
+        if !measures {
             return Ok(Vec::new());
         }
         self.measured = self.measurements(held, &states, &norms)?;
@@ -224,29 +266,67 @@ impl Osn {
         self.decider.is_due(step) || step.is_multiple_of(READ_EVERY)
     }
 
-    /// Moves each actuator one step towards what is wanted; returns what is in force then.
-    fn act(&mut self) -> Vec<AppliedAction> {
+    /// Moves each actuator one step towards what is wanted.
+    fn act(&mut self, before: &[AppliedAction]) {
         let wanted = self.decider.decisions().iter().map(|decision| decision.action);
-        let before: Vec<AppliedAction> = self.actuators.iter().map(Actuator::applied).collect();
-        let moved = self.actuators.iter_mut().zip(wanted);
-        let applied: Vec<AppliedAction> =
-            moved.map(|(actuator, wanted)| actuator.step(wanted, &self.rates)).collect();
-        if let Some(step_size) = &mut self.step_size {
-            step_size.follow(&before, &applied, &self.reading.sigmas);
+        for (actuator, wanted) in self.actuators.iter_mut().zip(wanted) {
+            actuator.step(wanted, &self.rates);
         }
-        applied
+        let after = self.applied();
+        if let Some(step_size) = &mut self.step_size {
+            step_size.follow(before, &after, &self.reading.sigmas);
+        }
     }
 
-    /// One power iteration for each layer, and the scale that follows from what is in force.
-    fn refresh(&self, held: &[Held], applied: &[AppliedAction]) -> Vec<Codes> {
+    /// What is in force on each layer.
+    fn applied(&self) -> Vec<AppliedAction> {
+        self.actuators.iter().map(Actuator::applied).collect()
+    }
+
+    /// Whether each weight is refreshed at this step: where the scale of one of its blocks follows σ, or did so before
+    /// this step, where a rule looks at σ, and where all are read back. A hard cap that σ cannot have reached follows
+    /// nothing.
+    ///
+    /// It follows from the step and the decisions alone, so that training never depends on who asked for σ when.
+    fn wants_refresh(&self, before: &[AppliedAction]) -> Vec<bool> {
+        let reads_all = self.step.is_multiple_of(READ_EVERY);
+        let looks = self.decider.looks_at(self.step);
+        let after = self.applied();
+        let is_idle = |layer: usize| {
+            [before, &after].iter().all(|applied| self.reach.is_idle(layer, &applied[layer]))
+        };
+        let is_wanted = |layer: usize| looks[layer] || !is_idle(layer);
+        let ranges = ranges(&self.watched).into_iter();
+        ranges.map(|mut layers| reads_all || layers.any(is_wanted)).collect()
+    }
+
+    /// The new codes of the weights that are wanted: σ as it is now, and the scale that follows from what is in force.
+    pub(crate) fn refresh(&self, held: &[Held], is_wanted: &[bool]) -> Vec<Option<Codes>> {
+        let applied = self.applied();
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
-        let layers = self.watched.iter().zip(ranges(&self.watched)).zip(held);
-        let weights = layers.map(|((watched, range), held)| {
-            (&held.weight, (held.codes.clone(), &watched.form, &applied[range]))
+        let weights = ranges(&self.watched).into_iter().zip(held).enumerate();
+        let wanted =
+            weights.filter(|(index, _)| is_wanted[*index]).map(|(index, (range, held))| {
+                (&held.weight, (index, held.codes.clone(), &applied[range]))
+            });
+        let new = refresh_each(wanted.collect(), |weight, (index, codes, applied)| {
+            let behind = self.step.saturating_sub(self.refreshed[index]);
+            let form = &self.watched[index].form;
+            (index, catch_up(weight, codes, form, applied, step, behind))
         });
-        refresh_each(weights.collect(), |weight, (codes, form, applied)| {
-            refresh_blocks(weight, codes, form, applied, step)
-        })
+        let mut codes = vec![None; held.len()];
+        new.into_iter().for_each(|(index, new)| codes[index] = Some(new));
+        codes
+    }
+
+    /// Takes the σ of the layers that were refreshed at this step.
+    fn take_reading(&mut self, states: &[State]) {
+        for (range, refreshed) in ranges(&self.watched).into_iter().zip(&self.refreshed) {
+            if *refreshed == self.step {
+                let layers = range.clone().zip(&states[range]);
+                layers.for_each(|(layer, state)| self.reading.take(layer, self.step, state.sigma));
+            }
+        }
     }
 
     fn decide(&mut self, signals: &Signals) -> Vec<Change> {
@@ -281,9 +361,14 @@ impl Osn {
         }
     }
 
-    pub(crate) fn write<M: Module>(&self, model: &mut M, codes: Vec<Codes>) {
+    /// Writes the codes of weights that have new ones.
+    pub(crate) fn write<M: Module>(&self, model: &mut M, codes: Vec<Option<Codes>>) {
         let paths = self.watched.iter().map(|watched| watched.path().to_owned());
-        *model = walks::write(model.clone(), paths.zip(codes).collect());
+        let new: Vec<_> =
+            paths.zip(codes).filter_map(|(path, codes)| Some((path, codes?))).collect();
+        if !new.is_empty() {
+            *model = walks::write(model.clone(), new);
+        }
     }
 
     pub(crate) fn paths(&self) -> Vec<(String, Cut)> {

@@ -73,6 +73,11 @@ impl AppliedAction {
         self.action.scale(self.blend, sigma)
     }
 
+    /// Whether the scale of a weight depends on its `σ`: an action on the weight itself, of which some is in force.
+    pub fn follows_sigma(&self) -> bool {
+        self.blend > 0.0 && matches!(self.action, Action::Normalize { .. } | Action::Cap { .. })
+    }
+
     /// The elasticity `γ` on a weight of this `sigma`; see [`Action::elasticity`].
     pub fn elasticity(&self, sigma: f64) -> f64 {
         self.action.elasticity(self.blend, sigma)

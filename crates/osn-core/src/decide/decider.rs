@@ -112,6 +112,16 @@ impl Decider {
         rules.filter(move |rule| is_due(rule, step))
     }
 
+    /// Whether the rule of each layer decides after this many optimizer steps, and so looks at its σ; in the order of
+    /// the layers.
+    pub fn looks_at(&self, step: u64) -> Vec<bool> {
+        let mut looks = vec![false; self.layers.len()];
+        let parts = self.parts.iter().zip(self.rules.entries());
+        let due = parts.filter(|(_, entry)| is_due(&entry.rule, step));
+        due.flat_map(|(part, _)| &part.places).for_each(|&place| looks[place] = true);
+        looks
+    }
+
     /// Lets the rules that are due at this step decide anew about their layers; the decisions of the
     /// others stand. `measurements` are in the order of the layers.
     ///

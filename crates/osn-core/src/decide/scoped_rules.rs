@@ -324,6 +324,8 @@ mod tests {
         let mut decider = decider(entries, 2);
         let mut held = |step: u64, sigma: f64| {
             assert_eq!(decider.is_due(step), [0, 20, 30, 60].contains(&step), "{step}");
+            let looks = [20, 30].map(|interval| step.is_multiple_of(interval));
+            assert_eq!(decider.looks_at(step), looks, "{step}");
             decider.decide(step, &measured(&[sigma; 2]), &Signals::new());
             actions(&decider).iter().map(|action| *action != Action::Off).collect::<Vec<_>>()
         };

@@ -69,6 +69,9 @@ pub struct Needs {
     pub generalization: bool,
     /// `σ₂/σ₁` of each layer: its weight is copied to the host at each decision.
     pub sigma_ratio: bool,
+    /// [`Measurement::stable_rank`](crate::layer::Measurement::stable_rank) of each layer: `‖W‖_F` is computed at
+    /// each decision.
+    pub stable_rank: bool,
 }
 
 impl Needs {
@@ -81,9 +84,10 @@ impl Needs {
         held_out: true,
         generalization: true,
         sigma_ratio: true,
+        stable_rank: true,
     };
 
-    /// The first of these that `offered` has not, in words.
+    /// The first of these that `offered` has not, in words; the stable rank needs nothing of a training loop.
     pub fn first_beyond(self, offered: Self) -> Option<&'static str> {
         let pairs = [
             (self.separation, offered.separation, "the separation of a discriminator"),
@@ -112,6 +116,7 @@ impl Needs {
             held_out: self.held_out || other.held_out,
             generalization: self.generalization || other.generalization,
             sigma_ratio: self.sigma_ratio || other.sigma_ratio,
+            stable_rank: self.stable_rank || other.stable_rank,
         }
     }
 

@@ -11,7 +11,7 @@ pub struct Measurement {
     /// How far the estimate's u and v are from singular vectors, relative to `σ`; see
     /// [`Estimate`](crate::measure::Estimate).
     pub residual: f64,
-    /// The stable rank `‖W‖²_F/σ²`, where it was measured.
+    /// The stable rank `‖W‖²_F/σ²`, at the attachment and where a rule asked for it.
     pub stable_rank: Option<f64>,
     /// `Δ ln σ` for each optimizer step since the measurement before, where there was one.
     pub drift: Option<f64>,

@@ -12,9 +12,14 @@ use osn_core::state_code::State;
 
 impl Osn {
     /// Refuses a weight that was not finite at some step, or is not now.
-    pub(crate) fn check_finite(&self, states: &[State], norms: &[f64]) -> Result<(), StepError> {
+    pub(crate) fn check_finite(
+        &self,
+        states: &[State],
+        norms: &[Option<f64>],
+    ) -> Result<(), StepError> {
+        let is_bad = |norm: &Option<f64>| norm.is_some_and(|norm| !norm.is_finite());
         let mut pairs = states.iter().zip(norms);
-        match pairs.position(|(state, norm)| state.bad_step != 0 || !norm.is_finite()) {
+        match pairs.position(|(state, norm)| state.bad_step != 0 || is_bad(norm)) {
             None => Ok(()),
             Some(index) => Err(StepError::NotFinite {
                 path: self.layers().nth(index).map(Layer::name).unwrap_or_default(),
@@ -31,7 +36,7 @@ impl Osn {
         &mut self,
         held: &[Held],
         states: &[State],
-        norms: &[f64],
+        norms: &[Option<f64>],
     ) -> Result<Vec<Measurement>, StepError> {
         let ratios = self.sigma_ratios(held)?;
         let gradients = self.take_statistics();
@@ -41,10 +46,11 @@ impl Osn {
         Ok(rows
             .map(|((state, norm), (((drift, ratio), gradient), start))| {
                 let measured = Measurement::new(state.sigma, state.residual)
-                    .with_stable_rank(stable_rank(*norm, state.sigma))
                     .with_drift(*drift)
                     .with_sigma_ratio(ratio)
                     .with_usual_start(start);
+                let rank = norm.map(|norm| stable_rank(norm, state.sigma));
+                let measured = rank.into_iter().fold(measured, Measurement::with_stable_rank);
                 gradient.into_iter().fold(measured, Measurement::with_gradient)
             })
             .collect())

@@ -1,9 +1,11 @@
 //! Measuring on the device, and bringing it to the host.
 
+pub(crate) mod catch_up;
 mod measurements;
 mod norms;
 mod observe;
 pub(crate) mod observed;
+pub(crate) mod reach;
 pub(crate) mod reading;
 pub(crate) mod refresh;
 mod remeasure;

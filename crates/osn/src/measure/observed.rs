@@ -48,11 +48,12 @@ impl Observed {
         }
     }
 
-    /// Adds how far the optimizer moved the weight since its gradients were observed.
-    pub(crate) fn add_update(&mut self, after: &Tensor<3>) {
-        if let Some(before) = self.before.take() {
-            self.updates.add(block_norms(after.clone() - before));
-        }
+    /// Adds how far the optimizer moved the weight since its gradients were observed, and returns it: `‖ΔW‖_F` of
+    /// each block.
+    pub(crate) fn add_update(&mut self, after: &Tensor<3>) -> Option<Tensor<1>> {
+        let norms = block_norms(after.clone() - self.before.take()?);
+        self.updates.add(norms.clone());
+        Some(norms)
     }
 
     /// The sums that are there, each a row for [`statistics`](Self::statistics).

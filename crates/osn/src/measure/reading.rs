@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// The last read-back, in the order of the layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reading {
-    /// The optimizer step it is of.
-    step: u64,
+    /// The optimizer step that each σ is of.
+    steps: Vec<u64>,
     pub(crate) sigmas: Vec<f64>,
     /// `Δ ln σ` a step since the one before.
     pub(crate) drifts: Vec<Option<f64>>,
@@ -15,28 +15,30 @@ pub(crate) struct Reading {
 impl Reading {
     /// That of the attachment.
     pub(crate) fn first(sigmas: Vec<f64>) -> Self {
-        Self { step: 0, drifts: vec![None; sigmas.len()], sigmas }
+        Self::of(0, sigmas)
     }
 
     /// Whether it is of so many layers.
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
-        [self.sigmas.len(), self.drifts.len()] == [n_layers; 2]
+        [self.steps.len(), self.sigmas.len(), self.drifts.len()] == [n_layers; 3]
     }
 
     /// Takes one of weights that came from elsewhere, from which nothing has drifted.
     pub(crate) fn begin_anew(&mut self, step: u64, sigmas: Vec<f64>) {
-        *self = Self { step, drifts: vec![None; sigmas.len()], sigmas };
+        *self = Self::of(step, sigmas);
     }
 
-    /// Takes the next one; a σ of 0 has no logarithm, so no drift.
-    pub(crate) fn take(&mut self, step: u64, sigmas: Vec<f64>) {
-        let steps = step.saturating_sub(self.step) as f64;
-        let drift = |(before, after): (&f64, &f64)| {
-            let drift = (after.ln() - before.ln()) / steps;
-            drift.is_finite().then_some(drift)
-        };
-        self.drifts = self.sigmas.iter().zip(&sigmas).map(drift).collect();
-        (self.step, self.sigmas) = (step, sigmas);
+    fn of(step: u64, sigmas: Vec<f64>) -> Self {
+        let count = sigmas.len();
+        Self { steps: vec![step; count], drifts: vec![None; count], sigmas }
+    }
+
+    /// Takes the next σ of a layer; one of 0 has no logarithm, so no drift.
+    pub(crate) fn take(&mut self, layer: usize, step: u64, sigma: f64) {
+        let steps = step.saturating_sub(self.steps[layer]) as f64;
+        let drift = (sigma.ln() - self.sigmas[layer].ln()) / steps;
+        self.drifts[layer] = drift.is_finite().then_some(drift);
+        (self.steps[layer], self.sigmas[layer]) = (step, sigma);
     }
 }
 
@@ -47,9 +49,15 @@ mod tests {
     #[test]
     fn the_drift_is_that_of_ln_sigma_a_step() {
         let mut reading = Reading::first(vec![1.0, 0.0, 2.0]);
-        reading.take(10, vec![std::f64::consts::E, 1.0, 0.0]);
+        let take = |reading: &mut Reading, step, sigmas: [f64; 3]| {
+            (0..3).for_each(|layer| reading.take(layer, step, sigmas[layer]));
+        };
+        take(&mut reading, 10, [std::f64::consts::E, 1.0, 0.0]);
         assert_eq!(reading.drifts, [Some(0.1), None, None]);
-        reading.take(10, vec![3.0, 1.0, 1.0]);
+        take(&mut reading, 10, [3.0, 1.0, 1.0]);
         assert_eq!(reading.drifts, [None; 3], "twice in one step has no rate");
+        reading.take(1, 15, 1.0);
+        reading.take(1, 25, 1.0_f64.exp());
+        assert_eq!(reading.drifts[1], Some(0.1), "each layer has its own rate");
     }
 }

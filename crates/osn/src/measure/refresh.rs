@@ -5,9 +5,7 @@ use burn::backend::Dispatch;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 #[cfg(feature = "flex")]
 use burn::backend::{Backend, DispatchDevice, backend_extension};
-#[cfg(feature = "flex")]
-use burn::tensor::Device;
-use burn::tensor::{DType, FloatDType, Int, IntDType, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Int, IntDType, Tensor};
 use osn_core::act::{Action, AppliedAction, SIGMA_FLOOR};
 use osn_core::measure::Layout;
 use osn_core::measure::convolution::Geometry;
@@ -84,9 +82,16 @@ fn are_worth_threads<'a>(weights: impl Iterator<Item = &'a Tensor<3>> + Clone) -
         && weights.map(|weight| weight.shape().num_elements()).sum::<usize>() >= PARALLEL_ELEMENTS
 }
 
+/// Whether a device is the host, so that to read a tensor is to read memory.
 #[cfg(feature = "flex")]
-fn is_flex(device: &Device) -> bool {
+pub(crate) fn is_flex(device: &Device) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// Whether a device is the host: none of these is.
+#[cfg(not(feature = "flex"))]
+pub(crate) fn is_flex(_: &Device) -> bool {
+    false
 }
 
 /// Refreshes every block of a weight `[outer, count, inner]`, each with its own applied.

@@ -1,10 +1,10 @@
 //! Measuring from nothing: weights that came from elsewhere, and those that u and v have lost.
 
 use burn::module::Module;
-use osn_core::act::SIGMA_FLOOR;
 
 use crate::error::StepError;
 use crate::measure::observed::Observed;
+use crate::measure::reach::Reach;
 use crate::measure::start::{cold_start, state_of};
 use crate::measure::to_host::to_host;
 use crate::osn::Osn;
@@ -34,28 +34,27 @@ impl Osn {
         let (states, codes): (Vec<_>, Vec<_>) = starts.into_iter().unzip();
         let sigmas = states.iter().flatten().map(|state| state.sigma).collect();
         self.reading.begin_anew(self.step, sigmas);
+        self.refreshed.fill(self.step);
+        self.reach = Reach::unknown(self.actuators.len());
         self.measured.clear();
         self.observed.iter_mut().for_each(Observed::forget_before);
-        self.write(model, codes);
+        self.write(model, codes.into_iter().map(Some).collect());
         Ok(())
     }
 
-    /// Starts the weights again whose vectors have lost them, or found nothing in them though there is something:
-    /// a weight that is zero is not copied to the host to find that out.
+    /// Starts the weights again whose vectors have lost them. The refresh gives a residual of 1 where it found nothing
+    /// in a weight that is not zero, so one that is zero is not copied to the host.
     pub(crate) fn restart_lost(
-        &self,
+        &mut self,
         held: &[Held],
         states: &mut [State],
-        norms: &[f64],
-        codes: &mut [Codes],
+        codes: &mut [Option<Codes>],
     ) -> Result<(), StepError> {
-        let is_lost = |(state, norm): (&State, &f64)| {
-            state.residual > RESTART_RESIDUAL || (state.sigma == 0.0 && *norm > SIGMA_FLOOR)
-        };
         for (index, range) in ranges(&self.watched).into_iter().enumerate() {
-            if states[range.clone()].iter().zip(&norms[range.clone()]).any(is_lost) {
-                let started;
-                (started, codes[index]) = self.start(index, &held[index])?;
+            if states[range.clone()].iter().any(|state| state.residual > RESTART_RESIDUAL) {
+                let (started, new) = self.start(index, &held[index])?;
+                (codes[index], self.refreshed[index]) = (Some(new), self.step);
+                self.reach.begin(range.clone(), None);
                 states[range].copy_from_slice(&started);
             }
         }

@@ -86,14 +86,18 @@ impl fmt::Display for Table<'_> {
 impl Osn {
     /// The measurements of every layer as of the last [`step`](Self::step), in one copy from each device.
     ///
+    /// σ is brought up to date first where the last refresh was some steps ago, for the report alone: neither the
+    /// model nor this is changed, so training does not depend on when somebody looked.
+    ///
     /// # Errors
     ///
     /// [`StepError::NotFinite`] for a weight that is not finite, [`StepError::NotAttached`] for a model that is not
     /// the attached one.
     pub fn report<M: Module>(&self, model: &M) -> Result<Vec<LayerReport>, StepError> {
         let held = self.read(model)?;
-        let codes: Vec<Codes> = held.iter().map(|held| held.codes.clone()).collect();
-        let (states, norms) = states_and_norms(&held, &codes);
+        let codes: Vec<Codes> =
+            self.refresh(&held, &vec![true; held.len()]).into_iter().flatten().collect();
+        let (states, norms) = states_and_norms(&held, &codes, true);
         self.check_finite(&states, &norms)?;
         let decisions = self.decider.decisions();
         let applied = self.actuators.iter().map(Actuator::applied);
@@ -107,7 +111,7 @@ impl Osn {
                 sigma: state.sigma,
                 operator_factor: form.operator_factor(layer),
                 residual: state.residual,
-                stable_rank: stable_rank(norm, state.sigma),
+                stable_rank: stable_rank(norm.unwrap_or(f64::NAN), state.sigma),
                 drift: self.reading.drifts[index],
                 sigma_ratio: self.measured.get(index).and_then(|measured| measured.sigma_ratio),
                 gradient: self.measured.get(index).and_then(|measured| measured.gradient),

@@ -20,17 +20,25 @@ pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
-/// Every block's state and Frobenius norm, in one copy a device.
-pub(crate) fn states_and_norms(held: &[Held], codes: &[Codes]) -> (Vec<State>, Vec<f64>) {
-    let with_norms = |(held, (_, _, state)): (&Held, &Codes)| {
-        let norms = ln_norm_codes(held.weight.clone());
-        Tensor::cat(vec![state.clone().without_autodiff(), norms], 0)
+/// Every block's state and, where they are asked for, Frobenius norm, in one copy a device.
+pub(crate) fn states_and_norms(
+    held: &[Held],
+    codes: &[Codes],
+    with_norms: bool,
+) -> (Vec<State>, Vec<Option<f64>>) {
+    let row = |(held, (_, _, state)): (&Held, &Codes)| {
+        let state = state.clone().without_autodiff();
+        if !with_norms {
+            return state;
+        }
+        Tensor::cat(vec![state, ln_norm_codes(held.weight.clone())], 0)
     };
-    let rows = rows_to_host::<_, i32>(held.iter().zip(codes).map(with_norms).collect());
+    let rows = rows_to_host::<_, i32>(held.iter().zip(codes).map(row).collect());
     let blocks = rows.iter().flat_map(|row| {
-        let (states, norms) = row.split_at(row.len() / (STATE_LEN + 1) * STATE_LEN);
-        let states = states.chunks_exact(STATE_LEN).map(State::decode);
-        states.zip(norms.iter().copied().map(decode_norm))
+        let count = row.len() / (STATE_LEN + usize::from(with_norms));
+        let (states, norms) = row.split_at(count * STATE_LEN);
+        let norms = (0..count).map(move |block| norms.get(block).copied().map(decode_norm));
+        states.chunks_exact(STATE_LEN).map(State::decode).zip(norms)
     });
     blocks.unzip()
 }

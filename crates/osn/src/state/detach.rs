@@ -23,7 +23,8 @@ impl Osn {
     ///
     /// [`StepError::NotAttached`] for a model that is not the attached one.
     pub fn detach<M: Module>(self, model: M) -> Result<M, StepError> {
-        let codes = self.read(&model)?.into_iter().map(|Held { codes, .. }| off(codes)).collect();
+        let held = self.read(&model)?.into_iter();
+        let codes = held.map(|Held { codes, .. }| Some(off(codes))).collect();
         let mut model = model;
         self.write(&mut model, codes);
         Ok(model.materialize())

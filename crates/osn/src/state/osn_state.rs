@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::act::step_size::StepSize;
 use crate::error::ResumeError;
 use crate::measure::observed::{Observed, SavedObserved};
+use crate::measure::reach::Reach;
 use crate::measure::reading::Reading;
 use crate::osn::Osn;
 use crate::state::watched::Watched;
@@ -24,6 +25,8 @@ pub struct OsnState {
     actuators: Vec<Actuator>,
     rates: Rates,
     reading: Reading,
+    refreshed: Vec<u64>,
+    reach: Reach,
     observed: Vec<SavedObserved>,
     step_size: Option<StepSize>,
     step: u64,
@@ -84,9 +87,17 @@ impl OsnState {
             ("rates", self.rates.validate().is_ok()),
             ("reading", self.reading.fits(count)),
             ("step_size", self.step_size.as_ref().is_none_or(|it| it.fits(count))),
+            ("refreshed", self.has_refreshed()),
+            ("reach", self.reach.fits(count)),
             ("step", self.step < u64::MAX / 2),
         ];
         parts.into_iter().find(|(_, fits)| !fits).map(|(part, _)| part)
+    }
+
+    /// Whether every weight was refreshed at a step that there was.
+    fn has_refreshed(&self) -> bool {
+        let is_past = |refreshed: &u64| *refreshed <= self.step;
+        self.refreshed.len() == self.watched.len() && self.refreshed.iter().all(is_past)
     }
 
     /// The sums of gradients, if there is one for each weight.
@@ -107,6 +118,8 @@ impl Osn {
             actuators: self.actuators.clone(),
             rates: self.rates,
             reading: self.reading.clone(),
+            refreshed: self.refreshed.clone(),
+            reach: self.reach.clone(),
             observed: self.observed.iter().map(Observed::saved).collect(),
             step_size: self.step_size.clone(),
             step: self.step,
@@ -137,6 +150,8 @@ impl Osn {
         self.observed = observed;
         self.actuators = state.actuators;
         self.reading = state.reading;
+        self.refreshed = state.refreshed;
+        self.reach = state.reach;
         self.step_size = state.step_size;
         self.step = state.step;
         self.measured.clear();

@@ -6,6 +6,7 @@ mod bad_numbers;
 mod examples;
 mod gradients;
 mod invariants;
+mod lazy;
 mod needed_calls;
 mod normalizer;
 mod observe;
