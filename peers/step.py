@@ -5,7 +5,8 @@
 
 Both start from the same weights and the same batch, which the Rust side writes; the first losses must
 agree, so that it is the same work. The two take turns, round by round, with the same number of threads;
-medians over the rounds. Each round is a process of its own, so that its peak of memory is too.
+medians over the rounds. Each round is a process of its own, so that its peak of memory is too: that of the whole
+process, libraries included, and what training adds to what was held before the first step.
 """
 
 import argparse
@@ -240,16 +241,24 @@ def torch_step(network, arm, folder):
     sys.exit(f"there is no network {network}")
 
 
+def memory_mib(name):
+    """A line of the process's status: VmRSS is what it holds, VmHWM the largest since the peak was set back."""
+    line = next(line for line in open("/proc/self/status") if line.startswith(name))
+    return int(line.split()[1]) / 1024
+
+
 def run_torch(network, arm, steps, folder):
     step = torch_step(network, arm, pathlib.Path(folder))
+    before = memory_mib("VmRSS")
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
     losses, times = [], []
     for _ in range(steps):
         start = time.perf_counter()
         losses.append(step())
         times.append(1e3 * (time.perf_counter() - start))
-    peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    peak = memory_mib("VmHWM")
     print(json.dumps({"ms": statistics.median(times[1:]), "losses": losses[:3],
-                      "peak_mib": int(peak.split()[1]) / 1024}))
+                      "peak_mib": peak, "added_mib": peak - before}))
 
 
 def build():
@@ -296,9 +305,10 @@ def compare(network, rounds, steps):
     for ours, theirs in ARMS:
         a, b = middle(("osn", ours), "ms"), middle(("torch", theirs), "ms")
         memory = middle(("osn", ours), "peak_mib") / middle(("torch", theirs), "peak_mib")
+        training = [middle(("osn", ours), "added_mib"), middle(("torch", theirs), "added_mib")]
         added = 100 * (a / middle(("osn", "without"), "ms") - 1)
-        print(f"{network:16} {ours:8} {theirs:8} {a:9.2f} {b:9.2f} {a / b:10.2f} {added:+8.1f} {memory:9.2f}",
-              flush=True)
+        print(f"{network:16} {ours:8} {theirs:8} {a:9.2f} {b:9.2f} {a / b:10.2f} {added:+8.1f} {memory:9.2f} "
+              f"{training[0]:9.1f} {training[1]:9.1f}", flush=True)
 
 
 def main():
@@ -315,7 +325,7 @@ def main():
     print(f"{platform.machine()}, {THREADS} threads, medians of {arguments.rounds} rounds of {arguments.steps} steps "
           "(control-quick: 20 times as many)")
     print(f"{'network':16} {'osn':8} {'PyTorch':8} {'osn ms':>9} {'torch ms':>9} {'osn/torch':>10} "
-          f"{'added %':>8} {'memory':>9}")
+          f"{'added %':>8} {'memory':>9} {'osn MiB':>9} {'torch MiB':>9}")
     for network in arguments.networks:
         compare(network, arguments.rounds, arguments.steps)
 

@@ -21,6 +21,7 @@ pub mod init;
 mod layers;
 pub mod metrics;
 mod network_parts;
+mod normalization;
 pub mod run;
 mod scorer;
 pub mod translate;

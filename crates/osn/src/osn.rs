@@ -315,7 +315,9 @@ impl Osn {
             (index, catch_up(weight, codes, form, applied, step, behind))
         });
         let mut codes = vec![None; held.len()];
-        new.into_iter().for_each(|(index, new)| codes[index] = Some(new));
+        for (index, new) in new {
+            codes[index] = Some(new);
+        }
         codes
     }
 

@@ -10,6 +10,7 @@ use crate::adversarial::settings::Settings;
 use crate::convolution::{convolve, convolve_transpose};
 use crate::gan::config::GanConfig;
 use crate::layers::{batch_norm, doubling, halving, keeping};
+use crate::normalization::normalize;
 
 /// Conditional batch normalization: `y = γ_c·x̂ + β_c`, where `x̂` is normalized over the batch and
 /// each class `c` has its own gain and offset (Dumoulin et al. 2017; de Vries et al. 2017).
@@ -46,7 +47,7 @@ impl ConditionalBatchNorm {
             rows.select(0, classes.clone()).reshape([batch, features, 1, 1])
         };
         let (gains, offsets) = (of_each(&self.gains), of_each(&self.offsets));
-        self.norm.forward(x) * gains + offsets
+        normalize(&self.norm, x, 1.0) * gains + offsets
     }
 }
 

@@ -12,6 +12,7 @@ use crate::convolution::convolve;
 use crate::features::network::{CLASS_COUNT, FeatureNet};
 use crate::init;
 use crate::layers::batch_norm;
+use crate::normalization::normalize;
 use crate::run::error::RunError;
 
 /// The sizes that a network must fit.
@@ -140,7 +141,7 @@ impl Classifier for ResNet {
     }
 
     fn logits(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.stem.forward(images));
+        let x = self.stem.rectified(images);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         let mean = x.flatten::<3>(2, 3).mean_dim(2);
         self.head.forward(mean.flatten(1, 2))
@@ -172,7 +173,7 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let through = self.second.forward(relu(self.first.forward(x.clone())));
+        let through = self.second.forward(self.first.rectified(x.clone()));
         let past = match &self.shortcut {
             Some(shortcut) => shortcut.forward(x),
             None => x,
@@ -210,8 +211,17 @@ impl Convolved {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = convolve(&self.conv, x);
         match &self.norm {
-            Some(norm) => norm.forward(x),
+            Some(norm) => normalize(norm, x, 1.0),
             None => x,
+        }
+    }
+
+    /// With a ReLU behind it.
+    fn rectified(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = convolve(&self.conv, x);
+        match &self.norm {
+            Some(norm) => normalize(norm, x, 0.0),
+            None => relu(x),
         }
     }
 

@@ -7,6 +7,8 @@
 
 mod kernel;
 mod ops;
+mod patches;
+mod phases;
 
 use burn::backend::Dispatch;
 use burn::module::Param;
@@ -97,8 +99,9 @@ mod tests {
 
     const PARTS: [&str; 4] = ["output", "images' gradient", "kernel's gradient", "bias's gradient"];
     /// Batch, in, out, size, kernel, stride, padding; also such that the last pixels meet no kernel, one
-    /// kernel is larger than the image, and chunks of images come out uneven.
-    const CASES: [[usize; 7]; 8] = [
+    /// kernel is larger than the image, one is smaller than its stride, the padding is wider than the kernel, and chunks
+    /// of images come out uneven.
+    const CASES: [[usize; 7]; 11] = [
         [3, 2, 5, 28, 4, 2, 1],
         [70, 3, 4, 7, 3, 1, 1],
         [5, 1, 2, 8, 3, 2, 0],
@@ -107,6 +110,9 @@ mod tests {
         [4, 2, 2, 10, 3, 3, 2],
         [1, 1, 1, 1, 1, 1, 0],
         [33, 4, 3, 5, 2, 1, 2],
+        [3, 2, 2, 1, 3, 3, 2],
+        [3, 2, 2, 20, 2, 3, 3],
+        [2, 1, 2, 17, 5, 4, 1],
     ];
 
     /// Compares the output of a layer and its gradients with what Burn's own forward gives.
@@ -181,6 +187,29 @@ mod tests {
             })
         };
         assert!(bits(1) == bits(3));
+    }
+
+    #[test]
+    fn an_empty_batch_gives_an_empty_one_and_a_gradient_of_zero() {
+        let layer = Conv2dConfig::new([2, 3], [3, 3]).init(&Device::flex().autodiff());
+        let output = convolve(&layer, wave([0, 2, 9, 9], 0.71));
+        assert_eq!(output.dims(), [0, 3, 7, 7]);
+        let gradient = layer.weight.val().grad(&output.sum().backward()).unwrap();
+        assert_eq!(numbers(gradient), [0.0; 54]);
+    }
+
+    #[test]
+    fn sides_may_differ_in_size_stride_and_padding() {
+        let config = Conv2dConfig::new([2, 3], [3, 5])
+            .with_stride([2, 1])
+            .with_padding(PaddingConfig2d::Explicit(0, 2, 0, 2));
+        let layer = config.init(&Device::flex().autodiff());
+        must_be_burns(
+            [0; 7],
+            wave([5, 2, 7, 18], 0.71),
+            (&layer.weight, layer.bias.as_ref().unwrap()),
+            [&|images| convolve(&layer, images), &|images| layer.forward(images)],
+        );
     }
 
     #[test]

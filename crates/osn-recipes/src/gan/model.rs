@@ -3,12 +3,13 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::{BatchNorm, Linear, LinearConfig};
-use burn::tensor::activation::{leaky_relu, relu, tanh};
+use burn::tensor::activation::{leaky_relu, tanh};
 use burn::tensor::{Device, Tensor};
 
 use crate::convolution::{convolve, convolve_transpose};
 use crate::gan::config::GanConfig;
 use crate::layers::{batch_norm, doubling, halving, keeping};
+use crate::normalization::normalize;
 
 /// Latent vectors to images: a linear layer to a quarter of the size, batch normalization and ReLU,
 /// and two transposed convolutions that double the size, with the same between them and tanh at the
@@ -49,8 +50,8 @@ impl Generator {
         let [_, features] = x.dims();
         let channels = features / (self.start_size * self.start_size);
         let x = x.reshape([batch, channels, self.start_size, self.start_size]);
-        let x = relu(self.norm1.forward(x));
-        let x = relu(self.norm2.forward(convolve_transpose(&self.up1, x)));
+        let x = normalize(&self.norm1, x, 0.0);
+        let x = normalize(&self.norm2, convolve_transpose(&self.up1, x), 0.0);
         tanh(convolve_transpose(&self.up2, x))
     }
 }

@@ -3,11 +3,12 @@
 use burn::module::Module;
 use burn::nn::BatchNorm;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
-use burn::tensor::activation::{leaky_relu, relu, tanh};
+use burn::tensor::activation::{leaky_relu, tanh};
 use burn::tensor::{Device, Tensor};
 
 use crate::convolution::{convolve, convolve_transpose};
 use crate::layers::{batch_norm, doubling, halving, keeping};
+use crate::normalization::normalize;
 use crate::translate::config::TranslateConfig;
 
 /// Images to images: two halvings, a convolution at a quarter of the size, and two doublings, each of
@@ -55,15 +56,13 @@ impl UNet {
     /// `[batch, from, size, size]` → `[batch, to, size, size]` in [−1, 1].
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let half = leaky_relu(convolve(&self.down1, images.clone()), self.leaky_slope);
-        let quarter = self.norm_down2.forward(convolve(&self.down2, half.clone()));
-        let quarter = leaky_relu(quarter, self.leaky_slope);
-        let x = relu(self.norm_middle.forward(convolve(&self.middle, quarter.clone())));
-        let x = relu(
-            self.norm_up1.forward(convolve_transpose(&self.up1, Tensor::cat(vec![x, quarter], 1))),
-        );
-        let x = relu(
-            self.norm_up2.forward(convolve_transpose(&self.up2, Tensor::cat(vec![x, half], 1))),
-        );
+        let quarter = convolve(&self.down2, half.clone());
+        let quarter = normalize(&self.norm_down2, quarter, self.leaky_slope);
+        let x = normalize(&self.norm_middle, convolve(&self.middle, quarter.clone()), 0.0);
+        let x = convolve_transpose(&self.up1, Tensor::cat(vec![x, quarter], 1));
+        let x = normalize(&self.norm_up1, x, 0.0);
+        let x = convolve_transpose(&self.up2, Tensor::cat(vec![x, half], 1));
+        let x = normalize(&self.norm_up2, x, 0.0);
         tanh(convolve(&self.last, Tensor::cat(vec![x, images], 1)))
     }
 }
