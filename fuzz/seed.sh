@@ -65,6 +65,13 @@ array = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 3, 3) + bytes(range(18))
 seed("idx", "plain", array)
 seed("idx", "gzip", gzip.compress(array))
 
+lines = "one\ntwo words\r\n  drei\u00a0\n\u65e5\u672c\n".encode()
+seed("sentences", "plain", lines)
+seed("sentences", "mark", b"\xef\xbb\xbf" + lines)
+seed("sentences", "gzip", gzip.compress(lines) + gzip.compress(b"more\n"))
+seed("sentences", "empty", b"one\n\ntwo\n")
+seed("sentences", "latin", b"stra\xdfe\n")
+
 
 def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

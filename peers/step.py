@@ -35,7 +35,7 @@ def torch_step(network, arm, folder):
     import torch.nn.functional as F
     from safetensors.torch import load_file
     from torch import nn
-    from torch.nn.utils import parametrizations
+    from torch.nn.utils import parametrizations, parametrize
 
     torch.set_num_threads(int(THREADS))
 
@@ -163,6 +163,71 @@ def torch_step(network, arm, folder):
                 x = layer(F.relu(x) if index else x)
             return x
 
+    class Attention(nn.Module):
+        def __init__(self, width, heads):
+            super().__init__()
+            self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
+            self.heads = heads
+
+        def forward(self, x, seen, mask):
+            by_head = lambda x: x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            parts = [by_head(self.query(x)), by_head(self.key(seen)), by_head(self.value(seen))]
+            found = F.scaled_dot_product_attention(*parts, attn_mask=mask)
+            return self.output(found.transpose(1, 2).flatten(2))
+
+    class Residual(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.norm = nn.LayerNorm(width)
+
+        def forward(self, x, part):
+            return x + part(self.norm(x))
+
+    class FeedForward(nn.Module):
+        def __init__(self, width, inner):
+            super().__init__()
+            self.first, self.second = nn.Linear(width, inner), nn.Linear(inner, width)
+
+        def forward(self, x):
+            return self.second(F.relu(self.first(x)))
+
+    class Layer(nn.Module):
+        def __init__(self, width, heads, inner, is_decoder):
+            super().__init__()
+            self.attention, self.around_attention = Attention(width, heads), Residual(width)
+            if is_decoder:
+                self.cross, self.around_cross = Attention(width, heads), Residual(width)
+            self.feed_forward, self.around_feed_forward = FeedForward(width, inner), Residual(width)
+
+        def forward(self, x, mask, encoded=None, of_source=None):
+            x = self.around_attention(x, lambda x: self.attention(x, x, mask))
+            if encoded is not None:
+                x = self.around_cross(x, lambda x: self.cross(x, encoded, of_source))
+            return self.around_feed_forward(x, self.feed_forward)
+
+    class Transformer(nn.Module):
+        def __init__(self, subwords, width, heads, inner, layers):
+            super().__init__()
+            self.embedding = nn.Embedding(subwords, width)
+            stack = lambda is_decoder: nn.ModuleList(Layer(width, heads, inner, is_decoder) for _ in range(layers))
+            self.encoder, self.encoder_norm = stack(False), nn.LayerNorm(width)
+            self.decoder, self.decoder_norm = stack(True), nn.LayerNorm(width)
+            place, index = torch.arange(64.0)[:, None], torch.arange(0, width, 2)
+            angles = place / 10_000 ** (index / width)
+            self.places = torch.stack([angles.sin(), angles.cos()], 2).flatten(1)
+
+        def embed(self, ids):
+            return self.embedding(ids) * self.places.shape[1] ** 0.5 + self.places[:ids.shape[1]]
+
+        def forward(self, source, target, of_source, of_target):
+            encoded, x = self.embed(source), self.embed(target)
+            for layer in self.encoder:
+                encoded = layer(encoded, of_source)
+            encoded = self.encoder_norm(encoded)
+            for layer in self.decoder:
+                x = layer(x, of_target, encoded, of_source)
+            return self.decoder_norm(x)
+
     def adversarial(g, d, real, inputs, rate, decay, beside=lambda images: 0.0, of=lambda _: ()):
         """`inputs` of the generator; `of(parts)` is what the discriminator sees beside the images."""
         g, d = prepared(g, "generator", False), prepared(d, "discriminator", True)
@@ -196,8 +261,8 @@ def torch_step(network, arm, folder):
 
         return step
 
-    def supervised(network, loss, rate):
-        adam = torch.optim.Adam(network.parameters(), rate)
+    def supervised(network, loss, rate, betas=(0.9, 0.999), eps=1e-8):
+        adam = torch.optim.Adam(network.parameters(), rate, betas, eps)
 
         def step():
             value = loss(network)
@@ -238,6 +303,23 @@ def torch_step(network, arm, folder):
             return F.huber_loss(model(seen).gather(1, actions), expected, delta=100.0)
 
         return supervised(model, loss, 1e-3)
+    if network == "nmt-quick":
+        model = prepared(Transformer(2000, 128, 4, 512, 3), "network", True)
+        ids, row, place = classes("ids").view(64, 2, 12), torch.arange(64)[:, None], torch.arange(12)
+        in_source, in_target = place < 12 - row % 4, place < 12 - row % 3
+        source, wanted = ids[:, 0] * in_source, ids[:, 1] * in_target
+        # 1 begins a translation.
+        target = torch.cat([torch.ones(64, 1).long(), ids[:, 1, :-1]], 1) * in_target
+        of_source = in_source[:, None, None]
+        of_target = in_target[:, None, None] & (place <= place[:, None])
+
+        def loss(model):
+            # The table is read three times.
+            with parametrize.cached():
+                rows = model(source, target, of_source, of_target)[in_target]
+                return F.cross_entropy(rows @ model.embedding.weight.T, wanted[in_target], label_smoothing=0.1)
+
+        return supervised(model, loss, 2e-3, (0.9, 0.98), 1e-9)
     sys.exit(f"there is no network {network}")
 
 
@@ -279,7 +361,7 @@ def agree(ours, theirs):
 
 
 NETWORKS = ["gan-quick", "gan-standard", "cgan-quick", "translate-quick", "resnet-quick",
-            "mlp-standard", "control-quick"]
+            "mlp-standard", "control-quick", "nmt-quick"]
 # Ours, theirs: without any constraint, measured only beside nothing, and normalized at every step.
 ARMS = [("without", "without"), ("never", "without"), ("always", "always"), ("auto", "always")]
 

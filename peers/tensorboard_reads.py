@@ -18,9 +18,10 @@ import time
 import urllib.parse
 import urllib.request
 from collections import defaultdict
+from html.parser import HTMLParser
 from pathlib import Path
 
-from tensorboard import program
+from tensorboard import plugin_util, program
 from tensorboard.backend.event_processing import event_accumulator, event_file_loader
 from tensorboard.plugins.hparams import metadata as hparams
 
@@ -67,17 +68,23 @@ def expected(folder):
             words = f"{line['from']} → {line['to']}: {line['reason']}"
             texts[f"decision/{layer}"].append((line["step"], now, words))
             continue
+        # Scores of another sample size than the curve's stand by themselves.
+        curve, metrics = line.get("curve", {}), line.get("metrics", {})
+        last = {name: x for name, x in metrics.items() if name in curve}
         numbers = {
             "step": {"loss": line.get("losses"), "signal": line.get("signals")},
-            "eval": {"score": line.get("metrics"), "score_real_vs_real": line.get("real_vs_real")},
+            "eval": {"score": metrics | curve, "score_final": last, "score_real_vs_real": line.get("real_vs_real")},
         }.get(line["event"], {})
         named = {f"{group}/{name}": x for group, of in numbers.items() for name, x in (of or {}).items()}
         if line["event"] == "layer":
             named = {f"{group}/{layer}": x for group, x in layer_numbers(line).items()}
+        if line["event"] == "attention":
+            named = {f"{group}/{layer}/{line['head']}": line[group] for group in ("entropy", "max_logit")}
         for tag, x in named.items():
             scalars[tag].append((line["step"], now, float32(x)))
     pictures = {int(p.stem[5:]): p.read_bytes() for p in (folder / "samples").glob("step-*.png")}
-    return run, dict(scalars), dict(texts), pictures
+    tables = {int(p.stem[5:]): json.loads(p.read_text()) for p in (folder / "samples").glob("step-*.json")}
+    return run, dict(scalars), dict(texts), pictures, tables
 
 
 def event_files(folder):
@@ -103,8 +110,40 @@ def check_scalars(events, scalars):
     return sum(map(len, scalars.values()))
 
 
+class Cells(HTMLParser):
+    """The texts of a table's cells; any other element than a table's is one too many."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def handle_starttag(self, tag, attributes):
+        assert tag in ("table", "thead", "tbody", "tr", "th", "td"), tag
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("th", "td"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1] and data != "\n":
+            self.rows[-1][-1] += data
+
+
+def check_tables(events, tables):
+    """Tables as TensorBoard renders them."""
+    theirs = {e.step: e.tensor_proto.string_val[0] for e in events.Tensors("samples")} if tables else {}
+    assert sorted(theirs) == sorted(tables)
+    for step, text in theirs.items():
+        cells = Cells()
+        cells.feed(plugin_util.markdown_to_safe_html(text))
+        wanted = [tables[step]["columns"], *tables[step]["rows"]]
+        # Markdown leaves out space at the ends of a cell.
+        assert cells.rows == [[cell.strip() for cell in row] for row in wanted], (step, cells.rows)
+    return len(theirs)
+
+
 def check_texts(events, run, texts):
-    tags = set(events.Tags()["tensors"]) - {"run", hparams.SESSION_START_INFO_TAG}
+    tags = set(events.Tags()["tensors"]) - {"run", "samples", hparams.SESSION_START_INFO_TAG}
     assert tags == set(texts), tags ^ set(texts)
     for tag, words in texts.items():
         theirs = events.Tensors(tag)
@@ -114,7 +153,7 @@ def check_texts(events, run, texts):
             assert all(line.startswith("    ") for line in lines), lines
             shown = "\n".join(line[4:] for line in lines)
             assert (json.loads(shown) == json.loads(text)) if tag == "config" else shown == text, tag
-    assert events.PluginTagToContent("text").keys() == tags | {"run"}
+    assert events.PluginTagToContent("text").keys() - {"samples"} == tags | {"run"}
     about = json.loads(events.Tensors("run")[0].tensor_proto.string_val[0])
     assert about.items() <= run.items() and about["recipe"] == run["recipe"], about
     return sum(map(len, texts.values())) + 1
@@ -178,14 +217,14 @@ def check_cuts(data, n_records=3):
 
 
 def check_files(folder):
-    run, scalars, texts, pictures = expected(folder)
+    run, scalars, texts, pictures, tables = expected(folder)
     last = event_files(folder)[-1]
     # The folder, not the file: so its name is looked at too.
     events = accumulate(folder)
     assert events.FirstEventTimestamp() == run["started_unix_secs"]
     counts = (check_scalars(events, scalars), len(scalars), check_texts(events, run, texts),
-              check_pictures(events, pictures), check_hparams(events, run), check_cuts(last.read_bytes()))
-    print("{}: {} numbers under {} tags, {} texts, {} pictures, {} settings, {} cuts".format(folder, *counts))
+              check_pictures(events, pictures), check_tables(events, tables), check_hparams(events, run), check_cuts(last.read_bytes()))
+    print("{}: {} numbers under {} tags, {} texts, {} pictures, {} tables, {} settings, {} cuts".format(folder, *counts))
     return scalars
 
 

@@ -26,10 +26,13 @@ use osn_recipes::data::sampler::{indices, noise};
 use osn_recipes::decide::Decide;
 use osn_recipes::gan::config::GanConfig;
 use osn_recipes::init::xavier;
+use osn_recipes::nmt::config::NmtConfig;
+use osn_recipes::nmt::examples::{Example, PairBatch};
+use osn_recipes::nmt::learner::Update;
 use osn_recipes::run::pending::PendingSignals;
 use osn_recipes::translate::config::TranslateConfig;
 use osn_recipes::translate::model::{PatchDiscriminator, UNet};
-use osn_recipes::{cgan, classify, control, gan};
+use osn_recipes::{cgan, classify, control, gan, nmt};
 
 /// As the command has it.
 #[global_allocator]
@@ -85,6 +88,9 @@ fn case(network: &str, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step
         "mlp-standard" => {
             let config = classifier(Architecture::Mlp, ClassifyConfig::standard());
             classify::<Mlp>(&config, decide, device, folder)
+        }
+        "nmt-quick" => {
+            nmt(&NmtConfig { dropout: 0.0, ..NmtConfig::quick() }, decide, device, folder)
         }
         "control-quick" => control(&ControlConfig::quick(), decide, device, folder),
         _ => Err(format!("there is no network {network}").into()),
@@ -231,6 +237,33 @@ fn control(
     let (rate, mut pending) = (config.learning_rate, PendingSignals::default());
     Ok(Box::new(move || {
         let learned = learner.update(batch.clone(), rate, &mut pending)?;
+        Ok(vec![number(learned.loss)])
+    }))
+}
+
+/// Sentences of 9 to 12 subwords, and translations of 10 to 12.
+fn nmt(
+    config: &NmtConfig,
+    decide: Option<&Decide>,
+    device: &Device,
+    folder: &Folder,
+) -> Outcome<Step> {
+    const LENGTH: usize = 12;
+    let mut learner = nmt::learner::Learner::new(config, config.vocabulary, decide, 0, device)?;
+    folder.network("network", &learner.trained.network)?;
+    let count = 2 * config.batch_size * LENGTH;
+    let ids: Vec<u32> =
+        folder.classes("ids", count, config.vocabulary)?.into_data().iter().collect();
+    let pair = |(index, ids): (usize, &[u32])| Example {
+        source: ids[..LENGTH - index % 4].to_vec(),
+        target: ids[LENGTH..2 * LENGTH - index % 3].to_vec(),
+    };
+    let pairs: Vec<Example> = ids.chunks(2 * LENGTH).enumerate().map(pair).collect();
+    let batch = PairBatch::new(&pairs.iter().collect::<Vec<_>>(), &device.clone().autodiff());
+    let update = Update { step: 1, learning_rate: config.learning_rate, is_logged: false };
+    let mut pending = PendingSignals::default();
+    Ok(Box::new(move || {
+        let learned = learner.update(&batch, update, &mut pending)?;
         Ok(vec![number(learned.loss)])
     }))
 }

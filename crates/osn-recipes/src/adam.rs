@@ -84,6 +84,18 @@ pub(crate) struct Update {
     epsilon: f32,
 }
 
+impl Update {
+    /// Updates weight and moments by a gradient.
+    fn apply(self, [weight, first, second]: [&mut [f32]; 3], grad: &[f32]) {
+        let moments = first.iter_mut().zip(second);
+        for ((w, (m, v)), g) in weight.iter_mut().zip(moments).zip(grad) {
+            *m = self.beta_1 * *m + (1.0 - self.beta_1) * g;
+            *v = self.beta_2 * *v + (1.0 - self.beta_2) * g * g;
+            *w -= self.rate * *m / (v.sqrt() + self.epsilon);
+        }
+    }
+}
+
 /// The update as an operation of a backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")))]
 pub(crate) trait AdamOps: Backend {
@@ -116,18 +128,16 @@ impl AdamOps for Flex {
         }
         let grad = contiguous(grad);
         let [mut weight, mut first, mut second] = [weight, first, second].map(contiguous);
-        let chunks = values_mut(&mut weight).par_chunks_mut(CHUNK);
-        let moments = values_mut(&mut first).par_chunks_mut(CHUNK);
-        let moments = moments.zip(values_mut(&mut second).par_chunks_mut(CHUNK));
-        let grads = values(&grad).par_chunks(CHUNK);
-        chunks.zip(moments).zip(grads).for_each(|((weight, (first, second)), grad)| {
-            let moments = first.iter_mut().zip(second);
-            for ((w, (m, v)), g) in weight.iter_mut().zip(moments).zip(grad) {
-                *m = update.beta_1 * *m + (1.0 - update.beta_1) * g;
-                *v = update.beta_2 * *v + (1.0 - update.beta_2) * g * g;
-                *w -= update.rate * *m / (v.sqrt() + update.epsilon);
-            }
-        });
+        let numbers = [&mut weight, &mut first, &mut second].map(values_mut);
+        let grad = values(&grad);
+        if grad.len() <= CHUNK {
+            // Another thread would cost more than it saves.
+            update.apply(numbers, grad);
+        } else {
+            let [weight, first, second] = numbers.map(|numbers| numbers.par_chunks_mut(CHUNK));
+            let chunks = weight.zip(first).zip(second).zip(grad.par_chunks(CHUNK));
+            chunks.for_each(|(((w, m), v), g)| update.apply([w, m, v], g));
+        }
         (weight, first, second)
     }
 }

@@ -44,18 +44,37 @@ impl<M: Module> TrainedNetwork<M> {
         decide: Option<&Decide>,
         adam: ModuleOptimizer,
     ) -> Result<Self, RunError> {
+        Self::with_views(network, name, decide, adam, Vec::new())
+    }
+
+    /// The same of a network of which some weights are seen as `views` say, unless `decide` says what
+    /// every weight is seen as.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(crate) fn with_views(
+        network: M,
+        name: &'static str,
+        decide: Option<&Decide>,
+        adam: ModuleOptimizer,
+        views: Vec<Selection>,
+    ) -> Result<Self, RunError> {
         let Some(decide) = decide else {
             return Ok(Self { network, osn: None, name, adam, changes: Vec::new() });
         };
+        let has_views = !views.is_empty();
+        let plan = Plan::new().network(name).decide(decide.rules.clone());
         let weights = Selection::paths("**.weight");
-        let weights = match &decide.view {
-            Some(view) => weights.view(view.clone()),
-            None => weights,
+        let plan = match &decide.view {
+            Some(view) => plan.select(weights.view(view.clone())),
+            None => views.into_iter().fold(plan.select(weights), Plan::select),
         };
-        let plan = Plan::new().network(name).select(weights).decide(decide.rules.clone());
         let (network, osn) =
             plan.attach(network).map_err(|error| attach_error(name, decide, error))?;
-        decide.must_see(osn.layers())?;
+        if !has_views {
+            decide.must_see(osn.layers())?;
+        }
         let changes = osn.wanted();
         Ok(Self { network, osn: Some(osn), name, adam, changes })
     }

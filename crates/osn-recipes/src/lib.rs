@@ -15,12 +15,14 @@ pub mod device;
 mod ema;
 pub mod features;
 pub mod gan;
+mod generalization_sums;
 mod held;
 mod host;
 pub mod init;
 mod layers;
 pub mod metrics;
 mod network_parts;
+pub mod nmt;
 mod normalization;
 pub mod run;
 mod scorer;
@@ -34,6 +36,7 @@ use crate::adversarial::game::Game;
 use crate::classify::config::ClassifyConfig;
 use crate::control::config::ControlConfig;
 use crate::data::need::Need;
+use crate::nmt::config::NmtConfig;
 use crate::run::config::Config;
 use crate::run::describe;
 use crate::run::description::{RunDescription, as_json};
@@ -54,6 +57,7 @@ const RECIPES: &[Recipe] = &[
     of_game::<translate::game::Translation>(),
     registered::<ControlConfig>(control::run::DOC, control::run::run),
     registered::<ClassifyConfig>(classify::run::DOC, classify::run::run),
+    registered::<NmtConfig>(nmt::run::DOC, nmt::run::run),
 ];
 
 struct Recipe {

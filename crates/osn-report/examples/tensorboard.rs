@@ -23,7 +23,7 @@ fn write(folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(write_run(file, &description, record, samples(folder)?)?)
 }
 
-/// `step-000500.png` and so on.
+/// `step-000500.png` and so on, or `step-000500.json` of text.
 fn samples(folder: &Path) -> Result<Vec<Sample>, Box<dyn Error>> {
     let mut samples = Vec::new();
     let folder = folder.join("samples");
@@ -34,7 +34,13 @@ fn samples(folder: &Path) -> Result<Vec<Sample>, Box<dyn Error>> {
         let path = entry?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         if let Some(Ok(step)) = name.strip_prefix("step-").map(str::parse) {
-            samples.push(Sample { step, png: fs::read(&path)? });
+            let bytes = fs::read(&path)?;
+            let is_table = path.extension().is_some_and(|ending| ending == "json");
+            samples.push(if is_table {
+                Sample::table(step, &bytes)?
+            } else {
+                Sample::picture(step, bytes)
+            });
         }
     }
     Ok(samples)

@@ -11,11 +11,13 @@ pub mod study;
 pub mod tensorboard;
 mod text;
 
+pub use page::heads_picture::heads_picture;
 pub use page::{Document, live_page, page};
-pub use record::run::{LayerHistory, RunReader, RunRecord, SigmaProducts};
+pub use record::modules::{Module, kind_of, modules};
+pub use record::run::{HeadHistory, LayerHistory, RunReader, RunRecord, SigmaProducts};
 pub use record::types::{
-    Description, LayerPoint, LoggedDecision, ReadError, RunState, RunTotals, SCHEMA, Sample,
-    Series, Spectrum,
+    AttentionPoint, Description, LayerPoint, LoggedDecision, ReadError, RunState, RunTotals,
+    SCHEMA, Sample, SampleContent, Series, Spectrum, TextTable,
 };
 pub use series::min_max::MinMaxSeries;
 pub use text::{counted, duration, escaped, short};

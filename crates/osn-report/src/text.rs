@@ -59,6 +59,17 @@ pub(crate) fn escaped_lines(text: &str) -> String {
     text.replace(|c: char| !matches!(c, '\n' | '\t') && is_unfit(c), "\u{fffd}")
 }
 
+/// Whether a script of people needs this character that is not seen: joiners shape Persian, Hindi and emoji, marks of
+/// direction stand in Arabic and Hebrew. Only for texts that stand alone, where it turns no other text around.
+pub(crate) fn is_of_a_script(character: char) -> bool {
+    matches!(character, '\u{200c}'..='\u{200f}' | '\u{61c}' | '\u{ad}' | '\u{fe00}'..='\u{fe0f}')
+}
+
+/// Text of people that stands alone, with the marks that its script needs.
+pub(crate) fn escaped_alone(text: &str) -> String {
+    text.replace(|c: char| is_unfit(c) && !is_of_a_script(c), "\u{fffd}")
+}
+
 fn is_unfit(character: char) -> bool {
     character.is_control()
         || matches!(

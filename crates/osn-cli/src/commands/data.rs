@@ -17,7 +17,7 @@ use crate::terminal::text::paragraph;
 
 /// Prints the data sets that have a name.
 pub(crate) fn list() -> Result<ExitCode, Failure> {
-    let entries = [list::images(), list::pairs()].concat();
+    let entries = [list::images(), list::pairs(), list::texts()].concat();
     let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
     let text: String = entries.iter().map(|entry| describe(entry, width)).collect();
     stdout::print(&text)?;
@@ -29,7 +29,7 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
 }
 
 /// The folders that each recipe takes.
-fn own() -> [(&'static str, String); 4] {
+fn own() -> [(&'static str, String); 5] {
     let pictures = format!(
         "pictures as PNG or JPEG, at least {}, or the four IDX files",
         names::LEAST_PICTURES
@@ -42,6 +42,11 @@ fn own() -> [(&'static str, String); 4] {
         ("gan", pictures),
         ("cgan, classify", "the four IDX files, which have labels".to_owned()),
         ("translate", pairs),
+        (
+            "nmt",
+            "sentences, one a line, in train.en and train.de, valid.* and test.*, plain or .gz"
+                .to_owned(),
+        ),
         ("control", "none".to_owned()),
     ]
 }

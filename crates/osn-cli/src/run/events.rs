@@ -8,17 +8,16 @@ use osn_files::plain_file;
 use osn_recipes::run::description::RunDescription;
 use osn_recipes::run::folder::RunFolder;
 use osn_recipes::run::observer::RunStart;
-use osn_report::Sample;
 use osn_report::tensorboard::{EventsError, RunEvents, covered, file_name, next_file_name};
 
 use crate::failure::Failure;
-use crate::run::files::{open_at, read_bytes};
+use crate::run::files::{open_at, read_bytes, read_sample, sample_files};
 
 /// The event file in a run's folder, where TensorBoard finds it under the run's name.
 pub(crate) struct EventFile {
     folder: RunFolder,
     events: RunEvents<File>,
-    /// The step of the last picture in it.
+    /// The step of the last samples in it.
     last_sample: Option<u64>,
 }
 
@@ -71,9 +70,9 @@ impl EventFile {
     }
 
     fn ingest_samples(&mut self) -> Result<(), Failure> {
-        for (step, path) in self.folder.samples().map_err(Failure::failed)? {
+        for (step, path) in sample_files(&self.folder)? {
             if self.last_sample.is_none_or(|last| step > last) {
-                let sample = Sample { step, png: read_bytes(&path)? };
+                let sample = read_sample(step, &path)?;
                 self.events.sample(sample).map_err(Failure::failed)?;
                 self.last_sample = Some(step);
             }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use osn_files::plain_file;
 use osn_recipes::run::folder::RunFolder;
@@ -28,8 +28,26 @@ pub(crate) fn read(path: &Path) -> Result<RunRecord, Failure> {
 }
 
 fn samples(folder: &RunFolder) -> Result<Vec<Sample>, Failure> {
-    let pictures = folder.samples().map_err(Failure::bad_input)?;
-    pictures.into_iter().map(|(step, path)| Ok(Sample { step, png: read_bytes(&path)? })).collect()
+    let files = sample_files(folder)?;
+    files.iter().map(|(step, path)| read_sample(*step, path)).collect()
+}
+
+/// The files of samples by step: pictures, and tables of text.
+pub(crate) fn sample_files(folder: &RunFolder) -> Result<Vec<(u64, PathBuf)>, Failure> {
+    let mut files = folder.samples().map_err(Failure::bad_input)?;
+    files.extend(folder.sample_tables().map_err(Failure::bad_input)?);
+    files.sort();
+    Ok(files)
+}
+
+/// Reads one of them.
+pub(crate) fn read_sample(step: u64, path: &Path) -> Result<Sample, Failure> {
+    let bytes = read_bytes(path)?;
+    if path.extension().is_some_and(|ending| ending == "json") {
+        let table = Sample::table(step, &bytes);
+        return table.map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())));
+    }
+    Ok(Sample::picture(step, bytes))
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {

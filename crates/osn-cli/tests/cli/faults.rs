@@ -250,7 +250,7 @@ fn of_whole_run(folder: &Path) -> Vec<u8> {
     let description = fs::read_to_string(folder.join("run.json")).unwrap();
     let record = fs::read(folder.join("record.jsonl")).unwrap();
     let samples = osn_recipes::run::folder::RunFolder::open(folder).unwrap().samples().unwrap();
-    let read = |(step, path)| Sample { step, png: fs::read(path).unwrap() };
+    let read = |(step, path)| Sample::picture(step, fs::read(path).unwrap());
     let mut file = Vec::new();
     write_run(
         &mut file,

@@ -163,7 +163,8 @@ impl<T: Game> Training for Trainer<'_, T> {
         let mut layers = self.players.discriminator.layers()?;
         layers.append(&mut self.players.generator.layers()?);
         let diverged = self.saturation(step, of_discriminator);
-        Ok(Snapshot { losses, signals: logit_signals(discriminated.logits), layers, diverged })
+        let signals = logit_signals(discriminated.logits);
+        Ok(Snapshot { losses, signals, layers, diverged, ..Snapshot::default() })
     }
 
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {
@@ -180,6 +181,7 @@ impl<T: Game> Training for Trainer<'_, T> {
             metrics: self.game.score(&generator, against, draw(FOR_SCORES))?,
             real_vs_real: self.game.scorer().real_vs_real(thoroughness).clone(),
             samples: Some(self.game.samples(&generator, draw(FOR_SAMPLES))),
+            ..Scored::default()
         })
     }
 

@@ -34,6 +34,7 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     primary_metric: "intra_frechet",
     higher_is_better: false,
     metrics: scores!["label_accuracy", "intra_frechet"],
+    signatures: &[],
     offers: SIGNALS,
 };
 

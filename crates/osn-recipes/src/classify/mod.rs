@@ -8,5 +8,4 @@ pub mod model;
 pub mod norms;
 pub mod run;
 pub mod scores;
-pub(crate) mod sums;
 pub(crate) mod train;

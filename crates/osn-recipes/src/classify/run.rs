@@ -30,6 +30,7 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     primary_metric: "accuracy",
     higher_is_better: true,
     metrics: &["accuracy", "loss", "gap", "ece", "fgsm_accuracy"],
+    signatures: &[],
     offers: Needs { separation: false, input_gradient_norm: false, ..Needs::ALL },
 };
 

@@ -212,7 +212,8 @@ impl<N: Classifier> Training for Trainer<'_, N> {
             signals.insert("train_loss".to_owned(), pending.train_loss);
             signals.insert("held_out_loss".to_owned(), pending.held_out_loss);
         }
-        Ok(Snapshot { losses, signals, layers: self.learner.trained.layers()?, diverged: None })
+        let layers = self.learner.trained.layers()?;
+        Ok(Snapshot { losses, signals, layers, ..Snapshot::default() })
     }
 
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {

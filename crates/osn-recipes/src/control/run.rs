@@ -30,6 +30,7 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     primary_metric: "return",
     higher_is_better: true,
     metrics: &["return", "worst_return"],
+    signatures: &[],
     offers: Needs {
         separation: false,
         input_gradient_norm: false,

@@ -125,7 +125,8 @@ impl Training for Trainer<'_> {
         signals.insert("explore".to_owned(), self.config.exploration_at(step));
         signals.insert("episodes".to_owned(), self.player.episodes() as f64);
         let layers = self.learner.trained.layers()?;
-        Ok(Snapshot { losses: vec![("q_network", loss)], signals, layers, diverged: None })
+        let losses = vec![("q_network", loss)];
+        Ok(Snapshot { losses, signals, layers, ..Snapshot::default() })
     }
 
     fn spectra(&self) -> Result<Vec<LayerSpectrum>, RunError> {

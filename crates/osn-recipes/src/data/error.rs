@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::data::idx::IdxError;
 use crate::data::names::{
-    EDGES, EMBEDDED, FULL, IMAGE_RECIPES, LEAST_PICTURES, PAIR_RECIPES, TEST_EVERY,
+    EDGES, EMBEDDED, FULL, IMAGE_RECIPES, LEAST_PICTURES, PAIR_RECIPES, TEST_EVERY, TEXT_RECIPES,
 };
 use crate::metrics::feature_set::LEAST_SCORED;
 
@@ -120,6 +120,12 @@ pub enum DataError {
         IMAGE_RECIPES.join(", "), EDGES
     )]
     NoPairs {
+        /// What was asked for.
+        name: String,
+    },
+    /// A data set is of sentences where pictures are taken.
+    #[error("{name} is of sentences, which {} takes; this recipe takes pictures", TEXT_RECIPES.join(", "))]
+    NoPictures {
         /// What was asked for.
         name: String,
     },

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::error::{DataError, counted};
 use crate::data::image_set::{Dataset, ImageSet};
-use crate::data::names::{EDGES, EMBEDDED, FULL};
+use crate::data::names::{CLDR, EDGES, EMBEDDED, FULL};
 use crate::data::{fashion_mnist, folder};
 use crate::run::check::ensure;
 use crate::run::error::RunError;
@@ -33,6 +33,7 @@ pub fn load(spec: Option<&str>, size: usize) -> Result<Dataset, DataError> {
         None | Some(EMBEDDED) => fashion_mnist::embedded(),
         Some(FULL) => fashion_mnist::full(),
         Some(EDGES) => Err(DataError::NoImages { name: EDGES.to_owned() }),
+        Some(CLDR) => Err(DataError::NoPictures { name: CLDR.to_owned() }),
         Some(name) => load_folder(name, size),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::data::names::{EDGES, EMBEDDED, FULL, IMAGE_RECIPES, PAIR_RECIPES};
+use crate::data::names::{CLDR, EDGES, EMBEDDED, FULL, IMAGE_RECIPES, PAIR_RECIPES, TEXT_RECIPES};
+use crate::data::text::cldr;
 use crate::data::{fashion_mnist, openmoji, pair_folder};
 
 /// One line of the list of data sets.
@@ -69,4 +70,17 @@ pub fn pairs() -> Vec<DataEntry> {
             recipes: PAIR_RECIPES,
         },
     ]
+}
+
+/// Lists the sentences that have a name, and whether they can be loaded here now.
+pub fn texts() -> Vec<DataEntry> {
+    vec![DataEntry {
+        name: CLDR.to_owned(),
+        what: "about 6,000 names of emoji, languages, places and units in en, de, fr and es"
+            .to_owned(),
+        licence: cldr::LICENCE.to_owned(),
+        origin: "compiled in: the Unicode CLDR 45".to_owned(),
+        present: true,
+        recipes: TEXT_RECIPES,
+    }]
 }

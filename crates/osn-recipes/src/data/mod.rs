@@ -1,4 +1,4 @@
-//! Images to train on and to score against: what is embedded, what is installed, what the user has.
+//! Images and sentences to train on and to score against: what is embedded, what is installed, what the user has.
 
 pub mod error;
 pub mod fashion_mnist;
@@ -17,3 +17,4 @@ mod picture_faults;
 pub mod sampler;
 mod sobel;
 pub mod svg;
+pub mod text;

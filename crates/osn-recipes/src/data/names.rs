@@ -10,9 +10,13 @@ pub const FULL: &str = "fashion-mnist";
 /// The recipes that train on images, and those that train on pairs of them.
 pub(crate) const IMAGE_RECIPES: &[&str] = &["gan", "cgan", "classify"];
 pub(crate) const PAIR_RECIPES: &[&str] = &["translate"];
+/// The recipes that train on sentences.
+pub(crate) const TEXT_RECIPES: &[&str] = &["nmt"];
 /// The least pictures of a folder that can be split and scored.
 pub const LEAST_PICTURES: usize = TEST_EVERY * LEAST_SCORED;
 /// The name of the pairs that are built in, which are also the default.
 pub(crate) const EDGES: &str = "fashion-mnist-edges";
+/// The name of the sentences that are compiled in, which are also the default.
+pub(crate) const CLDR: &str = "cldr-names";
 /// Every how many-th image, by sorted path, is for testing.
 pub(crate) const TEST_EVERY: usize = 6;

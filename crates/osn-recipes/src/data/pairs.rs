@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::data::error::DataError;
 use crate::data::image_set::ImageSet;
 use crate::data::images::{must_fit, unusable, whole_path};
-use crate::data::names::{EDGES, EMBEDDED, FULL};
+use crate::data::names::{CLDR, EDGES, EMBEDDED, FULL};
 use crate::data::pair_set::{PairSplit, Pairs};
 use crate::data::{fashion_mnist, pair_folder, sobel};
 use crate::run::error::RunError;
@@ -48,6 +48,7 @@ pub fn load(spec: Option<&str>, size: usize) -> Result<Pairs, DataError> {
     match spec {
         None | Some(EDGES) => edges(),
         Some(name @ (EMBEDDED | FULL)) => Err(DataError::NoPairs { name: name.to_owned() }),
+        Some(CLDR) => Err(DataError::NoPictures { name: CLDR.to_owned() }),
         Some(name) if Path::new(name).is_dir() => pair_folder::load(&whole_path(name), size),
         Some(name) => Err(DataError::UnknownPairs { name: name.to_owned() }),
     }

@@ -10,6 +10,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 const PERMUTATION: u64 = 0x7065_726d; // "perm"
 const NOISE: u64 = 0x6e6f_6973; // "nois"
 const UNIFORM: u64 = 0x756e_6966; // "unif"
+const DROPOUT: u64 = 0x6472_6f70; // "drop"
 
 /// Draws batches that visit every image once an epoch, in an order of its own for each epoch.
 ///
@@ -134,6 +135,28 @@ pub fn noise(seed: u64, stream: u64, step: u64, count: usize) -> Vec<f32> {
 pub(crate) fn uniforms<const N: usize>(seed: u64, stream: u64, step: u64) -> [f64; N] {
     let mut generator = generator(UNIFORM, seed, stream, step);
     std::array::from_fn(|_| uniform(&mut generator))
+}
+
+/// Factors of inverted dropout (Srivastava et al. 2014) for one use at one step: 0 with the chance `rate`, to
+/// 2⁻¹⁶, else the same number throughout, so that their mean is 1. `stream` and `step` as in [`noise`].
+///
+/// # Panics
+///
+/// If `rate` is not from 0 to below 1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "from 0 to below 2^16; factors are f32"
+)]
+pub(crate) fn dropout(seed: u64, stream: u64, step: u64, rate: f64, count: usize) -> Vec<f32> {
+    const STEPS: f64 = 65_536.0;
+    assert!((0.0..1.0).contains(&rate), "nothing can be dropped at the rate {rate}");
+    let dropped = (rate * STEPS) as u16;
+    let factor = (STEPS / (STEPS - f64::from(dropped))) as f32;
+    let mut bytes = vec![0; 2 * count];
+    generator(DROPOUT, seed, stream, step).fill_bytes(&mut bytes);
+    let draws = bytes.as_chunks().0.iter().map(|&draw| u16::from_le_bytes(draw));
+    draws.map(|draw| if draw < dropped { 0.0 } else { factor }).collect()
 }
 
 /// Places in `0..bound` for one use at one step, drawn without bias and with repetition.

@@ -30,6 +30,7 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     primary_metric: "frechet",
     higher_is_better: false,
     metrics: scores![],
+    signatures: &[],
     offers: SIGNALS,
 };
 

@@ -1,5 +1,6 @@
 //! `run.json` as it is at the start of a run.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -30,6 +31,7 @@ pub(crate) fn describe(
         data: data.source.clone(),
         data_sha256: data.sha256.clone(),
         asked_data: data.name.clone(),
+        signatures: signatures(doc),
         device: request.device_name().to_owned(),
         config: as_json(config),
         checkpoints: request.checkpoints,
@@ -40,6 +42,10 @@ pub(crate) fn describe(
         error: None,
         totals: None,
     }
+}
+
+fn signatures(doc: &RecipeDoc) -> BTreeMap<String, String> {
+    doc.signatures.iter().map(|(score, words)| ((*score).to_owned(), (*words).to_owned())).collect()
 }
 
 /// Seconds since 1970 by this machine's clock, 0 where that is before 1970.

@@ -1,5 +1,7 @@
 //! `run.json`: what ran, on what, and how it ended.
 
+use std::collections::BTreeMap;
+
 use osn_core::layer::View;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,6 +44,9 @@ pub struct RunDescription {
     /// older files where none were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_data: Option<String>,
+    /// How scores are computed, by their names; see [`RecipeDoc::signatures`](crate::run::recipe_doc::RecipeDoc::signatures).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub signatures: BTreeMap<String, String>,
     /// The device that trained.
     pub device: String,
     /// The whole config after presets and settings.

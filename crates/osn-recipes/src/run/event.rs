@@ -57,6 +57,23 @@ pub enum Event {
         /// Why this action, in words and numbers.
         reason: String,
     },
+    /// What one attention head does on held-out data, at a logged step.
+    Attention {
+        /// Optimizer steps done.
+        step: u64,
+        /// The network that holds the head.
+        network: String,
+        /// The path of the attention in that network, for example `encoder.0.attention`.
+        path: String,
+        /// Which head, from 0.
+        head: usize,
+        /// The mean entropy of where it looks, −Σ p ln p, in nats: 0 where each query looks at one place.
+        #[serde(deserialize_with = "number")]
+        entropy: f64,
+        /// The largest logit, that is the largest q·k/√d of what it may look at.
+        #[serde(deserialize_with = "number")]
+        max_logit: f64,
+    },
     /// The scores of the generated samples.
     Eval {
         /// Optimizer steps done.
@@ -116,6 +133,7 @@ impl Event {
         match self {
             Self::Step { step, .. }
             | Self::Layer { step, .. }
+            | Self::Attention { step, .. }
             | Self::Eval { step, .. }
             | Self::Decision { step, .. }
             | Self::Spectrum { step, .. } => *step,

@@ -12,7 +12,7 @@ use crate::run::description::RunDescription;
 use crate::run::folder_error::{FolderError, must_be_no_link, write_error, write_whole};
 use crate::run::lock::FolderLock;
 use crate::run::record::RecordWriter;
-use crate::run::samples::ImageGrid;
+use crate::run::samples::{ImageGrid, TextTable};
 
 /// A description has some kilobytes, and more with hundreds of layers.
 const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
@@ -31,7 +31,7 @@ const LOCK: &str = "run.lock";
 /// ```text
 /// run.json       what ran and how it ended, always complete
 /// record.jsonl   one event a line
-/// samples/       step-000500.png, …
+/// samples/       step-000500.png, …, and step-000500.json of samples that are text
 /// checkpoints/   step-000500.safetensors, …
 /// run.lock       the process that writes them
 /// report.html    written by `osn report`
@@ -202,6 +202,31 @@ impl RunFolder {
         Ok(path)
     }
 
+    /// Writes the samples of a step that are text as `samples/step-000500.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Write`] when the system refuses.
+    pub(crate) fn write_sample_table(
+        &self,
+        step: u64,
+        table: &TextTable,
+    ) -> Result<(), FolderError> {
+        let path = self.samples_path().join(format!("step-{step:06}.json"));
+        let json = serde_json::to_vec_pretty(table)
+            .map_err(|error| write_error(&path, io::Error::other(error)))?;
+        write_whole(&path, &json)
+    }
+
+    /// Writes a file of the recipe's own.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Write`] when the system refuses.
+    pub(crate) fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
+        write_whole(&self.path.join(name), bytes)
+    }
+
     /// Removes what a killed process left half written. Only files that bear the mark of
     /// [`write_whole`] are removed; what cannot be removed does no harm.
     pub(super) fn remove_half_written(&self) {
@@ -219,8 +244,9 @@ impl RunFolder {
     ///
     /// [`FolderError`] when the system refuses.
     pub(crate) fn remove_samples_from(&self, step: u64) -> Result<(), FolderError> {
-        let late = self.samples()?.into_iter().filter(|(other, _)| *other >= step);
-        late.into_iter().try_for_each(|(_, file)| {
+        let all = self.samples()?.into_iter().chain(self.sample_tables()?);
+        let late = all.filter(|(other, _)| *other >= step);
+        late.map(|(_, file)| file).try_for_each(|file| {
             fs::remove_file(&file).map_err(|source| write_error(&file, source))
         })
     }
@@ -231,20 +257,35 @@ impl RunFolder {
     ///
     /// [`FolderError::Read`] when `samples/` cannot be listed.
     pub fn samples(&self) -> Result<Vec<(u64, PathBuf)>, FolderError> {
+        self.samples_with(".png")
+    }
+
+    /// The files of samples that are text by step, in order; each is a [`TextTable`] as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Read`] when `samples/` cannot be listed.
+    pub fn sample_tables(&self) -> Result<Vec<(u64, PathBuf)>, FolderError> {
+        self.samples_with(".json")
+    }
+
+    fn samples_with(&self, ending: &str) -> Result<Vec<(u64, PathBuf)>, FolderError> {
         let path = self.samples_path();
         let list = || -> io::Result<Vec<PathBuf>> {
             fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect()
         };
         let files = list().map_err(|source| FolderError::Read { path: path.clone(), source })?;
-        let mut samples: Vec<_> =
-            files.into_iter().filter_map(|file| Some((sample_step(&file)?, file))).collect();
+        let mut samples: Vec<_> = files
+            .into_iter()
+            .filter_map(|file| Some((sample_step(&file, ending)?, file)))
+            .collect();
         samples.sort();
         Ok(samples)
     }
 }
 
-fn sample_step(file: &Path) -> Option<u64> {
-    file.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()
+fn sample_step(file: &Path, ending: &str) -> Option<u64> {
+    file.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(ending)?.parse().ok()
 }
 
 fn create_new_folder(out: &Path, name: &str) -> Result<PathBuf, FolderError> {

@@ -24,7 +24,7 @@ pub mod record;
 pub mod request;
 pub mod resume;
 pub(crate) mod same;
-pub(crate) mod samples;
+pub mod samples;
 pub(crate) mod session;
 pub mod setting_docs;
 pub mod settings;

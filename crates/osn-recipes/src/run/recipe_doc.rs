@@ -20,6 +20,9 @@ pub struct RecipeDoc {
     /// The names of the scores that a rule may follow. They are of held-out images or of episodes of
     /// their own; the record has them with the prefix `validation_`.
     pub metrics: &'static [&'static str],
+    /// How scores are computed, by their names, in the words that the field compares them by; of those
+    /// that have such words.
+    pub signatures: &'static [(&'static str, &'static str)],
     /// Which other signals its training reports to the rules.
     pub offers: Needs,
 }

@@ -1,8 +1,18 @@
-//! Lays out images as one picture.
+//! Samples for people: images as one picture, text as one table.
 
 use image::{DynamicImage, ImageFormat, ImageResult, Rgb, RgbImage, imageops};
+use serde::{Deserialize, Serialize};
 
 use crate::data::image_set::pixel;
+
+/// Text to show row by row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextTable {
+    /// The name of each column.
+    pub columns: Vec<String>,
+    /// Each row, with a text for each column.
+    pub rows: Vec<Vec<String>>,
+}
 
 /// The gap between two images, in pixels of the written picture.
 const GAP: u32 = 2;

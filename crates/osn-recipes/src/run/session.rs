@@ -23,7 +23,7 @@ use crate::run::observer::{DecisionNote, Evaluation, LayerStatus, Observer, Prog
 use crate::run::recipe_doc::RecipeDoc;
 use crate::run::record::RecordWriter;
 use crate::run::summary::RunSummary;
-use crate::run::training::{Pace, Scored, Snapshot, Training};
+use crate::run::training::{HeadReport, Pace, Scored, Snapshot, Training};
 
 /// How much training a killed process may lose at most, where nothing else is asked for.
 const MOST_TO_LOSE: Duration = Duration::from_mins(1);
@@ -71,6 +71,12 @@ impl Session {
         folder.describe(&description)?;
         let record = Some(folder.start_record()?);
         Ok(Self { record, ..Self::with(folder, lock, description, doc, pace) })
+    }
+
+    /// Writes the files of the recipe's own.
+    pub(super) fn write_files(&self, training: &impl Training) -> Result<(), RunError> {
+        let mut files = training.files().into_iter();
+        Ok(files.try_for_each(|(name, bytes)| self.folder.write_file(name, &bytes))?)
     }
 
     /// A session before its first step, without a record.
@@ -190,13 +196,16 @@ impl Session {
         snapshot: Snapshot,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let Snapshot { losses, signals, layers, diverged } = snapshot;
+        let Snapshot { losses, signals, layers, attention, diverged } = snapshot;
         let named = losses.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let wall_secs = self.wall_secs();
         self.record()?.append(&Event::Step { step, losses: named, signals, wall_secs })?;
         check_losses(step, &losses)?;
         for layer in &layers {
             self.record()?.append(&layer_event(step, layer))?;
+        }
+        for head in attention {
+            self.record()?.append(&attention_event(step, head))?;
         }
         self.summarize_layers(&layers);
         let layers: Vec<_> = layers.iter().map(layer_status).collect();
@@ -243,9 +252,12 @@ impl Session {
         curve: Metrics,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let Scored { metrics, real_vs_real, samples } = scored;
+        let Scored { metrics, real_vs_real, samples, table } = scored;
         if let Some(grid) = samples {
             self.folder.write_samples(step, &grid)?;
+        }
+        if let Some(table) = table {
+            self.folder.write_sample_table(step, &table)?;
         }
         let wall_secs = self.wall_secs();
         observer.evaluated(&Evaluation {
@@ -324,6 +336,11 @@ fn layer_event(step: u64, layer: &LayerReport) -> Event {
         action: layer.applied.action.name().to_owned(),
         reason: layer.reason.clone(),
     }
+}
+
+fn attention_event(step: u64, head: HeadReport) -> Event {
+    let HeadReport { network, path, head, entropy, max_logit } = head;
+    Event::Attention { step, network: network.to_owned(), path, head, entropy, max_logit }
 }
 
 fn layer_status(layer: &LayerReport) -> LayerStatus {

@@ -53,7 +53,9 @@ pub(crate) fn train(
         let description = describe(request, doc, decide, config, data);
         decide.must_act_within(&description.config)?;
         observer.starting();
-        Session::create(&request.out, description, doc, config.pace())?
+        let session = Session::create(&request.out, description, doc, config.pace())?;
+        session.write_files(training)?;
+        session
     };
     session.run(observer, |session, observer| session.train(training, observer))
 }

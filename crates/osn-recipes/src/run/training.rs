@@ -6,7 +6,7 @@ use osn::report::{LayerReport, LayerSpectrum};
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
 use crate::run::metrics::Metrics;
-use crate::run::samples::ImageGrid;
+use crate::run::samples::{ImageGrid, TextTable};
 
 /// What a recipe trains: the loop calls it, step by step.
 pub(crate) trait Training {
@@ -15,6 +15,11 @@ pub(crate) trait Training {
 
     /// One step, counted from 1.
     fn step(&mut self, step: u64) -> Result<Self::Outcome, RunError>;
+
+    /// Files that go into the run's folder at its start, by their names.
+    fn files(&self) -> Vec<(&'static str, Vec<u8>)> {
+        Vec::new()
+    }
 
     /// The decisions since the last call.
     fn changes(&mut self) -> Vec<Change>;
@@ -43,7 +48,7 @@ pub(crate) trait Training {
 }
 
 /// A logged step.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     /// Each loss by its name; the first bad number ends the run.
     pub losses: Vec<(&'static str, f64)>,
@@ -51,8 +56,25 @@ pub(crate) struct Snapshot {
     pub signals: Metrics,
     /// The measurement and the action of each layer.
     pub layers: Vec<LayerReport>,
+    /// What each attention head does; empty where the network has none.
+    pub attention: Vec<HeadReport>,
     /// An error that ends the run although every number is finite.
     pub diverged: Option<RunError>,
+}
+
+/// What one attention head does on held-out data.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HeadReport {
+    /// The network that holds it.
+    pub network: &'static str,
+    /// The path of the attention.
+    pub path: String,
+    /// Which head, from 0.
+    pub head: usize,
+    /// The mean entropy of where it looks, in nats.
+    pub entropy: f64,
+    /// The largest q·k/√d of what it may look at.
+    pub max_logit: f64,
 }
 
 /// A scored step.
@@ -64,6 +86,8 @@ pub(crate) struct Scored {
     pub real_vs_real: Metrics,
     /// Samples, for people.
     pub samples: Option<ImageGrid>,
+    /// Samples that are text.
+    pub table: Option<TextTable>,
 }
 
 /// How thoroughly to score.

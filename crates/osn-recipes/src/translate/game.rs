@@ -33,6 +33,7 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     primary_metric: "frechet",
     higher_is_better: false,
     metrics: scores!["label_accuracy", "l1"],
+    signatures: &[],
     offers: SIGNALS,
 };
 

@@ -85,11 +85,12 @@ fn every_setting_of_every_recipe_is_taken_or_refused_in_a_line() {
 }
 
 /// Those that make memory, time or a counter no larger.
-const UNBOUNDED: [&str; 11] = [
+const UNBOUNDED: [&str; 12] = [
     "log_every",
     "eval_every",
     "target_every",
     "explore_steps",
+    "warmup_steps",
     "learning_rate",
     "epsilon",
     "batch_norm_epsilon",
@@ -124,6 +125,9 @@ fn sizes_that_each_could_be_are_refused_where_their_product_could_not() {
         ("control", &["hidden_sizes=8192,8192,8192,8192,8192,8192,8192,8192"]),
         ("classify", &["stage_channels=1024,1024,1024", "stage_blocks=64"]),
         ("classify", &["stage_channels=1024", "batch_size=8192", "stage_blocks=1"]),
+        ("nmt", &["width=8192", "heads=1", "encoder_layers=256"]),
+        ("nmt", &["batch_size=8192", "max_length=4096"]),
+        ("nmt", &["vocabulary=131072", "width=1024"]),
         ("classify", &["network=mlp", "hidden_sizes=8192,8192,8192,8192,8192,8192,8192"]),
     ] {
         let settings: Vec<_> = settings.iter().filter_map(|it| it.split_once('=')).collect();
@@ -153,7 +157,7 @@ fn a_setting_that_can_change_nothing_beside_the_others_is_refused_with_the_reaso
     };
     let (mlp, features) = (("network", "mlp"), ("network", "features"));
     let plain = ("batch_norm", "false");
-    let idle: [(&str, &[(&str, &str)]); 14] = [
+    let idle: [(&str, &[(&str, &str)]); 17] = [
         ("classify", &[("hidden_sizes", "8")]),
         ("classify", &[("hidden_sizes.0", "8")]),
         ("classify", &[mlp, ("stage_channels", "8")]),
@@ -168,6 +172,9 @@ fn a_setting_that_can_change_nothing_beside_the_others_is_refused_with_the_reaso
         ("gan", &[("steps", "500"), ("saturated_after", "2000")]),
         ("cgan", &[("log_every", "9000"), ("saturated_after", "10")]),
         ("translate", &[("steps", "20"), ("saturated_after", "11")]),
+        ("nmt", &[("change_factor", "2")]),
+        ("nmt", &[("change_at", "9")]),
+        ("nmt", &[("beam", "1"), ("length_penalty", "1")]),
     ];
     for (recipe, settings) in idle {
         let key = settings.last().unwrap().0.trim_end_matches(".0");
@@ -201,6 +208,13 @@ fn a_value_out_of_its_range_or_of_another_kind_is_refused_by_the_name_of_its_set
         ("control", "memory", "0"),
         ("translate", "objective", "wasserstein"),
         ("translate", "l1_weight", "-1"),
+        ("nmt", "norm", "middle"),
+        ("nmt", "heads", "3"),
+        ("nmt", "vocabulary", "258"),
+        ("nmt", "target", "en"),
+        ("nmt", "target", "e n"),
+        ("nmt", "dropout", "1"),
+        ("nmt", "change_at", "7"),
     ] {
         crate::runs::refused_setting(&request(recipe, &[(key, value)], Path::new("")), key);
     }
@@ -234,6 +248,11 @@ fn gan_trains_with_every_setting_that_it_takes() {
 #[test]
 fn control_trains_with_every_setting_that_it_takes() {
     trains_with_what_it_takes("control");
+}
+
+#[test]
+fn nmt_trains_with_every_setting_that_it_takes() {
+    trains_with_what_it_takes("nmt");
 }
 
 #[test]

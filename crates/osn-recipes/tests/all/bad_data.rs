@@ -344,12 +344,15 @@ fn a_run_says_how_its_pictures_are_split_and_how_many_are_scored() {
 
 #[test]
 fn a_data_set_of_the_other_kind_is_told_the_recipe_that_takes_it() {
-    for entry in [list::images(), list::pairs()].concat() {
+    for entry in [list::images(), list::pairs(), list::texts()].concat() {
         for recipe in ["gan", "cgan", "classify", "translate"] {
-            let is_known = entry.name.starts_with("fashion");
+            let is_known = entry.name != openmoji::FOLDER;
             if is_known && !entry.recipes.contains(&recipe) {
                 let error = data_error(refused(recipe, Path::new(&entry.name)));
-                let (DataError::NoImages { name } | DataError::NoPairs { name }) = error else {
+                let (DataError::NoImages { name }
+                | DataError::NoPairs { name }
+                | DataError::NoPictures { name }) = error
+                else {
                     panic!("{error}")
                 };
                 assert_eq!(name, entry.name);

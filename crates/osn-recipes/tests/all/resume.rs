@@ -204,6 +204,19 @@ fn classify_goes_on_to_the_same_bits_with_every_network() {
 }
 
 #[test]
+fn nmt_goes_on_to_the_same_bits_with_all_that_it_draws() {
+    let more = [("dropout", "0.3"), ("change_at", "4"), ("change_factor", "0.5")];
+    goes_on_to_the_same_bits("nmt", Some("cap:interval=2"), &more);
+    goes_on_to_the_same_bits(
+        "nmt",
+        Some("learned:interval=3"),
+        &[("norm", "post"), ("tie", "none")],
+    );
+    // It receives the scores of the third step after the fifth.
+    goes_on_from(TWICE, "nmt", Some("plateau:metric=chrf,interval=5"), &[]);
+}
+
+#[test]
 fn every_rule_with_a_memory_goes_on_to_the_same_bits() {
     for decide in [
         "auto:interval=3",

@@ -219,8 +219,9 @@ fn the_last_scoring_has_the_usual_size_too_where_it_is_more_thorough() {
         ("translate", "l1", "final_images"),
         ("control", "return", "final_episodes"),
         ("classify", "test_loss", "final_images"),
+        ("nmt", "loss", "final_sentences"),
     ] {
-        let is_size = |key: &str| key == "eval_images" || key == "eval_episodes";
+        let is_size = |key: &str| ["eval_images", "eval_episodes", "eval_sentences"].contains(&key);
         let usual = tiny(recipe).iter().find(|(key, _)| is_size(key)).unwrap().1;
         let both = scorings(&run(recipe, "never", &[("eval_every", "3")]));
         let alike = scorings(&run(recipe, "never", &[("eval_every", "3"), (last, usual)]));

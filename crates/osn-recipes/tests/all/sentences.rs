@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use osn_recipes::data::error::DataError;
 use osn_recipes::data::idx::IdxError;
+use osn_recipes::data::text::error::{LineFault, TextError};
+use osn_recipes::data::text::language::Language;
 use osn_recipes::run::checkpoint::contents::ContentsError;
 use osn_recipes::run::checkpoint::error::CheckpointError;
 use osn_recipes::run::error::{NonFinite, RunError};
@@ -78,6 +80,8 @@ fn settings() {
         "translate hold_generator=yes",
         "control hidden_sizes=a,b",
         "classify train_images=some",
+        "nmt norm=middle",
+        "nmt target=e_n!",
         "gan steps=0",
         "gan batch_size=8193",
         "gan learning_rate=-1e300",
@@ -93,6 +97,14 @@ fn settings() {
         "control explore_start=0.05 explore_steps=7",
         "control explore_steps=0 explore_start=0.5",
         "gan steps=500 saturated_after=2000",
+        "nmt source=de",
+        "nmt heads=3",
+        "nmt vocabulary=100",
+        "nmt max_length=4096 batch_size=8192",
+        "nmt length_penalty=1e9",
+        "nmt change_at=9",
+        "nmt change_factor=2",
+        "nmt beam=1 length_penalty=1",
     ]));
 }
 
@@ -127,6 +139,48 @@ fn data() {
             input_size: (8, 8),
             target: path("target/a.png"),
             target_size: (8, 9),
+        },
+    ]));
+}
+
+#[test]
+fn sentences_of_two_languages() {
+    let (path, name) = (|name: &str| PathBuf::from(name), || "wmt".to_owned());
+    let language = |code: &str| Language::try_from(code).unwrap();
+    let line = |line, fault| TextError::Line { path: path("wmt/train.de"), line, fault };
+    let absent = |there: &[&str]| TextError::NoLanguage {
+        place: name(),
+        language: language("it"),
+        there: there.iter().map(|code| (*code).to_owned()).collect(),
+    };
+    assert_said!(lines(&[
+        &TextError::Unknown { name: name() },
+        &TextError::NoText { name: "fashion-mnist".to_owned() },
+        &DataError::NoPictures { name: "cldr-names".to_owned() },
+        &TextError::SameLanguage { language: language("de") },
+        &absent(&["de", "en"]),
+        &absent(&[]),
+        &TextError::Missing { path: path("wmt/test.de"), others: Vec::new() },
+        &TextError::Missing {
+            path: path("wmt/valid.de"),
+            others: vec!["val.de".to_owned(), "dev.de".to_owned()],
+        },
+        &TextError::Twice { path: path("wmt/test.de"), other: path("wmt/test.de.gz") },
+        &TextError::Read {
+            path: path("wmt/train.de.gz"),
+            line: 1_200,
+            problem: io::Error::new(io::ErrorKind::UnexpectedEof, "unexpected end of file"),
+        },
+        &TextError::Empty { path: path("wmt/test.de") },
+        &line(3, LineFault::Empty),
+        &line(4, LineFault::Encoding(0xfc)),
+        &line(5, LineFault::TooLong),
+        &TextError::TooLarge { path: path("wmt/train.de") },
+        &TextError::Unequal {
+            source_path: path("wmt/train.en"),
+            source_lines: 1_001,
+            target_path: path("wmt/train.de"),
+            target_lines: 1_000,
         },
     ]));
 }

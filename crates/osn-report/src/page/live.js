@@ -3,6 +3,8 @@
 
 (() => {
   const PAUSE = 1000; // milliseconds between two questions
+  const LONGEST_PAUSE = 2500; // below the time after which the server takes a reader for gone
+  const REST = 9; // so many times as long as an answer took: the run keeps its processors
   const PATIENCE = 5; // questions without an answer
   const state = document.getElementById("live");
   let tag = null; // of the page that is shown
@@ -24,6 +26,7 @@
   }
 
   async function follow() {
+    const start = performance.now();
     try {
       if (!isBusy()) await look();
       nFailures = 0;
@@ -35,7 +38,8 @@
     } else if (nFailures >= PATIENCE) {
       state.textContent = "The run does not answer any more. This is the last that was seen of it.";
     } else {
-      setTimeout(follow, PAUSE);
+      const took = performance.now() - start;
+      setTimeout(follow, Math.min(Math.max(PAUSE, REST * took), LONGEST_PAUSE));
     }
   }
 

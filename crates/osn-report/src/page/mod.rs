@@ -3,11 +3,14 @@
 mod chart;
 mod embed;
 mod facts;
+pub(crate) mod heads_picture;
+mod heat;
 mod names;
 mod run;
 mod score;
 mod study;
 mod table;
+mod verbatim;
 
 use maud::{DOCTYPE, Markup, html};
 

@@ -6,7 +6,7 @@ use crate::record::run::LayerHistory;
 use crate::study::record::StudyRecord;
 
 /// How many colours the style has, as classes `c0` and so on.
-const N_COLOURS: usize = 10;
+pub(super) const N_COLOURS: usize = 10;
 
 /// The class of one of the colours.
 pub(super) fn colour(place: usize) -> String {
@@ -39,6 +39,17 @@ pub(super) fn regime_title(record: &StudyRecord, name: &str) -> Markup {
 /// A layer's path and network.
 pub(super) fn layer_name(layer: &LayerHistory) -> Markup {
     html! { code { (layer.path) } " " small { (layer.network) } }
+}
+
+/// What the field calls the attention of a kind, or that kind's path.
+pub(super) fn attention_name(kind: &str) -> String {
+    match kind {
+        "encoder.*.attention" => "Encoder self-attention",
+        "decoder.*.attention" => "Decoder self-attention",
+        "decoder.*.cross" => "Decoder cross-attention",
+        other => other,
+    }
+    .to_owned()
 }
 
 /// The word, with what it means.

@@ -346,7 +346,10 @@
 
   function readCells(section) {
     const readout = section.querySelector(".readout");
-    const rows = [...section.querySelectorAll("svg")].map((row) => [...row.querySelectorAll("rect")]);
+    const all = [...section.querySelectorAll("svg")].filter((row) => !row.closest("summary"));
+    const cellsOf = (row) => [...row.querySelectorAll("rect")];
+    // Rows of a module that is folded are not there for the arrow keys.
+    const shownRows = () => all.filter((row) => row.closest("details")?.open ?? true).map(cellsOf);
     const show = (event) => {
       const cell = event.target.closest("rect");
       if (cell) readout.textContent = cell.getAttribute("aria-label");
@@ -354,14 +357,18 @@
     section.addEventListener("pointerover", show);
     section.addEventListener("focusin", show);
     section.addEventListener("keydown", (event) => {
-      const to = neighbour(rows, event);
+      const to = neighbour(shownRows(), event);
       if (!to) return;
       event.preventDefault();
-      for (const cell of rows.flat()) cell.tabIndex = cell === to ? 0 : -1;
+      const grid = to.closest("[role=grid]");
+      for (const cell of grid.querySelectorAll("rect")) cell.tabIndex = cell === to ? 0 : -1;
       to.focus();
     });
-    const first = rows.find((row) => row.length > 0);
-    if (first) first[0].tabIndex = 0;
+    // The Tab key stops once in each grid.
+    for (const grid of section.querySelectorAll("[role=grid]")) {
+      const first = grid.querySelector("rect");
+      if (first) first.tabIndex = 0;
+    }
   }
 
   // The cell that an arrow key leads to: along the row, or the one at the same step of the next row.
@@ -382,18 +389,124 @@
     }
   }
 
+  // --- Heat maps: a cell is one head in a part of the run, in all maps of a section at once ---------
+
+  function readHeat(section) {
+    const readout = section.querySelector(".readout");
+    const maps = [...section.querySelectorAll("figure.heat")].map((figure) => {
+      const svg = figure.querySelector("svg");
+      const map = { ...JSON.parse(figure.querySelector("script").textContent), svg };
+      map.mark = markOf(svg);
+      return map;
+    });
+    let at = null; // the map that is read, and the row and column there
+    const go = (map, row, column) => {
+      at = { map, row: within(row, map.rows.length), column: within(column, map.columns) };
+      for (const other of maps) place(other, at);
+      readout.textContent = cellInWords(maps, at);
+    };
+    for (const map of maps) {
+      map.svg.addEventListener("pointermove", (event) => go(map, ...cellAt(map, event)));
+      map.svg.addEventListener("pointerdown", (event) => go(map, ...cellAt(map, event)));
+      map.svg.addEventListener("keydown", (event) => {
+        const { row, column } = at?.map === map ? at : { row: 0, column: map.columns };
+        const pace = event.shiftKey ? 10 : 1;
+        const to = {
+          ArrowLeft: [row, column - pace], ArrowRight: [row, column + pace], ArrowUp: [row - pace, column],
+          ArrowDown: [row + pace, column], Home: [row, 0], End: [row, map.columns - 1],
+        }[event.key];
+        if (!to || event.ctrlKey || event.metaKey || event.altKey) return;
+        event.preventDefault();
+        go(map, ...to);
+        spoken.textContent = readout.textContent;
+      });
+    }
+  }
+
+  function within(place, length) {
+    return Math.min(Math.max(place, 0), length - 1);
+  }
+
+  // The marks of what is read: the column, and in maps of the same heads the row.
+  function markOf(svg) {
+    return ["column", "row"].map((name) => {
+      const mark = svg.appendChild(document.createElementNS(svg.namespaceURI, "rect"));
+      mark.setAttribute("class", `mark ${name}`);
+      return mark;
+    });
+  }
+
+  function place(map, at) {
+    const [left, width, height] = map.box;
+    const isSame = map.title === at.map.title;
+    const sizes = [
+      { x: left + (at.column * width) / map.columns, y: 0, width: width / map.columns, height },
+      { x: left, y: (at.row * height) / map.rows.length, width, height: isSame ? height / map.rows.length : 0 },
+    ];
+    map.mark.forEach((mark, index) => Object.entries(sizes[index]).forEach(([name, value]) => mark.setAttribute(name, value)));
+  }
+
+  function cellAt(map, event) {
+    const [left, width, height] = map.box;
+    const seen = map.svg.getBoundingClientRect();
+    const scale = map.svg.viewBox.baseVal.width / seen.width;
+    const x = (event.clientX - seen.left) * scale - left;
+    const y = (event.clientY - seen.top) * scale;
+    return [Math.floor((y / height) * map.rows.length), Math.floor((x / width) * map.columns)];
+  }
+
+  function cellInWords(maps, { map, row, column }) {
+    const edge = (place) => Math.floor((place * map.last_step) / map.columns);
+    const [layer, head] = map.rows[row];
+    const values = maps.filter((other) => other.title === map.title).map((other) => valueInWords(other, row, column));
+    const steps = edge(column) === edge(column + 1) ? `step ${edge(column)}` : `steps ${edge(column)} to ${edge(column + 1)}`;
+    return `${map.title}, layer ${layer}, head ${head}, ${steps}: ${values.join("; ")}.`;
+  }
+
+  function valueInWords({ quantity, unit, values, parts }, row, column) {
+    const word = (value) => (value === false ? "not logged" : value === null ? "not finite" : short(value));
+    if (parts.length === 0) return `${quantity} ${word(values[row][column])}${unit ? ` ${unit}` : ""}`;
+    const each = parts.map((part) => `${part.name} ${word(part.values[row][column])}`);
+    return `${quantity} ${each.join(", ")}`;
+  }
+
   // --- The samples -----------------------------------------------------------------------------
 
   function slide(section) {
+    if (section.classList.contains("texts")) return slideTexts(section);
     const pictures = [...section.querySelectorAll("img")];
+    const show = (place) => pictures.forEach((picture, index) => { picture.hidden = index !== place; });
+    followSlider(section, pictures.map((picture) => picture.dataset.step), show);
+  }
+
+  function followSlider(section, steps, show) {
     const slider = section.querySelector("input");
-    section.querySelector(".slider").hidden = pictures.length < 2;
+    section.dataset.steps = JSON.stringify(steps);
+    section.querySelector(".slider").hidden = steps.length < 2;
     slider.addEventListener("input", () => {
-      pictures.forEach((picture, index) => { picture.hidden = index !== Number(slider.value); });
-      const shown = pictures[Number(slider.value)];
-      section.querySelector("output").textContent = shown.alt;
-      slider.setAttribute("aria-valuetext", shown.dataset.step);
+      const place = Number(slider.value);
+      show(place);
+      section.querySelector("output").textContent = `Samples after step ${steps[place]}`;
+      slider.setAttribute("aria-valuetext", steps[place]);
     });
+  }
+
+  // A cell that is the same at all steps is in the table and not in the data.
+  function slideTexts(section) {
+    const { agreeing, columns, steps } = JSON.parse(section.querySelector("script").textContent);
+    const cells = [...section.querySelectorAll("td")];
+    const last = cells.map((cell) => cell.textContent);
+    const show = (place) => {
+      cells.forEach((cell, index) => { cell.textContent = steps[place].cells[index] ?? last[index]; });
+      section.querySelector(".exact").textContent = steps[place].exact;
+      if (!agreeing) return;
+      const [reference, translation] = agreeing;
+      for (let row = 0; row < cells.length; row += columns) {
+        const isExact = cells[row + reference].textContent === cells[row + translation].textContent;
+        cells[row + translation].classList.toggle("exact", isExact);
+      }
+    };
+    followSlider(section, steps.map(({ step }) => String(step)), show);
   }
 
   // --- Start -----------------------------------------------------------------------------------
@@ -423,14 +536,19 @@
 
   function start() {
     figures = [...document.querySelectorAll("figure.chart")].filter((figure) => figure.querySelector(".plot"));
-    figures.slice(0, DRAWN_AT_ONCE).forEach(draw);
+    // Those of a folded part are drawn when it is opened.
+    figures.filter((figure) => figure.checkVisibility()).slice(0, DRAWN_AT_ONCE).forEach(draw);
     for (const figure of figures) {
       nearby.observe(figure);
       sizes.observe(figure);
     }
+    for (const details of document.querySelectorAll("main details")) {
+      details.addEventListener("toggle", () => figures.filter((figure) => details.contains(figure) && figure.checkVisibility()).forEach(draw));
+    }
     for (const hint of document.querySelectorAll(".drawn, .zoom")) hint.hidden = overSteps().length === 0;
     document.querySelectorAll(".decisions").forEach(readCells);
     document.querySelectorAll(".samples").forEach(slide);
+    document.querySelectorAll(".heads").forEach(readHeat);
   }
 
   // --- A page that is followed: what is new takes the place of what is shown -----------------------
@@ -460,13 +578,14 @@
   }
 
   function sliderPlaces(old) {
+    const stepsOf = (section) => JSON.parse(section.dataset.steps);
     const steps = [...old.querySelectorAll(".samples")].map((section) => {
       const slider = section.querySelector("input");
-      return slider.value === slider.max ? null : section.querySelectorAll("img")[Number(slider.value)].dataset.step;
+      return slider.value === slider.max ? null : stepsOf(section)[Number(slider.value)];
     });
     return (main) => main.querySelectorAll(".samples").forEach((section, index) => {
-      const place = [...section.querySelectorAll("img")].findIndex((picture) => picture.dataset.step === steps[index]);
-      if (place < 0) return; // it was at the newest picture, and stays there
+      const place = stepsOf(section).indexOf(steps[index]);
+      if (place < 0) return; // it was at the newest samples, and stays there
       const slider = section.querySelector("input");
       slider.value = place;
       slider.dispatchEvent(new Event("input"));

@@ -5,7 +5,7 @@ use std::io::BufRead;
 
 use serde::Deserialize;
 
-use super::types::{LayerPoint, LoggedDecision, ReadError};
+use super::types::{AttentionPoint, LayerPoint, LoggedDecision, ReadError};
 
 pub(crate) type Numbers = BTreeMap<String, Option<f64>>;
 
@@ -22,6 +22,7 @@ pub(crate) enum RecordLine {
         wall_secs: Option<f64>,
     },
     Layer(LayerPoint),
+    Attention(AttentionPoint),
     Eval {
         step: u64,
         metrics: Numbers,

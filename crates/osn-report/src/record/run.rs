@@ -6,13 +6,20 @@ use std::io::BufRead;
 use super::lines::{Numbers, RecordLine, RecordLines};
 use super::score_names;
 use super::types::{
-    Description, LayerPoint, LoggedDecision, ReadError, Sample, Series, Spectrum, check_schema,
+    AttentionPoint, Description, LayerPoint, LoggedDecision, ReadError, Sample, SampleContent,
+    Series, Spectrum, TextTable, check_schema,
 };
 use crate::series::min_max::MinMaxSeries;
 use crate::series::timeline::{Segment, TimelineSegments};
 
 /// Decisions that are kept; the others are only counted.
 const MAX_DECISIONS: usize = 200;
+/// Of those at the start, of which each layer has one.
+const MAX_AT_START: usize = 32;
+
+/// The names of what is known of a head.
+pub(crate) const ENTROPY: &str = "entropy";
+pub(crate) const MAX_LOGIT: &str = "max_logit";
 
 /// One run, in as much memory as its page needs however long its record is.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +36,8 @@ pub struct RunRecord {
     pub real_vs_real: BTreeMap<String, f64>,
     /// The layers in the order of the record.
     pub layers: Vec<LayerHistory>,
+    /// The heads of attention in the order of the record.
+    pub heads: Vec<HeadHistory>,
     /// For each network the natural logarithm of the product of its layers' effective σ, over the steps.
     pub products: SigmaProducts,
     /// The first decisions in the order of the record.
@@ -39,8 +48,23 @@ pub struct RunRecord {
     pub last_step: u64,
     /// Whether the record's last line was cut short.
     pub is_cut: bool,
-    /// Pictures of samples, by step.
+    /// Samples, by step.
     pub samples: Vec<Sample>,
+    /// Where the next layer and the next head are, if they come in the order of before.
+    next: (usize, usize),
+}
+
+/// One head of attention over the steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeadHistory {
+    /// The network that holds it.
+    pub network: String,
+    /// The path of its attention block.
+    pub path: String,
+    /// Its place in the block, from 0.
+    pub head: usize,
+    /// `entropy` in nats, and `max_logit`.
+    pub values: MinMaxSeries,
 }
 
 /// One layer over the steps.
@@ -119,6 +143,7 @@ impl RunRecord {
                 self.products.add(&point);
                 self.layer(&point.network, &point.path).add(point);
             }
+            RecordLine::Attention(point) => self.attend(&point),
             RecordLine::Spectrum { network, path, scale, n_values, singular_values } => {
                 let scale = scale.unwrap_or(f64::NAN);
                 let value = |value: Option<f64>| value.unwrap_or(f64::NAN) * scale;
@@ -132,7 +157,9 @@ impl RunRecord {
 
     fn decide(&mut self, decision: LoggedDecision) {
         self.n_decisions += 1;
-        if self.decisions.len() < MAX_DECISIONS {
+        // The decisions of many layers at the start leave room for those that change something.
+        let max = if decision.step == 0 { MAX_AT_START } else { MAX_DECISIONS };
+        if self.decisions.len() < max {
             self.decisions.push(decision.clone());
         }
         // The decision at the start replaces no other.
@@ -144,14 +171,57 @@ impl RunRecord {
     }
 
     fn layer(&mut self, network: &str, path: &str) -> &mut LayerHistory {
-        let found = self.layers.iter().position(|l| l.network == network && l.path == path);
-        let index = found.unwrap_or(self.layers.len());
-        if found.is_none() {
+        let is_it = |l: &LayerHistory| l.path == path && l.network == network;
+        let index = position(&self.layers, self.next.0, is_it).unwrap_or(self.layers.len());
+        if index == self.layers.len() {
             let (network, path) = (network.to_owned(), path.to_owned());
             self.layers.push(LayerHistory { network, path, ..LayerHistory::default() });
         }
+        self.next.0 = index + 1;
         &mut self.layers[index]
     }
+
+    fn attend(&mut self, point: &AttentionPoint) {
+        let AttentionPoint { step, network, path, head, entropy, max_logit } = point;
+        let is_it = |h: &HeadHistory| h.head == *head && h.path == *path && h.network == *network;
+        let index = position(&self.heads, self.next.1, is_it).unwrap_or(self.heads.len());
+        if index == self.heads.len() {
+            let (network, path, values) = (network.clone(), path.clone(), MinMaxSeries::default());
+            self.heads.push(HeadHistory { network, path, head: *head, values });
+        }
+        self.next.1 = index + 1;
+        self.heads[index].values.push(*step, [(ENTROPY, *entropy), (MAX_LOGIT, *max_logit)]);
+    }
+
+    /// The pictures among the samples, by step.
+    pub(crate) fn pictures(&self) -> Vec<(u64, &[u8])> {
+        let mut pictures = Vec::new();
+        for sample in &self.samples {
+            if let SampleContent::Picture(png) = &sample.content {
+                pictures.push((sample.step, &png[..]));
+            }
+        }
+        pictures
+    }
+
+    /// The tables among the samples, by step.
+    pub(crate) fn tables(&self) -> Vec<(u64, &TextTable)> {
+        let mut tables = Vec::new();
+        for sample in &self.samples {
+            if let SampleContent::Table(table) = &sample.content {
+                tables.push((sample.step, table));
+            }
+        }
+        tables
+    }
+}
+
+/// The index of an item among those that mostly come one after the other, so that the search begins at `from`.
+fn position<T>(items: &[T], from: usize, is_it: impl Fn(&T) -> bool) -> Option<usize> {
+    let from = from.min(items.len());
+    let (before, behind) = items.split_at(from);
+    let found = behind.iter().position(&is_it).map(|index| from + index);
+    found.or_else(|| before.iter().position(is_it))
 }
 
 /// Reads a record that may still grow.

@@ -7,7 +7,11 @@ pub(crate) const VALIDATION: &str = "validation_";
 /// A score's name in the record, its name on a page, and whether less is better where either is.
 type Known = (&'static str, &'static str, Option<bool>);
 
-const KNOWN: [Known; 25] = [
+const KNOWN: [Known; 29] = [
+    ("chrf", "chrF", Some(false)),
+    ("bleu", "BLEU", Some(false)),
+    ("exact_match", "Exact matches", Some(false)),
+    ("loss", "Test loss", Some(true)),
     ("frechet", "Fréchet distance", Some(true)),
     ("kid", "KID", Some(true)),
     ("kid_error", "KID, standard error", None),

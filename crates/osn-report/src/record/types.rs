@@ -1,5 +1,6 @@
 //! What a run's files say, as types.
 
+use std::collections::BTreeMap;
 use std::{fmt, io};
 
 use serde::{Deserialize, Deserializer};
@@ -31,6 +32,14 @@ pub enum ReadError {
     Io {
         /// What the system said.
         source: io::Error,
+    },
+    /// A table of samples is damaged.
+    #[error("the samples of step {step} are no table: {source}")]
+    Samples {
+        /// The step that they are of.
+        step: u64,
+        /// What the parser said.
+        source: serde_json::Error,
     },
     /// A line of the record that is not its last is damaged.
     #[error("line {line} of record.jsonl is no event: {source}")]
@@ -70,6 +79,8 @@ pub struct Description {
     pub rules: Value,
     /// The whole config.
     pub config: Value,
+    /// How scores were computed, by their names: the signatures of sacreBLEU.
+    pub signatures: BTreeMap<String, String>,
     /// Versions by name.
     pub versions: Value,
     /// The machine.
@@ -226,13 +237,76 @@ pub struct LoggedDecision {
     pub reason: String,
 }
 
-/// A picture of samples.
+/// One head of an attention block at one step; what was not finite is NaN.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct AttentionPoint {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// The network that holds the block.
+    pub network: String,
+    /// The block's path, which those of its weights begin with.
+    pub path: String,
+    /// The head, from 0.
+    pub head: usize,
+    /// The mean entropy `−Σ p ln p` of where it looks, in nats: 0 is one place only.
+    #[serde(default = "nan", deserialize_with = "or_nan")]
+    pub entropy: f64,
+    /// The largest logit `q·k/√d`, before the softmax.
+    #[serde(default = "nan", deserialize_with = "or_nan")]
+    pub max_logit: f64,
+}
+
+/// Samples of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// Optimizer steps done.
     pub step: u64,
+    /// What they are.
+    pub content: SampleContent,
+}
+
+/// What the samples of a step are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SampleContent {
     /// The bytes of a PNG file.
-    pub png: Vec<u8>,
+    Picture(Vec<u8>),
+    /// Text in rows, such as sentences with their translations.
+    Table(TextTable),
+}
+
+/// Text in columns and rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct TextTable {
+    /// The columns' names.
+    pub columns: Vec<String>,
+    /// The rows, each with a cell for each column.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Sample {
+    /// Samples as the picture in a PNG file.
+    pub fn picture(step: u64, png: Vec<u8>) -> Self {
+        Self { step, content: SampleContent::Picture(png) }
+    }
+
+    /// Samples as the table in a JSON file.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Samples`] when it is none.
+    pub fn table(step: u64, json: &[u8]) -> Result<Self, ReadError> {
+        let table = serde_json::from_slice(json);
+        let table = table.map_err(|source| ReadError::Samples { step, source })?;
+        Ok(Self { step, content: SampleContent::Table(table) })
+    }
+}
+
+impl TextTable {
+    /// The cell of a row in a column; empty where the row is too short.
+    pub(crate) fn cell(&self, row: usize, column: usize) -> &str {
+        self.rows.get(row).and_then(|row| row.get(column)).map_or("", String::as_str)
+    }
 }
 
 impl LoggedDecision {

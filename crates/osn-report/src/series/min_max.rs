@@ -1,5 +1,6 @@
 //! Named numbers over the steps, as many as a screen can show.
 
+use super::columns::overlaps;
 use super::downsampled::{Downsampled, Join};
 
 /// Spans that a record is kept in: two points each.
@@ -45,7 +46,7 @@ pub(crate) struct Drawing {
 }
 
 /// One named line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct DrawnLine {
     /// Its name.
     pub(crate) name: String,
@@ -98,6 +99,34 @@ impl MinMaxSeries {
             lines: self.names.iter().enumerate().map(line).collect(),
             n_joined: thinned.n_joined(),
         }
+    }
+
+    /// The lowest and the highest value of a name in each of so many equal parts of a run, NaN where one is not finite;
+    /// `None` where nothing was logged.
+    pub(crate) fn columns(
+        &self,
+        name: &str,
+        n_columns: usize,
+        last_step: u64,
+    ) -> Vec<Option<[f64; 2]>> {
+        let mut columns = vec![None; n_columns];
+        let Some(index) = self.names.iter().position(|known| known == name) else { return columns };
+        let spans = self.spans.items();
+        let steps: Vec<_> = spans.iter().map(|span| span.first_step).collect();
+        for overlap in overlaps(&steps, last_step, n_columns) {
+            let Some(seen) = spans[overlap.item].seen.get(index).copied().flatten() else {
+                continue;
+            };
+            let [lowest, highest] = [seen.lowest.1, seen.highest.1];
+            let column = &mut columns[overlap.column];
+            *column = match *column {
+                None => Some([lowest, highest]),
+                // One that is not finite is what a reader must not miss.
+                Some([low, _]) if low.is_nan() || lowest.is_nan() => Some([f64::NAN; 2]),
+                Some([low, high]) => Some([low.min(lowest), high.max(highest)]),
+            };
+        }
+        columns
     }
 
     fn index(&mut self, name: &str) -> usize {
@@ -224,6 +253,21 @@ mod tests {
         assert_eq!(only.steps, [1, 4, 5, 8]);
         let finite = only.lines[0].values.iter().map(|value| value.unwrap().is_finite());
         assert_eq!(finite.collect::<Vec<_>>(), [true, true, false, false]);
+    }
+
+    #[test]
+    fn equal_parts_have_the_lowest_and_the_highest() {
+        let mut curves = MinMaxSeries::default();
+        curves.push(0, [("b", 1.0)]);
+        for (step, value) in [(10, 5.0), (20, 9.0), (40, f64::NAN), (80, 4.0), (90, 6.0)] {
+            curves.push(step, [("a", value)]);
+        }
+        let columns = curves.columns("a", 5, 100);
+        assert_eq!(columns[0], Some([5.0, 5.0]));
+        assert_eq!(columns[1], Some([9.0, 9.0]));
+        assert!(columns[2].unwrap()[0].is_nan());
+        assert_eq!(columns[4], Some([4.0, 6.0]));
+        assert_eq!(curves.columns("c", 2, 100), [None, None]);
     }
 
     #[test]

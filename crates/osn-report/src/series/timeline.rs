@@ -1,5 +1,6 @@
 //! What was done to a layer when, as many segments as a screen can show.
 
+use super::columns::overlaps;
 use super::downsampled::{Downsampled, Join};
 use crate::record::types::LoggedDecision;
 
@@ -62,14 +63,66 @@ impl TimelineSegments {
 
     /// At most `max_segments`, where neighbours that say the same are one.
     pub(crate) fn shown(&self, max_segments: usize) -> Vec<Segment> {
+        self.joined_where(max_segments, Segment::says_the_same)
+    }
+
+    /// At most `max_segments`, where neighbours that do the same are one, with the last of their reasons.
+    pub(crate) fn shown_by_action(&self, max_segments: usize) -> Vec<Segment> {
+        self.joined_where(max_segments, Segment::does_the_same)
+    }
+
+    fn joined_where(
+        &self,
+        max_segments: usize,
+        are_one: impl Fn(&Segment, &Segment) -> bool,
+    ) -> Vec<Segment> {
         let mut shown: Vec<Segment> = Vec::new();
         for segment in self.segments.clone().downsampled_to(max_segments).items() {
             match shown.last_mut() {
-                Some(before) if before.says_the_same(segment) => before.join(segment.clone()),
+                Some(before) if are_one(before, segment) => before.join(segment.clone()),
                 _ => shown.push(segment.clone()),
             }
         }
         shown
+    }
+
+    /// The elasticity and the changes in each of so many equal parts of a run.
+    pub(crate) fn columns(&self, n_columns: usize, last_step: u64) -> Vec<Column> {
+        let segments = self.segments.items();
+        let steps: Vec<_> = segments.iter().map(|segment| segment.step).collect();
+        let mut columns = vec![Column::default(); n_columns];
+        let mut weights = vec![0.0; n_columns];
+        let mut seen = None;
+        for overlap in overlaps(&steps, last_step, n_columns) {
+            let (segment, column) = (&segments[overlap.item], &mut columns[overlap.column]);
+            if segment.elasticity.is_finite() {
+                column.elasticity += overlap.weight * segment.elasticity;
+                weights[overlap.column] += overlap.weight;
+            }
+            if seen.replace(overlap.item) != Some(overlap.item) {
+                column.n_changes += segment.n_changes;
+            }
+        }
+        for (column, weight) in columns.iter_mut().zip(weights) {
+            column.elasticity = if weight > 0.0 { column.elasticity / weight } else { 0.0 };
+        }
+        columns
+    }
+}
+
+/// What was done to a layer in one of the equal parts of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Column {
+    /// The mean elasticity, from 0 to 1; 0 where none is known.
+    pub(crate) elasticity: f64,
+    /// How often what is done was changed.
+    pub(crate) n_changes: u64,
+}
+
+impl Column {
+    /// Whether the layer was held rather than left alone.
+    pub(crate) fn is_held(self) -> bool {
+        self.elasticity >= 0.5
     }
 }
 
@@ -104,11 +157,12 @@ impl Segment {
     }
 
     fn says_the_same(&self, later: &Self) -> bool {
+        self.n_changes == 0 && self.does_the_same(later) && self.reason == later.reason
+    }
+
+    fn does_the_same(&self, later: &Self) -> bool {
         let is_as_elastic = (self.elasticity - later.elasticity).abs() < 0.005;
-        is_as_elastic
-            && later.n_changes == 0
-            && self.n_changes == 0
-            && (&self.action, &self.reason) == (&later.action, &later.reason)
+        is_as_elastic && later.n_changes == 0 && self.action == later.action
     }
 }
 
@@ -181,6 +235,25 @@ mod tests {
         assert!(shown.iter().all(|segment| (segment.elasticity - 0.25).abs() < 1e-12));
         assert!(shown.iter().all(|segment| segment.held_by.as_deref() == Some("cap")));
         assert_eq!(shown[shown.len() - 1].reason, "9999");
+    }
+
+    #[test]
+    fn equal_parts_have_the_mean_elasticity_and_every_change() {
+        let mut segments = TimelineSegments::default();
+        segments.push(Segment::new(10, 0.0, "off", ""));
+        segments.change(change(50));
+        segments.push(Segment::new(50, 1.0, "cap", ""));
+        segments.push(Segment::new(70, f64::NAN, "cap", ""));
+        segments.change(change(95));
+        segments.finish();
+        let columns = segments.columns(4, 100);
+        assert_eq!(
+            columns.iter().map(|column| column.elasticity).collect::<Vec<_>>(),
+            [0.0, 0.0, 1.0, 0.0]
+        );
+        assert_eq!(columns.iter().map(|column| column.n_changes).collect::<Vec<_>>(), [0, 0, 2, 0]);
+        let halves = segments.columns(1, 100)[0].elasticity;
+        assert!((halves - 20.0 / 70.0).abs() < 1e-12, "{halves}");
     }
 
     #[test]

@@ -90,10 +90,15 @@ impl<W: Write> EventWriter<W> {
     pub(super) fn text(&mut self, at: Instant, tag: &str, text: &str) -> io::Result<()> {
         let text = escaped_lines(text);
         let verbatim: String = text.split_inclusive('\n').flat_map(|line| ["    ", line]).collect();
+        self.markdown(at, tag, verbatim)
+    }
+
+    /// Text in Markdown, of which nothing may come from elsewhere unescaped.
+    pub(super) fn markdown(&mut self, at: Instant, tag: &str, text: String) -> io::Result<()> {
         let tensor = Tensor {
             dtype: STRING,
             shape: Some(TensorShape::default()),
-            string_val: vec![verbatim.into_bytes()],
+            string_val: vec![text.into_bytes()],
         };
         let metadata = metadata("text", Vec::new());
         self.summary(at, vec![tagged(tag, Value::Tensor(tensor), Some(metadata))])

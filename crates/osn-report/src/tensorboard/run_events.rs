@@ -1,6 +1,7 @@
 //! From what a run's files say to events.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, BufRead, Write};
 
 use serde_json::{Map, Value};
@@ -9,7 +10,12 @@ use super::event_writer::{EventWriter, Instant};
 use super::png;
 use super::proto::{Hparam, Kind};
 use crate::record::lines::{Numbers, RecordLine, RecordLines};
-use crate::record::types::{LayerPoint, LoggedDecision, ReadError, Sample, check_schema};
+use crate::record::run::{ENTROPY, MAX_LOGIT};
+use crate::record::types::{
+    AttentionPoint, LayerPoint, LoggedDecision, ReadError, Sample, SampleContent, TextTable,
+    check_schema,
+};
+use crate::text::escaped_alone;
 
 /// What `run.json` gains or changes when a run ends, and its config, which has a text of its own.
 const NOT_IN_RUN_TEXT: [&str; 4] = ["config", "error", "status", "totals"];
@@ -63,8 +69,13 @@ pub fn next_file_name<'a>(
     }
 }
 
-/// A picture of a step.
-type Picture = (u64, png::Size, Vec<u8>);
+/// The samples of a step.
+#[derive(Debug)]
+enum Samples {
+    Picture(png::Size, Vec<u8>),
+    /// A table in Markdown, which TensorBoard shows as one.
+    Text(String),
+}
 
 /// One run as events while it goes on: a line or a picture goes in as soon as it exists.
 ///
@@ -75,8 +86,9 @@ type Picture = (u64, png::Size, Vec<u8>);
 /// | scores, and those of real data | `score/<name>`, `score_real_vs_real/<name>` |
 /// | σ of the effective and of the stored weight, and its target | `sigma/…`, `sigma_stored/…`, `sigma_target/…` |
 /// | elasticity, stable rank | `elasticity/…`, `stable_rank/…` |
+/// | entropy and largest logit of an attention head | `entropy/…/<head>`, `max_logit/…/<head>` |
 /// | a changed decision | text `decision/…` |
-/// | a sample picture | image `samples` |
+/// | samples | image or text `samples` |
 ///
 /// where `…` is `<network>/<path>`. A `null` in the record, a number that was not finite, is written as
 /// NaN, which TensorBoard marks; a target or stable rank that is `null` is left out. What the record gives
@@ -92,7 +104,7 @@ pub struct RunEvents<W> {
     /// What is of an earlier step is in another file.
     from: u64,
     /// Those whose scores are still to come.
-    pictures: Vec<Picture>,
+    samples: Vec<(u64, Samples)>,
     lines: RecordLines,
 }
 
@@ -134,8 +146,8 @@ impl<W: Write> RunEvents<W> {
         let started =
             description.get("started_unix_secs").and_then(Value::as_f64).unwrap_or_default();
         let writer = EventWriter::start(sink, started)?;
-        let (pictures, lines) = (Vec::new(), RecordLines::default());
-        Ok(Self { writer, started, wall_secs: 0.0, from, pictures, lines })
+        let (samples, lines) = (Vec::new(), RecordLines::default());
+        Ok(Self { writer, started, wall_secs: 0.0, from, samples, lines })
     }
 
     /// Where in the record the next [`take_in`](Self::take_in) begins, in bytes from its start.
@@ -156,28 +168,38 @@ impl<W: Write> RunEvents<W> {
         end
     }
 
-    /// Adds the sample picture of a step. It is written before that step's scores, which may still come.
+    /// Adds the samples of a step. They are written before that step's scores, which may still come.
     ///
     /// # Errors
     ///
-    /// [`EventsError::Picture`] when it is no PNG file.
+    /// [`EventsError::Picture`] when a picture is no PNG file.
     pub fn sample(&mut self, sample: Sample) -> Result<(), EventsError> {
-        let Sample { step, png } = sample;
-        let size = png::size(&png).ok_or(EventsError::Picture { step })?;
+        let step = sample.step;
+        let samples = match sample.content {
+            SampleContent::Picture(png) => {
+                let size = png::size(&png).ok_or(EventsError::Picture { step })?;
+                Samples::Picture(size, png)
+            }
+            SampleContent::Table(table) => Samples::Text(markdown(&table)),
+        };
         if step >= self.from {
-            self.pictures.push((step, size, png));
+            self.samples.push((step, samples));
         }
         Ok(())
     }
 
-    /// Writes the pictures up to a step.
-    fn draw(&mut self, up_to: u64) -> io::Result<()> {
-        let (due, later) = std::mem::take(&mut self.pictures)
-            .into_iter()
-            .partition(|(step, ..): &Picture| *step <= up_to);
-        self.pictures = later;
-        let draw = |(step, size, png)| self.writer.image(self.at(step), "samples", size, png);
-        Vec::into_iter(due).try_for_each(draw)
+    /// Writes the samples up to a step.
+    fn show(&mut self, up_to: u64) -> io::Result<()> {
+        let (due, later): (Vec<_>, _) =
+            std::mem::take(&mut self.samples).into_iter().partition(|(step, _)| *step <= up_to);
+        self.samples = later;
+        due.into_iter().try_for_each(|(step, samples)| {
+            let at = self.at(step);
+            match samples {
+                Samples::Picture(size, png) => self.writer.image(at, "samples", size, png),
+                Samples::Text(table) => self.writer.markdown(at, "samples", table),
+            }
+        })
     }
 
     fn describe(&mut self, mut description: Map<String, Value>) -> io::Result<()> {
@@ -198,7 +220,7 @@ impl<W: Write> RunEvents<W> {
                 self.scalars(at, losses.chain(under("signal", signals)))
             }
             RecordLine::Eval { step, metrics, curve, real_vs_real, wall_secs } => {
-                self.draw(step)?;
+                self.show(step)?;
                 let at = self.moved_to(step, wall_secs);
                 // One curve is of one sample size; the last score of another stands by itself.
                 let is_alone = |name: &String| curve.contains_key(name);
@@ -208,6 +230,7 @@ impl<W: Write> RunEvents<W> {
                 self.scalars(at, scores.chain(under("score_real_vs_real", real_vs_real)))
             }
             RecordLine::Layer(layer) => self.scalars(self.at(layer.step), layer_scalars(&layer)),
+            RecordLine::Attention(head) => self.scalars(self.at(head.step), head_scalars(&head)),
             RecordLine::Decision(decision) if decision.step >= self.from => {
                 let LoggedDecision { step, network, path, from, to, reason } = decision;
                 let text = format!("{from} → {to}: {reason}");
@@ -236,7 +259,7 @@ impl<W: Write> RunEvents<W> {
     }
 }
 
-/// Writes the events of a whole run: byte for byte what [`RunEvents`] wrote while it went on. Pictures of no
+/// Writes the events of a whole run: byte for byte what [`RunEvents`] wrote while it went on. Samples of no
 /// score come last.
 ///
 /// A last line without its end is left out.
@@ -254,7 +277,7 @@ pub fn write_run(
     samples.sort_by_key(|sample| sample.step);
     samples.into_iter().try_for_each(|sample| events.sample(sample))?;
     events.take_in(record_jsonl)?;
-    Ok(events.draw(u64::MAX)?)
+    Ok(events.show(u64::MAX)?)
 }
 
 fn read_description(run_json: &str) -> Result<Map<String, Value>, ReadError> {
@@ -280,6 +303,39 @@ fn layer_scalars(layer: &LayerPoint) -> impl Iterator<Item = (String, f64)> {
     ]
     .into_iter()
     .filter_map(move |(group, number)| Some((format!("{group}/{network}/{path}"), number?)))
+}
+
+fn head_scalars(point: &AttentionPoint) -> impl Iterator<Item = (String, f64)> {
+    let AttentionPoint { network, path, head, entropy, max_logit, .. } = point;
+    [(ENTROPY, *entropy), (MAX_LOGIT, *max_logit)]
+        .into_iter()
+        .map(move |(group, number)| (format!("{group}/{network}/{path}/{head}"), number))
+}
+
+/// A table in Markdown, in which nothing of a cell has a meaning.
+fn markdown(table: &TextTable) -> String {
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let head = row(table.columns.iter().map(|name| plain(name)).collect());
+    let line = row(table.columns.iter().map(|_| "---".to_owned()).collect());
+    let cells = |index| (0..table.columns.len()).map(move |column| table.cell(index, column));
+    let rows = (0..table.rows.len()).map(|index| row(cells(index).map(plain).collect()));
+    [head, line].into_iter().chain(rows).collect()
+}
+
+/// Text of which nothing has a meaning in Markdown or HTML.
+fn plain(text: &str) -> String {
+    // An entity is never markup. Readers disagree on what a backslash escapes, and only these have a meaning in a cell.
+    const MARKUP: &str = "\\`*_{}[]()#+|&<>~\"$^=@";
+    let mut plain = String::new();
+    for character in escaped_alone(text).chars() {
+        if MARKUP.contains(character) {
+            // Writing to a string does not fail.
+            let _ = write!(plain, "&#{};", u32::from(character));
+        } else {
+            plain.push(character);
+        }
+    }
+    plain
 }
 
 /// What runs are compared by: some fields of `run.json`, and every number, truth and text of the config

@@ -108,7 +108,7 @@ fn run(name: &str) -> RunRecord {
         })
         .map(|event| event.to_string())
         .collect();
-    let sample = |step| Sample { step, png: pixel() };
+    let sample = |step| Sample::picture(step, pixel());
     let samples = vec![sample(20), sample(40)];
     RunRecord::read(&description.to_string(), &record.join("\n"), samples).unwrap()
 }

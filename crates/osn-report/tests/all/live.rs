@@ -23,7 +23,7 @@ fn page(n_steps: u64, status: &str) -> String {
         ]
     });
     let record: Vec<String> = lines.map(|line| line.to_string()).collect();
-    let samples = (1..=n_steps).map(|step| Sample { step, png: pixel() }).collect();
+    let samples = (1..=n_steps).map(|step| Sample::picture(step, pixel())).collect();
     let run = RunRecord::read(&description.to_string(), &record.join("\n"), samples).unwrap();
     with_hook(&live_page(&run), HOOK)
 }

@@ -4,6 +4,7 @@
 
 mod browser;
 mod browsing;
+mod heads;
 mod live;
 mod long_run;
 mod made_up;

@@ -36,7 +36,7 @@ fn hostile_run() -> RunRecord {
     ]
     .map(|line| line.replace('\n', " "))
     .join("\n");
-    let samples = vec![Sample { step: 1, png: b"\x89PNG".to_vec() }];
+    let samples = vec![Sample::picture(1, b"\x89PNG".to_vec())];
     RunRecord::read(&run_json, &record, samples).unwrap()
 }
 

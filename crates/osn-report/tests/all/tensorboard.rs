@@ -15,10 +15,11 @@ use prost::Message;
 const RUN: &str = include_str!("../golden/tensorboard/run.json");
 const RECORD: &str = include_str!("../golden/tensorboard/record.jsonl");
 const PICTURE: &[u8] = include_bytes!("../golden/tensorboard/step-000002.png");
+const TRANSLATION: &[u8] = include_bytes!("../golden/tensorboard/translation.tfevents");
 const EVENTS: &[u8] = include_bytes!("../golden/tensorboard/events.tfevents");
 
 fn sample(step: u64) -> Sample {
-    Sample { step, png: PICTURE.to_vec() }
+    Sample::picture(step, PICTURE.to_vec())
 }
 
 /// The event file of the run.
@@ -204,12 +205,27 @@ fn pictures_after_the_last_score_and_of_no_score_are_written_too() {
 }
 
 #[test]
+fn heads_are_curves_and_samples_of_text_a_table_in_which_nothing_has_a_meaning() {
+    let table = r#"{"columns":["source","reference"],"rows":[["*a* <b> | `c` & d","Flagge: Ålandinseln"],["[x](y)","می‌روم"]]}"#;
+    let samples = vec![Sample::table(2, table.as_bytes()).unwrap()];
+    let mut file = Vec::new();
+    let head = r#"{"event":"attention","step":1,"network":"transformer","path":"decoder.0.cross","head":2,"entropy":1.25,"max_logit":null}"#;
+    write_run(&mut file, RUN, format!("{head}\n").as_bytes(), samples).unwrap();
+    for (ours, theirs) in records(&file).into_iter().zip(records(TRANSLATION)) {
+        assert_eq!(ours.escape_ascii().to_string(), theirs.escape_ascii().to_string());
+    }
+    assert!(file == TRANSLATION);
+}
+
+#[test]
 fn damage_is_an_error_with_its_place() {
     let mut events = RunEvents::start(Vec::new(), RUN).unwrap();
     events.take_in("{\"event\":\"weather\"}\n".as_bytes()).unwrap();
     let error = events.take_in("{}\n".as_bytes()).unwrap_err();
     assert!(matches!(error, EventsError::Read(ReadError::Line { line: 2, .. })), "{error}");
-    let error = events.sample(Sample { step: 4, png: PICTURE[..20].to_vec() }).unwrap_err();
+    let error = Sample::table(4, b"{\"columns\":[1]}").unwrap_err();
+    assert!(matches!(error, ReadError::Samples { step: 4, .. }));
+    let error = events.sample(Sample::picture(4, PICTURE[..20].to_vec())).unwrap_err();
     assert!(matches!(error, EventsError::Picture { step: 4 }));
     let error = RunEvents::start(Vec::new(), "[]").unwrap_err();
     assert!(matches!(error, EventsError::Read(ReadError::Description { .. })), "{error}");

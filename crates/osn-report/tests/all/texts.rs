@@ -6,6 +6,7 @@ use osn_report::study::{Analysis, Study, StudyRecord, Verdict, tables};
 use osn_report::tensorboard::RunEvents;
 use osn_report::{RunRecord, SCHEMA, Sample, page};
 
+use crate::made_up::translation::{self, Size};
 use crate::shown::{page_of, texts};
 
 const ARMS: [&str; 3] = ["auto", "never", "always"];
@@ -113,6 +114,31 @@ fn the_page_of_a_run() {
 }
 
 #[test]
+fn the_page_of_a_translation() {
+    let size = Size { layers: 1, heads: 1, logged: 2 };
+    let run_json = r#"{"recipe":"nmt","signatures":{"bleu":"nrefs:1|tok:13a"}}"#;
+    let eval = r#"{"event":"eval","step":20,"metrics":{"bleu":31.5,"exact_match":0.5}}"#;
+    let record = translation::record(size) + eval;
+    let run = RunRecord::read(run_json, &record, translation::samples("the man", "der Mann"));
+    let page = page(&[run.unwrap()]);
+    // The other sections are those of every run.
+    let of = |title: &str| {
+        let section = page.split(title).nth(1).unwrap();
+        let section = section.split("</section>").next().unwrap();
+        sentences(&format!("</head>{section}"))
+    };
+    assert_snapshot!(
+        ["<h2>Scores</h2>", "<h2>Samples</h2>", "<h2>Attention by head</h2>"].map(of).join("\n")
+    );
+    let many = Size { layers: 3, heads: 4, logged: 2 };
+    let page = page_of("{}", &translation::record(many));
+    let map = page.split("<h2>Decision map</h2>").nth(1).unwrap();
+    let first = map.split("</details>").next().unwrap();
+    let first = sentences(&format!("</head>{first}"));
+    assert_snapshot!("the_folded_map", first.lines().take(6).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
 fn errors() {
     let run = |run_json: &str, record: &str| {
         RunRecord::read(run_json, record, Vec::new()).unwrap_err().to_string()
@@ -128,9 +154,10 @@ fn errors() {
         run("[", ""),
         run("{}", "{}\n"),
         run(&newer, ""),
+        Sample::table(4, b"{}").unwrap_err().to_string(),
         RunEvents::start(Vec::new(), &newer).unwrap_err().to_string(),
         RunEvents::start(&mut [0_u8; 10][..], "{}").unwrap_err().to_string(),
-        events.sample(Sample { step: 4, png: Vec::new() }).unwrap_err().to_string(),
+        events.sample(Sample::picture(4, Vec::new())).unwrap_err().to_string(),
         Study::read(&newer).unwrap_err().to_string(),
         Study::read("{}").unwrap_err().to_string(),
         study(|it| it.asked.regimes.clear()),

@@ -223,7 +223,8 @@ impl Known {
         let known = self.0.iter().position(|(known, _)| *known == need);
         let place = known.unwrap_or(self.0.len());
         if known.is_none() {
-            self.0.push((need, need.trained_on(request)?));
+            let trained_on = need.trained_on(request)?;
+            self.0.push((need, trained_on));
         }
         Ok(&self.0[place].1)
     }

@@ -8,7 +8,7 @@ use osn_recipes::run::folder::RunFolder;
 use osn_report::{RunReader, RunRecord, Sample};
 
 use crate::failure::Failure;
-use crate::run::files::{cannot_read, open_at, read_bytes};
+use crate::run::files::{cannot_read, open_at, read_bytes, read_sample, sample_files};
 
 /// Reads what is new in a run's folder.
 pub(super) struct Follower {
@@ -28,7 +28,7 @@ impl Follower {
         let mut hasher = DefaultHasher::new();
         read_bytes(&self.folder.description_path())?.hash(&mut hasher);
         self.record_length()?.hash(&mut hasher);
-        self.folder.samples().map_err(Failure::failed)?.len().hash(&mut hasher);
+        sample_files(&self.folder)?.len().hash(&mut hasher);
         Ok(hasher.finish())
     }
 
@@ -51,9 +51,9 @@ impl Follower {
     }
 
     fn ingest_samples(&mut self) -> Result<(), Failure> {
-        for (step, path) in self.folder.samples().map_err(Failure::failed)? {
+        for (step, path) in sample_files(&self.folder)? {
             if self.samples.iter().all(|sample| sample.step != step) {
-                self.samples.push(Sample { step, png: read_bytes(&path)? });
+                self.samples.push(read_sample(step, &path)?);
             }
         }
         Ok(())

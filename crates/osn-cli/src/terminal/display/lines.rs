@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 use osn_recipes::run::observer::{DecisionNote, Evaluation, LayerStatus, Progress, RunStart};
 use osn_report::{counted, duration, short};
 
+use super::groups::{Group, groups};
 use super::run_display::{RunDisplay, headline, losses, scores};
 use crate::terminal::printer::Printer;
 use crate::terminal::stderr::say;
 
 /// The time between two lines of progress.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Lines for layers each time; more layers share lines.
+const MAX_LAYER_LINES: usize = 40;
 
 /// Writes a line every ten seconds, at every scoring and at the last step.
 #[derive(Debug, Default)]
@@ -56,7 +60,8 @@ impl RunDisplay for RunLines {
             let (step, steps, left) = (progress.step, progress.steps, self.time_left(progress));
             let losses = losses(progress);
             say(format_args!("{}  left {left}  {losses}", step_text(step, steps)));
-            progress.layers.iter().for_each(|layer| say(format_args!("  {}", line(layer))));
+            let groups = groups(progress.layers, MAX_LAYER_LINES);
+            groups.iter().for_each(|group| say(format_args!("  {}", group_line(group))));
             self.write_decisions();
             self.written = Some(Instant::now());
         }
@@ -94,6 +99,14 @@ pub(crate) fn step_of(line: &str) -> Option<(u64, u64)> {
     let (step, rest) = line.strip_prefix("step ")?.split_once('/')?;
     let steps = rest.split(' ').next()?;
     Some((step.parse().ok()?, steps.parse().ok()?))
+}
+
+fn group_line(group: &Group) -> String {
+    if let [layer] = group.layers[..] {
+        return line(layer);
+    }
+    let (name, sigmas, held) = (&group.name, group.sigmas(), group.held());
+    format!("{name}  σ {sigmas}  γ {}  {held}", short(group.elasticity()))
 }
 
 fn line(layer: &LayerStatus) -> String {

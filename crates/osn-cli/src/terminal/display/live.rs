@@ -6,6 +6,7 @@ use console::{pad_str, style, truncate_str};
 use osn_recipes::run::observer::{DecisionNote, Evaluation, LayerStatus, Progress, RunStart};
 use osn_report::short;
 
+use super::groups::{Group, groups};
 use super::run_display::{RunDisplay, headline, headline_score, losses, scores};
 use crate::terminal::printer::Printer;
 use crate::terminal::screen::{Bar, Screen, size};
@@ -81,24 +82,40 @@ impl LiveRun {
     }
 }
 
-/// One line a layer, the last saying how many do not fit.
+/// One line a layer or, where there is not room for all, one for several; the last says how many do not fit.
 fn layer_lines(layers: &[LayerStatus], room: usize, columns: usize) -> Vec<String> {
-    let width = path_width(layers).min(columns / PATH_SHARE);
-    let n_shown = if layers.len() <= room { layers.len() } else { room.saturating_sub(1) };
-    let shown = layers[..n_shown].iter().map(|layer| layer_line(layer, width));
-    let n_hidden = layers.len() - n_shown;
+    let groups = groups(layers, room);
+    let longest = groups.iter().map(|group| group.name.chars().count()).max();
+    let width = longest.unwrap_or_default().min(columns / PATH_SHARE);
+    let n_shown = if groups.len() <= room { groups.len() } else { room.saturating_sub(1) };
+    let shown = groups[..n_shown].iter().map(|group| group_line(group, width));
+    let n_hidden: usize = groups[n_shown..].iter().map(|group| group.layers.len()).sum();
     let more = (n_hidden > 0).then(|| format!("  and {n_hidden} more layers"));
     shown.chain(more).map(|line| truncate_str(&line, columns, "…").into_owned()).collect()
 }
 
-fn path_width(layers: &[LayerStatus]) -> usize {
-    let longest = layers.iter().map(|layer| layer.path.chars().count()).max();
-    longest.unwrap_or_default()
+fn group_line(group: &Group, name_width: usize) -> String {
+    if let [layer] = group.layers[..] {
+        return layer_line(layer, name_width);
+    }
+    let name = padded(&group.name, name_width);
+    let bar = style(elasticity_bar(group.elasticity())).for_stderr().cyan();
+    let held = style(group.held()).for_stderr().bold();
+    let largest = group.largest().map_or_else(String::new, |layer| {
+        format!("{}: {}: {}", layer.path, layer.action, layer.reason)
+    });
+    let largest = style(largest).for_stderr().dim();
+    // As wide as σ and its target, so that the bars stand below each other.
+    format!("  {name}  σ {:^16}  {bar}  {held}  {largest}", group.sigmas())
+}
+
+fn padded(path: &str, width: usize) -> String {
+    let path = truncate_str(path, width, "…").into_owned();
+    pad_str(&path, width, console::Alignment::Left, None).into_owned()
 }
 
 fn layer_line(layer: &LayerStatus, path_width: usize) -> String {
-    let path = truncate_str(&layer.path, path_width, "…").into_owned();
-    let path = pad_str(&path, path_width, console::Alignment::Left, None).into_owned();
+    let path = padded(&layer.path, path_width);
     let target = layer.target.map_or_else(|| "–".to_owned(), short);
     let bar = style(elasticity_bar(layer.elasticity)).for_stderr().cyan();
     let action = style(&layer.action).for_stderr().bold();

@@ -1,5 +1,6 @@
 //! The display of a run while it trains: live on a terminal, in plain lines elsewhere.
 
+mod groups;
 pub(crate) mod lines;
 mod live;
 pub(crate) mod run_display;

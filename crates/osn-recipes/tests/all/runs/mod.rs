@@ -15,7 +15,7 @@ use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::settings::SettingError;
 use osn_recipes::run::summary::RunSummary;
 
-pub(crate) const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "classify"];
+pub(crate) const RECIPES: [&str; 6] = ["gan", "cgan", "translate", "control", "classify", "nmt"];
 
 /// What makes a run of a recipe take seconds.
 pub(crate) fn tiny(recipe: &str) -> &'static [(&'static str, &'static str)] {
@@ -36,6 +36,22 @@ pub(crate) fn tiny(recipe: &str) -> &'static [(&'static str, &'static str)] {
             ("batch_size", "8"),
             ("eval_images", "80"),
             ("final_images", "120"),
+        ],
+        "nmt" => &[
+            ("steps", "6"),
+            ("log_every", "1"),
+            ("eval_every", "3"),
+            ("batch_size", "8"),
+            ("vocabulary", "400"),
+            ("encoder_layers", "1"),
+            ("decoder_layers", "2"),
+            ("width", "8"),
+            ("heads", "2"),
+            ("feed_forward", "8"),
+            ("max_length", "12"),
+            ("beam", "2"),
+            ("eval_sentences", "4"),
+            ("final_sentences", "6"),
         ],
         _ => &[
             ("steps", "6"),
@@ -160,7 +176,7 @@ pub(crate) fn timeless_in(folder: &Path) -> String {
     text.lines().map(timeless).collect()
 }
 
-/// How many events there are: steps, layers, scorings, decisions and spectra.
+/// How many events there are: steps, layers, scorings, decisions and spectra; heads are not counted.
 pub(crate) fn event_counts(events: &[Event]) -> [usize; 5] {
     let mut counts = [0; 5];
     for event in events {
@@ -170,6 +186,7 @@ pub(crate) fn event_counts(events: &[Event]) -> [usize; 5] {
             Event::Eval { .. } => 2,
             Event::Decision { .. } => 3,
             Event::Spectrum { .. } => 4,
+            Event::Attention { .. } => continue,
             other => panic!("{other:?}"),
         }] += 1;
     }
@@ -230,9 +247,10 @@ pub(crate) fn diverges(recipe: &str, more: &[(&str, &str)], out: &Path) -> RunEr
     error
 }
 
-/// The picture of a step, as the bytes of its file.
+/// The picture of a step, or its table, as the bytes of its file.
 pub(crate) fn picture(run: &RunSummary, step: u64) -> Vec<u8> {
-    std::fs::read(run.folder.join(format!("samples/step-{step:06}.png"))).unwrap()
+    let file = |ending| run.folder.join(format!("samples/step-{step:06}.{ending}"));
+    std::fs::read(file("png")).or_else(|_| std::fs::read(file("json"))).unwrap()
 }
 
 /// All float parameters, as bits.

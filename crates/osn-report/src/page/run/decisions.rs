@@ -4,42 +4,201 @@ use std::ops::Range;
 
 use maud::{Markup, html};
 
+use super::layers::MAX_UNFOLDED;
 use crate::page::names::{colour, elasticity, layer_name, swatch};
 use crate::page::table::{numbers, table, words};
+use crate::record::modules::{Module, modules};
 use crate::record::run::{LayerHistory, RunRecord};
 use crate::record::types::LoggedDecision;
-use crate::series::timeline::Segment;
-use crate::text::short;
+use crate::series::timeline::{Column, Segment};
+use crate::text::{counted, short};
 
 /// Cells of one layer's row.
 const MAX_CELLS: usize = 120;
 /// Cells of a run's whole map, so that many layers make no heavy page.
 const MAX_CELLS_OF_A_RUN: usize = 4000;
+/// Divisions of a run of many layers, finest first.
+const FOLDED_CELLS: [usize; 4] = [120, 60, 30, 12];
 
-/// The map of layers by steps: colour is elasticity, lines are changes.
+/// The map of layers by steps: colour is elasticity, lines are changes. Many layers are folded into a row for each
+/// module.
 pub(super) fn map(run: &RunRecord) -> Markup {
     let layers: Vec<_> = run.layers.iter().filter(|layer| layer.last.is_some()).collect();
-    let n_cells = (MAX_CELLS_OF_A_RUN / layers.len().max(1)).clamp(8, MAX_CELLS);
-    let rows: Vec<Vec<Segment>> =
-        layers.iter().map(|layer| layer.segments.shown(n_cells)).collect();
-    let actions = actions(&rows);
+    let is_folded = layers.len() > MAX_UNFOLDED;
+    let rows = if is_folded {
+        within(&FOLDED_CELLS, |n_cells| {
+            layers.iter().map(|layer| layer.segments.shown_by_action(n_cells)).collect()
+        })
+    } else {
+        let n_cells = (MAX_CELLS_OF_A_RUN / layers.len().max(1)).clamp(8, MAX_CELLS);
+        layers.iter().map(|layer| layer.segments.shown(n_cells)).collect()
+    };
+    let map = Map { layers, actions: actions(&rows), rows, last_step: run.last_step };
     html! {
-        @if !layers.is_empty() {
+        @if !map.layers.is_empty() {
             section.decisions {
                 h2 { "Decision map" }
-                (legend(&actions, &rows))
-                div.map role="grid" aria-readonly="true" aria-label="Decision map: a row for each layer, steps from left to right" {
-                    @for (layer, segments) in layers.iter().zip(&rows) {
-                        (row(layer, segments, &actions, run.last_step))
-                    }
-                    div.steps aria-hidden="true" { span { "step 0" } span { (run.last_step) } }
-                }
+                (legend(&map.actions, &map.rows))
+                @if is_folded { (map.folded()) } @else { (map.unfolded()) }
                 p.readout {
                     "Point at a cell for its reason, or go to the map with Tab and through it with the arrow keys."
                 }
             }
         }
     }
+}
+
+/// The rows that the finest division gives which stays within the limit, or the coarsest.
+fn within<T>(divisions: &[usize], rows: impl Fn(usize) -> Vec<Vec<T>>) -> Vec<Vec<T>> {
+    let is_small =
+        |rows: &Vec<Vec<T>>| rows.iter().map(Vec::len).sum::<usize>() <= MAX_CELLS_OF_A_RUN;
+    let coarsest = divisions.last().copied().unwrap_or(1);
+    divisions.iter().map(|n| rows(*n)).find(is_small).unwrap_or_else(|| rows(coarsest))
+}
+
+/// What is drawn: for each layer its segments.
+struct Map<'a> {
+    layers: Vec<&'a LayerHistory>,
+    rows: Vec<Vec<Segment>>,
+    actions: Vec<String>,
+    last_step: u64,
+}
+
+impl Map<'_> {
+    fn unfolded(&self) -> Markup {
+        html! {
+            div.map role="grid" aria-readonly="true" aria-label="Decision map: a row for each layer, steps from left to right" {
+                @for place in 0..self.layers.len() { (self.row(place)) }
+                (self.steps())
+            }
+        }
+    }
+
+    fn steps(&self) -> Markup {
+        html! { div.steps aria-hidden="true" { span { "step 0" } span { (self.last_step) } } }
+    }
+
+    fn row(&self, place: usize) -> Markup {
+        row(self.layers[place], &self.rows[place], &self.actions, self.last_step)
+    }
+
+    /// A row for each module, which unfolds into its layers.
+    fn folded(&self) -> Markup {
+        let modules =
+            modules(self.layers.iter().map(|layer| (&layer.network[..], &layer.path[..])));
+        let parts = within(&FOLDED_CELLS, |n_cells| {
+            let parts = |module: &Module| parts(&self.layers, module, n_cells, self.last_step);
+            modules.iter().map(parts).collect()
+        });
+        html! {
+            p.note {
+                "A row for each module: the fuller the colour, the larger the mean elasticity of its layers. "
+                "A row with a triangle opens."
+            }
+            div.map.folded {
+                @for (module, parts) in modules.iter().zip(&parts) {
+                    @if let [only] = module.layers[..] {
+                        div role="grid" aria-readonly="true" aria-label=(module.path) { (self.row(only)) }
+                    } @else {
+                        (self.module(module, parts))
+                    }
+                }
+                (self.steps())
+            }
+        }
+    }
+
+    fn module(&self, module: &Module, parts: &[Part]) -> Markup {
+        let held_by = module.layers.iter().flat_map(|place| &self.rows[*place]);
+        let held_by = held_by.filter_map(|segment| segment.held_by.as_ref()).next_back();
+        let place = held_by.and_then(|held_by| self.actions.iter().position(|a| a == held_by));
+        let colour = colour(place.unwrap_or(0));
+        html! {
+            details.module {
+                summary.layer {
+                    span.name { code { (module.path) } " " small { (module.layers.len()) " layers" } }
+                    svg role="img" aria-label=(summary(module, parts)) preserveAspectRatio="none"
+                        viewBox=(format!("0 0 {} 1", self.last_step.max(1))) {
+                        @for part in parts {
+                            rect.(colour) x=(part.steps.start) y="0" height="1"
+                                width=(part.steps.end.saturating_sub(part.steps.start))
+                                fill-opacity=(format!("{:.2}", part.elasticity)) aria-label=(part.in_words(module)) {}
+                        }
+                    }
+                }
+                div role="grid" aria-readonly="true" aria-label=(module.path) {
+                    @for place in &module.layers { (self.row(*place)) }
+                }
+            }
+        }
+    }
+}
+
+/// A module in a part of the run.
+struct Part {
+    steps: Range<u64>,
+    /// The mean over its layers.
+    elasticity: f64,
+    n_held: usize,
+    n_changes: u64,
+}
+
+/// A module's parts, of which neighbours that are alike are one.
+fn parts(layers: &[&LayerHistory], module: &Module, n_cells: usize, last_step: u64) -> Vec<Part> {
+    let columns: Vec<Vec<Column>> = module
+        .layers
+        .iter()
+        .map(|place| layers[*place].segments.columns(n_cells, last_step))
+        .collect();
+    let start = |column: usize| column as u64 * last_step / n_cells as u64;
+    let mut parts: Vec<Part> = Vec::new();
+    for column in 0..n_cells {
+        let at = || columns.iter().map(|layer| layer[column]);
+        let part = Part {
+            steps: start(column)..start(column + 1),
+            elasticity: at().map(|it| it.elasticity).sum::<f64>() / columns.len() as f64,
+            n_held: at().filter(|it| it.is_held()).count(),
+            n_changes: at().map(|it| it.n_changes).sum(),
+        };
+        match parts.last_mut() {
+            Some(before) if before.is_like(&part) => before.steps.end = part.steps.end,
+            _ => parts.push(part),
+        }
+    }
+    parts
+}
+
+impl Part {
+    fn is_like(&self, later: &Self) -> bool {
+        self.n_held == later.n_held
+            && later.n_changes == 0
+            && (self.elasticity - later.elasticity).abs() < 0.02
+    }
+
+    fn in_words(&self, module: &Module) -> String {
+        let Self { steps: Range { start, end }, elasticity, n_held, n_changes } = self;
+        let changes = match n_changes {
+            0 => String::new(),
+            n => format!(" {}.", counted(usize::try_from(*n).unwrap_or(usize::MAX), "change")),
+        };
+        format!(
+            "{}, steps {start} to {end}: {n_held} of {} layers held, mean elasticity {}.{changes}",
+            module.path,
+            module.layers.len(),
+            short(*elasticity)
+        )
+    }
+}
+
+/// A module's row in a sentence.
+fn summary(module: &Module, parts: &[Part]) -> String {
+    let most = parts.iter().map(|part| part.n_held).max().unwrap_or(0);
+    let at_end = parts.last().map_or(0, |part| part.n_held);
+    format!(
+        "{}: of {} layers at most {most} were held, at the end {at_end}",
+        module.path,
+        module.layers.len()
+    )
 }
 
 fn legend(actions: &[String], rows: &[Vec<Segment>]) -> Markup {

@@ -5,18 +5,26 @@ use maud::{Markup, html};
 use crate::page::chart::{Chart, MAX_POINTS};
 use crate::page::names::{ELASTICITY, layer_name};
 use crate::page::table::{table, words};
+use crate::record::modules::{Module, modules};
 use crate::record::run::{LayerHistory, RunRecord};
 use crate::record::types::LayerPoint;
-use crate::series::min_max::Drawing;
-use crate::text::short;
+use crate::series::min_max::{Drawing, DrawnLine};
+use crate::text::{counted, short};
 
 /// Points of all layers' curves together, so that many layers make no heavy page.
 const MAX_POINTS_OF_A_RUN: usize = 16_000;
 const MIN_POINTS: usize = 100;
+/// The same where layers share a chart.
+const MIN_POINTS_OF_MANY: usize = 60;
+/// Layers that are shown one by one; more are folded by module.
+pub(super) const MAX_UNFOLDED: usize = 64;
 
 /// σ and stable rank of each layer over the steps.
 pub(super) fn curves(run: &RunRecord) -> Markup {
     let layers: Vec<_> = run.layers.iter().filter(|layer| !layer.sigmas.is_empty()).collect();
+    if layers.len() > MAX_UNFOLDED {
+        return curves_by_module(&layers, run.last_step);
+    }
     let n_points = (MAX_POINTS_OF_A_RUN / layers.len().max(1)).clamp(MIN_POINTS, MAX_POINTS);
     html! {
         @if !layers.is_empty() {
@@ -50,6 +58,69 @@ fn charts(layer: &LayerHistory, n_points: usize, last_step: u64) -> Markup {
     }
 }
 
+/// The same of many layers: blocks of one weight share a chart, and the charts of a module are folded.
+fn curves_by_module(layers: &[&LayerHistory], last_step: u64) -> Markup {
+    let n_points = (MAX_POINTS_OF_A_RUN / layers.len()).clamp(MIN_POINTS_OF_MANY, MAX_POINTS);
+    let modules = modules(layers.iter().map(|layer| (&layer.network[..], &layer.path[..])));
+    html! {
+        section.by-module {
+            h2 { "Largest singular value of each layer" }
+            p.note {
+                "σ is an estimate from below. A thick line is that of the effective weight, which the layer computes "
+                "with; a thin one of its colour is that of the stored weight."
+            }
+            @for module in &modules {
+                details {
+                    summary { code { (module.path) } " " small { (counted(module.layers.len(), "layer")) } }
+                    div.grid {
+                        @for (weight, blocks) in by_weight(layers, module) {
+                            (of_blocks(weight, &blocks, n_points, last_step).figure())
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The layers of a module by the weight that they are blocks of.
+fn by_weight<'a>(
+    layers: &[&'a LayerHistory],
+    module: &Module,
+) -> Vec<(&'a str, Vec<&'a LayerHistory>)> {
+    let mut weights: Vec<(&str, Vec<&LayerHistory>)> = Vec::new();
+    for layer in module.layers.iter().map(|place| layers[*place]) {
+        let weight = layer.path.split('[').next().unwrap_or_default();
+        match weights.last_mut() {
+            Some((last, blocks)) if *last == weight => blocks.push(layer),
+            _ => weights.push((weight, vec![layer])),
+        }
+    }
+    weights
+}
+
+/// σ of each block of a weight: the effective one as a line, the stored one as a thread behind it.
+fn of_blocks(weight: &str, blocks: &[&LayerHistory], n_points: usize, last_step: u64) -> Chart {
+    let drawings: Vec<_> = blocks.iter().map(|layer| layer.sigmas.drawing(n_points)).collect();
+    let named = |drawing: &Drawing, name: &str| {
+        drawing.lines.iter().find(|line| line.name == name).cloned().unwrap_or_default()
+    };
+    let line = |(layer, drawing): (&&LayerHistory, &Drawing)| DrawnLine {
+        name: layer.path.get(weight.len()..).filter(|it| !it.is_empty()).unwrap_or("σ").to_owned(),
+        ..named(drawing, "effective weight")
+    };
+    let Some(first) = drawings.first() else { return Chart::default() };
+    // Blocks of one weight are logged at the same steps.
+    let together = || blocks.iter().zip(&drawings).filter(|(_, it)| it.steps == first.steps);
+    let drawing = Drawing {
+        steps: first.steps.clone(),
+        lines: together().map(line).collect(),
+        n_joined: first.n_joined,
+    };
+    let threads = together().map(|(_, it)| vec![named(it, "stored weight")]).collect();
+    Chart { threads, ..Chart::new(format!("σ of {weight}"), drawing, last_step) }
+}
+
 /// Where a layer was left alone there was no target: a gap, and not a line across.
 fn with_gaps(mut drawing: Drawing) -> Drawing {
     for value in drawing.lines.iter_mut().flat_map(|line| &mut line.values) {
@@ -71,7 +142,11 @@ pub(super) fn ends(run: &RunRecord) -> Markup {
     let rows = run.layers.iter().filter_map(|layer| Some(cells(layer, layer.last.as_ref()?)));
     html! {
         @if run.layers.iter().any(|layer| layer.last.is_some()) {
-            section { h2 { "Layers at the end" } (table(&head, rows)) }
+            @if run.layers.len() > MAX_UNFOLDED {
+                details { summary { "Layers at the end" } (table(&head, rows)) }
+            } @else {
+                section { h2 { "Layers at the end" } (table(&head, rows)) }
+            }
         }
     }
 }

@@ -28,6 +28,9 @@ pub(super) fn last(run: &RunRecord) -> Markup {
                     "compare with. Distances are between features of this project's own small network "
                     "and cannot be compared with those of other projects."
                 } }
+                @for (name, signature) in &run.description.signatures {
+                    p.note { (Score::of(name).label) ", by sacreBLEU's definition, from 0 to 100: " code { (signature) } }
+                }
                 @if !parts.is_empty() {
                     details.values { summary { "By class" } (rows(run, &parts)) }
                 }

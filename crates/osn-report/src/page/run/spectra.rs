@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
+use super::layers::MAX_UNFOLDED;
 use crate::page::chart::{self, Chart, MAX_POINTS, rounded, spread};
 use crate::page::names::layer_name;
 use crate::page::table::{numbers, table, words};
@@ -26,13 +27,21 @@ pub(super) fn section(run: &RunRecord) -> Markup {
                     "The singular values σᵢ of each effective weight, largest first, as σᵢ/σ₁: where a line falls "
                     "fast, few directions carry most of the energy Σσᵢ²."
                 }
-                div.grid.wide {
-                    @for chunk in layers.chunks(LAYERS_OF_A_CHART) { (figure(chunk)) }
+                @if layers.len() > MAX_UNFOLDED {
+                    details { summary { (counted(layers.len(), "layer")) } (each(&layers)) }
+                } @else {
+                    (each(&layers))
                 }
-                (in_numbers(&layers))
             }
         }
         @if !run.products.curves.is_empty() { (product(run)) }
+    }
+}
+
+fn each(layers: &[Layer]) -> Markup {
+    html! {
+        div.grid.wide { @for chunk in layers.chunks(LAYERS_OF_A_CHART) { (figure(chunk)) } }
+        (in_numbers(layers))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Studies of runs that never were, with an outcome that is plain.
 
+pub(crate) mod translation;
+
 use osn_report::RunRecord;
 use osn_report::study::{Identity, SCHEMA, Study, StudyRun};
 use serde_json::json;

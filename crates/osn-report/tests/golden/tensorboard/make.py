@@ -4,7 +4,8 @@
     python make.py
 
 Writes `events.tfevents`, what osn should make of `run.json`, `record.jsonl` and `step-000002.png`
-in this folder; the picture is made here too. Every event is spelled out: nothing is computed from the
+in this folder; the picture is made here too. `translation.tfevents` is of one head of attention and of
+samples that are text. Every event is spelled out: nothing is computed from the
 run's files.
 """
 
@@ -82,6 +83,14 @@ def scalars(step, secs, numbers):
     return summary(step, secs, *(Summary.Value(tag=tag, simple_value=x) for tag, x in numbers.items()))
 
 
+# Samples that are text, with all that Markdown or HTML would take as theirs.
+TABLE = r"""| source | reference |
+| --- | --- |
+| &#42;a&#42; &#60;b&#62; &#124; &#96;c&#96; &#38; d | Flagge: Ålandinseln |
+| &#91;x&#93;&#40;y&#41; | %s |
+""" % "\u0645\u06cc\u200c\u0631\u0648\u0645"
+
+
 def text(step, secs, tag, words):
     plugin = SummaryMetadata.PluginData(plugin_name="text")
     tensor = TensorProto(
@@ -112,9 +121,7 @@ def hparams():
     return summary(0, 0.0, value)
 
 
-def events(picture):
-    d = "discriminator"
-    decision = f"decision/{d}/conv1.weight"
+def head():
     yield Event(
         wall_time=START,
         file_version="brain.Event:2",
@@ -123,6 +130,12 @@ def events(picture):
     yield hparams()
     yield text(0, 0.0, "config", CONFIG)
     yield text(0, 0.0, "run", RUN)
+
+
+def events(picture):
+    d = "discriminator"
+    decision = f"decision/{d}/conv1.weight"
+    yield from head()
     yield text(0, 0.0, decision, "    nothing → cap at 1: cap: *the* _start_ of <b>all</b>")
     yield scalars(
         1, 0.25, {"loss/discriminator": 2.0, "loss/generator": -0.1, "signal/separation": 0.3}
@@ -165,12 +178,24 @@ def events(picture):
     yield scalars(3_000_000_000, 86400.0, {"loss/generator": 0.0})
 
 
+def translation():
+    yield from head()
+    d = "transformer/decoder.0.cross"
+    yield scalars(1, 0.0, {f"entropy/{d}/2": 1.25, f"max_logit/{d}/2": NAN})
+    yield text(2, 0.0, "samples", TABLE)
+
+
 def main():
     picture = png()
     (HERE / "step-000002.png").write_bytes(picture)
-    with open(HERE / "events.tfevents", "wb") as file:
+    write("events.tfevents", events(picture))
+    write("translation.tfevents", translation())
+
+
+def write(name, events):
+    with open(HERE / name, "wb") as file:
         writer = RecordWriter(file)
-        for event in events(picture):
+        for event in events:
             writer.write(event.SerializeToString())
 
 

@@ -9,42 +9,42 @@ use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 
 /// Sums of both losses over the updates since a rule last decided.
 #[derive(Debug, Default)]
-pub(super) struct GeneralizationSums {
+pub(crate) struct GeneralizationSums {
     is_needed: bool,
     /// The mean loss on a training batch, `[1]`, in validation mode.
     train: RunningSum,
-    /// The same on held-out images, `[1]`.
+    /// The same on held-out examples, `[1]`.
     held_out: RunningSum,
     last: Option<Generalization>,
 }
 
 impl GeneralizationSums {
     /// Sums what the rules need and nothing else.
-    pub(super) fn new(needs: Needs) -> Self {
+    pub(crate) fn new(needs: Needs) -> Self {
         Self { is_needed: needs.generalization, ..Self::default() }
     }
 
     /// Whether anything is summed.
-    pub(super) fn is_needed(&self) -> bool {
+    pub(crate) fn is_needed(&self) -> bool {
         self.is_needed
     }
 
     /// Adds the loss on a training batch, `[1]`.
-    pub(super) fn add_train(&mut self, loss: &Tensor<1>) {
+    pub(crate) fn add_train(&mut self, loss: &Tensor<1>) {
         if self.is_needed {
             self.train.add(loss.clone().without_autodiff());
         }
     }
 
-    /// Adds the loss on held-out images, `[1]`.
-    pub(super) fn add_held_out(&mut self, loss: &Tensor<1>) {
+    /// Adds the loss on held-out examples, `[1]`.
+    pub(crate) fn add_held_out(&mut self, loss: &Tensor<1>) {
         if self.is_needed {
             self.held_out.add(loss.clone().without_autodiff());
         }
     }
 
     /// Puts the sums and the last means into a checkpoint, under `name`.
-    pub(super) fn save(
+    pub(crate) fn save(
         &self,
         parts: &mut CheckpointContents,
         name: &str,
@@ -53,7 +53,7 @@ impl GeneralizationSums {
     }
 
     /// Goes on with what was saved under `name`.
-    pub(super) fn load(
+    pub(crate) fn load(
         &mut self,
         parts: &CheckpointContents,
         name: &str,
@@ -64,7 +64,7 @@ impl GeneralizationSums {
     }
 
     /// The means since the last call, where there are both.
-    pub(super) fn take(&mut self) -> Option<Generalization> {
+    pub(crate) fn take(&mut self) -> Option<Generalization> {
         let (train, held_out) = (self.train.take_mean(), self.held_out.take_mean());
         self.last = train.zip(held_out).map(|(train, held_out)| Generalization {
             train_loss: train[0],
@@ -74,7 +74,7 @@ impl GeneralizationSums {
     }
 
     /// The means of the last call of [`take`](Self::take).
-    pub(super) fn last(&self) -> Option<Generalization> {
+    pub(crate) fn last(&self) -> Option<Generalization> {
         self.last
     }
 }
