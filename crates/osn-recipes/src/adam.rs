@@ -23,7 +23,7 @@ const CHUNK: usize = 1 << 14;
 /// ```text
 /// m ← β₁m + (1 − β₁)g    v ← β₂v + (1 − β₂)g²    θ ← θ − η·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε̂)
 /// ```
-pub(crate) fn adam(beta_1: f32, beta_2: f32, epsilon: f32) -> ModuleOptimizer {
+pub fn adam(beta_1: f32, beta_2: f32, epsilon: f32) -> ModuleOptimizer {
     ModuleOptimizer::from(Adam { beta_1, beta_2, epsilon })
 }
 

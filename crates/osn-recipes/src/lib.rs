@@ -2,13 +2,13 @@
 
 #![allow(rustdoc::private_intra_doc_links, reason = "who reads these pages works on this crate")]
 
-mod adam;
+pub mod adam;
 pub mod adversarial;
 pub mod batch;
 pub mod cgan;
 pub mod classify;
 pub mod control;
-mod convolution;
+pub mod convolution;
 pub mod data;
 pub mod decide;
 pub mod device;

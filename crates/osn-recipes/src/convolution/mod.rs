@@ -19,7 +19,7 @@ use burn::tensor::Tensor;
 use crate::convolution::ops::{ConvolutionOps, Map};
 
 /// The layer's output, `[batch, in, height, width]` → `[batch, out, height', width']`.
-pub(crate) fn convolve(layer: &Conv2d, images: Tensor<4>) -> Tensor<4> {
+pub fn convolve(layer: &Conv2d, images: Tensor<4>) -> Tensor<4> {
     let padding = match layer.padding {
         PaddingConfig2d::Valid => Some([0, 0]),
         PaddingConfig2d::Explicit(top, left, bottom, right) if [top, left] == [bottom, right] => {
@@ -38,7 +38,7 @@ pub(crate) fn convolve(layer: &Conv2d, images: Tensor<4>) -> Tensor<4> {
 }
 
 /// The layer's output, `[batch, in, height, width]` → `[batch, out, height', width']`.
-pub(crate) fn convolve_transpose(layer: &ConvTranspose2d, images: Tensor<4>) -> Tensor<4> {
+pub fn convolve_transpose(layer: &ConvTranspose2d, images: Tensor<4>) -> Tensor<4> {
     let is_plain = layer.groups == 1 && layer.dilation == [1, 1] && layer.padding_out == [0, 0];
     match &layer.bias {
         Some(bias) if is_plain => {

@@ -14,11 +14,8 @@ pub struct Weights {
     pub kernels: Vec<Param<Tensor<4>>>,
 }
 
-/// The networks that are measured.
-pub const NETWORKS: [&str; 3] = ["recipe-d", "resnet-50", "gpt-2-small"];
-
 impl Weights {
-    /// The weights of one of [`NETWORKS`].
+    /// The weights of `recipe-d`, `resnet-50` or `gpt-2-small`.
     ///
     /// # Panics
     ///

@@ -1,21 +1,13 @@
-//! Trains one network on one batch and times its steps, as one line of JSON: the half of `peers/step.py`
-//! that is this project.
-//!
-//! `cargo run --release -p osn-recipes --example step -- gan-quick never 20 FOLDER` writes the initial
-//! weights and the batch into FOLDER, for the peer to start from.
-
-#![expect(clippy::print_stdout, reason = "its output is its result")]
+//! The recipes' networks, each with one batch and what a step does with it.
+#![allow(unreachable_pub, reason = "an example and a benchmark each have it as a module")]
 
 use std::error::Error;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use burn::module::Module;
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{Device, Int, Tensor};
-use mimalloc::MiMalloc;
-use osn_core::number::median;
 use osn_recipes::adversarial::players::Players;
 use osn_recipes::batch::number;
 use osn_recipes::classify::config::{Architecture, ClassifyConfig};
@@ -34,46 +26,25 @@ use osn_recipes::translate::config::TranslateConfig;
 use osn_recipes::translate::model::{PatchDiscriminator, UNet};
 use osn_recipes::{cgan, classify, control, gan, nmt};
 
-/// As the command has it.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// One step; returns its losses.
-type Step = Box<dyn FnMut() -> Outcome<Vec<f64>>>;
+pub type Step = Box<dyn FnMut() -> Outcome<Vec<f64>>>;
 
-/// So many first losses are compared.
-const COMPARED: usize = 3;
+/// What [`case`] knows.
+pub const NETWORKS: [&str; 8] = [
+    "gan-quick",
+    "gan-standard",
+    "cgan-quick",
+    "translate-quick",
+    "resnet-quick",
+    "mlp-standard",
+    "control-quick",
+    "nmt-quick",
+];
 
-fn main() -> Outcome<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [network, arm, steps, folder @ ..] = arguments.as_slice() else {
-        return Err("usage: step NETWORK without|RULE STEPS [FOLDER]".into());
-    };
-    let decide = (arm != "without").then(|| Decide::named(arm)).transpose()?;
-    let folder = Folder(folder.first().map(Path::new));
-    let mut step = case(network, decide.as_ref(), &folder)?;
-    // From here on the peak is of training, not of what set it up.
-    let before_mib = memory_mib("VmRSS:");
-    let _ = fs::write("/proc/self/clear_refs", "5");
-    let (mut losses, mut times) = (Vec::new(), Vec::new());
-    for _ in 0..steps.parse()? {
-        let start = Instant::now();
-        losses.push(step()?);
-        times.push(start.elapsed().as_secs_f64() * 1e3);
-    }
-    losses.truncate(COMPARED);
-    // The first step pays for what later ones reuse.
-    let ms = median(times.get(1..).unwrap_or_default()).ok_or("at least two steps")?;
-    let peak_mib = memory_mib("VmHWM:");
-    let added_mib = peak_mib.zip(before_mib).map(|(peak, before)| peak - before);
-    let line = serde_json::json!({ "ms": ms, "losses": losses, "peak_mib": peak_mib, "added_mib": added_mib });
-    println!("{line}");
-    Ok(())
-}
-
-fn case(network: &str, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step> {
+/// The step of a network, without osn or under a rule.
+pub fn case(network: &str, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step> {
     let device = &Device::flex();
     let classifier = |network, config| ClassifyConfig { network, ..config };
     match network {
@@ -269,7 +240,7 @@ fn nmt(
 }
 
 /// Where the peer finds what both start from, if it asked for it.
-struct Folder<'a>(Option<&'a Path>);
+pub struct Folder<'a>(pub Option<&'a Path>);
 
 impl Folder<'_> {
     /// Standard normal noise on the autodiff device.
@@ -310,12 +281,4 @@ impl Folder<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// A line of the process's status, where the system has it: `VmRSS:` is the memory that it holds, `VmHWM:` the
-/// largest since the peak was set back.
-fn memory_mib(name: &str) -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
 }
