@@ -107,6 +107,22 @@ shapes = {
 for name, shape in shapes.items():
     seed("svg", name, (frame % shape).encode())
 
+
+
+def wav(tag, channels, rate, bits, data, *chunks):
+    frame = channels * ((bits + 7) // 8)
+    parts = [(b"fmt ", struct.pack("<HHIIHH", tag, channels, rate, rate * frame, frame, bits)), *chunks, (b"data", data)]
+    body = b"WAVE" + b"".join(name + struct.pack("<I", len(it)) + it + bytes(len(it) % 2) for name, it in parts)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+samples = bytes(range(192))
+for bits in (8, 16, 24, 32):
+    seed("wav", f"whole-{bits}", wav(1, 1, 16000, bits, samples))
+seed("wav", "float", wav(3, 2, 44100, 32, struct.pack("<24f", *range(24))))
+seed("wav", "channels", wav(1, 6, 48000, 16, samples, (b"LIST", b"odd")))
+seed("wav", "law", wav(7, 1, 8000, 8, samples))
+
 recipes = root / "crates/osn-recipes/src"
 shared = ["adversarial/settings.rs", "gan/config.rs"]
 for choice, name in enumerate(["gan", "cgan", "translate", "control", "classify"]):

@@ -28,6 +28,8 @@ pub(crate) enum Classes {
     /// That, and the Fréchet distance within each class: `intra_frechet` is the mean over classes
     /// (Miyato and Koyama 2018, section 4.1), `intra_frechet/0` that of class 0, and so on.
     Compared,
+    /// The Fréchet distance within each class alone: the frozen network knows other classes.
+    ComparedOnly,
 }
 
 /// What generated images are scored against.
@@ -128,11 +130,11 @@ impl Embedded {
     ) -> Result<Metrics, MetricError> {
         let mut metrics = metrics(&score(&self.features, fake)?);
         let (Some(labels), Some(meant)) = (&self.labels, meant) else { return Ok(metrics) };
-        if classes != Classes::Ignored {
+        if matches!(classes, Classes::Recognized | Classes::Compared) {
             let accuracy = agreement(&network.classes_of(fake), meant);
             metrics.insert("label_accuracy".to_owned(), accuracy);
         }
-        if classes == Classes::Compared {
+        if matches!(classes, Classes::Compared | Classes::ComparedOnly) {
             let distances = frechet_by_class([&self.features, fake], [labels, meant])?;
             let mean = distances.values().sum::<f64>() / distances.len() as f64;
             metrics.insert("intra_frechet".to_owned(), mean);

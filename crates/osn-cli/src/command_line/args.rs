@@ -125,7 +125,7 @@ pub(crate) struct TrainArgs {
     /// The preset of the settings.
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
-    /// A data set (see `osn data`) or a folder of images.
+    /// A data set (see `osn data`) or a folder of images or recordings.
     #[arg(long, value_name = "NAME|DIR")]
     pub(crate) data: Option<String>,
     /// The seed of all random numbers.
@@ -189,7 +189,7 @@ pub(crate) struct CompareArgs {
     /// them.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = values::setting)]
     pub(crate) settings: Vec<(String, String)>,
-    /// A data set (see `osn data`) or a folder of images.
+    /// A data set (see `osn data`) or a folder of images or recordings.
     #[arg(long, value_name = "NAME|DIR")]
     pub(crate) data: Option<String>,
     /// The device to train on.

@@ -30,8 +30,9 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
 
 /// The folders that each recipe takes.
 fn own() -> [(&'static str, String); 5] {
+    let of_classes = "WAV recordings in folders by class, or the four IDX files, which have labels";
     let pictures = format!(
-        "pictures as PNG or JPEG, at least {}, or the four IDX files",
+        "pictures as PNG or JPEG or recordings as WAV, at least {}, or the four IDX files",
         names::LEAST_PICTURES
     );
     let pairs = format!(
@@ -40,7 +41,7 @@ fn own() -> [(&'static str, String); 5] {
     );
     [
         ("gan", pictures),
-        ("cgan, classify", "the four IDX files, which have labels".to_owned()),
+        ("cgan, classify", of_classes.to_owned()),
         ("translate", pairs),
         (
             "nmt",

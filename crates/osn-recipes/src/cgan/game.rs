@@ -22,7 +22,9 @@ const SAMPLE_COLUMNS: usize = 10;
 
 /// The images have no classes.
 #[derive(Debug, thiserror::Error)]
-#[error("its images have no classes: pass IDX files, which have labels, or train the recipe gan")]
+#[error(
+    "its images have no classes: pass IDX files, which have labels, WAV files in folders by class, or train the recipe gan"
+)]
 struct NoClasses;
 
 /// What the recipe says of itself.
@@ -57,6 +59,7 @@ impl Game for ImagesOfClasses {
 
     fn load(request: &TrainRequest, config: &GanConfig, _: &Decide) -> Result<Dataset, RunError> {
         let data = images::for_recipe(request, config.image_size)?;
+        data.must_tell_apart().map_err(|source| RunError::data(&data.name, source))?;
         match data.class_count() {
             Some(_) => Ok(data),
             None => Err(RunError::data(&data.name, NoClasses)),
@@ -84,7 +87,10 @@ impl Game for ImagesOfClasses {
         decide: &Decide,
         device: &Device,
     ) -> Result<Self, RunError> {
-        let scorer = config.training.scorer(&data, Classes::Compared, decide, device)?;
+        // The frozen network knows clothes, and can take no sound for its class.
+        let known = data.sound.is_none();
+        let classes = if known { Classes::Compared } else { Classes::ComparedOnly };
+        let scorer = config.training.scorer(&data, classes, decide, device)?;
         Ok(Self { config: config.clone(), data, scorer })
     }
 

@@ -15,7 +15,9 @@ const FOR_LABELS: u64 = 1;
 
 /// The data has no classes to learn.
 #[derive(Debug, thiserror::Error)]
-#[error("classify needs labelled images; use {EMBEDDED} or a folder with the four IDX files")]
+#[error(
+    "classify needs labelled images; use {EMBEDDED}, a folder with the four IDX files, or WAV files in folders by class"
+)]
 struct NoLabels;
 
 /// What a network learns from and is scored on.
@@ -41,6 +43,7 @@ impl Examples {
     /// [`RunError::Data`] for images without labels, [`RunError::Config`] for more images than there are.
     pub fn new(data: Dataset, config: &ClassifyConfig, seed: u64) -> Result<Self, RunError> {
         let n_classes = data.class_count().ok_or_else(|| RunError::data(&data.name, NoLabels))?;
+        data.must_tell_apart().map_err(|source| RunError::data(&data.name, source))?;
         let (asked, found) = (config.train_images.unwrap_or(0), data.train.len());
         ensure("train_images", asked <= found, || {
             format!("must be at most {found}, all that there are, not {asked}")

@@ -6,6 +6,8 @@ use crate::data::idx::IdxError;
 use crate::data::names::{
     EDGES, EMBEDDED, FULL, IMAGE_RECIPES, LEAST_PICTURES, PAIR_RECIPES, TEST_EVERY, TEXT_RECIPES,
 };
+use crate::data::sound::settings::SettingsError;
+use crate::data::sound::wav::WavError;
 use crate::metrics::feature_set::LEAST_SCORED;
 
 /// Why data cannot be loaded.
@@ -14,7 +16,7 @@ use crate::metrics::feature_set::LEAST_SCORED;
 pub enum DataError {
     /// The name is neither a known data set nor a folder.
     #[error(
-        "no data set or folder is called \"{name}\": use {EMBEDDED}, {FULL} or the path of a folder of images"
+        "no data set or folder is called \"{name}\": use {EMBEDDED}, {FULL} or the path of a folder of images or recordings"
     )]
     Unknown {
         /// What was asked for.
@@ -186,6 +188,76 @@ pub enum DataError {
         /// Its width and height.
         target_size: (u32, u32),
     },
+    /// A file with the name of a recording is none.
+    #[error("{} {problem}", path.display())]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: WavError,
+    },
+    /// The file that says how recordings become images cannot be followed.
+    #[error("{} {}", path.display(), one_line(problem))]
+    SoundSettings {
+        /// The file, which need not be there.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: SettingsError,
+    },
+    /// Sound lies in a format that is not read.
+    #[error(
+        "{} is sound, but no WAV: convert it, for example by ffmpeg -i FILE -c:a pcm_s16le NEW.wav, or remove it",
+        path.display()
+    )]
+    OtherSound {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder holds pictures and recordings.
+    #[error(
+        "{} is a picture and {} a recording: pass a folder of the one or of the other",
+        picture.display(), recording.display()
+    )]
+    Mixed {
+        /// A picture.
+        picture: PathBuf,
+        /// A recording.
+        recording: PathBuf,
+    },
+    /// There are folders of classes, and a recording in none of them.
+    #[error(
+        "{} lies in no class: put it into the folder of one, or remove the folders",
+        path.display()
+    )]
+    OutsideOfClasses {
+        /// The recording.
+        path: PathBuf,
+    },
+    /// There are too few recordings to split into train and test.
+    #[error(
+        "{} holds {}, of which one in {TEST_EVERY} is to judge by: add {} at least, or remove the folder",
+        folder.display(), counted(*found, "recording"), TEST_EVERY - found
+    )]
+    TooFewRecordings {
+        /// The folder of a class, or that which was asked for.
+        folder: PathBuf,
+        /// How many there are.
+        found: usize,
+    },
+    /// A class has recordings in `train` or in `test`, but not in both.
+    #[error("{} holds no recording, but its partner does: add some, or remove that folder too", folder.display())]
+    NoRecordings {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// There is nothing to tell apart.
+    #[error(
+        "all its recordings are of one class, \"{class}\": add folders of others, or train the recipe gan"
+    )]
+    OneClass {
+        /// Its name.
+        class: String,
+    },
 }
 
 /// `1 picture`, `2 pictures`.
@@ -206,6 +278,6 @@ fn each_needs() -> String {
 }
 
 /// What a decoder says may have several lines.
-fn one_line(problem: &image::ImageError) -> String {
+fn one_line(problem: &impl std::fmt::Display) -> String {
     problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -50,7 +50,7 @@ pub fn embedded() -> Result<Dataset, DataError> {
         )?,
         "embedded: all test images",
     )?;
-    Ok(Dataset { name: EMBEDDED.to_owned(), train, test, test_every: None })
+    Ok(Dataset { name: EMBEDDED.to_owned(), train, test, test_every: None, sound: None })
 }
 
 /// Loads the full 60,000 + 10,000 images from [`FULL_SET_FOLDER`].
@@ -83,7 +83,7 @@ pub fn from_folder(name: &str, folder: &Path) -> Result<Dataset, DataError> {
     if (train.height, train.width) != (test.height, test.width) {
         return Err(layout(&test.source, "the training images have another size"));
     }
-    Ok(Dataset { name: name.to_owned(), train, test, test_every: None })
+    Ok(Dataset { name: name.to_owned(), train, test, test_every: None, sound: None })
 }
 
 fn parse_embedded(name: &str, bytes: &[u8]) -> Result<Idx, DataError> {

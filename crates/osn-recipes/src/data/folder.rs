@@ -83,6 +83,7 @@ fn split(folder: &Path, size: usize, images: &[RgbImage], grey: bool) -> Dataset
         train: part(train),
         test: part(test),
         test_every: Some(TEST_EVERY),
+        sound: None,
     }
 }
 
@@ -107,11 +108,22 @@ pub(super) fn image_set<'a>(
 pub(super) fn find_images(folder: &Path, size: usize) -> Result<Vec<PathBuf>, DataError> {
     let bytes = size.saturating_mul(size).saturating_mul(3);
     let limit = (MAX_RESIZED_BYTES / bytes).min(MAX_FILES);
-    let mut walk = Walk { root: folder, limit, visited: HashSet::new(), images: Vec::new() };
+    find(folder, is_image_name, "images of this size", limit)
+}
+
+/// The paths of all files below a folder that are meant, sorted; at most `limit` of `what` they are.
+pub(super) fn find(
+    folder: &Path,
+    is_meant: fn(&Path) -> bool,
+    what: &'static str,
+    limit: usize,
+) -> Result<Vec<PathBuf>, DataError> {
+    let (visited, files) = (HashSet::new(), Vec::new());
+    let mut walk = Walk { root: folder, is_meant, what, limit, visited, files };
     walk.enter(folder, 0)?;
     // Systems write accents in two ways, and the order is to be the same on all of them.
-    walk.images.sort_by_cached_key(|path| (composed(path), path.clone()));
-    Ok(walk.images)
+    walk.files.sort_by_cached_key(|path| (composed(path), path.clone()));
+    Ok(walk.files)
 }
 
 /// A path with each accent and its letter as one character, however it was written.
@@ -127,9 +139,11 @@ pub(super) fn is_left_behind(path: &Path) -> bool {
 
 struct Walk<'a> {
     root: &'a Path,
+    is_meant: fn(&Path) -> bool,
+    what: &'static str,
     limit: usize,
     visited: HashSet<PathBuf>,
-    images: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 }
 
 impl Walk<'_> {
@@ -154,11 +168,11 @@ impl Walk<'_> {
         if path.is_dir() {
             return self.enter(&path, depth + 1);
         }
-        if is_image_name(&path) && path.is_file() {
-            self.images.push(path);
+        if (self.is_meant)(&path) && path.is_file() {
+            self.files.push(path);
         }
-        if self.images.len() > self.limit {
-            return Err(self.too_many("images of this size", self.limit));
+        if self.files.len() > self.limit {
+            return Err(self.too_many(self.what, self.limit));
         }
         Ok(())
     }
@@ -182,8 +196,13 @@ fn walk_error(path: &Path, problem: std::io::Error) -> DataError {
 }
 
 fn is_image_name(path: &Path) -> bool {
+    has_ending(path, &["png", "jpg", "jpeg"])
+}
+
+/// Whether a name ends in one of these, in any case of its letters.
+pub(super) fn has_ending(path: &Path, endings: &[&str]) -> bool {
     let extension = path.extension().unwrap_or_default();
-    ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    endings.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 fn decode(path: &Path, size: usize) -> Result<RgbImage, DataError> {

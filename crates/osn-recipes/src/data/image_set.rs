@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::data::error::DataError;
+use crate::data::sound::description::SoundDescription;
 use crate::metrics::feature_set::LEAST_SCORED;
 use crate::run::trained_on::{Trainable, TrainedOn};
 
@@ -34,6 +35,8 @@ pub struct Dataset {
     pub test: ImageSet,
     /// One in so many images is for testing, where the data come without a split.
     pub test_every: Option<usize>,
+    /// How recordings became these images, where they did.
+    pub sound: Option<SoundDescription>,
 }
 
 /// A part of the data.
@@ -54,12 +57,13 @@ pub(super) fn trained_on<'a>(
     let mut digest = Sha256::new();
     sets.into_iter().for_each(|set| set.digest(&mut digest));
     let sha256 = Some(format!("{:x}", digest.finalize()));
-    TrainedOn { source: source.to_owned(), name: Some(name.to_owned()), sha256 }
+    TrainedOn { source: source.to_owned(), name: Some(name.to_owned()), sha256, sound: None }
 }
 
 impl Trainable for Dataset {
     fn trained_on(&self) -> TrainedOn {
-        trained_on(&self.name, &self.train.source, [&self.train, &self.test])
+        let sets = [&self.train, &self.test];
+        TrainedOn { sound: self.sound.clone(), ..trained_on(&self.name, &self.train.source, sets) }
     }
 
     fn n_scorable(&self) -> usize {
@@ -87,6 +91,18 @@ impl Dataset {
             return Err(DataError::Unscorable { train, test, test_every: self.test_every });
         }
         Ok(())
+    }
+
+    /// Refuses recordings that are all of one class.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::OneClass`].
+    pub(crate) fn must_tell_apart(&self) -> Result<(), DataError> {
+        match self.sound.as_ref().map(|sound| &sound.classes[..]) {
+            Some([class]) => Err(DataError::OneClass { class: class.clone() }),
+            _ => Ok(()),
+        }
     }
 
     /// How many classes there are, one more than the largest label; none where a part has no labels.

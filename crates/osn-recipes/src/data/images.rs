@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::data::error::{DataError, counted};
 use crate::data::image_set::{Dataset, ImageSet};
 use crate::data::names::{CLDR, EDGES, EMBEDDED, FULL};
-use crate::data::{fashion_mnist, folder};
+use crate::data::{fashion_mnist, folder, sound};
 use crate::run::check::ensure;
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
@@ -21,6 +21,7 @@ const MAX_BYTES: usize = 4 << 30;
 /// | `None`, `fashion-mnist-10k` | the embedded images, the same on every machine |
 /// | `fashion-mnist` | the full set, where it is installed |
 /// | a folder with IDX files | those |
+/// | a folder with WAV files | those, as log-mel spectrograms of `size`×`size`; folders in it are classes |
 /// | any other folder | all PNG and JPEG images in it, cropped and resized to `size`×`size` |
 ///
 /// IDX images keep their own size; [`ImageSet::padded`] brings them to another.
@@ -92,7 +93,12 @@ fn load_folder(name: &str, size: usize) -> Result<Dataset, DataError> {
     if fashion_mnist::is_idx_folder(&folder) {
         return fashion_mnist::from_folder(&folder.to_string_lossy(), &folder);
     }
-    folder::load(&folder, size)
+    let recordings = sound::folder::find(&folder)?;
+    let Some(recording) = recordings.first() else { return folder::load(&folder, size) };
+    match folder::find_images(&folder, size)?.into_iter().next() {
+        Some(picture) => Err(DataError::Mixed { picture, recording: recording.clone() }),
+        None => sound::folder::load(&folder, recordings, size),
+    }
 }
 
 /// A folder by its whole path, without links: the same one from anywhere and however it is spelled. One

@@ -16,5 +16,6 @@ pub mod pairs;
 mod picture_faults;
 pub mod sampler;
 mod sobel;
+pub mod sound;
 pub mod svg;
 pub mod text;

@@ -23,7 +23,7 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     name: "nmt",
     about: "translation of sentences by a Transformer, whose attention is held by head",
     presets: &["quick", "deep"],
-    decides: &["static:kind=attention", "cap", "always", "never", "schedule", "lr_over_sigma"],
+    decides: &["never", "static:kind=attention", "cap", "always", "schedule", "lr_over_sigma"],
     primary_metric: "chrf",
     higher_is_better: true,
     metrics: &["chrf", "bleu", "exact_match", "loss"],

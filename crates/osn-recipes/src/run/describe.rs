@@ -32,6 +32,7 @@ pub(crate) fn describe(
         data_sha256: data.sha256.clone(),
         asked_data: data.name.clone(),
         signatures: signatures(doc),
+        sound: data.sound.clone(),
         device: request.device_name().to_owned(),
         config: as_json(config),
         checkpoints: request.checkpoints,

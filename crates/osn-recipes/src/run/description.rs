@@ -6,6 +6,7 @@ use osn_core::layer::View;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::data::sound::description::SoundDescription;
 use crate::run::checkpoint::schedule::Checkpoints;
 use crate::run::metrics::{Metrics, number, numbers};
 use crate::run::trained_on::TrainedOn;
@@ -47,6 +48,9 @@ pub struct RunDescription {
     /// How scores are computed, by their names; see [`RecipeDoc::signatures`](crate::run::recipe_doc::RecipeDoc::signatures).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub signatures: BTreeMap<String, String>,
+    /// How recordings became images; absent where they did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<SoundDescription>,
     /// The device that trained.
     pub device: String,
     /// The whole config after presets and settings.
@@ -72,8 +76,8 @@ impl RunDescription {
     /// The same run on these data.
     #[must_use]
     pub fn on(self, data: &TrainedOn) -> Self {
-        let TrainedOn { source, name, sha256 } = data.clone();
-        Self { data: source, asked_data: name, data_sha256: sha256, ..self }
+        let TrainedOn { source, name, sha256, sound } = data.clone();
+        Self { data: source, asked_data: name, data_sha256: sha256, sound, ..self }
     }
 
     /// Identifies its data: the digest of every byte, or, where there are none, their name. It does not

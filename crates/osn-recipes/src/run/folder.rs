@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use osn_files::atomic::{is_incomplete, sync_folder};
 use osn_files::plain_file;
 
+use crate::data::sound::description::LogMel;
 use crate::run::checkpoint::directory::CheckpointDir;
 use crate::run::description::RunDescription;
 use crate::run::folder_error::{FolderError, must_be_no_link, write_error, write_whole};
 use crate::run::lock::FolderLock;
 use crate::run::record::RecordWriter;
 use crate::run::samples::{ImageGrid, TextTable};
+use crate::run::sounds;
 
 /// A description has some kilobytes, and more with hundreds of layers.
 const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
@@ -31,7 +33,7 @@ const LOCK: &str = "run.lock";
 /// ```text
 /// run.json       what ran and how it ended, always complete
 /// record.jsonl   one event a line
-/// samples/       step-000500.png, …, and step-000500.json of samples that are text
+/// samples/       step-000500.png, …; of recordings also step-000500-1.wav, …; step-000500.json of samples that are text
 /// checkpoints/   step-000500.safetensors, …
 /// run.lock       the process that writes them
 /// report.html    written by `osn report`
@@ -227,6 +229,29 @@ impl RunFolder {
         write_whole(&self.path.join(name), bytes)
     }
 
+    /// Writes the first image of each row of the samples as a sound, `samples/step-000500-1.wav` and so on.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Write`] when the system refuses.
+    ///
+    /// # Panics
+    ///
+    /// If the images are no spectrograms of this size.
+    pub(crate) fn write_sounds(
+        &self,
+        step: u64,
+        grid: &ImageGrid,
+        log_mel: &LogMel,
+    ) -> Result<(), FolderError> {
+        for (sound, number) in sounds::of_rows(grid, log_mel).into_iter().zip(1..) {
+            let path = self.samples_path().join(format!("step-{step:06}-{number}.wav"));
+            let wav = sounds::to_wav(&sound, log_mel).map_err(|error| write_error(&path, error))?;
+            write_whole(&path, &wav)?;
+        }
+        Ok(())
+    }
+
     /// Removes what a killed process left half written. Only files that bear the mark of
     /// [`write_whole`] are removed; what cannot be removed does no harm.
     pub(super) fn remove_half_written(&self) {
@@ -245,6 +270,7 @@ impl RunFolder {
     /// [`FolderError`] when the system refuses.
     pub(crate) fn remove_samples_from(&self, step: u64) -> Result<(), FolderError> {
         let all = self.samples()?.into_iter().chain(self.sample_tables()?);
+        let all = all.chain(self.files_of_samples(sound_step)?);
         let late = all.filter(|(other, _)| *other >= step);
         late.map(|(_, file)| file).try_for_each(|file| {
             fs::remove_file(&file).map_err(|source| write_error(&file, source))
@@ -257,7 +283,7 @@ impl RunFolder {
     ///
     /// [`FolderError::Read`] when `samples/` cannot be listed.
     pub fn samples(&self) -> Result<Vec<(u64, PathBuf)>, FolderError> {
-        self.samples_with(".png")
+        self.files_of_samples(|file| sample_step(file, ".png"))
     }
 
     /// The files of samples that are text by step, in order; each is a [`TextTable`] as JSON.
@@ -266,19 +292,20 @@ impl RunFolder {
     ///
     /// [`FolderError::Read`] when `samples/` cannot be listed.
     pub fn sample_tables(&self) -> Result<Vec<(u64, PathBuf)>, FolderError> {
-        self.samples_with(".json")
+        self.files_of_samples(|file| sample_step(file, ".json"))
     }
 
-    fn samples_with(&self, ending: &str) -> Result<Vec<(u64, PathBuf)>, FolderError> {
+    fn files_of_samples(
+        &self,
+        step: fn(&Path) -> Option<u64>,
+    ) -> Result<Vec<(u64, PathBuf)>, FolderError> {
         let path = self.samples_path();
         let list = || -> io::Result<Vec<PathBuf>> {
             fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect()
         };
         let files = list().map_err(|source| FolderError::Read { path: path.clone(), source })?;
-        let mut samples: Vec<_> = files
-            .into_iter()
-            .filter_map(|file| Some((sample_step(&file, ending)?, file)))
-            .collect();
+        let mut samples: Vec<_> =
+            files.into_iter().filter_map(|file| Some((step(&file)?, file))).collect();
         samples.sort();
         Ok(samples)
     }
@@ -286,6 +313,12 @@ impl RunFolder {
 
 fn sample_step(file: &Path, ending: &str) -> Option<u64> {
     file.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(ending)?.parse().ok()
+}
+
+/// The step of a sound, such as `step-000500-1.wav`.
+fn sound_step(file: &Path) -> Option<u64> {
+    let name = file.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".wav")?;
+    name.split_once('-')?.0.parse().ok()
 }
 
 fn create_new_folder(out: &Path, name: &str) -> Result<PathBuf, FolderError> {

@@ -28,6 +28,7 @@ pub mod samples;
 pub(crate) mod session;
 pub mod setting_docs;
 pub mod settings;
+mod sounds;
 pub mod stopped;
 pub mod summary;
 pub(crate) mod train_loop;

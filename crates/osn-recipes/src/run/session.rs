@@ -255,6 +255,9 @@ impl Session {
         let Scored { metrics, real_vs_real, samples, table } = scored;
         if let Some(grid) = samples {
             self.folder.write_samples(step, &grid)?;
+            if let Some(sound) = &self.description.sound {
+                self.folder.write_sounds(step, &grid, &sound.log_mel)?;
+            }
         }
         if let Some(table) = table {
             self.folder.write_sample_table(step, &table)?;

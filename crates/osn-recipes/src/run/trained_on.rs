@@ -1,5 +1,7 @@
 //! What a run learns from.
 
+use crate::data::sound::description::SoundDescription;
+
 /// What a run learns from: a text for people, and a digest of every byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainedOn {
@@ -10,6 +12,8 @@ pub struct TrainedOn {
     pub name: Option<String>,
     /// SHA-256 of the images, in hexadecimal digits; absent where there are none.
     pub sha256: Option<String>,
+    /// How recordings became images, where they did.
+    pub sound: Option<SoundDescription>,
 }
 
 impl TrainedOn {
@@ -21,7 +25,7 @@ impl TrainedOn {
 
     /// Data that have a name and no files.
     pub fn named(source: &str) -> Self {
-        Self { source: source.to_owned(), name: None, sha256: None }
+        Self { source: source.to_owned(), name: None, sha256: None, sound: None }
     }
 }
 

@@ -117,6 +117,7 @@ impl Game for Translation {
             test_every: pairs.test_every,
             train: pairs.train.targets.clone(),
             test: pairs.test.targets.clone(),
+            sound: None,
         };
         let scorer = config.training.scorer(&targets, Classes::Recognized, decide, device)?;
         Ok(Self { config: config.clone(), pairs, scorer })

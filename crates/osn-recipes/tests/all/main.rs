@@ -5,6 +5,7 @@
 mod bad_checkpoint;
 mod bad_config;
 mod bad_data;
+mod bad_sound;
 mod build_script;
 mod cgan;
 mod classify;
@@ -22,6 +23,7 @@ mod resume;
 mod runs;
 mod scores;
 mod sentences;
+mod sound;
 mod text;
 mod translate;
 mod translations;

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use osn_recipes::data::error::DataError;
 use osn_recipes::data::idx::IdxError;
+use osn_recipes::data::sound::settings::SettingsError;
+use osn_recipes::data::sound::wav::WavError;
 use osn_recipes::data::text::error::{LineFault, TextError};
 use osn_recipes::data::text::language::Language;
 use osn_recipes::run::checkpoint::contents::ContentsError;
@@ -114,6 +116,10 @@ fn data() {
     let (name, file) = (|| "photos".to_owned(), || "train-images-idx3-ubyte".to_owned());
     let unscorable = |test_every| DataError::Unscorable { train: 5, test: 1, test_every };
     let magic = IdxError::Magic(*b"\x89PNG");
+    let recording = |problem| DataError::Recording { path: path("kick/a.wav"), problem };
+    let encoding = |name: &str| WavError::Encoding { name: name.to_owned() };
+    let sound = |problem| DataError::SoundSettings { path: path("sound.json"), problem };
+    let (key, value, least, most) = ("window_samples", 8, 16, 65_536);
     let shape = IdxError::Shape { shape: vec![9, 9], file_bytes: 8 };
     assert_said!(lines(&[
         &DataError::Unknown { name: name() },
@@ -140,6 +146,26 @@ fn data() {
             target: path("target/a.png"),
             target_size: (8, 9),
         },
+        &recording(WavError::NotWav { start: b"OggS".to_vec() }),
+        &recording(WavError::Broken("has no samples: no chunk \"data\"")),
+        &recording(WavError::Cut { promised: u32::MAX, there: 800 }),
+        &recording(encoding("GSM 6.10")),
+        &recording(WavError::Rate(0)),
+        &recording(WavError::Empty),
+        &recording(WavError::NotFinite { value: f32::NAN, place: 12 }),
+        &recording(WavError::Decode("it is odd".to_owned())),
+        &DataError::OtherSound { path: path("kick/a.flac") },
+        &DataError::Mixed { picture: path("cover.png"), recording: path("kick/a.wav") },
+        &DataError::OutsideOfClasses { path: path("a.wav") },
+        &DataError::TooFewRecordings { folder: path("kick"), found: 1 },
+        &DataError::TooFewRecordings { folder: path("kick"), found: 5 },
+        &DataError::NoRecordings { folder: path("test/kick") },
+        &DataError::OneClass { class: "kick".to_owned() },
+        &sound(SettingsError::Range { key, value, least, most }),
+        &sound(SettingsError::Odd { window: 1_025 }),
+        &sound(SettingsError::Window { window: 512, length: 16_000, frames: 28, hop: 592 }),
+        &sound(SettingsError::EmptyBand { band: 2, bands: 128, window: 256 }),
+        &sound(SettingsError::Json(serde_json::from_str::<u8>("{").unwrap_err())),
     ]));
 }
 

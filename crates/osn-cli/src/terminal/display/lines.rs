@@ -61,7 +61,9 @@ impl RunDisplay for RunLines {
             let losses = losses(progress);
             say(format_args!("{}  left {left}  {losses}", step_text(step, steps)));
             let groups = groups(progress.layers, MAX_LAYER_LINES);
-            groups.iter().for_each(|group| say(format_args!("  {}", group_line(group))));
+            for group in &groups {
+                say(format_args!("  {}", group_line(group)));
+            }
             self.write_decisions();
             self.written = Some(Instant::now());
         }

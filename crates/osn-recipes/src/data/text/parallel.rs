@@ -148,6 +148,7 @@ impl Trainable for ParallelText {
             source: self.origin.clone(),
             name: Some(self.name.clone()),
             sha256: Some(format!("{:x}", digest.finalize())),
+            sound: None,
         }
     }
 

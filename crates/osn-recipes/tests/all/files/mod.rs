@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
 
+pub(crate) mod wav;
+
 /// An IDX file of bytes.
 pub(crate) fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, u8::try_from(shape.len()).unwrap()];
