@@ -26,7 +26,7 @@ pub use checkpoint::{Checkpoint, Format};
 pub use error::{CheckpointError, Problem};
 pub use inspect::{Inspection, Measured, SetTotals, Skipped, Stored};
 pub use measure::error::MeasureError;
-pub use measure::weight::{MeasureParams, WeightMeasurement, measure};
+pub use measure::weight::{MeasureParams, WeightMeasurement, measure, measure_array};
 pub use read::byte_source::{ByteSource, Folder};
 pub use read::dtype::{Dtype, Real};
 pub use read::foreign::ForeignFile;

@@ -10,6 +10,7 @@
 //! 4. [`act`]: an actuator moves what is in force towards what is wanted, at a bounded rate. The layer
 //!    then computes with `s·W`.
 //!
+//! [`held`] is what osn does with a weight in memory while it trains, for each framework in the same way.
 //! [`state_code`] is the file format of a layer's state, and [`number`] writes numbers as text.
 //!
 //! # Features
@@ -51,6 +52,7 @@
 
 pub mod act;
 pub mod decide;
+pub mod held;
 pub mod key_values;
 pub mod layer;
 pub mod measure;

@@ -64,8 +64,8 @@ pub mod views {
         measure::convolution::{Boundary, Convolution, GeometryError},
     };
 
-    pub use crate::act::sigma_gradient::SigmaGradient;
     pub use crate::attach::as_convolution::AsConvolution;
+    pub use osn_core::held::SigmaGradient;
 }
 
 /// Measurements of the held layers: σ, scale, gradients, spectra, and a table of them.

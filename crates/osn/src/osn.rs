@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use burn::module::Module;
 use osn_core::act::{Action, Actuator, AppliedAction, Rates};
 use osn_core::decide::{Decider, Decision, Needs, Signals};
+use osn_core::held::Cut;
 use osn_core::layer::{Layer, Measurement};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,6 @@ use crate::measure::reading::Reading;
 use crate::measure::refresh::{is_flex, refresh_each};
 use crate::measure::to_host::states_and_norms;
 use crate::state::codes::Codes;
-use crate::state::form::Cut;
 use crate::state::walks::{self, Held};
 use crate::state::watched::{Watched, ranges};
 use osn_core::state_code::State;

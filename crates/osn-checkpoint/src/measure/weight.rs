@@ -80,6 +80,24 @@ pub fn measure(
     }
 }
 
+/// Measures row-major entries that are in memory, as [`measure`] does those of a file.
+///
+/// # Errors
+///
+/// As [`measure`].
+///
+/// # Panics
+///
+/// If the entries do not fill `shape`.
+pub fn measure_array<T: Real>(
+    entries: &[T],
+    shape: &[usize],
+    params: &MeasureParams,
+) -> Result<Vec<WeightMeasurement>, MeasureError> {
+    check_shape(shape, params)?;
+    measure_entries(entries, shape, params)
+}
+
 /// What tells that a tensor cannot be measured before any of it is read.
 pub(crate) fn check(tensor: &Tensor, params: &MeasureParams) -> Result<(), MeasureError> {
     match tensor.skip_reason() {

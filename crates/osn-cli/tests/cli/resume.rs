@@ -16,7 +16,7 @@ use crate::processes::{
     wait_for, wait_for_run,
 };
 
-/// How often runs of each of the five recipes are killed.
+/// How often runs of each recipe are killed.
 const KILLS: u32 = 40;
 
 /// Moments that look random and are the same each time.
@@ -91,6 +91,14 @@ fn cgan_killed_at_any_moment_goes_on_to_the_same_record_and_pictures() {
 #[test]
 fn translate_killed_at_any_moment_goes_on_to_the_same_record_and_pictures() {
     goes_on_after_every_kill(&small("translate", 30, 100), 19);
+}
+
+#[test]
+fn nmt_killed_at_any_moment_goes_on_to_the_same_record_and_translations() {
+    let network = "--set encoder_layers=1 --set decoder_layers=1 --set width=8 --set heads=2 --set feed_forward=8";
+    let data = "--set vocabulary=400 --set max_length=12 --set batch_size=8 --set beam=1";
+    let scores = "--set eval_sentences=8 --set final_sentences=8";
+    goes_on_after_every_kill(&format!("nmt {network} {data} {scores} --set steps=30"), 23);
 }
 
 #[test]

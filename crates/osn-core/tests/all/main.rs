@@ -10,3 +10,4 @@ mod intervals;
 mod layers;
 mod maps;
 mod sentences;
+mod stream;

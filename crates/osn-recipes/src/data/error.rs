@@ -245,14 +245,14 @@ pub enum DataError {
         found: usize,
     },
     /// A class has recordings in `train` or in `test`, but not in both.
-    #[error("{} holds no recording, but its partner does: add some, or remove that folder too", folder.display())]
+    #[error("{} holds no recording, though its class has some in the other part: add some there, or remove these", folder.display())]
     NoRecordings {
         /// The folder.
         folder: PathBuf,
     },
     /// There is nothing to tell apart.
     #[error(
-        "all its recordings are of one class, \"{class}\": add folders of others, or train the recipe gan"
+        "all recordings are of one class, \"{class}\": add folders of others, or train the recipe gan"
     )]
     OneClass {
         /// Its name.

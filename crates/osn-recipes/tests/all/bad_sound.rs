@@ -112,14 +112,14 @@ fn a_header_that_promises_more_than_there_is_takes_no_memory_for_it() {
 
 #[test]
 fn files_without_sound_without_channels_or_without_parts_are_refused() {
-    let fmt = chunk(b"fmt ", &Fmt::USUAL.bytes());
+    let fmt = chunk("fmt ", &Fmt::USUAL.bytes());
     let empty = parse(&wav(Fmt::USUAL, &[])).unwrap_err();
     assert!(matches!(empty, WavError::Empty), "{empty}");
     for broken in [
         wav(Fmt { channels: 0, ..Fmt::USUAL }, &sound()),
-        riff(&[chunk(b"data", &sound()), fmt.clone()]),
+        riff(&[chunk("data", &sound()), fmt.clone()]),
         riff(&[fmt]),
-        riff(&[chunk(b"fmt ", &[1, 0, 1, 0]), chunk(b"data", &sound())]),
+        riff(&[chunk("fmt ", &[1, 0, 1, 0]), chunk("data", &sound())]),
         riff(&[]),
     ] {
         let error = parse(&broken).unwrap_err();

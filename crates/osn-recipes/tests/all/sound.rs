@@ -1,4 +1,4 @@
-//! Recordings as data: spectrograms, filters and sounds against `librosa`'s and `SciPy`'s values, and what
+//! Recordings as data: spectrograms, filters and sounds against those of librosa and `SciPy`, and what
 //! the recipes make of a folder of WAV files.
 
 use std::fs;
@@ -62,6 +62,7 @@ fn must_agree(found: &[f64], expected: &[f64], relative: f64, absolute: f64) {
 }
 
 #[test]
+#[expect(clippy::cast_possible_truncation, reason = "a byte is coarser than either")]
 fn spectrograms_are_those_of_librosa() {
     for case in golden()["spectrograms"].as_array().unwrap() {
         let log_mel = log_mel(&case["settings"]);
@@ -74,7 +75,6 @@ fn spectrograms_are_those_of_librosa() {
         let (bands, frames) = (log_mel.bands, log_mel.frames);
         for (place, &found) in image.iter().enumerate() {
             let decibels = decibels[place % frames][bands - 1 - place / frames];
-            #[expect(clippy::cast_possible_truncation, reason = "images are f32")]
             let expected = pixel((1.0 + 2.0 * decibels / 80.0) as f32);
             assert_eq!(found, expected, "{place}: {decibels} dB");
         }
@@ -185,11 +185,8 @@ fn what_is_no_number_or_black_everywhere_is_silence() {
 
 // --- WAV files -------------------------------------------------------------------------------
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "samples are at most 1"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "samples lie in [-1, 1]")]
+#[expect(clippy::cast_sign_loss, reason = "samples of 8 bits have none")]
 fn stored(fmt: Fmt, samples: &[f64]) -> Vec<u8> {
     let data: Vec<u8> = match (fmt.tag, fmt.bits) {
         (3, _) => samples.iter().flat_map(|it| (*it as f32).to_le_bytes()).collect(),
@@ -242,11 +239,11 @@ fn chunks_of_odd_length_extended_headers_and_wrong_byte_rates_are_read_over() {
     wrong[8..12].fill(0xff);
     for fmt in [extended, wrong, [Fmt::USUAL.bytes(), vec![0, 0]].concat()] {
         let file = riff(&[
-            chunk(b"LIST", b"odd"),
-            chunk(b"fmt ", &fmt),
-            chunk(b"fact", &[0; 12]),
-            chunk(b"data", &data),
-            chunk(b"LIST", b"behind"),
+            chunk("LIST", b"odd"),
+            chunk("fmt ", &fmt),
+            chunk("fact", &[0; 12]),
+            chunk("data", &data),
+            chunk("LIST", b"behind"),
         ]);
         assert_eq!(wav::parse(&file).unwrap(), plain);
     }

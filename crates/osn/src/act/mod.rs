@@ -2,5 +2,4 @@
 
 pub(crate) mod ops;
 mod optimize;
-pub(crate) mod sigma_gradient;
 pub(crate) mod step_size;

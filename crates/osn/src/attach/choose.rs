@@ -7,16 +7,14 @@ use std::slice;
 use burn::backend::DispatchDevice;
 use burn::module::Module;
 use burn::tensor::Device;
+use osn_core::held::{Form, FormError, SigmaGradient, Start, check_entries};
 use osn_core::layer::{Kind, Layer, Measurement, Select};
 use osn_core::measure::EstimateError;
 
-use crate::act::sigma_gradient::SigmaGradient;
 use crate::attach::discover::{self, Found};
 use crate::attach::selection::Selection;
 use crate::error::AttachError;
-use crate::measure::start::{Start, check_entries};
 use crate::measure::to_host::to_host;
-use crate::state::form::Form;
 use crate::state::walks;
 use crate::state::watched::Watched;
 
@@ -143,7 +141,8 @@ impl Chosen {
         let axis =
             selection.own_output_axis().unwrap_or_else(|| discover::output_axis(&found.container));
         let view = selection.view_or_default();
-        let form = Form::new(path, shape, axis, view, gradient)?;
+        let form =
+            Form::new(shape, axis, view, gradient).map_err(|error| cannot_be_seen(path, error))?;
         let layers = blocks(layer, form.cut.count, &Form::block_shape(view, shape));
         Ok(Self { watched: Watched { layers, form }, device: found.device.clone() })
     }
@@ -163,6 +162,19 @@ impl Chosen {
 
     pub(crate) fn cannot_measure(&self, source: EstimateError) -> AttachError {
         AttachError::Estimate { path: self.watched.path().to_owned(), source }
+    }
+}
+
+/// The error with the name of the weight.
+pub(crate) fn cannot_be_seen(path: &str, error: FormError) -> AttachError {
+    let path = path.to_owned();
+    match error {
+        FormError::NoSuchAxis { shape, axis } => AttachError::NoSuchAxis { path, shape, axis },
+        FormError::NotAMatrix { shape } => AttachError::NotAMatrix { path, shape },
+        FormError::UnevenBlocks { shape, axis, count } => {
+            AttachError::UnevenBlocks { path, shape, axis, count }
+        }
+        FormError::Convolution(source) => AttachError::Convolution { path, source },
     }
 }
 

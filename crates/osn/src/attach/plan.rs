@@ -8,18 +8,16 @@ use burn::module::Module;
 use osn_core::act::{Actuator, AppliedAction, Rates};
 use osn_core::decide::rules::Always;
 use osn_core::decide::{Decider, Needs, Rules, Signals};
+use osn_core::held::{Form, SigmaGradient, Start, cold_start, sigma_ratios, state_of};
 use osn_core::measure::EstimateError;
 use serde::{Deserialize, Serialize};
 
-use crate::act::sigma_gradient::SigmaGradient;
 use crate::attach::choose::{self, Choice, Chosen, host_weights};
 use crate::attach::discover;
 use crate::attach::selection::Selection;
 use crate::error::AttachError;
-use crate::measure::start::{Start, cold_start, sigma_ratios, state_of};
 use crate::osn::Osn;
 use crate::state::codes::encode;
-use crate::state::form::Form;
 use crate::state::probe::Probe;
 use crate::state::spectral_norm::{self, SpectralNorm};
 

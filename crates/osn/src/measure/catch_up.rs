@@ -2,12 +2,12 @@
 
 use burn::tensor::Tensor;
 use osn_core::act::AppliedAction;
+use osn_core::held::{Form, Map, begins_at_v};
 use osn_core::measure::{DenseMap, exact};
 use osn_core::state_code::{STATE_LEN, State, decode_unit, encode_unit};
 
-use crate::measure::refresh::{begins_at_v, is_flex, refresh_blocks};
+use crate::measure::refresh::{is_flex, refresh_blocks};
 use crate::state::codes::{Codes, device_codes, host_codes};
-use crate::state::form::{Form, Map};
 
 /// Power iterations at most. Where they end above the residual at which u and v count as lost, the read-back starts
 /// the weight again.

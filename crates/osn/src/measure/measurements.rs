@@ -1,10 +1,10 @@
 //! From what came to the host to what the rules look at.
 
+use osn_core::held::sigma_ratios;
 use osn_core::layer::{Layer, Measurement};
 use osn_core::measure::stable_rank;
 
 use crate::error::StepError;
-use crate::measure::start::sigma_ratios;
 use crate::measure::to_host::to_host;
 use crate::osn::Osn;
 use crate::state::walks::Held;

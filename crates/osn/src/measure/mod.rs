@@ -12,5 +12,4 @@ mod remeasure;
 pub(crate) mod report;
 pub(crate) mod running_sum;
 pub(crate) mod spectrum;
-pub(crate) mod start;
 pub(crate) mod to_host;

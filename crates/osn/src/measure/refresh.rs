@@ -7,16 +7,16 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, DispatchDevice, backend_extension};
 use burn::tensor::{DType, Device, FloatDType, Int, IntDType, Tensor};
 use osn_core::act::{Action, AppliedAction, SIGMA_FLOOR};
+#[cfg(feature = "flex")]
+use osn_core::held::kernel::PARALLEL_ELEMENTS;
+use osn_core::held::{Form, Map, Maps, begins_at_v};
 use osn_core::measure::Layout;
 use osn_core::measure::convolution::Geometry;
 #[cfg(feature = "flex")]
 use rayon::prelude::*;
 
 use crate::act::ops::convolution;
-#[cfg(feature = "flex")]
-use crate::act::ops::kernel::PARALLEL_ELEMENTS;
 use crate::state::codes::Codes;
-use crate::state::form::{Form, Map, Maps};
 use osn_core::state_code::{BAD_STEP, LOG, LOG_OF_ZERO, RESIDUAL, STATE_LEN, UNIT, encode_unit};
 
 /// What one refresh of one block is asked for.
@@ -27,23 +27,6 @@ pub(crate) struct Refresh {
     pub(crate) applied: AppliedAction,
     /// The optimizer step, from 1: what a weight that is not finite is reported with.
     pub(crate) step: i32,
-}
-
-/// Whether a power iteration of this matrix begins at `v`: `u = A v/‖A v‖`, then `v = Aᵀu/‖Aᵀu‖` and `σ = ‖Aᵀu‖`.
-/// Any other begins at `u`: `v = Aᵀu/‖Aᵀu‖`, then `u = A v/‖A v‖` and `σ = ‖A v‖`.
-///
-/// It begins where both products come from one reading of the memory: at `v` where the rows of `A` lie one behind the
-/// other (`y_i = ⟨row i, v⟩`, and `y_i·row i` is added to `Aᵀy` while the row is in the cache), at `u` where columns
-/// do. Either way `σ = uᵀA v`, which is at most the largest singular value, the singular vectors converge by
-/// `(σ₂/σ₁)²` an iteration, and `∂σ/∂A = u vᵀ`. The first order is that of
-/// `torch.nn.utils.parametrizations.spectral_norm`, the second that of `torch.nn.utils.spectral_norm`.
-///
-/// A single row begins at `u`, which is ±1 whatever the weight is: σ is then exact after one iteration, with residual 0.
-///
-/// `v` is the longer vector of most kernels. A weight that moves by noise `ΔW` leaves it off by up to `√(columns/rows)`
-/// times as much as `u`, so σ of a kernel follows a fast move a little later from there.
-pub(crate) fn begins_at_v(layout: Layout) -> bool {
-    layout.outer == 1 && layout.inner > 1 && layout.rows > 1
 }
 
 /// A refresh in one call, where a backend has a faster way than composing tensor operations.

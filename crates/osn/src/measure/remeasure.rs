@@ -1,17 +1,17 @@
 //! Measuring from nothing: weights that came from elsewhere, and those that u and v have lost.
 
 use burn::module::Module;
+use osn_core::held::{cold_start, state_of};
+use osn_core::state_code::State;
 
 use crate::error::StepError;
 use crate::measure::observed::Observed;
 use crate::measure::reach::Reach;
-use crate::measure::start::{cold_start, state_of};
 use crate::measure::to_host::to_host;
 use crate::osn::Osn;
 use crate::state::codes::{Codes, encode};
 use crate::state::walks::Held;
 use crate::state::watched::ranges;
-use osn_core::state_code::State;
 
 /// A residual above this means that `u`, `v` have lost the weight: they start again. At 0.25 the
 /// lower bound may be 3 % off.

@@ -1,15 +1,14 @@
 //! The spectra of held weights, for whoever looks at the end of a training.
 
 use burn::module::Module;
+use osn_core::held::{Form, block_of};
 use osn_core::layer::Layer;
 use osn_core::measure::{EstimateError, leading_singular_values};
 
 use crate::error::StepError;
 use crate::measure::report::LayerReport;
-use crate::measure::start::block_of;
 use crate::measure::to_host::to_host;
 use crate::osn::Osn;
-use crate::state::form::Form;
 
 /// The largest singular values of one layer.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,6 @@
 
 pub(crate) mod codes;
 mod detach;
-pub(crate) mod form;
 pub(crate) mod normalizer;
 pub(crate) mod osn_state;
 pub(crate) mod probe;

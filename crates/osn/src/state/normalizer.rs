@@ -3,17 +3,15 @@
 use burn::module::{Module, Param, ParamGroup, ParamId, Reparameterizer};
 use burn::tensor::Tensor;
 use osn_core::act::{Action, AppliedAction};
+use osn_core::held::{Form, SigmaGradient, blank_start, cold_start, state_of};
 use osn_core::layer::View;
 
-use crate::act::sigma_gradient::SigmaGradient;
-use crate::attach::choose::check_backend;
+use crate::attach::choose::{cannot_be_seen, check_backend};
 use crate::attach::discover::{self, Found};
 use crate::error::AttachError;
 use crate::measure::refresh::{refresh_blocks, refresh_each};
-use crate::measure::start::{blank_start, cold_start, state_of};
 use crate::measure::to_host::to_host;
 use crate::state::codes::encode;
-use crate::state::form::Form;
 use crate::state::probe::Probe;
 use crate::state::spectral_norm::SpectralNorm;
 use crate::state::walks::{self, Held};
@@ -131,7 +129,10 @@ impl SpectralNormalizer {
         let has_spectrum = shape.len() >= 2 && !shape.contains(&0);
         let is_own = has_spectrum && self.params.matches(&id, Some(path));
         let (axis, gradient) = (self.output_axis, SigmaGradient::Full);
-        is_own.then(|| Form::new(path, shape, axis, &View::Reshaped, gradient))
+        is_own.then(|| {
+            Form::new(shape, axis, &View::Reshaped, gradient)
+                .map_err(|error| cannot_be_seen(path, error))
+        })
     }
 }
 

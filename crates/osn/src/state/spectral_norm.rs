@@ -8,8 +8,8 @@ use burn::tensor::{Int, Tensor};
 use crate::act::ops::effective_weight;
 use crate::act::ops::spare::Spare;
 use crate::state::codes::{Codes, host_codes};
-use crate::state::form::Form;
 use crate::state::probe::Probe;
+use osn_core::held::Form;
 use osn_core::state_code::{STATE_LEN, State, decode_unit};
 
 /// The state of one held weight: `u`, `v`, and σ, scale and elasticity of the last refresh, for each block of the weight.

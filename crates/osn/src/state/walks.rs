@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, Reparameterization};
 use burn::tensor::{Gradients, Int, Tensor};
 
+use osn_core::held::Cut;
+
 use crate::state::codes::Codes;
-use crate::state::form::Cut;
 use crate::state::probe;
 use crate::state::spectral_norm::SpectralNorm;
 

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
+use osn_core::held::Form;
 use osn_core::layer::Layer;
 use osn_core::measure::EstimateError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StepError;
-use crate::state::form::Form;
 use crate::state::walks::Held;
 use osn_core::state_code::STATE_LEN;
 

@@ -13,8 +13,8 @@ const STEP: f64 = 6.4;
 /// The mel bands of Slaney's Auditory Toolbox (1998), each of area one over its hertz, as
 /// `librosa.filters.mel`.
 ///
-/// With the edges `f₀ … f₍ₙ₊₁₎` evenly spaced in mel, band b is a triangle that rises from `f_b` to `f₍b₊₁₎`
-/// and falls to `f₍b₊₂₎`, times `2/(f₍b₊₂₎ − f_b)`.
+/// With the edges `f_0 … f_(n+1)` evenly spaced in mel, band b is a triangle that rises from `f_b` to
+/// `f_(b+1)` and falls to `f_(b+2)`, times `2/(f_(b+2) − f_b)`.
 #[derive(Clone, Debug)]
 pub struct MelFilters {
     /// For each band its first frequency and the weights from there.

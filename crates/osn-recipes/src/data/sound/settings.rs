@@ -5,6 +5,7 @@ use std::path::Path;
 
 use osn_files::plain_file;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::data::sound::description::{LogMel, NORMALIZATION};
 use crate::data::sound::mel::MelFilters;
@@ -115,7 +116,11 @@ impl SoundSettings {
     /// [`SettingsError::Read`] and [`SettingsError::Json`].
     pub(super) fn beside(folder: &Path) -> Result<Self, SettingsError> {
         match plain_file::read(&folder.join(SETTINGS_FILE), MAX_SETTINGS_BYTES) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+            Ok(bytes) => {
+                // A list would be read as the values of the first settings.
+                let named: Map<String, Value> = serde_json::from_slice(&bytes)?;
+                Ok(serde_json::from_value(named.into())?)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error.into()),
         }

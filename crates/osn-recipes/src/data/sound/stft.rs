@@ -52,25 +52,22 @@ impl Stft {
     }
 
     /// The spectrum of each window.
-    ///
-    /// # Panics
-    ///
-    /// Never: the buffers have the plan's length.
     pub fn transform(&self, sound: &[f64]) -> Vec<Spectrum> {
         let half = self.window.len() / 2;
         let at = |place: usize| place.checked_sub(half).and_then(|it| sound.get(it)).copied();
         let spectrum = |frame: usize| {
-            let samples = self.window.iter().enumerate();
-            let mut windowed: Vec<_> = samples
-                .map(|(place, weight)| weight * at(frame * self.hop + place).unwrap_or(0.0))
-                .collect();
-            let mut spectrum = self.forward.make_output_vec();
-            self.forward
-                .process(&mut windowed, &mut spectrum)
-                .expect("both have the plan's length");
-            spectrum
+            let samples = (frame * self.hop..).zip(&self.window);
+            self.spectrum(
+                samples.map(|(place, weight)| weight * at(place).unwrap_or(0.0)).collect(),
+            )
         };
         (0..self.frames).map(spectrum).collect()
+    }
+
+    fn spectrum(&self, mut windowed: Vec<f64>) -> Spectrum {
+        let mut spectrum = self.forward.make_output_vec();
+        self.forward.process(&mut windowed, &mut spectrum).expect("both have the plan's length");
+        spectrum
     }
 
     /// The sound whose spectra are nearest to these (Griffin and Lim 1984, equation

@@ -31,10 +31,10 @@ impl Fmt {
 }
 
 /// A chunk with the byte behind it that makes its length even.
-pub(crate) fn chunk(name: &[u8], body: &[u8]) -> Vec<u8> {
+pub(crate) fn chunk(name: &str, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap().to_le_bytes();
     let padding = &[0][..body.len() % 2];
-    [name, &length, body, padding].concat()
+    [name.as_bytes(), &length, body, padding].concat()
 }
 
 /// A WAV file of these chunks.
@@ -46,11 +46,11 @@ pub(crate) fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
 
 /// A WAV file of samples that are stored already.
 pub(crate) fn wav(fmt: Fmt, data: &[u8]) -> Vec<u8> {
-    riff(&[chunk(b"fmt ", &fmt.bytes()), chunk(b"data", data)])
+    riff(&[chunk("fmt ", &fmt.bytes()), chunk("data", data)])
 }
 
 /// Samples as whole numbers of 16 bits.
-#[expect(clippy::cast_possible_truncation, reason = "samples are at most 1")]
+#[expect(clippy::cast_possible_truncation, reason = "samples lie in [-1, 1]")]
 pub(crate) fn in_16_bits(samples: &[f64]) -> Vec<u8> {
     let stored = |sample: &f64| ((sample * 32_767.0).round() as i16).to_le_bytes();
     samples.iter().flat_map(stored).collect()

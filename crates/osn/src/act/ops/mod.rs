@@ -3,8 +3,6 @@
 pub(crate) mod convolution;
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(feature = "flex")]
-pub(crate) mod kernel;
 pub(crate) mod spare;
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
@@ -17,11 +15,10 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Scalar, TensorMetadata, backend_extension};
 use burn::tensor::{FloatDType, Int, Shape, Slice, Tensor};
+use osn_core::held::{Cut, Form, Map, Maps, SigmaGradient};
 use osn_core::measure::Layout;
 
 use crate::act::ops::spare::Spare;
-use crate::act::sigma_gradient::SigmaGradient;
-use crate::state::form::{Cut, Form, Map, Maps};
 use osn_core::state_code::{ELASTICITY, LN_SCALE, LN_SIGMA, LOG, STATE_LEN, UNIT};
 
 /// Backend operations behind the effective weight.

@@ -1,29 +1,34 @@
 //! The first measurement of a weight: on the host, from nothing.
 
-use osn_core::act::AppliedAction;
-use osn_core::layer::Measurement;
-use osn_core::measure::convolution::ConvMap;
-use osn_core::measure::{
-    DenseMap, Estimate, EstimateError, GolubKahanParams, LinearMap, golub_kahan,
-    leading_singular_values, stable_rank, start_vector,
-};
-
-use crate::state::form::{Cut, Form, Map, Maps};
-use osn_core::state_code::State;
+use crate::act::actuator::AppliedAction;
+use crate::held::form::{Cut, Form, Map, Maps};
+use crate::layer::measurement::Measurement;
+use crate::measure::convolution::ConvMap;
+use crate::measure::error::EstimateError;
+use crate::measure::estimate::{Estimate, stable_rank, start_vector};
+use crate::measure::golub_kahan::{GolubKahanParams, golub_kahan};
+use crate::measure::leading::leading_singular_values;
+use crate::measure::operator::{DenseMap, LinearMap};
+use crate::state_code::State;
 
 /// What is known of a weight before its first refresh.
-#[derive(Debug)]
-pub(crate) struct Start {
+#[derive(Clone, Debug)]
+pub struct Start {
     /// σ and residual of each block.
-    pub(crate) blocks: Vec<Measurement>,
-    /// The vectors of each map of each block, one behind the other.
-    pub(crate) u: Vec<f64>,
-    pub(crate) v: Vec<f64>,
+    pub blocks: Vec<Measurement>,
+    /// The left vectors of each map of each block, one behind the other.
+    pub u: Vec<f64>,
+    /// The right vectors, likewise.
+    pub v: Vec<f64>,
 }
 
 /// Up to 64 Golub-Kahan steps for each map, to a residual that power iterations then bring down:
 /// what a start of training needs, not a certificate.
-pub(crate) fn cold_start(weight: &[f32], form: &Form) -> Result<Start, EstimateError> {
+///
+/// # Errors
+///
+/// [`EstimateError`] for a weight without entries, with one that is not finite, or whose products overflow.
+pub fn cold_start(weight: &[f32], form: &Form) -> Result<Start, EstimateError> {
     check_entries(weight, form)?;
     let mut start = Start { blocks: Vec::new(), u: Vec::new(), v: Vec::new() };
     for block in 0..form.cut.count {
@@ -34,7 +39,7 @@ pub(crate) fn cold_start(weight: &[f32], form: &Form) -> Result<Start, EstimateE
 }
 
 /// The start of a weight that cannot be measured: nothing is known, and any vector will do.
-pub(crate) fn blank_start(form: &Form) -> Start {
+pub fn blank_start(form: &Form) -> Start {
     let unmeasured = Measurement::new(0.0, 1.0);
     Start {
         blocks: vec![unmeasured; form.cut.count],
@@ -44,7 +49,11 @@ pub(crate) fn blank_start(form: &Form) -> Start {
 }
 
 /// Refuses a weight without entries, or with one that is not finite.
-pub(crate) fn check_entries(weight: &[f32], form: &Form) -> Result<(), EstimateError> {
+///
+/// # Errors
+///
+/// [`EstimateError::Empty`] and [`EstimateError::NonFiniteEntry`].
+pub fn check_entries(weight: &[f32], form: &Form) -> Result<(), EstimateError> {
     if weight.is_empty() {
         return Err(EstimateError::Empty { rows: form.maps.rows(), cols: form.maps.cols() });
     }
@@ -75,7 +84,11 @@ fn measure(
 
 /// `σ₂/σ₁` of each block: of its maps the mean σ₂ to the mean σ₁, so 0 for a zero weight. Nothing where
 /// a block is a convolution's own map, which has no matrix.
-pub(crate) fn sigma_ratios(weight: &[f32], form: &Form) -> Result<Vec<Option<f64>>, EstimateError> {
+///
+/// # Errors
+///
+/// [`EstimateError`], as [`leading_singular_values`].
+pub fn sigma_ratios(weight: &[f32], form: &Form) -> Result<Vec<Option<f64>>, EstimateError> {
     let Some(layouts) = form.maps.matrices() else { return Ok(vec![None; form.cut.count]) };
     let ratio = |block: usize| {
         let block = block_of(weight, form.cut, block);
@@ -106,13 +119,13 @@ fn leading<M: LinearMap>(map: &M) -> Result<Estimate, EstimateError> {
 }
 
 /// The elements of one block in its own row-major order.
-pub(crate) fn block_of(weight: &[f32], cut: Cut, block: usize) -> Vec<f32> {
+pub fn block_of(weight: &[f32], cut: Cut, block: usize) -> Vec<f32> {
     let runs = weight.chunks_exact(cut.inner).skip(block).step_by(cut.count);
     runs.flatten().copied().collect()
 }
 
 /// The state that follows from a measurement and the action in force.
-pub(crate) fn state_of(measured: Measurement, applied: &AppliedAction) -> State {
+pub fn state_of(measured: Measurement, applied: &AppliedAction) -> State {
     State {
         sigma: measured.sigma,
         scale: applied.scale(measured.sigma),

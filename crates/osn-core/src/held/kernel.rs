@@ -5,10 +5,10 @@
 
 use rayon::prelude::*;
 
-use osn_core::measure::Layout;
+use crate::measure::operator::Layout;
 
 /// Below this many elements a second thread costs more than it brings.
-pub(crate) const PARALLEL_ELEMENTS: usize = 1 << 16;
+pub const PARALLEL_ELEMENTS: usize = 1 << 16;
 /// Bands of rows at most: enough for many threads, few enough that adding their sums is nothing.
 const MAX_BANDS: usize = 16;
 /// Floats whose products are summed in f32 before they go into an f64.
@@ -19,7 +19,7 @@ const CHUNK: usize = 1 << 15;
 
 /// `y = A v` and `Aᵀy` of the matrix whose rows are those of the memory, reading each entry from memory once: the
 /// product of a row with `v` is an entry of `y`, and the row is added to `Aᵀy` while it is in the cache.
-pub(crate) fn apply_then_transpose(rows: &[f32], v: &[f32]) -> (Vec<f32>, Vec<f32>) {
+pub fn apply_then_transpose(rows: &[f32], v: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let columns = v.len();
     let mut y = vec![0.0; rows.len() / columns];
     let in_band = band_of(rows, y.len());
@@ -38,11 +38,7 @@ pub(crate) fn apply_then_transpose(rows: &[f32], v: &[f32]) -> (Vec<f32>, Vec<f3
 
 /// `x = Aᵀu` and `A x`, likewise: where `inner` is 1 the memory is `Aᵀ` row by row, elsewhere it is one block of rows
 /// after the other, each of which gives `inner` entries of `x`.
-pub(crate) fn transpose_then_apply(
-    weight: &[f32],
-    layout: Layout,
-    u: &[f32],
-) -> (Vec<f32>, Vec<f32>) {
+pub fn transpose_then_apply(weight: &[f32], layout: Layout, u: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let Layout { outer, rows, inner } = layout;
     if inner == 1 {
         return apply_then_transpose(weight, u);
@@ -107,7 +103,7 @@ fn add_four_rows(rows: &[f32], x: &[f32; 4], sum: &mut [f32]) {
 }
 
 /// `scale·weight` in memory of its own.
-pub(crate) fn scaled(weight: &[f32], scale: f32) -> Vec<f32> {
+pub fn scaled(weight: &[f32], scale: f32) -> Vec<f32> {
     if weight.len() < PARALLEL_ELEMENTS {
         return weight.iter().map(|w| scale * w).collect();
     }
@@ -115,7 +111,7 @@ pub(crate) fn scaled(weight: &[f32], scale: f32) -> Vec<f32> {
 }
 
 /// `out ← scale·weight`.
-pub(crate) fn scale_into(out: &mut [f32], weight: &[f32], scale: f32) {
+pub fn scale_into(out: &mut [f32], weight: &[f32], scale: f32) {
     let write = |(out, weight): (&mut [f32], &[f32])| {
         out.iter_mut().zip(weight).for_each(|(out, w)| *out = scale * w);
     };
@@ -126,7 +122,7 @@ pub(crate) fn scale_into(out: &mut [f32], weight: &[f32], scale: f32) {
 }
 
 /// `⟨a, b⟩`; sums of whole blocks are carried in f64.
-pub(crate) fn inner_product(a: &[f32], b: &[f32]) -> f64 {
+pub fn inner_product(a: &[f32], b: &[f32]) -> f64 {
     let block = |(a, b): (&[f32], &[f32])| f64::from(dot(a, b));
     if a.len() < PARALLEL_ELEMENTS {
         return a.chunks(BLOCK).zip(b.chunks(BLOCK)).map(block).sum();
@@ -136,7 +132,7 @@ pub(crate) fn inner_product(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// `grad ← scale·grad − factor·u vᵀ`.
-pub(crate) fn scale_minus_outer(
+pub fn scale_minus_outer(
     grad: &mut [f32],
     layout: Layout,
     scale: f32,
@@ -165,12 +161,13 @@ pub(crate) fn scale_minus_outer(
 }
 
 /// The Euclidean norm, in f64 so that no f32 can overflow or vanish in its square.
-pub(crate) fn norm(x: &[f32]) -> f64 {
+pub fn norm(x: &[f32]) -> f64 {
     x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
 }
 
+/// `x ← x/by`, for entries that are at most `by` in size.
 #[expect(clippy::cast_possible_truncation, reason = "the quotient is at most 1 in size")]
-pub(crate) fn divide(x: &mut [f32], by: f64) {
+pub fn divide(x: &mut [f32], by: f64) {
     for x in x {
         *x = (f64::from(*x) / by) as f32;
     }

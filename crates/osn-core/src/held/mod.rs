@@ -1,0 +1,22 @@
+//! A weight that is held while it trains, as numbers in memory: what osn does for each framework in the same way.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `form.rs` | [`Form`]: how a weight is cut into blocks, and which linear maps each block is |
+//! | `start.rs` | [`cold_start`]: the first measurement, from nothing |
+//! | `iteration.rs` | [`iterate`]: one power iteration, which the refresh after each step is |
+//! | `sigma_gradient.rs` | [`SigmaGradient`]: how the gradient treats σ |
+//! | `kernel.rs` | [`kernel`]: the arithmetic on slices |
+
+pub(crate) mod form;
+pub(crate) mod iteration;
+pub mod kernel;
+pub(crate) mod sigma_gradient;
+pub(crate) mod start;
+
+pub use self::{
+    form::{Cut, Form, FormError, Map, Maps},
+    iteration::{Iteration, begins_at_v, iterate, state_at},
+    sigma_gradient::SigmaGradient,
+    start::{Start, blank_start, block_of, check_entries, cold_start, sigma_ratios, state_of},
+};

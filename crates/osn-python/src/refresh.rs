@@ -1,0 +1,152 @@
+//! The vectors of a held weight, one power iteration on.
+
+use std::borrow::Cow;
+
+use osn_core::act::AppliedAction;
+use osn_core::held::{Form, Iteration, Maps, Start, block_of, iterate, state_at, state_of};
+use osn_core::layer::Measurement;
+use osn_core::state_code::{STATE_LEN, State};
+
+/// What one weight keeps, flat and in f32: `u` of all blocks, `v` of all blocks, the [`STATE_LEN`] numbers of each
+/// block's state and, where a block is a convolution, `∂σ/∂W`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts {
+    rows: usize,
+    cols: usize,
+    count: usize,
+    gradient: usize,
+}
+
+impl Parts {
+    pub(crate) fn of(form: &Form) -> Self {
+        let gradient = match &form.maps {
+            Maps::Convolution(geometry) => geometry.kernel_len(),
+            _ => 0,
+        };
+        Self { rows: form.maps.rows(), cols: form.maps.cols(), count: form.cut.count, gradient }
+    }
+
+    pub(crate) fn len(self) -> usize {
+        self.count * (self.rows + self.cols + STATE_LEN) + self.gradient
+    }
+
+    fn u(self, vectors: &[f32], block: usize) -> &[f32] {
+        &vectors[block * self.rows..][..self.rows]
+    }
+
+    fn v(self, vectors: &[f32], block: usize) -> &[f32] {
+        &vectors[self.count * self.rows + block * self.cols..][..self.cols]
+    }
+
+    pub(crate) fn states(self, vectors: &[f32]) -> &[f32] {
+        &vectors[self.count * (self.rows + self.cols)..][..self.count * STATE_LEN]
+    }
+
+    /// Writes one block.
+    fn put(self, vectors: &mut [f32], block: usize, (u, v, state): (&[f32], &[f32], &State)) {
+        vectors[block * self.rows..][..self.rows].copy_from_slice(u);
+        let v_start = self.count * self.rows + block * self.cols;
+        vectors[v_start..][..self.cols].copy_from_slice(v);
+        let start = self.count * (self.rows + self.cols) + block * STATE_LEN;
+        vectors[start..][..STATE_LEN].copy_from_slice(&numbers(state));
+    }
+}
+
+/// A state as numbers, in the order of its code.
+#[expect(clippy::cast_possible_truncation, reason = "what is kept beside a weight is f32")]
+fn numbers(state: &State) -> [f32; STATE_LEN] {
+    let State { sigma, scale, elasticity, residual, bad_step } = *state;
+    [sigma as f32, scale as f32, elasticity as f32, residual as f32, bad_step as f32]
+}
+
+/// The state that [`numbers`] wrote.
+#[expect(clippy::cast_possible_truncation, reason = "it is a whole number")]
+pub(crate) fn state(numbers: &[f32]) -> State {
+    let at = |index: usize| f64::from(numbers[index]);
+    let bad_step = numbers[4] as i32;
+    State { sigma: at(0), scale: at(1), elasticity: at(2), residual: at(3), bad_step }
+}
+
+/// One power iteration of every block of a weight: from the vectors `old` to `new`.
+pub(crate) fn refresh(
+    weight: &[f32],
+    (old, new): (&[f32], &mut [f32]),
+    form: &Form,
+    applied: &[AppliedAction],
+    step: i32,
+) {
+    let parts = Parts::of(form);
+    for (block, applied) in applied.iter().enumerate() {
+        let before = state(&parts.states(old)[block * STATE_LEN..]);
+        let (old_u, old_v) = (parts.u(old, block), parts.v(old, block));
+        match iterate(&entries_of(weight, form, block), (old_u, old_v), &form.maps) {
+            Iteration::Moved { u, v, sigma, residual } => {
+                let state = state_at(sigma, residual, before.bad_step, applied);
+                parts.put(new, block, (&u, &v, &state));
+            }
+            still => {
+                let state = unmoved(&still, before, applied, step);
+                parts.put(new, block, (old_u, old_v, &state));
+            }
+        }
+    }
+    put_gradient(parts, form, new);
+}
+
+/// The state of a weight whose vectors stay.
+fn unmoved(found: &Iteration, before: State, applied: &AppliedAction, step: i32) -> State {
+    match found {
+        Iteration::Zero => state_at(0.0, 0.0, before.bad_step, applied),
+        Iteration::Lost => State { residual: 1.0, ..before },
+        _ if before.bad_step == 0 => State { bad_step: step, ..before },
+        _ => before,
+    }
+}
+
+/// The vectors of a weight that was measured from nothing.
+#[expect(clippy::cast_possible_truncation, reason = "what is kept beside a weight is f32")]
+pub(crate) fn started(start: &Start, form: &Form, applied: &[AppliedAction]) -> Vec<f32> {
+    let parts = Parts::of(form);
+    let narrow = |x: &[f64]| x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+    let (u, v) = (narrow(&start.u), narrow(&start.v));
+    let mut vectors = vec![0.0; parts.len()];
+    let blocks: Vec<(&Measurement, &AppliedAction)> = start.blocks.iter().zip(applied).collect();
+    for (block, (measured, applied)) in blocks.into_iter().enumerate() {
+        let u = &u[block * parts.rows..][..parts.rows];
+        let v = &v[block * parts.cols..][..parts.cols];
+        parts.put(&mut vectors, block, (u, v, &state_of(*measured, applied)));
+    }
+    put_gradient(parts, form, &mut vectors);
+    vectors
+}
+
+/// `∂σ/∂W` of a convolution, which follows from its vectors.
+#[expect(clippy::cast_possible_truncation, reason = "what is kept beside a weight is f32")]
+fn put_gradient(parts: Parts, form: &Form, vectors: &mut [f32]) {
+    let Maps::Convolution(geometry) = &form.maps else { return };
+    let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+    let (u, v) = (wide(parts.u(vectors, 0)), wide(parts.v(vectors, 0)));
+    let start = parts.len() - parts.gradient;
+    let gradient = geometry.kernel_gradient(&u, &v);
+    vectors[start..].iter_mut().zip(gradient).for_each(|(slot, entry)| *slot = entry as f32);
+}
+
+/// The entries of one block, copied only where they lie apart.
+fn entries_of<'a>(weight: &'a [f32], form: &Form, block: usize) -> Cow<'a, [f32]> {
+    let cut = form.cut;
+    if cut.outer == 1 {
+        Cow::Borrowed(&weight[block * cut.inner..][..cut.inner])
+    } else {
+        Cow::Owned(block_of(weight, cut, block))
+    }
+}
+
+/// The Frobenius norm of each block, in f64.
+pub(crate) fn norms(weight: &[f32], form: &Form) -> Vec<f64> {
+    let norm = |block: usize| {
+        let entries = entries_of(weight, form, block);
+        // Whole runs in f32 would lose digits; in f64 no square of an f32 overflows.
+        entries.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
+    };
+    (0..form.cut.count).map(norm).collect()
+}

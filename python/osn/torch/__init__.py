@@ -1,0 +1,1 @@
+"""osn for PyTorch: its names are those of ``osn`` itself."""

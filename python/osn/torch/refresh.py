@@ -1,0 +1,119 @@
+"""One power iteration of a weight that is not on the host, in tensor operations; nothing is read back.
+
+The arithmetic is that of the compiled part (``osn_core::held::iterate``), in f32, where the weight is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from osn.torch.form import BAD_STEP, RESIDUAL, SIGMA_FLOOR, STATE_LEN, Form
+from osn.torch.spectral_norm import Applied
+
+
+def refreshed(weight: Tensor, old: Tensor, form: Form, applied: Sequence[Applied], step: int) -> Tensor:
+    """The vectors one iteration on, from those of the last one."""
+    blocks = weight.detach().float().reshape(form.outer, form.count, form.inner)
+    u = old[: form.count * form.rows].view(form.count, form.rows)
+    v = old[form.count * form.rows :][: form.count * form.cols].view(form.count, form.cols)
+    states = old[form.states_at :].view(form.count, STATE_LEN)
+    results = [
+        _block(blocks[:, place].contiguous(), (u[place], v[place], states[place]), form, in_force, step)
+        for place, in_force in enumerate(applied)
+    ]
+    return torch.cat([torch.cat(part) for part in zip(*results)])
+
+
+def _block(
+    block: Tensor, before: tuple[Tensor, Tensor, Tensor], form: Form, applied: Applied, step: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    u, v, state = before
+    new_u, new_v, sigmas, ratios, moved, finite = [], [], [], [], [], []
+    row = column = 0
+    for layout in form.layouts:
+        height, width = layout[1], layout[0] * layout[2]
+        own = u[row : row + height], v[column : column + width]
+        row, column = row + height, column + width
+        left, right, first, second = _iterate(block, own, layout)
+        new_u.append(left)
+        new_v.append(right)
+        sigmas.append(second)
+        ratios.append((first / second.clamp_min(SIGMA_FLOOR)).clamp(0, 1))
+        moved.append((first > SIGMA_FLOOR) & (second > SIGMA_FLOOR))
+        finite.append(first.isfinite() & second.isfinite())
+    is_finite, is_moved = torch.stack(finite).all(), torch.stack(moved).all()
+    is_zero = block.abs().amax() <= SIGMA_FLOOR
+    sigma = torch.stack(sigmas).mean()
+    residual = (1 - torch.stack(ratios).amin().square()).clamp_min(0).sqrt()
+    nothing = torch.zeros_like(sigma)
+    measured = _state(torch.where(is_moved, sigma, nothing), torch.where(is_moved, residual, nothing), state, applied)
+    lost = state.clone()
+    lost[RESIDUAL] = 1
+    fresh = torch.where(is_moved | is_zero, measured, lost)
+    bad = state.clone()
+    bad[BAD_STEP] = torch.where(state[BAD_STEP] == 0, torch.full_like(sigma, step), state[BAD_STEP])
+    goes_on = is_moved & is_finite
+    return (
+        torch.where(goes_on, torch.cat(new_u), u),
+        torch.where(goes_on, torch.cat(new_v), v),
+        torch.where(is_finite, fresh, bad),
+    )
+
+
+def _iterate(
+    block: Tensor, vectors: tuple[Tensor, Tensor], layout: tuple[int, int, int]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """New u and v, and the norms of the first and the second product."""
+    before, height, behind = layout
+    matrix = block.view(before, height, behind).transpose(0, 1).reshape(height, before * behind)
+    u, v = vectors
+    if before == 1 and behind > 1 and height > 1:
+        left, first = _normalized(matrix @ v)
+        right, second = _normalized(matrix.T @ left)
+    else:
+        right, first = _normalized(matrix.T @ u)
+        left, second = _normalized(matrix @ right)
+    return left, right, first, second
+
+
+def _normalized(vector: Tensor) -> tuple[Tensor, Tensor]:
+    """A vector divided by its norm, and the norm; by the largest entry first, so that no square overflows."""
+    largest = vector.abs().amax().clamp_min(SIGMA_FLOOR)
+    scaled = vector / largest
+    norm = torch.linalg.vector_norm(scaled)
+    return scaled / norm.clamp_min(SIGMA_FLOOR), norm * largest
+
+
+def _state(sigma: Tensor, residual: Tensor, before: Tensor, applied: Applied) -> Tensor:
+    scale, elasticity = _scale_and_elasticity(sigma, applied)
+    return torch.stack([sigma, scale, elasticity, residual, before[BAD_STEP]])
+
+
+def _scale_and_elasticity(sigma: Tensor, applied: Applied) -> tuple[Tensor, Tensor]:
+    """The table of ``osn_core::act::Action``; a zero weight has scale 1."""
+    kind, target, sharpness, blend = applied
+    one, zero = torch.ones_like(sigma), torch.zeros_like(sigma)
+    if kind not in ("normalize", "cap") or blend == 0:
+        return one, zero
+    excess = sigma.clamp_min(SIGMA_FLOOR).log() - torch.tensor(target, dtype=torch.float64).log().item()
+    if kind == "normalize":
+        ln_scale, elasticity = excess * -blend, one * blend
+    elif sharpness == float("inf"):
+        ln_scale, elasticity = excess.clamp_min(0) * -blend, (excess > 0).float() * blend
+    else:
+        ln_scale = softplus(excess * sharpness) * (-blend / sharpness)
+        elasticity = torch.sigmoid(excess * sharpness) * blend
+    is_zero = sigma <= SIGMA_FLOOR
+    return torch.where(is_zero, one, ln_scale.exp()), torch.where(is_zero, zero, elasticity)
+
+
+def norms(weight: Tensor, form: Form) -> Tensor:
+    """The Frobenius norm of each block, ``[count]``, in f64 where the device has it."""
+    wide = torch.float32 if weight.device.type == "mps" else torch.float64
+    blocks = weight.detach().reshape(form.outer, form.count, form.inner)
+    found: Tensor = torch.linalg.vector_norm(blocks, dim=(0, 2), dtype=wide)
+    return found

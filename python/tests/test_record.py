@@ -1,0 +1,53 @@
+"""The run folder, as the reader of runs reads it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import osn
+
+
+def begun(rule: str = "schedule:on=4,interval=2") -> tuple[nn.Module, osn.Control]:
+    model = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2))
+    return model, osn.attach(model, rule=rule)
+
+
+def test_a_run_becomes_a_page(tmp_path: Path) -> None:
+    _, control = begun()
+    with osn.Recorder(control, tmp_path / "run", every=5, name="mine", config={"lr": 0.1}):
+        for step in range(20):
+            control.step(train_loss=torch.tensor(1.0 / (1 + step)), metrics={"accuracy": 0.5} if step == 9 else None)
+    events = [json.loads(line) for line in (tmp_path / "run" / "record.jsonl").read_text().splitlines()]
+    kinds = [event["event"] for event in events]
+    assert (kinds.count("step"), kinds.count("layer"), kinds.count("eval")) == (4, 8, 1)
+    switched = [event for event in events if event["event"] == "decision" and event["step"] > 0]
+    assert [(it["step"], it["from"], it["to"]) for it in switched] == [(4, "off", "normalize to 1")] * 2
+    description = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (description["status"], description["totals"]["steps"]) == ("finished", 20)
+    page = osn.report(tmp_path / "run").read_text()
+    assert "0.weight" in page and "mine" in page
+
+
+def test_a_run_that_raises_says_so_and_a_folder_is_used_once(tmp_path: Path) -> None:
+    _, control = begun()
+    with pytest.raises(ZeroDivisionError), osn.Recorder(control, tmp_path):
+        raise ZeroDivisionError("by hand")
+    description = json.loads((tmp_path / "run.json").read_text())
+    assert (description["status"], description["error"]) == ("failed", "ZeroDivisionError: by hand")
+    with pytest.raises(FileExistsError):
+        osn.Recorder(control, tmp_path)
+    with pytest.raises(ValueError, match="at least 1"):
+        osn.Recorder(control, tmp_path / "other", every=0)
+
+
+def test_a_number_that_is_not_finite_is_null(tmp_path: Path) -> None:
+    _, control = begun("never")
+    with osn.Recorder(control, tmp_path, every=1):
+        control.step(train_loss=float("nan"))
+    assert '"train_loss": null' in (tmp_path / "record.jsonl").read_text()
+    osn.report(tmp_path)
