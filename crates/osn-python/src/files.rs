@@ -133,15 +133,22 @@ impl Subject {
     }
 }
 
-/// The pictures `samples/step-N.png` of a run, if it has any.
+/// The pictures `samples/step-N.png` and the tables `samples/step-N.json` of a run, if it has any.
 fn samples(folder: &Path) -> PyResult<Vec<Sample>> {
     let Ok(files) = fs::read_dir(folder.join("samples")) else { return Ok(Vec::new()) };
     let steps = files.filter_map(|file| {
         let path = file.ok()?.path();
-        let name = path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".png")?;
-        Some((name.parse().ok()?, path))
+        let (step, ending) = path.file_name()?.to_str()?.strip_prefix("step-")?.split_once('.')?;
+        let is_table = ending == "json";
+        (is_table || ending == "png").then_some(())?;
+        Some((step.parse().ok()?, is_table, path))
     });
-    steps.map(|(step, path)| Ok(Sample { step, png: bytes(&path)? })).collect()
+    steps
+        .map(|(step, is_table, path)| match is_table {
+            true => Sample::table(step, &bytes(&path)?).map_err(|error| value_error(&error)),
+            false => Ok(Sample::picture(step, bytes(&path)?)),
+        })
+        .collect()
 }
 
 fn text(path: &Path) -> PyResult<String> {
