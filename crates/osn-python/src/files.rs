@@ -144,9 +144,12 @@ fn samples(folder: &Path) -> PyResult<Vec<Sample>> {
         Some((step.parse().ok()?, is_table, path))
     });
     steps
-        .map(|(step, is_table, path)| match is_table {
-            true => Sample::table(step, &bytes(&path)?).map_err(|error| value_error(&error)),
-            false => Ok(Sample::picture(step, bytes(&path)?)),
+        .map(|(step, is_table, path)| {
+            if is_table {
+                Sample::table(step, &bytes(&path)?).map_err(|error| value_error(&error))
+            } else {
+                Ok(Sample::picture(step, bytes(&path)?))
+            }
         })
         .collect()
 }
