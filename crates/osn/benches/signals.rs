@@ -1,4 +1,4 @@
-//! What rules and signals cost in a training step, as a ratio to the step without osn.
+//! What rules and signals add to a training step, in percent of the step without osn.
 //!
 //! `cargo bench --workspace --bench signals` prints a table. The arms take turns step by step, and each step is
 //! compared with the one without osn in the same turn, so that a machine that others use too slows both alike. A
@@ -137,7 +137,7 @@ impl Training {
     }
 }
 
-/// The median seconds of a step without osn, and of each arm the ratio to it.
+/// The median seconds of a step without osn, and of each other arm the ratio to it.
 fn measure(start: &Network, device: &Device) -> Vec<f64> {
     let mut trainings = arms().map(|arm| Training::new(arm, start));
     let count = trainings.len();

@@ -5,7 +5,6 @@
 
 #![expect(clippy::print_stdout, reason = "its output is its result")]
 
-#[path = "../benches/shapes/mod.rs"]
 mod shapes;
 
 use std::time::Instant;

@@ -187,8 +187,9 @@ impl Osn {
         self.step += 1;
         self.add_updates(held);
         let before = self.applied();
-        self.act(&before);
-        let codes = self.refresh(held, &self.wants_refresh(&before));
+        let after = self.act(&before);
+        let is_wanted = self.wants_refresh(&before, &after);
+        let codes = self.refresh(held, &after, &is_wanted);
         self.note_refreshed(&codes);
         codes
     }
@@ -266,20 +267,21 @@ impl Osn {
         self.decider.is_due(step) || step.is_multiple_of(READ_EVERY)
     }
 
-    /// Moves each actuator one step towards what is wanted.
-    fn act(&mut self, before: &[AppliedAction]) {
+    /// Moves each actuator one step from what was in force `before` towards what is wanted; returns what is in force
+    /// then.
+    fn act(&mut self, before: &[AppliedAction]) -> Vec<AppliedAction> {
         let wanted = self.decider.decisions().iter().map(|decision| decision.action);
-        for (actuator, wanted) in self.actuators.iter_mut().zip(wanted) {
-            actuator.step(wanted, &self.rates);
-        }
-        let after = self.applied();
+        let moved = self.actuators.iter_mut().zip(wanted);
+        let after: Vec<AppliedAction> =
+            moved.map(|(actuator, wanted)| actuator.step(wanted, &self.rates)).collect();
         if let Some(step_size) = &mut self.step_size {
             step_size.follow(before, &after, &self.reading.sigmas);
         }
+        after
     }
 
     /// What is in force on each layer.
-    fn applied(&self) -> Vec<AppliedAction> {
+    pub(crate) fn applied(&self) -> Vec<AppliedAction> {
         self.actuators.iter().map(Actuator::applied).collect()
     }
 
@@ -288,12 +290,11 @@ impl Osn {
     /// nothing.
     ///
     /// It follows from the step and the decisions alone, so that training never depends on who asked for σ when.
-    fn wants_refresh(&self, before: &[AppliedAction]) -> Vec<bool> {
+    fn wants_refresh(&self, before: &[AppliedAction], after: &[AppliedAction]) -> Vec<bool> {
         let reads_all = self.step.is_multiple_of(READ_EVERY);
         let looks = self.decider.looks_at(self.step);
-        let after = self.applied();
         let is_idle = |layer: usize| {
-            [before, &after].iter().all(|applied| self.reach.is_idle(layer, &applied[layer]))
+            [before, after].iter().all(|applied| self.reach.is_idle(layer, &applied[layer]))
         };
         let is_wanted = |layer: usize| looks[layer] || !is_idle(layer);
         let ranges = ranges(&self.watched).into_iter();
@@ -301,8 +302,12 @@ impl Osn {
     }
 
     /// The new codes of the weights that are wanted: σ as it is now, and the scale that follows from what is in force.
-    pub(crate) fn refresh(&self, held: &[Held], is_wanted: &[bool]) -> Vec<Option<Codes>> {
-        let applied = self.applied();
+    pub(crate) fn refresh(
+        &self,
+        held: &[Held],
+        applied: &[AppliedAction],
+        is_wanted: &[bool],
+    ) -> Vec<Option<Codes>> {
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
         let weights = ranges(&self.watched).into_iter().zip(held).enumerate();
         let wanted =

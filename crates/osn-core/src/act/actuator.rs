@@ -73,7 +73,7 @@ impl AppliedAction {
         self.action.scale(self.blend, sigma)
     }
 
-    /// Whether the scale of a weight depends on its `σ`: an action on the weight itself, of which some is in force.
+    /// Whether the scale of a weight depends on its `σ`: an action on the weight itself, with a blend above 0.
     pub fn follows_sigma(&self) -> bool {
         self.blend > 0.0 && matches!(self.action, Action::Normalize { .. } | Action::Cap { .. })
     }

@@ -199,7 +199,6 @@ fn residual(sigma_before: f64, sigma: f64) -> f64 {
 
 /// The state that an iteration leaves behind: scale and elasticity are those of the action in force at `sigma`.
 pub fn state_at(sigma: f64, residual: f64, bad_step: i32, applied: &AppliedAction) -> State {
-    let scale = applied.action.scale(applied.blend, sigma);
-    let elasticity = applied.action.elasticity(applied.blend, sigma);
+    let (scale, elasticity) = (applied.scale(sigma), applied.elasticity(sigma));
     State { sigma, scale, elasticity, residual, bad_step }
 }

@@ -2,6 +2,7 @@
 
 use crate::act::actuator::AppliedAction;
 use crate::held::form::{Cut, Form, Map, Maps};
+use crate::held::iteration::state_at;
 use crate::layer::measurement::Measurement;
 use crate::measure::convolution::ConvMap;
 use crate::measure::error::EstimateError;
@@ -126,11 +127,5 @@ pub fn block_of(weight: &[f32], cut: Cut, block: usize) -> Vec<f32> {
 
 /// The state that follows from a measurement and the action in force.
 pub fn state_of(measured: Measurement, applied: &AppliedAction) -> State {
-    State {
-        sigma: measured.sigma,
-        scale: applied.scale(measured.sigma),
-        elasticity: applied.elasticity(measured.sigma),
-        residual: measured.residual.clamp(0.0, 1.0),
-        bad_step: 0,
-    }
+    state_at(measured.sigma, measured.residual.clamp(0.0, 1.0), 0, applied)
 }

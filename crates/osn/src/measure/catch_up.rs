@@ -18,8 +18,8 @@ const SETTLED_RESIDUAL: f64 = 0.005;
 /// What is left of a unit vector, at least, beside those before it: below, it is rounding of single precision.
 const NEW_DIRECTION: f64 = 1e-4;
 
-/// Refreshes a weight whose last refresh was `behind` steps ago: one power iteration for each step, up to [`MAX_ITERATIONS`], all on the
-/// weight as it is now.
+/// Refreshes a weight whose last refresh was `behind` steps ago: one power iteration for each step, up to
+/// [`MAX_ITERATIONS`], all on the weight as it is now.
 ///
 /// Where the vectors are on the host, no more run than bring the residual down, and each begins at the best vector of
 /// all so far (Rayleigh–Ritz): these are the iterates of Golub and Kahan, which come near in about the root of the number
@@ -35,7 +35,10 @@ pub(crate) fn catch_up(
     let mut spaces: Vec<Space> = applied.iter().map(|_| Space::default()).collect();
     for left in (0..behind.min(MAX_ITERATIONS)).rev() {
         codes = refresh_blocks(weight, codes, form, applied, step);
-        let Some(states) = states_on_host(&codes).filter(|_| left > 0) else { continue };
+        if left == 0 {
+            break;
+        }
+        let Some(states) = states_on_host(&codes) else { continue };
         if states.iter().all(is_settled) {
             break;
         }

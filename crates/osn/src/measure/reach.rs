@@ -49,9 +49,7 @@ impl Reach {
     pub(crate) fn is_idle(&self, layer: usize, applied: &AppliedAction) -> bool {
         let is_above = |target: f64| self.0[layer].is_some_and(|reach| reach <= target);
         match applied.action {
-            Action::Cap { target, sharpness: f64::INFINITY } if applied.blend > 0.0 => {
-                is_above(target)
-            }
+            Action::Cap { target, sharpness: f64::INFINITY } if is_above(target) => true,
             _ => !applied.follows_sigma(),
         }
     }

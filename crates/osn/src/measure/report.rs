@@ -95,12 +95,12 @@ impl Osn {
     /// the attached one.
     pub fn report<M: Module>(&self, model: &M) -> Result<Vec<LayerReport>, StepError> {
         let held = self.read(model)?;
-        let codes: Vec<Codes> =
-            self.refresh(&held, &vec![true; held.len()]).into_iter().flatten().collect();
+        let applied = self.applied();
+        let codes = self.refresh(&held, &applied, &vec![true; held.len()]);
+        let codes: Vec<Codes> = codes.into_iter().flatten().collect();
         let (states, norms) = states_and_norms(&held, &codes, true);
         self.check_finite(&states, &norms)?;
         let decisions = self.decider.decisions();
-        let applied = self.actuators.iter().map(Actuator::applied);
         let forms = self.watched.iter().flat_map(|it| it.layers.iter().map(|_| it.form));
         let layers = self.layers().zip(forms);
         let rows = layers.zip(applied).zip(decisions).zip(states.iter().zip(norms));

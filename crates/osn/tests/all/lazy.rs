@@ -1,8 +1,8 @@
 //! A layer that nothing constrains is refreshed only where its σ is asked for, and who asks changes no bit of training.
 
-use crate::support::{device, exact_sigma, noise, values};
-use burn::module::{Module, Param};
-use burn::nn::{Linear, LinearConfig};
+use crate::support::{device, exact_sigma, linear, noise, values};
+use burn::module::Module;
+use burn::nn::Linear;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
 use osn::report::Layer;
@@ -20,11 +20,7 @@ impl Net {
     /// Weights whose σ is about 2 at the start.
     fn new() -> Self {
         let layer = |inputs: usize, outputs, key| {
-            let mut layer: Linear = LinearConfig::new(inputs, outputs).init(&device());
-            let scale = 1.0 / (inputs as f32).sqrt();
-            layer.weight = Param::from_tensor(noise([inputs, outputs], key, &device()) * scale);
-            layer.bias = Some(Param::from_tensor(Tensor::zeros([outputs], &device())));
-            layer
+            linear([inputs, outputs], key, 1.0 / (inputs as f32).sqrt())
         };
         Self { first: layer(24, 64, 1), second: layer(64, 64, 2), last: layer(64, 8, 3) }
     }

@@ -3,9 +3,9 @@
 
 use std::num::NonZeroU64;
 
-use crate::support::{device, noise, plan, relative_error, steps};
-use burn::module::{Module, Param};
-use burn::nn::{Linear, LinearConfig};
+use crate::support::{device, linear, noise, plan, relative_error, steps};
+use burn::module::Module;
+use burn::nn::Linear;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
@@ -24,12 +24,7 @@ struct Net {
 impl Net {
     /// Fixed weights, with σ from about 2 to 5.
     fn new() -> Self {
-        let layer = |inputs, outputs, key| {
-            let mut layer: Linear = LinearConfig::new(inputs, outputs).init(&device());
-            layer.bias = Some(Param::from_tensor(Tensor::zeros([outputs], &device())));
-            layer.weight = Param::from_tensor(noise([inputs, outputs], key, &device()) * 0.46);
-            layer
-        };
+        let layer = |inputs, outputs, key| linear([inputs, outputs], key, 0.46);
         Self { first: layer(6, 16, 1), second: layer(16, 16, 2), last: layer(16, 2, 3) }
     }
 

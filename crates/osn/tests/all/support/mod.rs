@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Element, Int, Tensor, TensorData};
 use osn::rules::{Rule, Signals};
 use osn::{Osn, OsnState, Plan};
@@ -129,6 +130,14 @@ impl<F: FnMut(&mut [f32])> ModuleMapper for Edit<F> {
             if is_trained { new.require_grad() } else { new }
         })
     }
+}
+
+/// A linear layer whose weight is [`noise`] times `scale`, and whose bias is zero.
+pub(crate) fn linear([inputs, outputs]: [usize; 2], key: u64, scale: f32) -> Linear {
+    let mut layer: Linear = LinearConfig::new(inputs, outputs).init(&device());
+    layer.weight = Param::from_tensor(noise([inputs, outputs], key, &device()) * scale);
+    layer.bias = Some(Param::from_tensor(Tensor::zeros([outputs], &device())));
+    layer
 }
 
 pub(crate) fn filled<M: Module>(model: M, value: f32) -> M {

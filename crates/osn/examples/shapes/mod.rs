@@ -1,5 +1,4 @@
 //! The weights of known networks, as bare parameters with random values.
-#![allow(dead_code, unreachable_pub, reason = "each benchmark uses a part of it")]
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Gradients, Tensor};
@@ -9,9 +8,9 @@ use osn::{Osn, Plan, Selection};
 /// Many weights: `matrices` as Burn's linear layers store them (`[in, out]`), `kernels` as its
 /// convolutions do (`[out, in, k, k]`).
 #[derive(Module, Debug)]
-pub struct Weights {
-    pub matrices: Vec<Param<Tensor<2>>>,
-    pub kernels: Vec<Param<Tensor<4>>>,
+pub(crate) struct Weights {
+    pub(crate) matrices: Vec<Param<Tensor<2>>>,
+    pub(crate) kernels: Vec<Param<Tensor<4>>>,
 }
 
 impl Weights {
@@ -20,7 +19,7 @@ impl Weights {
     /// # Panics
     ///
     /// If there is no such network.
-    pub fn of(network: &str, device: &Device) -> Self {
+    pub(crate) fn of(network: &str, device: &Device) -> Self {
         let (matrices, kernels) = match network {
             "recipe-d" => (vec![[3136, 1]], vec![[16, 1, 4, 4], [32, 16, 4, 4], [64, 32, 3, 3]]),
             "resnet-50" => (vec![[2048, 1000]], resnet_50()),
@@ -38,7 +37,7 @@ impl Weights {
     /// # Panics
     ///
     /// If the rule is malformed.
-    pub fn held(self, rule: &str) -> (Self, Osn) {
+    pub(crate) fn held(self, rule: &str) -> (Self, Osn) {
         let rule = Rule::parse(rule).expect("a rule");
         let plan = Plan::new().select(Selection::paths("matrices.*").output_axis(1)).decide(rule);
         let plan = if self.kernels.is_empty() { plan } else { plan.select("kernels.*") };
@@ -46,7 +45,7 @@ impl Weights {
     }
 
     /// Reads every effective weight.
-    pub fn read(&self) -> (Vec<Tensor<2>>, Vec<Tensor<4>>) {
+    pub(crate) fn read(&self) -> (Vec<Tensor<2>>, Vec<Tensor<4>>) {
         (
             self.matrices.iter().map(Param::val).collect(),
             self.kernels.iter().map(Param::val).collect(),
@@ -58,7 +57,7 @@ impl Weights {
     /// # Panics
     ///
     /// If there are no weights.
-    pub fn backward(&self) -> Gradients {
+    pub(crate) fn backward(&self) -> Gradients {
         let (matrices, kernels) = self.read();
         let sums = matrices.into_iter().map(Tensor::sum);
         let sums = sums.chain(kernels.into_iter().map(Tensor::sum));
