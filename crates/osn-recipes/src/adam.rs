@@ -4,15 +4,14 @@
 //! arithmetic, is what it costs. This is the same formula with the same state, so either goes on from the
 //! other's checkpoint.
 
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-use burn::backend::Cube;
+use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Flex, Scalar, backend_extension};
+use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::optim::{AdamState, AdaptiveMomentumState, LearningRate, ModuleOptimizer, Optimizer};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
-use crate::host::{contiguous, values, values_mut};
+use crate::host::{contiguous, is_plain, values, values_mut};
 
 /// Numbers that one task updates.
 const CHUNK: usize = 1 << 14;
@@ -60,11 +59,13 @@ impl Optimizer for Adam {
             Some(AdamState { momentum }) => (momentum.time, momentum.moment_1, momentum.moment_2),
             None => (0, grad.zeros_like(), grad.zeros_like()),
         };
+        let tensors = [weight, grad, first, second];
         let update = self.update(time + 1, rate);
-        let [weight, grad, first, second] =
-            [weight, grad, first, second].map(Tensor::into_dispatch);
-        let (weight, first, second) = Dispatch::adam_update(weight, grad, first, second, update);
-        let [weight, first, second] = [weight, first, second].map(Tensor::from_dispatch);
+        let [weight, first, second] = if tensors.iter().all(is_plain) {
+            fused(tensors, update)
+        } else {
+            composed(tensors, update)
+        };
         (weight, Some(AdamState::new(AdaptiveMomentumState::new(time + 1, first, second))))
     }
 
@@ -96,8 +97,27 @@ impl Update {
     }
 }
 
-/// The update as an operation of a backend.
-#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")))]
+/// Weight and moments after one update of weight, gradient and moments.
+fn fused<const D: usize>(tensors: [Tensor<D>; 4], update: Update) -> [Tensor<D>; 3] {
+    let [weight, grad, first, second] = tensors.map(Tensor::into_dispatch);
+    let (weight, first, second) = Dispatch::adam_update(weight, grad, first, second, update);
+    [weight, first, second].map(Tensor::from_dispatch)
+}
+
+/// The same from Burn's own operations, for other devices and other numbers than f32.
+fn composed<const D: usize>(
+    [weight, grad, first, second]: [Tensor<D>; 4],
+    update: Update,
+) -> [Tensor<D>; 3] {
+    let square = grad.clone() * grad.clone();
+    let first = first * update.beta_1 + grad * (1.0 - update.beta_1);
+    let second = second * update.beta_2 + square * (1.0 - update.beta_2);
+    let step = first.clone() * update.rate / (second.clone().sqrt() + update.epsilon);
+    [weight - step, first, second]
+}
+
+/// The update as an operation of a backend, for tensors of f32.
+#[backend_extension(Flex)]
 pub(crate) trait AdamOps: Backend {
     /// Weight and moments after one update.
     fn adam_update(
@@ -106,26 +126,17 @@ pub(crate) trait AdamOps: Backend {
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
         update: Update,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        composed::<Self>(weight, grad, first, second, update)
-    }
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
-
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-impl AdamOps for Cube {}
 
 impl AdamOps for Flex {
     fn adam_update(
-        weight: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
+        weight: FlexTensor,
+        grad: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
         update: Update,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let tensors = [&weight, &grad, &first, &second];
-        if tensors.iter().any(|tensor| tensor.dtype() != DType::F32) {
-            return composed::<Self>(weight, grad, first, second, update);
-        }
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let grad = contiguous(grad);
         let [mut weight, mut first, mut second] = [weight, first, second].map(contiguous);
         let numbers = [&mut weight, &mut first, &mut second].map(values_mut);
@@ -142,22 +153,6 @@ impl AdamOps for Flex {
     }
 }
 
-fn composed<B: Backend>(
-    weight: FloatTensor<B>,
-    grad: FloatTensor<B>,
-    first: FloatTensor<B>,
-    second: FloatTensor<B>,
-    update: Update,
-) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let times = |tensor, factor: f32| B::float_mul_scalar(tensor, Scalar::from(factor));
-    let square = B::float_mul(grad.clone(), grad.clone());
-    let first = B::float_add(times(first, update.beta_1), times(grad, 1.0 - update.beta_1));
-    let second = B::float_add(times(second, update.beta_2), times(square, 1.0 - update.beta_2));
-    let root = B::float_add_scalar(B::float_sqrt(second.clone()), Scalar::from(update.epsilon));
-    let step = B::float_div(times(first.clone(), update.rate), root);
-    (B::float_sub(weight, step), first, second)
-}
-
 #[cfg(test)]
 mod tests {
     use burn::module::Module;
@@ -165,6 +160,7 @@ mod tests {
     use burn::optim::{AdamConfig, GradientsParams};
 
     use super::*;
+    use crate::waves::{self, wave};
 
     /// The weights after so many updates, each with a gradient of its own.
     fn trained(mut network: Linear, optimizer: &mut ModuleOptimizer, updates: usize) -> Linear {
@@ -199,5 +195,18 @@ mod tests {
         // From the other's state and weights.
         let mut ours = adam(0.5, 0.999, 1e-8).from_bytes(burns.into_bytes().unwrap()).unwrap();
         must_agree(&trained(after.clone(), &mut ours, 20), &trained(after, &mut burns, 20));
+    }
+
+    #[test]
+    fn the_composed_update_is_the_fused_one() {
+        let tensors = [0.3, 0.7, 1.1, 1.9].map(|frequency| wave([2, 5], frequency).inner());
+        let [weight, grad, first, second] = tensors;
+        let tensors = [weight, grad, first, second.abs()];
+        let update = Adam { beta_1: 0.5, beta_2: 0.999, epsilon: 1e-8 }.update(3, 0.01);
+        let (ours, burns) = (fused(tensors.clone(), update), composed(tensors, update));
+        for (what, (a, b)) in ["weight", "first", "second"].iter().zip(ours.into_iter().zip(burns))
+        {
+            waves::must_agree(what, &waves::numbers(a), &waves::numbers(b), 1e-6);
+        }
     }
 }

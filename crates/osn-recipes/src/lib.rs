@@ -27,6 +27,8 @@ mod normalization;
 pub mod run;
 mod scorer;
 pub mod translate;
+#[cfg(test)]
+mod waves;
 
 use std::path::Path;
 

@@ -45,36 +45,28 @@ pub const NETWORKS: [&str; 8] = [
 
 /// The step of a network, without osn or under a rule.
 pub fn case(network: &str, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step> {
-    let device = &Device::flex();
     let classifier = |network, config| ClassifyConfig { network, ..config };
     match network {
-        "gan-quick" => gan(&GanConfig::quick(), decide, device, folder),
-        "gan-standard" => gan(&GanConfig::standard(), decide, device, folder),
-        "cgan-quick" => cgan(&GanConfig::quick(), decide, device, folder),
-        "translate-quick" => translate(&TranslateConfig::quick(), decide, device, folder),
+        "gan-quick" => gan(&GanConfig::quick(), decide, folder),
+        "gan-standard" => gan(&GanConfig::standard(), decide, folder),
+        "cgan-quick" => cgan(&GanConfig::quick(), decide, folder),
+        "translate-quick" => translate(&TranslateConfig::quick(), decide, folder),
         "resnet-quick" => {
             let config = classifier(Architecture::Resnet, ClassifyConfig::quick());
-            classify::<ResNet>(&config, decide, device, folder)
+            classify::<ResNet>(&config, decide, folder)
         }
         "mlp-standard" => {
             let config = classifier(Architecture::Mlp, ClassifyConfig::standard());
-            classify::<Mlp>(&config, decide, device, folder)
+            classify::<Mlp>(&config, decide, folder)
         }
-        "nmt-quick" => {
-            nmt(&NmtConfig { dropout: 0.0, ..NmtConfig::quick() }, decide, device, folder)
-        }
-        "control-quick" => control(&ControlConfig::quick(), decide, device, folder),
+        "nmt-quick" => nmt(&NmtConfig { dropout: 0.0, ..NmtConfig::quick() }, decide, folder),
+        "control-quick" => control(&ControlConfig::quick(), decide, folder),
         _ => Err(format!("there is no network {network}").into()),
     }
 }
 
-fn gan(
-    config: &GanConfig,
-    decide: Option<&Decide>,
-    device: &Device,
-    folder: &Folder,
-) -> Outcome<Step> {
-    let players = gan::game::players(config, 1, decide, 0, device)?;
+fn gan(config: &GanConfig, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step> {
+    let players = gan::game::players(config, 1, decide, 0, &Device::flex())?;
     let (size, batch) = (config.image_size, config.training.batch_size);
     let real = folder.noise("real", [batch, 1, size, size])?;
     let latents = folder.noise("latents", [batch, config.latent_size])?;
@@ -88,14 +80,9 @@ fn gan(
     ))
 }
 
-fn cgan(
-    config: &GanConfig,
-    decide: Option<&Decide>,
-    device: &Device,
-    folder: &Folder,
-) -> Outcome<Step> {
+fn cgan(config: &GanConfig, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step> {
     const CLASSES: usize = 10;
-    let device = &device.clone().autodiff();
+    let device = &Device::flex().autodiff();
     let generator = xavier(cgan::model::Generator::new(config, 1, CLASSES, device), 0, 0);
     let discriminator = xavier(cgan::model::Discriminator::new(config, 1, CLASSES, device), 0, 1);
     let players = Players::new(generator, discriminator, &config.training, decide, false)?;
@@ -117,13 +104,8 @@ fn cgan(
     ))
 }
 
-fn translate(
-    config: &TranslateConfig,
-    decide: Option<&Decide>,
-    device: &Device,
-    folder: &Folder,
-) -> Outcome<Step> {
-    let device = &device.clone().autodiff();
+fn translate(config: &TranslateConfig, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step> {
+    let device = &Device::flex().autodiff();
     let generator = xavier(UNet::new(config, [1, 3], device), 0, 0);
     let discriminator = xavier(PatchDiscriminator::new(config, [1, 3], device), 0, 1);
     let players = Players::new(generator, discriminator, &config.training, decide, false)?;
@@ -170,11 +152,11 @@ fn adversarial<G: Module + 'static, D: Module + 'static>(
 fn classify<N: Classifier + 'static>(
     config: &ClassifyConfig,
     decide: Option<&Decide>,
-    device: &Device,
     folder: &Folder,
 ) -> Outcome<Step> {
     let sizes = Sizes { channels: 1, side: 28, n_classes: 10 };
-    let mut learner = classify::learner::Learner::<N>::new(config, sizes, decide, 0, device)?;
+    let mut learner =
+        classify::learner::Learner::<N>::new(config, sizes, decide, 0, &Device::flex())?;
     let images = folder.noise("images", [config.batch_size, 1, sizes.side, sizes.side])?;
     let classes = folder.classes("classes", config.batch_size, sizes.n_classes)?;
     folder.network("network", &learner.trained.network)?;
@@ -185,13 +167,8 @@ fn classify<N: Classifier + 'static>(
     }))
 }
 
-fn control(
-    config: &ControlConfig,
-    decide: Option<&Decide>,
-    device: &Device,
-    folder: &Folder,
-) -> Outcome<Step> {
-    let mut learner = control::learner::Learner::new(config, decide, 0, device)?;
+fn control(config: &ControlConfig, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step> {
+    let mut learner = control::learner::Learner::new(config, decide, 0, &Device::flex())?;
     let (task, batch) = (config.environment, config.batch_size);
     let observations = folder.noise("observations", [batch, task.observation_size()])?;
     let next = folder.noise("next", [batch, task.observation_size()])?;
@@ -201,7 +178,7 @@ fn control(
     let batch = Batch {
         observations: observations.inner(),
         actions: actions.inner().reshape([batch, 1]),
-        goes_on: Tensor::ones([batch, 1], device),
+        goes_on: Tensor::ones([batch, 1], &Device::flex()),
         rewards: rewards.inner(),
         next: next.inner(),
     };
@@ -213,14 +190,10 @@ fn control(
 }
 
 /// Sentences of 9 to 12 subwords, and translations of 10 to 12.
-fn nmt(
-    config: &NmtConfig,
-    decide: Option<&Decide>,
-    device: &Device,
-    folder: &Folder,
-) -> Outcome<Step> {
+fn nmt(config: &NmtConfig, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step> {
     const LENGTH: usize = 12;
-    let mut learner = nmt::learner::Learner::new(config, config.vocabulary, decide, 0, device)?;
+    let mut learner =
+        nmt::learner::Learner::new(config, config.vocabulary, decide, 0, &Device::flex())?;
     folder.network("network", &learner.trained.network)?;
     let count = 2 * config.batch_size * LENGTH;
     let ids: Vec<u32> =
@@ -230,7 +203,7 @@ fn nmt(
         target: ids[LENGTH..2 * LENGTH - index % 3].to_vec(),
     };
     let pairs: Vec<Example> = ids.chunks(2 * LENGTH).enumerate().map(pair).collect();
-    let batch = PairBatch::new(&pairs.iter().collect::<Vec<_>>(), &device.clone().autodiff());
+    let batch = PairBatch::new(&pairs.iter().collect::<Vec<_>>(), &Device::flex().autodiff());
     let update = Update { step: 1, learning_rate: config.learning_rate, is_logged: false };
     let mut pending = PendingSignals::default();
     Ok(Box::new(move || {

@@ -59,6 +59,10 @@ impl Sizes {
         [self.batch, self.out_channels, self.output[0], self.output[1]]
     }
 
+    pub(super) fn kernel_shape(&self) -> [usize; 4] {
+        [self.out_channels, self.in_channels, self.kernel[0], self.kernel[1]]
+    }
+
     /// Numbers in one image.
     fn image_len(&self) -> usize {
         self.in_channels * self.image[0] * self.image[1]

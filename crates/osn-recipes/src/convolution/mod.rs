@@ -3,7 +3,7 @@
 //! Burn's own on the CPU copy every image to channels-last and back, element by element, and make the
 //! gradient of a kernel by a convolution whose window is the whole image. These write patches as the
 //! columns of a matrix (Chellapilla et al. 2006) and leave the rest to faer's products. Only the CPU has
-//! them; on other devices, and for groups or dilation, Burn's own run.
+//! them, for f32; for other tensors, and for groups or dilation, Burn's own run.
 
 mod kernel;
 mod ops;
@@ -17,6 +17,7 @@ use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::tensor::Tensor;
 
 use crate::convolution::ops::{ConvolutionOps, Map};
+use crate::host::is_plain;
 
 /// The layer's output, `[batch, in, height, width]` → `[batch, out, height', width']`.
 pub fn convolve(layer: &Conv2d, images: Tensor<4>) -> Tensor<4> {
@@ -27,9 +28,9 @@ pub fn convolve(layer: &Conv2d, images: Tensor<4>) -> Tensor<4> {
         }
         _ => None,
     };
-    let is_plain = layer.groups == 1 && layer.dilation == [1, 1];
+    let is_simple = layer.groups == 1 && layer.dilation == [1, 1];
     match (padding, &layer.bias) {
-        (Some(padding), Some(bias)) if is_plain => {
+        (Some(padding), Some(bias)) if is_simple && is_plain(&images) => {
             let map = Map { stride: layer.stride, padding, is_transposed: false };
             apply(images, &layer.weight, bias, map)
         }
@@ -39,9 +40,9 @@ pub fn convolve(layer: &Conv2d, images: Tensor<4>) -> Tensor<4> {
 
 /// The layer's output, `[batch, in, height, width]` → `[batch, out, height', width']`.
 pub fn convolve_transpose(layer: &ConvTranspose2d, images: Tensor<4>) -> Tensor<4> {
-    let is_plain = layer.groups == 1 && layer.dilation == [1, 1] && layer.padding_out == [0, 0];
+    let is_simple = layer.groups == 1 && layer.dilation == [1, 1] && layer.padding_out == [0, 0];
     match &layer.bias {
-        Some(bias) if is_plain => {
+        Some(bias) if is_simple && is_plain(&images) => {
             let (stride, padding) = (layer.stride, layer.padding);
             apply(images, &layer.weight, bias, Map { stride, padding, is_transposed: true })
         }
@@ -62,27 +63,10 @@ fn apply(
 #[cfg(test)]
 mod tests {
     use burn::nn::conv::{Conv2dConfig, ConvTranspose2dConfig};
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::Device;
 
     use super::*;
-
-    fn wave<const D: usize>(shape: [usize; D], frequency: f32) -> Tensor<D> {
-        let count = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|at| (at as f32 * frequency).sin()).collect();
-        Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
-    }
-
-    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-        tensor.into_data().iter().collect()
-    }
-
-    fn must_agree(what: &str, ours: &[f32], burns: &[f32]) {
-        let size = burns.iter().fold(1.0f32, |size, x| size.max(x.abs()));
-        assert_eq!(ours.len(), burns.len(), "{what}");
-        for (a, b) in ours.iter().zip(burns) {
-            assert!((a - b).abs() <= 1e-5 * size, "{what}: {a} and {b}");
-        }
-    }
+    use crate::waves::{must_agree, numbers, wave};
 
     /// The output and the gradients at the images, the kernel and the bias.
     fn output_and_gradients(
@@ -126,7 +110,7 @@ mod tests {
         let [ours, burns] = [ours, burns]
             .map(|forward| output_and_gradients(&images, parameters, forward(images.clone())));
         for (what, (ours, burns)) in PARTS.iter().zip(ours.iter().zip(&burns)) {
-            must_agree(&format!("{case:?}, {what}"), ours, burns);
+            must_agree(&format!("{case:?}, {what}"), ours, burns, 1e-5);
         }
     }
 

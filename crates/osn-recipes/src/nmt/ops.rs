@@ -1,7 +1,7 @@
 //! Masked softmax, layer normalization and cross-entropy as operations of a backend, each with its backward.
 //!
 //! Burn's own are made of a dozen operations that each go over the memory; these go over it once. Only the CPU
-//! has them; on other devices the composed ones run.
+//! has them, for f32; for other tensors the composed ones run.
 
 use std::sync::Arc;
 
@@ -10,15 +10,14 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{
-    Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension,
-};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::nn::LayerNorm;
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Device, Int, Shape, Tensor, TensorData};
 
-use crate::host::{contiguous, values, values_mut};
+use crate::host::{backward, contiguous, is_plain, tensor, values, values_mut};
 use crate::nmt::kernel::{self, Wanted};
 
 /// ε of layer normalization (Ba et al. 2016 leave it open; PyTorch: 1e-5).
@@ -56,19 +55,19 @@ impl Mask {
 ///
 /// `[batch, heads, queries, keys]` → the same.
 pub(super) fn attention_weights(scores: Tensor<4>, mask: &Mask, scale: f32) -> Tensor<4> {
-    let device = scores.device();
-    if is_host(&device) {
+    if is_plain(&scores) {
         let rows = Rows { mask: mask.clone(), scale };
         return Tensor::from_dispatch(Dispatch::masked_softmax(scores.into_dispatch(), rows));
     }
     let [_, _, queries, keys] = scores.dims();
-    softmax(scores * scale + mask.penalties(queries, keys, &device), 3)
+    let penalties = mask.penalties(queries, keys, &scores.device());
+    softmax(scores * scale + penalties, 3)
 }
 
 /// The layer's output, the shape of `x`.
 pub(super) fn normalize(layer: &LayerNorm, x: Tensor<3>) -> Tensor<3> {
     match &layer.beta {
-        Some(beta) if is_host(&x.device()) => {
+        Some(beta) if is_plain(&x) => {
             let [gamma, beta] =
                 [&layer.gamma, beta].map(|parameter| parameter.val().into_dispatch());
             Tensor::from_dispatch(Dispatch::layer_normalized(x.into_dispatch(), gamma, beta))
@@ -84,8 +83,7 @@ pub(super) fn normalize(layer: &LayerNorm, x: Tensor<3>) -> Tensor<3> {
 ///
 /// `logits`: `[classes.len(), n_classes]`.
 pub(super) fn cross_entropy(logits: Tensor<2>, classes: &[u32], smoothing: f32) -> Tensor<1> {
-    let device = logits.device();
-    if is_host(&device) {
+    if is_plain(&logits) {
         let rows = Classes { classes: classes.into(), smoothing };
         return Tensor::from_dispatch(Dispatch::smoothed_cross_entropy(
             logits.into_dispatch(),
@@ -94,15 +92,10 @@ pub(super) fn cross_entropy(logits: Tensor<2>, classes: &[u32], smoothing: f32) 
     }
     let count = classes.len();
     let places: Vec<i64> = classes.iter().copied().map(i64::from).collect();
-    let places = Tensor::<2, Int>::from_data(TensorData::new(places, [count, 1]), &device);
+    let places = Tensor::<2, Int>::from_data(TensorData::new(places, [count, 1]), &logits.device());
     let logs = log_softmax(logits, 1);
     let of_class = logs.clone().gather(1, places).mean();
     (of_class * (1.0 - smoothing) + logs.mean() * smoothing).neg()
-}
-
-/// Whether tensors of a device are plain memory.
-fn is_host(device: &Device) -> bool {
-    matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// What masked softmax does with each row.
@@ -119,7 +112,7 @@ struct Classes {
     smoothing: f32,
 }
 
-/// The three operations.
+/// The three operations, for tensors of f32.
 #[backend_extension(Flex, Autodiff)]
 trait RowOps: Backend {
     fn masked_softmax(scores: FloatTensor<Self>, rows: Rows) -> FloatTensor<Self>;
@@ -133,31 +126,8 @@ trait RowOps: Backend {
     fn smoothed_cross_entropy(logits: FloatTensor<Self>, rows: Classes) -> FloatTensor<Self>;
 }
 
-/// What their backward needs.
-trait RowGradients: Backend {
-    /// The gradient at the scores from that at the probabilities.
-    fn softmax_gradient(
-        probabilities: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        scale: f32,
-    ) -> FloatTensor<Self>;
-
-    /// The gradients at x, γ and β.
-    fn layer_norm_gradients(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 3];
-
-    /// The loss and its gradient at the logits.
-    fn cross_entropy_and_gradient(
-        logits: FloatTensor<Self>,
-        rows: Classes,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
-}
-
 impl RowOps for Flex {
-    fn masked_softmax(scores: FloatTensor<Self>, rows: Rows) -> FloatTensor<Self> {
+    fn masked_softmax(scores: FlexTensor, rows: Rows) -> FlexTensor {
         let [_, heads, queries, keys] = scores.shape().dims();
         let mut scores = contiguous(scores);
         let n_seen = |row| rows.mask.n_seen(row / (heads * queries), row % queries, keys);
@@ -165,67 +135,21 @@ impl RowOps for Flex {
         scores
     }
 
-    fn layer_normalized(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
+    fn layer_normalized(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor) -> FlexTensor {
         let shape = x.shape();
         let [x, gamma, beta] = [x, gamma, beta].map(contiguous);
         tensor(kernel::layer_norm(values(&x), values(&gamma), values(&beta), EPSILON), shape)
     }
 
-    fn smoothed_cross_entropy(logits: FloatTensor<Self>, rows: Classes) -> FloatTensor<Self> {
-        Self::cross_entropy_and_gradient(logits, rows).0
+    fn smoothed_cross_entropy(logits: FlexTensor, rows: Classes) -> FlexTensor {
+        cross_entropy_and_gradient(logits, rows).0
     }
 }
 
-impl RowGradients for Flex {
-    fn softmax_gradient(
-        probabilities: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        scale: f32,
-    ) -> FloatTensor<Self> {
-        let [.., keys] = probabilities.shape().dims::<4>();
-        let (probabilities, mut grad) = (contiguous(probabilities), contiguous(grad));
-        kernel::softmax_gradient(values(&probabilities), values_mut(&mut grad), keys, scale);
-        grad
-    }
-
-    fn layer_norm_gradients(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 3] {
-        let shapes = [x.shape(), gamma.shape(), gamma.shape()];
-        let [x, gamma, grad] = [x, gamma, grad].map(contiguous);
-        let gradients =
-            kernel::layer_norm_gradients(values(&x), values(&gamma), values(&grad), EPSILON);
-        let [of_x, of_gamma, of_beta] = gradients;
-        let [x, gamma, beta] = shapes;
-        [tensor(of_x, x), tensor(of_gamma, gamma), tensor(of_beta, beta)]
-    }
-
-    fn cross_entropy_and_gradient(
-        logits: FloatTensor<Self>,
-        rows: Classes,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let [_, width] = logits.shape().dims();
-        let mut logits = contiguous(logits);
-        let wanted = Wanted { classes: &rows.classes, smoothing: rows.smoothing };
-        let loss = kernel::cross_entropy(values_mut(&mut logits), width, wanted);
-        (tensor(vec![loss], Shape::new([1])), logits)
-    }
-}
-
-fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
-}
-
-impl<B: RowOps + RowGradients, C: CheckpointStrategy> RowOps for Autodiff<B, C> {
+impl<C: CheckpointStrategy> RowOps for Autodiff<Flex, C> {
     fn masked_softmax(scores: FloatTensor<Self>, rows: Rows) -> FloatTensor<Self> {
         let (parent, scale) = (scores.node(), rows.scale);
-        let output = B::masked_softmax(scores.into_primitive(), rows);
+        let output = Flex::masked_softmax(scores.into_primitive(), rows);
         match Softmax.prepare::<C>([parent]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((output.clone(), scale), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
@@ -239,7 +163,7 @@ impl<B: RowOps + RowGradients, C: CheckpointStrategy> RowOps for Autodiff<B, C> 
     ) -> FloatTensor<Self> {
         let parents = [x.node(), gamma.node(), beta.node()];
         let (x, gamma) = (x.into_primitive(), gamma.into_primitive());
-        let output = B::layer_normalized(x.clone(), gamma.clone(), beta.into_primitive());
+        let output = Flex::layer_normalized(x.clone(), gamma.clone(), beta.into_primitive());
         match Normalize.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((x, gamma), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
@@ -248,7 +172,7 @@ impl<B: RowOps + RowGradients, C: CheckpointStrategy> RowOps for Autodiff<B, C> 
 
     fn smoothed_cross_entropy(logits: FloatTensor<Self>, rows: Classes) -> FloatTensor<Self> {
         let parent = logits.node();
-        let (loss, gradient) = B::cross_entropy_and_gradient(logits.into_primitive(), rows);
+        let (loss, gradient) = cross_entropy_and_gradient(logits.into_primitive(), rows);
         match CrossEntropy.prepare::<C>([parent]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(gradient, loss),
             OpsKind::UnTracked(prep) => prep.finish(loss),
@@ -256,19 +180,30 @@ impl<B: RowOps + RowGradients, C: CheckpointStrategy> RowOps for Autodiff<B, C> 
     }
 }
 
+/// The loss and its gradient at the logits.
+fn cross_entropy_and_gradient(logits: FlexTensor, rows: Classes) -> (FlexTensor, FlexTensor) {
+    let [_, width] = logits.shape().dims();
+    let mut logits = contiguous(logits);
+    let wanted = Wanted { classes: &rows.classes, smoothing: rows.smoothing };
+    let loss = kernel::cross_entropy(values_mut(&mut logits), width, wanted);
+    (tensor(vec![loss], [1]), logits)
+}
+
 /// The graph node of masked softmax.
 #[derive(Debug)]
 struct Softmax;
 
-impl<B: RowOps + RowGradients> Backward<B, 1> for Softmax {
-    type State = (FloatTensor<B>, f32);
+impl Backward<Flex, 1> for Softmax {
+    /// The probabilities and the scale.
+    type State = (FlexTensor, f32);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let (probabilities, scale) = ops.state;
-        if let [Some(node)] = ops.parents {
-            grads.register::<B>(node.id, B::softmax_gradient(probabilities, grad, scale));
-        }
+        backward(ops, grads, |(probabilities, scale), grad| {
+            let [.., keys] = probabilities.shape().dims::<4>();
+            let (probabilities, mut grad) = (contiguous(probabilities), contiguous(grad));
+            kernel::softmax_gradient(values(&probabilities), values_mut(&mut grad), keys, scale);
+            [grad]
+        });
     }
 }
 
@@ -276,18 +211,19 @@ impl<B: RowOps + RowGradients> Backward<B, 1> for Softmax {
 #[derive(Debug)]
 struct Normalize;
 
-impl<B: RowOps + RowGradients> Backward<B, 3> for Normalize {
-    type State = (FloatTensor<B>, FloatTensor<B>);
+impl Backward<Flex, 3> for Normalize {
+    /// x and γ.
+    type State = (FlexTensor, FlexTensor);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let (x, gamma) = ops.state;
-        let gradients = B::layer_norm_gradients(x, gamma, grad);
-        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
+        backward(ops, grads, |(x, gamma), grad| {
+            let shapes = [x.shape(), gamma.shape(), gamma.shape()];
+            let [x, gamma, grad] = [x, gamma, grad].map(contiguous);
+            let [of_x, of_gamma, of_beta] =
+                kernel::layer_norm_gradients(values(&x), values(&gamma), values(&grad), EPSILON);
+            let [x, gamma, beta] = shapes;
+            [tensor(of_x, x), tensor(of_gamma, gamma), tensor(of_beta, beta)]
+        });
     }
 }
 
@@ -295,15 +231,14 @@ impl<B: RowOps + RowGradients> Backward<B, 3> for Normalize {
 #[derive(Debug)]
 struct CrossEntropy;
 
-impl<B: RowOps + RowGradients> Backward<B, 1> for CrossEntropy {
-    type State = FloatTensor<B>;
+impl Backward<Flex, 1> for CrossEntropy {
+    /// The gradient of the loss.
+    type State = FlexTensor;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        if let [Some(node)] = ops.parents {
-            let grad = B::float_reshape(grad, Shape::new([1, 1]));
-            grads.register::<B>(node.id, B::float_mul(ops.state, grad));
-        }
+        backward(ops, grads, |gradient, grad| {
+            [Flex::float_mul(gradient, Flex::float_reshape(grad, Shape::new([1, 1])))]
+        });
     }
 }
 
@@ -313,15 +248,10 @@ mod tests {
     use burn::tensor::activation::log_softmax;
 
     use super::*;
+    use crate::waves::{self, numbers};
 
     fn wave<const D: usize>(shape: [usize; D], frequency: f32) -> Tensor<D> {
-        let count = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|at| 3.0 * (at as f32 * frequency).sin()).collect();
-        Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
-    }
-
-    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-        tensor.into_data().iter().collect()
+        waves::wave(shape, frequency) * 3.0
     }
 
     fn must_agree(what: &str, ours: &[f32], theirs: &[f32]) {
@@ -385,11 +315,7 @@ mod tests {
             let theirs = run(&|x| layer.forward(x));
             for (what, (ours, theirs)) in ["y", "x", "γ", "β"].iter().zip(ours.iter().zip(&theirs))
             {
-                let theirs: Vec<f32> = theirs.clone();
-                let size = theirs.iter().fold(1.0_f32, |size, x| size.max(x.abs()));
-                for (a, b) in ours.iter().zip(&theirs) {
-                    assert!((a - b).abs() <= 2e-5 * size, "{what} at {width}: {a} and {b}");
-                }
+                waves::must_agree(&format!("{what} at {width}"), ours, theirs, 2e-5);
             }
         }
     }

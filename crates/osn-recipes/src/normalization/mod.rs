@@ -1,6 +1,7 @@
 //! Batch normalization with the activation behind it, near the speed of the memory.
 //!
-//! Burn's own on the CPU reads and writes the images many times. These read them twice and write them once.
+//! Burn's own on the CPU reads and writes the images many times. These read them twice and write them once. Only the
+//! CPU has them, for f32; for other tensors Burn's own run.
 
 mod kernel;
 mod ops;
@@ -8,12 +9,17 @@ mod ops;
 use burn::backend::Dispatch;
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
+use burn::tensor::activation::leaky_relu;
 
+use crate::host::is_plain;
 use crate::normalization::ops::{Formula, NormalizationOps};
 
 /// The layer's output, and behind it `f(z)`, which is `z` above zero and `slope·z` elsewhere: ReLU with a slope of
 /// 0, and none with 1. Batch statistics, running values and validation mode are as in Burn's own forward.
 pub(crate) fn normalize(layer: &BatchNorm, images: Tensor<4>, slope: f64) -> Tensor<4> {
+    if !is_plain(&images) {
+        return leaky_relu(layer.forward(images), slope);
+    }
     let formula = Formula { epsilon: layer.epsilon, slope };
     let device = images.device();
     let is_training = device.is_autodiff() && layer.training.is_enabled();
@@ -39,28 +45,10 @@ pub(crate) fn normalize(layer: &BatchNorm, images: Tensor<4>, slope: f64) -> Ten
 mod tests {
     use burn::module::{Module, Param};
     use burn::nn::BatchNormConfig;
-    use burn::tensor::activation::leaky_relu;
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::Device;
 
     use super::*;
-
-    fn wave<const D: usize>(shape: [usize; D], frequency: f32) -> Tensor<D> {
-        let count = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|at| (at as f32 * frequency).sin()).collect();
-        Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
-    }
-
-    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-        tensor.into_data().iter().collect()
-    }
-
-    fn must_agree(what: &str, ours: &[f32], others: &[f32], tolerance: f32) {
-        let size = others.iter().fold(1.0f32, |size, x| size.max(x.abs()));
-        assert_eq!(ours.len(), others.len(), "{what}");
-        for (a, b) in ours.iter().zip(others) {
-            assert!((a - b).abs() <= tolerance * size, "{what}: {a} and {b}");
-        }
-    }
+    use crate::waves::{must_agree, numbers, wave};
 
     fn layer(features: usize) -> BatchNorm {
         let config = BatchNormConfig::new(features).with_epsilon(1e-3).with_momentum(0.1);
