@@ -1,11 +1,13 @@
 //! Training and held-out loss: summed on the device at every update, read back when a rule decides.
 
+use burn::module::Module;
 use burn::tensor::Tensor;
 use osn::report::RunningSum;
 use osn::rules::{Generalization, Needs};
 
-use crate::held::restored;
+use crate::held::{TrainedNetwork, restored};
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
+use crate::run::error::RunError;
 
 /// Sums of both losses over the updates since a rule last decided.
 #[derive(Debug, Default)]
@@ -24,9 +26,14 @@ impl GeneralizationSums {
         Self { is_needed: needs.generalization, ..Self::default() }
     }
 
-    /// Whether anything is summed.
-    pub(crate) fn is_needed(&self) -> bool {
-        self.is_needed
+    /// Whether the next update of a network decides, by what is summed.
+    pub(crate) fn decide_next<M: Module>(&self, trained: &TrainedNetwork<M>) -> bool {
+        self.is_needed && trained.decides_next()
+    }
+
+    /// Whether the next decision of a network needs held-out examples.
+    pub(crate) fn want_held_out<M: Module>(&self, trained: &TrainedNetwork<M>) -> bool {
+        trained.wants_held_out() || self.decide_next(trained)
     }
 
     /// Adds the loss on a training batch, `[1]`.
@@ -36,8 +43,22 @@ impl GeneralizationSums {
         }
     }
 
-    /// Adds the loss on held-out examples, `[1]`.
-    pub(crate) fn add_held_out(&mut self, loss: &Tensor<1>) {
+    /// Adds the loss of a network on held-out examples, `[1]`, and passes its gradients on where a rule needs
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrainedNetwork::add_held_out`].
+    pub(crate) fn observe_held_out<M: Module>(
+        &mut self,
+        loss: &Tensor<1>,
+        trained: &mut TrainedNetwork<M>,
+    ) -> Result<(), RunError> {
+        self.add_held_out(loss);
+        if trained.wants_held_out() { trained.add_held_out(&loss.backward()) } else { Ok(()) }
+    }
+
+    fn add_held_out(&mut self, loss: &Tensor<1>) {
         if self.is_needed {
             self.held_out.add(loss.clone().without_autodiff());
         }
@@ -105,6 +126,6 @@ mod tests {
         let loss = Tensor::<1>::from_data([1.0], &Device::flex());
         sums.add_train(&loss);
         sums.add_held_out(&loss);
-        assert!(sums.take().is_none() && !sums.is_needed());
+        assert!(sums.take().is_none() && !sums.is_needed);
     }
 }

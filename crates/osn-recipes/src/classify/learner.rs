@@ -105,7 +105,7 @@ impl<N: Classifier> Learner<N> {
 
     /// Whether the next decision needs held-out images.
     pub(crate) fn wants_held_out(&self) -> bool {
-        self.trained.wants_held_out() || (self.sums.is_needed() && self.trained.decides_next())
+        self.sums.want_held_out(&self.trained)
     }
 
     /// The losses that the rules last got.
@@ -116,7 +116,7 @@ impl<N: Classifier> Learner<N> {
     /// Adds the loss on the next training batch in validation mode, as the loss on held-out images is
     /// taken: a difference between the two modes of batch normalization is no generalization gap.
     fn observe_train(&mut self, images: &Tensor<4>, classes: &Tensor<1, Int>) {
-        if self.has_modes && self.sums.is_needed() && self.trained.decides_next() {
+        if self.has_modes && self.sums.decide_next(&self.trained) {
             let logits = self.trained.network.valid().logits(images.clone().without_autodiff());
             self.sums.add_train(&cross_entropy(logits, classes.clone().without_autodiff()));
         }
@@ -138,12 +138,7 @@ impl<N: Classifier> Learner<N> {
         // As when it is scored: normalized by the running values, which stay where they are.
         let network = self.trained.network.clone().map(&mut WithoutTraining);
         let loss = cross_entropy(network.logits(images), classes);
-        self.sums.add_held_out(&loss);
-        if self.trained.wants_held_out() {
-            self.trained.add_held_out(&loss.backward())
-        } else {
-            Ok(())
-        }
+        self.sums.observe_held_out(&loss, &mut self.trained)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::classify::model::Classifier;
 use crate::classify::norms::{Inputs, complexities};
 use crate::classify::scores::{Predictions, fgsm};
 use crate::data::image_set::ImageSet;
-use crate::data::sampler::{Batches, uniforms};
+use crate::data::sampler::{Batches, spread, uniforms};
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
 use crate::run::metrics::Metrics;
@@ -110,7 +110,7 @@ impl<'a, N: Classifier> Trainer<'a, N> {
         };
         let count = count.min(self.examples.test.len());
         let test: Vec<usize> = (0..self.examples.test.len()).collect();
-        [spread(&test, count), spread(&self.examples.trained_on, count)]
+        [&test, &self.examples.trained_on].map(|all| spread(all, count).copied().collect())
     }
 
     /// The logits of images, after `change`.
@@ -240,9 +240,9 @@ impl<N: Classifier> Training for Trainer<'_, N> {
         }
         let network = self.learner.trained.plain();
         let Examples { train, trained_on, held_out, .. } = &self.examples;
-        let held_out = spread(held_out, self.config.eval_images);
-        let on_train =
-            self.predict(&network, train, &spread(trained_on, held_out.len()), as_it_is)?;
+        let held_out: Vec<usize> = spread(held_out, self.config.eval_images).copied().collect();
+        let of_train: Vec<usize> = spread(trained_on, held_out.len()).copied().collect();
+        let on_train = self.predict(&network, train, &of_train, as_it_is)?;
         let [held_out, moved] = self.predict_both(&network, train, &held_out)?;
         let accuracy = held_out.accuracy();
         let scores = [
@@ -272,22 +272,4 @@ impl<N: Classifier> Training for Trainer<'_, N> {
 /// No attack.
 fn as_it_is(images: Tensor<4>, _: Tensor<1, Int>) -> Tensor<4> {
     images
-}
-
-/// Up to `count` of them, evenly: data may be sorted by class.
-fn spread(indices: &[usize], count: usize) -> Vec<usize> {
-    let count = count.min(indices.len());
-    (0..count).map(|place| indices[place * indices.len() / count]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_scored_is_spread_over_all() {
-        assert_eq!(spread(&[10, 11, 12, 13, 14, 15], 3), [10, 12, 14]);
-        assert_eq!(spread(&[10, 11], 5), [10, 11]);
-        assert_eq!(spread(&[], 5), [0_usize; 0]);
-    }
 }

@@ -67,6 +67,12 @@ pub(crate) fn hold_out(count: usize) -> [Vec<usize>; 2] {
     [trained_on, held_out]
 }
 
+/// Up to `count` of them, evenly: data may be sorted.
+pub(crate) fn spread<T>(all: &[T], count: usize) -> impl Iterator<Item = &T> {
+    let count = count.min(all.len());
+    (0..count).map(move |place| &all[place * all.len() / count])
+}
+
 /// Batches of some of the images, each visited once an epoch.
 #[derive(Debug, Clone)]
 pub(crate) struct Batches {
@@ -205,4 +211,17 @@ fn normal_pair(generator: &mut ChaCha8Rng) -> [f32; 2] {
 /// Uniform in [0, 1), in steps of 2⁻⁵³.
 fn uniform(generator: &mut ChaCha8Rng) -> f64 {
     (generator.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_scored_is_spread_over_all() {
+        let spread = |all: &[usize], count| spread(all, count).copied().collect::<Vec<usize>>();
+        assert_eq!(spread(&[10, 11, 12, 13, 14, 15], 3), [10, 12, 14]);
+        assert_eq!(spread(&[10, 11], 5), [10, 11]);
+        assert_eq!(spread(&[], 5), [0_usize; 0]);
+    }
 }

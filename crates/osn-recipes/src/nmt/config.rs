@@ -90,8 +90,7 @@ pub struct NmtConfig {
     /// Updates over which the learning rate rises from 0; behind them it falls with the inverse square root of
     /// the step (Vaswani et al. 2017, equation 3: 4,000). 0 keeps the rate as it is.
     pub warmup_steps: u64,
-    /// The update from which the learning rate is multiplied by `change_factor`; `null` for none. With it no
-    /// plan made for the beginning is right for the whole run.
+    /// The update from which the learning rate is multiplied by `change_factor`; `null` for none.
     pub change_at: Option<u64>,
     /// See `change_at`.
     pub change_factor: f64,

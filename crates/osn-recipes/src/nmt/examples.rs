@@ -101,10 +101,6 @@ impl LengthBatches {
         Self { seed, size, examples, epoch: None }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.examples.is_empty()
-    }
-
     /// The batch of a step, counted from 0.
     ///
     /// # Panics

@@ -12,7 +12,7 @@ use crate::held::TrainedNetwork;
 use crate::nmt::attention::{Dropout, Pass};
 use crate::nmt::config::NmtConfig;
 use crate::nmt::examples::PairBatch;
-use crate::nmt::model::Transformer;
+use crate::nmt::model::{NETWORK, Transformer};
 use crate::nmt::ops::cross_entropy;
 use crate::nmt::watch::gradient_norms;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
@@ -20,8 +20,6 @@ use crate::run::error::RunError;
 use crate::run::metrics::Metrics;
 use crate::run::pending::PendingSignals;
 
-/// The network's name in records and rules.
-pub(super) const NETWORK: &str = "transformer";
 /// The streams from here on belong to dropout, one a place of the forward pass.
 const FOR_DROPOUT: u64 = 1 << 40;
 
@@ -100,7 +98,7 @@ impl Learner {
         update: Update,
         pending: &mut PendingSignals,
     ) -> Result<Learned, RunError> {
-        if self.sums.is_needed() && self.trained.decides_next() {
+        if self.sums.decide_next(&self.trained) {
             let loss = loss(&self.trained.network, batch, 0.0, &mut Pass::default());
             self.sums.add_train(&loss);
             pending.generalization(self.sums.take());
@@ -128,7 +126,7 @@ impl Learner {
 
     /// Whether the next decision needs held-out pairs.
     pub(super) fn wants_held_out(&self) -> bool {
-        self.trained.wants_held_out() || (self.sums.is_needed() && self.trained.decides_next())
+        self.sums.want_held_out(&self.trained)
     }
 
     /// Adds the loss on held-out pairs, and passes its gradients on where a rule needs them. Nothing is trained
@@ -139,12 +137,7 @@ impl Learner {
     /// [`RunError::Spectral`] if the network is no longer the attached one.
     pub fn observe_held_out(&mut self, batch: &PairBatch) -> Result<(), RunError> {
         let loss = loss(&self.trained.network, batch, 0.0, &mut Pass::default());
-        self.sums.add_held_out(&loss);
-        if self.trained.wants_held_out() {
-            self.trained.add_held_out(&loss.backward())
-        } else {
-            Ok(())
-        }
+        self.sums.observe_held_out(&loss, &mut self.trained)
     }
 
     /// Puts the network and the pending sums into a checkpoint.

@@ -13,6 +13,9 @@ use crate::nmt::attention::{Memory, MultiHeadAttention, Pass};
 use crate::nmt::config::{NmtConfig, Norm, Tie};
 use crate::nmt::ops::{EPSILON, Mask, normalize};
 
+/// The network's name in records and rules.
+pub(super) const NETWORK: &str = "transformer";
+
 /// Sentences of a batch side by side: what lies behind a sentence is padding, and no result depends on it.
 #[derive(Clone, Debug)]
 pub(super) struct Sentences {

@@ -21,7 +21,7 @@ use crate::run::trained_on::Trainable;
 /// What the recipe says of itself.
 pub(crate) const DOC: RecipeDoc = RecipeDoc {
     name: "nmt",
-    about: "translation of sentences by a Transformer, whose attention is held by head",
+    about: "translation of sentences by a Transformer; rules decide by attention head",
     presets: &["quick", "deep"],
     decides: &["never", "static:kind=attention", "cap", "always", "schedule", "lr_over_sigma"],
     primary_metric: "chrf",

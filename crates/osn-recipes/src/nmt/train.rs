@@ -5,6 +5,7 @@ use osn::Change;
 use osn::report::LayerSpectrum;
 
 use crate::batch::number;
+use crate::data::sampler::spread;
 use crate::data::text::parallel::{Pair, ParallelText};
 use crate::data::text::subwords::{FILE_NAME, Subwords};
 use crate::metrics::{bleu, chrf, exact_match};
@@ -63,7 +64,9 @@ impl<'a> Trainer<'a> {
         device: Device,
     ) -> Result<Self, RunError> {
         let Parts { text, subwords, train, validation, learner } = parts;
-        let watch = |examples: &[Example]| PairBatch::new(&spread(examples, WATCHED), &device);
+        let watch = |examples: &[Example]| {
+            PairBatch::new(&spread(examples, WATCHED).collect::<Vec<_>>(), &device)
+        };
         let watched = [watch(&train), watch(&validation)];
         let tokenizer = subwords.to_json().map_err(|source| RunError::data(&text.name, source))?;
         Ok(Self {
@@ -124,7 +127,7 @@ impl<'a> Trainer<'a> {
 
     /// Some test pairs, and what the network makes of them: the same ones each time.
     fn samples(&self, network: &Transformer) -> Result<TextTable, RunError> {
-        let pairs = spread(&self.text.test, SAMPLES);
+        let pairs: Vec<&Pair> = spread(&self.text.test, SAMPLES).collect();
         let translations = self.translate(network, &pairs)?;
         let row = |(pair, translation): (&&Pair, String)| {
             vec![pair.source.clone(), pair.target.clone(), translation]
@@ -145,7 +148,7 @@ impl Training for Trainer<'_> {
 
     fn step(&mut self, step: u64) -> Result<Learned, RunError> {
         let device = self.device.clone().autodiff();
-        if self.learner.wants_held_out() && !self.held_out.is_empty() {
+        if self.learner.wants_held_out() {
             let batch = self.held_out.batch(step - 1, &device);
             self.learner.observe_held_out(&batch)?;
         }
@@ -188,7 +191,7 @@ impl Training for Trainer<'_> {
             Thoroughness::Quick => self.config.eval_sentences,
             Thoroughness::Full => self.config.final_sentences,
         };
-        let pairs = spread(&self.text.test, count);
+        let pairs: Vec<&Pair> = spread(&self.text.test, count).collect();
         let translations = self.translate(&network, &pairs)?;
         let metrics = self.scores(&network, &pairs, &translations);
         Ok(Scored { metrics, table: Some(self.samples(&network)?), ..Scored::default() })
@@ -199,7 +202,8 @@ impl Training for Trainer<'_> {
             return Ok(Metrics::new());
         }
         let network = self.learner.trained.plain();
-        let pairs = spread(&self.text.validation, self.config.eval_sentences);
+        let count = self.config.eval_sentences;
+        let pairs: Vec<&Pair> = spread(&self.text.validation, count).collect();
         let translations = self.translate(&network, &pairs)?;
         let scores = self.scores(&network, &pairs, &translations);
         self.pending.scores(&scores);
@@ -220,10 +224,4 @@ impl Training for Trainer<'_> {
         self.pending = parts.value("pending")?;
         Ok(())
     }
-}
-
-/// Up to `count` of them, evenly: data may be sorted.
-fn spread<T>(all: &[T], count: usize) -> Vec<&T> {
-    let count = count.min(all.len());
-    (0..count).map(|place| &all[place * all.len() / count]).collect()
 }

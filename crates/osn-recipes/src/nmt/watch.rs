@@ -6,8 +6,7 @@ use burn::tensor::{Gradients, Tensor};
 use crate::nmt::attention::{Pass, Seen};
 use crate::nmt::config::NmtConfig;
 use crate::nmt::examples::PairBatch;
-use crate::nmt::learner::NETWORK;
-use crate::nmt::model::Transformer;
+use crate::nmt::model::{NETWORK, Transformer};
 use crate::run::metrics::Metrics;
 use crate::run::training::HeadReport;
 

@@ -36,6 +36,7 @@ const LOCK: &str = "run.lock";
 /// samples/       step-000500.png, …; of recordings also step-000500-1.wav, …; step-000500.json of samples that are text
 /// checkpoints/   step-000500.safetensors, …
 /// run.lock       the process that writes them
+/// tokenizer.json of `nmt`: its subwords
 /// report.html    written by `osn report`
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,9 +270,11 @@ impl RunFolder {
     ///
     /// [`FolderError`] when the system refuses.
     pub(crate) fn remove_samples_from(&self, step: u64) -> Result<(), FolderError> {
-        let all = self.samples()?.into_iter().chain(self.sample_tables()?);
-        let all = all.chain(self.files_of_samples(sound_step)?);
-        let late = all.filter(|(other, _)| *other >= step);
+        let of_any_kind = |file: &Path| {
+            let step = sample_step(file, ".png").or_else(|| sample_step(file, ".json"));
+            step.or_else(|| sound_step(file))
+        };
+        let late = self.files_of_samples(of_any_kind)?.into_iter().filter(|(of, _)| *of >= step);
         late.map(|(_, file)| file).try_for_each(|file| {
             fs::remove_file(&file).map_err(|source| write_error(&file, source))
         })

@@ -130,8 +130,12 @@ pub(super) fn n_cores() -> usize {
 
 /// The rules of `--decide`, else the recipe's own, `always` and `never`.
 fn decide(args: &CompareArgs, recipe: &RecipeDoc) -> Vec<String> {
-    let default = || vec![recipe.decides[0].to_owned(), "always".to_owned(), "never".to_owned()];
-    if args.decide.is_empty() { default() } else { args.decide.clone() }
+    if !args.decide.is_empty() {
+        return args.decide.clone();
+    }
+    let own = recipe.decides[0];
+    let others = ["always", "never"].into_iter().filter(|rule| *rule != own);
+    [own].into_iter().chain(others).map(str::to_owned).collect()
 }
 
 fn asked(args: &CompareArgs, recipe: &RecipeDoc, arms: Vec<Arm>) -> Result<Asked, Failure> {
@@ -309,14 +313,30 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_regimes_is_one_for_gan() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/regimes.toml");
-        let recipe = "gan".to_owned();
-        let args =
-            CompareArgs { recipe, settings: Vec::new(), regime: Some(file.into()), ..args() };
-        let plan = Plan::of(&args).unwrap();
-        let narrow = plan.cells.iter().find(|cell| cell.regime == "narrow").unwrap();
-        assert_eq!(narrow.expected.config["d_channels"], 8);
+    fn a_study_without_rules_is_of_the_recipes_own_and_of_always_and_never() {
+        let arms = |recipe: &str| {
+            let (recipe, decide, settings) = (recipe.to_owned(), Vec::new(), Vec::new());
+            let plan = Plan::of(&CompareArgs { recipe, decide, settings, ..args() }).unwrap();
+            let names = plan.study.asked.arms.into_iter().map(|arm| arm.name);
+            names.collect::<Vec<String>>()
+        };
+        assert_eq!(arms("gan"), ["auto", "always", "never"]);
+        assert_eq!(arms("nmt"), ["never", "always"]);
+    }
+
+    #[test]
+    fn the_examples_of_regimes_are_some_for_their_recipes() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+        let config = |recipe: &str, preset: &str, file: &str, regime: &str| {
+            let (recipe, preset) = (recipe.to_owned(), Some(preset.to_owned()));
+            let (settings, file) = (Vec::new(), Some(examples.join(file)));
+            let args = CompareArgs { recipe, preset, settings, regime: file, ..args() };
+            let mut cells = Plan::of(&args).unwrap().cells.into_iter();
+            cells.find(|cell| cell.regime == regime).unwrap().expected.config
+        };
+        assert_eq!(config("gan", "quick", "regimes.toml", "narrow")["d_channels"], 8);
+        let faster = config("nmt", "deep", "nmt_regimes.toml", "faster");
+        assert_eq!((&faster["change_at"], &faster["steps"]), (&json!(151), &json!(300)));
     }
 
     #[test]
