@@ -111,6 +111,13 @@ fn a_header_that_promises_more_than_there_is_takes_no_memory_for_it() {
 }
 
 #[test]
+fn a_second_of_more_bytes_than_32_bits_count_is_read_as_any_other() {
+    let fmt = Fmt { channels: u16::MAX, bits: 8, rate: 384_000, ..Fmt::USUAL };
+    let recording = parse(&wav(fmt, &vec![192; usize::from(u16::MAX)])).unwrap();
+    assert_eq!((recording.samples, recording.rate), (vec![0.5], 384_000));
+}
+
+#[test]
 fn files_without_sound_without_channels_or_without_parts_are_refused() {
     let fmt = chunk("fmt ", &Fmt::USUAL.bytes());
     let empty = parse(&wav(Fmt::USUAL, &[])).unwrap_err();
