@@ -9,7 +9,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use libfuzzer_sys::fuzz_target;
 use osn_fuzz::check_line;
-use osn_recipes::data::text::lines::{MAX_LINE_BYTES, parse};
+use osn_recipes::data::text::error::MAX_LINE_BYTES;
+use osn_recipes::data::text::lines::parse;
 
 fuzz_target!(|bytes: &[u8]| {
     let path = Path::new("train.de");

@@ -11,7 +11,8 @@ use image::RgbImage;
 use osn_recipes::data::error::DataError;
 use osn_recipes::data::images;
 use osn_recipes::data::sound::settings::SettingsError;
-use osn_recipes::data::sound::wav::{WavError, parse};
+use osn_recipes::data::sound::wav::parse;
+use osn_recipes::data::sound::wav_error::WavError;
 use osn_recipes::run::error::RunError;
 use tempfile::TempDir;
 

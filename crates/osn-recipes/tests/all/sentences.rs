@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use osn_recipes::data::error::DataError;
 use osn_recipes::data::idx::IdxError;
 use osn_recipes::data::sound::settings::SettingsError;
-use osn_recipes::data::sound::wav::WavError;
+use osn_recipes::data::sound::wav_error::WavError;
 use osn_recipes::data::text::error::{LineFault, TextError};
 use osn_recipes::data::text::language::Language;
 use osn_recipes::run::checkpoint::contents::ContentsError;

@@ -14,7 +14,8 @@ use crate::data::sound::description::{LogMel, SoundDescription};
 use crate::data::sound::resample::resampled;
 use crate::data::sound::settings::{SETTINGS_FILE, SoundSettings};
 use crate::data::sound::spectrogram::Spectrograms;
-use crate::data::sound::wav::{self, Recording, WavError};
+use crate::data::sound::wav::{self, Recording};
+use crate::data::sound::wav_error::WavError;
 
 /// Six minutes of two channels at 44.1 kHz and 16 bits.
 const MAX_WAV_BYTES: u64 = 64 << 20;

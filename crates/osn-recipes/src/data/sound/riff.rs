@@ -1,6 +1,6 @@
 //! The parts of a WAV file: how its samples are stored, and these.
 
-use crate::data::sound::wav::WavError;
+use crate::data::sound::wav_error::WavError;
 
 pub(super) const PCM: u16 = 1;
 pub(super) const FLOAT: u16 = 3;

@@ -1,20 +1,12 @@
 //! Reads files of one sentence a line, and trusts nothing in them.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use osn_files::plain_file;
 
-use crate::data::text::error::{LineFault, TextError};
-
-/// The longest line in bytes; the longest of WMT's news have a few thousand.
-pub const MAX_LINE_BYTES: usize = 1 << 14;
-/// The most lines of a file.
-pub const MAX_LINES: usize = 10_000_000;
-/// The most bytes of a file, unpacked.
-pub const MAX_BYTES: u64 = 1 << 30;
+use crate::data::text::error::{LineFault, MAX_BYTES, MAX_LINE_BYTES, MAX_LINES, TextError};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -26,7 +18,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// [`TextError`] where it cannot be read, or has a line that cannot be used, or too many.
 pub fn read(path: &Path) -> Result<Vec<String>, TextError> {
     let file = plain_file::open(path).map_err(|problem| unreadable(path, 0, problem))?;
-    parse(BufReader::<File>::new(file), path)
+    parse(BufReader::new(file), path)
 }
 
 /// Reads the sentences of bytes, plain or gzip, as if they were those of the file `path`.
