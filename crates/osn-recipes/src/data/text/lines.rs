@@ -32,24 +32,30 @@ pub fn read(path: &Path) -> Result<Vec<String>, TextError> {
 pub fn parse(mut bytes: impl BufRead, path: &Path) -> Result<Vec<String>, TextError> {
     let start = bytes.fill_buf().map_err(|problem| unreadable(path, 0, problem))?;
     if start.starts_with(&GZIP_MAGIC) {
-        read_lines(BufReader::new(MultiGzDecoder::new(bytes)), path)
+        read_lines(BufReader::new(MultiGzDecoder::new(bytes)), path, MAX_LINES, MAX_BYTES)
     } else {
-        read_lines(bytes, path)
+        read_lines(bytes, path, MAX_LINES, MAX_BYTES)
     }
 }
 
-fn read_lines(bytes: impl BufRead, path: &Path) -> Result<Vec<String>, TextError> {
-    let (mut bytes, mut sentences) = (bytes.take(MAX_BYTES + 1), Vec::new());
+fn read_lines(
+    bytes: impl BufRead,
+    path: &Path,
+    most_lines: usize,
+    most_bytes: u64,
+) -> Result<Vec<String>, TextError> {
+    let (mut bytes, mut sentences) = (bytes.take(most_bytes + 1), Vec::new());
     while let Some(line) = next_line(&mut bytes, path, sentences.len())? {
+        // Before the line is looked at: the bound may have cut it inside of a letter.
+        if sentences.len() == most_lines || bytes.limit() == 0 {
+            return Err(TextError::TooLarge { path: path.to_owned() });
+        }
         let is_first = sentences.is_empty();
         sentences.push(sentence(&line, is_first).map_err(|fault| TextError::Line {
             path: path.to_owned(),
             line: sentences.len() + 1,
             fault,
         })?);
-        if sentences.len() > MAX_LINES || bytes.limit() == 0 {
-            return Err(TextError::TooLarge { path: path.to_owned() });
-        }
     }
     if sentences.is_empty() {
         return Err(TextError::Empty { path: path.to_owned() });
@@ -85,4 +91,20 @@ fn sentence(line: &[u8], is_first: bool) -> Result<String, LineFault> {
 
 fn unreadable(path: &Path, line: usize, problem: io::Error) -> TextError {
     TextError::Read { path: path.to_owned(), line, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_lines_or_bytes_than_are_held_are_too_large_wherever_the_bound_cuts() {
+        let text = "日本\n語\n";
+        let read = |lines, bytes| read_lines(text.as_bytes(), Path::new("train.ja"), lines, bytes);
+        assert_eq!(read(2, text.len() as u64).unwrap(), ["日本", "語"]);
+        assert!(matches!(read(1, 99), Err(TextError::TooLarge { .. })));
+        for bytes in 0..text.len() as u64 {
+            assert!(matches!(read(2, bytes), Err(TextError::TooLarge { .. })), "{bytes}");
+        }
+    }
 }
