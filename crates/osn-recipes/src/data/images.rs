@@ -93,7 +93,7 @@ fn load_folder(name: &str, size: usize) -> Result<Dataset, DataError> {
     if fashion_mnist::is_idx_folder(&folder) {
         return fashion_mnist::from_folder(&folder.to_string_lossy(), &folder);
     }
-    let recordings = sound::folder::find(&folder)?;
+    let recordings = sound::folder::find(&folder, size)?;
     let Some(recording) = recordings.first() else { return folder::load(&folder, size) };
     match folder::find_images(&folder, size)?.into_iter().next() {
         Some(picture) => Err(DataError::Mixed { picture, recording: recording.clone() }),
