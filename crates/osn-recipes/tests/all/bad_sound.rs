@@ -184,6 +184,16 @@ fn sound_in_another_format_is_named_and_not_passed_over() {
 }
 
 #[test]
+fn more_recordings_than_memory_holds_as_images_are_refused_unread() {
+    let folder = TempDir::new().unwrap();
+    for name in ["a.wav", "b.wav"] {
+        fs::write(folder.path().join(name), "no recording").unwrap();
+    }
+    let error = images::load(folder.path().to_str(), 1 << 16).unwrap_err();
+    assert!(matches!(error, DataError::TooMany { limit: 1, .. }), "{error}");
+}
+
+#[test]
 fn a_recording_beside_the_folders_of_classes_is_named() {
     let error = load_error(folder_with("x.wav", &tone_file(300.0)).path());
     assert!(
