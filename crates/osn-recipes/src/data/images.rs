@@ -29,6 +29,10 @@ const MAX_BYTES: usize = 4 << 30;
 /// # Errors
 ///
 /// [`DataError`], in one line: what, where, what to do.
+///
+/// # Panics
+///
+/// If `size` is zero and `spec` a folder of pictures or recordings.
 pub fn load(spec: Option<&str>, size: usize) -> Result<Dataset, DataError> {
     match spec {
         None | Some(EMBEDDED) => fashion_mnist::embedded(),
