@@ -108,7 +108,6 @@ for name, shape in shapes.items():
     seed("svg", name, (frame % shape).encode())
 
 
-
 def wav(tag, channels, rate, bits, data, *chunks):
     frame = channels * ((bits + 7) // 8)
     parts = [(b"fmt ", struct.pack("<HHIIHH", tag, channels, rate, rate * frame, frame, bits)), *chunks, (b"data", data)]
@@ -125,7 +124,7 @@ seed("wav", "law", wav(7, 1, 8000, 8, samples))
 
 recipes = root / "crates/osn-recipes/src"
 shared = ["adversarial/settings.rs", "gan/config.rs"]
-for choice, name in enumerate(["gan", "cgan", "translate", "control", "classify"]):
+for choice, name in enumerate(["gan", "cgan", "translate", "control", "classify", "nmt"]):
     for path in {f"{name}/config.rs", *(shared if name in ("cgan", "gan", "translate") else [])}:
         source = recipes / path
         for field in re.findall(r"^    pub (\w+):", source.read_text(), re.M) if source.exists() else []:

@@ -9,7 +9,7 @@ use osn_checkpoint::{Checkpoint, CheckpointError, selectable};
 #[cfg(feature = "recipes")]
 mod run;
 #[cfg(feature = "recipes")]
-pub use run::{folder_with, sealed};
+pub use run::{folder_with, packed, sealed};
 
 /// Elements that are read of one tensor, and the bytes beyond which a claim is a lie.
 const MOST: usize = 1 << 16;

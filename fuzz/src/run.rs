@@ -1,7 +1,10 @@
-//! Files as a run has them.
+//! Files as a run and its data have them.
 
 use std::fs;
+use std::io::Write;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -22,6 +25,17 @@ pub fn folder_with(files: &[(&str, &[u8])]) -> TempDir {
         fs::write(path, bytes).expect("a file is written");
     }
     folder
+}
+
+/// The bytes as a gzip file.
+///
+/// # Panics
+///
+/// Not for any bytes.
+pub fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
 }
 
 /// A checkpoint with the checksum that it should have, where it has one at all.

@@ -2,12 +2,8 @@
 
 #![no_main]
 
-use std::io::Write;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use libfuzzer_sys::fuzz_target;
-use osn_fuzz::check_line;
+use osn_fuzz::{check_line, packed};
 use osn_recipes::data::idx::parse;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -20,9 +16,3 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(parse(&packed(bytes)).ok(), found.ok());
     }
 });
-
-fn packed(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).expect("memory takes it");
-    encoder.finish().expect("memory takes it")
-}

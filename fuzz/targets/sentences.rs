@@ -2,14 +2,12 @@
 
 #![no_main]
 
-use std::io::Write;
 use std::path::Path;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use libfuzzer_sys::fuzz_target;
-use osn_fuzz::check_line;
-use osn_recipes::data::text::lines::{MAX_LINE_BYTES, parse};
+use osn_fuzz::{check_line, packed};
+use osn_recipes::data::text::error::MAX_LINE_BYTES;
+use osn_recipes::data::text::lines::parse;
 
 fuzz_target!(|bytes: &[u8]| {
     let path = Path::new("train.de");
@@ -26,9 +24,3 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(parse(&packed(bytes)[..], path).ok(), found.ok());
     }
 });
-
-fn packed(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).expect("memory takes it");
-    encoder.finish().expect("memory takes it")
-}

@@ -7,7 +7,7 @@ use crate::data::names::{
     EDGES, EMBEDDED, FULL, IMAGE_RECIPES, LEAST_PICTURES, PAIR_RECIPES, TEST_EVERY, TEXT_RECIPES,
 };
 use crate::data::sound::settings::SettingsError;
-use crate::data::sound::wav::WavError;
+use crate::data::sound::wav_error::WavError;
 use crate::metrics::feature_set::LEAST_SCORED;
 
 /// Why data cannot be loaded.

@@ -50,7 +50,6 @@ const LEFT_BEHIND: [&str; 5] =
 ///
 /// If `size` is zero.
 pub(crate) fn load(folder: &Path, size: usize) -> Result<Dataset, DataError> {
-    assert!(size > 0, "images need at least one pixel");
     let paths = find_images(folder, size)?;
     if paths.len() < TEST_EVERY {
         return Err(DataError::TooFew { folder: folder.to_owned(), found: paths.len() });
@@ -106,9 +105,18 @@ pub(super) fn image_set<'a>(
 
 /// The paths of all images below a folder, sorted; no more than memory holds at `size`×`size`.
 pub(super) fn find_images(folder: &Path, size: usize) -> Result<Vec<PathBuf>, DataError> {
-    let bytes = size.saturating_mul(size).saturating_mul(3);
-    let limit = (MAX_RESIZED_BYTES / bytes).min(MAX_FILES);
-    find(folder, is_image_name, "images of this size", limit)
+    find(folder, is_image_name, "images of this size", most_images(3, size))
+}
+
+/// As many images of `size`×`size` as memory holds.
+///
+/// # Panics
+///
+/// If `size` is zero.
+pub(super) fn most_images(channels: usize, size: usize) -> usize {
+    assert!(size > 0, "images need at least one pixel");
+    let bytes = size.saturating_mul(size).saturating_mul(channels);
+    (MAX_RESIZED_BYTES / bytes).min(MAX_FILES)
 }
 
 /// The paths of all files below a folder that are meant, sorted; at most `limit` of `what` they are.

@@ -4,7 +4,7 @@
 //! major order. Only unsigned bytes (type 8) are read. A file may be gzip; its first two bytes
 //! tell, not its name.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use flate2::bufread::GzDecoder;
@@ -104,9 +104,10 @@ pub fn parse(bytes: &[u8]) -> Result<Idx, IdxError> {
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, IdxError> {
-    let mut bytes = Vec::new();
-    plain_file::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_BYTES { Err(IdxError::TooLarge) } else { Ok(bytes) }
+    plain_file::read(path, MAX_BYTES as u64).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => IdxError::TooLarge,
+        _ => IdxError::Read(error),
+    })
 }
 
 fn read_array(mut reader: impl Read, file_bytes: usize, capacity: usize) -> Result<Idx, IdxError> {
@@ -132,9 +133,7 @@ fn read_word(reader: &mut impl Read) -> Result<[u8; 4], IdxError> {
     let mut word = [0; 4];
     match reader.read_exact(&mut word) {
         Ok(()) => Ok(word),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Err(IdxError::ShortHeader)
-        }
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(IdxError::ShortHeader),
         Err(error) => Err(IdxError::Read(error)),
     }
 }

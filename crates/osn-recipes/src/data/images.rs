@@ -29,6 +29,10 @@ const MAX_BYTES: usize = 4 << 30;
 /// # Errors
 ///
 /// [`DataError`], in one line: what, where, what to do.
+///
+/// # Panics
+///
+/// If `size` is zero and `spec` a folder of pictures or recordings.
 pub fn load(spec: Option<&str>, size: usize) -> Result<Dataset, DataError> {
     match spec {
         None | Some(EMBEDDED) => fashion_mnist::embedded(),
@@ -93,7 +97,7 @@ fn load_folder(name: &str, size: usize) -> Result<Dataset, DataError> {
     if fashion_mnist::is_idx_folder(&folder) {
         return fashion_mnist::from_folder(&folder.to_string_lossy(), &folder);
     }
-    let recordings = sound::folder::find(&folder)?;
+    let recordings = sound::folder::find(&folder, size)?;
     let Some(recording) = recordings.first() else { return folder::load(&folder, size) };
     match folder::find_images(&folder, size)?.into_iter().next() {
         Some(picture) => Err(DataError::Mixed { picture, recording: recording.clone() }),

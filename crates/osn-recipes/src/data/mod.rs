@@ -1,4 +1,4 @@
-//! Images and sentences to train on and to score against: what is embedded, what is installed, what the user has.
+//! Images, recordings and sentences to train on and to score against: what is embedded, what is installed, what the user has.
 
 pub mod error;
 pub mod fashion_mnist;

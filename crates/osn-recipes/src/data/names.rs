@@ -18,5 +18,5 @@ pub const LEAST_PICTURES: usize = TEST_EVERY * LEAST_SCORED;
 pub(crate) const EDGES: &str = "fashion-mnist-edges";
 /// The name of the sentences that are compiled in, which are also the default.
 pub(crate) const CLDR: &str = "cldr-names";
-/// Every how many-th image, by sorted path, is for testing.
+/// Of so many images in the order of their paths the last is for testing.
 pub(crate) const TEST_EVERY: usize = 6;

@@ -1,7 +1,7 @@
 //! What data a config takes, so that they can be looked at before a run.
 
 use crate::data::text::language::Language;
-use crate::data::text::parallel;
+use crate::data::text::load;
 use crate::data::{images, pairs};
 use crate::run::error::RunError;
 use crate::run::request::TrainRequest;
@@ -31,7 +31,7 @@ impl Need {
             Self::Images(size) => Ok(images::for_recipe(request, *size)?.trained_on()),
             Self::Pairs(size) => Ok(pairs::for_recipe(request, *size)?.trained_on()),
             Self::Text(source, target) => {
-                Ok(parallel::for_recipe(request, source, target)?.trained_on())
+                Ok(load::for_recipe(request, source, target)?.trained_on())
             }
             Self::Nothing(name) => Ok(TrainedOn::named(name)),
         }

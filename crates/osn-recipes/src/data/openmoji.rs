@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::hash::Hash;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -242,12 +242,10 @@ fn draw(path: &Path, size: u32) -> Result<RgbImage, ImportError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, SvgError> {
-    let mut bytes = Vec::new();
-    plain_file::open(path)?.take(MAX_SVG_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_SVG_BYTES {
-        return Err(SvgError::TooLarge { limit: MAX_SVG_BYTES });
-    }
-    Ok(bytes)
+    plain_file::read(path, MAX_SVG_BYTES).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => SvgError::TooLarge { limit: MAX_SVG_BYTES },
+        _ => error.into(),
+    })
 }
 
 impl Emoji {

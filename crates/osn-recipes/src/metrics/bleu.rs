@@ -1,7 +1,6 @@
 //! BLEU of a corpus, as sacreBLEU computes it.
 
-use std::collections::HashMap;
-
+use crate::metrics::n_grams::n_grams;
 use crate::metrics::words::words_13a;
 
 /// How sacreBLEU writes down what is computed here: one reference, mixed case, no effective order, the words of
@@ -63,8 +62,8 @@ impl Counts {
         self.hypothesis_words += hypothesis.len() as u64;
         self.reference_words += reference.len() as u64;
         for order in 1..=ORDERS {
-            let of_reference = runs(reference, order);
-            for (run, count) in runs(hypothesis, order) {
+            let of_reference = n_grams(reference, order);
+            for (run, count) in n_grams(hypothesis, order) {
                 self.total[order - 1] += count;
                 self.matching[order - 1] += count.min(*of_reference.get(run).unwrap_or(&0));
             }
@@ -113,13 +112,4 @@ impl Counts {
         }
         precisions
     }
-}
-
-/// How often each run of `order` words is there.
-fn runs(words: &[String], order: usize) -> HashMap<&[String], u64> {
-    let mut runs = HashMap::new();
-    for run in words.windows(order) {
-        *runs.entry(run).or_default() += 1;
-    }
-    runs
 }

@@ -1,7 +1,6 @@
 //! chrF of a corpus, as sacreBLEU computes it.
 
-use std::collections::HashMap;
-
+use crate::metrics::n_grams::n_grams;
 use crate::metrics::words::is_space;
 
 /// How sacreBLEU writes down what is computed here: one reference, mixed case, effective order, runs of up to six
@@ -56,9 +55,9 @@ struct Counts {
 
 impl Counts {
     fn add(&mut self, [hypothesis, reference]: &[Vec<char>; 2], order: usize) {
-        let of_reference = runs(reference, order);
+        let of_reference = n_grams(reference, order);
         self.reference += of_reference.values().sum::<u64>();
-        for (run, count) in runs(hypothesis, order) {
+        for (run, count) in n_grams(hypothesis, order) {
             self.hypothesis += if of_reference.is_empty() { 0 } else { count };
             self.matching += count.min(*of_reference.get(run).unwrap_or(&0));
         }
@@ -85,13 +84,4 @@ fn score(counts: &[Counts]) -> f64 {
 
 fn letters(sentence: &str) -> Vec<char> {
     sentence.chars().filter(|&letter| !is_space(letter)).collect()
-}
-
-/// How often each run of `order` letters is there.
-fn runs(letters: &[char], order: usize) -> HashMap<&[char], u64> {
-    let mut runs = HashMap::new();
-    for run in letters.windows(order) {
-        *runs.entry(run).or_default() += 1;
-    }
-    runs
 }

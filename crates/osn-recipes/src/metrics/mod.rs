@@ -13,6 +13,7 @@ pub mod exact_match;
 pub mod feature_set;
 pub mod frechet;
 pub mod kernel;
+mod n_grams;
 pub mod neighbours;
 mod products;
 pub mod score;

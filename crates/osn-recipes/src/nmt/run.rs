@@ -2,7 +2,8 @@
 
 use osn_core::decide::Needs;
 
-use crate::data::text::parallel::{self, Pair, ParallelText};
+use crate::data::text::load;
+use crate::data::text::parallel::{Pair, ParallelText};
 use crate::data::text::subwords::Subwords;
 use crate::metrics::{bleu, chrf};
 use crate::nmt::config::NmtConfig;
@@ -52,7 +53,7 @@ pub(crate) fn run(
 ) -> Result<RunSummary, RunError> {
     let config = NmtConfig::resolve(request, &DOC)?;
     let (decide, device) = (request.resolve_decide(&DOC)?, request.resolve_device()?);
-    let text = parallel::for_recipe(request, &config.source, &config.target)?;
+    let text = load::for_recipe(request, &config.source, &config.target)?;
     let trained_on = text.trained_on();
     let subwords = subwords(&text, config.vocabulary)?;
     let (seed, count) = (request.seed, subwords.len());

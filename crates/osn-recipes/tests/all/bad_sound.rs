@@ -11,7 +11,8 @@ use image::RgbImage;
 use osn_recipes::data::error::DataError;
 use osn_recipes::data::images;
 use osn_recipes::data::sound::settings::SettingsError;
-use osn_recipes::data::sound::wav::{WavError, parse};
+use osn_recipes::data::sound::wav::parse;
+use osn_recipes::data::sound::wav_error::WavError;
 use osn_recipes::run::error::RunError;
 use tempfile::TempDir;
 
@@ -111,6 +112,13 @@ fn a_header_that_promises_more_than_there_is_takes_no_memory_for_it() {
 }
 
 #[test]
+fn a_second_of_more_bytes_than_32_bits_count_is_read_as_any_other() {
+    let fmt = Fmt { channels: u16::MAX, bits: 8, rate: 384_000, ..Fmt::USUAL };
+    let recording = parse(&wav(fmt, &vec![192; usize::from(u16::MAX)])).unwrap();
+    assert_eq!((recording.samples, recording.rate), (vec![0.5], 384_000));
+}
+
+#[test]
 fn files_without_sound_without_channels_or_without_parts_are_refused() {
     let fmt = chunk("fmt ", &Fmt::USUAL.bytes());
     let empty = parse(&wav(Fmt::USUAL, &[])).unwrap_err();
@@ -173,6 +181,16 @@ fn sound_in_another_format_is_named_and_not_passed_over() {
     let alone = TempDir::new().unwrap();
     fs::write(alone.path().join("a.ogg"), "").unwrap();
     assert!(matches!(load_error(alone.path()), DataError::OtherSound { .. }));
+}
+
+#[test]
+fn more_recordings_than_memory_holds_as_images_are_refused_unread() {
+    let folder = TempDir::new().unwrap();
+    for name in ["a.wav", "b.wav"] {
+        fs::write(folder.path().join(name), "no recording").unwrap();
+    }
+    let error = images::load(folder.path().to_str(), 1 << 16).unwrap_err();
+    assert!(matches!(error, DataError::TooMany { limit: 1, .. }), "{error}");
 }
 
 #[test]

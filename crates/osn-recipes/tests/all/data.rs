@@ -1,12 +1,9 @@
 //! The data of `osn_recipes::data`: what is embedded, what is read from files, what is drawn.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
-use crate::files::{crc32, fill, save, write_idx};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use crate::files::{crc32, fill, gzip, save, write_idx};
 use image::{ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use osn_recipes::data::error::DataError;
 use osn_recipes::data::idx::{self, IdxError};
@@ -18,12 +15,6 @@ use osn_recipes::run::request::TrainRequest;
 use tempfile::TempDir;
 
 // --- IDX -------------------------------------------------------------------------------------
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 #[test]
 fn idx_is_read_plain_and_packed_whatever_its_name() {

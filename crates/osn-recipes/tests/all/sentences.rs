@@ -7,12 +7,12 @@ use std::fmt::{Display, Write};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::text::language;
 use osn_recipes::data::error::DataError;
 use osn_recipes::data::idx::IdxError;
 use osn_recipes::data::sound::settings::SettingsError;
-use osn_recipes::data::sound::wav::WavError;
+use osn_recipes::data::sound::wav_error::WavError;
 use osn_recipes::data::text::error::{LineFault, TextError};
-use osn_recipes::data::text::language::Language;
 use osn_recipes::run::checkpoint::contents::ContentsError;
 use osn_recipes::run::checkpoint::error::CheckpointError;
 use osn_recipes::run::error::{NonFinite, RunError};
@@ -172,7 +172,6 @@ fn data() {
 #[test]
 fn sentences_of_two_languages() {
     let (path, name) = (|name: &str| PathBuf::from(name), || "wmt".to_owned());
-    let language = |code: &str| Language::try_from(code).unwrap();
     let line = |line, fault| TextError::Line { path: path("wmt/train.de"), line, fault };
     let absent = |there: &[&str]| TextError::NoLanguage {
         place: name(),

@@ -14,11 +14,11 @@ use crate::data::sound::description::{LogMel, SoundDescription};
 use crate::data::sound::resample::resampled;
 use crate::data::sound::settings::{SETTINGS_FILE, SoundSettings};
 use crate::data::sound::spectrogram::Spectrograms;
-use crate::data::sound::wav::{self, Recording, WavError};
+use crate::data::sound::wav::{self, Recording};
+use crate::data::sound::wav_error::WavError;
 
 /// Six minutes of two channels at 44.1 kHz and 16 bits.
 const MAX_WAV_BYTES: u64 = 64 << 20;
-const MAX_RECORDINGS: usize = 500_000;
 /// A label is a byte.
 const MAX_CLASSES: usize = 256;
 const WAV: [&str; 2] = ["wav", "wave"];
@@ -35,15 +35,20 @@ struct Entry {
     is_test: Option<bool>,
 }
 
-/// The paths of all recordings below a folder, sorted.
+/// The paths of all recordings below a folder, sorted; no more than memory holds as images of `size`×`size`.
 ///
 /// # Errors
 ///
 /// [`DataError::OtherSound`] for sound in another format, and what walking the folder runs into.
-pub(crate) fn find(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+///
+/// # Panics
+///
+/// If `size` is zero.
+pub(crate) fn find(folder: &Path, size: usize) -> Result<Vec<PathBuf>, DataError> {
     let is_sound =
         |path: &Path| folder::has_ending(path, &WAV) || folder::has_ending(path, &OTHER_SOUND);
-    let paths = folder::find(folder, is_sound, "recordings", MAX_RECORDINGS)?;
+    let (what, limit) = ("recordings for images of this size", folder::most_images(1, size));
+    let paths = folder::find(folder, is_sound, what, limit)?;
     match paths.iter().find(|path| !folder::has_ending(path, &WAV)) {
         Some(path) => Err(DataError::OtherSound { path: path.clone() }),
         None => Ok(paths),

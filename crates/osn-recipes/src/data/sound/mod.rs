@@ -16,3 +16,4 @@ pub mod settings;
 pub mod spectrogram;
 pub mod stft;
 pub mod wav;
+pub mod wav_error;

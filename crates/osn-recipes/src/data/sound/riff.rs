@@ -1,9 +1,9 @@
 //! The parts of a WAV file: how its samples are stored, and these.
 
-use crate::data::sound::wav::WavError;
+use crate::data::sound::wav_error::WavError;
 
-const PCM: u16 = 1;
-const FLOAT: u16 = 3;
+pub(super) const PCM: u16 = 1;
+pub(super) const FLOAT: u16 = 3;
 /// The true encoding is then the first number of the subformat.
 const EXTENSIBLE: u16 = 0xfffe;
 const SUBFORMAT: usize = 24;

@@ -24,10 +24,11 @@ const WINDOW_MS: u32 = 64;
 pub struct SoundSettings {
     /// Samples a second, to which every recording is resampled.
     pub sample_rate_hz: u32,
-    /// The stretch of a recording that is seen; rounded down to one equal hop less than an image has
-    /// columns.
+    /// The stretch of a recording that is seen, rounded down to equal hops from each column of an image to the
+    /// next.
     pub length_ms: u32,
-    /// Samples of the window, an even number of at least two hops; 64 ms and at least two hops where it is absent.
+    /// Samples of the window, an even number of at least two hops; 64 ms, or two hops where these are more,
+    /// where it is absent.
     pub window_samples: Option<usize>,
     /// Where the lowest mel band begins.
     pub low_hz: u32,

@@ -4,9 +4,15 @@ use std::path::PathBuf;
 
 use crate::data::names::CLDR;
 use crate::data::text::language::Language;
-use crate::data::text::lines::{MAX_BYTES, MAX_LINE_BYTES, MAX_LINES};
 
-/// Why sentences cannot be loaded, or not be cut into subwords.
+/// The most bytes of a line; the longest lines of WMT's news have a few thousand.
+pub const MAX_LINE_BYTES: usize = 1 << 14;
+/// The most lines of a file.
+pub const MAX_LINES: usize = 10_000_000;
+/// The most bytes of a file, unpacked.
+pub const MAX_BYTES: u64 = 1 << 30;
+
+/// Why sentences cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
@@ -110,7 +116,7 @@ pub enum TextError {
 /// What is wrong with a line of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineFault {
-    /// It has no letter.
+    /// It has nothing but white space.
     #[error("is empty: remove it, and the same line of the other language")]
     Empty,
     /// Its bytes are no UTF-8.

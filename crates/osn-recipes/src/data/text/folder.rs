@@ -27,9 +27,9 @@ pub(super) fn load(
     let [train, validation, test] = parts;
     let (train, validation, test) = (train?, validation?, test?);
     let (train, validation, test) = (read(&train)?, read(&validation)?, read(&test)?);
-    let origin = origin(&folder.display().to_string(), languages, [&train, &validation, &test]);
-    let (source, target) = (source.clone(), target.clone());
     let name = folder.display().to_string();
+    let origin = origin(&name, languages, [&train, &validation, &test]);
+    let (source, target) = (source.clone(), target.clone());
     Ok(ParallelText { name, origin, source, target, train, validation, test })
 }
 

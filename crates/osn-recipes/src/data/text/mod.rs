@@ -2,7 +2,7 @@
 //!
 //! | to | call |
 //! |---|---|
-//! | get the sentences that a run asks for | [`parallel::for_recipe`] |
+//! | get the sentences that a run asks for | [`load::for_recipe`] |
 //! | look at them before a run | [`Need::Text`](crate::data::need::Need::Text) |
 //! | cut sentences into subwords | [`Subwords`](subwords::Subwords) |
 
@@ -11,5 +11,6 @@ pub mod error;
 pub(crate) mod folder;
 pub mod language;
 pub mod lines;
+pub mod load;
 pub mod parallel;
 pub mod subwords;

@@ -1,11 +1,21 @@
 //! Files of data that tests write.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use image::{Rgb, RgbImage};
 
+pub(crate) mod text;
 pub(crate) mod wav;
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
 
 /// An IDX file of bytes.
 pub(crate) fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {

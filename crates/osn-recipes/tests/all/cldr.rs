@@ -1,0 +1,146 @@
+//! The names that are compiled in: their languages, their parts, and how far these are from each other.
+
+use std::collections::HashSet;
+
+use crate::files::text::{embedded, language};
+use osn_recipes::data::text::error::TextError;
+use osn_recipes::data::text::language::Language;
+use osn_recipes::data::text::parallel::{Pair, ParallelText};
+use osn_recipes::metrics::exact_match::exact_match;
+use osn_recipes::metrics::{bleu, chrf};
+
+const CODES: [&str; 4] = ["en", "de", "fr", "es"];
+
+#[test]
+fn the_embedded_names_are_many_and_in_the_languages_that_they_say() {
+    let text = embedded("en", "de");
+    let has = |part: &[Pair], source: &str, target: &str| {
+        part.contains(&Pair { source: source.to_owned(), target: target.to_owned() })
+    };
+    let all = [&text.train[..], &text.validation, &text.test].concat();
+    assert!(has(&all, "woman running: medium skin tone", "laufende Frau: mittlere Hautfarbe"));
+    assert!(has(&all, "German", "Deutsch") && has(&all, "Cyrillic", "Kyrillisch"));
+    assert!(has(&all, "Switzerland", "Schweiz") && has(&all, "meters", "Meter"));
+    assert!(has(&all, "Central European Summer Time", "Mitteleuropäische Sommerzeit"));
+    for (source, target) in pairs_of_languages() {
+        let text = embedded(source, target);
+        let counts = [&text.train, &text.validation, &text.test].map(Vec::len);
+        assert!((5_000..5_300).contains(&counts[0]), "{source} {target} {counts:?}");
+        assert!(counts[1..].iter().all(|count| (250..350).contains(count)), "{counts:?}");
+        assert!(text.origin.contains(&format!("{} pairs from {source} to {target}", counts[0])));
+    }
+}
+
+fn pairs_of_languages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = CODES.iter().flat_map(|source| CODES.iter().map(move |target| (*source, *target)));
+    all.filter(|(source, target)| source != target)
+}
+
+#[test]
+fn no_sentence_of_one_part_is_in_another_in_any_language() {
+    for (source, target) in pairs_of_languages() {
+        let text = embedded(source, target);
+        let parts = [&text.train, &text.validation, &text.test];
+        let sides: [fn(&Pair) -> &String; 2] = [|pair| &pair.source, |pair| &pair.target];
+        for side in sides {
+            let [train, validation, test] = parts.map(|part| {
+                part.iter().map(|pair| side(pair).to_lowercase()).collect::<HashSet<_>>()
+            });
+            assert!(
+                train.is_disjoint(&validation) && train.is_disjoint(&test),
+                "{source} {target}"
+            );
+            assert!(validation.is_disjoint(&test), "{source} {target}");
+        }
+        for part in parts {
+            assert_eq!(part.iter().collect::<HashSet<_>>().len(), part.len(), "a pair comes twice");
+        }
+    }
+}
+
+#[test]
+fn skin_tones_sexes_and_directions_of_an_emoji_are_in_one_part() {
+    let text = embedded("en", "de");
+    let part_of = |source: &str| {
+        let parts = [&text.train, &text.validation, &text.test];
+        parts.iter().position(|part| part.iter().any(|pair| pair.source == source)).unwrap()
+    };
+    let tones = ["light", "medium-light", "medium", "medium-dark", "dark"];
+    let of_tone = |name: &str| tones.map(|tone| part_of(&format!("{name}: {tone} skin tone")));
+    for who in ["astronaut", "cook", "judge", "pilot", "singer", "farmer", "mechanic", "detective"]
+    {
+        let names = [who.to_owned(), format!("man {who}"), format!("woman {who}")];
+        let parts: HashSet<_> = names
+            .iter()
+            .flat_map(|name| of_tone(name).into_iter().chain([part_of(name)]))
+            .collect();
+        assert_eq!(parts.len(), 1, "{who}");
+    }
+    for name in ["woman running", "man running", "person running"] {
+        assert_eq!(of_tone(name), [part_of("person running"); 5]);
+    }
+    for way in ["person running facing right", "woman running facing right"] {
+        assert_eq!(part_of(way), part_of("person running"));
+    }
+    for (one, other) in [
+        ("prince", "princess"),
+        ("Santa Claus", "Mrs. Claus"),
+        ("woman: red hair", "man: bald"),
+        ("flag: France", "France"),
+        ("English", "UK English"),
+        ("Japan Standard Time", "Japan Daylight Time"),
+        ("keycap: 1", "keycap: 9"),
+    ] {
+        assert_eq!(part_of(one), part_of(other), "{one}, {other}");
+    }
+}
+
+/// The training pair whose `side` is most like that of `pair`, and the share of letters that differ.
+fn nearest<'a>(text: &'a ParallelText, pair: &Pair, side: fn(&Pair) -> &String) -> (f64, &'a Pair) {
+    let train = text.train.iter();
+    let near =
+        train.map(|other| (1.0 - strsim::normalized_levenshtein(side(pair), side(other)), other));
+    near.min_by(|one, other| one.0.total_cmp(&other.0)).unwrap()
+}
+
+#[test]
+fn the_nearest_training_names_are_as_far_as_is_said() {
+    let text = embedded("en", "de");
+    let distance = |pair| nearest(&text, pair, |pair| &pair.target).0;
+    let mut distances: Vec<f64> = text.test.iter().map(distance).collect();
+    distances.sort_by(f64::total_cmp);
+    let last = distances.len() - 1;
+    let quartiles = [0, 1, 2, 3, 4].map(|quarter| (distances[quarter * last / 4] * 100.0).round());
+    assert_eq!(quartiles, [3.0, 20.0, 30.0, 40.0, 64.0]);
+}
+
+#[test]
+fn remembering_the_nearest_name_scores_as_is_said_and_is_never_right() {
+    let text = embedded("en", "de");
+    let recall = |pair| &nearest(&text, pair, |pair| &pair.source).1.target;
+    let remembered: Vec<&String> = text.test.iter().map(recall).collect();
+    let references: Vec<&String> = text.test.iter().map(|pair| &pair.target).collect();
+    let (bleu, chrf) =
+        (bleu::corpus(&remembered, &references), chrf::corpus(&remembered, &references));
+    let rounded = [bleu.score, chrf.score].map(|score| (score * 10.0).round() / 10.0);
+    assert_eq!(rounded, [44.6, 57.8]);
+    assert_eq!(exact_match(&remembered, &references), 0.0);
+}
+
+#[test]
+fn the_source_and_the_target_are_two_languages_that_there_are() {
+    let load = |source: &str, target: &str| {
+        ParallelText::load(Some("cldr-names"), &language(source), &language(target))
+    };
+    assert!(load("es", "fr").is_ok());
+    let same = load("de", "de").unwrap_err();
+    assert!(matches!(&same, TextError::SameLanguage { language } if language.as_str() == "de"));
+    for (source, target) in [("it", "de"), ("de", "it"), ("part", "de"), ("de", "what")] {
+        let error = load(source, target).unwrap_err();
+        let TextError::NoLanguage { language, there, .. } = &error else { panic!("{error}") };
+        assert!(language.as_str() != "de" && *there == CODES, "{error}");
+    }
+    for code in ["", "1a", "de.gz", "../de", "a b", "dé", "a-very-long-language"] {
+        assert!(Language::try_from(code).is_err(), "{code}");
+    }
+}
