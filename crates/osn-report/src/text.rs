@@ -70,6 +70,23 @@ pub(crate) fn escaped_alone(text: &str) -> String {
     text.replace(|c: char| is_unfit(c) && !is_of_a_script(c), "\u{fffd}")
 }
 
+/// The text with an escape in place of certain characters, made of their code points.
+pub(crate) fn with_escapes(
+    text: &str,
+    is_escaped: impl Fn(char) -> bool,
+    escape: impl Fn(u32) -> String,
+) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_escaped(character) {
+            escaped.push_str(&escape(u32::from(character)));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
 fn is_unfit(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -17,7 +17,7 @@ addEventListener("load", async () => {
       drawn: all(".uplot canvas").filter(hasInk).length,
       live: document.getElementById("live").textContent,
       picture: all(".pictures img").filter((picture) => !picture.hidden).map((picture) => picture.alt),
-      is_open: all("details.values")[1].open,
+      open: all("details").filter((details) => details.open).map((details) => details.querySelector("summary").textContent),
       is_focused: document.activeElement === all(".plot")[1],
       first_legend: [...all(".plot")[0].querySelectorAll(".u-value")].map((value) => value.textContent),
       readout: document.querySelector(".readout").textContent,
@@ -25,7 +25,7 @@ addEventListener("load", async () => {
   }
 
   function act() {
-    all("details.values")[1].open = true;
+    all(".plot")[1].closest("figure").querySelector("details").open = true;
     const slider = document.querySelector(".samples input");
     slider.value = 0;
     slider.dispatchEvent(new Event("input"));

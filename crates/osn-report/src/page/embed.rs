@@ -1,14 +1,12 @@
 //! What is written into the page besides text: scripts, styles, data and pictures.
 
-use std::fmt::Write;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::text::is_of_a_script;
+use crate::text::{is_of_a_script, with_escapes};
 
 /// The charting library, see `assets/uplot/README.md`.
 const UPLOT: &str = include_str!("../../assets/uplot/uPlot.iife.min.js");
@@ -67,16 +65,7 @@ pub(super) fn data(value: &Value) -> Markup {
 /// Data that hold texts of people: the marks that a script needs become escapes, which the page as a whole leaves alone.
 pub(super) fn texts(value: &Value) -> Markup {
     let PreEscaped(script) = data(value);
-    let mut escaped = String::with_capacity(script.len());
-    for character in script.chars() {
-        if is_of_a_script(character) {
-            // Writing to a string does not fail.
-            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
-        } else {
-            escaped.push(character);
-        }
-    }
-    PreEscaped(escaped)
+    PreEscaped(with_escapes(&script, is_of_a_script, |code| format!("\\u{code:04x}")))
 }
 
 /// The address of a picture that the page carries itself.

@@ -573,8 +573,19 @@
   // same in the new one.
 
   function openDetails(old) {
-    const isOpen = [...old.querySelectorAll("details")].map((details) => details.open);
-    return (main) => main.querySelectorAll("details").forEach((details, index) => { details.open = isOpen[index] ?? details.open; });
+    const wasOpen = new Map(byName(old, "details").map(([name, details]) => [name, details.open]));
+    return (main) => byName(main, "details").forEach(([name, details]) => { details.open = wasOpen.get(name) ?? details.open; });
+  }
+
+  // Elements by names that stay theirs when others come before them.
+  function byName(main, query) {
+    const titles = [["section", "h2"], ["figure", "figcaption"], ["details", "summary"]];
+    const counts = new Map();
+    return [...main.querySelectorAll(query)].map((element) => {
+      const name = titles.map(([part, title]) => element.closest(part)?.querySelector(title)?.textContent).join("\n");
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+      return [`${name}\n${counts.get(name)}`, element];
+    });
   }
 
   function sliderPlaces(old) {
@@ -593,8 +604,8 @@
   }
 
   function readoutTexts(old) {
-    const texts = [...old.querySelectorAll(".readout")].map((readout) => readout.textContent);
-    return (main) => main.querySelectorAll(".readout").forEach((readout, index) => { readout.textContent = texts[index] ?? readout.textContent; });
+    const texts = new Map(byName(old, ".readout").map(([name, readout]) => [name, readout.textContent]));
+    return (main) => byName(main, ".readout").forEach(([name, readout]) => { readout.textContent = texts.get(name) ?? readout.textContent; });
   }
 
   function focusPlace(old) {

@@ -1,10 +1,8 @@
 //! Text of people, in any script, as it is written.
 
-use std::fmt::Write;
+use maud::{Markup, PreEscaped, html};
 
-use maud::{Markup, PreEscaped};
-
-use crate::text::is_of_a_script;
+use crate::text::{is_of_a_script, with_escapes};
 
 /// The text with the marks that its script needs, to be put where it can turn no other text around.
 ///
@@ -12,19 +10,8 @@ use crate::text::is_of_a_script;
 /// such characters in names from files are shown as unfit. Here they become references, which the page as a whole
 /// leaves alone; control characters and overrides of direction do not.
 pub(super) fn verbatim(text: &str) -> Markup {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            // Writing to a string does not fail.
-            mark if is_of_a_script(mark) => _ = write!(escaped, "&#x{:x};", u32::from(mark)),
-            other => escaped.push(other),
-        }
-    }
-    PreEscaped(escaped)
+    let PreEscaped(text) = html! { (text) };
+    PreEscaped(with_escapes(&text, is_of_a_script, |code| format!("&#x{code:x};")))
 }
 
 #[cfg(test)]

@@ -40,9 +40,13 @@ fn module_of(path: &str) -> &str {
 
 /// The path with a star in place of each number, which modules of one kind share: `encoder.*.attention`.
 pub fn kind_of(path: &str) -> String {
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let star = |part| if is_number(part) { "*" } else { part };
     path.split('.').map(star).collect::<Vec<_>>().join(".")
+}
+
+/// Whether a part of a path is a number, such as that of a layer.
+pub(crate) fn is_number(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -65,6 +65,8 @@ pub struct HeadHistory {
     pub head: usize,
     /// `entropy` in nats, and `max_logit`.
     pub values: MinMaxSeries,
+    /// What was measured at the end.
+    pub last: Option<AttentionPoint>,
 }
 
 /// One layer over the steps.
@@ -143,7 +145,7 @@ impl RunRecord {
                 self.products.add(&point);
                 self.layer(&point.network, &point.path).add(point);
             }
-            RecordLine::Attention(point) => self.attend(&point),
+            RecordLine::Attention(point) => self.attend(point),
             RecordLine::Spectrum { network, path, scale, n_values, singular_values } => {
                 let scale = scale.unwrap_or(f64::NAN);
                 let value = |value: Option<f64>| value.unwrap_or(f64::NAN) * scale;
@@ -181,16 +183,18 @@ impl RunRecord {
         &mut self.layers[index]
     }
 
-    fn attend(&mut self, point: &AttentionPoint) {
-        let AttentionPoint { step, network, path, head, entropy, max_logit } = point;
+    fn attend(&mut self, point: AttentionPoint) {
+        let AttentionPoint { step, network, path, head, entropy, max_logit } = &point;
         let is_it = |h: &HeadHistory| h.head == *head && h.path == *path && h.network == *network;
         let index = position(&self.heads, self.next.1, is_it).unwrap_or(self.heads.len());
         if index == self.heads.len() {
-            let (network, path, values) = (network.clone(), path.clone(), MinMaxSeries::default());
-            self.heads.push(HeadHistory { network, path, head: *head, values });
+            let (network, path) = (network.clone(), path.clone());
+            self.heads.push(HeadHistory { network, path, head: *head, ..HeadHistory::default() });
         }
         self.next.1 = index + 1;
-        self.heads[index].values.push(*step, [(ENTROPY, *entropy), (MAX_LOGIT, *max_logit)]);
+        let history = &mut self.heads[index];
+        history.values.push(*step, [(ENTROPY, *entropy), (MAX_LOGIT, *max_logit)]);
+        history.last = Some(point);
     }
 
     /// The pictures among the samples, by step.

@@ -1,7 +1,6 @@
 //! From what a run's files say to events.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{self, BufRead, Write};
 
 use serde_json::{Map, Value};
@@ -15,7 +14,7 @@ use crate::record::types::{
     AttentionPoint, LayerPoint, LoggedDecision, ReadError, Sample, SampleContent, TextTable,
     check_schema,
 };
-use crate::text::escaped_alone;
+use crate::text::{escaped_alone, with_escapes};
 
 /// What `run.json` gains or changes when a run ends, and its config, which has a text of its own.
 const NOT_IN_RUN_TEXT: [&str; 4] = ["config", "error", "status", "totals"];
@@ -326,16 +325,7 @@ fn markdown(table: &TextTable) -> String {
 fn plain(text: &str) -> String {
     // An entity is never markup. Readers disagree on what a backslash escapes, and only these have a meaning in a cell.
     const MARKUP: &str = "\\`*_{}[]()#+|&<>~\"$^=@";
-    let mut plain = String::new();
-    for character in escaped_alone(text).chars() {
-        if MARKUP.contains(character) {
-            // Writing to a string does not fail.
-            let _ = write!(plain, "&#{};", u32::from(character));
-        } else {
-            plain.push(character);
-        }
-    }
-    plain
+    with_escapes(&escaped_alone(text), |c| MARKUP.contains(c), |code| format!("&#{code};"))
 }
 
 /// What runs are compared by: some fields of `run.json`, and every number, truth and text of the config

@@ -43,6 +43,21 @@ fn each_head_has_its_entropy_and_its_largest_logit() {
 }
 
 #[test]
+fn what_a_head_was_at_the_end_is_what_was_logged_last() {
+    let point = |step: u64, entropy: f64, logit: f64| {
+        format!(
+            r#"{{"event":"attention","step":{step},"network":"t","path":"decoder.0.cross","head":0,"entropy":{entropy},"max_logit":{logit}}}"#
+        )
+    };
+    let end = r#"{"event":"step","step":200,"losses":{},"signals":{}}"#;
+    let record = [point(190, 0.5, 3.0), point(195, 2.0, 9.0), point(200, 1.0, 4.0), end.to_owned()];
+    let page = page_of("{}", &record.join("\n"));
+    let rows = rows(&page, "Each head at the end");
+    let expected = ["Decoder cross-attention", "0", "0", "1.000", "0.500", "4.000", "9.000"];
+    assert_eq!(rows, [expected]);
+}
+
+#[test]
 fn a_picture_of_the_heads_stands_by_itself() {
     let picture = heads_picture(&run(SMALL, Vec::new())).unwrap();
     assert!(picture.starts_with("<svg xmlns=") && picture.ends_with("</svg>"));
@@ -103,6 +118,8 @@ fn many_layers_are_folded_by_module_and_few_are_not() {
     // A module for each attention and each pair of feed-forward layers.
     assert_eq!(folded.matches("<details class=\"module\">").count(), 9 + 6);
     assert!(folded.contains("encoder.0.attention: of 13 layers at most"));
+    // Below their module its layers have names that a narrow column does not cut alike.
+    assert!(folded.contains("role=\"rowheader\"><code>query.weight[3]</code></div>"));
     let few = page(&[run(Size { layers: 1, heads: 2, logged: 2 }, Vec::new())]);
     assert_eq!(few.matches("<details class=\"module\">").count(), 0);
     assert_eq!(few.matches("role=\"row\"").count(), 26);

@@ -22,6 +22,9 @@ fn page(n_steps: u64, status: &str) -> String {
                 "elasticity": 1.0, "action": "cap", "reason": "too large"}),
         ]
     });
+    // A scoring comes later, and its folded table before all that is open.
+    let eval = json!({"event": "eval", "step": 3, "metrics": {"kid": 1.0, "kid/class0": 1.0}});
+    let lines = lines.chain((n_steps > 2).then_some(eval));
     let record: Vec<String> = lines.map(|line| line.to_string()).collect();
     let samples = (1..=n_steps).map(|step| Sample::picture(step, pixel())).collect();
     let run = RunRecord::read(&description.to_string(), &record.join("\n"), samples).unwrap();
@@ -72,7 +75,7 @@ fn what_is_new_takes_the_place_of_what_is_shown_and_the_reader_keeps_his() {
     let Some(found) = visit() else { return };
     let kept = json!({
         "steps": "2", "drawn": 3, "live": found["before"]["live"],
-        "picture": ["Samples after step 1"], "is_open": true, "is_focused": true,
+        "picture": ["Samples after step 1"], "open": ["Some values of σ of a"], "is_focused": true,
         "first_legend": ["1", "1"], "readout": cells(&page(2, "running"))[0],
     });
     assert_eq!(found["before"], kept);

@@ -79,7 +79,19 @@ impl Map<'_> {
     }
 
     fn row(&self, place: usize) -> Markup {
-        row(self.layers[place], &self.rows[place], &self.actions, self.last_step)
+        self.named_row(place, &layer_name(self.layers[place]))
+    }
+
+    /// The row of a layer below its module's: the names of all of them begin with that of the module.
+    fn row_of(&self, module: &Module, place: usize) -> Markup {
+        let path = &self.layers[place].path;
+        let own = path.strip_prefix(module.path).and_then(|own| own.strip_prefix('.'));
+        self.named_row(place, &html! { code { (own.unwrap_or(path)) } })
+    }
+
+    fn named_row(&self, place: usize, name: &Markup) -> Markup {
+        let (layer, segments) = (self.layers[place], &self.rows[place]);
+        row(layer, name, segments, &self.actions, self.last_step)
     }
 
     /// A row for each module, which unfolds into its layers.
@@ -127,7 +139,7 @@ impl Map<'_> {
                     }
                 }
                 div role="grid" aria-readonly="true" aria-label=(module.path) {
-                    @for place in &module.layers { (self.row(*place)) }
+                    @for place in &module.layers { (self.row_of(module, *place)) }
                 }
             }
         }
@@ -214,12 +226,18 @@ fn legend(actions: &[String], rows: &[Vec<Segment>]) -> Markup {
     }
 }
 
-fn row(layer: &LayerHistory, segments: &[Segment], actions: &[String], last_step: u64) -> Markup {
+fn row(
+    layer: &LayerHistory,
+    name: &Markup,
+    segments: &[Segment],
+    actions: &[String],
+    last_step: u64,
+) -> Markup {
     let width = last_step.max(1);
     let ends = segments.iter().skip(1).map(|segment| segment.step).chain([last_step]);
     html! {
         div.layer role="row" {
-            div.name role="rowheader" { (layer_name(layer)) }
+            div.name role="rowheader" { (name) }
             svg role="presentation" viewBox=(format!("0 0 {width} 1")) preserveAspectRatio="none" {
                 @for (index, (segment, end)) in segments.iter().zip(ends).enumerate() {
                     @let start = if index == 0 { 0 } else { segment.step };

@@ -8,7 +8,7 @@ use osn_core::number::median;
 use crate::page::heat::{COLUMNS, Panel, Scale, legend};
 use crate::page::names::attention_name;
 use crate::page::table::{numbers, table, words};
-use crate::record::modules::kind_of;
+use crate::record::modules::{is_number, kind_of};
 use crate::record::run::{ENTROPY, HeadHistory, LayerHistory, MAX_LOGIT, RunRecord};
 use crate::series::timeline::Column;
 use crate::study::tables::hundredths;
@@ -46,7 +46,8 @@ pub(super) fn section(run: &RunRecord) -> Markup {
             section.heads {
                 h2 { "Attention by head" }
                 p.note {
-                    "A row for each head, layer by layer from top to bottom; steps from left to right."
+                    "A row for each head, layer by layer from top to bottom; steps from left to right. "
+                    "What was logged stands until the next was, and the first from step 0."
                 }
                 @for quantity in quantities(run, &kinds) {
                     h3 { (quantity.title) }
@@ -204,7 +205,7 @@ impl Kind<'_> {
         let (title, rows) = (self.title.clone(), self.rows());
         (!parts.is_empty()).then(|| Panel {
             quantity: "held",
-            unit: "of a head's weights",
+            unit: "(all of a head's weights)",
             colour: "c0",
             scale: Scale::Linear(1.0),
             values: mean_of(&parts, rows.len()),
@@ -226,8 +227,7 @@ fn mean_of(parts: &[(String, Values)], n_rows: usize) -> Values {
 
 /// The number in a path: which layer of the network the attention is in.
 fn layer_number(path: &str) -> String {
-    let number = path.split('.').find(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    number.unwrap_or_default().to_owned()
+    path.split('.').find(|part| is_number(part)).unwrap_or_default().to_owned()
 }
 
 /// When the weights of the heads of a kind were held.
@@ -311,18 +311,16 @@ fn at_the_end(run: &RunRecord, kinds: &[Kind]) -> Markup {
     };
     let rows = kinds.iter().flat_map(|kind| kind.heads.iter().map(move |head| (kind, head)));
     let rows = rows.map(|(kind, head)| {
-        let [entropy, logit] = [ENTROPY, MAX_LOGIT].map(|name| {
-            let columns = head.values.columns(name, COLUMNS, run.last_step);
-            let known: Vec<_> = columns.into_iter().flatten().collect();
-            let lowest = known.iter().map(|ends| ends[0]).fold(f64::NAN, f64::min);
-            let highest = known.iter().map(|ends| ends[1]).fold(f64::NAN, f64::max);
-            (known.last().map_or(f64::NAN, |ends| ends[1]), lowest, highest)
-        });
+        let end = head.last.as_ref();
+        let end = end.map_or([f64::NAN; 2], |last| [last.entropy, last.max_logit]);
+        let all = |name| head.values.columns(name, COLUMNS, run.last_step).into_iter().flatten();
+        let lowest = all(ENTROPY).map(|ends| ends[0]).fold(f64::NAN, f64::min);
+        let highest = all(MAX_LOGIT).map(|ends| ends[1]).fold(f64::NAN, f64::max);
         html! {
             th scope="row" { (kind.title) }
             td.n { (layer_number(&head.path)) }
             td.n { (head.head) }
-            @for value in [entropy.0, entropy.1, logit.0, logit.2] { td.n { (short(value)) } }
+            @for value in [end[0], lowest, end[1], highest] { td.n { (short(value)) } }
         }
     });
     html! { details.values { summary { "Each head at the end" } (table(&head, rows)) } }
