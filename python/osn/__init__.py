@@ -35,11 +35,17 @@ _OF_TORCH = {
 }
 
 
+# Each imports the library that it is named after.
+_INTEGRATIONS = ("lightning", "transformers")
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _OF_TORCH:
-        raise AttributeError(f"module 'osn' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _INTEGRATIONS:
+        return import_module(f"osn.{name}")
+    if name not in _OF_TORCH:
+        raise AttributeError(f"module 'osn' has no attribute {name!r}")
     try:
         return getattr(import_module(f"osn.torch.{_OF_TORCH[name]}"), name)
     except ModuleNotFoundError as error:

@@ -26,7 +26,8 @@ class OsnCallback(TrainerCallback):
     """Takes osn's step after each optimizer step.
 
     The training loss is the mean that the ``Trainer`` logs, at its ``logging_steps``; after an evaluation the rules get
-    ``eval_loss`` as the held-out loss and all other scores as metrics. Checkpoints have what rules remember.
+    ``eval_loss`` as the held-out loss and all other scores as metrics. Checkpoints have what rules remember;
+    a training goes on from those in its ``output_dir``.
 
     Args:
         control: what :func:`osn.attach` returned, before the ``Trainer`` was made.

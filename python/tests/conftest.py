@@ -17,8 +17,7 @@ HERE = Path(__file__).parent
 
 if torch is None:
     print("PyTorch is not installed: the tests of osn.attach are skipped")
-    collect_ignore = ["test_attach.py", "test_examples.py", "test_gradients.py", "test_integrations.py", "test_parity.py", "test_record.py", "test_state.py",
-                      "test_trainers.py", "test_training.py"]
+    collect_ignore = [it.name for it in HERE.glob("test_*.py") if it.name != "test_without_torch.py"]
 
 
 @pytest.fixture(autouse=True)

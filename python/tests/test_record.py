@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -27,10 +28,31 @@ def test_a_run_becomes_a_page(tmp_path: Path) -> None:
     assert (kinds.count("step"), kinds.count("layer"), kinds.count("eval")) == (4, 8, 1)
     switched = [event for event in events if event["event"] == "decision" and event["step"] > 0]
     assert [(it["step"], it["from"], it["to"]) for it in switched] == [(4, "off", "normalize to 1")] * 2
+    begun_with = [event["from"] for event in events if event["event"] == "decision" and event["step"] == 0]
+    assert begun_with == ["nothing"] * 2
     description = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (description["status"], description["totals"]["steps"]) == ("finished", 20)
+    assert [layer["n_decisions"] for layer in description["totals"]["layers"]] == [1, 1]
     page = osn.report(tmp_path / "run").read_text()
     assert "0.weight" in page and "mine" in page
+
+
+def test_samples_that_are_pictures_or_tables_are_on_the_page_and_others_are_not_read(tmp_path: Path) -> None:
+    _, control = begun("never")
+    with osn.Recorder(control, tmp_path):
+        control.step()
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    (samples / "step-000001.png").write_bytes(b"a picture")
+    table = {"columns": ["source", "translation"], "rows": [["drei Katzen", "three cats"]]}
+    (samples / "step-000001.json").write_text(json.dumps(table))
+    (samples / "step-000001-1.wav").write_bytes(b"a sound")
+    page = osn.report(tmp_path).read_text()
+    assert "three cats" in page and base64.b64encode(b"a picture").decode() in page
+    assert base64.b64encode(b"a sound").decode() not in page
+    (samples / "step-000002.json").write_text("[]")
+    with pytest.raises(ValueError, match="step-000002.json"):
+        osn.report(tmp_path)
 
 
 def test_a_run_that_raises_says_so_and_a_folder_is_used_once(tmp_path: Path) -> None:

@@ -80,6 +80,21 @@ def test_a_control_of_other_layers_rules_or_rates_is_refused() -> None:
         control.load_state_dict({})
 
 
+@pytest.mark.parametrize("part", ["observed", "means"])
+def test_a_damaged_control_is_refused_and_nothing_has_changed(part: str) -> None:
+    _, control = attached("observe:interval=5")
+    saved = control.state_dict()
+    for _ in range(3):
+        control.step(train_loss=1.0)
+    damaged = {"observed": [{**saved["observed"][0], "updates": ([1.0, 2.0, 3.0], 1)}, saved["observed"][1]],
+               "means": {**saved["means"], "train_loss": ([1.0], 0)}}
+    with pytest.raises(ValueError, match="damaged"):
+        control.load_state_dict({**saved, part: damaged[part]})
+    assert control.steps == 3
+    control.load_state_dict(saved)
+    assert control.steps == 0
+
+
 @pytest.mark.parametrize("cast", [nn.Module.half, nn.Module.bfloat16, nn.Module.double])
 def test_a_cast_of_the_model_leaves_the_state_in_single_precision(cast: Callable[[nn.Module], nn.Module]) -> None:
     model, control = attached()

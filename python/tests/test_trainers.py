@@ -21,8 +21,6 @@ def network() -> nn.Sequential:
 @pytest.mark.filterwarnings("ignore")
 def test_lightning_trains_with_osn_and_resumes(tmp_path: Path) -> None:
     lightning = pytest.importorskip("lightning.pytorch", reason="lightning is not installed")
-    from osn.lightning import OsnCallback
-
     class Model(lightning.LightningModule):  # type: ignore[name-defined,misc]
         def __init__(self) -> None:
             super().__init__()
@@ -39,7 +37,7 @@ def test_lightning_trains_with_osn_and_resumes(tmp_path: Path) -> None:
 
     def fit(epochs: int, path: str | None = None) -> tuple[Any, Any]:
         data = DataLoader(TensorDataset(torch.randn(32, 6), torch.randint(2, (32,))), 4)
-        callback = OsnCallback("**.weight", "auto:task=classify,interval=4")
+        callback = osn.lightning.OsnCallback("**.weight", "auto:task=classify,interval=4")
         trainer = lightning.Trainer(
             max_epochs=epochs, accelerator="cpu", callbacks=[callback], logger=False, enable_progress_bar=False,
             enable_model_summary=False, accumulate_grad_batches=2, default_root_dir=tmp_path,
@@ -79,8 +77,6 @@ class Classifier(nn.Module):
 def test_the_trainer_of_hugging_face_trains_with_osn_and_resumes(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     pytest.importorskip("accelerate", reason="accelerate is not installed")
-    from osn.transformers import OsnCallback
-
     def train(epochs: int, resume: bool) -> osn.Control:
         torch.manual_seed(0)
         model = Classifier()
@@ -90,7 +86,8 @@ def test_the_trainer_of_hugging_face_trains_with_osn_and_resumes(tmp_path: Path)
             save_strategy="epoch", eval_strategy="epoch", use_cpu=True, disable_tqdm=True,
         )
         trainer = transformers.Trainer(
-            model, arguments, train_dataset=Rows(), eval_dataset=Rows(), callbacks=[OsnCallback(control)]
+            model, arguments, train_dataset=Rows(), eval_dataset=Rows(),
+            callbacks=[osn.transformers.OsnCallback(control)],
         )
         trainer.train(resume_from_checkpoint=resume)
         assert norm(model.net[0].weight) == pytest.approx(0.5, rel=5e-2)

@@ -121,6 +121,21 @@ def test_a_weight_that_is_not_finite_is_named_and_nothing_has_happened() -> None
     assert norm(layer.weight) == pytest.approx(1, rel=1e-3)
 
 
+def test_a_step_that_fails_is_not_counted_in_what_the_rules_read() -> None:
+    layer = nn.Linear(4, 4)
+    control = osn.attach(layer, "weight", "observe:interval=5")
+    layer(torch.ones(1, 4)).sum().backward()
+    for _ in range(4):
+        control.step(train_loss=1.0)
+    control.observe()
+    before = control.state_dict()
+    with torch.no_grad():
+        layer.parametrizations.weight.original[0, 0] = float("nan")
+    with pytest.raises(osn.StepError, match="not finite"):
+        control.step(train_loss=7.0, metrics={"score": 1.0})
+    assert control.state_dict() == before
+
+
 def test_frozen_weights_are_held_and_get_no_gradient() -> None:
     model = network()
     model[0].weight.requires_grad_(False)

@@ -1,28 +1,29 @@
 //! Measure, decide and act: the controller of one model.
 
+use std::ops::Range;
+
 use numpy::{PyReadonlyArray1, PyReadwriteArray1};
-use osn_core::act::{Action, Actuator, AppliedAction, Rates, SIGMA_FLOOR};
-use osn_core::decide::{
-    Adversarial, Decider, DeciderState, Decision, Generalization, Rule, Signals,
-};
+use osn_core::act::{Actuator, AppliedAction, Rates, SIGMA_FLOOR};
+use osn_core::decide::{Decider, Rule, Signals};
 use osn_core::held::kernel::PARALLEL_ELEMENTS;
-use osn_core::held::{Form, SigmaGradient, cold_start, sigma_ratios};
-use osn_core::layer::{GradientStatistics, Layer, Measurement};
-use osn_core::measure::{EstimateError, stable_rank};
+use osn_core::held::{SigmaGradient, cold_start, sigma_ratios};
+use osn_core::layer::{Layer, Measurement};
+use osn_core::measure::EstimateError;
 use osn_core::state_code::{STATE_LEN, State};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::applied::{Applied, parameters};
 use crate::arrays::{Entries, Named, entries};
-use crate::choose::{Chosen, Held, held};
 use crate::decider::read;
-use crate::errors::{AttachError, StepError, attach_error, in_words, value_error};
+use crate::errors::{AttachError, StepError, attach_error, value_error};
+use crate::held::{Chosen, Held, held, ranges};
 use crate::reading::Reading;
-use crate::refresh::{Parts, norms, refresh, started, state};
+use crate::refresh::{decoded, norms, refresh, started, state};
+use crate::reported::{Gradients, Reported};
 use crate::rules::{Entry, Raised, rules};
+use crate::saved::Saved;
 
 /// How often σ and the health of the weights are read at least, whatever the rules ask for.
 const READ_EVERY: u64 = 50;
@@ -35,97 +36,15 @@ const RESTART_RESIDUAL: f64 = 0.25;
 #[pyclass]
 #[derive(Clone)]
 pub(crate) struct Controller {
-    held: Vec<Held>,
-    decider: Decider,
-    actuators: Vec<Actuator>,
+    pub(crate) held: Vec<Held>,
+    pub(crate) decider: Decider,
+    pub(crate) actuators: Vec<Actuator>,
     rates: Rates,
-    reading: Reading,
+    pub(crate) reading: Reading,
     /// What was measured when a rule last decided.
-    measured: Vec<Measurement>,
-    step: u64,
+    pub(crate) measured: Vec<Measurement>,
+    pub(crate) step: u64,
     raised: Raised,
-}
-
-/// A controller in a file.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
-    schema: u32,
-    held: Vec<Held>,
-    decider: DeciderState,
-    actuators: Vec<Actuator>,
-    rates: Rates,
-    reading: Reading,
-    step: u64,
-}
-
-/// What the loop reports to the rules.
-#[derive(FromPyObject)]
-struct Reported {
-    #[pyo3(item)]
-    metrics: Vec<(String, f64)>,
-    #[pyo3(item)]
-    separation: Option<f64>,
-    #[pyo3(item)]
-    input_gradient_norm: Option<f64>,
-    #[pyo3(item)]
-    train_loss: Option<f64>,
-    #[pyo3(item)]
-    held_out_loss: Option<f64>,
-}
-
-impl Reported {
-    fn signals(self) -> Signals {
-        let Self { metrics, separation, input_gradient_norm, train_loss, held_out_loss } = self;
-        let mut signals = Signals::new();
-        for (name, value) in metrics {
-            signals = signals.metric(name, value);
-        }
-        if separation.is_some() || input_gradient_norm.is_some() {
-            signals = signals.adversarial(Adversarial { separation, input_gradient_norm });
-        }
-        match (train_loss, held_out_loss) {
-            (Some(train_loss), Some(held_out_loss)) => {
-                signals.generalization(Generalization { train_loss, held_out_loss })
-            }
-            _ => signals,
-        }
-    }
-}
-
-/// The sums of one weight's gradients, on the host: for each of its blocks.
-#[derive(FromPyObject)]
-struct Sums {
-    /// `‖∇W‖` of each block, then its squares, then `|⟨G, Ŵ⟩|`.
-    #[pyo3(item)]
-    trained: Option<(Vec<f64>, u64)>,
-    #[pyo3(item)]
-    updates: Option<(Vec<f64>, u64)>,
-    #[pyo3(item)]
-    held_out: Option<(Vec<f64>, u64)>,
-}
-
-impl Sums {
-    fn statistics(&self, count: usize) -> Vec<Option<GradientStatistics>> {
-        let mean = |sum: &Option<(Vec<f64>, u64)>, index: usize| {
-            sum.as_ref().map(|(total, count)| total[index] / *count as f64)
-        };
-        let is_empty = [&self.trained, &self.updates, &self.held_out].iter().all(|it| it.is_none());
-        let block = |block: usize| {
-            let or_nan = |value: Option<f64>| value.unwrap_or(f64::NAN);
-            let mean_norm = or_nan(mean(&self.trained, block));
-            let mean_square = or_nan(mean(&self.trained, count + block));
-            GradientStatistics {
-                mean_norm,
-                // Rounding of nearly equal norms can leave less than nothing; NaN stays NaN.
-                norm_variance: (mean_square - mean_norm * mean_norm).clamp(0.0, f64::INFINITY),
-                mean_update: or_nan(mean(&self.updates, block)),
-                sensitivity: or_nan(mean(&self.trained, 2 * count + block)),
-                held_out_sensitivity: mean(&self.held_out, block),
-            }
-        };
-        (0..count).map(|index| (!is_empty).then(|| block(index))).collect()
-    }
 }
 
 #[pymethods]
@@ -133,7 +52,6 @@ impl Controller {
     /// Measures every weight from nothing and puts the first decisions in force. Returns the controller and the
     /// vectors of each weight.
     #[staticmethod]
-    #[pyo3(signature = (chosen, weights, entries, rates, network, gradient))]
     fn attach(
         py: Python<'_>,
         chosen: Vec<Chosen>,
@@ -165,14 +83,13 @@ impl Controller {
         Ok((new, vectors))
     }
 
-    /// The names of the layers, and for each weight how its vectors are laid out: `(paths of layers, forms)` as JSON.
+    /// For each weight its path, the names of its layers, and how its vectors are laid out, as JSON.
     fn layout(&self) -> String {
         let weight = |held: &Held| {
-            let parts = Parts::of(&held.form);
             let names: Vec<_> = held.layers.iter().map(Layer::name).collect();
             json!({
                 "path": held.path(), "layers": names, "form": held.form, "rows": held.form.maps.rows(),
-                "cols": held.form.maps.cols(), "length": parts.len(),
+                "cols": held.form.maps.cols(),
             })
         };
         self.held.iter().map(weight).collect::<Value>().to_string()
@@ -207,12 +124,6 @@ impl Controller {
         Ok(names.filter(|(_, is_set)| **is_set == true).map(|(name, _)| name.clone()).collect())
     }
 
-    /// The metric of each rule that follows one.
-    fn followed(&self) -> Vec<String> {
-        let rules = self.decider.rules().entries().iter();
-        rules.filter_map(|entry| entry.rule.metric()).map(str::to_owned).collect()
-    }
-
     /// The rules, as one line.
     fn label(&self) -> String {
         self.decider.rules().label()
@@ -232,19 +143,17 @@ impl Controller {
         }
     }
 
-    /// What is in force on each layer: kind, target, sharpness and blend.
-    fn applied(&self) -> Vec<(&'static str, f64, f64, f64)> {
-        self.actuators.iter().map(|actuator| parameters(actuator.applied())).collect()
+    /// What is in force on each block of each weight.
+    fn applied(&self) -> Vec<Vec<Applied>> {
+        let in_force = |actuator: &Actuator| parameters(actuator.applied());
+        let of_weight = |range: Range<usize>| self.actuators[range].iter().map(in_force).collect();
+        ranges(&self.held).map(of_weight).collect()
     }
 
     /// Whether nothing is done to a weight, so that it is its own effective weight, whatever its σ is.
     fn is_off(&self) -> Vec<bool> {
-        let is_off = |actuator: &Actuator| {
-            let AppliedAction { action, blend } = actuator.applied();
-            let on_update = matches!(action, Action::ScaleUpdate { .. } | Action::CapUpdate { .. });
-            blend == 0.0 || action == Action::Off || on_update
-        };
-        self.ranges().map(|range| self.actuators[range].iter().all(is_off)).collect()
+        let is_off = |actuator: &Actuator| !actuator.applied().follows_sigma();
+        ranges(&self.held).map(|range| self.actuators[range].iter().all(is_off)).collect()
     }
 
     /// One power iteration of the weights at these places, from the old vectors to the new ones, on all cores and
@@ -258,13 +167,13 @@ impl Controller {
         mut new: Vec<PyReadwriteArray1<'_, f32>>,
     ) -> PyResult<()> {
         let applied: Vec<AppliedAction> = self.actuators.iter().map(Actuator::applied).collect();
-        let ranges: Vec<_> = self.ranges().collect();
+        let ranges: Vec<_> = ranges(&self.held).collect();
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
         let mut jobs = Vec::new();
         for (((place, weight), old), new) in places.iter().zip(&weights).zip(&old).zip(&mut new) {
             let held = &self.held[*place];
             let (weight, old, new) = (entries(weight)?, old.as_slice()?, new.as_slice_mut()?);
-            Self::check_size(held, &weight, old.len())?;
+            held.check_size(&weight, old.len())?;
             jobs.push((weight, old, new, &held.form, &applied[ranges[*place].clone()]));
         }
         let size: usize = jobs.iter().map(|(weight, ..)| weight.len()).sum();
@@ -326,7 +235,7 @@ impl Controller {
         let held = &self.held[place];
         let weight = entries(&weight)?;
         let ratios = py.detach(|| sigma_ratios(&weight.to_f32(), &held.form));
-        ratios.map_err(|error| cannot_measure(held, &error))
+        ratios.map_err(|error| StepError::new_err(held.cannot_measure(&error)))
     }
 
     /// Takes what was measured, and lets the rules decide that are due; returns the decisions that changed, as JSON.
@@ -335,7 +244,7 @@ impl Controller {
         states: Vec<Vec<f32>>,
         norms: Vec<Vec<f64>>,
         ratios: Option<Vec<Vec<Option<f64>>>>,
-        gradients: Option<Vec<Sums>>,
+        gradients: Option<Vec<Gradients>>,
         reported: Reported,
     ) -> PyResult<String> {
         let states = decoded(&states);
@@ -376,44 +285,16 @@ impl Controller {
         let log = |layer: usize| {
             self.actuators[layer].applied().update_factor(self.reading.sigmas[layer]).ln()
         };
-        let factor = |range: std::ops::Range<usize>| {
+        let factor = |range: Range<usize>| {
             let count = range.len() as f64;
             (range.map(log).sum::<f64>() / count).exp()
         };
-        self.ranges().map(factor).collect()
+        ranges(&self.held).map(factor).collect()
     }
 
     /// What is known of every layer, as JSON.
     fn report(&self, states: Vec<Vec<f32>>, norms: Vec<Vec<f64>>) -> PyResult<String> {
-        let (states, norms) = (decoded(&states), norms.concat());
-        self.check_finite(&states, &norms)?;
-        let forms = self.held.iter().flat_map(|held| held.layers.iter().map(|_| &held.form));
-        let layers = self.layers().zip(forms).zip(self.decider.decisions());
-        let rows = layers.zip(states.iter().zip(norms)).enumerate().map(|(index, row)| {
-            let (((layer, form), decision), (state, norm)) = row;
-            let Decision { action, reason } = decision;
-            let (applied, measured) = (self.actuators[index].applied(), self.measured.get(index));
-            json!({
-                "name": layer.name(),
-                "layer": layer,
-                "sigma": state.sigma,
-                "operator_factor": form.operator_factor(layer),
-                "residual": state.residual,
-                "stable_rank": stable_rank(norm, state.sigma),
-                "drift": self.reading.drifts[index],
-                "sigma_ratio": measured.and_then(|it| it.sigma_ratio),
-                "gradient": measured.and_then(|it| it.gradient),
-                "action": applied.action.to_string(),
-                "kind": applied.action.name(),
-                "target": applied.action.target(),
-                "blend": applied.blend,
-                "scale": state.scale,
-                "elasticity": state.elasticity,
-                "decision": action.to_string(),
-                "reason": reason,
-            })
-        });
-        Ok(rows.collect::<Value>().to_string())
+        self.rows(&decoded(&states), &norms.concat())
     }
 
     fn state(&self) -> PyResult<String> {
@@ -432,28 +313,7 @@ impl Controller {
     /// Goes on from a saved state of the same layers, views, rules and rates.
     fn resume(&mut self, state: &str) -> PyResult<()> {
         let saved: Saved = read("the saved state", state)?;
-        if saved.held != self.held {
-            let names = |held: &[Held]| held.iter().map(Held::path).collect::<Vec<_>>().join(", ");
-            return Err(PyValueError::new_err(format!(
-                "the saved state holds {}, this model {}: attach to the same layers, in the same views",
-                names(&saved.held),
-                names(&self.held)
-            )));
-        }
-        if saved.rates != self.rates {
-            return Err(PyValueError::new_err(
-                "the saved state has other rates: attach with the same",
-            ));
-        }
-        let count = self.actuators.len();
-        let in_force = |actuator: &Actuator| {
-            let AppliedAction { action, blend } = actuator.applied();
-            (0.0..=1.0).contains(&blend) && action.validate().is_ok()
-        };
-        let fits = saved.actuators.len() == count && saved.actuators.iter().all(in_force);
-        if !(fits && saved.reading.fits(count) && saved.step < u64::MAX / 2) {
-            return Err(PyValueError::new_err("the saved state is damaged: attach anew"));
-        }
+        saved.check(&self.held, self.rates, self.actuators.len())?;
         self.decider.resume(saved.decider).map_err(|error| value_error(&error))?;
         (self.actuators, self.reading, self.step) = (saved.actuators, saved.reading, saved.step);
         self.measured.clear();
@@ -462,17 +322,8 @@ impl Controller {
 }
 
 impl Controller {
-    fn layers(&self) -> impl Iterator<Item = &Layer> {
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.held.iter().flat_map(|held| &held.layers)
-    }
-
-    /// Where the blocks of each weight are among all blocks.
-    fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
-        self.held.iter().scan(0, |end, held| {
-            let start = *end;
-            *end += held.layers.len();
-            Some(start..*end)
-        })
     }
 
     /// The first measurement and the first decisions.
@@ -490,11 +341,7 @@ impl Controller {
         let (mut measured, mut found) = (Vec::new(), Vec::new());
         for (held, start) in self.held.iter().zip(starts) {
             let (start, ratios) = start.map_err(|error: EstimateError| {
-                AttachError::new_err(format!(
-                    "cannot measure {}: {}",
-                    held.path(),
-                    in_words(&error)
-                ))
+                AttachError::new_err(held.cannot_measure(&error))
             })?;
             measured.extend(start.blocks.iter().enumerate().map(|(block, measured)| {
                 let ratio = ratios.as_ref().and_then(|ratios| ratios[block]);
@@ -508,8 +355,8 @@ impl Controller {
         let decisions = self.decider.decisions().iter();
         self.actuators = decisions.map(|decision| Actuator::new(decision.action)).collect();
         let applied: Vec<_> = self.actuators.iter().map(Actuator::applied).collect();
-        let ranges = self.held.iter().zip(found).zip(self.ranges());
-        Ok(ranges
+        let weights = self.held.iter().zip(found).zip(ranges(&self.held));
+        Ok(weights
             .map(|((held, start), range)| started(&start, &held.form, &applied[range]))
             .collect())
     }
@@ -521,91 +368,10 @@ impl Controller {
         self.raised.check()?;
         Ok(self.changes_since(&before))
     }
-
-    fn changes_since(&self, before: &[Option<Action>]) -> String {
-        let decided = self.layers().zip(self.decider.decisions()).zip(before);
-        let changed = decided.filter(|((_, decision), from)| **from != Some(decision.action));
-        let change = |((layer, decision), from): ((&Layer, &Decision), &Option<Action>)| {
-            json!({
-                "step": self.step,
-                "network": layer.network,
-                "name": layer.name(),
-                "from": from,
-                "to": decision.action,
-                "reason": decision.reason,
-                "text": decision.action.to_string(),
-            })
-        };
-        changed.map(change).collect::<Value>().to_string()
-    }
-
-    /// All that the rules may look at.
-    fn measurements(
-        &self,
-        states: &[State],
-        norms: &[f64],
-        ratios: Option<Vec<Vec<Option<f64>>>>,
-        gradients: Option<Vec<Sums>>,
-    ) -> Vec<Measurement> {
-        let count = states.len();
-        let ratios = ratios.map_or(vec![None; count], |ratios| ratios.concat());
-        let gradients = gradients.map_or(vec![None; count], |sums| {
-            let pairs = sums.iter().zip(&self.held);
-            pairs.flat_map(|(sums, held)| sums.statistics(held.layers.len())).collect()
-        });
-        let starts = self.held.iter().flat_map(|it| it.layers.iter().map(|_| it.usual_start()));
-        let extra = self.reading.drifts.iter().zip(ratios).zip(gradients).zip(starts);
-        let rows = states.iter().zip(norms).zip(extra);
-        rows.map(|((state, norm), (((drift, ratio), gradient), start))| {
-            let measured = Measurement::new(state.sigma, state.residual)
-                .with_stable_rank(stable_rank(*norm, state.sigma))
-                .with_drift(*drift)
-                .with_sigma_ratio(ratio)
-                .with_usual_start(start);
-            gradient.into_iter().fold(measured, Measurement::with_gradient)
-        })
-        .collect()
-    }
-
-    /// Refuses a weight that was not finite at some step, or is not now.
-    fn check_finite(&self, states: &[State], norms: &[f64]) -> PyResult<()> {
-        let mut pairs = states.iter().zip(norms);
-        let Some(index) = pairs.position(|(state, norm)| state.bad_step != 0 || !norm.is_finite())
-        else {
-            return Ok(());
-        };
-        let name = self.layers().nth(index).map(Layer::name).unwrap_or_default();
-        let step = match states[index].bad_step {
-            0 => self.step,
-            step => u64::try_from(step).unwrap_or_default(),
-        };
-        Err(StepError::new_err(format!("weight {name} is not finite since step {step}")))
-    }
-
-    fn check_size(held: &Held, weight: &Entries<'_>, vectors: usize) -> PyResult<()> {
-        let cut = held.form.cut;
-        let expected = (cut.outer * cut.count * cut.inner, Parts::of(&held.form).len());
-        if (weight.len(), vectors) == expected {
-            return Ok(());
-        }
-        let (path, found) = (held.path(), weight.len());
-        Err(StepError::new_err(format!(
-            "{path} has {found} entries, not the {} that it was attached with: attach anew",
-            expected.0
-        )))
-    }
 }
 
 fn read_all<'a>(weights: &'a [Named<'_>]) -> PyResult<Vec<Entries<'a>>> {
     weights.iter().map(entries).collect()
-}
-
-fn decoded(states: &[Vec<f32>]) -> Vec<State> {
-    states.iter().flat_map(|states| states.chunks_exact(STATE_LEN).map(state)).collect()
-}
-
-fn cannot_measure(held: &Held, error: &EstimateError) -> PyErr {
-    StepError::new_err(format!("cannot measure {}: {}", held.path(), in_words(error)))
 }
 
 fn sigma_gradient(name: &str) -> PyResult<SigmaGradient> {
@@ -615,47 +381,4 @@ fn sigma_gradient(name: &str) -> PyResult<SigmaGradient> {
             "gradient is `{name}`: expected full, detached or inward_only"
         ))
     })
-}
-
-/// Measures one weight from nothing, with an action in force on each block; returns its vectors.
-#[pyfunction]
-pub(crate) fn start(
-    py: Python<'_>,
-    weight: Named<'_>,
-    form: &str,
-    applied: Vec<(String, f64, f64, f64)>,
-) -> PyResult<Vec<f32>> {
-    let form: Form = read("form", form)?;
-    let weight = entries(&weight)?;
-    let cut = form.cut;
-    if (weight.len(), applied.len()) != (cut.outer * cut.count * cut.inner, cut.count) {
-        return Err(PyValueError::new_err("the weight has not the size of its form"));
-    }
-    let applied = applied.iter().map(in_force).collect::<PyResult<Vec<_>>>()?;
-    let start = py.detach(|| cold_start(&weight.to_f32(), &form));
-    let start = start
-        .map_err(|error| StepError::new_err(format!("cannot measure: {}", in_words(&error))))?;
-    Ok(started(&start, &form, &applied))
-}
-
-fn in_force((kind, target, sharpness, blend): &(String, f64, f64, f64)) -> PyResult<AppliedAction> {
-    let (target, sharpness, blend) = (*target, *sharpness, *blend);
-    let action = match &kind[..] {
-        "off" => Action::Off,
-        "normalize" => Action::Normalize { target },
-        "cap" => Action::Cap { target, sharpness },
-        "scale_update" => Action::ScaleUpdate { target },
-        "cap_update" => Action::CapUpdate { target },
-        other => return Err(PyValueError::new_err(format!("unknown action `{other}`"))),
-    };
-    action.validate().map_err(|error| value_error(&error))?;
-    Ok(AppliedAction { action, blend })
-}
-
-fn parameters(AppliedAction { action, blend }: AppliedAction) -> (&'static str, f64, f64, f64) {
-    let sharpness = match action {
-        Action::Cap { sharpness, .. } => sharpness,
-        _ => f64::INFINITY,
-    };
-    (action.name(), action.target().unwrap_or(f64::NAN), sharpness, blend)
 }

@@ -1,4 +1,4 @@
-//! Checkpoints, runs and studies in files, and scores of runs.
+//! Checkpoints, runs and studies in files.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -8,10 +8,7 @@ use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Named, NormalizePara
 use osn_core::act::Action;
 use osn_core::layer::Globs;
 use osn_files::{output, plain_file};
-use osn_report::study::statistics::{
-    bootstrap_all, interquartile_mean, paired_wins, probability_of_improvement, sign_flip_p,
-};
-use osn_report::study::{Direction, Study, StudyRecord};
+use osn_report::study::{Study, StudyRecord};
 use osn_report::{Document, RunRecord, Sample};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -136,22 +133,22 @@ impl Subject {
 /// The pictures `samples/step-N.png` and the tables `samples/step-N.json` of a run, if it has any.
 fn samples(folder: &Path) -> PyResult<Vec<Sample>> {
     let Ok(files) = fs::read_dir(folder.join("samples")) else { return Ok(Vec::new()) };
-    let steps = files.filter_map(|file| {
+    let samples = files.filter_map(|file| {
         let path = file.ok()?.path();
         let (step, ending) = path.file_name()?.to_str()?.strip_prefix("step-")?.split_once('.')?;
-        let is_table = ending == "json";
-        (is_table || ending == "png").then_some(())?;
-        Some((step.parse().ok()?, is_table, path))
+        let step = step.parse().ok()?;
+        match ending {
+            "png" => Some(bytes(&path).map(|png| Sample::picture(step, png))),
+            "json" => Some(table(step, &path)),
+            _ => None,
+        }
     });
-    steps
-        .map(|(step, is_table, path)| {
-            if is_table {
-                Sample::table(step, &bytes(&path)?).map_err(|error| value_error(&error))
-            } else {
-                Ok(Sample::picture(step, bytes(&path)?))
-            }
-        })
-        .collect()
+    samples.collect()
+}
+
+fn table(step: u64, path: &Path) -> PyResult<Sample> {
+    let table = Sample::table(step, &bytes(path)?);
+    table.map_err(|error| PyValueError::new_err(format!("{}: {error}", path.display())))
 }
 
 fn text(path: &Path) -> PyResult<String> {
@@ -164,44 +161,4 @@ fn bytes(path: &Path) -> PyResult<Vec<u8>> {
 
 fn cannot_read(path: &Path, error: &io::Error) -> PyErr {
     PyOSError::new_err(format!("cannot read {}: {error}", path.display()))
-}
-
-/// Compares two arms' scores, each a list of strata (one for each regime) of scores by seed; as JSON.
-#[pyfunction]
-pub(crate) fn score_sets(
-    first: Vec<Vec<f64>>,
-    second: Vec<Vec<f64>>,
-    higher_is_better: bool,
-) -> PyResult<String> {
-    let shapes = [&first, &second].map(|arm| arm.iter().map(Vec::len).collect::<Vec<_>>());
-    if shapes[0] != shapes[1] || shapes[0].is_empty() || shapes[0].contains(&0) {
-        let message = format!(
-            "expected as many scores of one arm as of the other, in the order of the seeds: {shapes:?}"
-        );
-        return Err(PyValueError::new_err(message));
-    }
-    if first.iter().chain(&second).flatten().any(|score| !score.is_finite()) {
-        return Err(PyValueError::new_err(
-            "a score is not finite: leave out both runs of that seed, and say so",
-        ));
-    }
-    let direction = Direction::of(higher_is_better);
-    let both = [first.clone(), second.clone()].concat();
-    let n_strata = first.len();
-    let statistics = bootstrap_all(&both, |drawn| {
-        let (first, second) = drawn.split_at(n_strata);
-        let (a, b) = (interquartile_mean(first), interquartile_mean(second));
-        vec![a, b, a - b, probability_of_improvement(first, second, direction)]
-    });
-    let [flat, other] = [first.concat(), second.concat()];
-    let differences: Vec<f64> = flat.iter().zip(&other).map(|(a, b)| a - b).collect();
-    Ok(json!({
-        "first": statistics[0],
-        "second": statistics[1],
-        "difference": statistics[2],
-        "probability_of_improvement": statistics[3],
-        "wins": paired_wins(&flat, &other, direction),
-        "p": sign_flip_p(&differences),
-    })
-    .to_string())
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use osn_core::act::AppliedAction;
+use osn_core::held::kernel::norm;
 use osn_core::held::{Form, Iteration, Maps, Start, block_of, iterate, state_at, state_of};
 use osn_core::layer::Measurement;
 use osn_core::state_code::{STATE_LEN, State};
@@ -65,6 +66,11 @@ pub(crate) fn state(numbers: &[f32]) -> State {
     let at = |index: usize| f64::from(numbers[index]);
     let bad_step = numbers[4] as i32;
     State { sigma: at(0), scale: at(1), elasticity: at(2), residual: at(3), bad_step }
+}
+
+/// The state of every block of every weight.
+pub(crate) fn decoded(states: &[Vec<f32>]) -> Vec<State> {
+    states.iter().flat_map(|states| states.chunks_exact(STATE_LEN).map(state)).collect()
 }
 
 /// One power iteration of every block of a weight: from the vectors `old` to `new`.
@@ -143,10 +149,5 @@ fn entries_of<'a>(weight: &'a [f32], form: &Form, block: usize) -> Cow<'a, [f32]
 
 /// The Frobenius norm of each block, in f64.
 pub(crate) fn norms(weight: &[f32], form: &Form) -> Vec<f64> {
-    let norm = |block: usize| {
-        let entries = entries_of(weight, form, block);
-        // Whole runs in f32 would lose digits; in f64 no square of an f32 overflows.
-        entries.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
-    };
-    (0..form.cut.count).map(norm).collect()
+    (0..form.cut.count).map(|block| norm(&entries_of(weight, form, block))).collect()
 }

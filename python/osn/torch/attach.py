@@ -87,15 +87,13 @@ def attach(
     )
     needs = also | set(core.needs())
     held = []
-    applied, start = core.applied(), 0
-    for (found, _), numbers, data in zip(chosen, vectors, json.loads(core.layout())):
+    of_weights = zip(chosen, vectors, core.applied(), json.loads(core.layout()))
+    for (found, _), numbers, in_force, data in of_weights:
         own, device = form(data), found.weight.device
         probe = None
         if needs & {"gradients", "held_out"}:
             with torch.enable_grad():
                 probe = torch.zeros(own.count, device=device, requires_grad=True)
-        in_force = applied[start : start + own.count]
-        start += own.count
         norm = SpectralNorm(own, torch.tensor(numbers, device=device), in_force, probe)
         held.append(_put(found, norm))
     return Control(core, held, also)
@@ -131,7 +129,7 @@ def _described(found: Found, selection: Selection) -> dict[str, object]:
     if view.startswith("operator") and found.weight.device.type != "cpu":
         raise AttachError(f"{found.path} is on {found.weight.device}: the view operator needs the CPU; use reshaped")
     axis = found.output_axis if selection.output_axis is None else selection.output_axis
-    return {**_candidate(found), "view": view, "output_axis": axis}
+    return {"candidate": _candidate(found), "view": view, "output_axis": axis}
 
 
 def _put(found: Found, norm: SpectralNorm) -> Held:

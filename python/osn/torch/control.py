@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,12 +16,8 @@ from osn.torch import refresh
 from osn.torch.form import STATE_LEN
 from osn.torch.host import named
 from osn.torch.report import Change, Report, changes, report
-from osn.torch.signals import Observed, Sum, averaged, is_distributed, mean_over_processes
+from osn.torch.signals import MEANS, NO_SIGNALS, Gathered, Observed, is_distributed, mean_over_processes
 from osn.torch.spectral_norm import SpectralNorm
-
-#: Means over the steps since a rule last decided, and what each is called among the signals.
-_MEANS = ("train_loss", "held_out_loss", "separation", "input_gradient_norm")
-
 
 #: Who follows the steps: changed decisions, what the loop reported, and its metrics.
 Listener = Callable[[list[Change], Mapping[str, Any], Mapping[str, float]], None]
@@ -58,10 +53,7 @@ class Control:
         self._core = core
         self._held = held
         self._also = also
-        self._observed = [Observed() for _ in held]
-        self._means = {name: Sum() for name in _MEANS}
-        self._metrics: dict[str, float] = {}
-        self._calls: set[str] = set()
+        self._gathered = Gathered([Observed() for _ in held])
         self._listener: Listener | None = None
 
     @property
@@ -112,15 +104,16 @@ class Control:
         if "gradients" not in self.needs:
             return
         reached = [
-            (held, observed)
-            for held, observed in zip(self._held, self._observed)
+            (place, held)
+            for place, held in enumerate(self._held)
             if held.weight.grad is not None and held.norm.probe is not None and held.norm.probe.grad is not None
         ]
-        along = mean_over_processes([held.norm.probe.grad for held, _ in reached])  # type: ignore[union-attr,misc]
-        for (held, observed), sensitivity in zip(reached, along):
-            observed.add(held.weight.grad, sensitivity, held.weight, held.norm.form)  # type: ignore[arg-type]
+        along = mean_over_processes([held.norm.probe.grad for _, held in reached])  # type: ignore[union-attr,misc]
+        sums = self._gathered.observed
+        for (place, held), sensitivity in zip(reached, along):
+            sums[place] = sums[place].plus(held.weight.grad, sensitivity, held.weight, held.norm.form)  # type: ignore[arg-type]
             held.norm.probe.grad = None  # type: ignore[union-attr]
-        self._calls.add("observe")
+        self._gathered.calls.add("observe")
 
     def observe_held_out(self, loss: Tensor) -> None:
         """Adds ⟨G, Ŵ⟩ of a loss on held-out data, ``[]``, whose graph is used up; no gradient of a weight changes.
@@ -131,11 +124,12 @@ class Control:
             return
         probes = [held.norm.probe for held in self._held if held.norm.probe is not None]
         found = iter(torch.autograd.grad(loss, probes, allow_unused=True))
-        for held, observed in zip(self._held, self._observed):
+        sums = self._gathered.observed
+        for place, held in enumerate(self._held):
             along = next(found) if held.norm.probe is not None else None
             if along is not None:
-                observed.held_out.add(along)
-        self._calls.add("observe_held_out")
+                sums[place] = replace(sums[place], held_out=sums[place].held_out.plus(along))
+        self._gathered.calls.add("observe_held_out")
 
     def step(
         self,
@@ -155,7 +149,7 @@ class Control:
         Args:
             train_loss: on what the step trained on, ``[]``; a rule reads the mean since its last decision.
             held_out_loss: the same loss on data that is not trained on.
-            metrics: how good the model is, by name; a rule reads the latest.
+            metrics: how good the model is, by name; a rule reads the latest. A tensor is copied to the host at once.
             separation: of a discriminator, P(D(real) > D(fake)) − P(D(real) < D(fake)), in [−1, 1].
             input_gradient_norm: of a discriminator, E‖∇ₓD‖ at generated samples.
 
@@ -166,38 +160,49 @@ class Control:
         if metrics and (unknown := next((it for it in metrics if not isinstance(it, str)), None)) is not None:
             raise TypeError(f"a metric is named {unknown!r}: expected a text")
         given = (train_loss, held_out_loss, separation, input_gradient_norm)
-        reported = {name: value for name, value in zip(_MEANS, given) if value is not None}
-        for name, value in reported.items():
-            self._means[name].add(torch.as_tensor(value, dtype=torch.float32).detach().reshape(()))
+        reported = {name: value for name, value in zip(MEANS, given) if value is not None}
+        means = {
+            name: torch.as_tensor(value, dtype=torch.float32).detach().reshape(()) for name, value in reported.items()
+        }
         scores = {name: float(value) for name, value in (metrics or {}).items()}
-        self._metrics.update(scores)
         with torch.inference_mode(False), torch.no_grad():
-            changed = self._advance()
+            changed = self._advance(means, scores)
             if self._listener is not None:
                 self._listener(changed, reported, scores)
         return changed
 
-    def _advance(self) -> list[Change]:
+    def _advance(self, means: Mapping[str, Tensor], scores: Mapping[str, float]) -> list[Change]:
+        weights = self._weights()
         reads = self._core.reads_next()
-        # Where it reads, a weight may turn out to be bad, and then nothing must have happened.
-        core = self._core.copy() if reads else self._core
-        weights = [held.weight for held in self._held]
+        core, gathered = self._core, self._gathered
+        if reads:
+            # A weight may turn out to be bad, and then nothing must have happened.
+            core, gathered = core.copy(), gathered.copy()
+        gathered.report(means, scores)
         core.act()
         fresh = self._refreshed(core, weights)
-        for held, observed, weight in zip(self._held, self._observed, weights):
-            observed.add_update(weight, held.norm.form)
-        changed = self._read_back(core, weights, fresh) if reads else []
-        self._core = core
+        updated = zip(gathered.observed, weights, self._held)
+        gathered.observed = [observed.plus_update(weight, held.norm.form) for observed, weight, held in updated]
+        changed: list[Change] = []
+        if reads:
+            changed, gathered = self._read_back(core, gathered, weights, fresh)
+        self._core, self._gathered = core, gathered
         self._put(fresh)
         return changed
 
+    def _weights(self) -> list[Tensor]:
+        """The stored weights, where a step can be taken."""
+        weights = [held.weight for held in self._held]
+        for held, weight in zip(self._held, weights):
+            if not held.norm.form.layouts and weight.device.type != "cpu":
+                raise StepError(f"{held.norm.form.path} moved to {weight.device}: the view operator needs the CPU")
+        return weights
+
     def _put(self, vectors: list[Tensor]) -> None:
-        applied, start = self._core.applied(), 0
-        for held, new, is_off in zip(self._held, vectors, self._core.is_off()):
+        in_force = zip(self._core.applied(), self._core.is_off())
+        for held, new, (applied, is_off) in zip(self._held, vectors, in_force):
             norm = held.norm
-            norm.vectors, norm.is_off = new, is_off
-            norm.applied = applied[start : start + norm.form.count]
-            start += norm.form.count
+            norm.vectors, norm.applied, norm.is_off = new, applied, is_off
             if norm.probe is not None:
                 norm.probe.grad = None
 
@@ -212,76 +217,38 @@ class Control:
             [norms[place].vectors.numpy() for place in on_host],
             [fresh[place].numpy() for place in on_host],
         )
-        applied, start = core.applied(), 0
-        for place, norm in enumerate(norms):
-            in_force = applied[start : start + norm.form.count]
-            start += norm.form.count
+        for place, (norm, applied) in enumerate(zip(norms, core.applied())):
             if weights[place].device.type != "cpu":
-                if not norm.form.layouts:
-                    raise StepError(f"{norm.form.path} moved to {weights[place].device}: the view operator needs the CPU")
-                fresh[place] = refresh.refreshed(weights[place], norm.vectors, norm.form, in_force, core.steps)
+                fresh[place] = refresh.refreshed(weights[place], norm.vectors, norm.form, applied, core.steps)
         return fresh
 
-    def _read_back(self, core: _core.Controller, weights: list[Tensor], fresh: list[Tensor]) -> list[Change]:
+    def _read_back(
+        self, core: _core.Controller, gathered: Gathered, weights: list[Tensor], fresh: list[Tensor]
+    ) -> tuple[list[Change], Gathered]:
+        """Lets the rules decide that are due: the decisions that changed, and what is gathered from now on."""
         states, norms = self._read(core, weights, fresh)
-        lost = core.lost(states, norms)
-        for place in lost:
-            norm = self._held[place].norm
-            start = sum(held.norm.form.count for held in self._held[:place])
-            applied = core.applied()[start : start + norm.form.count]
-            vectors = _core.start(named(weights[place]), norm.form.text, applied)
-            fresh[place] = torch.tensor(vectors, device=weights[place].device)
+        for place in core.lost(states, norms):
+            norm, weight = self._held[place].norm, weights[place]
+            vectors = _core.start(named(weight), norm.form.text, core.applied()[place])
+            fresh[place] = torch.tensor(vectors, device=weight.device)
             states[place] = self._states(norm, fresh[place])
-        self._check_calls(core)
+        self._check_calls(core, gathered.calls)
         if not core.decides_now():
-            core.read_back(states, norms, None, None, self._reported(is_empty=True))
-            return []
+            core.read_back(states, norms, None, None, NO_SIGNALS)
+            return [], gathered
         needs, ratios = self.needs, None
         if "sigma_ratio" in needs:
             ratios = [core.sigma_ratios(place, named(weight)) for place, weight in enumerate(weights)]
-        gradients = self._take_gradients() if needs & {"gradients", "held_out"} else None
-        text = core.read_back(states, norms, ratios, gradients, self._reported())
-        self._observed = [self._without_sums(observed) for observed in self._observed]
-        self._means = {name: Sum() for name in _MEANS}
-        self._metrics = {}
-        return changes(text)
+        gradients = gathered.gradients() if needs & {"gradients", "held_out"} else None
+        text = core.read_back(states, norms, ratios, gradients, gathered.signals())
+        return changes(text), gathered.anew()
 
-    @staticmethod
-    def _without_sums(observed: Observed) -> Observed:
-        new = Observed()
-        new.before = observed.before
-        return new
-
-    def _check_calls(self, core: _core.Controller) -> None:
-        core.check_observed("observe" in self._calls, "observe_held_out" in self._calls)
-        in_force = zip((name for held in self._held for name in held.norm.form.layers), core.applied())
-        for name, (kind, _, _, blend) in in_force:
-            if kind in ("scale_update", "cap_update") and blend > 0 and "optimize" not in self._calls:
-                raise StepError(f"{name} has `{kind}`, which nothing applies: call control.optimize(optimizer)")
-
-    def _take_gradients(self) -> list[dict[str, Any]]:
-        """The means of each weight's gradients, over all processes."""
-        own = {
-            f"{place}.{name}": mean
-            for place, observed in enumerate(self._observed)
-            for name in Observed.NAMES
-            if (mean := getattr(observed, name).mean()) is not None
-        }
-        found = averaged(own)
-        places = range(len(self._observed))
-        means = [{name: found.get(f"{place}.{name}") for name in Observed.NAMES} for place in places]
-        return [{name: it and (it, 1) for name, it in of_weight.items()} for of_weight in means]
-
-    def _reported(self, is_empty: bool = False) -> dict[str, Any]:
-        """The signals on the host, over all processes."""
-        if is_empty:
-            return {"metrics": [], **{name: None for name in _MEANS}}
-        own = {name: mean for name, it in self._means.items() if (mean := it.mean()) is not None}
-        metrics = {f"metric {name}": [value] for name, value in self._metrics.items()}
-        found = averaged({**own, **metrics})
-        means = {name: found[name][0] if name in found else None for name in _MEANS}
-        latest = [(name[7:], value[0]) for name, value in found.items() if name not in _MEANS]
-        return {"metrics": latest, **means}
+    def _check_calls(self, core: _core.Controller, calls: set[str]) -> None:
+        core.check_observed("observe" in calls, "observe_held_out" in calls)
+        for held, applied in zip(self._held, core.applied()):
+            for name, (kind, _, _, blend) in zip(held.norm.form.layers, applied):
+                if kind in ("scale_update", "cap_update") and blend > 0 and "optimize" not in calls:
+                    raise StepError(f"{name} has `{kind}`, which nothing applies: call control.optimize(optimizer)")
 
     def _states(self, norm: SpectralNorm, vectors: Tensor) -> list[float]:
         form = norm.form
@@ -337,8 +304,7 @@ class Control:
         """
         for held in self._held:
             held.norm.measure(held.weight)
-        for observed in self._observed:
-            observed.before = None
+        self._gathered.observed = [replace(observed, before=None) for observed in self._gathered.observed]
         self._core.begin_anew([self._states(held.norm, held.norm.vectors) for held in self._held])
 
     def update_factors(self) -> dict[str, float]:
@@ -347,7 +313,7 @@ class Control:
         (target/σ)^a where its action is ``scale_update``, min(1, target/σ)^a where it is ``cap_update``, else 1; σ is
         that of the last reading.
         """
-        self._calls.add("optimize")
+        self._gathered.calls.add("optimize")
         factors = self._core.update_factors()
         return {held.norm.form.path: factor for held, factor in zip(self._held, factors)}
 
@@ -374,13 +340,7 @@ class Control:
 
         ``torch.load(weights_only=True)`` reads it. Under DDP each process saves its own, or all load that of one.
         """
-        return {
-            "core": self._core.state(),
-            "observed": [observed.saved() for observed in self._observed],
-            "means": {name: it.saved() for name, it in self._means.items()},
-            "metrics": dict(self._metrics),
-            "calls": sorted(self._calls),
-        }
+        return {"core": self._core.state(), **self._gathered.saved()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from a saved state, after the same :func:`osn.attach` and the model's ``load_state_dict``.
@@ -388,15 +348,9 @@ class Control:
         Raises:
             ValueError: it is of other layers, views, rules or rates, or damaged; nothing has changed then.
         """
-        missing = [name for name in ("core", "observed", "means", "metrics", "calls") if name not in state]
-        if missing or len(state["observed"]) != len(self._held):
-            raise ValueError(f"no state of a control: it lacks {', '.join(missing) or 'layers'}")
-        json.loads(state["core"])
+        if "core" not in state:
+            raise ValueError("no state of a control: it lacks core")
+        gathered = Gathered.restored(state, [held.norm.form for held in self._held])
         self._core.resume(state["core"])
-        for observed, saved in zip(self._observed, state["observed"]):
-            observed.restore(saved)
-        for name, saved in state["means"].items():
-            self._means[name] = Sum() if saved is None else Sum(torch.tensor(saved[0]).reshape(()), int(saved[1]))
-        self._metrics = dict(state["metrics"])
-        self._calls = set(state["calls"])
+        self._gathered = gathered
         self._put([held.norm.vectors for held in self._held])

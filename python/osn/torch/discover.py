@@ -118,7 +118,7 @@ def _is_sharded(weight: Tensor) -> bool:
 
 
 def _kind(module: nn.Module) -> str:
-    if isinstance(module, (nn.MultiheadAttention,)):
+    if isinstance(module, nn.MultiheadAttention):
         return "attention"
     if isinstance(module, _RECURRENT):
         return "recurrent"

@@ -32,7 +32,6 @@ class Form:
     gradient: str
     rows: int
     cols: int
-    length: int
     layers: tuple[str, ...]
 
     @property
@@ -61,6 +60,5 @@ def form(data: dict[str, Any]) -> Form:
         gradient=data["form"]["gradient"],
         rows=data["rows"],
         cols=data["cols"],
-        length=data["length"],
         layers=tuple(data["layers"]),
     )

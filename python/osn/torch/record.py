@@ -8,6 +8,7 @@ import os
 import platform
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -65,6 +66,7 @@ class Recorder:
         self._started, self._last_step = time.time(), control.steps
         self._wanted = {it.name: it.action for it in control.wanted()}
         self._scores: dict[str, float] = {}
+        self._n_decisions: Counter[str] = Counter()
         self._description = {
             "schema": SCHEMA,
             "recipe": name,
@@ -76,7 +78,7 @@ class Recorder:
             "device": str(control.device),
             "config": dict(config or {}),
             "checkpoints": {"every": None, "keep": 0},
-            "versions": {"osn": metadata.version("osn") if _is_installed() else "", "torch": torch.__version__},
+            "versions": {"osn": _version(), "torch": torch.__version__},
             "machine": {"os": platform.system().lower(), "arch": platform.machine(), "n_cores": os.cpu_count() or 0},
             "started_unix_secs": int(self._started),
             "status": "running",
@@ -89,7 +91,7 @@ class Recorder:
             self._file = (self._folder / "record.jsonl").open("x", encoding="utf-8")
             self._describe()
             for change in control.wanted():
-                self._decision(change, "off")
+                self._decision(change, "nothing")
         control.listen(self._after)
 
     def close(self, status: str = "finished", error: str | None = None) -> None:
@@ -121,6 +123,7 @@ class Recorder:
             return
         for change in changed:
             self._decision(change, self._wanted[change.name])
+            self._n_decisions[change.name] += 1
         if scores:
             self._scores.update(scores)
             self._write("eval", step=step, metrics=scores, real_vs_real={}, wall_secs=self._wall())
@@ -155,7 +158,7 @@ class Recorder:
     def _summary(self, layer: Any) -> dict[str, Any]:
         names = ("network", "path", "sigma", "target", "scale", "elasticity", "action")
         described = self._layer(layer)
-        return {**{name: described[name] for name in names}, "n_decisions": 0}
+        return {**{name: described[name] for name in names}, "n_decisions": self._n_decisions[layer.name]}
 
     def _write(self, event: str, **fields: Any) -> None:
         if self._file is not None:
@@ -181,9 +184,8 @@ def _finite(value: Any) -> Any:
     return [_finite(it) for it in value] if isinstance(value, (list, tuple)) else value
 
 
-def _is_installed() -> bool:
+def _version() -> str:
     try:
-        metadata.version("osn")
+        return metadata.version("osn")
     except metadata.PackageNotFoundError:
-        return False
-    return True
+        return ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -11,17 +13,20 @@ from torch import Tensor
 
 from osn.torch.form import Form
 
+#: What the loop reports as means over the steps since a rule last decided.
+MEANS = ("train_loss", "held_out_loss", "separation", "input_gradient_norm")
 
+
+@dataclass(frozen=True)
 class Sum:
     """A running sum of numbers or of vectors of one length, on their device."""
 
-    def __init__(self, total: Tensor | None = None, count: int = 0) -> None:
-        self.total, self.count = total, count
+    total: Tensor | None = None
+    count: int = 0
 
-    def add(self, value: Tensor) -> None:
+    def plus(self, value: Tensor) -> Sum:
         value = value.detach().to(torch.float32, copy=self.total is None)
-        self.total = value if self.total is None else self.total.to(value.device) + value
-        self.count += 1
+        return Sum(value if self.total is None else self.total.to(value.device) + value, self.count + 1)
 
     def mean(self) -> list[float] | None:
         """The mean on the host; nothing where nothing was added."""
@@ -31,37 +36,123 @@ class Sum:
         """The total on the host, and how many were added."""
         return None if self.total is None else (self.total.reshape(-1).double().tolist(), self.count)
 
+    @staticmethod
+    def restored(saved: tuple[list[float], int] | None, length: int) -> Sum:
+        """The sum from a file; an error if it is not one of vectors of this length."""
+        if saved is None:
+            return Sum()
+        total, count = saved
+        if len(total) != length or count < 1:
+            raise ValueError("the saved state is damaged: attach anew")
+        return Sum(torch.tensor(total, dtype=torch.float32), int(count))
 
+
+@dataclass(frozen=True)
 class Observed:
     """Sums of the gradients of one held weight since a rule last decided."""
 
-    NAMES = ("trained", "updates", "held_out")
+    trained: Sum = Sum()
+    updates: Sum = Sum()
+    held_out: Sum = Sum()
+    #: The weight as it was when gradients were observed.
+    before: Tensor | None = None
 
-    def __init__(self) -> None:
-        self.trained, self.updates, self.held_out = Sum(), Sum(), Sum()
-        #: The weight as it was when gradients were observed.
-        self.before: Tensor | None = None
+    NAMES: ClassVar[tuple[str, ...]] = ("trained", "updates", "held_out")
 
-    def add(self, gradient: Tensor, along: Tensor, weight: Tensor, form: Form) -> None:
+    def plus(self, gradient: Tensor, along: Tensor, weight: Tensor, form: Form) -> Observed:
         """Adds ‖∇W‖, its square and |⟨G, Ŵ⟩| of each block."""
         norms = _block_norms(gradient, form)
-        self.trained.add(torch.cat([norms, norms.square(), along.float().abs()]))
-        self.before = weight.detach().clone()
+        trained = self.trained.plus(torch.cat([norms, norms.square(), along.float().abs()]))
+        return replace(self, trained=trained, before=weight.detach().clone())
 
-    def add_update(self, weight: Tensor, form: Form) -> None:
+    def plus_update(self, weight: Tensor, form: Form) -> Observed:
         """Adds how far the optimizer moved the weight since its gradients were observed."""
-        if self.before is not None:
-            self.updates.add(_block_norms(weight.detach() - self.before, form))
-            self.before = None
+        if self.before is None:
+            return self
+        return replace(self, updates=self.updates.plus(_block_norms(weight.detach() - self.before, form)), before=None)
 
     def saved(self) -> dict[str, Any]:
         return {name: getattr(self, name).saved() for name in self.NAMES}
 
-    def restore(self, saved: dict[str, Any]) -> None:
-        for name in self.NAMES:
-            found = saved[name]
-            setattr(self, name, Sum() if found is None else Sum(torch.tensor(found[0]), int(found[1])))
-        self.before = None
+    @staticmethod
+    def restored(saved: Mapping[str, Any], form: Form) -> Observed:
+        count = form.count
+        return Observed(
+            Sum.restored(saved["trained"], 3 * count),
+            Sum.restored(saved["updates"], count),
+            Sum.restored(saved["held_out"], count),
+        )
+
+
+class Gathered:
+    """What the loop reported since a rule last decided, and which calls there were since the attachment."""
+
+    NAMES = ("observed", "means", "metrics", "calls")
+
+    def __init__(
+        self,
+        observed: Sequence[Observed],
+        means: Mapping[str, Sum] = MappingProxyType({}),
+        metrics: Mapping[str, float] = MappingProxyType({}),
+        calls: Iterable[str] = (),
+    ) -> None:
+        self.observed, self.calls = list(observed), set(calls)
+        self.means = {name: means.get(name, Sum()) for name in MEANS}
+        self.metrics = dict(metrics)
+
+    def copy(self) -> Gathered:
+        return Gathered(self.observed, self.means, self.metrics, self.calls)
+
+    def anew(self) -> Gathered:
+        """The start of the next sums; a weight whose gradients were observed waits for its update."""
+        return Gathered([Observed(before=it.before) for it in self.observed], calls=self.calls)
+
+    def report(self, means: Mapping[str, Tensor], metrics: Mapping[str, float]) -> None:
+        """Adds losses and scores of one step."""
+        for name, value in means.items():
+            self.means[name] = self.means[name].plus(value)
+        self.metrics.update(metrics)
+
+    def gradients(self) -> list[dict[str, list[float] | None]]:
+        """The means of each weight's gradients on the host, over all processes."""
+        own = {
+            f"{place}.{name}": mean
+            for place, observed in enumerate(self.observed)
+            for name in Observed.NAMES
+            if (mean := getattr(observed, name).mean()) is not None
+        }
+        found = averaged(own)
+        return [{name: found.get(f"{place}.{name}") for name in Observed.NAMES} for place in range(len(self.observed))]
+
+    def signals(self) -> dict[str, Any]:
+        """Losses and scores on the host, over all processes."""
+        own = {name: mean for name, it in self.means.items() if (mean := it.mean()) is not None}
+        metrics = {f"metric {name}": [value] for name, value in self.metrics.items()}
+        found = averaged({**own, **metrics})
+        means = {name: found[name][0] if name in found else None for name in MEANS}
+        latest = [(name.removeprefix("metric "), it[0]) for name, it in found.items() if name not in MEANS]
+        return {"metrics": latest, **means}
+
+    def saved(self) -> dict[str, Any]:
+        return {
+            "observed": [observed.saved() for observed in self.observed],
+            "means": {name: it.saved() for name, it in self.means.items()},
+            "metrics": dict(self.metrics),
+            "calls": sorted(self.calls),
+        }
+
+    @staticmethod
+    def restored(saved: Mapping[str, Any], forms: Sequence[Form]) -> Gathered:
+        missing = [name for name in Gathered.NAMES if name not in saved]
+        if missing or len(saved["observed"]) != len(forms):
+            raise ValueError(f"no state of a control: it lacks {', '.join(missing) or 'layers'}")
+        observed = [Observed.restored(of_weight, form) for of_weight, form in zip(saved["observed"], forms)]
+        means = {name: Sum.restored(it, 1) for name, it in saved["means"].items()}
+        return Gathered(observed, means, saved["metrics"], saved["calls"])
+
+
+#: What a step that decides nothing reports.
+NO_SIGNALS: dict[str, Any] = {"metrics": [], **dict.fromkeys(MEANS)}
 
 
 def _block_norms(tensor: Tensor, form: Form) -> Tensor:

@@ -1,4 +1,5 @@
 //! What each rule decides on one recorded stream of measurements, in a file that the Python package replays.
+//! `OSN_RECORD_DECISIONS=1 cargo test -p osn-core --test all stream` writes the file.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -116,6 +117,8 @@ fn the_decisions_on_the_recorded_stream_are_those_of_the_file() {
         fs::write(path(), text + "\n").unwrap();
     }
     let stream: Stream = serde_json::from_str(&fs::read_to_string(path()).unwrap()).unwrap();
+    let recorded: Vec<_> = stream.decisions.iter().map(|(rule, _)| rule).collect();
+    assert_eq!(recorded, RULES, "record again");
     for ((rule, found), (_, expected)) in
         decided(&stream.layers, &stream.moments).iter().zip(&stream.decisions)
     {
