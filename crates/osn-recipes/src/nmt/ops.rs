@@ -142,7 +142,7 @@ impl RowOps for Flex {
     }
 
     fn smoothed_cross_entropy(logits: FlexTensor, rows: Classes) -> FlexTensor {
-        cross_entropy_and_gradient(logits, rows).0
+        cross_entropy_and_gradient(logits, &rows).0
     }
 }
 
@@ -172,7 +172,7 @@ impl<C: CheckpointStrategy> RowOps for Autodiff<Flex, C> {
 
     fn smoothed_cross_entropy(logits: FloatTensor<Self>, rows: Classes) -> FloatTensor<Self> {
         let parent = logits.node();
-        let (loss, gradient) = cross_entropy_and_gradient(logits.into_primitive(), rows);
+        let (loss, gradient) = cross_entropy_and_gradient(logits.into_primitive(), &rows);
         match CrossEntropy.prepare::<C>([parent]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(gradient, loss),
             OpsKind::UnTracked(prep) => prep.finish(loss),
@@ -181,7 +181,7 @@ impl<C: CheckpointStrategy> RowOps for Autodiff<Flex, C> {
 }
 
 /// The loss and its gradient at the logits.
-fn cross_entropy_and_gradient(logits: FlexTensor, rows: Classes) -> (FlexTensor, FlexTensor) {
+fn cross_entropy_and_gradient(logits: FlexTensor, rows: &Classes) -> (FlexTensor, FlexTensor) {
     let [_, width] = logits.shape().dims();
     let mut logits = contiguous(logits);
     let wanted = Wanted { classes: &rows.classes, smoothing: rows.smoothing };

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use burn::module::Module;
-use osn_core::act::{Actuator, AppliedAction};
+use osn_core::act::AppliedAction;
 use osn_core::layer::{GradientStatistics, Layer};
 use osn_core::measure::stable_rank;
 
