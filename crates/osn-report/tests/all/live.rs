@@ -75,7 +75,7 @@ fn what_is_new_takes_the_place_of_what_is_shown_and_the_reader_keeps_his() {
     let Some(found) = visit() else { return };
     let kept = json!({
         "steps": "2", "drawn": 3, "live": found["before"]["live"],
-        "picture": ["Samples after step 1"], "open": ["Some values of σ of a"], "is_focused": true,
+        "picture": ["Samples after step 1"], "open": ["Some values of ln Π σ over the layers of a network"], "is_focused": true,
         "first_legend": ["1", "1"], "readout": cells(&page(2, "running"))[0],
     });
     assert_eq!(found["before"], kept);
