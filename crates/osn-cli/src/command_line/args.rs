@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use osn_recipes::run::checkpoint::schedule::Checkpoints;
 
-use crate::command_line::values;
+use crate::command_line::values::{self, Seeds};
 
 /// Trains networks with spectral normalization that a rule decides for each layer at each step.
 ///
@@ -176,9 +176,9 @@ pub(crate) struct CompareArgs {
     /// recipe's own rule, always, never]
     #[arg(long, value_name = "A,B,…")]
     pub(crate) decide: Vec<String>,
-    /// Number of seeds; every rule trains with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = values::whole("a number of seeds", 1, Some(MAX_SEEDS)))]
-    pub(crate) seeds: u64,
+    /// The seeds that every rule trains with: 1 to N, or A to B.
+    #[arg(long, value_name = "N|A-B", default_value = "5", allow_negative_numbers = true, value_parser = values::seeds)]
+    pub(crate) seeds: Seeds,
     /// Number of runs at once [default: half the cores]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::whole("a number of runs at once", 1_usize, None))]
     pub(crate) jobs: Option<usize>,
@@ -223,9 +223,6 @@ pub(crate) struct SettingsArgs {
     #[arg(long)]
     pub(crate) json: bool,
 }
-
-/// The most seeds of a study.
-const MAX_SEEDS: u64 = 1000;
 
 pub(crate) const DEFAULT_RECIPE: &str = "gan";
 pub(crate) const DEFAULT_SEED: u64 = 1;

@@ -1,7 +1,14 @@
 //! Parsers of the values of options, whose errors say what a value may be.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+/// The most seeds of a study.
+const MAX_SEEDS: u64 = 1000;
+
+/// The first and the last of seeds that follow each other.
+pub(crate) type Seeds = RangeInclusive<u64>;
 
 pub(super) fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -32,6 +39,17 @@ where
     }
 }
 
+/// `3` for the seeds 1 to 3, or `11-13`.
+pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
+    let ends = text.split_once('-').unwrap_or(("1", text));
+    match (ends.0.parse(), ends.1.parse()) {
+        (Ok(first), Ok(last)) if first <= last && last - first < MAX_SEEDS => Ok(first..=last),
+        _ => {
+            Err(format!("seeds are 1 to N, written N, or A to B, written A-B; at most {MAX_SEEDS}"))
+        }
+    }
+}
+
 pub(super) fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -45,14 +63,24 @@ mod tests {
 
     #[test]
     fn a_number_out_of_its_range_is_refused_with_the_range() {
-        let seeds = whole("a number of seeds", 1, Some(9));
-        assert_eq!(seeds("9"), Ok(9));
+        let runs = whole("a number of runs", 1, Some(9));
+        assert_eq!(runs("9"), Ok(9));
         for bad in ["0", "10", "-1", "abc", "1.5", "", "99999999999999999999999"] {
-            assert!(seeds(bad).unwrap_err().ends_with("1 to 9"));
+            assert!(runs(bad).unwrap_err().ends_with("1 to 9"));
         }
         assert_eq!(whole("an axis", 0_usize, None)("3"), Ok(3));
         assert!(whole("an axis", 0_usize, None)("-1").is_err());
         assert!(target("x").is_err() && target("-1").is_ok_and(|it| it == -1.0));
+    }
+
+    #[test]
+    fn seeds_are_a_number_of_them_or_the_first_and_the_last() {
+        assert_eq!([seeds("3"), seeds("1000")], [Ok(1..=3), Ok(1..=1000)]);
+        assert_eq!([seeds("11-13"), seeds("0-0")], [Ok(11..=13), Ok(0..=0)]);
+        let huge = "18446744073709551615-18446744073709551616";
+        for bad in ["0", "1001", "13-11", "1-1001", "-1", "3-", "1-2-3", "x", "", "1.5", huge] {
+            assert!(seeds(bad).unwrap_err().contains("at most 1000"), "{bad}");
+        }
     }
 
     #[test]

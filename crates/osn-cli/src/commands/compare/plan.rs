@@ -149,7 +149,7 @@ fn asked(args: &CompareArgs, recipe: &RecipeDoc, arms: Vec<Arm>) -> Result<Asked
         settings: args.settings.iter().map(|(key, value)| format!("{key}={value}")).collect(),
         arms,
         regimes,
-        seeds: (1..=args.seeds).collect(),
+        seeds: args.seeds.clone().collect(),
         metric: recipe.primary_metric.to_owned(),
         higher_is_better: recipe.higher_is_better,
     })
@@ -272,7 +272,7 @@ mod tests {
         CompareArgs {
             recipe: "control".into(),
             decide: vec!["never,always".into()],
-            seeds: 2,
+            seeds: 1..=2,
             jobs: None,
             preset: None,
             settings: vec![("steps".into(), "7".into()), ("memory".into(), "9".into())],
@@ -408,7 +408,7 @@ mod tests {
         let regimes: Vec<_> =
             (1..=60).map(|at| format!("[[regime]]\nname = \"r{at}\"\n")).collect();
         std::fs::write(&file, regimes.concat()).unwrap();
-        let args = CompareArgs { regime: Some(file), seeds: 1000, ..args() };
+        let args = CompareArgs { regime: Some(file), seeds: 1..=1000, ..args() };
         assert!(Plan::of(&args).is_err());
     }
 

@@ -87,7 +87,6 @@ fn arms(before: &Study, now: &Study) -> Vec<String> {
 }
 
 fn seeds(before: &Study, now: &Study) -> Option<String> {
-    let n_lost = before.asked.seeds.iter().filter(|seed| !now.asked.seeds.contains(seed)).count();
-    let (n_before, n_now) = (before.asked.seeds.len(), now.asked.seeds.len());
-    (n_lost > 0).then(|| format!("it has {n_before} seeds and --seeds is {n_now}"))
+    let lost = before.asked.seeds.iter().find(|seed| !now.asked.seeds.contains(seed))?;
+    Some(format!("it has seed {lost}, and --seeds has not"))
 }
