@@ -3,19 +3,19 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-pub(super) fn tolerance(text: &str) -> Result<f64, String> {
+pub(crate) fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(width) if width > 0.0 && width < 1.0 => Ok(width),
         _ => Err("a width is a number between 0 and 1, for example 1e-6".to_owned()),
     }
 }
 
-pub(super) fn target(text: &str) -> Result<f64, String> {
+pub(crate) fn target(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| "a target is a positive number, for example 1".to_owned())
 }
 
 /// Reads whole numbers of a range, without an end where there is no `most`.
-pub(super) fn whole<T>(
+pub(crate) fn whole<T>(
     what: &'static str,
     least: T,
     most: Option<T>,
@@ -32,7 +32,7 @@ where
     }
 }
 
-pub(super) fn setting(text: &str) -> Result<(String, String), String> {
+pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("a setting is written KEY=VALUE, for example steps=500".to_owned()),

@@ -5,8 +5,8 @@ use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use osn_files::plain_file;
-use osn_recipes::run::folder::RunFolder;
 use osn_report::{RunRecord, Sample};
+use osn_runs::folder::RunFolder;
 
 use crate::failure::Failure;
 use crate::run::folder;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use osn_files::plain_file;
 use osn_recipes::run::description::RunDescription;
-use osn_recipes::run::folder::RunFolder;
 use osn_recipes::run::observer::RunStart;
 use osn_report::tensorboard::{EventsError, RunEvents, covered, file_name, next_file_name};
+use osn_runs::folder::RunFolder;
 
 use crate::failure::Failure;
 use crate::run::files::{open_at, read_bytes, read_sample, sample_files};
@@ -47,7 +47,7 @@ impl EventFile {
         begin: impl FnOnce(File, &str, Option<BufReader<File>>) -> Result<RunEvents<File>, EventsError>,
     ) -> Result<Self, Failure> {
         let folder = RunFolder::open(folder).map_err(Failure::bad_input)?;
-        let description = folder.description().map_err(Failure::failed)?;
+        let description: RunDescription = folder.description().map_err(Failure::failed)?;
         let last = last_of(folder.path(), &description);
         let last = last.and_then(|path| Some(BufReader::new(plain_file::open(&path).ok()?)));
         let names = names_in(folder.path());

@@ -10,13 +10,13 @@ use osn_recipes::run::summary::RunSummary;
 
 use crate::command_line::shell;
 use crate::failure::Failure;
-use crate::run::events::EventFile;
 use crate::run::live;
 use crate::run::live::server::LiveServer;
 use crate::run::page;
-use crate::terminal::display;
-use crate::terminal::display::run_display::RunDisplay;
 use crate::terminal::interrupt::{self, StopFlag};
+use crate::training::display;
+use crate::training::display::run_display::RunDisplay;
+use crate::training::events::EventFile;
 
 /// What a run has beside its record.
 #[derive(Clone, Copy, Debug, Default)]
