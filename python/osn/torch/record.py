@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from osn import _core
 from osn.torch.control import Control
 from osn.torch.report import Change
 
@@ -86,8 +87,10 @@ class Recorder:
             "totals": None,
         }
         self._file = None
+        self._lock: _core.RunLock | None = None
         if control.is_first_process:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _core.RunLock(self._folder)
             self._file = (self._folder / "record.jsonl").open("x", encoding="utf-8")
             self._describe()
             for change in control.wanted():
@@ -105,6 +108,8 @@ class Recorder:
         totals = {"steps": self._last_step, "wall_secs": self._wall(), "metrics": self._scores, "real_vs_real": {}}
         self._description.update(status=status, error=error, totals={**totals, "layers": layers})
         self._describe()
+        # After the last word: whoever watches takes a run that nobody writes for one whose process died.
+        self._lock = None
 
     def __enter__(self) -> Recorder:
         return self
