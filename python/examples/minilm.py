@@ -4,7 +4,8 @@
     python python/examples/minilm.py --rule auto:task=classify --steps 300
 
 The task: from a docstring of Python's own library, say which of its packages it is from. Queries and keys of the six
-layers are measured and decided head by head. Compare with ``--rule never`` and ``--rule cap:target=2``.
+layers are measured and decided head by head. Compare with ``--rule never``, and with ``--rule cap:target=3``, which
+holds the heads above 3 alone.
 """
 
 import argparse

@@ -29,6 +29,7 @@ use command_line::usage;
 use commands::{decide, inspect, normalize, report, watch};
 pub use failure::Failure;
 use failure::{FAILED, SUCCESS};
+pub use run::events::EventFile;
 use terminal::{capabilities, interrupt};
 
 /// Does what the words of a command line ask for, the program's name first, and returns the exit code.

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Named, NormalizeParams, Normalized};
 use osn_core::act::Action;
 use osn_core::layer::Globs;
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
-use crate::errors::value_error;
+use crate::errors::{failed, value_error};
 use crate::sigma::params;
 
 /// σ of every weight of some checkpoints, as the JSON that `osn inspect --json` prints.
@@ -87,12 +87,5 @@ fn named(it: &Named) -> Value {
 /// Writes runs and studies as one page; its path.
 #[pyfunction]
 pub(crate) fn report_page(folders: Vec<PathBuf>, page: Option<PathBuf>) -> PyResult<PathBuf> {
-    osn_cli::report(&folders, page.as_deref()).map_err(|failure| {
-        let message = failure.one_line();
-        if failure.is_bad_input() {
-            PyValueError::new_err(message)
-        } else {
-            PyOSError::new_err(message)
-        }
-    })
+    osn_cli::report(&folders, page.as_deref()).map_err(|failure| failed(&failure))
 }

@@ -26,7 +26,7 @@ mod _core {
     #[pymodule_export]
     use crate::choose::{choose, parse_view};
     #[pymodule_export]
-    use crate::command::{RunLock, command};
+    use crate::command::{Events, RunLock, command};
     #[pymodule_export]
     use crate::controller::Controller;
     #[pymodule_export]

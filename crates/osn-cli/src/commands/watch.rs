@@ -3,13 +3,13 @@
 use std::thread;
 use std::time::Duration;
 
-use osn_report::{Description, RunState};
+use osn_report::RunState;
 use osn_runs::folder::RunFolder;
 
 use crate::command_line::args::WatchArgs;
 use crate::command_line::shell;
 use crate::failure::{Failure, SUCCESS};
-use crate::run::files::read_text;
+use crate::run::files::description;
 use crate::run::{folder, live, page};
 use crate::terminal::interrupt;
 use crate::terminal::printer::Printer;
@@ -65,10 +65,7 @@ enum State {
 fn state(folder: &RunFolder) -> Result<State, Failure> {
     // In this order: a process writes the status before it releases the lock.
     let is_being_written = folder.is_being_written();
-    let path = folder.description_path();
-    let description = Description::read(&read_text(&path)?)
-        .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))?;
-    Ok(match description.status {
+    Ok(match description(folder.path())?.status {
         RunState::Running if is_being_written => State::Alive,
         RunState::Running => State::Dead,
         _ => State::Ended,

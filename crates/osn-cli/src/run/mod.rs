@@ -1,5 +1,6 @@
-//! What commands share about a run: its folder and files, and its page.
+//! What commands share about a run: its folder and files, its page, its event file.
 
+pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod folder;
 pub(crate) mod live;

@@ -5,7 +5,6 @@ mod compare;
 mod data;
 mod display;
 mod ending;
-mod events;
 mod failure;
 mod observed;
 mod resume;
