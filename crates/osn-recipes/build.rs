@@ -10,7 +10,7 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 /// The crates that a run's numbers come from.
-const CRATES: [&str; 3] = ["osn-core", "osn", "osn-recipes"];
+const CRATES: [&str; 4] = ["osn-core", "osn", "osn-runs", "osn-recipes"];
 /// The weights of the network that scores images.
 const FEATURES: &str = "assets/features/fashion_mnist.safetensors";
 

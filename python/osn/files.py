@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -90,14 +91,17 @@ def report(*folders: PathLike, output: PathLike | None = None) -> Path:
         output: the page. Default: ``report.html`` in the folder, where there is one.
 
     Raises:
-        OSError: a file cannot be read or written.
-        ValueError: a file is damaged, or several folders have no ``output``.
+        FileNotFoundError: a folder holds neither.
+        OSError: the page cannot be written.
+        ValueError: a file is damaged, a folder is named twice, or several folders have no ``output``.
     """
     if output is None and len(folders) != 1:
         raise ValueError("several folders need output=")
-    page = Path(output) if output is not None else Path(folders[0]) / "report.html"
-    _core.report_page([os.fspath(folder) for folder in folders], page)
-    return page
+    for folder in folders:
+        if not any((Path(folder) / name).exists() for name in ("run.json", "study.json")):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(Path(folder) / "run.json"))
+    page = None if output is None else os.fspath(output)
+    return Path(_core.report_page([os.fspath(folder) for folder in folders], page))
 
 
 def _globs(select: str | Sequence[str]) -> list[str]:

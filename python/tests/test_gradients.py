@@ -70,7 +70,7 @@ def test_the_gradient_is_that_of_a_scale_that_follows_sigma(
         sigma = sigma_of(weight.detach(), vectors, plain)
         states = vectors[at:].view(count, STATE_LEN)
         states[:, 0], states[:, 1], states[:, 2] = sigma, sigma**-elasticity, elasticity
-        return EffectiveWeight.apply(weight, vectors, None, plain)
+        return EffectiveWeight.apply(weight, vectors, None, plain, None)
 
     # Near the measured weight, where uᵀA v is positive.
     weight = (norm.stored.double() + 0.01 * torch.randn(shape)).requires_grad_()
@@ -83,7 +83,7 @@ def test_the_three_gradients_differ_as_documented(gradient: str) -> None:
     weight = torch.randn(5, 7, requires_grad=True)
     vectors = norm.vectors
     cotangent = torch.randn(5, 7)
-    EffectiveWeight.apply(weight, vectors, None, norm.plain).backward(cotangent)
+    EffectiveWeight.apply(weight, vectors, None, norm.plain, None).backward(cotangent)
     sigma, scale = norm.sigma, norm.scale
     along = (cotangent * scale * weight.detach()).sum()
     radial = along / sigma * torch.outer(vectors[:5], vectors[5:12])
@@ -98,7 +98,7 @@ def test_the_gradient_of_the_probe_is_along_the_effective_weight() -> None:
         outer, count, inner, *_ = norm.plain
         weight = torch.randn(shape, requires_grad=True)
         probe = torch.zeros(count, requires_grad=True)
-        out = EffectiveWeight.apply(weight, norm.vectors, probe, norm.plain)
+        out = EffectiveWeight.apply(weight, norm.vectors, probe, norm.plain, None)
         cotangent = torch.randn(shape)
         out.backward(cotangent)
         expected = (cotangent * out).detach().reshape(outer, count, inner).sum((0, 2))
@@ -113,7 +113,7 @@ def test_an_operator_view_has_the_gradient_of_the_convolution() -> None:
     expected = weight.grad.clone()
     weight.grad = None
     cotangent = torch.randn(3, 2, 3, 3)
-    EffectiveWeight.apply(weight, norm.vectors, None, norm.plain).backward(cotangent)
+    EffectiveWeight.apply(weight, norm.vectors, None, norm.plain, None).backward(cotangent)
     along = (cotangent * norm.scale * weight.detach()).sum()
     assert torch.allclose(weight.grad, norm.scale * cotangent - along / norm.sigma * expected, atol=1e-4)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -20,7 +22,8 @@ def _rules(stream: dict[str, Any]) -> list[str]:
 
 
 def test_every_rule_decides_as_in_rust(stream: dict[str, Any]) -> None:
-    names = {rule["name"] for rule in json.loads(_core.catalogue())}
+    listed = subprocess.run([sys.executable, "-m", "osn", "decide", "list", "--json"], capture_output=True, check=True)
+    names = {rule["name"] for rule in json.loads(listed.stdout)["rules"]}
     assert names == {rule.split(":")[0] for rule in _rules(stream)}
     for rule, expected in stream["decisions"]:
         decider = _core.Decider(entries(rule), json.dumps(stream["layers"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,26 @@ def test_a_number_that_is_not_finite_is_null(tmp_path: Path) -> None:
         control.step(train_loss=float("nan"))
     assert '"train_loss": null' in (tmp_path / "record.jsonl").read_text()
     osn.report(tmp_path)
+
+
+def test_tensorboard_has_the_run(tmp_path: Path) -> None:
+    _, control = begun()
+    with osn.Recorder(control, tmp_path / "run", every=5, tensorboard=True):
+        for _ in range(7):
+            control.step(train_loss=0.5, metrics={"accuracy": 0.25})
+    (events,) = (tmp_path / "run").glob("events.out.tfevents.*")
+    records = _records(events.read_bytes())
+    assert b"brain.Event:2" in records[0]
+    for tag in (b"loss/train_loss", b"accuracy", b"0.weight"):
+        assert any(tag in record for record in records), tag
+
+
+def _records(data: bytes) -> list[bytes]:
+    """The records of an event file: a length, its checksum, the record, its checksum."""
+    found, place = [], 0
+    while place < len(data):
+        (length,) = struct.unpack_from("<Q", data, place)
+        found.append(data[place + 12 : place + 12 + length])
+        place += length + 16
+    assert place == len(data)
+    return found

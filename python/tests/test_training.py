@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pytest
 import torch
 from conftest import norm
@@ -259,6 +260,36 @@ def test_an_update_that_nothing_scales_is_an_error() -> None:
     with pytest.raises(osn.StepError, match="control.optimize"):
         for _ in range(50):
             control.step()
+
+
+def test_the_kept_step_size_undoes_the_change_of_scale_and_lets_go() -> None:
+    layer = nn.Linear(6, 4, bias=False)
+    control = osn.attach(layer, "weight", "schedule:off=4,interval=2", blend_per_step=1.0, keep_step_size=200)
+    for _ in range(4):
+        control.step()
+        assert control.update_factors() == {"weight": 1.0}
+    before = control.report()[0].scale
+    control.step()
+    after, kept = control.report()[0].scale, control.update_factors()["weight"]
+    assert after == 1.0 and abs(before - 1) > 0.01
+    assert kept * after == pytest.approx(before, rel=1e-5)
+    other = osn.attach(nn.Linear(6, 4, bias=False), "weight", "schedule:off=4,interval=2", blend_per_step=1.0, keep_step_size=10)
+    with pytest.raises(ValueError, match="keep_step_size"):
+        other.load_state_dict(control.state_dict())
+    for _ in range(200):
+        control.step()
+    assert math.log(control.update_factors()["weight"]) == pytest.approx(math.log(kept) / math.e)
+
+
+def test_a_kept_step_size_that_nothing_applies_is_an_error() -> None:
+    layer = nn.Linear(6, 4, bias=False)
+    with pytest.raises(osn.AttachError, match="keep_step_size is 0"):
+        osn.attach(layer, "weight", keep_step_size=0)
+    control = osn.attach(layer, "weight", "schedule:off=2,interval=2", keep_step_size=10)
+    with pytest.raises(osn.StepError, match="weight has `keep_step_size`"):
+        for _ in range(4):
+            control.step()
+    assert control.steps == 3
 
 
 def test_metrics_wait_for_the_rule() -> None:

@@ -16,10 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import osn
-from osn.__main__ import main
 from osn.measure import measure
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -105,22 +102,6 @@ def test_what_cannot_be_measured_is_refused(source: Any, arguments: dict[str, An
         osn.sigma(source, **arguments)
 
 
-@pytest.fixture()
-def checkpoint(tmp_path: Path) -> Path:
-    """Two weights and a bias, in the format of safetensors by hand."""
-    tensors = {"a.weight": numpy.diag([4.0, 1.0]), "b.weight": numpy.diag([0.5, 0.25]), "a.bias": numpy.ones(2)}
-    header, data = {}, b""
-    for name, values in tensors.items():
-        raw = values.astype("<f4").tobytes()
-        offsets = [len(data), len(data) + len(raw)]
-        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": offsets}
-        data += raw
-    text = json.dumps(header).encode()
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-    return path
-
-
 def test_a_checkpoint_is_inspected_and_normalized(checkpoint: Path, tmp_path: Path) -> None:
     found = {it["name"]: it["sigma"]["value"] for it in osn.inspect(checkpoint)["tensors"]}
     assert found == pytest.approx({"a.weight": 4, "b.weight": 0.5})
@@ -160,18 +141,3 @@ def test_scores_are_compared_by_seed() -> None:
     for bad in (([1.0], [1.0, 2.0]), ([], []), ([float("nan")], [1.0])):
         with pytest.raises(ValueError):
             osn.compare_scores(*bad, higher_is_better=True)
-
-
-def test_the_command_prints_what_it_measured(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["inspect", str(checkpoint)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split()[:4] == ["a.weight", "2×2", "F32", "4"]
-    assert main(["inspect", str(checkpoint), "--json", "--select", "b.*"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["tensors"]) == 1
-    assert main(["normalize", str(checkpoint), str(tmp_path / "out"), "--target", "2"]) == 0
-    assert "a.weight: σ 4 → 2" in capsys.readouterr().err
-    assert main(["decide"]) == 0
-    assert "auto" in capsys.readouterr().out
-    assert main(["inspect", str(tmp_path / "missing")]) == 2
-    assert main(["train", "gan"]) == 2
-    assert "full program" in capsys.readouterr().err

@@ -2,14 +2,14 @@
 
 use std::fmt::Display;
 use std::panic::PanicHookInfo;
-use std::process::ExitCode;
 
 use console::style;
-use osn_recipes::run::error::RunError;
 use osn_report::escaped;
 
 use crate::terminal::stderr::say;
 
+/// It went well.
+pub(crate) const SUCCESS: u8 = 0;
 /// The run failed.
 pub(crate) const FAILED: u8 = 1;
 /// Bad usage or bad input.
@@ -24,7 +24,7 @@ const MAX_SHOWN: usize = 2_000;
 
 /// A command that did not succeed.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     message: String,
     exit_code: u8,
 }
@@ -40,17 +40,6 @@ impl Failure {
         Self { message: message.to_string(), exit_code: FAILED }
     }
 
-    /// The failure of a run, with a hint; `is_constrained` is whether its rule constrains weights at every
-    /// step.
-    pub(crate) fn of_run(error: RunError, is_constrained: bool) -> Self {
-        let hint = hint(&error, is_constrained);
-        let failure = Self::from(error);
-        match hint {
-            Some(hint) => failure.and(hint),
-            None => failure,
-        }
-    }
-
     /// Appends to the message.
     pub(crate) fn and(mut self, more: impl Display) -> Self {
         self.message = format!("{}; {more}", self.message);
@@ -63,42 +52,21 @@ impl Failure {
         self
     }
 
+    /// Whether the input or the usage is bad.
+    pub fn is_bad_input(&self) -> bool {
+        self.exit_code == BAD_INPUT
+    }
+
     /// The message in one line.
-    pub(crate) fn one_line(&self) -> String {
+    pub fn one_line(&self) -> String {
         one_line(&self.message)
     }
 
     /// Prints the failure as one line and returns its exit code.
-    pub(crate) fn show(&self) -> ExitCode {
+    pub(crate) fn show(&self) -> u8 {
         let label = style("error:").for_stderr().red().bold();
         say(format_args!("{label} {}", self.one_line()));
-        ExitCode::from(self.exit_code)
-    }
-}
-
-impl From<RunError> for Failure {
-    fn from(error: RunError) -> Self {
-        if error.is_bad_input() { Self::bad_input(error) } else { Self::failed(error) }
-    }
-}
-
-/// What may help a run that diverged, beyond what its rule does already.
-fn hint(error: &RunError, is_constrained: bool) -> Option<&'static str> {
-    match (error, is_constrained) {
-        (RunError::NonFinite { .. } | RunError::Score { .. }, true) => {
-            Some("lower the learning rate")
-        }
-        (RunError::NonFinite { .. } | RunError::Score { .. }, false) => {
-            Some("lower the learning rate, or constrain the weights with --decide always")
-        }
-        (RunError::Saturated { .. }, true) => {
-            Some("lower the learning rate, or train on with --set saturated_after=null")
-        }
-        (RunError::Saturated { .. }, false) => Some(
-            "lower the learning rate, constrain the weights with --decide always, or train on with \
-             --set saturated_after=null",
-        ),
-        _ => None,
+        self.exit_code
     }
 }
 
@@ -124,15 +92,6 @@ fn one_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_run_is_advised_to_do_what_it_does_already() {
-        let is_advised = |error, is_constrained| {
-            hint(&error, is_constrained).is_some_and(|it| it.contains("--decide always"))
-        };
-        let saturated = || RunError::Saturated { below: 0.1, since: 1, step: 2 };
-        assert_eq!([true, false].map(|it| is_advised(saturated(), it)), [false, true]);
-    }
 
     #[test]
     fn several_lines_become_one() {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use numpy::{PyReadonlyArray1, PyReadwriteArray1};
-use osn_core::act::{Actuator, AppliedAction, Rates, SIGMA_FLOOR};
+use osn_core::act::{Actuator, AppliedAction, Rates, SIGMA_FLOOR, StepSize};
 use osn_core::decide::{Decider, Rule, Signals};
 use osn_core::held::kernel::PARALLEL_ELEMENTS;
 use osn_core::held::{SigmaGradient, cold_start, sigma_ratios};
@@ -40,6 +40,8 @@ pub(crate) struct Controller {
     pub(crate) decider: Decider,
     pub(crate) actuators: Vec<Actuator>,
     rates: Rates,
+    /// Where updates are to keep their size.
+    kept: Option<StepSize>,
     pub(crate) reading: Reading,
     /// What was measured when a rule last decided.
     pub(crate) measured: Vec<Measurement>,
@@ -52,12 +54,14 @@ impl Controller {
     /// Measures every weight from nothing and puts the first decisions in force. Returns the controller and the
     /// vectors of each weight.
     #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn attach(
         py: Python<'_>,
         chosen: Vec<Chosen>,
         weights: Vec<Named<'_>>,
         entries: Vec<Entry<'_>>,
         rates: (f64, f64),
+        keep_step_size: Option<u64>,
         network: &str,
         gradient: &str,
     ) -> PyResult<(Self, Vec<Vec<f32>>)> {
@@ -73,6 +77,7 @@ impl Controller {
             actuators: Vec::new(),
             measured: Vec::new(),
             step: 0,
+            kept: keep_step_size.map(|steps| StepSize::new(steps, decider.layers().len())),
             held,
             decider,
             rates,
@@ -137,10 +142,22 @@ impl Controller {
     /// Counts a step, and moves each actuator towards what is wanted.
     fn act(&mut self) {
         self.step += 1;
+        let before = self.in_force();
         let wanted = self.decider.decisions().iter().map(|decision| decision.action);
         for (actuator, wanted) in self.actuators.iter_mut().zip(wanted) {
             actuator.step(wanted, &self.rates);
         }
+        let after = self.in_force();
+        if let Some(kept) = &mut self.kept {
+            kept.follow(&before, &after, &self.reading.sigmas);
+        }
+    }
+
+    /// The first layer whose updates are to be scaled so that they keep their size.
+    fn first_kept(&self) -> Option<String> {
+        let kept = self.kept.as_ref()?;
+        let scaled = self.layers().enumerate().find(|(layer, _)| kept.log(*layer) != 0.0);
+        scaled.map(|(_, layer)| layer.name())
     }
 
     /// What is in force on each block of each weight.
@@ -166,7 +183,7 @@ impl Controller {
         old: Vec<PyReadonlyArray1<'_, f32>>,
         mut new: Vec<PyReadwriteArray1<'_, f32>>,
     ) -> PyResult<()> {
-        let applied: Vec<AppliedAction> = self.actuators.iter().map(Actuator::applied).collect();
+        let applied = self.in_force();
         let ranges: Vec<_> = ranges(&self.held).collect();
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
         let mut jobs = Vec::new();
@@ -283,7 +300,9 @@ impl Controller {
     /// The factor on the update of each weight, of blocks the geometric mean.
     fn update_factors(&self) -> Vec<f64> {
         let log = |layer: usize| {
-            self.actuators[layer].applied().update_factor(self.reading.sigmas[layer]).ln()
+            let sigma = self.reading.sigmas[layer];
+            let kept = self.kept.as_ref().map_or(0.0, |kept| kept.log(layer));
+            self.actuators[layer].applied().update_factor(sigma).ln() + kept
         };
         let factor = |range: Range<usize>| {
             let count = range.len() as f64;
@@ -304,6 +323,7 @@ impl Controller {
             decider: self.decider.state(),
             actuators: self.actuators.clone(),
             rates: self.rates,
+            kept: self.kept.clone(),
             reading: self.reading.clone(),
             step: self.step,
         };
@@ -313,15 +333,21 @@ impl Controller {
     /// Goes on from a saved state of the same layers, views, rules and rates.
     fn resume(&mut self, state: &str) -> PyResult<()> {
         let saved: Saved = read("the saved state", state)?;
-        saved.check(&self.held, self.rates, self.actuators.len())?;
+        saved.check(&self.held, self.rates, self.kept.as_ref(), self.actuators.len())?;
         self.decider.resume(saved.decider).map_err(|error| value_error(&error))?;
         (self.actuators, self.reading, self.step) = (saved.actuators, saved.reading, saved.step);
+        self.kept = saved.kept;
         self.measured.clear();
         Ok(())
     }
 }
 
 impl Controller {
+    /// What is in force on each layer.
+    fn in_force(&self) -> Vec<AppliedAction> {
+        self.actuators.iter().map(Actuator::applied).collect()
+    }
+
     pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.held.iter().flat_map(|held| &held.layers)
     }
@@ -354,7 +380,7 @@ impl Controller {
         self.raised.check()?;
         let decisions = self.decider.decisions().iter();
         self.actuators = decisions.map(|decision| Actuator::new(decision.action)).collect();
-        let applied: Vec<_> = self.actuators.iter().map(Actuator::applied).collect();
+        let applied = self.in_force();
         let weights = self.held.iter().zip(found).zip(ranges(&self.held));
         Ok(weights
             .map(|((held, start), range)| started(&start, &held.form, &applied[range]))

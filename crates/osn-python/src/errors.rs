@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use osn_cli::Failure;
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::{PyErr, create_exception};
 
 create_exception!(
@@ -34,4 +35,14 @@ pub(crate) fn attach_error(error: &dyn Error) -> PyErr {
 
 pub(crate) fn value_error(error: &dyn Error) -> PyErr {
     PyValueError::new_err(in_words(error))
+}
+
+/// What a command says of bad input is a `ValueError`, and all else an `OSError`.
+pub(crate) fn failed(failure: &Failure) -> PyErr {
+    let message = failure.one_line();
+    if failure.is_bad_input() {
+        PyValueError::new_err(message)
+    } else {
+        PyOSError::new_err(message)
+    }
 }

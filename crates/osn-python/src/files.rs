@@ -1,24 +1,16 @@
 //! Checkpoints, runs and studies in files.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Named, NormalizeParams, Normalized};
 use osn_core::act::Action;
 use osn_core::layer::Globs;
-use osn_files::{output, plain_file};
-use osn_report::study::{Study, StudyRecord};
-use osn_report::{Document, RunRecord, Sample};
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
-use crate::errors::{in_words, value_error};
+use crate::errors::{failed, value_error};
 use crate::sigma::params;
-
-/// The most bytes of a description, a study or a picture.
-const MAX_BYTES: u64 = 256 << 20;
 
 /// σ of every weight of some checkpoints, as the JSON that `osn inspect --json` prints.
 #[pyfunction]
@@ -92,73 +84,8 @@ fn named(it: &Named) -> Value {
     json!({ "name": it.name, "reason": it.reason })
 }
 
-/// Writes runs and studies as one page.
+/// Writes runs and studies as one page; its path.
 #[pyfunction]
-pub(crate) fn report_page(folders: Vec<PathBuf>, page: PathBuf) -> PyResult<()> {
-    let subjects =
-        folders.iter().map(|folder| Subject::read(folder)).collect::<PyResult<Vec<_>>>()?;
-    let html = osn_report::page(subjects.iter().map(Subject::document));
-    output::write(&page, html.as_bytes()).map_err(|error| PyOSError::new_err(in_words(&error)))
-}
-
-enum Subject {
-    Run(Box<RunRecord>),
-    Study(Box<StudyRecord>),
-}
-
-impl Subject {
-    fn read(folder: &Path) -> PyResult<Self> {
-        let study = folder.join("study.json");
-        if study.is_file() {
-            let study = Study::read(&text(&study)?).map_err(|error| value_error(&error))?;
-            return Ok(Self::Study(Box::new(StudyRecord::new(study, Vec::new()))));
-        }
-        let description = text(&folder.join("run.json"))?;
-        let record = folder.join("record.jsonl");
-        let record = plain_file::open(&record).map_err(|error| cannot_read(&record, &error))?;
-        let run =
-            RunRecord::read_lines(&description, BufReader::<File>::new(record), samples(folder)?)
-                .map_err(|error| value_error(&error))?;
-        Ok(Self::Run(Box::new(run)))
-    }
-
-    fn document(&self) -> Document<'_> {
-        match self {
-            Self::Run(run) => Document::Run(run),
-            Self::Study(study) => Document::Study(study),
-        }
-    }
-}
-
-/// The pictures `samples/step-N.png` and the tables `samples/step-N.json` of a run, if it has any.
-fn samples(folder: &Path) -> PyResult<Vec<Sample>> {
-    let Ok(files) = fs::read_dir(folder.join("samples")) else { return Ok(Vec::new()) };
-    let samples = files.filter_map(|file| {
-        let path = file.ok()?.path();
-        let (step, ending) = path.file_name()?.to_str()?.strip_prefix("step-")?.split_once('.')?;
-        let step = step.parse().ok()?;
-        match ending {
-            "png" => Some(bytes(&path).map(|png| Sample::picture(step, png))),
-            "json" => Some(table(step, &path)),
-            _ => None,
-        }
-    });
-    samples.collect()
-}
-
-fn table(step: u64, path: &Path) -> PyResult<Sample> {
-    let table = Sample::table(step, &bytes(path)?);
-    table.map_err(|error| PyValueError::new_err(format!("{}: {error}", path.display())))
-}
-
-fn text(path: &Path) -> PyResult<String> {
-    Ok(String::from_utf8_lossy(&bytes(path)?).into_owned())
-}
-
-fn bytes(path: &Path) -> PyResult<Vec<u8>> {
-    plain_file::read(path, MAX_BYTES).map_err(|error| cannot_read(path, &error))
-}
-
-fn cannot_read(path: &Path, error: &io::Error) -> PyErr {
-    PyOSError::new_err(format!("cannot read {}: {error}", path.display()))
+pub(crate) fn report_page(folders: Vec<PathBuf>, page: Option<PathBuf>) -> PyResult<PathBuf> {
+    osn_cli::report(&folders, page.as_deref()).map_err(|failure| failed(&failure))
 }

@@ -4,6 +4,7 @@
 mod applied;
 mod arrays;
 mod choose;
+mod command;
 mod controller;
 mod decider;
 mod errors;
@@ -25,6 +26,8 @@ mod _core {
     #[pymodule_export]
     use crate::choose::{choose, parse_view};
     #[pymodule_export]
+    use crate::command::{Events, RunLock, command};
+    #[pymodule_export]
     use crate::controller::Controller;
     #[pymodule_export]
     use crate::decider::Decider;
@@ -32,8 +35,6 @@ mod _core {
     use crate::errors::{AttachError, StepError};
     #[pymodule_export]
     use crate::files::{inspect, normalize, report_page};
-    #[pymodule_export]
-    use crate::rules::catalogue;
     #[pymodule_export]
     use crate::scores::score_sets;
     #[pymodule_export]

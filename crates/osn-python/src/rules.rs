@@ -3,11 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use osn_core::decide::{
-    Context, Decision, DecisionRule, Needs, ParameterDoc, Rule, RuleDoc, Rules, ScopedRule,
-};
+use osn_core::decide::{Context, Decision, DecisionRule, Needs, Rule, Rules, ScopedRule};
 use osn_core::layer::{Layer, Select};
-use osn_files::plain_file;
+use osn_runs::rules_file::read_rules;
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
@@ -30,9 +28,6 @@ enum Spec<'py> {
     Object(Bound<'py, PyAny>),
 }
 
-/// No file of rules that anybody writes is larger.
-const MAX_RULES_BYTES: u64 = 1 << 20;
-
 /// What a rule of Python raised, until somebody asks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Raised(Arc<Mutex<Option<PyErr>>>);
@@ -54,7 +49,7 @@ pub(crate) fn rules(entries: Vec<Entry<'_>>, raised: &Raised) -> PyResult<Rules>
     if let [Entry { select: None, rule: Spec::Text(text) }] = &entries[..]
         && text.to_lowercase().ends_with(".toml")
     {
-        return in_file(text);
+        return read_rules(text.as_ref()).map_err(|error| attach_error(&error));
     }
     let scoped = entries.into_iter().map(|entry| {
         let select = entry.select.as_ref().map_or(Ok(Select::default()), Selection::select)?;
@@ -65,13 +60,6 @@ pub(crate) fn rules(entries: Vec<Entry<'_>>, raised: &Raised) -> PyResult<Rules>
         Ok(ScopedRule { select, rule })
     });
     scoped.collect()
-}
-
-fn in_file(path: &str) -> PyResult<Rules> {
-    let failed = |error: &dyn fmt::Display| AttachError::new_err(format!("{path}: {error}"));
-    let bytes = plain_file::read(path.as_ref(), MAX_RULES_BYTES).map_err(|error| failed(&error))?;
-    let text = String::from_utf8(bytes).map_err(|_| failed(&"it is not UTF-8 text"))?;
-    Rules::from_toml(&text).map_err(|error| failed(&error))
 }
 
 /// A rule that is an object of Python: its method decides, what it remembers is JSON.
@@ -166,15 +154,4 @@ impl DecisionRule for OwnRule {
         // Nobody sees these: whoever asked looks at what was raised.
         context.layers.iter().map(|layer| self.at_attach(layer)).collect()
     }
-}
-
-/// Every rule and its parameters, as JSON.
-#[pyfunction]
-pub(crate) fn catalogue() -> String {
-    let parameter = |it: &ParameterDoc| json!({ "name": it.name, "default": it.default, "meaning": it.meaning });
-    let rule = |doc: &RuleDoc| {
-        let parameters: Vec<_> = doc.parameters.iter().map(parameter).collect();
-        json!({ "name": doc.name, "sentence": doc.sentence, "parameters": parameters })
-    };
-    Rule::catalogue().iter().map(rule).collect::<Value>().to_string()
 }

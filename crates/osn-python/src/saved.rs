@@ -1,6 +1,6 @@
 //! A controller in a file.
 
-use osn_core::act::{Actuator, AppliedAction, Rates};
+use osn_core::act::{Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::DeciderState;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -18,13 +18,22 @@ pub(crate) struct Saved {
     pub(crate) decider: DeciderState,
     pub(crate) actuators: Vec<Actuator>,
     pub(crate) rates: Rates,
+    /// Absent in older files.
+    #[serde(default)]
+    pub(crate) kept: Option<StepSize>,
     pub(crate) reading: Reading,
     pub(crate) step: u64,
 }
 
 impl Saved {
     /// Refuses a state of other weights, views or rates, and one that is damaged.
-    pub(crate) fn check(&self, held: &[Held], rates: Rates, n_layers: usize) -> PyResult<()> {
+    pub(crate) fn check(
+        &self,
+        held: &[Held],
+        rates: Rates,
+        kept: Option<&StepSize>,
+        n_layers: usize,
+    ) -> PyResult<()> {
         if self.held != held {
             let names = |held: &[Held]| held.iter().map(Held::path).collect::<Vec<_>>().join(", ");
             return Err(PyValueError::new_err(format!(
@@ -36,6 +45,11 @@ impl Saved {
         if self.rates != rates {
             return Err(PyValueError::new_err(
                 "the saved state has other rates: attach with the same",
+            ));
+        }
+        if self.kept.as_ref().map(StepSize::steps) != kept.map(StepSize::steps) {
+            return Err(PyValueError::new_err(
+                "the saved state has another keep_step_size: attach with the same",
             ));
         }
         if !self.is_sound(n_layers) {
@@ -50,6 +64,7 @@ impl Saved {
             (0.0..=1.0).contains(&blend) && action.validate().is_ok()
         };
         let fits = self.actuators.len() == n_layers && self.actuators.iter().all(in_force);
+        let fits = fits && self.kept.as_ref().is_none_or(|kept| kept.fits(n_layers));
         fits && self.reading.fits(n_layers) && self.step < u64::MAX / 2
     }
 }

@@ -12,9 +12,9 @@ use std::error::Error;
 
 use osn_core::number::median;
 use osn_recipes::run::error::RunError;
-use osn_recipes::run::metrics::Metrics;
 use osn_recipes::run::observer::Silent;
 use osn_recipes::run::request::TrainRequest;
+use osn_runs::metrics::Metrics;
 
 const LEARNING_RATES: [&str; 5] = ["1e-4", "3e-4", "1e-3", "3e-3", "1e-2"];
 

@@ -1,11 +1,10 @@
 //! What decides in a run, a rule by its name or the rules in a file, and what it sees weights as.
 
-use std::io;
 use std::path::Path;
 
 use osn_core::decide::{Rule, RuleError, Rules};
 use osn_core::layer::{Layer, View};
-use osn_files::plain_file;
+use osn_runs::rules_file::read_rules;
 use serde_json::Value;
 
 use crate::run::error::RunError;
@@ -13,8 +12,6 @@ use crate::run::recipe_doc::RecipeDoc;
 
 /// What parts the rules from the view.
 const SEEN_AS: char = '@';
-/// No file of rules that anybody writes is larger.
-const MAX_RULES_BYTES: u64 = 1 << 20;
 
 /// Rules, and what a run under them is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,12 +135,8 @@ impl Decide {
     /// # Errors
     ///
     /// [`RunError`], with the line that is wrong.
-    pub fn in_file(path: &Path) -> Result<Self, RunError> {
-        let text = plain_file::read(path, MAX_RULES_BYTES)
-            .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
-            .map_err(|source| RunError::RulesUnreadable { path: path.to_owned(), source })?;
-        let rules = Rules::from_toml(&text)
-            .map_err(|source| RunError::RulesFile { path: path.to_owned(), source })?;
+    fn in_file(path: &Path) -> Result<Self, RunError> {
+        let rules = read_rules(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { rules, view: None, name })
     }
@@ -152,6 +145,8 @@ impl Decide {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use osn_runs::rules_file::RulesError;
 
     use super::*;
 
@@ -191,6 +186,10 @@ mod tests {
         let rule = Decide::named("perhaps").unwrap_err();
         assert!(matches!(&rule, RunError::Rule { text, .. } if text == "perhaps"), "{rule}");
         let file = Decide::named("no/such.toml").unwrap_err();
-        assert!(matches!(file, RunError::RulesUnreadable { .. }) && file.is_bad_input(), "{file}");
+        assert!(
+            matches!(file, RunError::RulesFile(RulesError::Unreadable { .. }))
+                && file.is_bad_input(),
+            "{file}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! for the record, against held-out training images for rules.
 
 use burn::tensor::{Device, Tensor};
+use osn_runs::metrics::Metrics;
 
 use crate::data::image_set::{Dataset, ImageSet, Part};
 use crate::data::sampler::permutation;
@@ -10,7 +11,6 @@ use crate::metrics::classes::{agreement, frechet_by_class};
 use crate::metrics::feature_set::{Features, MetricError, NEIGHBOUR};
 use crate::metrics::score::{Scores, score};
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 use crate::run::training::Thoroughness;
 
 /// Images generated and embedded at once.

@@ -3,13 +3,12 @@
 use std::num::NonZeroU64;
 
 use burn::module::Module;
-use osn_core::act::{Action, Actuator, AppliedAction, Rates};
+use osn_core::act::{Action, Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::{Decider, Decision, Needs, Signals};
 use osn_core::held::Cut;
 use osn_core::layer::{Layer, Measurement};
 use serde::{Deserialize, Serialize};
 
-use crate::act::step_size::StepSize;
 use crate::calls::Calls;
 use crate::error::StepError;
 use crate::measure::catch_up::{catch_up, states_on_host};

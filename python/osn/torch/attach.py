@@ -36,6 +36,7 @@ def attach(
     gradient: str = "full",
     blend_per_step: float = 0.01,
     log_target_per_step: float = 0.01,
+    keep_step_size: int | None = None,
     measure: Iterable[str] = (),
 ) -> Control:
     """Has rules decide about weights of a model, and puts the first decisions in force: the first forward has them.
@@ -53,6 +54,9 @@ def attach(
         network: for rules and records of several networks.
         gradient: how ∂L/∂W treats σ: ``full``, ``detached`` (s is a constant) or ``inward_only``.
         blend_per_step, log_target_per_step: how fast a changed decision comes into force.
+        keep_step_size: a time constant in steps. Where a decision moves the scale from s₀ to s₁, the learning rate of
+            the layer is multiplied by s₀/s₁ and returns to its own value; :meth:`osn.Control.optimize` applies it.
+            Under Adam a step of Ŵ then has the size that it had before.
         measure: ``gradients``, ``held_out`` or ``sigma_ratio``, for reports besides what the rules read.
 
     Returns:
@@ -77,11 +81,14 @@ def attach(
     if is_distributed():
         for found, _ in chosen:
             dist.broadcast(found.weight.detach(), 0)
+    if keep_step_size is not None and keep_step_size < 1:
+        raise AttachError(f"keep_step_size is {keep_step_size}: expected at least 1 step")
     core, vectors = _core.Controller.attach(
         [_described(found, selection) for found, selection in chosen],
         [named(found.weight) for found, _ in chosen],
         entries(rule),
         (blend_per_step, log_target_per_step),
+        keep_step_size,
         network,
         gradient,
     )

@@ -173,6 +173,8 @@ class Control:
 
     def _advance(self, means: Mapping[str, Tensor], scores: Mapping[str, float]) -> list[Change]:
         weights = self._weights()
+        if "optimize" not in self._gathered.calls and (name := self._core.first_kept()) is not None:
+            raise StepError(f"{name} has `keep_step_size`, which nothing applies: call control.optimize(optimizer)")
         reads = self._core.reads_next()
         core, gathered = self._core, self._gathered
         if reads:
@@ -310,8 +312,8 @@ class Control:
     def update_factors(self) -> dict[str, float]:
         """The factor on the update of each held weight, by its path, for an optimizer of one's own.
 
-        (target/σ)^a where its action is ``scale_update``, min(1, target/σ)^a where it is ``cap_update``, else 1; σ is
-        that of the last reading.
+        (target/σ)^a where its action is ``scale_update``, min(1, target/σ)^a where it is ``cap_update``, else 1, and
+        what ``keep_step_size`` asks for; σ is that of the last reading.
         """
         self._gathered.calls.add("optimize")
         factors = self._core.update_factors()

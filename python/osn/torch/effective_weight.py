@@ -17,39 +17,45 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from osn.torch.form import ELASTICITY, SCALE, SIGMA, SIGMA_FLOOR, STATE_LEN
+from osn.torch.memory import Memory
 
 Plain = tuple[int, int, int, tuple[tuple[int, int, int], ...], str, int, int]
 
 
 class EffectiveWeight(torch.autograd.Function):
-    """One node of the graph: ``apply(weight, vectors, probe, plain)``."""
+    """One node of the graph: ``apply(weight, vectors, probe, plain, memory)``."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, vectors: Tensor, probe: Tensor | None, plain: Plain) -> Tensor:
+    def forward(
+        ctx: Any, weight: Tensor, vectors: Tensor, probe: Tensor | None, plain: Plain, memory: Memory | None
+    ) -> Tensor:
         ctx.save_for_backward(weight, vectors)
-        ctx.plain = plain
-        return scaled(weight, vectors, plain)
+        ctx.plain, ctx.memory = plain, memory
+        return scaled(weight, vectors, plain, memory)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None, None]:
         weight, vectors = ctx.saved_tensors
-        at_weight, along = gradients(grad, weight, vectors, ctx.plain)
-        is_needed, _, is_probed, _ = ctx.needs_input_grad
-        return (at_weight if is_needed else None), None, (along if is_probed else None), None
+        at_weight, along = gradients(grad, weight, vectors, ctx.plain, ctx.memory)
+        is_needed, _, is_probed, *_ = ctx.needs_input_grad
+        return (at_weight if is_needed else None), None, (along if is_probed else None), None, None
 
 
-def scaled(weight: Tensor, vectors: Tensor, plain: Plain) -> Tensor:
+def scaled(weight: Tensor, vectors: Tensor, plain: Plain, memory: Memory | None = None) -> Tensor:
     """``s·W``, with an s for each block; multiplied in f32 or better and rounded once."""
     outer, count, inner, *_ = plain
     scale = _states(vectors, plain)[:, SCALE]
     if count == 1:
-        return (weight * scale).to(weight.dtype)
+        out = memory.like(weight) if memory is not None else None
+        return torch.mul(weight, scale, out=out) if out is not None else (weight * scale).to(weight.dtype)
     blocks = weight.reshape(outer, count, inner) * scale.view(1, count, 1)
     return blocks.to(weight.dtype).view(weight.shape)
 
 
-def gradients(grad: Tensor, weight: Tensor, vectors: Tensor, plain: Plain) -> tuple[Tensor, Tensor]:
+def gradients(
+    grad: Tensor, weight: Tensor, vectors: Tensor, plain: Plain, memory: Memory | None = None
+) -> tuple[Tensor, Tensor]:
     """``∂L/∂W`` in the shape of the weight, and ``⟨G, Ŵ⟩`` of each block, ``[count]`` in f32."""
     outer, count, inner, _, mode, *_ = plain
     compute = torch.float64 if weight.dtype == torch.float64 else torch.float32
@@ -65,12 +71,15 @@ def gradients(grad: Tensor, weight: Tensor, vectors: Tensor, plain: Plain) -> tu
     else:
         inward = along.clamp(max=0) if mode == "inward_only" else along
         factor = inward * states[:, ELASTICITY] / states[:, SIGMA].clamp_min(SIGMA_FLOOR)
-        at_weight = _minus_radial(g, scale, factor, vectors.to(compute), plain)
+        at_weight = _minus_radial((g, w), scale, factor, vectors.to(compute), plain, memory)
     return at_weight.reshape(weight.shape).to(weight.dtype), along.to(torch.float32)
 
 
-def _minus_radial(g: Tensor, scale: Tensor, factor: Tensor, vectors: Tensor, plain: Plain) -> Tensor:
-    """``s·G − factor·∂σ/∂W`` of each block, in the shape of the weight or its blocks."""
+def _minus_radial(
+    pair: tuple[Tensor, Tensor], scale: Tensor, factor: Tensor, vectors: Tensor, plain: Plain, memory: Memory | None
+) -> Tensor:
+    """``s·G − factor·∂σ/∂W`` of each block of G and W, in the shape of the weight or its blocks."""
+    g, w = pair
     outer, count, inner, layouts, _, rows, cols = plain
     if not layouts:
         kernel = vectors[count * (rows + cols + STATE_LEN) :]
@@ -79,7 +88,9 @@ def _minus_radial(g: Tensor, scale: Tensor, factor: Tensor, vectors: Tensor, pla
     if count == 1 and len(layouts) == 1 and layouts[0][0] == 1 and g.device.type == "cpu" and not _is_traced():
         # One pass over the gradient; on the host a number costs no copy.
         _, height, width = layouts[0]
-        return torch.addr(g.view(height, width), u[0] * factor, v[0], beta=scale.item(), alpha=-1)
+        g = g.view(height, width)
+        out = memory.like(w.view(height, width)) if memory is not None else None
+        return torch.addr(g, u[0] * factor, v[0], beta=scale.item(), alpha=-1, out=out)
     result = g * scale.view(1, count, 1)
     factor, row, column = factor / len(layouts), 0, 0
     for before, height, behind in layouts:

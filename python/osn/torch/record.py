@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from osn import _core
 from osn.torch.control import Control
 from osn.torch.report import Change
 
@@ -37,6 +38,7 @@ class Recorder:
         every: steps between two logged ones, at least 1.
         name: what was trained, in place of a recipe's name.
         data, seed, config: what a reader should know of the training; ``config`` is any JSON.
+        tensorboard: also write an event file into the folder, as ``osn train --tensorboard`` does.
 
     Raises:
         FileExistsError: the folder holds a run already.
@@ -59,6 +61,7 @@ class Recorder:
         data: str = "",
         seed: int = 0,
         config: Mapping[str, Any] | None = None,
+        tensorboard: bool = False,
     ) -> None:
         if every < 1:
             raise ValueError(f"every is {every}: expected at least 1")
@@ -86,10 +89,14 @@ class Recorder:
             "totals": None,
         }
         self._file = None
+        self._lock: _core.RunLock | None = None
+        self._events: _core.Events | None = None
         if control.is_first_process:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _core.RunLock(self._folder)
             self._file = (self._folder / "record.jsonl").open("x", encoding="utf-8")
             self._describe()
+            self._events = _core.Events(self._folder) if tensorboard else None
             for change in control.wanted():
                 self._decision(change, "nothing")
         control.listen(self._after)
@@ -99,12 +106,15 @@ class Recorder:
         self._control.listen(None)
         if self._file is None:
             return
+        self._flush()
         self._file.close()
         self._file = None
         layers = [self._summary(layer) for layer in self._control.report()] if error is None else []
         totals = {"steps": self._last_step, "wall_secs": self._wall(), "metrics": self._scores, "real_vs_real": {}}
         self._description.update(status=status, error=error, totals={**totals, "layers": layers})
         self._describe()
+        # After the last word: whoever watches takes a run that nobody writes for one whose process died.
+        self._lock = None
 
     def __enter__(self) -> Recorder:
         return self
@@ -134,7 +144,14 @@ class Recorder:
             self._write("step", step=step, losses=losses, signals=signals, wall_secs=self._wall())
             for layer in self._control.report():
                 self._write("layer", step=step, **self._layer(layer))
+            self._flush()
+
+    def _flush(self) -> None:
+        """Passes what was written on to the system, and from there to TensorBoard."""
+        if self._file is not None:
             self._file.flush()
+        if self._events is not None:
+            self._events.catch_up()
 
     def _decision(self, change: Change, before: str) -> None:
         place = {"network": change.network, "path": change.name}

@@ -12,6 +12,7 @@ from osn import _core
 from osn.torch.effective_weight import EffectiveWeight, scaled
 from osn.torch.form import BAD_STEP, ELASTICITY, SCALE, SIGMA, STATE_LEN, Form
 from osn.torch.host import named
+from osn.torch.memory import Memory
 
 #: Kind, target, sharpness and blend of what is in force on a block.
 Applied = tuple[str, float, float, float]
@@ -35,6 +36,7 @@ class SpectralNorm(nn.Module):
         self.vectors = vectors
         self.applied = applied
         self.probe = probe
+        self.memory = Memory()
         self.is_off = False
         #: The weight was replaced and its vectors were not.
         self.is_stale = False
@@ -44,7 +46,8 @@ class SpectralNorm(nn.Module):
         if self.is_off and self.probe is None:
             return weight
         if torch.is_grad_enabled():
-            effective: Tensor = EffectiveWeight.apply(weight, self.vectors, self.probe, self.plain)
+            memory = None if torch.compiler.is_compiling() else self.memory
+            effective: Tensor = EffectiveWeight.apply(weight, self.vectors, self.probe, self.plain, memory)
             return effective
         return scaled(weight, self.vectors, self.plain)
 

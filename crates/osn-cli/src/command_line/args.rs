@@ -4,13 +4,19 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use osn_recipes::run::checkpoint::schedule::Checkpoints;
+use crate::command_line::values;
+#[cfg(feature = "train")]
+use crate::training::args::TrainingCommand;
 
-use crate::command_line::values::{self, Seeds};
-
-/// Trains networks with spectral normalization that a rule decides for each layer at each step.
-///
-/// Without a command it runs `osn train`: the quick preset of the recipe gan.
+#[cfg_attr(
+    feature = "train",
+    doc = "Trains networks with spectral normalization that a rule decides for each layer at each step.\n\n\
+           Without a command it runs `osn train`: the quick preset of the recipe gan."
+)]
+#[cfg_attr(
+    not(feature = "train"),
+    doc = "Measures and normalizes checkpoints, explains the decisions of runs, and shows runs and studies."
+)]
 #[derive(Debug, Parser)]
 #[command(name = "osn", version)]
 pub(crate) struct Cli {
@@ -20,15 +26,12 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train a recipe; the run goes into a folder of its own.
-    Train(TrainArgs),
-    /// Resume a stopped or killed run; the result is bit for bit that of an uninterrupted one.
-    Resume(ResumeArgs),
-    /// Train every rule in every regime with every seed, and say which rule is best.
-    Compare(CompareArgs),
+    #[cfg(feature = "train")]
+    #[command(flatten)]
+    Training(TrainingCommand),
     /// Show a running run in the browser.
     Watch(WatchArgs),
-    /// Write runs and studies as one self-contained HTML page.
+    /// Write runs and studies as one self-contained HTML page, and print what studies have found.
     Report(ReportArgs),
     /// Print the largest singular value σ of every weight of a checkpoint, enclosed in an interval.
     Inspect(InspectArgs),
@@ -38,13 +41,6 @@ pub(crate) enum Command {
     Decide {
         #[command(subcommand)]
         command: Option<DecideCommand>,
-    },
-    /// List the settings of a recipe, with defaults and meanings.
-    Settings(SettingsArgs),
-    /// List the data sets, or import one.
-    Data {
-        #[command(subcommand)]
-        command: Option<DataCommand>,
     },
 }
 
@@ -80,173 +76,6 @@ pub(crate) enum DecideCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum DataCommand {
-    /// List the data sets.
-    List,
-    /// Convert published data into a data set of osn.
-    Import(ImportArgs),
-}
-
-/// Arguments of `osn data import`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct ImportArgs {
-    /// The data to import.
-    #[arg(value_name = "WHAT")]
-    pub(crate) what: Importable,
-    /// The unpacked npm package openmoji: the folder that holds black and color.
-    #[arg(value_name = "DIR")]
-    pub(crate) package: PathBuf,
-    /// The folder to write the pairs to.
-    #[arg(long, value_name = "OUT", default_value = osn_recipes::data::openmoji::FOLDER)]
-    pub(crate) out: PathBuf,
-    /// Width and height of the pictures in pixels, 8 to 256.
-    #[arg(long, value_name = "N", default_value_t = 32, allow_negative_numbers = true, value_parser = values::whole("a side", 8_u32, Some(256)))]
-    pub(crate) size: u32,
-}
-
-/// Data that `osn data import` can convert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Importable {
-    /// Emoji as line art and in colour.
-    Openmoji,
-}
-
-/// Arguments of `osn train`. The recipe checks the names.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct TrainArgs {
-    /// The recipe to train.
-    #[arg(value_name = "RECIPE", default_value = DEFAULT_RECIPE)]
-    pub(crate) recipe: String,
-    /// The rule that decides for each layer (see `osn decide list`), for example always:target=2, or
-    /// a rules file. @VIEW behind it says as which map weights are measured: always@bidirectional.
-    #[arg(long, value_name = "RULE|FILE")]
-    pub(crate) decide: Option<String>,
-    /// The preset of the settings.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) preset: Option<String>,
-    /// A data set (see `osn data`) or a folder of images or recordings.
-    #[arg(long, value_name = "NAME|DIR")]
-    pub(crate) data: Option<String>,
-    /// The seed of all random numbers.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, allow_negative_numbers = true, value_parser = values::whole("a seed", 0, Some(u64::MAX)))]
-    pub(crate) seed: u64,
-    /// Change a setting, for example steps=500; repeatable. `osn settings RECIPE` lists them.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = values::setting)]
-    pub(crate) settings: Vec<(String, String)>,
-    /// The folder in which the folder of the run is created.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_OUT)]
-    pub(crate) out: PathBuf,
-    /// The device to train on.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) device: Option<String>,
-    /// Show the run in the browser while it trains.
-    #[arg(long)]
-    pub(crate) open: bool,
-    /// Also write an event file for TensorBoard into the run's folder.
-    #[arg(long)]
-    pub(crate) tensorboard: bool,
-    /// Steps between checkpoints [default: one before each scoring, and one a minute]. There is
-    /// always one at the end.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::whole("a number of steps", 1, Some(u64::MAX)))]
-    pub(crate) checkpoint_every: Option<u64>,
-    /// Number of checkpoints to keep, the newest ones; 0 writes none.
-    #[arg(long, value_name = "N", default_value_t = Checkpoints::default().keep, allow_negative_numbers = true, value_parser = values::whole("a number of checkpoints", 0_usize, None))]
-    pub(crate) keep_checkpoints: usize,
-}
-
-/// Arguments of `osn resume`.
-#[derive(Debug, Args)]
-pub(crate) struct ResumeArgs {
-    /// The run's folder.
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
-    /// Show the run in the browser while it trains.
-    #[arg(long)]
-    pub(crate) open: bool,
-}
-
-/// Arguments of `osn compare`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct CompareArgs {
-    /// The recipe to train.
-    #[arg(value_name = "RECIPE", default_value = DEFAULT_RECIPE)]
-    pub(crate) recipe: String,
-    /// The rules or rules files to compare; the first is compared with each other one [default: the
-    /// recipe's own rule, always, never]
-    #[arg(long, value_name = "A,B,…")]
-    pub(crate) decide: Vec<String>,
-    /// The seeds that every rule trains with: 1 to N, or A to B.
-    #[arg(long, value_name = "N|A-B", default_value = "5", allow_negative_numbers = true, value_parser = values::seeds)]
-    pub(crate) seeds: Seeds,
-    /// Number of runs at once [default: half the cores]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::whole("a number of runs at once", 1_usize, None))]
-    pub(crate) jobs: Option<usize>,
-    /// The preset of the settings.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) preset: Option<String>,
-    /// Change a setting of every run, for example steps=500; repeatable. `osn settings RECIPE` lists
-    /// them.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = values::setting)]
-    pub(crate) settings: Vec<(String, String)>,
-    /// A data set (see `osn data`) or a folder of images or recordings.
-    #[arg(long, value_name = "NAME|DIR")]
-    pub(crate) data: Option<String>,
-    /// The device to train on.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) device: Option<String>,
-    /// A TOML file of regimes, each a [[regime]] with a name and a table `set` of settings; every rule
-    /// trains in every regime.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) regime: Option<PathBuf>,
-    /// The folder of the study; runs that are in it are not run again [default: studies/RECIPE]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// Explain the numbers below the tables.
-    #[arg(long)]
-    pub(crate) explain: bool,
-    /// Print the analysis as one JSON object instead.
-    #[arg(long, conflicts_with = "explain")]
-    pub(crate) json: bool,
-}
-
-/// Arguments of `osn settings`.
-#[derive(Debug, Args)]
-pub(crate) struct SettingsArgs {
-    /// The recipe.
-    #[arg(value_name = "RECIPE", default_value = DEFAULT_RECIPE)]
-    pub(crate) recipe: String,
-    /// Print the defaults of this preset only.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) preset: Option<String>,
-    /// Print one JSON object instead.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-pub(crate) const DEFAULT_RECIPE: &str = "gan";
-pub(crate) const DEFAULT_SEED: u64 = 1;
-pub(crate) const DEFAULT_OUT: &str = "runs";
-
-impl Default for TrainArgs {
-    fn default() -> Self {
-        Self {
-            recipe: DEFAULT_RECIPE.to_owned(),
-            decide: None,
-            preset: None,
-            data: None,
-            seed: DEFAULT_SEED,
-            settings: Vec::new(),
-            out: PathBuf::from(DEFAULT_OUT),
-            device: None,
-            open: false,
-            tensorboard: false,
-            checkpoint_every: None,
-            keep_checkpoints: Checkpoints::default().keep,
-        }
-    }
-}
-
 /// Arguments of `osn watch`.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
@@ -264,6 +93,9 @@ pub(crate) struct ReportArgs {
     /// The page to write [default for one folder: report.html in it]
     #[arg(short, long, value_name = "FILE.html")]
     pub(crate) output: Option<PathBuf>,
+    /// Explain the numbers of studies below their tables.
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 /// Which weights to measure, and as which map.
@@ -360,13 +192,5 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn no_arguments_are_the_same_as_train_alone() {
-        let parsed = Cli::try_parse_from(["osn", "train"]).unwrap();
-        let Some(Command::Train(args)) = parsed.command else { panic!("not train") };
-        assert_eq!(format!("{args:?}"), format!("{:?}", TrainArgs::default()));
-        assert!(Cli::try_parse_from(["osn"]).unwrap().command.is_none());
     }
 }

@@ -1,6 +1,8 @@
 //! The command line: its arguments, and the messages for a wrong one.
 
 pub(crate) mod args;
+#[cfg(not(feature = "train"))]
+mod elsewhere;
 pub(crate) mod shell;
 pub(crate) mod usage;
-mod values;
+pub(crate) mod values;

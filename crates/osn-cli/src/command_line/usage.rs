@@ -1,59 +1,49 @@
 //! Reads the command line. A wrong one is refused in one line, with what may have been meant.
 
-use std::process;
+use std::ffi::OsString;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{Command as Clap, CommandFactory, FromArgMatches};
 
-use osn_recipes::run::setting_docs::SettingDoc;
-
-use crate::command_line::args::{Cli, Command, DEFAULT_RECIPE, InspectArgs, TrainArgs, WeightArgs};
+use crate::command_line::args::{Cli, Command, InspectArgs, WeightArgs};
+#[cfg(not(feature = "train"))]
+use crate::command_line::elsewhere as rest;
 use crate::failure::Failure;
 use crate::terminal::stdout;
+#[cfg(feature = "train")]
+use crate::training::usage as rest;
 
-/// Reads the command line; prints help and the version where they are asked for.
-pub(crate) fn parse() -> Result<Option<Command>, Failure> {
-    let command = Cli::command().mut_subcommand("train", |train| train.after_help(names()));
-    match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(Cli { command }) => match without_effect(command.as_ref()) {
-            Some(message) => Err(Failure::bad_input(message)),
-            None => Ok(command),
-        },
+/// Reads the words of a command line, the program's name first. Where help or the version is asked for, it
+/// prints them, and there is nothing more to do.
+pub(crate) fn parse(words: &[OsString]) -> Result<Option<Command>, Failure> {
+    let command = rest::complete(Cli::command());
+    match command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(Cli { command }) => {
+            let command = command.or_else(rest::without_command);
+            match command.as_ref().and_then(without_effect) {
+                Some(message) => Err(Failure::bad_input(message)),
+                None => Ok(command),
+            }
+        }
         Err(error) if is_answer(&error) => {
             stdout::delivered(error.print())?;
-            process::exit(0)
+            Ok(None)
         }
-        Err(error) => Err(Failure::bad_input(refusal(&error, &Cli::command()))),
+        Err(error) => Err(Failure::bad_input(refusal(&error, &Cli::command(), words))),
     }
 }
 
 fn is_answer(error: &clap::Error) -> bool {
-    matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
-}
-
-/// The names that `osn train` knows, as the end of its help.
-fn names() -> String {
-    let recipes = osn_recipes::recipes().into_iter().map(|recipe| {
-        let (presets, decides) = (recipe.presets.join(", "), recipe.decides.join(", "));
-        format!("  {}: {}\n    presets: {presets}\n    rules: {decides}", recipe.name, recipe.about)
-    });
-    let recipes: Vec<_> = recipes.collect();
-    let devices = osn_recipes::device::DEVICES.join(", ");
-    format!(
-        "Recipes, each with its default first:\n{}\nDevices: {devices}\n\
-         Settings, with defaults and meanings: osn settings RECIPE\n\n\
-         While it trains, each layer has a line: σ, the largest singular value of its weight; its target;\n\
-         and γ, the elasticity -d ln s / d ln σ of its scale s: 0 is off, 1 is fully normalized.",
-        recipes.join("\n")
-    )
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    matches!(error.kind(), DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand)
 }
 
 /// The message of a wrong command line: clap's, or what may have been meant, and where the help is.
-fn refusal(error: &clap::Error, cli: &Clap) -> String {
+fn refusal(error: &clap::Error, cli: &Clap, words: &[OsString]) -> String {
     let words: Vec<_> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let (path, command) = command_of(cli, &words);
-    let said = suggestion(error, &path, &words).unwrap_or_else(|| in_short(error, command));
+    let said = rest::suggestion(error, &path, &words).unwrap_or_else(|| in_short(error, command));
     let command: Vec<_> = ["osn"].into_iter().chain(path).chain(["--help"]).collect();
     format!("{said}\nsee '{}'", command.join(" "))
 }
@@ -87,102 +77,15 @@ fn in_short(error: &clap::Error, command: &Clap) -> String {
     }
 }
 
-/// What a word that no command takes may stand for: a recipe, or a setting without `--set`.
-fn suggestion(error: &clap::Error, path: &[&str], words: &[String]) -> Option<String> {
-    let context = |kind| match error.get(kind)? {
-        ContextValue::String(word) => Some(word.as_str()),
-        _ => None,
-    };
-    match (error.kind(), path) {
-        (ErrorKind::InvalidSubcommand, []) => {
-            let word = context(ContextKind::InvalidSubcommand)?;
-            osn_recipes::recipe(word).ok()?;
-            Some(format!("'{word}' is a recipe; train it with: osn train {word}"))
-        }
-        (ErrorKind::UnknownArgument, ["train" | "compare"]) => {
-            as_setting(context(ContextKind::InvalidArg)?, words)
-        }
-        (ErrorKind::UnknownArgument, ["resume"]) => {
-            let word = context(ContextKind::InvalidArg)?;
-            let is_of_train = word == "--set" || as_setting(word, words).is_some();
-            is_of_train
-                .then(|| format!("'{word}' cannot be changed: a resumed run keeps its settings"))
-        }
-        _ => None,
-    }
-}
-
-/// `--batch-size 8`, `--batch_size=8` or `batch_size=8` as what is taken: `--set batch_size=8`.
-fn as_setting(word: &str, words: &[String]) -> Option<String> {
-    let (name, in_word) = match word.split_once('=') {
-        Some((name, value)) => (name, Some(value)),
-        None => (word, value_of(word, words)),
-    };
-    let key = name.trim_start_matches('-').replace('-', "_");
-    let recipe = recipe_in(words);
-    let has_key = |recipe: &str| keys(recipe).contains(&key);
-    if has_key(recipe) {
-        let value = in_word.unwrap_or("VALUE");
-        return Some(format!("'{name}' is a setting: write --set {key}={value}"));
-    }
-    let names = osn_recipes::recipes().into_iter().map(|recipe| recipe.name);
-    let others: Vec<_> = names.filter(|name| has_key(name)).collect();
-    let of = others.join(" and ");
-    (!others.is_empty()).then(|| format!("'{name}' is a setting of {of}, not of {recipe}"))
-}
-
-/// The value of an option: the next word, or what is behind its `=`.
-fn value_of<'a>(option: &str, words: &'a [String]) -> Option<&'a str> {
-    let place = words.iter().position(|word| {
-        word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-    })?;
-    match words[place].split_once('=') {
-        Some((_, value)) => Some(value),
-        None => words.get(place + 1).filter(|next| !next.starts_with("--")).map(String::as_str),
-    }
-}
-
-fn recipe_in(words: &[String]) -> &str {
-    let is_recipe = |word: &&String| osn_recipes::recipe(word).is_ok();
-    words.iter().find(is_recipe).map_or(DEFAULT_RECIPE, String::as_str)
-}
-
-fn keys(recipe: &str) -> Vec<String> {
-    let docs: Vec<SettingDoc> = osn_recipes::settings(recipe).unwrap_or_default();
-    docs.into_iter().map(|doc| doc.key).collect()
-}
-
 /// What is wrong with options of which one has no effect beside another.
-fn without_effect(command: Option<&Command>) -> Option<String> {
-    match command? {
-        Command::Train(args) => setting_as_recipe(&args.recipe)
-            .or_else(|| idle_checkpoints(args))
-            .or_else(|| given_twice(&args.settings)),
-        Command::Compare(args) => {
-            setting_as_recipe(&args.recipe).or_else(|| given_twice(&args.settings))
-        }
+fn without_effect(command: &Command) -> Option<String> {
+    match command {
+        #[cfg(feature = "train")]
+        Command::Training(command) => rest::without_effect(command),
         Command::Inspect(args) => idle_top(args).or_else(|| idle_tolerance(&args.weights)),
         Command::Normalize(args) => idle_tolerance(&args.weights),
         _ => None,
     }
-}
-
-/// `osn train steps=5`, where the recipe would stand.
-fn setting_as_recipe(word: &str) -> Option<String> {
-    word.contains('=').then(|| as_setting(word, &[]))?
-}
-
-fn idle_checkpoints(args: &TrainArgs) -> Option<String> {
-    let is_idle = args.checkpoint_every.is_some() && args.keep_checkpoints == 0;
-    is_idle.then(|| {
-        "--checkpoint-every has no effect with --keep-checkpoints 0; remove one of them".to_owned()
-    })
-}
-
-fn given_twice(settings: &[(String, String)]) -> Option<String> {
-    let keys: Vec<_> = settings.iter().map(|(key, _)| key).collect();
-    let (_, twice) = keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key))?;
-    Some(format!("--set {twice}=… is given twice; remove one of them"))
 }
 
 fn idle_top(args: &InspectArgs) -> Option<String> {
@@ -202,49 +105,4 @@ fn idle_tolerance(weights: &WeightArgs) -> Option<String> {
 
 fn is_operator(weights: &WeightArgs) -> bool {
     weights.view.split(':').next() == Some("operator")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(text: &str) -> Vec<String> {
-        text.split(' ').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn a_setting_without_set_is_answered_with_how_it_is_written() {
-        let suggested = |word: &str, line: &str| as_setting(word, &words(line));
-        for (word, line, written) in [
-            ("--steps", "train --steps 5", "--set steps=5"),
-            ("--steps", "train --steps=5 gan", "--set steps=5"),
-            ("--batch-size", "train --batch-size", "--set batch_size=VALUE"),
-            ("--ema", "train --ema --open", "--set ema=VALUE"),
-            ("steps=5", "train gan steps=5", "--set steps=5"),
-            ("--memory", "train control --memory 9", "--set memory=9"),
-        ] {
-            assert!(suggested(word, line).unwrap().ends_with(written), "{line}");
-        }
-        assert!(
-            suggested("--memory", "train --memory 9").unwrap().ends_with(" of control, not of gan")
-        );
-        assert_eq!(suggested("--sed", "train --sed 1"), None);
-    }
-
-    #[test]
-    fn every_setting_of_every_recipe_is_known_without_set() {
-        for recipe in osn_recipes::recipes() {
-            for key in keys(recipe.name) {
-                let option = format!("--{}", key.replace('_', "-"));
-                let line = vec![
-                    "train".to_owned(),
-                    recipe.name.to_owned(),
-                    option.clone(),
-                    "7".to_owned(),
-                ];
-                let written = as_setting(&option, &line).unwrap();
-                assert!(written.ends_with(&format!("--set {key}=7")), "{written}");
-            }
-        }
-    }
 }

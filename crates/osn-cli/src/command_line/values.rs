@@ -10,19 +10,19 @@ const MAX_SEEDS: u64 = 1000;
 /// The first and the last of seeds that follow each other.
 pub(crate) type Seeds = RangeInclusive<u64>;
 
-pub(super) fn tolerance(text: &str) -> Result<f64, String> {
+pub(crate) fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(width) if width > 0.0 && width < 1.0 => Ok(width),
         _ => Err("a width is a number between 0 and 1, for example 1e-6".to_owned()),
     }
 }
 
-pub(super) fn target(text: &str) -> Result<f64, String> {
+pub(crate) fn target(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| "a target is a positive number, for example 1".to_owned())
 }
 
 /// Reads whole numbers of a range, without an end where there is no `most`.
-pub(super) fn whole<T>(
+pub(crate) fn whole<T>(
     what: &'static str,
     least: T,
     most: Option<T>,
@@ -40,7 +40,7 @@ where
 }
 
 /// `3` for the seeds 1 to 3, or `11-13`.
-pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
+pub(crate) fn seeds(text: &str) -> Result<Seeds, String> {
     let ends = text.split_once('-').unwrap_or(("1", text));
     match (ends.0.parse(), ends.1.parse()) {
         (Ok(first), Ok(last)) if first <= last && last - first < MAX_SEEDS => Ok(first..=last),
@@ -50,7 +50,7 @@ pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
     }
 }
 
-pub(super) fn setting(text: &str) -> Result<(String, String), String> {
+pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("a setting is written KEY=VALUE, for example steps=500".to_owned()),

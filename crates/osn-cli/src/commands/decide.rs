@@ -1,16 +1,15 @@
 //! `osn decide`: lists rules, checks a rules file, and explains decisions.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use osn_core::decide::{ParameterDoc, Rule, RuleDoc, ScopedRule};
-use osn_recipes::decide::Decide;
-use osn_recipes::run::history::{History, Turn};
-use osn_recipes::run::record::read_record;
 use osn_report::escaped;
+use osn_runs::history::{History, Turn};
+use osn_runs::record::read_record;
+use osn_runs::rules_file::read_rules;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, SUCCESS};
 use crate::terminal::stderr::say;
 use crate::terminal::stdout;
 use crate::terminal::text::paragraph;
@@ -18,30 +17,30 @@ use crate::terminal::text::paragraph;
 const INDENT: &str = "    ";
 
 /// Prints every rule and its parameters.
-pub(crate) fn list(json: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn list(json: bool) -> Result<u8, Failure> {
     let rules = Rule::catalogue();
     if json {
         stdout::print(&format!("{:#}\n", as_json(rules)))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(SUCCESS);
     }
     stdout::print(&rules.iter().map(describe).collect::<Vec<_>>().join("\n"))?;
     say("\nUse one: osn train --decide cap:target=2,dwell=100");
     say("Several, each for some layers, in a file: osn train --decide rules.toml");
     say("Measure kernels as both of their reshapings: osn train --decide always@bidirectional");
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// Prints the rules of a file, one line each.
-pub(crate) fn check(path: &Path) -> Result<ExitCode, Failure> {
-    let rules = Decide::in_file(path)?.rules;
+pub(crate) fn check(path: &Path) -> Result<u8, Failure> {
+    let rules = read_rules(path).map_err(Failure::bad_input)?;
     let lines = rules.entries().iter().zip(1..).map(|(entry, number)| understood(number, entry));
     stdout::print(&lines.collect::<String>())?;
     say("The last rule that selects a layer decides for it.");
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// Prints for each layer the decision in force at a step, since when, and its reason.
-pub(crate) fn why(run: &Path, step: Option<u64>) -> Result<ExitCode, Failure> {
+pub(crate) fn why(run: &Path, step: Option<u64>) -> Result<u8, Failure> {
     let history = history(run)?;
     let step = step.unwrap_or(history.steps());
     let line = |(network, path, turn): (&str, &str, &Turn)| {
@@ -59,11 +58,11 @@ pub(crate) fn why(run: &Path, step: Option<u64>) -> Result<ExitCode, Failure> {
             history.steps()
         ));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// Prints the text of `random` with the duty cycle and the dwell of a run.
-pub(crate) fn like(run: &Path) -> Result<ExitCode, Failure> {
+pub(crate) fn like(run: &Path) -> Result<u8, Failure> {
     let history = history(run)?;
     let (Some(duty), Some(dwell)) = (history.duty(), history.dwell()) else {
         let message = format!("{}: its record has no decision; pass another run", run.display());
@@ -73,7 +72,7 @@ pub(crate) fn like(run: &Path) -> Result<ExitCode, Failure> {
     let dwell = dwell.round().max(1.0);
     stdout::print(&format!("random:duty={duty:.3},dwell={dwell}\n"))?;
     say("Its target is 1 unless you add one: random:target=2,…");
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 fn history(run: &Path) -> Result<History, Failure> {

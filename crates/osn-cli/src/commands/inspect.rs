@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::path::Path;
-use std::process::ExitCode;
 
 use console::style;
 use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured, SetTotals};
@@ -11,7 +10,7 @@ use osn_core::number::median;
 use osn_report::{counted, escaped, short};
 
 use crate::command_line::args::{Column, InspectArgs};
-use crate::failure::Failure;
+use crate::failure::{Failure, SUCCESS};
 use crate::terminal::stdout;
 use crate::terminal::table::{Row, Title, laid_out};
 use crate::terminal::text::{columns, wrapped};
@@ -27,7 +26,7 @@ const MARK: &str = "▲";
 const LONG: usize = 32;
 
 /// Measures every selected tensor and prints the results.
-pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &InspectArgs) -> Result<u8, Failure> {
     let params = MeasureParams { leading: args.top, ..weights::params(&args.weights)? };
     let select = weights::select(&args.weights)?;
     let checkpoints = weights::open_all(&args.files)?;
@@ -50,13 +49,13 @@ fn exit_code(
     inspection: &Inspection,
     args: &InspectArgs,
     checkpoints: &[Checkpoint],
-) -> Result<ExitCode, Failure> {
+) -> Result<u8, Failure> {
     weights::check_select(&args.weights.select, checkpoints)?;
     let choices = || inspection.skipped.iter().filter(|skipped| skipped.why.is_bad_choice());
     let choice = choices().find(|it| !it.why.is_other_rank()).or_else(|| choices().next());
     let unfit = choice.filter(|_| inspection.tensors.is_empty());
     match inspection.first_bad().or(unfit) {
-        None => Ok(ExitCode::SUCCESS),
+        None => Ok(SUCCESS),
         Some(bad) => Err(Failure::bad_input(format!(
             "{}: tensor {}: {}",
             bad.file,

@@ -1,7 +1,5 @@
 //! `osn normalize`: a checkpoint with effective weights.
 
-use std::process::ExitCode;
-
 use osn_checkpoint::{
     Named, NormalizeError, NormalizeOutcome, NormalizeParams, Normalized, normalize,
 };
@@ -10,7 +8,7 @@ use osn_files::output::OutputFile;
 use osn_report::{escaped, short};
 
 use crate::command_line::args::{Mode, NormalizeArgs};
-use crate::failure::Failure;
+use crate::failure::{Failure, SUCCESS};
 use crate::terminal::stderr::say;
 use crate::weights::{self, ReadProgress, by_reason, listed, shown};
 
@@ -18,7 +16,7 @@ use crate::weights::{self, ReadProgress, by_reason, listed, shown};
 const ENDINGS_OF_TORCH: [&str; 5] = ["pt", "pth", "bin", "ckpt", "pkl"];
 
 /// Writes the checkpoint and prints a line for each weight.
-pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &NormalizeArgs) -> Result<u8, Failure> {
     let params = NormalizeParams {
         select: weights::select(&args.weights)?,
         measure: weights::params(&args.weights)?,
@@ -35,7 +33,7 @@ pub(crate) fn run(args: &NormalizeArgs) -> Result<ExitCode, Failure> {
     drop(progress);
     let outcome = outcome.map_err(|error| failure(&error, args))?;
     report(&outcome, args);
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// A message about a tensor gets the name of the input; the others have their file already.

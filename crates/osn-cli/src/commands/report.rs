@@ -3,34 +3,57 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use osn_files::output;
+use osn_report::study::Analysis;
 use osn_report::{Document, escaped};
 
 use crate::command_line::args::ReportArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, SUCCESS};
 use crate::run::page::{Subject, own_page, write};
+use crate::run::study_tables::study_tables;
 use crate::terminal::stderr::say;
+use crate::terminal::stdout;
 
-/// Writes the page that is asked for.
-pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
-    let output = output(args)?;
-    must_differ(&args.folders)?;
-    let subjects: Vec<_> =
-        args.folders.iter().map(|folder| Subject::read(folder)).collect::<Result<_, _>>()?;
-    let documents = subjects.iter().map(Subject::document);
-    match &args.output {
-        Some(typed) => write_typed(typed, documents)?,
-        None => write(&output, documents)?,
+/// Writes the page that is asked for, and prints the analysis of studies.
+pub(crate) fn run(args: &ReportArgs) -> Result<u8, Failure> {
+    let page = page_of(&args.folders, args.output.as_deref())?;
+    let subjects = subjects(&args.folders)?;
+    write_page(&page, &subjects, args.output.is_some())?;
+    for subject in &subjects {
+        if let Subject::Study(record) = subject {
+            let analysis = Analysis::of(&record.study);
+            stdout::print(&study_tables(&record.study, &analysis, args.explain))?;
+        }
     }
-    say(format_args!("wrote {}", escaped(&output.to_string_lossy())));
+    say(format_args!("wrote {}", escaped(&page.to_string_lossy())));
     for (folder, subject) in args.folders.iter().zip(&subjects) {
         if let Some(lacks) = subject.lacks() {
             say(escaped(&format!("{}: {lacks}", folder.display())));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
+}
+
+/// Reads what a page is to show.
+pub(crate) fn subjects(folders: &[PathBuf]) -> Result<Vec<Subject>, Failure> {
+    must_differ(folders)?;
+    folders.iter().map(|folder| Subject::read(folder)).collect()
+}
+
+/// The page to write: the one that is asked for, or that of the one folder.
+pub(crate) fn page_of(folders: &[PathBuf], output: Option<&Path>) -> Result<PathBuf, Failure> {
+    match (output, folders) {
+        (Some(typed), _) => Ok(typed.to_owned()),
+        (None, [folder]) => own_page(folder),
+        (None, _) => Err(Failure::bad_input("several folders need -o FILE.html")),
+    }
+}
+
+/// Writes the page; only in a run's own folder, where no path was typed, are links replaced.
+pub(crate) fn write_page(page: &Path, subjects: &[Subject], is_typed: bool) -> Result<(), Failure> {
+    let documents = subjects.iter().map(Subject::document);
+    if is_typed { write_typed(page, documents) } else { write(page, documents) }
 }
 
 /// One run shown twice would look like two that agree.
@@ -45,16 +68,7 @@ fn must_differ(folders: &[PathBuf]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn output(args: &ReportArgs) -> Result<PathBuf, Failure> {
-    match (&args.output, &args.folders[..]) {
-        (Some(path), _) => Ok(path.clone()),
-        (None, [folder]) => own_page(folder),
-        (None, _) => Err(Failure::bad_input("several folders need -o FILE.html")),
-    }
-}
-
-/// Writes to a path from the command line, which may be anything; only a run's own folder has links
-/// replaced.
+/// Writes to a path from the command line, which may be anything.
 fn write_typed<'a>(
     path: &Path,
     documents: impl IntoIterator<Item = Document<'a>>,

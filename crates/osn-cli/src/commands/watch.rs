@@ -1,15 +1,15 @@
 //! `osn watch`: a run in the browser while another process trains it.
 
-use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use osn_recipes::run::description::RunStatus;
-use osn_recipes::run::folder::RunFolder;
+use osn_report::RunState;
+use osn_runs::folder::RunFolder;
 
 use crate::command_line::args::WatchArgs;
 use crate::command_line::shell;
-use crate::failure::Failure;
+use crate::failure::{Failure, SUCCESS};
+use crate::run::files::description;
 use crate::run::{folder, live, page};
 use crate::terminal::interrupt;
 use crate::terminal::printer::Printer;
@@ -19,21 +19,21 @@ use crate::terminal::stderr::say;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Shows a run that another process trains, until it ends.
-pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &WatchArgs) -> Result<u8, Failure> {
     let folder = folder::open(&args.run)?;
     match state(&folder)? {
         State::Alive => watch(&folder),
         State::Ended => {
             let page = page::write_own(&args.run)?;
             say(format_args!("the run has ended; its page is {}", page.display()));
-            Ok(ExitCode::SUCCESS)
+            Ok(SUCCESS)
         }
         State::Dead => Err(died(&folder)),
     }
 }
 
 /// Serves the run until it ends or the user stops.
-fn watch(folder: &RunFolder) -> Result<ExitCode, Failure> {
+fn watch(folder: &RunFolder) -> Result<u8, Failure> {
     let stop = interrupt::listen()?;
     stop.at_work(interrupt::STOPPING_WATCH, Printer::default());
     let server = live::show(folder.path())?;
@@ -45,9 +45,9 @@ fn watch(folder: &RunFolder) -> Result<ExitCode, Failure> {
     }
     server.close();
     match now {
-        _ if stop.is_set() => Ok(ExitCode::from(stop.exit_code())),
+        _ if stop.is_set() => Ok(stop.exit_code()),
         State::Dead => Err(died(folder)),
-        State::Alive | State::Ended => Ok(ExitCode::SUCCESS),
+        State::Alive | State::Ended => Ok(SUCCESS),
     }
 }
 
@@ -65,10 +65,9 @@ enum State {
 fn state(folder: &RunFolder) -> Result<State, Failure> {
     // In this order: a process writes the status before it releases the lock.
     let is_being_written = folder.is_being_written();
-    let status = folder.description().map_err(Failure::bad_input)?.status;
-    Ok(match status {
-        RunStatus::Running if is_being_written => State::Alive,
-        RunStatus::Running => State::Dead,
+    Ok(match description(folder.path())?.status {
+        RunState::Running if is_being_written => State::Alive,
+        RunState::Running => State::Dead,
         _ => State::Ended,
     })
 }

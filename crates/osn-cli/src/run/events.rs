@@ -1,20 +1,19 @@
-//! `osn train --tensorboard`: the run as TensorBoard's event file, written while it trains.
+//! A run as TensorBoard's event file, written while it trains.
 
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use osn_files::plain_file;
-use osn_recipes::run::description::RunDescription;
-use osn_recipes::run::folder::RunFolder;
-use osn_recipes::run::observer::RunStart;
 use osn_report::tensorboard::{EventsError, RunEvents, covered, file_name, next_file_name};
+use osn_runs::folder::RunFolder;
 
 use crate::failure::Failure;
-use crate::run::files::{open_at, read_bytes, read_sample, sample_files};
+use crate::run::files::{description, open_at, read_bytes, read_sample, sample_files};
 
 /// The event file in a run's folder, where TensorBoard finds it under the run's name.
-pub(crate) struct EventFile {
+#[derive(Debug)]
+pub struct EventFile {
     folder: RunFolder,
     events: RunEvents<File>,
     /// The step of the last samples in it.
@@ -23,13 +22,17 @@ pub(crate) struct EventFile {
 
 impl EventFile {
     /// Starts the event file of a run that has just begun.
-    pub(crate) fn start(folder: &Path) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] where the folder holds no run, or the file cannot be written.
+    pub fn start(folder: &Path) -> Result<Self, Failure> {
         Self::open(folder, |file, run_json, _| RunEvents::start(file, run_json))
     }
 
     /// Whether a resumed run has one, which is then continued.
-    pub(crate) fn is_there(start: &RunStart) -> bool {
-        last_of(start.folder, start.description).is_some()
+    pub(crate) fn is_there(folder: &Path) -> bool {
+        started(folder).is_ok_and(|started| last_of(folder, started).is_some())
     }
 
     /// Starts the next file of a run that is resumed after `done` steps: readers of the file before go on to
@@ -47,12 +50,12 @@ impl EventFile {
         begin: impl FnOnce(File, &str, Option<BufReader<File>>) -> Result<RunEvents<File>, EventsError>,
     ) -> Result<Self, Failure> {
         let folder = RunFolder::open(folder).map_err(Failure::bad_input)?;
-        let description = folder.description().map_err(Failure::failed)?;
-        let last = last_of(folder.path(), &description);
+        let started = started(folder.path())?;
+        let last = last_of(folder.path(), started);
         let last = last.and_then(|path| Some(BufReader::new(plain_file::open(&path).ok()?)));
         let names = names_in(folder.path());
         let names = names.iter().map(String::as_str);
-        let path = folder.path().join(next_file_name(description.started_unix_secs, names));
+        let path = folder.path().join(next_file_name(started, names));
         let file = plain_file::create_anew(&path).map_err(|error| {
             Failure::failed(format!("cannot write {}: {error}", path.display()))
         })?;
@@ -63,7 +66,11 @@ impl EventFile {
     }
 
     /// Adds what is new in the run's files.
-    pub(crate) fn catch_up(&mut self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] where they cannot be read or the event file cannot be written.
+    pub fn catch_up(&mut self) -> Result<(), Failure> {
         self.ingest_samples()?;
         let record = open_at(&self.folder.record_path(), self.events.offset())?;
         self.events.take_in(record).map_err(Failure::failed)
@@ -81,9 +88,14 @@ impl EventFile {
     }
 }
 
+/// When a run started, in seconds since 1970.
+fn started(folder: &Path) -> Result<u64, Failure> {
+    Ok(description(folder)?.started_unix_secs)
+}
+
 /// The last event file of a run.
-fn last_of(folder: &Path, description: &RunDescription) -> Option<PathBuf> {
-    let first = file_name(description.started_unix_secs);
+fn last_of(folder: &Path, started: u64) -> Option<PathBuf> {
+    let first = file_name(started);
     let names = names_in(folder).into_iter().filter(|name| name.starts_with(&first));
     names.max().map(|name| folder.join(name))
 }

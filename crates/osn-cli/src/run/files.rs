@@ -5,8 +5,8 @@ use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use osn_files::plain_file;
-use osn_recipes::run::folder::RunFolder;
-use osn_report::{RunRecord, Sample};
+use osn_report::{Description, RunRecord, Sample};
+use osn_runs::folder::RunFolder;
 
 use crate::failure::Failure;
 use crate::run::folder;
@@ -24,6 +24,13 @@ pub(crate) fn read(path: &Path) -> Result<RunRecord, Failure> {
     // A record may be larger than memory: it is read line by line.
     let record = open_at(&folder.record_path(), 0)?;
     RunRecord::read_lines(&description, record, samples(&folder)?)
+        .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))
+}
+
+/// Reads what the `run.json` of a folder says.
+pub(crate) fn description(folder: &Path) -> Result<Description, Failure> {
+    let path = folder::open(folder)?.description_path();
+    Description::read(&read_text(&path)?)
         .map_err(|error| Failure::bad_input(format!("{}: {error}", path.display())))
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use osn_recipes::run::folder::RunFolder;
+use osn_runs::folder::RunFolder;
 
 use crate::failure::Failure;
 

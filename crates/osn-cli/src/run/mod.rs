@@ -1,9 +1,8 @@
-//! What commands share about a run: its folder and files, its training and its end, its page.
+//! What commands share about a run: its folder and files, its page, its event file.
 
-pub(crate) mod ending;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod folder;
 pub(crate) mod live;
 pub(crate) mod page;
-pub(crate) mod training;
+pub(crate) mod study_tables;

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use osn_recipes::run::folder::RunFolder;
-use osn_recipes::run::folder_error::{FolderError, write_whole};
 use osn_report::study::Completion::Missing;
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
 use osn_report::{Description, Document, RunRecord, RunState};
+use osn_runs::folder::RunFolder;
+use osn_runs::folder_error::{FolderError, write_whole};
 
 use crate::failure::Failure;
 use crate::run::files::{self, STUDY_FILE, read_bytes, read_text};

@@ -1,7 +1,6 @@
 //! Standard output, which gets the data, and standard error, which gets messages as wide as the terminal.
 
 pub(crate) mod capabilities;
-pub(crate) mod display;
 pub(crate) mod interrupt;
 pub(crate) mod printer;
 pub(crate) mod screen;

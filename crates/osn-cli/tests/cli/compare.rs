@@ -277,6 +277,7 @@ fn a_failing_regime_is_scored_as_the_worst_and_not_run_again() {
     }
     assert_eq!(study.asked.regimes[1].settings, ["learning_rate=1e30", "steps=30"]);
     assert_eq!(done(compare(out.path(), &words)).stdout, table);
+    assert_eq!(done(osn_on("report", out.path())).stdout, table, "the analysis of what is there");
     assert_eq!(n_trained(out.path(), compare(out.path(), &words)), 0);
 }
 

@@ -249,7 +249,7 @@ fn a_run_that_begins_again_has_its_events_once_too() {
 fn of_whole_run(folder: &Path) -> Vec<u8> {
     let description = fs::read_to_string(folder.join("run.json")).unwrap();
     let record = fs::read(folder.join("record.jsonl")).unwrap();
-    let samples = osn_recipes::run::folder::RunFolder::open(folder).unwrap().samples().unwrap();
+    let samples = osn_runs::folder::RunFolder::open(folder).unwrap().samples().unwrap();
     let read = |(step, path)| Sample::picture(step, fs::read(path).unwrap());
     let mut file = Vec::new();
     write_run(

@@ -175,9 +175,7 @@ fn a_run_of_a_study_whose_process_was_killed_comes_to_its_end() {
     kill(child);
     wait_for(|| status(&run) != "running");
     assert_eq!(status(&run), "finished");
-    wait_for(|| {
-        osn_recipes::run::folder::RunFolder::open(&run).is_ok_and(|run| !run.is_being_written())
-    });
+    wait_for(|| osn_runs::folder::RunFolder::open(&run).is_ok_and(|run| !run.is_being_written()));
     done(study(300, "--jobs=1", out.path()));
     assert_eq!(fs::read_dir(&runs).unwrap().count(), 2, "none was run again");
 }

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use osn_runs::metrics::Metrics;
 
 use crate::adversarial::players::Players;
 use crate::adversarial::settings::Settings;
@@ -11,7 +12,6 @@ use crate::data::sampler::noise;
 use crate::decide::Decide;
 use crate::run::config::Config;
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 use crate::run::recipe_doc::RecipeDoc;
 use crate::run::request::TrainRequest;
 use crate::run::samples::ImageGrid;

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use osn::Change;
 use osn::report::LayerSpectrum;
+use osn_runs::metrics::Metrics;
 
 use crate::adversarial::game::{Draw, Game};
 use crate::adversarial::players::{Discriminated, Generated, Players};
@@ -15,7 +16,6 @@ use crate::data::image_set::Part;
 use crate::data::sampler::{Batches, hold_out};
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 use crate::run::pending::PendingSignals;
 use crate::run::training::{Scored, Snapshot, Thoroughness, Training};
 use crate::scorer::Against;

@@ -11,7 +11,7 @@ use osn_core::measure::complexity::{
 use osn_core::measure::convolution::{CircularError, GeometryError};
 use osn_core::measure::{EstimateError, Layout};
 
-use crate::run::metrics::Metrics;
+use osn_runs::metrics::Metrics;
 
 /// The probability with which the PAC-Bayes bound may fail.
 const FAILURE_PROBABILITY: f64 = 0.05;

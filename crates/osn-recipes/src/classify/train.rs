@@ -4,6 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use osn::Change;
 use osn::report::LayerSpectrum;
 use osn_core::number::median;
+use osn_runs::metrics::Metrics;
 
 use crate::batch;
 use crate::classify::config::ClassifyConfig;
@@ -16,7 +17,6 @@ use crate::data::image_set::ImageSet;
 use crate::data::sampler::{Batches, spread, uniforms};
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 use crate::run::pending::PendingSignals;
 use crate::run::samples::ImageGrid;
 use crate::run::training::{Scored, Snapshot, Thoroughness, Training};

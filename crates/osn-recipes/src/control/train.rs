@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use osn::Change;
 use osn::report::LayerSpectrum;
+use osn_runs::metrics::Metrics;
 
 use crate::batch::number;
 use crate::control::config::ControlConfig;
@@ -13,7 +14,6 @@ use crate::control::replay::Replay;
 use crate::decide::Decide;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 use crate::run::pending::PendingSignals;
 use crate::run::training::{Scored, Snapshot, Thoroughness, Training};
 

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Gradients, Tensor};
 use osn::Selection;
 use osn::views::View;
+use osn_runs::metrics::Metrics;
 
 use crate::adam::adam;
 use crate::batch::number;
@@ -17,7 +18,6 @@ use crate::nmt::ops::cross_entropy;
 use crate::nmt::watch::gradient_norms;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 use crate::run::pending::PendingSignals;
 
 /// The streams from here on belong to dropout, one a place of the forward pass.

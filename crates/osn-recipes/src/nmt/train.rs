@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 use osn::Change;
 use osn::report::LayerSpectrum;
+use osn_runs::metrics::Metrics;
 
 use crate::batch::number;
 use crate::data::sampler::spread;
@@ -17,7 +18,6 @@ use crate::nmt::search::Search;
 use crate::nmt::watch::heads;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 use crate::run::pending::PendingSignals;
 use crate::run::samples::TextTable;
 use crate::run::training::{Scored, Snapshot, Thoroughness, Training};

@@ -2,12 +2,12 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use osn_runs::metrics::Metrics;
 
 use crate::nmt::attention::{Pass, Seen};
 use crate::nmt::config::NmtConfig;
 use crate::nmt::examples::PairBatch;
 use crate::nmt::model::{NETWORK, Transformer};
-use crate::run::metrics::Metrics;
 use crate::run::training::HeadReport;
 
 /// What every head does with a batch; `network` is one without autodiff.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use osn_core::layer::View;
+use osn_runs::metrics::{Metrics, number, numbers};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::data::sound::description::SoundDescription;
 use crate::run::checkpoint::schedule::Checkpoints;
-use crate::run::metrics::{Metrics, number, numbers};
 use crate::run::trained_on::TrainedOn;
 use crate::run::versions::{Machine, Versions};
 
@@ -147,4 +147,35 @@ pub struct LayerSummary {
 /// A config as `run.json` has it.
 pub(crate) fn as_json(config: &impl Serialize) -> Value {
     serde_json::to_value(config).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use osn_runs::folder::RunFolder;
+
+    use super::*;
+    use crate::run::request::TrainRequest;
+
+    #[test]
+    fn a_description_comes_back_as_it_was_written() {
+        let layer = LayerSummary {
+            network: "discriminator".into(),
+            path: "conv1.weight".into(),
+            sigma: 2.5,
+            target: None,
+            scale: 1.0,
+            elasticity: 0.0,
+            action: "off".into(),
+            n_decisions: 0,
+        };
+        let metrics = Metrics::from([("frechet".to_owned(), 0.1 + 0.2)]);
+        let totals = Some(RunTotals { metrics, layers: vec![layer], ..RunTotals::default() });
+        let request = TrainRequest { recipe: "gan".into(), seed: u64::MAX, ..Default::default() };
+        let described = crate::describe(&request).unwrap();
+        let described = RunDescription { status: RunStatus::Finished, totals, ..described };
+        let out = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(out.path(), "run").unwrap();
+        folder.describe(&described).unwrap();
+        assert_eq!(folder.description::<RunDescription>().unwrap(), described);
+    }
 }

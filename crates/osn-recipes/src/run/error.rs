@@ -2,12 +2,12 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
+
+use osn_runs::folder_error::FolderError;
+use osn_runs::record::RecordError;
+use osn_runs::rules_file::RulesError;
 
 use crate::run::checkpoint::error::CheckpointError;
-use crate::run::folder_error::FolderError;
-use crate::run::record::RecordError;
 use crate::run::settings::SettingError;
 
 /// Why a run could not start or did not end well.
@@ -70,22 +70,9 @@ pub enum RunError {
         /// The text of the rule and of the view.
         text: String,
     },
-    /// A rules file cannot be opened.
-    #[error("cannot read the rules in {}: {source}", .path.display())]
-    RulesUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A rules file makes no sense.
-    #[error("{}, {source}", .path.display())]
-    RulesFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with which line.
-        source: osn_core::decide::RulesFileError,
-    },
+    /// A rules file cannot be used.
+    #[error(transparent)]
+    RulesFile(#[from] RulesError),
     /// A setting was refused.
     #[error("{source}; 'osn settings {recipe}' tells what each takes and means")]
     Setting {
@@ -244,6 +231,9 @@ impl fmt::Display for NonFinite {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]

@@ -1,9 +1,9 @@
-//! What every recipe shares around its training loop: what was asked for, the run's folder and
-//! record, and the trait through which a run is shown.
+//! What every recipe shares around its training loop: what was asked for, how it is
+//! described and saved, and the trait through which a run is shown.
 //!
 //! A recipe resolves its [`config::Config`] from a [`request::TrainRequest`] and hands a
-//! [`training::Training`] to [`train_loop::train`], which steps it, appends [`event::Event`]s to the
-//! record, reports to an [`observer::Observer`], and returns a [`summary::RunSummary`].
+//! [`training::Training`] to [`train_loop::train`], which steps it, appends events to the record of
+//! [`osn_runs`], reports to an [`observer::Observer`], and returns a [`summary::RunSummary`].
 
 pub(crate) mod check;
 pub mod checkpoint;
@@ -11,16 +11,9 @@ pub(crate) mod config;
 pub(crate) mod describe;
 pub mod description;
 pub mod error;
-pub mod event;
-pub mod folder;
-pub mod folder_error;
-pub mod history;
-pub mod lock;
-pub mod metrics;
 pub mod observer;
 pub mod pending;
 pub mod recipe_doc;
-pub mod record;
 pub mod request;
 pub mod resume;
 pub(crate) mod same;

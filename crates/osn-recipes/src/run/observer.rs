@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use osn_runs::metrics::Metrics;
+
 use crate::run::description::RunDescription;
-use crate::run::metrics::Metrics;
 use crate::run::summary::RunSummary;
 
 /// Follows a run.

@@ -2,11 +2,11 @@
 
 use osn::rules::{Generalization, Signals};
 use osn_core::decide::{Needs, Rules};
+use osn_runs::metrics::Metrics;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Decide;
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 
 /// A rule needs data that there are not.
 #[derive(Debug, thiserror::Error)]

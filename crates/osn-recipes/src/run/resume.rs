@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
+use osn_runs::record::{RecordMark, RecordWriter, last_step};
 use serde_json::Value;
 
 use crate::run::checkpoint::contents::{
     ABOUT, CLOCK, CheckpointContents, ContentsError, RECORD, SESSION,
 };
-use crate::run::checkpoint::directory::read_checkpoint;
+use crate::run::checkpoint::directory::{CheckpointDir, read_checkpoint};
 use crate::run::checkpoint::error::CheckpointError;
 use crate::run::checkpoint::schedule::Checkpoints;
 use crate::run::description::{RunDescription, RunStatus, as_json};
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
 use crate::run::recipe_doc::RecipeDoc;
-use crate::run::record::{RecordMark, RecordWriter, last_step};
 use crate::run::same::must_be_same;
 use crate::run::session::{SavedSession, Session};
 use crate::run::stopped::StoppedRun;
@@ -62,7 +62,7 @@ impl Session {
         folder.must_not_lead_out()?;
         let lock = folder.lock()?;
         // A stopped run has saved a checkpoint, unless none was wanted or they were deleted.
-        if description.status == RunStatus::Stopped && folder.checkpoints().list().is_empty() {
+        if description.status == RunStatus::Stopped && CheckpointDir::of(folder).list().is_empty() {
             return Err(CheckpointError::None { folder: folder.path().to_owned() }.into());
         }
         must_be_same_data(description, data)?;
@@ -82,7 +82,7 @@ impl Session {
         training: &mut impl Training,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let checkpoints = self.folder.checkpoints().list();
+        let checkpoints = CheckpointDir::of(&self.folder).list();
         if checkpoints.is_empty() {
             return self.restart(observer);
         }

@@ -1,6 +1,10 @@
 //! Samples for people: images as one picture, text as one table.
 
+use std::io;
+
 use image::{DynamicImage, ImageFormat, ImageResult, Rgb, RgbImage, imageops};
+use osn_runs::folder::RunFolder;
+use osn_runs::folder_error::{FolderError, write_error, write_whole};
 use serde::{Deserialize, Serialize};
 
 use crate::data::image_set::pixel;
@@ -41,6 +45,41 @@ pub struct ImageGrid {
     pub width: usize,
     /// Images in a row of the picture; the last row may be shorter.
     pub columns: usize,
+}
+
+/// Writes the samples of a step as `samples/step-000500.png`.
+///
+/// # Errors
+///
+/// [`FolderError::Write`] when the system refuses.
+///
+/// # Panics
+///
+/// If the values do not fill the images of the grid.
+pub(super) fn write_picture(
+    folder: &RunFolder,
+    step: u64,
+    grid: &ImageGrid,
+) -> Result<(), FolderError> {
+    let path = folder.sample_path(step, ".png");
+    let png = grid.to_png().map_err(|error| write_error(&path, io::Error::other(error)))?;
+    write_whole(&path, &png)
+}
+
+/// Writes the samples of a step that are text as `samples/step-000500.json`.
+///
+/// # Errors
+///
+/// [`FolderError::Write`] when the system refuses.
+pub(super) fn write_table(
+    folder: &RunFolder,
+    step: u64,
+    table: &TextTable,
+) -> Result<(), FolderError> {
+    let path = folder.sample_path(step, ".json");
+    let json = serde_json::to_vec_pretty(table)
+        .map_err(|error| write_error(&path, io::Error::other(error)))?;
+    write_whole(&path, &json)
 }
 
 impl ImageGrid {

@@ -7,21 +7,24 @@ use std::time::{Duration, Instant};
 use osn::Change;
 use osn::report::{LayerReport, LayerSpectrum};
 use osn_core::decide::slug;
+use osn_runs::event::Event;
+use osn_runs::folder::RunFolder;
+use osn_runs::lock::FolderLock;
+use osn_runs::metrics::Metrics;
+use osn_runs::record::RecordWriter;
 use serde::{Deserialize, Serialize};
 
 use crate::run::checkpoint::contents::{
     ABOUT, CLOCK, CheckpointContents, ContentsError, RECORD, SESSION,
 };
+use crate::run::checkpoint::directory::CheckpointDir;
 use crate::run::checkpoint::error::CheckpointError;
 use crate::run::description::{LayerSummary, RunDescription, RunStatus, RunTotals, as_json};
 use crate::run::error::{NonFinite, RunError};
-use crate::run::event::Event;
-use crate::run::folder::RunFolder;
-use crate::run::lock::FolderLock;
-use crate::run::metrics::Metrics;
 use crate::run::observer::{DecisionNote, Evaluation, LayerStatus, Observer, Progress, RunStart};
 use crate::run::recipe_doc::RecipeDoc;
-use crate::run::record::RecordWriter;
+use crate::run::samples::{write_picture, write_table};
+use crate::run::sounds::write_sounds;
 use crate::run::summary::RunSummary;
 use crate::run::training::{HeadReport, Pace, Scored, Snapshot, Training};
 
@@ -172,7 +175,7 @@ impl Session {
             return Err(RunError::NonFinite { what, value, step });
         }
         let bytes = parts.to_bytes().map_err(CheckpointError::Unsaved)?;
-        self.folder.checkpoints().write(step, &bytes, keep)?;
+        CheckpointDir::of(&self.folder).write(step, &bytes, keep)?;
         (self.saved_step, self.saved) = (Some(step), Instant::now());
         Ok(())
     }
@@ -254,13 +257,13 @@ impl Session {
     ) -> Result<(), RunError> {
         let Scored { metrics, real_vs_real, samples, table } = scored;
         if let Some(grid) = samples {
-            self.folder.write_samples(step, &grid)?;
+            write_picture(&self.folder, step, &grid)?;
             if let Some(sound) = &self.description.sound {
-                self.folder.write_sounds(step, &grid, &sound.log_mel)?;
+                write_sounds(&self.folder, step, &grid, &sound.log_mel)?;
             }
         }
         if let Some(table) = table {
-            self.folder.write_sample_table(step, &table)?;
+            write_table(&self.folder, step, &table)?;
         }
         let wall_secs = self.wall_secs();
         observer.evaluated(&Evaluation {

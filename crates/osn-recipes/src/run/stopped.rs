@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use osn_runs::folder::RunFolder;
+
 use crate::decide::Decide;
 use crate::run::checkpoint::error::CheckpointError;
 use crate::run::description::{RunDescription, RunStatus, SCHEMA};
 use crate::run::error::RunError;
-use crate::run::folder::RunFolder;
 use crate::run::same::differs;
 use crate::run::summary::RunSummary;
 use crate::run::versions::{Machine, Versions};

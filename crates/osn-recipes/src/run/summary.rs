@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use osn_runs::metrics::Metrics;
+
 use crate::run::description::{LayerSummary, RunStatus, RunTotals};
-use crate::run::metrics::Metrics;
 
 /// What a run returns.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,10 +1,11 @@
 //! The loop that every recipe runs in: step, record, poll, score.
 
+use osn_runs::metrics::Metrics;
+
 use crate::decide::Decide;
 use crate::run::config::Config;
 use crate::run::describe::describe;
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 use crate::run::observer::Observer;
 use crate::run::recipe_doc::RecipeDoc;
 use crate::run::request::TrainRequest;

@@ -2,10 +2,10 @@
 
 use osn::Change;
 use osn::report::{LayerReport, LayerSpectrum};
+use osn_runs::metrics::Metrics;
 
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 use crate::run::samples::{ImageGrid, TextTable};
 
 /// What a recipe trains: the loop calls it, step by step.

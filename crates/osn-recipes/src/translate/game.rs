@@ -1,6 +1,7 @@
 //! What the recipe trains on and how it is scored: pairs of images.
 
 use burn::tensor::{Device, Tensor};
+use osn_runs::metrics::Metrics;
 
 use crate::adversarial::game::{Draw, Game};
 use crate::adversarial::players::Players;
@@ -11,7 +12,6 @@ use crate::data::pairs;
 use crate::data::sampler::permutation;
 use crate::decide::Decide;
 use crate::run::error::RunError;
-use crate::run::metrics::Metrics;
 use crate::run::recipe_doc::RecipeDoc;
 use crate::run::request::TrainRequest;
 use crate::run::samples::ImageGrid;

@@ -12,9 +12,9 @@ use osn_recipes::run::checkpoint::contents::{CheckpointContents, Part};
 use osn_recipes::run::checkpoint::error::CheckpointError;
 use osn_recipes::run::checkpoint::schedule::Checkpoints;
 use osn_recipes::run::error::RunError;
-use osn_recipes::run::folder_error::FolderError;
 use osn_recipes::run::observer::Silent;
 use osn_recipes::run::request::TrainRequest;
+use osn_runs::folder_error::FolderError;
 use safetensors::tensor::Dtype;
 use serde_json::json;
 

@@ -8,6 +8,7 @@ use osn_core::decide::RuleError;
 use osn_recipes::run::error::RunError;
 use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::settings::SettingError;
+use osn_runs::rules_file::RulesError;
 
 /// A run of a recipe as it is, with nothing set.
 fn plain(recipe: &str) -> TrainRequest {
@@ -405,10 +406,10 @@ fn rules_that_are_no_rules_are_refused_in_a_line() {
     ];
     for text in texts {
         let error = rules_refused(text.as_bytes());
-        assert!(matches!(error, RunError::RulesFile { .. }), "{error}");
+        assert!(matches!(error, RunError::RulesFile(RulesError::Content { .. })), "{error}");
     }
     let error = rules_refused(b"[[rule]]\nrule = \"\xff\"");
-    assert!(matches!(error, RunError::RulesUnreadable { .. }), "{error}");
+    assert!(matches!(error, RunError::RulesFile(RulesError::Unreadable { .. })), "{error}");
 }
 
 #[test]
@@ -416,7 +417,9 @@ fn a_file_of_rules_is_a_file_and_no_larger_than_rules_are() {
     let out = tempfile::tempdir().unwrap();
     let must_be_unreadable = |name: &str| {
         let refused = describe("gan", out.path().join(name).to_str().unwrap());
-        let Err(RunError::RulesUnreadable { path, .. }) = &refused else { panic!("{refused:?}") };
+        let Err(RunError::RulesFile(RulesError::Unreadable { path, .. })) = &refused else {
+            panic!("{refused:?}")
+        };
         assert!(path.ends_with(name), "{refused:?}");
     };
     let huge = std::fs::File::create(out.path().join("huge.toml")).unwrap();

@@ -20,9 +20,10 @@ use osn_recipes::data::idx::{self, IdxError};
 use osn_recipes::data::image_set::Dataset;
 use osn_recipes::data::svg::SvgError;
 use osn_recipes::data::{images, list, openmoji, pairs};
+use osn_recipes::run::description::RunDescription;
 use osn_recipes::run::error::RunError;
-use osn_recipes::run::folder::RunFolder;
 use osn_recipes::run::observer::Silent;
+use osn_runs::folder::RunFolder;
 use tempfile::TempDir;
 
 /// No loading of a few small files takes longer, on however busy a machine.
@@ -331,7 +332,8 @@ fn a_run_says_how_its_pictures_are_split_and_how_many_are_scored() {
         let request = on(&folder, request(recipe, &[("image_size", "8")], out.path()));
         let mut observer = crate::runs::StopsAfter::steps(1);
         let summary = osn_recipes::train(&request, &mut observer).unwrap();
-        let data = RunFolder::open(&summary.folder).unwrap().description().unwrap().data;
+        let data =
+            RunFolder::open(&summary.folder).unwrap().description::<RunDescription>().unwrap().data;
         assert!(data.contains(&format!("{what}, 31 to train on and 6 to judge by")), "{data}");
         assert!(data.contains("the last of every 6"), "{data}");
         let noticed = observer.noticed.join(" ");

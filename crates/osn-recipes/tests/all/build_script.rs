@@ -13,9 +13,9 @@ use std::process::Command;
 
 use script::{Git, burn_version, digest, inputs, lock_file};
 
-/// The three crates and their lock file, in a few words each; where `osn-recipes` is.
+/// The four crates and their lock file, in a few words each; where `osn-recipes` is.
 fn workspace(root: &Path) -> PathBuf {
-    for name in ["osn-core", "osn", "osn-recipes"] {
+    for name in ["osn-core", "osn", "osn-runs", "osn-recipes"] {
         let folder = root.join("crates").join(name);
         fs::create_dir_all(folder.join("src/deep")).unwrap();
         fs::write(folder.join("Cargo.toml"), name).unwrap();

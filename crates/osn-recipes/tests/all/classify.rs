@@ -17,13 +17,13 @@ use osn_recipes::data::image_set::ImageSet;
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
 use osn_recipes::features::network::FeatureNet;
-use osn_recipes::run::description::RunStatus;
-use osn_recipes::run::event::Event;
-use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::description::{RunDescription, RunStatus};
 use osn_recipes::run::observer::Silent;
 use osn_recipes::run::pending::PendingSignals;
 use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::summary::RunSummary;
+use osn_runs::event::Event;
+use osn_runs::folder::RunFolder;
 
 const NETWORKS: [&str; 3] = ["resnet", "mlp", "features"];
 
@@ -40,7 +40,8 @@ fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
 fn a_finished_run_leaves_a_complete_folder() {
     let run = Run::of("classify", None, &[("network", "mlp")]);
     assert_eq!(run.folder.file_name().unwrap(), "classify-auto-task=classify-s7");
-    let description = RunFolder::open(&run.folder).unwrap().description().unwrap();
+    let description =
+        RunFolder::open(&run.folder).unwrap().description::<RunDescription>().unwrap();
     assert_eq!(description.status, RunStatus::Finished);
     assert_eq!(description.config["network"], "mlp");
 

@@ -15,10 +15,10 @@ use osn_recipes::control::replay::{Batch, Replay, Transition};
 use osn_recipes::control::task::ControlTask;
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
-use osn_recipes::run::description::RunStatus;
-use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::description::{RunDescription, RunStatus};
 use osn_recipes::run::pending::PendingSignals;
 use osn_recipes::run::request::TrainRequest;
+use osn_runs::folder::RunFolder;
 
 /// One episode as Gymnasium 1.4.0 played it.
 #[derive(serde::Deserialize)]
@@ -90,7 +90,8 @@ fn the_same_seed_gives_the_same_record_in_every_environment() {
 fn a_finished_run_leaves_a_complete_folder_with_the_penultimate_layer_held() {
     let run = Run::of("control", None, &[]);
     assert_eq!(run.folder.file_name().unwrap(), "control-auto-task=control-s7");
-    let description = RunFolder::open(&run.folder).unwrap().description().unwrap();
+    let description =
+        RunFolder::open(&run.folder).unwrap().description::<RunDescription>().unwrap();
     assert_eq!(
         (description.status, description.data.as_str()),
         (RunStatus::Finished, "CartPole-v1")

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use osn_recipes::run::checkpoint::contents::CheckpointContents;
+use osn_recipes::run::checkpoint::directory::CheckpointDir;
 use osn_recipes::run::checkpoint::schedule::Checkpoints;
-use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::description::{RunDescription, RunStatus};
 use osn_recipes::run::error::RunError;
-use osn_recipes::run::folder::RunFolder;
 use osn_recipes::run::observer::Silent;
-use osn_recipes::run::record::read_record;
 use osn_recipes::run::request::TrainRequest;
+use osn_runs::folder::RunFolder;
+use osn_runs::record::read_record;
 
 fn request(recipe: &str, more: &[(&str, &str)], out: &Path) -> TrainRequest {
     let checkpoints = Checkpoints { every: Some(1), keep: 3 };
@@ -28,7 +29,7 @@ fn run_in(out: &Path) -> RunFolder {
 }
 
 fn checkpoints(folder: &RunFolder) -> Vec<PathBuf> {
-    folder.checkpoints().list().into_iter().map(|(_, file)| file).collect()
+    CheckpointDir::of(folder).list().into_iter().map(|(_, file)| file).collect()
 }
 
 #[test]
@@ -47,14 +48,14 @@ fn a_discriminator_that_has_won_ends_the_run_and_ends_it_again_after_a_resume() 
     assert!(step == since + 3 && !error.is_bad_input(), "{error}");
 
     let folder = run_in(out.path());
-    let description = folder.description().unwrap();
+    let description = folder.description::<RunDescription>().unwrap();
     assert_eq!(
         (description.status, description.error),
         (RunStatus::Failed, Some(error.to_string()))
     );
     let record = read_record(&folder.record_path()).unwrap();
     assert!(format!("{:?}", record.events).contains(&format!("Step {{ step: {step},")), "the last");
-    assert_eq!(folder.checkpoints().list()[0].0, step - 1);
+    assert_eq!(CheckpointDir::of(&folder).list()[0].0, step - 1);
     let again = osn_recipes::resume(folder.path(), &mut Silent).unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
 }
@@ -93,7 +94,7 @@ fn no_checkpoint_has_a_number_gone_bad_and_those_before_stay() {
         let error = osn_recipes::train(&request, &mut Silent).unwrap_err();
         let RunError::NonFinite { step, .. } = error else { panic!("{recipe}: {error}") };
         let folder = run_in(out.path());
-        assert_eq!(folder.description().unwrap().status, RunStatus::Failed);
+        assert_eq!(folder.description::<RunDescription>().unwrap().status, RunStatus::Failed);
         let files = checkpoints(&folder);
         assert_eq!(files.len() as u64, (step - 1).min(3), "{recipe}: {error}");
         n_kept += files.len();

@@ -4,10 +4,10 @@ use crate::runs::{
     Run, StopsAfter, acts, event_counts, events, on, refused, request, timeless, train, under,
 };
 use osn_core::decide::RuleError;
-use osn_recipes::run::description::RunStatus;
+use osn_recipes::run::description::{RunDescription, RunStatus};
 use osn_recipes::run::error::RunError;
-use osn_recipes::run::event::Event;
-use osn_recipes::run::folder::RunFolder;
+use osn_runs::event::Event;
+use osn_runs::folder::RunFolder;
 
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
@@ -19,7 +19,8 @@ fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
 fn a_finished_run_leaves_a_complete_folder() {
     let summary = Run::of("gan", Some("always:target=2"), &[]);
     assert_eq!(summary.folder.file_name().unwrap(), "gan-always-target=2-s7");
-    let description = RunFolder::open(&summary.folder).unwrap().description().unwrap();
+    let description =
+        RunFolder::open(&summary.folder).unwrap().description::<RunDescription>().unwrap();
     assert_eq!(description.status, RunStatus::Finished);
     assert_eq!(description.config["steps"], 6);
 
@@ -50,7 +51,7 @@ fn numbers_gone_bad_end_the_run_by_name() {
     let out = tempfile::tempdir().unwrap();
     let error = crate::runs::diverges("gan", &[], out.path());
     let folder = RunFolder::open(&out.path().join("gan-auto-s7")).unwrap();
-    let description = folder.description().unwrap();
+    let description = folder.description::<RunDescription>().unwrap();
     assert_eq!(description.status, RunStatus::Failed);
     assert_eq!(description.error, Some(error.to_string()));
 }

@@ -8,11 +8,11 @@ use osn_recipes::decide::Decide;
 use osn_recipes::nmt::config::{NmtConfig, Norm};
 use osn_recipes::nmt::examples::{Example, PairBatch};
 use osn_recipes::nmt::learner::{Learner, Update};
-use osn_recipes::run::description::RunStatus;
-use osn_recipes::run::event::Event;
-use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::description::{RunDescription, RunStatus};
 use osn_recipes::run::pending::PendingSignals;
 use osn_recipes::run::samples::TextTable;
+use osn_runs::event::Event;
+use osn_runs::folder::RunFolder;
 
 fn small() -> NmtConfig {
     NmtConfig {
@@ -165,7 +165,7 @@ fn one_head_is_held_beside_another_that_is_not_and_each_says_why() {
 fn a_finished_run_records_heads_and_losses_and_translations() {
     let run = Run::of("nmt", Some("static:kind=attention"), &[]);
     let folder = RunFolder::open(&run.folder).unwrap();
-    let description = folder.description().unwrap();
+    let description = folder.description::<RunDescription>().unwrap();
     assert_eq!(description.status, RunStatus::Finished);
     assert_eq!(description.signatures["chrf"], osn_recipes::metrics::chrf::SIGNATURE);
     // One attention in the encoder's layer and two in each of the decoder's, each of two heads; an

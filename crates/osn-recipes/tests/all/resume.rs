@@ -9,14 +9,14 @@ use crate::runs::{StopsAfter, on, timeless_in, train};
 use osn_recipes::run::checkpoint::contents::{ABOUT, CLOCK, CheckpointContents, RECORD};
 use osn_recipes::run::checkpoint::error::CheckpointError;
 use osn_recipes::run::checkpoint::schedule::Checkpoints;
-use osn_recipes::run::description::{RunStatus, SCHEMA};
+use osn_recipes::run::description::{RunDescription, RunStatus, SCHEMA};
 use osn_recipes::run::error::RunError;
-use osn_recipes::run::folder::RunFolder;
-use osn_recipes::run::folder_error::FolderError;
 use osn_recipes::run::observer::{Observer, Progress, RunStart, Silent};
 use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::resume::Resumed;
 use osn_recipes::run::summary::RunSummary;
+use osn_runs::folder::RunFolder;
+use osn_runs::folder_error::FolderError;
 use serde_json::{Value, json};
 
 const STEPS: u64 = 8;
@@ -566,7 +566,8 @@ fn what_a_disk_did_to_a_run_is_no_failure_of_it_and_it_goes_on() {
     let error = osn_recipes::train(&request, &mut observer).unwrap_err();
     assert!(!error.is_of_training(), "{error}");
     let folder = observer.0.unwrap();
-    let status = || RunFolder::open(&folder).unwrap().description().unwrap().status;
+    let status =
+        || RunFolder::open(&folder).unwrap().description::<RunDescription>().unwrap().status;
     assert_eq!(status(), RunStatus::Interrupted);
     fs::create_dir(folder.join("samples")).unwrap();
     assert_eq!(resume(&folder).steps, STEPS);

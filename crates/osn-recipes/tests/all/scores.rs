@@ -7,10 +7,10 @@ use std::path::Path;
 
 use crate::runs::{RECIPES, Run, events, on, picture, refused, timeless, tiny, train, under};
 use osn_recipes::run::error::RunError;
-use osn_recipes::run::event::Event;
-use osn_recipes::run::metrics::Metrics;
 use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::summary::RunSummary;
+use osn_runs::event::Event;
+use osn_runs::metrics::Metrics;
 
 const ADVERSARIAL: [&str; 3] = ["gan", "cgan", "translate"];
 

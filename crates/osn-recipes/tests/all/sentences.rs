@@ -16,9 +16,9 @@ use osn_recipes::data::text::error::{LineFault, TextError};
 use osn_recipes::run::checkpoint::contents::ContentsError;
 use osn_recipes::run::checkpoint::error::CheckpointError;
 use osn_recipes::run::error::{NonFinite, RunError};
-use osn_recipes::run::folder_error::FolderError;
-use osn_recipes::run::record::RecordError;
 use osn_recipes::run::request::TrainRequest;
+use osn_runs::folder_error::FolderError;
+use osn_runs::record::RecordError;
 
 /// Compares with `snapshots/`, which holds no code of this file.
 macro_rules! assert_said {

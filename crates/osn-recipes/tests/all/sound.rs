@@ -16,8 +16,9 @@ use osn_recipes::data::sound::settings::SoundSettings;
 use osn_recipes::data::sound::spectrogram::Spectrograms;
 use osn_recipes::data::sound::stft::Stft;
 use osn_recipes::data::sound::wav::{self, Recording};
-use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::description::RunDescription;
 use osn_recipes::run::observer::Silent;
+use osn_runs::folder::RunFolder;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -375,7 +376,7 @@ fn every_recipe_of_images_trains_on_recordings_says_how_and_writes_sounds() {
             let summary =
                 osn_recipes::train(&on(&data, request(recipe, &[], out.path())), &mut Silent);
             let folder = RunFolder::open(&summary.unwrap().folder).unwrap();
-            let description = folder.description().unwrap();
+            let description = folder.description::<RunDescription>().unwrap();
             (description, files(&folder.path().join("samples")))
         };
         let (description, samples) = run();

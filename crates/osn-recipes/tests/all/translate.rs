@@ -3,8 +3,8 @@
 use crate::runs::{Run, events, on, picture, reasons, refused, request, train, under};
 use osn_core::decide::RuleError;
 use osn_recipes::run::error::RunError;
-use osn_recipes::run::event::Event;
 use osn_recipes::run::summary::RunSummary;
+use osn_runs::event::Event;
 
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {

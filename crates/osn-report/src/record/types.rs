@@ -71,6 +71,8 @@ pub struct Description {
     pub data_sha256: Option<String>,
     /// The device.
     pub device: String,
+    /// When it started, in seconds since 1970.
+    pub started_unix_secs: u64,
     /// How far the run is.
     pub status: RunState,
     /// Why it failed.

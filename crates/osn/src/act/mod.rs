@@ -2,4 +2,3 @@
 
 pub(crate) mod ops;
 mod optimize;
-pub(crate) mod step_size;

@@ -1,11 +1,10 @@
 //! What is saved of an [`Osn`], and taken over from a file.
 
-use osn_core::act::{Actuator, AppliedAction, Rates};
+use osn_core::act::{Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::DeciderState;
 use osn_core::layer::Layer;
 use serde::{Deserialize, Serialize};
 
-use crate::act::step_size::StepSize;
 use crate::error::ResumeError;
 use crate::measure::observed::{Observed, SavedObserved};
 use crate::measure::reach::Reach;

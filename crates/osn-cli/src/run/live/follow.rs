@@ -4,8 +4,8 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
-use osn_recipes::run::folder::RunFolder;
 use osn_report::{RunReader, RunRecord, Sample};
+use osn_runs::folder::RunFolder;
 
 use crate::failure::Failure;
 use crate::run::files::{cannot_read, open_at, read_bytes, read_sample, sample_files};

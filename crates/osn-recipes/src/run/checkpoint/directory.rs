@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use osn_files::atomic::sync_folder;
 use osn_files::plain_file;
+use osn_runs::folder::RunFolder;
+use osn_runs::folder_error::{FolderError, write_error, write_whole};
 
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::checkpoint::error::CheckpointError;
-use crate::run::folder_error::{FolderError, write_error, write_whole};
 
 const EXTENSION: &str = ".safetensors";
 /// More than the networks, moments and memories of any config need.
@@ -22,8 +23,13 @@ pub struct CheckpointDir {
 }
 
 impl CheckpointDir {
+    /// The checkpoints of a run.
+    pub fn of(run: &RunFolder) -> Self {
+        Self::at(run.checkpoints_path())
+    }
+
     /// The checkpoints in a folder, which need not be there yet.
-    pub(crate) fn at(path: PathBuf) -> Self {
+    fn at(path: PathBuf) -> Self {
         Self { path }
     }
 

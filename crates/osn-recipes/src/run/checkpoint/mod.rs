@@ -6,6 +6,6 @@
 //! [`RECORD`](contents::RECORD), so that checkpoints can be compared.
 
 pub mod contents;
-pub(crate) mod directory;
+pub mod directory;
 pub mod error;
 pub mod schedule;

@@ -8,12 +8,12 @@ use burn::tensor::{Device, Tensor};
 use osn_recipes::data::error::DataError;
 use osn_recipes::data::sampler::noise;
 use osn_recipes::run::error::{NonFinite, RunError};
-use osn_recipes::run::event::Event;
 use osn_recipes::run::observer::{Observer, RunStart, Silent};
-use osn_recipes::run::record::read_record;
 use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::settings::SettingError;
 use osn_recipes::run::summary::RunSummary;
+use osn_runs::event::Event;
+use osn_runs::record::read_record;
 
 pub(crate) const RECIPES: [&str; 6] = ["gan", "cgan", "translate", "control", "classify", "nmt"];
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::metrics::{Metrics, number, numbers};
+use crate::metrics::{Metrics, number, numbers};
 
 /// One line of `record.jsonl`.
 ///
@@ -129,7 +129,7 @@ pub enum Event {
 
 impl Event {
     /// Optimizer steps done before it; 0 for an event of a newer version.
-    pub(crate) fn step(&self) -> u64 {
+    pub fn step(&self) -> u64 {
         match self {
             Self::Step { step, .. }
             | Self::Layer { step, .. }

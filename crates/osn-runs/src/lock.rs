@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use osn_files::plain_file;
 
-use crate::run::folder_error::{FolderError, must_be_no_link, write_error};
+use crate::folder_error::{FolderError, must_be_no_link, write_error};
 
 /// How often a taken lock is tried again, and the pause before: a reader releases it at once.
 const TRIES: u32 = 5;

@@ -1,22 +1,21 @@
 //! `osn data`: lists and imports data sets.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use osn_recipes::data::list::{self, DataEntry};
 use osn_recipes::data::names;
 use osn_recipes::data::openmoji::{self, ImportError, Imported};
 use osn_report::escaped;
 
-use crate::command_line::args::{ImportArgs, Importable};
-use crate::failure::Failure;
+use crate::failure::{Failure, SUCCESS};
 use crate::terminal::screen::Work;
 use crate::terminal::stderr::say;
 use crate::terminal::stdout;
 use crate::terminal::text::paragraph;
+use crate::training::args::{ImportArgs, Importable};
 
 /// Prints the data sets that have a name.
-pub(crate) fn list() -> Result<ExitCode, Failure> {
+pub(crate) fn list() -> Result<u8, Failure> {
     let entries = [list::images(), list::pairs(), list::texts()].concat();
     let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
     let text: String = entries.iter().map(|entry| describe(entry, width)).collect();
@@ -25,7 +24,7 @@ pub(crate) fn list() -> Result<ExitCode, Failure> {
     for (recipes, what) in own() {
         say(paragraph(&format!("  {recipes:15} "), &what).trim_end());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// The folders that each recipe takes.
@@ -64,12 +63,12 @@ fn describe(entry: &DataEntry, width: usize) -> String {
 }
 
 /// Converts published data into a data set.
-pub(crate) fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn import(args: &ImportArgs) -> Result<u8, Failure> {
     let imported = match args.what {
         Importable::Openmoji => openmoji(args)?,
     };
     report(&imported, &args.out);
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 fn openmoji(args: &ImportArgs) -> Result<Imported, Failure> {

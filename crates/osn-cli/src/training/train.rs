@@ -1,26 +1,25 @@
 //! `osn train`: one run.
 
-use std::process::ExitCode;
-
 use osn_recipes::run::checkpoint::schedule::Checkpoints;
 use osn_recipes::run::observer::Observer;
 use osn_recipes::run::request::TrainRequest;
 
-use crate::command_line::args::TrainArgs;
-use crate::command_line::shell;
+use crate::command_line::shell::program;
 use crate::failure::Failure;
-use crate::run::ending;
-use crate::run::training::{self, TrainOutputs};
+use crate::training::args::TrainArgs;
+use crate::training::ending;
+use crate::training::observed::{TrainOutputs, observed};
+use crate::training::shell::command_line;
 
 /// The rule that constrains nothing.
 const NEVER: &str = "never";
 
 /// Trains a recipe.
-pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &TrainArgs) -> Result<u8, Failure> {
     let outputs = TrainOutputs { is_new: true, open: args.open, tensorboard: args.tensorboard };
     let train = |observer: &mut dyn Observer| osn_recipes::train(&request(args), observer);
-    let (summary, stop) = training::observed(outputs, train)?;
-    ending::conclude(&summary, &stop, || next_command(args, &shell::program()))
+    let (summary, stop) = observed(outputs, train)?;
+    ending::conclude(&summary, &stop, || next_command(args, &program()))
 }
 
 /// The request of these arguments.
@@ -53,7 +52,7 @@ fn next_command(args: &TrainArgs, program: &str) -> String {
         (None, "the same run with the recipe's own rule")
     };
     let next = TrainArgs { decide: decide.map(str::to_owned), ..args.clone() };
-    format!("{what}, to compare\n  {program} {}", shell::command_line(&next))
+    format!("{what}, to compare\n  {program} {}", command_line(&next))
 }
 
 #[cfg(test)]

@@ -6,15 +6,12 @@ use std::path::{Path, PathBuf};
 
 use osn_files::atomic::{is_incomplete, sync_folder};
 use osn_files::plain_file;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::data::sound::description::LogMel;
-use crate::run::checkpoint::directory::CheckpointDir;
-use crate::run::description::RunDescription;
-use crate::run::folder_error::{FolderError, must_be_no_link, write_error, write_whole};
-use crate::run::lock::FolderLock;
-use crate::run::record::RecordWriter;
-use crate::run::samples::{ImageGrid, TextTable};
-use crate::run::sounds;
+use crate::folder_error::{FolderError, must_be_no_link, write_error, write_whole};
+use crate::lock::FolderLock;
+use crate::record::RecordWriter;
 
 /// A description has some kilobytes, and more with hundreds of layers.
 const MAX_DESCRIPTION_BYTES: u64 = 64 << 20;
@@ -94,7 +91,7 @@ impl RunFolder {
     }
 
     /// `samples/`.
-    pub(crate) fn samples_path(&self) -> PathBuf {
+    pub fn samples_path(&self) -> PathBuf {
         self.path.join("samples")
     }
 
@@ -104,8 +101,8 @@ impl RunFolder {
     }
 
     /// `checkpoints/`.
-    pub fn checkpoints(&self) -> CheckpointDir {
-        CheckpointDir::at(self.path.join(CHECKPOINTS))
+    pub fn checkpoints_path(&self) -> PathBuf {
+        self.path.join(CHECKPOINTS)
     }
 
     /// Makes sure that what is written here stays here.
@@ -113,9 +110,9 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`FolderError::Link`] for the first file or folder of the run that leads elsewhere.
-    pub(crate) fn must_not_lead_out(&self) -> Result<(), FolderError> {
+    pub fn must_not_lead_out(&self) -> Result<(), FolderError> {
         let files = [self.description_path(), self.record_path(), self.samples_path()];
-        let own = files.into_iter().chain([self.path.join(CHECKPOINTS), self.path.join(LOCK)]);
+        let own = files.into_iter().chain([self.checkpoints_path(), self.path.join(LOCK)]);
         own.into_iter().try_for_each(|path| must_be_no_link(&path))
     }
 
@@ -125,7 +122,16 @@ impl RunFolder {
     ///
     /// [`FolderError::InUse`] where one does already.
     pub fn lock(&self) -> Result<FolderLock, FolderError> {
-        FolderLock::take(&self.path, LOCK)
+        Self::lock_of(&self.path)
+    }
+
+    /// The same of a folder that is to become a run's.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::InUse`] where one does already.
+    pub fn lock_of(path: &Path) -> Result<FolderLock, FolderError> {
+        FolderLock::take(path, LOCK)
     }
 
     /// Whether a process writes here.
@@ -143,7 +149,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`FolderError::Record`] when there is one already.
-    pub(crate) fn start_record(&self) -> Result<RecordWriter, FolderError> {
+    pub fn start_record(&self) -> Result<RecordWriter, FolderError> {
         Ok(RecordWriter::create(&self.record_path())?)
     }
 
@@ -152,7 +158,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`FolderError`] when the system refuses.
-    pub(crate) fn start_record_again(&self) -> Result<RecordWriter, FolderError> {
+    pub fn start_record_again(&self) -> Result<RecordWriter, FolderError> {
         let path = self.record_path();
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_error(&path, error)),
@@ -165,7 +171,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`FolderError::Write`] when the system refuses; the file before is then still there.
-    pub fn describe(&self, description: &RunDescription) -> Result<(), FolderError> {
+    pub fn describe(&self, description: &impl Serialize) -> Result<(), FolderError> {
         let path = self.description_path();
         let mut text = serde_json::to_vec_pretty(description)
             .map_err(|source| FolderError::Description { path: path.clone(), source })?;
@@ -178,85 +184,32 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`FolderError::Read`] or [`FolderError::Description`] when there is none or it is damaged.
-    pub fn description(&self) -> Result<RunDescription, FolderError> {
+    pub fn description<T: DeserializeOwned>(&self) -> Result<T, FolderError> {
         let path = self.description_path();
         let text = plain_file::read(&path, MAX_DESCRIPTION_BYTES)
             .map_err(|source| FolderError::Read { path: path.clone(), source })?;
         serde_json::from_slice(&text).map_err(|source| FolderError::Description { path, source })
     }
 
-    /// Writes the samples of a step as `samples/step-000500.png` and returns the file's path.
-    ///
-    /// # Errors
-    ///
-    /// [`FolderError::Write`] when the system refuses.
-    ///
-    /// # Panics
-    ///
-    /// If the values do not fill the images of the grid.
-    pub(crate) fn write_samples(
-        &self,
-        step: u64,
-        grid: &ImageGrid,
-    ) -> Result<PathBuf, FolderError> {
-        let path = self.samples_path().join(format!("step-{step:06}.png"));
-        let png = grid.to_png().map_err(|error| write_error(&path, io::Error::other(error)))?;
-        write_whole(&path, &png)?;
-        Ok(path)
+    /// Where a sample of a step is: `.png` is the ending of a picture, `.json` of a table of text, `-1.wav` of
+    /// the first sound.
+    pub fn sample_path(&self, step: u64, ending: &str) -> PathBuf {
+        self.samples_path().join(format!("step-{step:06}{ending}"))
     }
 
-    /// Writes the samples of a step that are text as `samples/step-000500.json`.
+    /// Writes a file that only its recipe knows.
     ///
     /// # Errors
     ///
     /// [`FolderError::Write`] when the system refuses.
-    pub(crate) fn write_sample_table(
-        &self,
-        step: u64,
-        table: &TextTable,
-    ) -> Result<(), FolderError> {
-        let path = self.samples_path().join(format!("step-{step:06}.json"));
-        let json = serde_json::to_vec_pretty(table)
-            .map_err(|error| write_error(&path, io::Error::other(error)))?;
-        write_whole(&path, &json)
-    }
-
-    /// Writes a file of the recipe's own.
-    ///
-    /// # Errors
-    ///
-    /// [`FolderError::Write`] when the system refuses.
-    pub(crate) fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
+    pub fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
         write_whole(&self.path.join(name), bytes)
-    }
-
-    /// Writes the first image of each row of the samples as a sound, `samples/step-000500-1.wav` and so on.
-    ///
-    /// # Errors
-    ///
-    /// [`FolderError::Write`] when the system refuses.
-    ///
-    /// # Panics
-    ///
-    /// If the images are no spectrograms of this size.
-    pub(crate) fn write_sounds(
-        &self,
-        step: u64,
-        grid: &ImageGrid,
-        log_mel: &LogMel,
-    ) -> Result<(), FolderError> {
-        for (sound, number) in sounds::of_rows(grid, log_mel).into_iter().zip(1..) {
-            let path = self.samples_path().join(format!("step-{step:06}-{number}.wav"));
-            let wav = sounds::to_wav(&sound, log_mel).map_err(|error| write_error(&path, error))?;
-            write_whole(&path, &wav)?;
-        }
-        Ok(())
     }
 
     /// Removes what a killed process left half written. Only files that bear the mark of
     /// [`write_whole`] are removed; what cannot be removed does no harm.
-    pub(super) fn remove_half_written(&self) {
-        let folders = [self.path.clone(), self.samples_path(), self.path.join(CHECKPOINTS)];
+    pub fn remove_half_written(&self) {
+        let folders = [self.path.clone(), self.samples_path(), self.checkpoints_path()];
         for entry in folders.iter().flat_map(fs::read_dir).flatten().flatten() {
             if is_incomplete(&entry.file_name().to_string_lossy()) {
                 let _ = fs::remove_file(entry.path());
@@ -269,7 +222,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`FolderError`] when the system refuses.
-    pub(crate) fn remove_samples_from(&self, step: u64) -> Result<(), FolderError> {
+    pub fn remove_samples_from(&self, step: u64) -> Result<(), FolderError> {
         let of_any_kind = |file: &Path| {
             let step = sample_step(file, ".png").or_else(|| sample_step(file, ".json"));
             step.or_else(|| sound_step(file))
@@ -280,7 +233,7 @@ impl RunFolder {
         })
     }
 
-    /// The sample pictures by step, in order.
+    /// The sample pictures by step, in order; none where the run has no samples.
     ///
     /// # Errors
     ///
@@ -289,7 +242,7 @@ impl RunFolder {
         self.files_of_samples(|file| sample_step(file, ".png"))
     }
 
-    /// The files of samples that are text by step, in order; each is a [`TextTable`] as JSON.
+    /// The files of samples that are text by step, in order: the columns and rows of a table, as JSON.
     ///
     /// # Errors
     ///
@@ -304,7 +257,10 @@ impl RunFolder {
     ) -> Result<Vec<(u64, PathBuf)>, FolderError> {
         let path = self.samples_path();
         let list = || -> io::Result<Vec<PathBuf>> {
-            fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect()
+            match fs::read_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+                entries => entries?.map(|entry| Ok(entry?.path())).collect(),
+            }
         };
         let files = list().map_err(|source| FolderError::Read { path: path.clone(), source })?;
         let mut samples: Vec<_> =
@@ -359,36 +315,17 @@ fn is_run(folder: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::description::{LayerSummary, RunStatus, RunTotals};
-    use crate::run::metrics::Metrics;
-    use crate::run::record::read_record;
-    use crate::run::request::TrainRequest;
+    use crate::record::read_record;
+    use serde_json::{Value, json};
 
-    fn description(status: RunStatus) -> RunDescription {
-        let layer = LayerSummary {
-            network: "discriminator".into(),
-            path: "conv1.weight".into(),
-            sigma: 2.5,
-            target: None,
-            scale: 1.0,
-            elasticity: 0.0,
-            action: "off".into(),
-            n_decisions: 0,
-        };
-        let metrics = Metrics::from([("frechet".to_owned(), 0.1 + 0.2)]);
-        let totals = Some(RunTotals { metrics, layers: vec![layer], ..RunTotals::default() });
-        let request = TrainRequest { recipe: "gan".into(), seed: u64::MAX, ..Default::default() };
-        RunDescription { status, totals, ..crate::describe(&request).unwrap() }
+    fn description(status: &str) -> Value {
+        json!({ "recipe": "gan", "seed": u64::MAX, "status": status })
     }
 
     fn new_folder() -> (tempfile::TempDir, RunFolder) {
         let out = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(out.path(), "run").unwrap();
         (out, folder)
-    }
-
-    fn grid() -> ImageGrid {
-        ImageGrid { values: vec![0.0; 8], count: 2, channels: 1, height: 2, width: 2, columns: 2 }
     }
 
     #[test]
@@ -406,23 +343,23 @@ mod tests {
     #[test]
     fn a_description_comes_back_as_it_was_written() {
         let (_out, folder) = new_folder();
-        let finished = description(RunStatus::Finished);
-        folder.describe(&description(RunStatus::Running)).unwrap();
+        let finished = description("finished");
+        folder.describe(&description("running")).unwrap();
         folder.describe(&finished).unwrap();
-        let again = RunFolder::open(folder.path()).unwrap().description().unwrap();
+        let again: Value = RunFolder::open(folder.path()).unwrap().description().unwrap();
         assert_eq!(again, finished);
     }
 
     #[test]
     fn a_reader_never_sees_half_a_description() {
         let (_out, folder) = new_folder();
-        folder.describe(&description(RunStatus::Running)).unwrap();
+        folder.describe(&description("running")).unwrap();
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
-                (0..50).for_each(|_| folder.describe(&description(RunStatus::Stopped)).unwrap());
+                (0..50).for_each(|_| folder.describe(&description("stopped")).unwrap());
             });
             while !writer.is_finished() {
-                folder.description().unwrap();
+                folder.description::<Value>().unwrap();
             }
         });
     }
@@ -433,7 +370,7 @@ mod tests {
         let [mine, killed] = ["run.json.tmp", ".osn-k1ll3d.tmp"].map(|it| folder.path().join(it));
         fs::write(&mine, "mine").unwrap();
         fs::write(&killed, "half").unwrap();
-        folder.describe(&description(RunStatus::Running)).unwrap();
+        folder.describe(&description("running")).unwrap();
         assert!(killed.exists(), "another process may be writing it");
         folder.remove_half_written();
         assert_eq!((fs::read_to_string(&mine).unwrap().as_str(), killed.exists()), ("mine", false));
@@ -442,7 +379,7 @@ mod tests {
     #[test]
     fn no_run_is_made_inside_another() {
         let (_out, folder) = new_folder();
-        folder.describe(&description(RunStatus::Finished)).unwrap();
+        folder.describe(&description("finished")).unwrap();
         drop(folder.start_record().unwrap());
         for inside in ["", "samples", "new/runs", "../run"] {
             let error = RunFolder::create(&folder.path().join(inside), "run").unwrap_err();
@@ -455,9 +392,9 @@ mod tests {
     #[test]
     fn nothing_but_the_promised_files_is_left_behind() {
         let (_out, folder) = new_folder();
-        folder.describe(&description(RunStatus::Finished)).unwrap();
+        folder.describe(&description("finished")).unwrap();
         drop(folder.start_record().unwrap());
-        folder.write_samples(500, &grid()).unwrap();
+        write_whole(&folder.sample_path(500, ".png"), b"").unwrap();
         let names = |path: &Path| {
             let mut names: Vec<_> = fs::read_dir(path)
                 .unwrap()
@@ -475,11 +412,13 @@ mod tests {
     fn samples_are_listed_by_step() {
         let (_out, folder) = new_folder();
         for step in [2_000_000, 500, 99] {
-            folder.write_samples(step, &grid()).unwrap();
+            write_whole(&folder.sample_path(step, ".png"), b"").unwrap();
         }
         fs::write(folder.samples_path().join("notes.txt"), "").unwrap();
         let steps: Vec<_> = folder.samples().unwrap().into_iter().map(|(step, _)| step).collect();
         assert_eq!(steps, [99, 500, 2_000_000]);
+        fs::remove_dir_all(folder.samples_path()).unwrap();
+        assert!(folder.samples().unwrap().is_empty(), "others write runs without samples");
     }
 
     #[test]

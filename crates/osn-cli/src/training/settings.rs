@@ -1,35 +1,33 @@
 //! `osn settings`: the settings of a recipe.
 
-use std::process::ExitCode;
-
 use osn_recipes::run::error::RunError;
 use osn_recipes::run::recipe_doc::RecipeDoc;
 use osn_recipes::run::setting_docs::SettingDoc;
 use serde_json::{Map, Value, json};
 
-use crate::command_line::args::SettingsArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, SUCCESS};
 use crate::terminal::stderr::say;
 use crate::terminal::stdout;
 use crate::terminal::text::paragraph;
+use crate::training::args::SettingsArgs;
 
 const INDENT: &str = "    ";
 
 /// Prints every setting with its defaults, its values and its meaning.
-pub(crate) fn run(args: &SettingsArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &SettingsArgs) -> Result<u8, Failure> {
     let recipe = osn_recipes::recipe(&args.recipe)?;
     let docs = osn_recipes::settings(recipe.name)?;
     let shown = shown_presets(&recipe, args.preset.as_deref())?;
     if args.json {
         stdout::print(&format!("{:#}\n", as_json(&recipe, &docs, &shown)))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(SUCCESS);
     }
     let text: String = docs.iter().map(|doc| describe(doc, &recipe, &shown)).collect();
     stdout::print(&text)?;
     let names: Vec<_> = osn_recipes::recipes().iter().map(|recipe| recipe.name).collect();
     say(format_args!("\nChange one with: osn train {} --set steps=500", recipe.name));
     say(format_args!("Settings of: {}", names.join(", ")));
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// The indices of the presets to show: that of the argument, or all.

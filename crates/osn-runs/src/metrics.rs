@@ -8,12 +8,20 @@ use serde::{Deserialize, Deserializer};
 pub type Metrics = BTreeMap<String, f64>;
 
 /// Reads a number, and `null` as NaN: JSON has no number that is not finite.
-pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+///
+/// # Errors
+///
+/// What the deserializer says.
+pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// Reads named numbers, each as [`number`] does.
-pub(crate) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metrics, D::Error> {
+///
+/// # Errors
+///
+/// What the deserializer says.
+pub fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metrics, D::Error> {
     let named = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
     Ok(named.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use osn_recipes::data::need::Need;
 use osn_recipes::run::description::RunDescription;
 use osn_recipes::run::error::RunError;
-use osn_recipes::run::folder::must_not_be_in_a_run;
 use osn_recipes::run::recipe_doc::RecipeDoc;
 use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::trained_on::TrainedOn;
 use osn_report::study::{Arm, Asked, Identity, Regime, RegimeIdentity, SCHEMA, Study, StudyRun};
+use osn_runs::folder::must_not_be_in_a_run;
 use serde_json::json;
 
 use super::{arms, regimes};
-use crate::command_line::args::{CompareArgs, TrainArgs};
-use crate::commands::train::request;
 use crate::failure::Failure;
+use crate::training::args::{CompareArgs, TrainArgs};
+use crate::training::train::request;
 
 /// The most runs of a study: the grid is made before the first of them.
 const MAX_RUNS: usize = 10_000;

@@ -14,9 +14,9 @@ use crate::run::events::EventFile;
 use crate::run::live;
 use crate::run::live::server::LiveServer;
 use crate::run::page;
-use crate::terminal::display;
-use crate::terminal::display::run_display::RunDisplay;
 use crate::terminal::interrupt::{self, StopFlag};
+use crate::training::display;
+use crate::training::display::run_display::RunDisplay;
 
 /// What a run has beside its record.
 #[derive(Clone, Copy, Debug, Default)]
@@ -134,7 +134,7 @@ impl Observer for RunObserver {
         if self.outputs.open {
             self.open(start.folder);
         }
-        if self.outputs.tensorboard || EventFile::is_there(start) {
+        if self.outputs.tensorboard || EventFile::is_there(start.folder) {
             self.start_events(start);
         }
         if self.outputs.is_new {

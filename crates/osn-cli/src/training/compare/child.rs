@@ -7,15 +7,15 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use osn_recipes::run::description::RunStatus;
-use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::description::{RunDescription, RunStatus};
+use osn_runs::folder::RunFolder;
 
 use super::plan::Cell;
-use crate::command_line::args::TrainArgs;
-use crate::command_line::shell;
 use crate::failure::BAD_INPUT;
-use crate::terminal::display::lines;
 use crate::terminal::interrupt::StopFlag;
+use crate::training::args::TrainArgs;
+use crate::training::display::lines;
+use crate::training::shell;
 
 /// How often a process is asked whether it has ended.
 const POLL: Duration = Duration::from_millis(50);
@@ -71,7 +71,8 @@ impl Drop for Guarded {
 fn remove_unfinished(runs: &Path, process: u32) {
     let folders = fs::read_dir(runs).into_iter().flatten().flatten().map(|entry| entry.path());
     for folder in folders.filter(|folder| RunFolder::was_written_by(folder, process)) {
-        let description = RunFolder::open(&folder).and_then(|folder| folder.description());
+        let description =
+            RunFolder::open(&folder).and_then(|folder| folder.description::<RunDescription>());
         let status = description.map(|description| description.status);
         if !matches!(status, Ok(RunStatus::Finished | RunStatus::Failed)) {
             let _ = fs::remove_dir_all(folder);

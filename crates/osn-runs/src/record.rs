@@ -9,7 +9,7 @@ use osn_files::plain_file;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::run::event::Event;
+use crate::event::Event;
 
 /// The longest time that an event may wait in memory before it is on disk.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ pub enum RecordError {
 /// Lines are on disk at the latest one second after the next event, after every
 /// [`Event::Eval`], and when the writer is dropped.
 #[derive(Debug)]
-pub(crate) struct RecordWriter {
+pub struct RecordWriter {
     path: PathBuf,
     file: BufWriter<File>,
     flushed_at: Instant,
@@ -57,7 +57,7 @@ pub(crate) struct RecordWriter {
 
 /// How long a record was at some time, and the digest of its bytes up to there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RecordMark {
+pub struct RecordMark {
     /// In bytes.
     pub length: u64,
     /// The SHA-256 of these bytes.
@@ -70,7 +70,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the file exists already or cannot be created.
-    pub(crate) fn create(path: &Path) -> Result<Self, RecordError> {
+    pub fn create(path: &Path) -> Result<Self, RecordError> {
         let file = File::create_new(path).map_err(|source| io_error(path, source))?;
         Ok(Self::appending(path, file, 0, Sha256::new()))
     }
@@ -81,7 +81,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the file cannot be read or cut.
-    pub(crate) fn reopen(path: &Path, mark: &RecordMark) -> Result<Option<Self>, RecordError> {
+    pub fn reopen(path: &Path, mark: &RecordMark) -> Result<Option<Self>, RecordError> {
         let reopen = || -> io::Result<Option<Self>> {
             let mut file =
                 plain_file::open_itself(OpenOptions::new().read(true).write(true), path)?;
@@ -107,7 +107,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the disk refuses.
-    pub(crate) fn mark(&mut self) -> Result<RecordMark, RecordError> {
+    pub fn mark(&mut self) -> Result<RecordMark, RecordError> {
         self.flush()?;
         self.file.get_ref().sync_data().map_err(|source| io_error(&self.path, source))?;
         let sha256 = format!("{:x}", self.digest.clone().finalize());
@@ -119,7 +119,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the disk refuses.
-    pub(crate) fn append(&mut self, event: &Event) -> Result<(), RecordError> {
+    pub fn append(&mut self, event: &Event) -> Result<(), RecordError> {
         self.write_line(event).map_err(|source| io_error(&self.path, source))?;
         let is_milestone = matches!(event, Event::Eval { .. });
         if is_milestone || self.flushed_at.elapsed() >= FLUSH_INTERVAL {
@@ -133,7 +133,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// [`RecordError::Io`] when the disk refuses.
-    pub(crate) fn flush(&mut self) -> Result<(), RecordError> {
+    pub fn flush(&mut self) -> Result<(), RecordError> {
         self.flushed_at = Instant::now();
         self.file.flush().map_err(|source| io_error(&self.path, source))
     }
@@ -186,7 +186,7 @@ pub fn read_record(path: &Path) -> Result<Record, RecordError> {
 /// # Errors
 ///
 /// [`RecordError::Io`] when the file cannot be read.
-pub(super) fn last_step(path: &Path) -> Result<u64, RecordError> {
+pub fn last_step(path: &Path) -> Result<u64, RecordError> {
     match end_of(path) {
         Ok(end) => Ok(String::from_utf8_lossy(&end).lines().rev().find_map(step_in).unwrap_or(0)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
@@ -231,7 +231,7 @@ pub(crate) fn parse_record(text: &str) -> Result<Record, (usize, serde_json::Err
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::metrics::Metrics;
+    use crate::metrics::Metrics;
 
     fn metrics(pairs: &[(&str, f64)]) -> Metrics {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()

@@ -3,14 +3,11 @@
 mod arms;
 mod child;
 mod ledger;
-mod outcome;
 mod plan;
 mod pool;
 mod progress;
 mod regimes;
 mod same;
-
-use std::process::ExitCode;
 
 use osn_report::study::Analysis;
 
@@ -18,16 +15,17 @@ use self::ledger::Ledger;
 use self::plan::{Cell, Plan};
 use self::pool::Ending;
 use self::progress::StudyDisplay;
-use crate::command_line::args::CompareArgs;
-use crate::command_line::shell;
-use crate::failure::{FAILED, Failure};
+use crate::failure::{FAILED, Failure, SUCCESS};
 use crate::run::page;
+use crate::run::study_tables::study_tables;
 use crate::terminal::interrupt::StopFlag;
 use crate::terminal::stderr::say;
 use crate::terminal::{interrupt, stdout};
+use crate::training::args::CompareArgs;
+use crate::training::shell;
 
 /// Runs the missing runs of a study, and prints its analysis.
-pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &CompareArgs) -> Result<u8, Failure> {
     let stop = interrupt::listen()?;
     let plan = Plan::of(args)?;
     stop.writing();
@@ -42,15 +40,15 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-fn stopped(ledger: &Ledger, stop: &StopFlag) -> ExitCode {
+fn stopped(ledger: &Ledger, stop: &StopFlag) -> u8 {
     let (n_ended, n_runs) = (ledger.n_ended(), ledger.n_runs());
     say(format_args!("stopped after {n_ended} of {n_runs} runs; the same command runs the rest"));
     ledger.remove_if_empty();
-    ExitCode::from(stop.exit_code())
+    stop.exit_code()
 }
 
 /// Prints the analysis to standard output, and the files and the interrupted runs to standard error.
-fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<ExitCode, Failure> {
+fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<u8, Failure> {
     let study = ledger.study();
     let analysis = Analysis::of(study);
     ledger.write(Some(&analysis))?;
@@ -58,7 +56,7 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<ExitCo
         let text = serde_json::to_string_pretty(&analysis).map_err(Failure::failed)?;
         stdout::print(&format!("{text}\n"))?;
     } else {
-        stdout::print(&outcome::outcome(study, &analysis, args.explain))?;
+        stdout::print(&study_tables(study, &analysis, args.explain))?;
     }
     let page = page::write_own(ledger.folder())?;
     let hint = if args.explain || args.json { "" } else { "\n\nwhat the numbers mean: --explain" };
@@ -68,5 +66,5 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<ExitCo
         let label = cell.label();
         say(format_args!("{label} was interrupted; run it alone with\n  {command}"));
     }
-    Ok(if cut.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    Ok(if cut.is_empty() { SUCCESS } else { FAILED })
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use osn_recipes::run::description::{RunDescription, RunStatus as Status};
 use osn_recipes::run::error::RunError;
-use osn_recipes::run::folder::RunFolder;
-use osn_recipes::run::folder_error::write_whole;
-use osn_recipes::run::lock::FolderLock;
 use osn_report::study::{Analysis, Completion, Study, StudyRun};
+use osn_runs::folder::RunFolder;
+use osn_runs::folder_error::write_whole;
+use osn_runs::lock::FolderLock;
 
 use super::plan::{Cell, Plan};
 use super::same;
@@ -150,7 +150,8 @@ type Ended = (PathBuf, RunDescription);
 /// Those in a folder; one that was stopped, killed or interrupted has not come to an end.
 fn ended_runs(out: &Path) -> Result<Vec<Ended>, Failure> {
     let read = |path: PathBuf| {
-        let description = RunFolder::open(&path).and_then(|folder| folder.description());
+        let description =
+            RunFolder::open(&path).and_then(|folder| folder.description::<RunDescription>());
         // What is no run, or a damaged one, is no run of a study.
         Some((path, description.ok()?))
     };

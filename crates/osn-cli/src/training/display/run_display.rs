@@ -1,8 +1,8 @@
 //! The trait of displays of a run, and the text that they share.
 
-use osn_recipes::run::metrics::Metrics;
 use osn_recipes::run::observer::{DecisionNote, Evaluation, Progress, RunStart};
 use osn_report::{escaped, short};
+use osn_runs::metrics::Metrics;
 
 use crate::terminal::printer::Printer;
 

@@ -6,7 +6,7 @@ use crate::terminal::table::{Row, Title, laid_out};
 use crate::terminal::text::{columns, paragraph, wrapped};
 
 /// The sentence, the tables, and an explanation of their numbers where it is asked for.
-pub(super) fn outcome(study: &Study, analysis: &Analysis, is_explained: bool) -> String {
+pub(crate) fn study_tables(study: &Study, analysis: &Analysis, is_explained: bool) -> String {
     let width = columns();
     let mut parts = vec![wrapped(&Verdict::of(study, analysis).to_string(), width)];
     parts.extend(tables(study, analysis).iter().map(|block| match block {

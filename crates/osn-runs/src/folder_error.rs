@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use osn_files::atomic;
 
-use crate::run::record::RecordError;
+use crate::record::RecordError;
 
 /// Why a run's folder could not be created, written or read.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +67,17 @@ pub enum FolderError {
     Record(#[from] RecordError),
 }
 
-pub(crate) fn write_error(path: &Path, source: io::Error) -> FolderError {
+/// The error of a file that could not be written.
+pub fn write_error(path: &Path, source: io::Error) -> FolderError {
     FolderError::Write { path: path.to_owned(), source }
 }
 
-pub(crate) fn must_be_no_link(path: &Path) -> Result<(), FolderError> {
+/// Makes sure that a file, which need not be there, is no link.
+///
+/// # Errors
+///
+/// [`FolderError::Link`].
+pub fn must_be_no_link(path: &Path) -> Result<(), FolderError> {
     let is_link = fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink());
     if is_link { Err(FolderError::Link { path: path.to_owned() }) } else { Ok(()) }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::run::event::Event;
+use crate::event::Event;
 
 /// The text of the action that leaves a layer unconstrained.
 const LEFT: &str = "off";

@@ -2,14 +2,13 @@
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::process::ExitCode;
 
 use osn_recipes::run::description::RunStatus;
 use osn_recipes::run::summary::RunSummary;
 use osn_report::{duration, short};
 
 use crate::command_line::shell;
-use crate::failure::Failure;
+use crate::failure::{Failure, SUCCESS};
 use crate::run::page;
 use crate::terminal::interrupt::StopFlag;
 use crate::terminal::stderr::say;
@@ -20,7 +19,7 @@ pub(crate) fn conclude(
     summary: &RunSummary,
     stop: &StopFlag,
     next: impl FnOnce() -> String,
-) -> Result<ExitCode, Failure> {
+) -> Result<u8, Failure> {
     let page = page::write_own(&summary.folder)?;
     let is_stopped = summary.status == RunStatus::Stopped;
     let next = if is_stopped { resume_command(&summary.folder) } else { next() };
@@ -29,7 +28,7 @@ pub(crate) fn conclude(
     if !io::stdout().is_terminal() {
         stdout::print(&format!("{}\n", summary.folder.display()))?;
     }
-    Ok(if is_stopped { ExitCode::from(stop.exit_code()) } else { ExitCode::SUCCESS })
+    Ok(if is_stopped { stop.exit_code() } else { SUCCESS })
 }
 
 /// The next command after a resumed run.
