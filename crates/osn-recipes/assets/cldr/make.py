@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Makes names.tsv.gz: what things are called in four languages, from the Unicode CLDR.
 
-    for package in annotations annotations-derived localenames dates units; do
+    for package in annotations annotations-derived localenames dates units misc; do
         npm pack cldr-$package-modern@45.0.0
     done
-    python3 make.py FOLDER_OF_THE_FIVE_TGZ_FILES .
+    python3 make.py FOLDER_OF_THE_TGZ_FILES .
 
 A row has a part (train, validation or test), what is named, and its names in
 English, German, French and Spanish. Only what all four name is in it. Names are
 those that the CLDR has, and those that programs compose of them by its patterns:
-locales, amounts, rates, relative times and dates (`names.py`).
+locales, amounts, rates, relative times, dates and lists (`names.py`).
 
 The split is by meaning, and no word of a held-out name is new. Rows of one group
 are in one part: all skin tones, sexes, hairs and directions of an emoji; all forms
@@ -17,7 +17,7 @@ of a language, script, territory (with its flag), time zone or unit; all that is
 composed of the same parts; and whatever has the same name in any of the four
 languages, in large or small letters. A group is held out where each word of its
 names, in each language, is in at least two training names of other groups; composed
-names have no held-out name in them. Hashes decide which groups are asked first.
+names are made of training names. Hashes decide which groups are asked first.
 Nothing is random, and only the standard library is used. The checksum of the
 uncompressed table is printed, because the bytes that gzip writes depend on the
 version of zlib.
@@ -30,14 +30,14 @@ import pathlib
 import re
 import sys
 
-from names import LANGUAGES, composed, draw, names
+from names import LANGUAGES, composed, draw, lists, names
 
 # A word of a held-out name is in so many training names of other groups at least.
 LEAST_KNOWN = 2
 # A group of more rows is for training: it would be most of a smaller part.
 LARGEST_HELD_OUT = 18
 # So many composed names of a kind are held out, for validation and testing together.
-MOST_HELD_OUT = {"locale": 70, "amount": 50, "rate": 40, "relative": 30, "date": 50}
+MOST_HELD_OUT = {"locale": 70, "amount": 50, "rate": 40, "relative": 30, "date": 50, "list": 40}
 
 SKIN_TONES = "".join(map(chr, range(0x1F3FB, 0x1F400)))
 HAIR = "".join(map(chr, range(0x1F9B0, 0x1F9B4)))
@@ -106,7 +106,7 @@ def meanings(key, row):
         yield kind, " ".join(name.split(" ")[:2])
     elif kind == "date":
         yield kind, name.split("-", 1)[1]
-    elif kind in ("type", "calendar", "locale"):
+    elif kind in ("type", "calendar", "locale", "list"):
         yield kind, name
     else:
         # en-GB-alt-short is English too.
@@ -183,6 +183,7 @@ def main(source, target):
     rows, known = table(names(folder)), collections.Counter()
     parts = split(rows, known, {})
     more = made_of_others(rows, table(composed(folder)), parts)
+    more |= table(lists(folder, {key: row for key, row in rows.items() if parts[key] == "train"}))
     parts.update(split(more, known, MOST_HELD_OUT))
     rows.update(more)
     lines = ["\t".join(["part", "what", *LANGUAGES])]
@@ -198,5 +199,5 @@ def main(source, target):
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
-        sys.exit("usage: make.py FOLDER_OF_THE_FIVE_TGZ_FILES TARGET_FOLDER")
+        sys.exit("usage: make.py FOLDER_OF_THE_TGZ_FILES TARGET_FOLDER")
     main(*sys.argv[1:])

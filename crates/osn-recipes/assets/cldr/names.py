@@ -9,6 +9,8 @@ import tarfile
 
 VERSION = "45.0.0"
 LANGUAGES = ["en", "de", "fr", "es"]
+# How many lists there are of names of a kind.
+LISTS = {"emoji": 2400, "territory": 550, "language": 550, "time": 150, "calendar": 80, "type": 80, "city": 60}
 # In so many texts a unit comes with a number, and a unit with another behind "per".
 AMOUNTS, RATES = 5, 400
 # How many dates there are, and of how many numbers each relative time is.
@@ -118,7 +120,7 @@ def names(folder):
 
 
 def composed(folder):
-    """Composed names by what is named and by language, and the keys of the names that each is made of."""
+    """Names that are composed by patterns, by what is named and by language."""
     return gathered([locales(folder), amounts(folder), rates(folder), relative(folder), dates(folder)])
 
 
@@ -236,3 +238,34 @@ def written(pattern, day, names):
     }
     pieces = [match.group() for match in re.finditer(r"'[^']*'|([A-Za-z])\1*|[^A-Za-z']+", pattern)]
     return "".join(piece.strip("'") if piece[0] == "'" else fields.get(piece, piece) for piece in pieces)
+
+
+def lists(folder, rows):
+    """Lists of two or three names of a kind among `rows`, without those that have a skin tone or are flags."""
+    return gathered([listed(folder, rows)])
+
+
+def listed(folder, rows):
+    short = {kind: [key for key, row in rows.items() if key.split()[0] == kind and ":" not in row[0]] for kind in LISTS}
+    patterns = read(folder, "misc", "main/LANGUAGE/listPatterns.json")
+    for place, (language, tree) in enumerate(patterns):
+        forms = tree["main"][language]["listPatterns"]["listPattern-type-standard"]
+        for kind, count in LISTS.items():
+            for number in range(count):
+                texts = [rows[key][place] for key in members(short[kind], f"{kind} {number}")]
+                yield f"list {kind} {number}", language, joined(forms, texts, language)
+
+
+def members(keys, name):
+    """Two or three of the keys."""
+    return [keys[draw(f"{name} {place}") % len(keys)] for place in range(2 + draw(name) % 2)]
+
+
+def joined(forms, texts, language):
+    """The text of a list."""
+    pattern = forms["2"] if len(texts) == 2 else forms["end"]
+    # As ICU does: "e" before the sound of "i", which is no part of CLDR's pattern.
+    if language == "es" and re.match("h?i(?!e)", texts[-1].casefold()):
+        pattern = pattern.replace(" y ", " e ")
+    start = texts[0] if len(texts) == 2 else filled(forms["start"], *texts[:2])
+    return filled(pattern, start, texts[-1])
