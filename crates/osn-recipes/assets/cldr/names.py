@@ -10,7 +10,9 @@ import tarfile
 VERSION = "45.0.0"
 LANGUAGES = ["en", "de", "fr", "es"]
 # How many lists there are of names of a kind.
-LISTS = {"emoji": 2400, "territory": 550, "language": 550, "time": 150, "calendar": 80, "type": 80, "city": 60}
+LISTS = {"emoji": 2100, "territory": 400, "language": 400, "time": 150, "calendar": 80, "type": 80, "city": 60}
+# How many locales are drawn beside those that the CLDR has data for: it names any language of any territory.
+LOCALES = 900
 # In so many texts a unit comes with a number, and a unit with another behind "per".
 AMOUNTS, RATES = 5, 400
 # How many dates there are, and of how many numbers each relative time is.
@@ -141,21 +143,39 @@ def first_drawn(keys, count):
     return sorted(keys, key=draw)[:count]
 
 
+def members(sets, name):
+    """One of each set, drawn by a name."""
+    return [one_of[draw(f"{name} {place}") % len(one_of)] for place, one_of in enumerate(sets)]
+
+
 def locales(folder):
-    """Languages of scripts and territories: those that the CLDR itself has data for."""
-    with tarfile.open(folder / f"cldr-localenames-modern-{VERSION}.tgz") as archive:
-        codes = {name.split("/")[2] for name in archive.getnames() if name.startswith("package/main/")}
+    """Languages of scripts and territories: those that the CLDR has data for, and some that are drawn."""
     kinds = ["languages", "scripts", "territories"]
     trees = [dict(inside(folder, "localenames", f"{kind}.json", "localeDisplayNames", kind)) for kind in kinds]
+    codes = sorted({*locales_with_data(folder), *drawn_locales(trees[0]["en"], trees[2]["en"])})
     patterns = inside(folder, "localenames", "localeDisplayNames.json", "localeDisplayNames", "localeDisplayPattern")
     for language, pattern in patterns:
-        for code in sorted(codes):
+        for code in codes:
             found = re.fullmatch("([a-z]+)(?:-([A-Z][a-z]+))?(?:-([A-Z]{2}|[0-9]{3}))?", code)
             parts = [tree[language].get(part) for tree, part in zip(trees, found.groups())] if found else []
             if len(parts) == 3 and parts[0] and any(parts[1:]):
                 behind = [part.replace("(", "[").replace(")", "]") for part in parts[1:] if part]
                 behind = behind[0] if len(behind) == 1 else filled(pattern["localeSeparator"], *behind)
                 yield f"locale {code}", language, filled(pattern["localePattern"], parts[0], behind)
+
+
+def locales_with_data(folder):
+    with tarfile.open(folder / f"cldr-localenames-modern-{VERSION}.tgz") as archive:
+        return {name.split("/")[2] for name in archive.getnames() if name.startswith("package/main/")}
+
+
+def drawn_locales(languages, territories):
+    """Pairs with codes of letters, each code about as often as the others."""
+    languages = [code for code in languages if code.isalpha()]
+    territories = [code for code in territories if code.isalpha()]
+    for number in range(LOCALES):
+        language, territory = members([languages, territories], f"locale {number}")
+        yield f"{language}-{territory}"
 
 
 def filled(pattern, *parts):
@@ -194,7 +214,9 @@ def is_rate(unit, other):
     """Whether a unit comes per another."""
     kinds = unit.split("-")[0], other.split("-")[0]
     is_meant = kinds[0] in (PER_TIME if kinds[1] == "duration" else PER_ANYTHING)
-    return is_meant and kinds[0] != kinds[1] and "-per-" not in unit and not any(far in unit for far in FAR)
+    # English has a code there: "10 grams/q".
+    is_word = other != "duration-quarter" and "-per-" not in unit and not any(far in unit for far in FAR)
+    return is_meant and is_word and kinds[0] != kinds[1]
 
 
 def relative(folder):
@@ -204,13 +226,14 @@ def relative(folder):
             for when in ("future", "past"):
                 is_named = "-" not in field and field not in WEEKDAYS
                 if is_named and f"relativeTime-type-{when}" in forms:
+                    patterns = forms[f"relativeTime-type-{when}"]
                     for key in [f"relative {field} 1", *drawn]:
-                        patterns = forms[f"relativeTime-type-{when}"]
-                        yield f"{key} {when}", language, of_number(patterns, "relativeTimePattern", int(key.split()[-1]))
+                        text = of_number(patterns, "relativeTimePattern", int(key.split()[-1]))
+                        yield f"{key} {when}", language, text
 
 
 def dates(folder):
-    """Days of the years 1990 to 2039, in one of five forms each; not the first of a month, a word of its own in French."""
+    """Days of the years 1990 to 2039, in one of five forms each; no first of a month, a word of its own in French."""
     first = datetime.date(1990, 1, 1)
     days = [first + datetime.timedelta(day) for day in range(365 * 50)]
     drawn = first_drawn([f"date {day.isoformat()}" for day in days if day.day > 1], DATES)
@@ -252,13 +275,10 @@ def listed(folder, rows):
         forms = tree["main"][language]["listPatterns"]["listPattern-type-standard"]
         for kind, count in LISTS.items():
             for number in range(count):
-                texts = [rows[key][place] for key in members(short[kind], f"{kind} {number}")]
-                yield f"list {kind} {number}", language, joined(forms, texts, language)
-
-
-def members(keys, name):
-    """Two or three of the keys."""
-    return [keys[draw(f"{name} {place}") % len(keys)] for place in range(2 + draw(name) % 2)]
+                name = f"{kind} {number}"
+                keys = members([short[kind]] * (2 + draw(name) % 2), name)
+                texts = [rows[key][place] for key in keys]
+                yield f"list {name}", language, joined(forms, texts, language)
 
 
 def joined(forms, texts, language):
