@@ -304,12 +304,12 @@ def torch_step(network, arm, folder):
 
         return supervised(model, loss, 1e-3)
     if network == "nmt-quick":
-        model = prepared(Transformer(2000, 128, 4, 512, 3), "network", True)
-        ids, row, place = classes("ids").view(64, 2, 12), torch.arange(64)[:, None], torch.arange(12)
+        model = prepared(Transformer(6000, 128, 4, 512, 3), "network", True)
+        ids, row, place = classes("ids").view(32, 2, 12), torch.arange(32)[:, None], torch.arange(12)
         in_source, in_target = place < 12 - row % 4, place < 12 - row % 3
         source, wanted = ids[:, 0] * in_source, ids[:, 1] * in_target
         # 1 begins a translation.
-        target = torch.cat([torch.ones(64, 1).long(), ids[:, 1, :-1]], 1) * in_target
+        target = torch.cat([torch.ones(32, 1).long(), ids[:, 1, :-1]], 1) * in_target
         of_source = in_source[:, None, None]
         of_target = in_target[:, None, None] & (place <= place[:, None])
 

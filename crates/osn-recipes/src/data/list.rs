@@ -76,8 +76,9 @@ pub fn pairs() -> Vec<DataEntry> {
 pub fn texts() -> Vec<DataEntry> {
     vec![DataEntry {
         name: CLDR.to_owned(),
-        what: "about 6,000 names of emoji, languages, places and units in en, de, fr and es"
-            .to_owned(),
+        what:
+            "about 12,000 names of emoji, languages, places, units and dates in en, de, fr and es"
+                .to_owned(),
         licence: cldr::LICENCE.to_owned(),
         origin: "compiled in: the Unicode CLDR 45".to_owned(),
         present: true,

@@ -1,10 +1,12 @@
 //! The names that are compiled in: their languages, their parts, and how far these are from each other.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use crate::files::text::{embedded, language};
 use osn_recipes::data::text::error::TextError;
 use osn_recipes::data::text::language::Language;
+use osn_recipes::data::text::lines;
 use osn_recipes::data::text::parallel::{Pair, ParallelText};
 use osn_recipes::metrics::exact_match::exact_match;
 use osn_recipes::metrics::{bleu, chrf};
@@ -25,8 +27,8 @@ fn the_embedded_names_are_many_and_in_the_languages_that_they_say() {
     for (source, target) in pairs_of_languages() {
         let text = embedded(source, target);
         let counts = [&text.train, &text.validation, &text.test].map(Vec::len);
-        assert!((5_000..5_300).contains(&counts[0]), "{source} {target} {counts:?}");
-        assert!(counts[1..].iter().all(|count| (250..350).contains(count)), "{counts:?}");
+        assert!((10_900..11_200).contains(&counts[0]), "{source} {target} {counts:?}");
+        assert!(counts[1..].iter().all(|count| (320..360).contains(count)), "{counts:?}");
         assert!(text.origin.contains(&format!("{} pairs from {source} to {target}", counts[0])));
     }
 }
@@ -54,6 +56,30 @@ fn no_sentence_of_one_part_is_in_another_in_any_language() {
         }
         for part in parts {
             assert_eq!(part.iter().collect::<HashSet<_>>().len(), part.len(), "a pair comes twice");
+        }
+    }
+}
+
+/// Letters and digits in a row, without capitals.
+fn words(sentence: &str) -> HashSet<String> {
+    let words = sentence.split(|letter: char| !letter.is_alphanumeric());
+    words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+}
+
+#[test]
+fn each_word_of_a_held_out_sentence_is_in_two_training_sentences() {
+    for (source, target) in pairs_of_languages() {
+        let text = embedded(source, target);
+        let sides: [fn(&Pair) -> &String; 2] = [|pair| &pair.source, |pair| &pair.target];
+        for side in sides {
+            let mut known = HashMap::new();
+            for word in text.train.iter().flat_map(|pair| words(side(pair))) {
+                *known.entry(word).or_insert(0) += 1;
+            }
+            for pair in text.validation.iter().chain(&text.test) {
+                let is_known = |word: &String| known.get(word).is_some_and(|count| *count >= 2);
+                assert!(words(side(pair)).iter().all(is_known), "{source} {target}: {pair:?}");
+            }
         }
     }
 }
@@ -103,28 +129,60 @@ fn nearest<'a>(text: &'a ParallelText, pair: &Pair, side: fn(&Pair) -> &String) 
     near.min_by(|one, other| one.0.total_cmp(&other.0)).unwrap()
 }
 
-#[test]
-fn the_nearest_training_names_are_as_far_as_is_said() {
-    let text = embedded("en", "de");
-    let distance = |pair| nearest(&text, pair, |pair| &pair.target).0;
-    let mut distances: Vec<f64> = text.test.iter().map(distance).collect();
-    distances.sort_by(f64::total_cmp);
-    let last = distances.len() - 1;
-    let quartiles = [0, 1, 2, 3, 4].map(|quarter| (distances[quarter * last / 4] * 100.0).round());
-    assert_eq!(quartiles, [3.0, 20.0, 30.0, 40.0, 64.0]);
+/// The names of the table in English and German, with the kind of what is named.
+fn kinds() -> HashMap<Pair, String> {
+    let table = &include_bytes!("../../assets/cldr/names.tsv.gz")[..];
+    let rows = lines::parse(table, Path::new("names.tsv.gz")).unwrap();
+    let kind = |row: &String| {
+        let cells: Vec<&str> = row.split('\t').collect();
+        let kind = match cells[1].split(' ').next().unwrap() {
+            kind @ ("emoji" | "locale" | "list") => kind,
+            "amount" | "rate" => "amount",
+            "relative" | "date" => "date",
+            _ => "name",
+        };
+        (Pair { source: cells[2].to_owned(), target: cells[3].to_owned() }, kind.to_owned())
+    };
+    rows[1..].iter().map(kind).collect()
 }
 
 #[test]
-fn remembering_the_nearest_name_scores_as_is_said_and_is_never_right() {
-    let text = embedded("en", "de");
-    let recall = |pair| &nearest(&text, pair, |pair| &pair.source).1.target;
-    let remembered: Vec<&String> = text.test.iter().map(recall).collect();
-    let references: Vec<&String> = text.test.iter().map(|pair| &pair.target).collect();
-    let (bleu, chrf) =
-        (bleu::corpus(&remembered, &references), chrf::corpus(&remembered, &references));
-    let rounded = [bleu.score, chrf.score].map(|score| (score * 10.0).round() / 10.0);
-    assert_eq!(rounded, [44.6, 57.8]);
+fn the_nearest_training_names_are_as_far_and_score_as_is_said() {
+    let (text, kinds) = (embedded("en", "de"), kinds());
+    for (kind, count, quartiles, scores) in [
+        ("emoji", 128, [15, 22, 33], [33.6, 65.1]),
+        ("name", 75, [22, 29, 36], [9.1, 60.1]),
+        ("locale", 35, [21, 26, 31], [53.9, 63.7]),
+        ("amount", 45, [11, 18, 26], [12.2, 69.5]),
+        ("date", 39, [8, 11, 15], [14.0, 68.2]),
+        ("list", 20, [28, 33, 43], [37.9, 57.2]),
+        ("all", 342, [14, 24, 33], [33.8, 63.9]),
+    ] {
+        let is_of = |pair: &&Pair| kind == "all" || kinds[*pair] == kind;
+        let pairs: Vec<&Pair> = text.test.iter().filter(is_of).collect();
+        assert_eq!(pairs.len(), count, "{kind}");
+        assert_eq!(distances(&text, &pairs), quartiles, "{kind}");
+        assert_eq!(scores_of_the_nearest(&text, &pairs), scores, "{kind}");
+    }
+}
+
+/// The quartiles of how far the nearest training target is, in percent.
+fn distances(text: &ParallelText, pairs: &[&Pair]) -> [u64; 3] {
+    let distance = |pair: &&Pair| nearest(text, pair, |pair| &pair.target).0;
+    let mut distances: Vec<f64> = pairs.iter().map(distance).collect();
+    distances.sort_by(f64::total_cmp);
+    let last = distances.len() - 1;
+    [1, 2, 3].map(|quarter| (distances[quarter * last / 4] * 100.0).round() as u64)
+}
+
+/// BLEU and chrF of the translations of the nearest training sources, of which none is right.
+fn scores_of_the_nearest(text: &ParallelText, pairs: &[&Pair]) -> [f64; 2] {
+    let recall = |pair: &&Pair| &nearest(text, pair, |pair| &pair.source).1.target;
+    let remembered: Vec<&String> = pairs.iter().map(recall).collect();
+    let references: Vec<&String> = pairs.iter().map(|pair| &pair.target).collect();
     assert_eq!(exact_match(&remembered, &references), 0.0);
+    let bleu = bleu::corpus(&remembered, &references).score;
+    [bleu, chrf::corpus(&remembered, &references).score].map(|score| (score * 10.0).round() / 10.0)
 }
 
 #[test]

@@ -12,8 +12,7 @@ use crate::run::error::RunError;
 use crate::run::request::TrainRequest;
 
 impl ParallelText {
-    /// The embedded names of emoji, languages, scripts, territories, time zones and units; see
-    /// [`cldr`].
+    /// The embedded names of emoji, languages, territories, units, times and the like; see [`cldr`].
     ///
     /// # Errors
     ///
