@@ -155,7 +155,7 @@ fn rules_that_do_not_fit_their_run() {
     for text in ["schedule:on=100", "schedule:on=5,off=90,period=10", "plateau"] {
         lines.push(rules(text).out_of_reach(100, 95).map_or("in reach".to_owned(), |(_, why)| why));
     }
-    for text in ["auto", "auto:task=classify", "plateau", "budget", "learned"] {
+    for text in ["auto", "auto:task=classify", "plateau", "budget", "learned", "pay"] {
         let rules = rules(text);
         let (rule, signal) = rules.unmet_need(Needs::default()).unwrap();
         lines.push(format!("{rule} needs {signal}"));

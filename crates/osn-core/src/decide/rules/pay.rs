@@ -37,6 +37,10 @@ use crate::number::concise;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pay {
+    /// The cap on σ that every layer has from the start, greater than 0: its growth must pay before it may grow. Default:
+    /// none, a layer is unconstrained until its growth does not pay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<f64>,
     /// The standard errors `k` by which the mean evidence must differ from 0, at least 0. Default: 2, where noise alone
     /// is taken for evidence about one time in twenty.
     pub errors: f64,
@@ -52,7 +56,7 @@ pub struct Pay {
 
 impl Default for Pay {
     fn default() -> Self {
-        Self { errors: 2.0, rate: 0.002, dwell: 100, interval: 20 }
+        Self { start: None, errors: 2.0, rate: 0.002, dwell: 100, interval: 20 }
     }
 }
 
@@ -60,6 +64,8 @@ impl Default for Pay {
 const KEPT: f64 = 0.9;
 /// Looks before which a standard error says nothing: five, the older of which count less.
 const FEWEST_LOOKS: f64 = 4.8;
+/// A cap is loosened so many times as fast as it is tightened: at the default rates as fast as what is in force follows.
+const LOOSENING: f64 = 5.0;
 /// The part of the rate at which a cap rises without evidence.
 const WITHOUT_EVIDENCE: f64 = 0.25;
 /// A cap above so many σ has no effect.
@@ -163,6 +169,7 @@ impl Evidence {
 impl NamedRule for Pay {
     parameters! {
         "pay", "Caps each layer while a larger σ of it does not pay on held-out data.";
+        start = "none", "the cap on σ that every layer has from the start";
         errors = "2", "the standard errors by which the mean evidence must differ from 0";
         rate = "0.002", "the most by which the logarithm of a cap moves in one step";
         dwell = "100", "the least number of optimizer steps between two switches of a layer";
@@ -176,6 +183,9 @@ impl DecisionRule for Pay {
     named!(interval);
 
     fn validate(&self) -> Result<(), RuleError> {
+        if let Some(start) = self.start {
+            Self::DOC.check_action(cap(start))?;
+        }
         Self::DOC.require_size("errors", self.errors)?;
         Self::DOC.require_positive("rate", self.rate)?;
         Self::DOC.require_count("interval", self.interval)
@@ -186,7 +196,17 @@ impl DecisionRule for Pay {
     }
 
     fn begin(&self, layers: &[Layer]) -> Self::Memory {
-        vec![Account::default(); layers.len()]
+        vec![Account { cap: self.start, ..Account::default() }; layers.len()]
+    }
+
+    fn at_attach(&self, _layer: &Layer) -> Decision {
+        match self.start {
+            None => Decision::not_measured(),
+            Some(start) => {
+                let reason = format!("growth of σ must pay: capped at {}", concise(start));
+                Decision { action: cap(start), reason }
+            }
+        }
     }
 
     fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
@@ -227,7 +247,7 @@ impl Pay {
     /// Moves the cap of a layer of this `sigma` by at most the factor `exp(±by)`.
     fn move_cap(&self, account: &mut Account, step: u64, by: f64, sigma: f64) {
         let by = match account.verdict {
-            Verdict::Pays => by * account.evidence.strength(),
+            Verdict::Pays => LOOSENING * by * account.evidence.strength(),
             Verdict::DoesNotPay => -by * account.evidence.strength(),
             Verdict::Neither => by * WITHOUT_EVIDENCE,
             Verdict::Open => 0.0,
