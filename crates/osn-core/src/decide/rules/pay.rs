@@ -64,8 +64,6 @@ impl Default for Pay {
 const KEPT: f64 = 0.9;
 /// Looks before which a standard error says nothing: five, the older of which count less.
 const FEWEST_LOOKS: f64 = 4.8;
-/// A cap is loosened so many times as fast as it is tightened: at the default rates as fast as what is in force follows.
-const LOOSENING: f64 = 5.0;
 /// The part of the rate at which a cap rises without evidence.
 const WITHOUT_EVIDENCE: f64 = 0.25;
 /// A cap above so many σ has no effect.
@@ -247,7 +245,7 @@ impl Pay {
     /// Moves the cap of a layer of this `sigma` by at most the factor `exp(±by)`.
     fn move_cap(&self, account: &mut Account, step: u64, by: f64, sigma: f64) {
         let by = match account.verdict {
-            Verdict::Pays => LOOSENING * by * account.evidence.strength(),
+            Verdict::Pays => by * account.evidence.strength(),
             Verdict::DoesNotPay => -by * account.evidence.strength(),
             Verdict::Neither => by * WITHOUT_EVIDENCE,
             Verdict::Open => 0.0,
@@ -415,23 +413,22 @@ mod tests {
     #[test]
     fn without_evidence_a_cap_rises_by_a_quarter_of_the_rate() {
         let mut decider = decider("pay", 1);
-        let looks = |step: u64| [if step <= 200 { -1.0 } else { 0.0 }];
-        caps(&mut decider, every(20, 200), looks);
-        let all = caps(&mut decider, every(800, 1000), |_| [0.0]);
-        // The looks of the start weigh nothing by now.
-        let pairs = all.windows(2).filter_map(|pair| Some(pair[1][0]? / pair[0][0]?));
-        let ratios: Vec<f64> = pairs.collect();
-        assert!(ratios.len() > 3 || all.iter().all(|cap| cap[0].is_none()), "{all:?}");
-        assert!(ratios.iter().all(|it| (it.ln() - 0.01).abs() < 1e-12), "{ratios:?}");
+        // One way, and then as often one as the other.
+        let looks = |step: u64| [if step <= 200 || step / 20 % 2 == 0 { -1.0 } else { 1.0 }];
+        let all = caps(&mut decider, every(20, 1200), looks);
+        let pairs = all[25..].windows(2).filter_map(|pair| Some((pair[0][0]?, pair[1][0]?)));
+        let rises: Vec<f64> = pairs.map(|(before, after)| (after / before).ln()).collect();
+        assert!(rises.len() > 4 && all.last() == Some(&[None]), "{all:?}");
+        assert!(rises.iter().all(|rise| (rise - 0.01).abs() < 1e-12), "{rises:?}");
     }
 
     #[test]
     fn a_layer_switches_at_most_once_in_a_dwell() {
         for dwell in [0, 100, 500] {
-            let mut decider = decider(&format!("pay:dwell={dwell},rate=0.1"), 1);
-            // Evidence that turns every 160 steps.
-            let looks = |step: u64| [if step / 160 % 2 == 0 { -1.0 } else { 1.0 }];
-            let caps = caps(&mut decider, every(20, 8000), looks);
+            let mut decider = decider(&format!("pay:dwell={dwell}"), 1);
+            // Evidence that turns every 600 steps.
+            let looks = |step: u64| [if step / 600 % 2 == 0 { -1.0 } else { 1.0 }];
+            let caps = caps(&mut decider, every(20, 12_000), looks);
             let is_held: Vec<bool> = caps.iter().map(|[cap]| cap.is_some()).collect();
             let switches: Vec<u64> = (1..)
                 .zip(is_held.windows(2))
