@@ -27,12 +27,12 @@ use crate::number::concise;
 ///
 /// | evidence | a layer that is unconstrained | one that is capped at `c` |
 /// |---|---|---|
-/// | growth does not pay, `m < −t·e` | is capped at its σ | `ln c` falls by `r·Δ·‖m‖/√q` |
-/// | growth pays, `m > t·e` | stays so | `ln c` rises by as much |
-/// | neither | stays so | `ln c` rises by `r·Δ/4` |
+/// | growth does not pay, `m < −t·e` | is capped at its σ | `ln c` falls by `r·Δ·‖m‖/√q`, or to σ where that is less |
+/// | growth pays, `m > t·e` | stays so | `ln c` rises by as much, and above 1.1 σ the layer is released |
+/// | neither | stays so | `ln c` rises by `r·Δ/4`, likewise |
 ///
-/// A cap above 1.1 σ has no effect and is let go. A layer switches at most once in `dwell` steps. All layers start
-/// unconstrained, and each has its own evidence. Nothing depends on the unit or the size of the loss, nor on the number
+/// A layer switches at most once in `dwell` steps. All layers start
+/// unconstrained, unless `start` caps them, and each has its own evidence. Nothing depends on the unit or the size of the loss, nor on the number
 /// of layers. Without a look since the last decision, and where a number is not finite, everything stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -251,12 +251,12 @@ impl Pay {
             Verdict::Open => 0.0,
         };
         let moved = account.cap.map(|cap| cap * by.exp());
-        let may_switch = account.switched.is_none_or(|it| step.saturating_sub(it) >= self.dwell);
-        let next = match moved {
-            Some(cap) if cap > NO_EFFECT * sigma => None,
-            None if account.verdict == Verdict::DoesNotPay => Some(sigma),
-            other => other,
+        let next = match account.verdict {
+            Verdict::Open => account.cap,
+            Verdict::DoesNotPay => Some(moved.map_or(sigma, |cap| cap.min(sigma))),
+            Verdict::Pays | Verdict::Neither => moved.filter(|cap| *cap <= NO_EFFECT * sigma),
         };
+        let may_switch = account.switched.is_none_or(|it| step.saturating_sub(it) >= self.dwell);
         if next.is_some() == account.cap.is_some() {
             account.cap = next.filter(|cap| is_target(*cap)).or(account.cap);
         } else if may_switch {
@@ -420,6 +420,27 @@ mod tests {
         let rises: Vec<f64> = pairs.map(|(before, after)| (after / before).ln()).collect();
         assert!(rises.len() > 4 && all.last() == Some(&[None]), "{all:?}");
         assert!(rises.iter().all(|rise| (rise - 0.01).abs() < 1e-12), "{rises:?}");
+    }
+
+    #[test]
+    fn a_layer_that_shrinks_under_its_cap_is_capped_at_what_it_is() {
+        let mut decider = decider("pay", 1);
+        caps(&mut decider, every(20, 100), |_| [-1.0]);
+        decider.decide(120, &[measured(0.5, look(-1.0))], &Signals::new());
+        assert_eq!(actions(&decider)[0].target(), Some(0.5));
+    }
+
+    #[test]
+    fn a_layer_that_starts_capped_is_held_until_its_growth_pays() {
+        let mut decider = decider("pay:start=1", 3);
+        assert!(actions(&decider).iter().all(|action| *action == cap(1.0)), "from the attachment");
+        decider.decide(0, &[measured(2.0, None); 3], &Signals::new());
+        let looks = |step| [noise(step) + 2.0, noise(step) - 2.0, 0.0];
+        let caps = caps(&mut decider, every(20, 700), looks);
+        assert_eq!(caps[3], [Some(1.0); 3], "too few looks");
+        let last = caps.last().unwrap();
+        assert_eq!(last[0], None);
+        assert!(last[1].unwrap() < 0.5 && last[2].unwrap() > 1.2, "{last:?}");
     }
 
     #[test]
