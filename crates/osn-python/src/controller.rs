@@ -285,7 +285,7 @@ impl Controller {
             let needs = rule.needs();
             let missing = [
                 (needs.gradients && !observed, "control.observe() after the backward"),
-                (needs.held_out && !held_out, "control.observe_held_out(loss)"),
+                (needs.any_held_out() && !held_out, "control.observe_held_out(loss)"),
             ];
             if let Some((_, call)) = missing.into_iter().find(|(is_missing, _)| *is_missing) {
                 return Err(StepError::new_err(format!(

@@ -70,6 +70,7 @@ impl Gradients {
                 mean_update: or_nan(updates, block),
                 sensitivity: or_nan(trained, 2 * count + block),
                 held_out_sensitivity: held_out.as_ref().map(|means| means[block]),
+                growth: None,
             }
         };
         (0..count).map(block).map(Some).collect()

@@ -131,7 +131,7 @@ impl<M: Module> TrainedNetwork<M> {
 
     /// Whether the next decision needs gradients on held-out data.
     pub(crate) fn wants_held_out(&self) -> bool {
-        self.osn.as_ref().is_some_and(|osn| osn.decides_next() && osn.needs().held_out)
+        self.osn.as_ref().is_some_and(|osn| osn.decides_next() && osn.needs().any_held_out())
     }
 
     /// One step of the optimizer, then one of osn, where there is one.

@@ -24,7 +24,7 @@ impl Calls {
             let needs = rule.needs();
             let missing = [
                 (needs.gradients && !self.observe, "observe"),
-                (needs.held_out && !self.observe_held_out, "observe_held_out"),
+                (needs.any_held_out() && !self.observe_held_out, "observe_held_out"),
             ];
             if let Some((_, call)) = missing.into_iter().find(|(is_missing, _)| *is_missing) {
                 return Err(StepError::NotObserved { rule: rule.label(), call });

@@ -20,7 +20,7 @@ pub use state::spectral_norm::SpectralNorm;
 pub mod prelude {
     pub use osn_core::{
         decide::rules::{
-            Always, Auto, Budget, Cap, Learned, LrOverMaxSigma, LrOverSigma, Never, Observe,
+            Always, Auto, Budget, Cap, Learned, LrOverMaxSigma, LrOverSigma, Never, Observe, Pay,
             Plateau, Random, Schedule, Static,
         },
         decide::{Rule, Signals},
@@ -39,7 +39,7 @@ pub mod rules {
         act::{Action, Rates},
         decide::rules::{
             Always, Auto, Budget, BudgetWeights, Cap, Learned, LrOverMaxSigma, LrOverSigma, Never,
-            Observe, Plateau, Random, Schedule, Static, Task,
+            Observe, Pay, Plateau, Random, Schedule, Static, Task,
         },
         decide::{
             Adversarial, Context, Decision, DecisionRule, Generalization, Needs, Rule, RuleError,
@@ -72,7 +72,7 @@ pub mod views {
 pub mod report {
     pub use osn_core::{
         act::AppliedAction,
-        layer::{GradientStatistics, Layer, Measurement},
+        layer::{GradientStatistics, Growth, Layer, Measurement},
     };
 
     pub use crate::measure::report::{LayerReport, Table};

@@ -17,6 +17,7 @@ use crate::decide::rules::learned::Learned;
 use crate::decide::rules::lr_over_sigma::{LrOverMaxSigma, LrOverSigma};
 use crate::decide::rules::never::Never;
 use crate::decide::rules::observe::Observe;
+use crate::decide::rules::pay::Pay;
 use crate::decide::rules::plateau::Plateau;
 use crate::decide::rules::random::Random;
 use crate::decide::rules::schedule::Schedule;
@@ -110,6 +111,8 @@ rules! {
     Plateau,
     /// Learns for each layer how far it is constrained, from a held-out loss.
     Learned,
+    /// Caps each layer while a larger σ of it does not pay on held-out data.
+    Pay,
     /// Multiplies the updates of every layer by target/σ.
     LrOverSigma,
     /// Multiplies the updates of every layer by target/σ where that is below 1.

@@ -65,6 +65,8 @@ pub struct Needs {
     pub gradients: bool,
     /// [`GradientStatistics::held_out_sensitivity`](crate::layer::GradientStatistics::held_out_sensitivity).
     pub held_out: bool,
+    /// [`GradientStatistics::growth`](crate::layer::GradientStatistics::growth), from the same gradients.
+    pub growth: bool,
     /// The two losses of [`Generalization`].
     pub generalization: bool,
     /// `σ₂/σ₁` of each layer: its weight is copied to the host at each decision.
@@ -82,6 +84,7 @@ impl Needs {
         metric: true,
         gradients: true,
         held_out: true,
+        growth: true,
         generalization: true,
         sigma_ratio: true,
         stable_rank: true,
@@ -99,6 +102,7 @@ impl Needs {
             (self.metric, offered.metric, "a metric"),
             (self.gradients, offered.gradients, "the gradients of each step"),
             (self.held_out, offered.held_out, "the gradients of a held-out loss"),
+            (self.growth, offered.growth, "what a larger σ does to a held-out loss"),
             (self.generalization, offered.generalization, "a training loss and a held-out loss"),
             (self.sigma_ratio, offered.sigma_ratio, "the ratio of the two largest singular values"),
         ];
@@ -114,6 +118,7 @@ impl Needs {
             metric: self.metric || other.metric,
             gradients: self.gradients || other.gradients,
             held_out: self.held_out || other.held_out,
+            growth: self.growth || other.growth,
             generalization: self.generalization || other.generalization,
             sigma_ratio: self.sigma_ratio || other.sigma_ratio,
             stable_rank: self.stable_rank || other.stable_rank,
@@ -122,7 +127,12 @@ impl Needs {
 
     /// Whether any gradient must be observed.
     pub fn any_gradient(&self) -> bool {
-        self.gradients || self.held_out
+        self.gradients || self.any_held_out()
+    }
+
+    /// Whether gradients of a held-out loss must be observed.
+    pub fn any_held_out(&self) -> bool {
+        self.held_out || self.growth
     }
 }
 

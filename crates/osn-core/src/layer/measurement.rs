@@ -42,6 +42,32 @@ pub struct GradientStatistics {
     pub sensitivity: f64,
     /// The mean of `⟨G, Ŵ⟩`, with its sign, of a held-out loss, where the training loop gives one.
     pub held_out_sensitivity: Option<f64>,
+    /// Whether a larger σ would pay on held-out data, where a rule asked for it and the training loop gives such a loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<Growth>,
+}
+
+/// What some looks at held-out data say of a larger σ of one layer.
+///
+/// Each look is one loss `L` on held-out data, with the goal `J = −L`, and gives the derivative of `J` by the size of the
+/// effective weight `Ŵ = s·W` along its leading direction, where `u` and `v` are the singular vectors in force:
+///
+/// ```text
+/// h = ∂J/∂σ(Ŵ) = ⟨∂J/∂Ŵ, D⟩/‖D‖²,    D = ∂σ/∂W = u vᵀ, with ‖D‖ = 1 for a matrix
+/// ```
+///
+/// Its unit is that of the loss per unit of σ: nats for a cross-entropy. It is positive where growth pays. A layer's
+/// derivative by its whole *scale*, `⟨∂J/∂Ŵ, Ŵ⟩`, is another number: in a network of homogeneous layers it is the same in
+/// all of them (Euler's theorem), so it cannot tell layers apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Growth {
+    /// The number of looks.
+    pub looks: u64,
+    /// The mean of `h` over them.
+    pub mean: f64,
+    /// The mean of `h²` over them.
+    pub mean_square: f64,
 }
 
 impl Measurement {

@@ -22,7 +22,7 @@ pub use self::{
     globs::{GlobError, Globs},
     initial_size::InitialSize,
     kind::{Kind, UnknownKind},
-    measurement::{GradientStatistics, Measurement},
+    measurement::{GradientStatistics, Growth, Measurement},
     select::{Position, Select, UnknownPosition},
     view::{View, ViewError},
 };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::layers::layers;
 use osn_core::act::{Action, Actuator, Rates};
 use osn_core::decide::{Adversarial, Decider, Generalization, Rule, Signals};
-use osn_core::layer::{GradientStatistics, Measurement};
+use osn_core::layer::{GradientStatistics, Growth, Measurement};
 use osn_core::measure::bounds::{
     Interval, IntervalParams, bidirectional_interval, gram_iteration, sigma_interval,
 };
@@ -50,6 +50,7 @@ fn healthy(step: u64) -> Seen {
         mean_update: 1e-3,
         sensitivity: 0.5 + 0.4 * wave(55.0),
         held_out_sensitivity: Some(0.3 * wave(35.0)),
+        growth: Some(Growth { looks: 2, mean: 0.3 * wave(400.0), mean_square: 0.1 }),
     };
     let measured = |shift: f64| {
         Measurement::new(1.5 + wave(90.0 + shift), 1e-3)
@@ -85,6 +86,7 @@ const POISONS: [(&str, Poison); 12] = [
             mean_update: bad,
             sensitivity: bad,
             held_out_sensitivity: Some(bad),
+            growth: Some(Growth { looks: 1, mean: bad, mean_square: bad }),
         });
     }),
     ("no gradient", |seen, _| seen.measurements[0].gradient = None),

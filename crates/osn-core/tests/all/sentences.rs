@@ -10,7 +10,7 @@ use osn_core::decide::{
     Adversarial, Decider, DeciderState, Generalization, Needs, Rule, Rules, ScopedRule, Signals,
 };
 use osn_core::layer::{
-    Globs, GradientStatistics, Kind, Layer, Measurement, Position, Select, View,
+    Globs, GradientStatistics, Growth, Kind, Layer, Measurement, Position, Select, View,
 };
 use osn_core::measure::convolution::{Convolution, circular_singular_values};
 use osn_core::measure::{DenseMap, PowerParams, power_iteration, start_vector};
@@ -155,7 +155,7 @@ fn rules_that_do_not_fit_their_run() {
     for text in ["schedule:on=100", "schedule:on=5,off=90,period=10", "plateau"] {
         lines.push(rules(text).out_of_reach(100, 95).map_or("in reach".to_owned(), |(_, why)| why));
     }
-    for text in ["auto", "auto:task=classify", "plateau", "budget", "learned"] {
+    for text in ["auto", "auto:task=classify", "plateau", "budget", "learned", "pay"] {
         let rules = rules(text);
         let (rule, signal) = rules.unmet_need(Needs::default()).unwrap();
         lines.push(format!("{rule} needs {signal}"));
@@ -296,6 +296,32 @@ fn reasons_of_rules_without_signals() {
     let of_text =
         |text: &str| reasons(Rule::parse(text).unwrap(), &rising, |_| (None, Signals::new()));
     let said: String = texts.split(' ').map(of_text).collect();
+    assert_said!(said);
+}
+
+#[test]
+fn reasons_of_pay() {
+    // A look before each decision, five at once before the third.
+    let looks = [
+        None,
+        Some((1, 1.0)),
+        Some((5, -0.42)),
+        Some((5, -0.5)),
+        Some((9, 0.1)),
+        Some((50, 0.4)),
+        None,
+        Some((1, f64::NAN)),
+        Some((30, 0.2)),
+    ];
+    let sigmas = [[2.0, 0.0]; 9];
+    let said = reasons(Rule::parse("pay").unwrap(), &sigmas, |place| {
+        let growth = looks[place].map(|(looks, mean): (u64, f64)| Growth {
+            looks,
+            mean,
+            mean_square: mean * mean + 0.05,
+        });
+        (Some(GradientStatistics { growth, ..GradientStatistics::default() }), Signals::new())
+    });
     assert_said!(said);
 }
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use osn_core::decide::{Adversarial, Decider, Decision, Generalization, Rule, Signals};
-use osn_core::layer::{GradientStatistics, Kind, Layer, Measurement};
+use osn_core::layer::{GradientStatistics, Growth, Kind, Layer, Measurement};
 use serde::{Deserialize, Serialize};
 
 /// Every rule, some with parameters under which the stream makes them act.
-const RULES: [&str; 18] = [
+const RULES: [&str; 19] = [
     "auto",
     "auto:task=classify",
     "auto:task=control",
@@ -26,6 +26,7 @@ const RULES: [&str; 18] = [
     "plateau:metric=loss,every=1,patience=2,interval=10",
     "learned",
     "learned:interval=20",
+    "pay:interval=10",
     "lr_over_sigma",
     "lr_over_max_sigma:target=1.1",
 ];
@@ -63,6 +64,19 @@ fn layers() -> Vec<Layer> {
     (0..3).map(layer).collect()
 }
 
+/// Growth that does not pay in the first half and pays in the second; of the last layer nothing can be said.
+fn growth(index: u64, layer: usize) -> Growth {
+    let noise = (2.3 * index as f64 + layer as f64).sin();
+    let mean = if layer == 2 {
+        0.1 * noise
+    } else if index < 10 {
+        noise - 2.0
+    } else {
+        noise + 4.0
+    };
+    Growth { looks: 2, mean, mean_square: mean * mean + 0.5 }
+}
+
 /// Waves of σ around 1 that grow, gradients that shrink, and losses that come apart.
 fn moments() -> Vec<Moment> {
     let moment = |index: u64| {
@@ -75,6 +89,7 @@ fn moments() -> Vec<Moment> {
                 mean_update: 0.02,
                 sensitivity: 0.3 + 0.1 * phase.cos(),
                 held_out_sensitivity: Some(0.2 * (phase * 1.7).sin()),
+                growth: Some(growth(index, layer)),
             };
             Measurement::new((1.0 + 0.03 * time) * (1.0 + 0.3 * phase.sin()), 1e-3 * (1.0 + time))
                 .with_stable_rank(2.0 + layer as f64)

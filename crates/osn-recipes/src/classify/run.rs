@@ -26,7 +26,7 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     name: "classify",
     about: "classification with clean or randomised labels, small ResNet or MLP",
     presets: &["quick", "standard", "features"],
-    decides: &["auto:task=classify", "cap", "always", "never", "learned"],
+    decides: &["auto:task=classify", "cap", "always", "never", "learned", "pay"],
     primary_metric: "accuracy",
     higher_is_better: true,
     metrics: &["accuracy", "loss", "gap", "ece", "fgsm_accuracy"],

@@ -35,6 +35,7 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
         separation: false,
         input_gradient_norm: false,
         held_out: false,
+        growth: false,
         generalization: false,
         ..Needs::ALL
     },

@@ -29,7 +29,13 @@ pub(crate) fn must_be_held_out(
     held_out: &[usize],
     decide: &Decide,
 ) -> Result<(), RunError> {
-    let without = Needs { metric: false, held_out: false, generalization: false, ..Needs::ALL };
+    let without = Needs {
+        metric: false,
+        held_out: false,
+        growth: false,
+        generalization: false,
+        ..Needs::ALL
+    };
     let unmet = |rules: &Rules| {
         let (rule, what) = rules.unmet_need(without)?;
         Some(NoneHeldOut { rule: rule.label(), what })

@@ -306,6 +306,8 @@ fn a_rule_that_follows_a_score_nobody_tells_is_refused_with_those_that_are_told(
 fn a_rule_that_waits_for_what_the_recipe_never_tells_is_refused() {
     for (recipe, decide) in [
         ("control", "learned"),
+        ("control", "pay"),
+        ("gan", "pay"),
         ("control", "auto"),
         ("control", "auto:task=classify"),
         ("classify", "auto"),

@@ -204,9 +204,13 @@ fn measuring_alone_changes_no_bit_of_the_training() {
 fn held_out_gradients_reach_every_layer_of_a_network_with_batch_normalization() {
     let learner = trained::<ResNet>(Some("observe:interval=1"), true);
     let report = learner.trained.osn.as_ref().unwrap().report(&learner.trained.network).unwrap();
-    let sensitivity = |layer: &osn::report::LayerReport| layer.gradient?.held_out_sensitivity;
-    let moved = report.iter().filter(|layer| sensitivity(layer).is_some_and(|it| it != 0.0));
-    assert_eq!((moved.count(), report.len()), (7, 7));
+    type Of = fn(&osn::report::LayerReport) -> Option<f64>;
+    let sensitivity: Of = |layer| layer.gradient?.held_out_sensitivity;
+    let growth: Of = |layer| Some(layer.gradient?.growth?.mean);
+    for found in [sensitivity, growth] {
+        let moved = report.iter().filter(|layer| found(layer).is_some_and(|it| it != 0.0));
+        assert_eq!((moved.count(), report.len()), (7, 7));
+    }
 }
 
 #[test]

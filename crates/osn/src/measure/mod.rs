@@ -1,6 +1,7 @@
 //! Measuring on the device, and bringing it to the host.
 
 pub(crate) mod catch_up;
+mod growth;
 mod measurements;
 mod norms;
 mod observe;

@@ -2,9 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::Gradients;
+#[cfg(doc)]
+use osn_core::decide::Needs;
 use osn_core::layer::GradientStatistics;
 
 use crate::error::StepError;
+use crate::measure::growth::growth_of;
 use crate::measure::observed::Observed;
 use crate::measure::to_host::rows_to_host;
 use crate::osn::Osn;
@@ -45,7 +48,8 @@ impl Osn {
     }
 
     /// Adds the gradients of a loss on held-out data to the sums that rules read: `⟨G, Ŵ⟩` of each layer, with its
-    /// sign. Where [`needs`](Self::needs)`.held_out` is not set, it returns at once.
+    /// sign, and where [`needs`](Self::needs)`.growth` is set what a larger σ of it does to that loss
+    /// ([`Growth`](osn_core::layer::Growth)). Where a rule needs neither ([`Needs::any_held_out`]), it returns at once.
     ///
     /// Call it before or after a step, as often as there is such a loss; a rule reads the mean since any rule last
     /// decided. Do not give these gradients to the optimizer.
@@ -63,11 +67,32 @@ impl Osn {
         model: &M,
         gradients: &Gradients,
     ) -> Result<(), StepError> {
-        if self.needs().held_out {
-            let found = self.look_up(model, gradients)?;
-            let pairs = self.observed.iter_mut().zip(found);
-            pairs.for_each(|(observed, found)| observed.add_held_out(found));
-            self.calls.observe_held_out = true;
+        let needs = self.needs();
+        if !needs.any_held_out() {
+            return Ok(());
+        }
+        let found = self.look_up(model, gradients)?;
+        if needs.growth {
+            self.add_growth(model, &found)?;
+        }
+        let pairs = self.observed.iter_mut().zip(found);
+        pairs.for_each(|(observed, found)| observed.add_held_out(found));
+        self.calls.observe_held_out = true;
+        Ok(())
+    }
+
+    /// Adds what a larger σ of each layer does to the held-out loss, by u, v and the scale in force.
+    fn add_growth<M: Module>(
+        &mut self,
+        model: &M,
+        found: &[WeightGradient],
+    ) -> Result<(), StepError> {
+        let held = self.read(model)?;
+        let weights = self.observed.iter_mut().zip(&self.watched).zip(found.iter().zip(held));
+        for ((observed, watched), (found, held)) in weights {
+            if let Some(slopes) = growth_of(found, held.codes, &watched.form) {
+                observed.add_growth(slopes);
+            }
         }
         Ok(())
     }

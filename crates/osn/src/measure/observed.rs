@@ -1,7 +1,7 @@
 //! Sums of the gradients of one held weight, on its device until a rule decides.
 
 use burn::tensor::{FloatDType, Tensor};
-use osn_core::layer::GradientStatistics;
+use osn_core::layer::{GradientStatistics, Growth};
 use serde::{Deserialize, Serialize};
 
 use crate::measure::norms::block_norms;
@@ -17,6 +17,8 @@ pub(crate) struct Observed {
     updates: RunningSum,
     /// `⟨G, Ŵ⟩` of the held-out loss.
     held_out: RunningSum,
+    /// `h` and `h²` of the held-out loss ([`Growth`]): two numbers a block.
+    growth: RunningSum,
     /// The weight as it was when gradients were observed, `[outer, count, inner]`.
     before: Option<Tensor<3>>,
 }
@@ -28,6 +30,8 @@ pub(crate) struct SavedObserved {
     trained: SavedSum,
     updates: SavedSum,
     held_out: SavedSum,
+    #[serde(default)]
+    growth: SavedSum,
 }
 
 impl Observed {
@@ -46,6 +50,11 @@ impl Observed {
         if let Some(along) = found.along {
             self.held_out.add(along.cast(FloatDType::F32));
         }
+    }
+
+    /// Adds `h` of each block of such a loss.
+    pub(crate) fn add_growth(&mut self, slopes: Tensor<1>) {
+        self.growth.add(Tensor::cat(vec![slopes.clone(), slopes.square()], 0));
     }
 
     /// Adds how far the optimizer moved the weight since its gradients were observed, and returns it: `‖ΔW‖_F` of
@@ -68,7 +77,7 @@ impl Observed {
         rows: &mut impl Iterator<Item = Vec<f32>>,
     ) -> Vec<Option<GradientStatistics>> {
         let means = self.sums().map(|sum| sum.mean(rows));
-        let [trained, updates, held_out] = &means;
+        let [trained, updates, held_out, growth] = &means;
         let is_empty = means.iter().all(Option::is_none);
         let at = |mean: &Option<Vec<f64>>, index: usize| mean.as_ref().map(|mean| mean[index]);
         let or_nan = |value: Option<f64>| value.unwrap_or(f64::NAN);
@@ -82,6 +91,11 @@ impl Observed {
                 mean_update: or_nan(at(updates, block)),
                 sensitivity: or_nan(at(trained, 2 * count + block)),
                 held_out_sensitivity: at(held_out, block),
+                growth: growth.as_ref().map(|means| Growth {
+                    looks: self.growth.count(),
+                    mean: means[block],
+                    mean_square: means[count + block],
+                }),
             }
         };
         (0..count).map(|index| (!is_empty).then(|| block(index))).collect()
@@ -89,8 +103,8 @@ impl Observed {
 
     /// The sums as they go into a file.
     pub(crate) fn saved(&self) -> SavedObserved {
-        let [trained, updates, held_out] = self.sums().map(RunningSum::saved);
-        SavedObserved { trained, updates, held_out }
+        let [trained, updates, held_out, growth] = self.sums().map(RunningSum::saved);
+        SavedObserved { trained, updates, held_out, growth }
     }
 
     /// The sums from a file; nothing where they are not those of a weight of so many blocks.
@@ -99,6 +113,7 @@ impl Observed {
             trained: RunningSum::restore(saved.trained, 3 * n_blocks)?,
             updates: RunningSum::restore(saved.updates, n_blocks)?,
             held_out: RunningSum::restore(saved.held_out, n_blocks)?,
+            growth: RunningSum::restore(saved.growth, 2 * n_blocks)?,
             before: None,
         })
     }
@@ -110,7 +125,7 @@ impl Observed {
 
     /// Whether gradients of a held-out loss are in it.
     pub(crate) fn was_held_out(&self) -> bool {
-        !self.held_out.is_empty()
+        !self.held_out.is_empty() || !self.growth.is_empty()
     }
 
     /// Forgets the weight of before: it is not the one that the optimizer goes on from.
@@ -123,7 +138,7 @@ impl Observed {
         *self = Self { before: self.before.take(), ..Self::default() };
     }
 
-    fn sums(&self) -> [&RunningSum; 3] {
-        [&self.trained, &self.updates, &self.held_out]
+    fn sums(&self) -> [&RunningSum; 4] {
+        [&self.trained, &self.updates, &self.held_out, &self.growth]
     }
 }

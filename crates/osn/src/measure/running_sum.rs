@@ -70,6 +70,11 @@ impl RunningSum {
         self.count == 0
     }
 
+    /// How many vectors were added.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
     /// The sum where it is on the device: a row for [`mean`](Self::mean), so that several sums come to the
     /// host in one copy.
     pub(crate) fn row(&self) -> Option<Tensor<1>> {

@@ -5,6 +5,7 @@
 mod bad_numbers;
 mod examples;
 mod gradients;
+mod growth;
 mod invariants;
 mod lazy;
 mod needed_calls;

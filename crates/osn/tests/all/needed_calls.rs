@@ -29,9 +29,11 @@ fn first_error(model: &mut Linear, osn: &mut Osn, steps: u64) -> Option<(u64, St
 
 #[test]
 fn a_rule_that_decides_on_gradients_says_that_it_was_given_none() {
-    for (rule, expected) in
-        [("budget:interval=5", "observe"), ("learned:interval=5", "observe_held_out")]
-    {
+    for (rule, expected) in [
+        ("budget:interval=5", "observe"),
+        ("learned:interval=5", "observe_held_out"),
+        ("pay:interval=5", "observe_held_out"),
+    ] {
         let (mut model, mut osn) = held(rule);
         if expected == "observe_held_out" {
             osn.observe(&model, &gradients(&model)).unwrap();
@@ -54,7 +56,9 @@ fn a_rule_that_decides_on_gradients_says_that_it_was_given_none() {
 /// A loop may observe seldom, and a held-out loss may come once an epoch: between, a rule makes do with what it knows.
 #[test]
 fn one_call_is_enough_however_long_ago() {
-    for rule in ["budget:interval=2,total_relative_to_init=0.5", "learned:interval=2"] {
+    for rule in
+        ["budget:interval=2,total_relative_to_init=0.5", "learned:interval=2", "pay:interval=2"]
+    {
         let (mut model, mut osn) = held(rule);
         osn.observe(&model, &gradients(&model)).unwrap();
         osn.observe_held_out(&model, &gradients(&model)).unwrap();

@@ -83,12 +83,13 @@ fn seen(osn: &Osn, model: &Two) -> (String, Vec<f32>, Vec<u8>) {
     (serde_json::to_string(&osn.state()).unwrap(), model.effective(), record.to_vec())
 }
 
-const RULES: [&str; 5] = [
+const RULES: [&str; 6] = [
     "always",
     "cap:target=0.5,interval=4",
     "auto:interval=4",
     "budget:interval=4",
     "learned:interval=4",
+    "pay:interval=4",
 ];
 
 fn signals() -> Signals {
@@ -136,7 +137,7 @@ fn a_step_that_fails_has_not_happened() {
 #[test]
 fn every_call_on_a_wrong_model_or_state_fails_and_changes_nothing() {
     for rule in RULES {
-        let needs = Needs { gradients: true, held_out: true, ..Needs::default() };
+        let needs = Needs { gradients: true, held_out: true, growth: true, ..Needs::default() };
         let (mut model, mut osn) = plan(rule).measure(needs).attach(two()).unwrap();
         osn.observe(&model, &model.loss().backward()).unwrap();
         osn.step(&mut model, &signals()).unwrap();

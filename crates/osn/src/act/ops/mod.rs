@@ -316,7 +316,7 @@ fn composed_backward<B: Backend>(
 }
 
 /// `∂σ/∂W` in the memory order of the weight: the mean over the maps of `view⁻¹(u vᵀ)`.
-fn sigma_gradient<B: Backend>(
+pub(crate) fn sigma_gradient<B: Backend>(
     u: IntTensor<B>,
     v: IntTensor<B>,
     maps: Maps,
