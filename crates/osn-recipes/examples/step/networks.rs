@@ -141,10 +141,14 @@ fn adversarial<G: Module + 'static, D: Module + 'static>(
     Box::new(move || {
         let fake = generate(&players.generator.network).detach();
         let images = Tensor::cat(vec![real.clone(), fake], 0);
-        let judged =
-            players.train_discriminator(|network| discriminate(network, images), &mut for_d)?;
+        let judged = players.train_discriminator(
+            |network| discriminate(network, images),
+            false,
+            &mut for_d,
+        )?;
         let images = generate(&players.generator.network);
-        let made = players.train_generator(images, &discriminate, &second_loss, &mut for_g)?;
+        let made =
+            players.train_generator(images, &discriminate, &second_loss, false, &mut for_g)?;
         Ok(vec![number(judged.loss), number(made.loss)])
     })
 }

@@ -9,3 +9,4 @@ pub(crate) mod saturation;
 pub(crate) mod settings;
 pub mod signals;
 pub(crate) mod trainer;
+pub mod watch;

@@ -8,6 +8,7 @@ use crate::adam::adam;
 use crate::adversarial::objective::Objective;
 use crate::adversarial::settings::Settings;
 use crate::adversarial::signals::{AdversarialSums, halves};
+use crate::adversarial::watch::GradientSizes;
 use crate::decide::Decide;
 use crate::ema::Average;
 use crate::held::TrainedNetwork;
@@ -25,6 +26,8 @@ pub struct Discriminated {
     pub loss: Tensor<1>,
     /// Logits of the real images, then of the generated ones, `[2·batch, places]`.
     pub logits: Tensor<2>,
+    /// How large the gradients are, where that was asked for.
+    pub gradients: Option<GradientSizes>,
 }
 
 /// The losses of an update of the generator.
@@ -34,6 +37,8 @@ pub struct Generated {
     pub loss: Tensor<1>,
     /// The second loss, `[1]`, and its name.
     pub second: Option<(&'static str, Tensor<1>)>,
+    /// How large the gradients are, where that was asked for.
+    pub gradients: Option<GradientSizes>,
 }
 
 /// Generator and discriminator in training.
@@ -91,7 +96,8 @@ impl<G: Module, D: Module> Players<G, D> {
     /// One update of the discriminator, then one refresh of osn.
     ///
     /// `discriminate` returns the logits of the real images, then of as many generated ones. Both kinds go
-    /// through in one batch: without batch normalization that changes nothing.
+    /// through in one batch: without batch normalization that changes nothing. `is_logged` asks for the sizes of
+    /// the gradients.
     ///
     /// # Errors
     ///
@@ -99,6 +105,7 @@ impl<G: Module, D: Module> Players<G, D> {
     pub fn train_discriminator(
         &mut self,
         discriminate: impl FnOnce(&D) -> Tensor<2>,
+        is_logged: bool,
         pending: &mut PendingSignals,
     ) -> Result<Discriminated, RunError> {
         let (logits, loss) = self.logits_and_loss(discriminate);
@@ -108,8 +115,10 @@ impl<G: Module, D: Module> Players<G, D> {
         } else {
             Signals::new()
         };
-        self.discriminator.descend(loss.backward(), self.learning_rate, &signals)?;
-        Ok(Discriminated { loss, logits })
+        let gradients = loss.backward();
+        let sizes = is_logged.then(|| GradientSizes::of(&self.discriminator.network, &gradients));
+        self.discriminator.descend(gradients, self.learning_rate, &signals)?;
+        Ok(Discriminated { loss, logits, gradients: sizes })
     }
 
     /// Collects for the rules the gradients on held-out images; nothing is trained.
@@ -136,7 +145,7 @@ impl<G: Module, D: Module> Players<G, D> {
     }
 
     /// One update of the generator from its `images`; `discriminate` returns their logits, and
-    /// `second_loss` a further loss to minimize.
+    /// `second_loss` a further loss to minimize; `is_logged` asks for the sizes of the gradients.
     ///
     /// Its rules get the `pending` signals without the adversarial ones: a discriminator that is too
     /// certain is a reason to constrain the discriminator, not the generator.
@@ -149,6 +158,7 @@ impl<G: Module, D: Module> Players<G, D> {
         images: Tensor<4>,
         discriminate: impl Fn(&D, Tensor<4>) -> Tensor<2>,
         second_loss: impl FnOnce(&Tensor<4>) -> Option<(&'static str, Tensor<1>)>,
+        is_logged: bool,
         pending: &mut PendingSignals,
     ) -> Result<Generated, RunError> {
         // In validation mode the discriminator's weights are constants: nothing is spent on
@@ -159,10 +169,11 @@ impl<G: Module, D: Module> Players<G, D> {
         let discriminate = |images| discriminate(&discriminator, images);
         let (loss, gradients) =
             self.sums.generator_loss(self.objective, images, discriminate, beside);
+        let sizes = is_logged.then(|| GradientSizes::of(&self.generator.network, &gradients));
         self.generator.learn(gradients, self.learning_rate, pending)?;
         let average = self.average.take();
         self.average = average.map(|average| average.updated(&self.generator.network));
-        Ok(Generated { loss, second })
+        Ok(Generated { loss, second, gradients: sizes })
     }
 
     /// Puts both networks, the average and the pending sums into a checkpoint.

@@ -140,9 +140,10 @@ impl Settings {
         decide: &Decide,
         device: &Device,
     ) -> Result<Scorer, RunError> {
-        let [_, held_out] = hold_out(data.train.len());
+        let [trained_on, held_out] = hold_out(data.train.len());
         must_be_held_out(&data.name, &held_out, decide)?;
-        let scorer = Scorer::new(data, classes, self.eval_images, self.final_images, device)?;
+        let scorer = Scorer::new(data, classes, self.eval_images, self.final_images, device)?
+            .with_neighbours(data, &trained_on)?;
         let follows_one = decide.rules.unknown_metric(&[]).is_some();
         if follows_one || decide.rules.needs().metric && held_out.len() > NEIGHBOUR {
             return scorer.with_validation(data, &held_out, self.eval_images);

@@ -41,19 +41,17 @@ impl AdversarialSums {
         discriminate: impl Fn(Tensor<D>) -> Tensor<2>,
         beside: Option<Tensor<1>>,
     ) -> (Tensor<1>, Gradients) {
-        let mean = |samples| discriminate(samples).mean();
         match objective {
             // The loss is −E[D], so its gradient at the samples is that of D.
             Objective::Hinge if self.needs.input_gradient_norm => {
                 let (loss, surrogate, at_samples) =
-                    with_input_gradient(|samples| mean(samples).neg(), samples);
+                    with_input_gradient(|samples| discriminate(samples).mean().neg(), samples);
                 self.input_gradient_norm.add(gradient_norm(at_samples));
                 (loss, sum(surrogate, beside).backward())
             }
             objective => {
                 if self.needs.input_gradient_norm {
-                    self.input_gradient_norm
-                        .add(gradient_norm(with_input_gradient(mean, samples.clone()).2));
+                    self.input_gradient_norm.add(slope(&discriminate, samples.clone()));
                 }
                 let loss = objective.of_generator(discriminate(samples));
                 let gradients = sum(loss.clone(), beside).backward();
@@ -89,6 +87,14 @@ impl AdversarialSums {
             input_gradient_norm: mean(&mut self.input_gradient_norm),
         }
     }
+}
+
+/// `E‖∇ₓD‖` at samples: how steep a discriminator is there, `[1]`.
+pub(crate) fn slope<const D: usize>(
+    discriminate: impl Fn(Tensor<D>) -> Tensor<2>,
+    samples: Tensor<D>,
+) -> Tensor<1> {
+    gradient_norm(with_input_gradient(|samples| discriminate(samples).mean(), samples).2)
 }
 
 /// The logits of the real samples and of the generated ones, which came in one batch, `[batch, 1]`

@@ -8,6 +8,7 @@ use osn_recipes::run::description::RunStatus;
 use osn_recipes::run::error::RunError;
 use osn_recipes::run::event::Event;
 use osn_recipes::run::folder::RunFolder;
+use osn_recipes::run::metrics::Metrics;
 
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
@@ -61,6 +62,69 @@ fn a_folder_of_colour_images_trains() {
     crate::files::fill(images.path(), 240, 24, |index| [index, 30, 200]);
     let request = on(&images, request("gan", &[("image_size", "16")], out.path()));
     assert_eq!(train(&request).steps, 6);
+}
+
+/// The signals of every logged step.
+fn signals(run: &Run) -> Vec<Metrics> {
+    let signals = |event| match event {
+        Event::Step { signals, .. } => Some(signals),
+        _ => None,
+    };
+    events(run).into_iter().filter_map(signals).collect()
+}
+
+#[test]
+fn every_logged_step_says_how_both_networks_fare() {
+    for recipe in ["gan", "cgan", "translate"] {
+        let run = Run::of(recipe, None, &[]);
+        let signals = signals(&run);
+        assert_eq!(signals.len(), 6, "{recipe}");
+        for seen in &signals {
+            let positive = ["generator_gradient_norm", "discriminator_gradient_norm", "slope"];
+            let ratios = ["generator_gradient_ratio", "discriminator_gradient_ratio"];
+            let positive = positive.iter().chain(&ratios).all(|&name| seen[name] > 0.0);
+            let counts = ["non_finite_gradients", "saturated_logs"].map(|name| seen[name]);
+            let shares = ["real", "fake", "held_out"].map(|of| seen[&format!("accuracy_{of}")]);
+            assert!(positive && shares.iter().all(|it| (0.0..=1.0).contains(it)), "{seen:?}");
+            assert!((-1.0..=1.0).contains(&seen["separation_held_out"]), "{seen:?}");
+            assert_eq!(counts, [0.0; 2], "{recipe}");
+        }
+    }
+}
+
+#[test]
+fn steps_at_which_the_discriminator_had_won_are_counted() {
+    let ahead = [("n_dis", "40"), ("learning_rate", "0.01"), ("saturated_after", "null")];
+    let counts: Vec<f64> = signals(&Run::of("gan", Some("never"), &ahead))
+        .iter()
+        .map(|it| it["saturated_logs"])
+        .collect();
+    assert!(counts.is_sorted() && counts[5] >= 1.0, "{counts:?}");
+}
+
+#[test]
+fn how_often_a_run_logs_changes_no_bit_of_its_training() {
+    for recipe in ["gan", "translate"] {
+        let scores = |every: &str| {
+            Run::of(recipe, None, &[("log_every", every), ("n_dis", "2")]).metrics.clone()
+        };
+        assert_eq!(scores("1"), scores("6"), "{recipe}");
+    }
+}
+
+#[test]
+fn scorings_say_how_diverse_images_are_and_what_they_lie_near() {
+    let run = Run::of("gan", None, &[]);
+    let of_real = |name: &str| run.real_vs_real[name];
+    assert!((of_real("class_entropy") - 10_f64.ln()).abs() < 0.1 && of_real("classes_hit") == 10.0);
+    assert!(run.metrics["class_entropy"] < of_real("class_entropy"));
+    // After six steps there is noise, far from all images; real ones lie as near to those of either part.
+    let [near, far] = [&run.real_vs_real, &run.metrics];
+    for name in ["nearest_train", "nearest_test"] {
+        assert!(near[name] > 0.0 && far[name] > 2.0 * near[name], "{near:?} {far:?}");
+    }
+    let ratio = of_real("nearest_train") / of_real("nearest_test");
+    assert!((0.9..1.1).contains(&ratio), "{ratio}");
 }
 
 /// An event without the scores that only rules which follow one receive.
