@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use osn_core::decide::{Adversarial, Decider, Decision, Generalization, Rule, Signals};
-use osn_core::layer::{GradientStatistics, Kind, Layer, Measurement};
+use osn_core::layer::{Architecture, GradientStatistics, Kind, Layer, Measurement};
 use serde::{Deserialize, Serialize};
 
 /// Every rule, some with parameters under which the stream makes them act.
@@ -59,6 +59,7 @@ fn layers() -> Vec<Layer> {
         count: 3,
         is_largest: index == 2,
         block: (index == 2).then_some(1),
+        architecture: Architecture::default(),
     };
     (0..3).map(layer).collect()
 }

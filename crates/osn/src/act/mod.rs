@@ -2,4 +2,5 @@
 
 pub(crate) mod ops;
 mod optimize;
+pub(crate) mod running_values;
 pub(crate) mod step_size;
