@@ -6,6 +6,7 @@ pub mod objective;
 pub mod players;
 pub(crate) mod run;
 pub(crate) mod saturation;
+pub(crate) mod separation;
 pub(crate) mod settings;
 pub mod signals;
 pub(crate) mod trainer;

@@ -6,6 +6,7 @@ use osn::rules::Signals;
 
 use crate::adam::adam;
 use crate::adversarial::objective::Objective;
+use crate::adversarial::separation;
 use crate::adversarial::settings::Settings;
 use crate::adversarial::signals::{AdversarialSums, halves};
 use crate::adversarial::watch::GradientSizes;
@@ -30,6 +31,15 @@ pub struct Discriminated {
     pub gradients: Option<GradientSizes>,
 }
 
+/// An update that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct PlayerUpdate {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Whether the sizes of its gradients are asked for.
+    pub is_logged: bool,
+}
+
 /// The losses of an update of the generator.
 #[derive(Clone, Debug)]
 pub struct Generated {
@@ -52,7 +62,6 @@ pub struct Players<G, D> {
     pub discriminator: TrainedNetwork<D>,
     sums: AdversarialSums,
     objective: Objective,
-    learning_rate: f64,
 }
 
 /// The names of both networks, as rules and records have them.
@@ -89,15 +98,13 @@ impl<G: Module, D: Module> Players<G, D> {
             sums: AdversarialSums::new(discriminator.needs()),
             discriminator,
             objective: settings.objective,
-            learning_rate: settings.learning_rate,
         })
     }
 
     /// One update of the discriminator, then one refresh of osn.
     ///
     /// `discriminate` returns the logits of the real images, then of as many generated ones. Both kinds go
-    /// through in one batch: without batch normalization that changes nothing. `is_logged` asks for the sizes of
-    /// the gradients.
+    /// through in one batch: without batch normalization that changes nothing.
     ///
     /// # Errors
     ///
@@ -105,7 +112,7 @@ impl<G: Module, D: Module> Players<G, D> {
     pub fn train_discriminator(
         &mut self,
         discriminate: impl FnOnce(&D) -> Tensor<2>,
-        is_logged: bool,
+        update: PlayerUpdate,
         pending: &mut PendingSignals,
     ) -> Result<Discriminated, RunError> {
         let (logits, loss) = self.logits_and_loss(discriminate);
@@ -116,8 +123,9 @@ impl<G: Module, D: Module> Players<G, D> {
             Signals::new()
         };
         let gradients = loss.backward();
-        let sizes = is_logged.then(|| GradientSizes::of(&self.discriminator.network, &gradients));
-        self.discriminator.descend(gradients, self.learning_rate, &signals)?;
+        let sizes =
+            update.is_logged.then(|| GradientSizes::of(&self.discriminator.network, &gradients));
+        self.discriminator.descend(gradients, update.learning_rate, &signals)?;
         Ok(Discriminated { loss, logits, gradients: sizes })
     }
 
@@ -135,6 +143,32 @@ impl<G: Module, D: Module> Players<G, D> {
         self.discriminator.add_held_out(&loss.backward())
     }
 
+    /// The same of −J with `J = ln(E D(real) − E D(fake)) − ln E‖∇ₓD‖`, what separation the discriminator reaches for
+    /// its slope. The images are real ones that nothing trains on and as many generated ones, without autodiff;
+    /// nothing is collected where the discriminator has no slope.
+    ///
+    /// # Errors
+    ///
+    /// As [`observe_held_out`](Self::observe_held_out).
+    pub fn observe_separation(
+        &mut self,
+        real: Tensor<4>,
+        fake: Tensor<4>,
+        discriminate: impl Fn(&D, Tensor<4>) -> Tensor<2>,
+    ) -> Result<(), RunError> {
+        let (network, frozen) = (&self.discriminator.network, self.discriminator.network.valid());
+        let loss = separation::loss(
+            |images| discriminate(network, images),
+            |images| discriminate(&frozen, images),
+            real,
+            fake,
+        );
+        match loss {
+            Some(loss) => self.discriminator.add_held_out(&loss.backward()),
+            None => Ok(()),
+        }
+    }
+
     fn logits_and_loss(
         &self,
         discriminate: impl FnOnce(&D) -> Tensor<2>,
@@ -145,7 +179,7 @@ impl<G: Module, D: Module> Players<G, D> {
     }
 
     /// One update of the generator from its `images`; `discriminate` returns their logits, and
-    /// `second_loss` a further loss to minimize; `is_logged` asks for the sizes of the gradients.
+    /// `second_loss` a further loss to minimize.
     ///
     /// Its rules get the `pending` signals without the adversarial ones: a discriminator that is too
     /// certain is a reason to constrain the discriminator, not the generator.
@@ -158,7 +192,7 @@ impl<G: Module, D: Module> Players<G, D> {
         images: Tensor<4>,
         discriminate: impl Fn(&D, Tensor<4>) -> Tensor<2>,
         second_loss: impl FnOnce(&Tensor<4>) -> Option<(&'static str, Tensor<1>)>,
-        is_logged: bool,
+        update: PlayerUpdate,
         pending: &mut PendingSignals,
     ) -> Result<Generated, RunError> {
         // In validation mode the discriminator's weights are constants: nothing is spent on
@@ -169,8 +203,9 @@ impl<G: Module, D: Module> Players<G, D> {
         let discriminate = |images| discriminate(&discriminator, images);
         let (loss, gradients) =
             self.sums.generator_loss(self.objective, images, discriminate, beside);
-        let sizes = is_logged.then(|| GradientSizes::of(&self.generator.network, &gradients));
-        self.generator.learn(gradients, self.learning_rate, pending)?;
+        let sizes =
+            update.is_logged.then(|| GradientSizes::of(&self.generator.network, &gradients));
+        self.generator.learn(gradients, update.learning_rate, pending)?;
         let average = self.average.take();
         self.average = average.map(|average| average.updated(&self.generator.network));
         Ok(Generated { loss, second, gradients: sizes })

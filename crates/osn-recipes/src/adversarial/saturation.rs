@@ -54,7 +54,7 @@ mod tests {
         assert!(!ends(10, 0.0) && !ends(20, 0.019) && !ends(30, 0.02));
         assert!(!ends(40, 0.0) && !ends(50, 0.01), "the third loss was not small");
         assert!(ends(60, 0.0));
-        assert_eq!(saturation.count(), 4, "steps at which it had won");
+        assert_eq!(saturation.count(), 5, "steps at which it had won");
     }
 
     #[test]

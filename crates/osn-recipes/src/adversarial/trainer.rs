@@ -6,14 +6,14 @@ use osn::Change;
 use osn::report::LayerSpectrum;
 
 use crate::adversarial::game::{Draw, Game};
-use crate::adversarial::players::{Discriminated, Generated, Players};
+use crate::adversarial::players::{Discriminated, Generated, PlayerUpdate, Players};
 use crate::adversarial::saturation::Saturation;
-use crate::adversarial::settings::Settings;
+use crate::adversarial::settings::{HeldOut, Settings};
 use crate::adversarial::signals::{halves, slope};
 use crate::adversarial::watch::{Judged, between, by_image};
 use crate::batch::number;
 use crate::data::image_set::Part;
-use crate::data::sampler::{Batches, hold_out};
+use crate::data::sampler::Batches;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
 use crate::run::metrics::Metrics;
@@ -70,8 +70,8 @@ impl<'a, T: Game> Trainer<'a, T> {
         seed: u64,
         device: Device,
     ) -> Self {
-        let [trained_on, held_out] =
-            hold_out(game.images(Part::Train).len()).map(|indices| Batches::new(seed, indices));
+        let parts = settings.split(game.images(Part::Train).len());
+        let [trained_on, held_out] = parts.map(|indices| Batches::new(seed, indices));
         Self {
             game,
             settings,
@@ -87,20 +87,21 @@ impl<'a, T: Game> Trainer<'a, T> {
         }
     }
 
-    fn is_logged(&self, step: u64) -> bool {
-        step.is_multiple_of(self.settings.log_every)
+    fn update_at(&self, step: u64) -> PlayerUpdate {
+        let is_logged = step.is_multiple_of(self.settings.log_every);
+        PlayerUpdate { learning_rate: self.settings.learning_rate_at(step), is_logged }
     }
 
     /// `n_dis` updates, each on images and noise of its own; the last one's outcome, and where the step is logged
     /// the logits of held-out images just before it.
     fn train_discriminator(&mut self, step: u64) -> Result<(Discriminated, Vec<f64>), RunError> {
         let last = step * self.settings.n_dis - 1;
+        let update = self.update_at(step);
         for batch in last + 1 - self.settings.n_dis..last {
-            self.update_discriminator(batch, false)?;
+            self.update_discriminator(batch, PlayerUpdate { is_logged: false, ..update })?;
         }
-        let is_logged = self.is_logged(step);
-        let held_out = if is_logged { self.held_out_logits(last) } else { Vec::new() };
-        Ok((self.update_discriminator(last, is_logged)?, held_out))
+        let held_out = if update.is_logged { self.held_out_logits(last) } else { Vec::new() };
+        Ok((self.update_discriminator(last, update)?, held_out))
     }
 
     /// The logits of some held-out images, one number each; nothing is moved by it.
@@ -118,7 +119,7 @@ impl<'a, T: Game> Trainer<'a, T> {
     fn update_discriminator(
         &mut self,
         batch: u64,
-        is_logged: bool,
+        update: PlayerUpdate,
     ) -> Result<Discriminated, RunError> {
         if self.players.discriminator.wants_held_out() && !self.held_out.is_empty() {
             self.observe_held_out(batch)?;
@@ -132,7 +133,7 @@ impl<'a, T: Game> Trainer<'a, T> {
         let images =
             Tensor::cat(vec![self.game.real(Part::Train, &self.last_batch, &device), fake], 0);
         let discriminate = |network: &_| self.game.discriminate(network, images, &condition);
-        self.players.train_discriminator(discriminate, is_logged, &mut self.pending)
+        self.players.train_discriminator(discriminate, update, &mut self.pending)
     }
 
     fn observe_held_out(&mut self, batch: u64) -> Result<(), RunError> {
@@ -142,10 +143,18 @@ impl<'a, T: Game> Trainer<'a, T> {
         // In validation mode: measuring must not move the running values of batch normalization.
         let generator = self.players.generator.network.valid();
         let on_plain = self.game.condition(Part::Train, &indices, &self.device);
-        let fake = Tensor::from_inner(self.game.generate(&generator, &on_plain, draw));
-        let images = Tensor::cat(vec![self.game.real(Part::Train, &indices, &device), fake], 0);
+        let fake = self.game.generate(&generator, &on_plain, draw);
+        let real = self.game.real(Part::Train, &indices, &self.device);
         let condition = self.game.condition(Part::Train, &indices, &device);
-        self.players.observe_held_out(|network| self.game.discriminate(network, images, &condition))
+        let game = &self.game;
+        let discriminate = |network: &_, images| game.discriminate(network, images, &condition);
+        match self.settings.held_out {
+            HeldOut::Loss => {
+                let images = Tensor::from_inner(Tensor::cat(vec![real, fake], 0));
+                self.players.observe_held_out(|network| discriminate(network, images))
+            }
+            HeldOut::Separation => self.players.observe_separation(real, fake, discriminate),
+        }
     }
 
     /// One update, on the condition of the discriminator's last, and the images that it was made of.
@@ -156,12 +165,12 @@ impl<'a, T: Game> Trainer<'a, T> {
         let draw = self.draw(FOR_GENERATOR, step, &device);
         let images = game.generate(&self.players.generator.network, &condition, draw);
         let seen = images.clone().without_autodiff();
-        let is_logged = self.is_logged(step);
+        let update = self.update_at(step);
         let generated = self.players.train_generator(
             images,
             |network, images| game.discriminate(network, images, &condition),
             |images| game.second_loss(images, indices),
-            is_logged,
+            update,
             &mut self.pending_of_generator,
         )?;
         Ok((generated, seen))
@@ -203,7 +212,7 @@ impl<'a, T: Game> Trainer<'a, T> {
 
     /// The error that ends the run when the discriminator has won for too long.
     fn saturation(&mut self, step: u64, loss: f64) -> Option<RunError> {
-        let blind = self.settings.objective.of_blind_discriminator();
+        let blind = self.settings.objective.of_blind_discriminator()?;
         self.saturation.see(step, loss, blind, self.settings.saturated_after)
     }
 }
