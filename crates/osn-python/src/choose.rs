@@ -1,6 +1,6 @@
 //! Which parameters of a model are held.
 
-use osn_core::layer::{Globs, Kind, Layer, Position, Select, View};
+use osn_core::layer::{Architecture, Globs, Kind, Layer, Position, Select, View};
 use pyo3::prelude::*;
 
 use crate::errors::{AttachError, attach_error};
@@ -102,6 +102,7 @@ pub(crate) fn layers<'a>(
             count,
             is_largest: Some(index) == first_largest,
             block: None,
+            architecture: Architecture::default(),
         })
     };
     found.enumerate().map(layer).collect()

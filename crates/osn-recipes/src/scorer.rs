@@ -7,8 +7,9 @@ use osn_runs::metrics::Metrics;
 use crate::data::image_set::{Dataset, ImageSet, Part};
 use crate::data::sampler::permutation;
 use crate::features::network::FeatureNet;
-use crate::metrics::classes::{agreement, frechet_by_class};
-use crate::metrics::feature_set::{Features, MetricError, NEIGHBOUR};
+use crate::metrics::classes::{agreement, frechet_by_class, spread};
+use crate::metrics::feature_set::{Features, MAX_NEIGHBOURHOOD, MetricError, NEIGHBOUR};
+use crate::metrics::neighbours::mean_nearest;
 use crate::metrics::score::{Scores, score};
 use crate::run::error::RunError;
 use crate::run::training::Thoroughness;
@@ -62,6 +63,35 @@ pub(crate) struct Scorer {
     full: Reference,
     /// Held-out training images, for the scores that rules follow; absent where no rule follows one.
     validation: Option<Embedded>,
+    /// As many training images as test images, which generated ones may lie near.
+    neighbours: Option<Neighbours>,
+}
+
+/// Images that generated ones may lie near: as many that are trained on as test images.
+#[derive(Debug)]
+struct Neighbours {
+    train: Features,
+    test: Features,
+}
+
+impl Neighbours {
+    /// The mean distances of generated images to the nearest training image and the nearest test image.
+    fn distances(&self, fake: &Features) -> Result<[(&'static str, f64); 2], MetricError> {
+        let Self { train, test } = self;
+        Ok([
+            ("nearest_train", mean_nearest(fake, train)?),
+            ("nearest_test", mean_nearest(fake, test)?),
+        ])
+    }
+
+    /// The same of real images: of test images to training images, and the other way round.
+    fn of_real(&self) -> Result<[(&'static str, f64); 2], MetricError> {
+        let Self { train, test } = self;
+        Ok([
+            ("nearest_train", mean_nearest(test, train)?),
+            ("nearest_test", mean_nearest(train, test)?),
+        ])
+    }
 }
 
 /// Held-out images cannot be scored against.
@@ -187,7 +217,7 @@ impl Scorer {
                 .map_err(unusable)
         };
         let (quick, full) = (reference(quick)?, reference(full)?);
-        Ok(Self { network, classes, quick, full, validation: None })
+        Ok(Self { network, classes, quick, full, validation: None, neighbours: None })
     }
 
     /// Embeds training images that nothing trains on, at most so many of these `held_out` ones, for
@@ -212,6 +242,36 @@ impl Scorer {
         let embedded = Embedded::of(&data.train, indices, &self.network);
         self.validation =
             Some(embedded.map_err(|source| unusable(ValidationError::Metric(source)))?);
+        Ok(self)
+    }
+
+    /// Embeds training images that are `trained_on` and as many test images, of each at most as many as are scored
+    /// and [`MAX_NEIGHBOURHOOD`], for the distances of generated images to the nearest of either.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Data`] if they cannot be embedded.
+    pub(crate) fn with_neighbours(
+        mut self,
+        data: &Dataset,
+        trained_on: &[usize],
+    ) -> Result<Self, RunError> {
+        let scored = self.quick.real.indices.len().max(self.full.real.indices.len());
+        let count = trained_on.len().min(data.test.len()).min(scored).min(MAX_NEIGHBOURHOOD);
+        let first = |nonce, among: usize| permutation(0, nonce, among).into_iter().take(count);
+        let train = first(3, trained_on.len()).map(|place| trained_on[place]).collect();
+        let test = first(4, data.test.len()).collect();
+        let embed = |images, indices| Embedded::of(images, indices, &self.network);
+        let unusable = |source| RunError::data(&data.name, source);
+        let neighbours = Neighbours {
+            train: embed(&data.train, train).map_err(unusable)?.features,
+            test: embed(&data.test, test).map_err(unusable)?.features,
+        };
+        let of_real = neighbours.of_real().map_err(unusable)?;
+        for reference in [&mut self.quick, &mut self.full] {
+            reference.real_vs_real.extend(named(of_real));
+        }
+        self.neighbours = Some(neighbours);
         Ok(self)
     }
 
@@ -245,6 +305,11 @@ impl Scorer {
             real.compare(&self.network, self.classes, &fake, meant).map_err(RunError::score)?;
         if against == Against::HeldOut {
             metrics.retain(|name, _| name != "kid_error" && !name.contains('/'));
+            return Ok(metrics);
+        }
+        metrics.extend(named(of_classes(&self.network, &fake)));
+        if let Some(neighbours) = &self.neighbours {
+            metrics.extend(named(neighbours.distances(&fake).map_err(RunError::score)?));
         }
         Ok(metrics)
     }
@@ -266,6 +331,7 @@ impl Reference {
     ) -> Result<Self, MetricError> {
         let meant = other.labels.as_deref();
         let mut real_vs_real = real.compare(network, classes, &other.features, meant)?;
+        real_vs_real.extend(named(of_classes(network, &real.features)));
         // The network was trained on training images: its accuracy on test images is the fair reference.
         if let Some(accuracy) = real_vs_real.get_mut("label_accuracy") {
             let labels = real.labels.as_deref().unwrap_or_default();
@@ -275,8 +341,18 @@ impl Reference {
     }
 }
 
+/// Over how many classes the frozen network sees images spread.
+fn of_classes(network: &FeatureNet, features: &Features) -> [(&'static str, f64); 2] {
+    let spread = spread(&network.classes_of(features));
+    [("class_entropy", spread.entropy), ("classes_hit", spread.hit as f64)]
+}
+
+fn named<const N: usize>(scores: [(&'static str, f64); N]) -> Metrics {
+    scores.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
 fn metrics(scores: &Scores) -> Metrics {
-    [
+    named([
         ("frechet", scores.frechet),
         ("kid", scores.kid),
         ("kid_error", scores.kid_error),
@@ -284,8 +360,5 @@ fn metrics(scores: &Scores) -> Metrics {
         ("recall", scores.recall),
         ("density", scores.density),
         ("coverage", scores.coverage),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+    ])
 }

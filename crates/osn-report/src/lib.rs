@@ -19,5 +19,6 @@ pub use record::types::{
     AttentionPoint, Description, LayerPoint, LoggedDecision, ReadError, RunState, RunTotals,
     SCHEMA, Sample, SampleContent, Series, Spectrum, TextTable,
 };
+pub use record::warnings::Warning;
 pub use series::min_max::MinMaxSeries;
 pub use text::{counted, duration, escaped, short};

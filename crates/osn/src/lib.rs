@@ -50,10 +50,11 @@ pub mod rules {
 
 /// Choosing layers, for a plan and for each of several rules.
 pub mod select {
-    pub use osn_core::layer::{GlobError, Globs, Kind, Position, Select};
+    pub use osn_core::layer::{Architecture, Fact, GlobError, Globs, Kind, Position, Select};
 
     pub use crate::attach::choose::Choice;
     pub use crate::attach::selection::Selection;
+    pub use crate::attach::stated::Stated;
 }
 
 /// The linear map whose σ is measured, and how the gradient of the effective weight treats σ.

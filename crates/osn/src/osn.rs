@@ -9,6 +9,7 @@ use osn_core::held::Cut;
 use osn_core::layer::{Layer, Measurement};
 use serde::{Deserialize, Serialize};
 
+use crate::act::running_values::RunningValues;
 use crate::calls::Calls;
 use crate::error::StepError;
 use crate::measure::catch_up::{catch_up, states_on_host};
@@ -42,6 +43,7 @@ pub struct Osn {
     pub(crate) reach: Reach,
     pub(crate) observed: Vec<Observed>,
     pub(crate) step_size: Option<StepSize>,
+    pub(crate) running: Option<RunningValues>,
     /// What is measured beyond what the rules look at.
     pub(crate) also: Needs,
     /// What was measured at the last read-back; for reports alone.
@@ -78,6 +80,7 @@ impl Osn {
         Self {
             observed: vec![Observed::default(); watched.len()],
             step_size: None,
+            running: None,
             reading: Reading::first(sigmas),
             refreshed: vec![0; watched.len()],
             reach: Reach::unknown(actuators.len()),
@@ -101,6 +104,11 @@ impl Osn {
     pub(crate) fn keeping_step_size(self, steps: Option<NonZeroU64>) -> Self {
         let count = self.actuators.len();
         Self { step_size: steps.map(|steps| StepSize::new(steps.get(), count)), ..self }
+    }
+
+    /// See [`Plan::move_running_values`](crate::Plan::move_running_values).
+    pub(crate) fn moving(self, running: Option<RunningValues>) -> Self {
+        Self { running, ..self }
     }
 
     /// The held layers, in the order of the module tree; a weight that is cut into blocks has one for each.
@@ -168,14 +176,14 @@ impl Osn {
         let held = self.read(model)?;
         if !self.reads_at(self.step + 1) {
             let codes = self.advance(&held);
-            self.write(model, codes);
+            self.finish_step(model, codes);
             return Ok(Vec::new());
         }
         // From here on a weight may turn out to be bad, and then nothing must have happened.
         let mut next = self.clone();
         let mut codes = next.advance(&held);
         let changes = next.read_back(&held, &mut codes, signals)?;
-        next.write(model, codes);
+        next.finish_step(model, codes);
         *self = next;
         Ok(changes)
     }
@@ -276,6 +284,9 @@ impl Osn {
         if let Some(step_size) = &mut self.step_size {
             step_size.follow(before, &after, &self.reading.sigmas);
         }
+        if let Some(running) = &mut self.running {
+            running.follow(before, &after, &self.reading.sigmas);
+        }
         after
     }
 
@@ -374,6 +385,14 @@ impl Osn {
             paths.zip(codes).filter_map(|(path, codes)| Some((path, codes?))).collect();
         if !new.is_empty() {
             *model = walks::write(model.clone(), new);
+        }
+    }
+
+    /// The end of a step in the model: new codes, and running values that go along with the scales.
+    fn finish_step<M: Module>(&self, model: &mut M, codes: Vec<Option<Codes>>) {
+        self.write(model, codes);
+        if let Some(running) = &self.running {
+            *model = running.moved(model.clone());
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use osn_report::study::Completion::Missing;
 use osn_report::study::{Grid, Study, StudyRecord, StudyRun};
-use osn_report::{Description, Document, RunRecord, RunState};
+use osn_report::{Description, Document, RunRecord, RunState, Warning};
 use osn_runs::folder::RunFolder;
 use osn_runs::folder_error::{FolderError, write_whole};
 
@@ -17,6 +17,14 @@ pub(crate) fn write_own(folder: &Path) -> Result<PathBuf, Failure> {
     let path = own_page(folder)?;
     write(&path, [Subject::read(folder)?.document()])?;
     Ok(path)
+}
+
+/// Writes the `report.html` in the folder of a run; its path, and what went wrong in the run although every number
+/// is finite.
+pub(crate) fn write_run(folder: &Path) -> Result<(PathBuf, Vec<Warning>), Failure> {
+    let (path, run) = (own_page(folder)?, files::read(folder)?);
+    write(&path, [Document::Run(&run)])?;
+    Ok((path, run.warnings()))
 }
 
 pub(crate) fn own_page(folder: &Path) -> Result<PathBuf, Failure> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use osn_recipes::run::description::RunStatus;
 use osn_recipes::run::summary::RunSummary;
-use osn_report::{duration, short};
+use osn_report::{Warning, duration, short};
 
 use crate::command_line::shell;
 use crate::failure::{Failure, SUCCESS};
@@ -20,10 +20,10 @@ pub(crate) fn conclude(
     stop: &StopFlag,
     next: impl FnOnce() -> String,
 ) -> Result<u8, Failure> {
-    let page = page::write_own(&summary.folder)?;
+    let (page, warnings) = page::write_run(&summary.folder)?;
     let is_stopped = summary.status == RunStatus::Stopped;
     let next = if is_stopped { resume_command(&summary.folder) } else { next() };
-    say(ending(summary, &page, &next));
+    say(ending(summary, &warnings, &page, &next));
     // For scripts; on a terminal the path is printed above.
     if !io::stdout().is_terminal() {
         stdout::print(&format!("{}\n", summary.folder.display()))?;
@@ -45,12 +45,13 @@ fn resume_command(folder: &Path) -> String {
     )
 }
 
-fn ending(summary: &RunSummary, page: &Path, next: &str) -> String {
+fn ending(summary: &RunSummary, warnings: &[Warning], page: &Path, next: &str) -> String {
     let word = if summary.status == RunStatus::Stopped { "stopped" } else { "finished" };
     let (steps, time) = (summary.steps, duration(summary.wall_secs));
     let folder = summary.folder.display();
+    let warnings: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
     format!(
-        "{word} after {steps} steps in {time}\n\n{}\n  run      {folder}\n  samples  {}\n  report   {}\n\nnext: {}",
+        "{word} after {steps} steps in {time}\n{warnings}\n{}\n  run      {folder}\n  samples  {}\n  report   {}\n\nnext: {}",
         scores(summary),
         summary.folder.join("samples").display(),
         page.display(),

@@ -22,7 +22,7 @@ use crate::layer::measurement::Measurement;
 /// ```
 /// use osn_core::act::Action;
 /// use osn_core::decide::{Decider, Rule, Signals};
-/// use osn_core::layer::{Kind, Layer, Measurement};
+/// use osn_core::layer::{Architecture, Kind, Layer, Measurement};
 ///
 /// let layer = Layer {
 ///     path: "conv.weight".to_owned(),
@@ -33,6 +33,7 @@ use crate::layer::measurement::Measurement;
 ///     count: 1,
 ///     is_largest: true,
 ///     block: None,
+///     architecture: Architecture::default(),
 /// };
 /// let mut decider = Decider::new(Rule::parse("cap:target=2")?, vec![layer])?;
 /// let decisions = decider.decide(0, &[Measurement::new(2.5, 1e-4)], &Signals::new());
@@ -306,6 +307,7 @@ pub(crate) mod tests {
     use crate::decide::decision_rule::DecisionRule;
     use crate::decide::rules::always::Always;
     use crate::decide::signals::{Adversarial, Generalization, Needs};
+    use crate::layer::architecture::Architecture;
     use crate::layer::kind::Kind;
     use serde_json::json;
 
@@ -326,6 +328,7 @@ pub(crate) mod tests {
             count,
             is_largest: index == 0,
             block: None,
+            architecture: Architecture::default(),
         };
         (0..count).map(layer).collect()
     }

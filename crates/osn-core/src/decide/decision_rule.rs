@@ -57,7 +57,7 @@ pub struct Context<'a> {
 /// ```
 /// use osn_core::act::Action;
 /// use osn_core::decide::{Context, Decider, Decision, DecisionRule, Rule, Signals};
-/// use osn_core::layer::{Kind, Layer, Measurement};
+/// use osn_core::layer::{Architecture, Kind, Layer, Measurement};
 ///
 /// /// Caps every layer at `factor` times the smallest σ that it has had so far.
 /// struct Ratchet {
@@ -107,6 +107,7 @@ pub struct Context<'a> {
 ///     count: 1,
 ///     is_largest: true,
 ///     block: None,
+///     architecture: Architecture::default(),
 /// };
 /// let mut decider = Decider::new(Rule::custom(Ratchet { factor: 2.0 }), vec![layer])?;
 /// assert_eq!(decider.rules().label(), "ratchet:factor=2");

@@ -14,6 +14,7 @@ use crate::decide::rule::Rule;
 use crate::decide::scoped_rules::{Rules, ScopedRule};
 use crate::decide::text::Text;
 use crate::key_values::unknown_key;
+use crate::layer::fact::UnknownFact;
 use crate::layer::globs::{GlobError, Globs};
 use crate::layer::kind::UnknownKind;
 use crate::layer::select::{Select, UnknownPosition};
@@ -77,6 +78,9 @@ pub enum RulesFileProblem {
     /// A word that names no position.
     #[error(transparent)]
     Position(#[from] UnknownPosition),
+    /// A word that is no fact about a layer.
+    #[error(transparent)]
+    Fact(#[from] UnknownFact),
 }
 
 /// A problem, and the byte at which it is.
@@ -97,8 +101,8 @@ impl Rules {
     ///
     /// Each `[[rule]]` has the rule's name as `rule`, its parameters by their names, and in `select` the
     /// layers that it is for; without it the rule is for every layer. `select` has lists of `paths`,
-    /// `exclude`, `kinds`, `networks` and `positions`, as [`Select`]; a list of one may be written without
-    /// brackets. Values are written as in the text of a rule, numbers also as TOML has them.
+    /// `exclude`, `kinds`, `networks`, `positions`, `facts` and `without`, as [`Select`]; a list of one may be
+    /// written without brackets. Values are written as in the text of a rule, numbers also as TOML has them.
     ///
     /// The parameters of `static` that select are not there: `select` is for every rule.
     ///
@@ -176,7 +180,8 @@ fn read_select(value: &Value) -> Result<Select, Misread> {
     let DeValue::Table(table) = value.get_ref() else {
         return Err(of_type(SELECT, value, "a table, such as { positions = [\"last\"] }"));
     };
-    let lists = ["paths", "exclude", "kinds", "networks", "positions"];
+    let lists = ["paths", "exclude", "kinds", "networks", "positions", "facts", "without"];
+    let facts = |key| read_list(table, key, |word| Ok(word.parse::<crate::layer::fact::Fact>()?));
     only(table, &lists, &format!("one of {}", lists.join(", ")))?;
     Ok(Select {
         paths: read_globs(table, "paths")?,
@@ -186,6 +191,8 @@ fn read_select(value: &Value) -> Result<Select, Misread> {
         positions: read_list(table, "positions", |word| {
             Ok(word.parse::<crate::layer::select::Position>()?)
         })?,
+        facts: facts("facts")?,
+        without: facts("without")?,
     })
 }
 
@@ -342,6 +349,7 @@ fn of_type(key: &str, value: &Value, expected: &'static str) -> Misread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::fact::Fact;
     use crate::layer::kind::Kind;
     use crate::layer::select::Position;
     use proptest::prelude::*;
@@ -428,6 +436,8 @@ mod tests {
             kinds = ["conv", "linear"]
             networks = "discriminator"
             positions = ["penultimate", 3]
+            facts = "residual"
+            without = ["output", "embedding"]
         "#;
         let rules = Rules::from_toml(text).unwrap();
         let expected = Select {
@@ -436,6 +446,8 @@ mod tests {
             kinds: vec![Kind::Conv, Kind::Linear],
             networks: vec!["discriminator".to_owned()],
             positions: vec![Position::Penultimate, Position::Nth(3)],
+            facts: vec![Fact::Residual],
+            without: vec![Fact::Output, Fact::Embedding],
         };
         assert_eq!(rules.entries()[0].select, expected);
         assert_eq!(rules.entries()[0].rule, Rule::parse("static:action=off").unwrap());

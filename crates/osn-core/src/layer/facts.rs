@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::layer::architecture::Architecture;
 use crate::layer::kind::Kind;
 
 /// The facts about one watched weight that do not change while it trains. A weight that is cut into
@@ -25,6 +26,9 @@ pub struct Layer {
     /// Which block of the weight this is, from 0, where the view cuts it into blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<usize>,
+    /// Where it stands in its network's architecture.
+    #[serde(default, skip_serializing_if = "Architecture::is_unknown")]
+    pub architecture: Architecture,
 }
 
 /// The name of the network whose outputs a discriminator judges.

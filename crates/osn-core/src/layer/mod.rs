@@ -3,12 +3,15 @@
 //! | file | holds |
 //! |---|---|
 //! | `facts.rs` | [`Layer`]: what does not change while a layer trains |
+//! | `architecture.rs`, `fact.rs` | [`Architecture`]: where it stands in its network, and [`Fact`]s about that |
 //! | `kind.rs` | [`Kind`]: linear, convolution, embedding, … |
 //! | `measurement.rs` | [`Measurement`]: what is measured on a layer when a rule decides |
 //! | `initial_size.rs` | [`InitialSize`]: the σ that a weight of some shape starts at |
-//! | `select.rs`, `globs.rs` | [`Select`]: choosing layers by path, kind, network and position |
+//! | `select.rs`, `globs.rs` | [`Select`]: choosing layers by path, kind, network, position and facts |
 //! | `view.rs` | [`View`]: which linear map a weight tensor is seen as |
 
+pub(crate) mod architecture;
+pub(crate) mod fact;
 pub(crate) mod facts;
 pub(crate) mod globs;
 pub(crate) mod initial_size;
@@ -18,6 +21,8 @@ pub(crate) mod select;
 pub(crate) mod view;
 
 pub use self::{
+    architecture::Architecture,
+    fact::{Fact, UnknownFact},
     facts::Layer,
     globs::{GlobError, Globs},
     initial_size::InitialSize,

@@ -4,11 +4,12 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::layer::fact::Fact;
 use crate::layer::facts::Layer;
 use crate::layer::globs::Globs;
 use crate::layer::kind::Kind;
 
-/// Chooses layers by path, kind, network and position; a layer must pass all five lists.
+/// Chooses layers by path, kind, network, position and facts; a layer must pass all seven lists.
 ///
 /// An empty list lets everything pass, so the default chooses every layer. Within a list one match is
 /// enough.
@@ -38,6 +39,10 @@ pub struct Select {
     pub networks: Vec<String>,
     /// Positions of which the layer must have one.
     pub positions: Vec<Position>,
+    /// Facts of which one must hold for the layer.
+    pub facts: Vec<Fact>,
+    /// Facts of which none may hold for the layer.
+    pub without: Vec<Fact>,
 }
 
 impl Select {
@@ -65,6 +70,12 @@ impl Select {
             let wanted = any_of(&self.positions);
             return Some(format!("position {index} (from 0) of {count} is not {wanted}"));
         }
+        if !self.facts.is_empty() && !self.facts.iter().any(|fact| fact.holds(layer)) {
+            return Some(format!("{path} is not {}", any_of(&self.facts)));
+        }
+        if let Some(fact) = self.without.iter().find(|fact| fact.holds(layer)) {
+            return Some(format!("{path} is excluded as {fact}"));
+        }
         None
     }
 }
@@ -77,6 +88,8 @@ impl fmt::Display for Select {
             ("kind", any_of(&self.kinds)),
             ("network", any_of(&self.networks)),
             ("position", any_of(&self.positions)),
+            ("fact", any_of(&self.facts)),
+            ("without", any_of(&self.without)),
         ];
         let limits = conditions.iter().filter(|(_, values)| !values.is_empty());
         let words: Vec<String> = limits.map(|(name, values)| format!("{name} {values}")).collect();
@@ -158,6 +171,7 @@ mod tests {
     use super::*;
 
     use crate::decide::decider::tests::layers;
+    use crate::layer::architecture::Architecture;
 
     #[test]
     fn an_empty_selection_chooses_everything() {
@@ -172,15 +186,20 @@ mod tests {
             kinds: vec![Kind::Conv],
             networks: vec!["discriminator".to_owned()],
             positions: vec![Position::First, Position::Last],
+            facts: vec![Fact::Residual, Fact::Normalized],
+            without: vec![Fact::Output],
         };
-        let fitting = layers(3)[0].clone();
+        let known = Architecture { is_normalized: true, ..Architecture::default() };
+        let fitting = Layer { architecture: known, ..layers(3)[0].clone() };
         assert!(select.matches(&fitting));
         for other in [
             Layer { path: "body.bias".to_owned(), ..fitting.clone() },
             Layer { path: "head.weight".to_owned(), ..fitting.clone() },
             Layer { kind: Kind::Linear, ..fitting.clone() },
             Layer { network: "generator".to_owned(), ..fitting.clone() },
-            Layer { index: 1, ..fitting },
+            Layer { index: 1, ..fitting.clone() },
+            Layer { architecture: Architecture::default(), ..fitting.clone() },
+            Layer { architecture: Architecture { is_output: true, ..known }, ..fitting },
         ] {
             assert!(!select.matches(&other), "{other:?}");
         }
@@ -213,6 +232,30 @@ mod tests {
             assert_eq!(text.parse::<Position>().unwrap().to_string(), text);
         }
         assert!("middle".parse::<Position>().is_err());
+    }
+
+    #[test]
+    fn a_fact_reads_back_from_its_text_and_holds_where_it_should() {
+        let embedding = Layer { kind: Kind::Embedding, ..layers(1)[0].clone() };
+        for (text, expected) in
+            [("normalized", false), ("residual", false), ("output", false), ("embedding", true)]
+        {
+            let fact: Fact = text.parse().unwrap();
+            assert_eq!((fact.to_string().as_str(), fact.holds(&embedding)), (text, expected));
+        }
+        assert!("biased".parse::<Fact>().is_err());
+    }
+
+    #[test]
+    fn fans_are_those_of_xavier() {
+        let fans = |shape: &[usize], axis| {
+            let Architecture { fan_in, fan_out, .. } =
+                Architecture::default().with_fans(shape, axis);
+            [fan_in, fan_out]
+        };
+        assert_eq!(fans(&[64, 3, 4, 4], 0), [48, 1024]);
+        assert_eq!(fans(&[3, 64, 4, 4], 1), [48, 1024]);
+        assert_eq!([fans(&[784, 10], 1), fans(&[7], 0)], [[784, 10], [1, 7]]);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use osn_core::decide::{
     Adversarial, Decider, DeciderState, Generalization, Needs, Rule, Rules, ScopedRule, Signals,
 };
 use osn_core::layer::{
-    Globs, GradientStatistics, Growth, Kind, Layer, Measurement, Position, Select, View,
+    Architecture, Fact, Globs, GradientStatistics, Growth, Kind, Layer, Measurement, Position,
+    Select, View,
 };
 use osn_core::measure::convolution::{Convolution, circular_singular_values};
 use osn_core::measure::{DenseMap, PowerParams, power_iteration, start_vector};
@@ -113,10 +114,11 @@ fn words_of_a_selection_that_cannot_be_read() {
     let globs = refused(&["", "a,b", "{a,b", "blocks.[a"], |glob| Globs::new([glob]));
     let kind = refused(&["convolution"], str::parse::<Kind>);
     let position = refused(&["middle"], str::parse::<Position>);
+    let fact = refused(&["biased"], str::parse::<Fact>);
     let long = Globs::new(["a".repeat(1_001)]).unwrap_err();
     let deep = Globs::new(["{a".repeat(300) + &"}".repeat(300)]).unwrap_err().to_string();
     let deep = deep.split_once("`: ").unwrap().1;
-    assert_said!(format!("{globs}{kind}{position}{long}\n{deep}\n"));
+    assert_said!(format!("{globs}{kind}{position}{fact}{long}\n{deep}\n"));
 }
 
 // ---- what does not fit
@@ -241,15 +243,20 @@ fn actions_rules_and_selections() {
         kinds: vec![Kind::Conv],
         networks: vec!["discriminator".to_owned()],
         positions: vec![Position::First, Position::Last],
+        facts: vec![Fact::Residual, Fact::Normalized],
+        without: vec![Fact::Output],
     };
     lines.extend([Select::default().to_string(), select.to_string()]);
-    let fitting = layers()[0].clone();
+    let known = Architecture { is_normalized: true, ..Architecture::default() };
+    let fitting = Layer { architecture: known, ..layers()[0].clone() };
     let others = [
         Layer { path: "body.bias".to_owned(), ..fitting.clone() },
         Layer { path: "head.weight".to_owned(), ..fitting.clone() },
         Layer { kind: Kind::Linear, ..fitting.clone() },
         Layer { network: "generator".to_owned(), ..fitting.clone() },
-        Layer { index: 1, count: 3, ..fitting },
+        Layer { index: 1, count: 3, ..fitting.clone() },
+        Layer { architecture: Architecture::default(), ..fitting.clone() },
+        Layer { architecture: Architecture { is_output: true, ..known }, ..fitting },
     ];
     lines.extend(others.iter().map(|layer| select.mismatch(layer).unwrap()));
     for doc in Rule::catalogue() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use osn_core::decide::{Adversarial, Decider, Decision, Generalization, Rule, Signals};
-use osn_core::layer::{GradientStatistics, Growth, Kind, Layer, Measurement};
+use osn_core::layer::{Architecture, GradientStatistics, Growth, Kind, Layer, Measurement};
 use serde::{Deserialize, Serialize};
 
 /// Every rule, some with parameters under which the stream makes them act.
@@ -60,6 +60,7 @@ fn layers() -> Vec<Layer> {
         count: 3,
         is_largest: index == 2,
         block: (index == 2).then_some(1),
+        architecture: Architecture::default(),
     };
     (0..3).map(layer).collect()
 }

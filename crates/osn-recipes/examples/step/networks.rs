@@ -8,7 +8,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{Device, Int, Tensor};
-use osn_recipes::adversarial::players::Players;
+use osn_recipes::adversarial::players::{PlayerUpdate, Players};
 use osn_recipes::batch::number;
 use osn_recipes::classify::config::{Architecture, ClassifyConfig};
 use osn_recipes::classify::model::{Classifier, Mlp, ResNet, Sizes};
@@ -73,6 +73,7 @@ fn gan(config: &GanConfig, decide: Option<&Decide>, folder: &Folder) -> Outcome<
     folder.players(&players)?;
     Ok(adversarial(
         players,
+        config.training.learning_rate,
         real,
         move |generator| generator.forward(latents.clone()),
         gan::model::Discriminator::forward,
@@ -94,6 +95,7 @@ fn cgan(config: &GanConfig, decide: Option<&Decide>, folder: &Folder) -> Outcome
     let of_each = classes.clone();
     Ok(adversarial(
         players,
+        config.training.learning_rate,
         real,
         move |generator| generator.forward(latents.clone(), &classes),
         move |discriminator, images| {
@@ -116,6 +118,7 @@ fn translate(config: &TranslateConfig, decide: Option<&Decide>, folder: &Folder)
     let (beside, truth, weight) = (inputs.clone(), real.clone(), config.l1_weight);
     Ok(adversarial(
         players,
+        config.training.learning_rate,
         real,
         move |generator| generator.forward(inputs.clone()),
         move |discriminator, images| {
@@ -132,19 +135,25 @@ fn translate(config: &TranslateConfig, decide: Option<&Decide>, folder: &Folder)
 /// As a training of the recipe: D on real and generated images, G on new ones, the average of G.
 fn adversarial<G: Module + 'static, D: Module + 'static>(
     mut players: Players<G, D>,
+    learning_rate: f64,
     real: Tensor<4>,
     generate: impl Fn(&G) -> Tensor<4> + 'static,
     discriminate: impl Fn(&D, Tensor<4>) -> Tensor<2> + 'static,
     second_loss: impl Fn(&Tensor<4>) -> Option<(&'static str, Tensor<1>)> + 'static,
 ) -> Step {
     let (mut for_d, mut for_g) = (PendingSignals::default(), PendingSignals::default());
+    let update = PlayerUpdate { learning_rate, is_logged: false };
     Box::new(move || {
         let fake = generate(&players.generator.network).detach();
         let images = Tensor::cat(vec![real.clone(), fake], 0);
-        let judged =
-            players.train_discriminator(|network| discriminate(network, images), &mut for_d)?;
+        let judged = players.train_discriminator(
+            |network| discriminate(network, images),
+            update,
+            &mut for_d,
+        )?;
         let images = generate(&players.generator.network);
-        let made = players.train_generator(images, &discriminate, &second_loss, &mut for_g)?;
+        let made =
+            players.train_generator(images, &discriminate, &second_loss, update, &mut for_g)?;
         Ok(vec![number(judged.loss), number(made.loss)])
     })
 }

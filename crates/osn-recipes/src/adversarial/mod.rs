@@ -6,6 +6,8 @@ pub mod objective;
 pub mod players;
 pub(crate) mod run;
 pub(crate) mod saturation;
+pub(crate) mod separation;
 pub(crate) mod settings;
 pub mod signals;
 pub(crate) mod trainer;
+pub mod watch;

@@ -18,6 +18,12 @@ pub enum Objective {
     /// That is neither of the paper's codings, (−1, 1, 0) and (0, 1, 1), but 4 times the second in
     /// `(D + 1)/2`: Adam hardly depends on the factor, but a D with constrained σ needs twice the range.
     LeastSquares,
+    /// D: `E[D(G)] − E[D(x)]`; G: `−E[D(G)]` (Arjovsky et al. 2017, equations 2 and 3).
+    ///
+    /// The distance between the critic's means is that of Wasserstein only for a critic of slope 1, and a critic
+    /// that nothing holds grows without limit: rules have to hold it, there is no clipping and no penalty. Its
+    /// logits have no boundary at 0.
+    Wasserstein,
 }
 
 impl Objective {
@@ -28,21 +34,24 @@ impl Objective {
             Self::LeastSquares => {
                 ((real - 1.0).square().mean() + (fake + 1.0).square().mean()) * 0.5
             }
+            Self::Wasserstein => fake.mean() - real.mean(),
         }
     }
 
-    /// The loss of a discriminator whose logit is 0 for every image.
-    pub(crate) fn of_blind_discriminator(self) -> f64 {
+    /// The loss of a discriminator whose logit is 0 for every image, where the least loss is 0: nothing is left to
+    /// win there.
+    pub(crate) fn of_blind_discriminator(self) -> Option<f64> {
         match self {
-            Self::Hinge => 2.0,
-            Self::LeastSquares => 1.0,
+            Self::Hinge => Some(2.0),
+            Self::LeastSquares => Some(1.0),
+            Self::Wasserstein => None,
         }
     }
 
     /// The generator's loss, `[1]`.
     pub(crate) fn of_generator(self, fake: Tensor<2>) -> Tensor<1> {
         match self {
-            Self::Hinge => fake.mean().neg(),
+            Self::Hinge | Self::Wasserstein => fake.mean().neg(),
             Self::LeastSquares => (fake - 1.0).square().mean() * 0.5,
         }
     }
@@ -65,11 +74,13 @@ mod tests {
         };
         for objective in [Objective::Hinge, Objective::LeastSquares] {
             let blind = objective.of_discriminator(logits([0.0; 2]), logits([0.0; 2]));
-            assert_eq!(blind.into_scalar::<f64>(), objective.of_blind_discriminator());
+            assert_eq!(Some(blind.into_scalar::<f64>()), objective.of_blind_discriminator());
         }
         // (0 + 0.5)/2 + (0 + 2)/2, −(−2 + 1)/2.
         assert_eq!(losses(Objective::Hinge), [1.25, 0.5]);
         // ½(4 + 0.25)/2 + ½(1 + 4)/2, ½(9 + 0)/2.
         assert_eq!(losses(Objective::LeastSquares), [2.3125, 2.25]);
+        // (−2 + 1)/2 − (3 + 0.5)/2, −(−2 + 1)/2.
+        assert_eq!(losses(Objective::Wasserstein), [-2.25, 0.5]);
     }
 }

@@ -6,8 +6,10 @@ use osn::rules::Signals;
 
 use crate::adam::adam;
 use crate::adversarial::objective::Objective;
+use crate::adversarial::separation;
 use crate::adversarial::settings::Settings;
 use crate::adversarial::signals::{AdversarialSums, halves};
+use crate::adversarial::watch::GradientSizes;
 use crate::decide::Decide;
 use crate::ema::Average;
 use crate::held::TrainedNetwork;
@@ -25,6 +27,17 @@ pub struct Discriminated {
     pub loss: Tensor<1>,
     /// Logits of the real images, then of the generated ones, `[2·batch, places]`.
     pub logits: Tensor<2>,
+    /// How large the gradients are, where that was asked for.
+    pub gradients: Option<GradientSizes>,
+}
+
+/// An update that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct PlayerUpdate {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Whether the sizes of its gradients are asked for.
+    pub is_logged: bool,
 }
 
 /// The losses of an update of the generator.
@@ -34,6 +47,8 @@ pub struct Generated {
     pub loss: Tensor<1>,
     /// The second loss, `[1]`, and its name.
     pub second: Option<(&'static str, Tensor<1>)>,
+    /// How large the gradients are, where that was asked for.
+    pub gradients: Option<GradientSizes>,
 }
 
 /// Generator and discriminator in training.
@@ -47,7 +62,6 @@ pub struct Players<G, D> {
     pub discriminator: TrainedNetwork<D>,
     sums: AdversarialSums,
     objective: Objective,
-    learning_rate: f64,
 }
 
 /// The names of both networks, as rules and records have them.
@@ -84,7 +98,6 @@ impl<G: Module, D: Module> Players<G, D> {
             sums: AdversarialSums::new(discriminator.needs()),
             discriminator,
             objective: settings.objective,
-            learning_rate: settings.learning_rate,
         })
     }
 
@@ -99,6 +112,7 @@ impl<G: Module, D: Module> Players<G, D> {
     pub fn train_discriminator(
         &mut self,
         discriminate: impl FnOnce(&D) -> Tensor<2>,
+        update: PlayerUpdate,
         pending: &mut PendingSignals,
     ) -> Result<Discriminated, RunError> {
         let (logits, loss) = self.logits_and_loss(discriminate);
@@ -108,8 +122,11 @@ impl<G: Module, D: Module> Players<G, D> {
         } else {
             Signals::new()
         };
-        self.discriminator.descend(loss.backward(), self.learning_rate, &signals)?;
-        Ok(Discriminated { loss, logits })
+        let gradients = loss.backward();
+        let sizes =
+            update.is_logged.then(|| GradientSizes::of(&self.discriminator.network, &gradients));
+        self.discriminator.descend(gradients, update.learning_rate, &signals)?;
+        Ok(Discriminated { loss, logits, gradients: sizes })
     }
 
     /// Collects for the rules the gradients on held-out images; nothing is trained.
@@ -124,6 +141,32 @@ impl<G: Module, D: Module> Players<G, D> {
     ) -> Result<(), RunError> {
         let (_, loss) = self.logits_and_loss(discriminate);
         self.discriminator.add_held_out(&loss.backward())
+    }
+
+    /// The same of −J with `J = ln(E D(real) − E D(fake)) − ln E‖∇ₓD‖`, what separation the discriminator reaches for
+    /// its slope. The images are real ones that nothing trains on and as many generated ones, without autodiff;
+    /// nothing is collected where the discriminator has no slope.
+    ///
+    /// # Errors
+    ///
+    /// As [`observe_held_out`](Self::observe_held_out).
+    pub fn observe_separation(
+        &mut self,
+        real: Tensor<4>,
+        fake: Tensor<4>,
+        discriminate: impl Fn(&D, Tensor<4>) -> Tensor<2>,
+    ) -> Result<(), RunError> {
+        let (network, frozen) = (&self.discriminator.network, self.discriminator.network.valid());
+        let loss = separation::loss(
+            |images| discriminate(network, images),
+            |images| discriminate(&frozen, images),
+            real,
+            fake,
+        );
+        match loss {
+            Some(loss) => self.discriminator.add_held_out(&loss.backward()),
+            None => Ok(()),
+        }
     }
 
     fn logits_and_loss(
@@ -149,6 +192,7 @@ impl<G: Module, D: Module> Players<G, D> {
         images: Tensor<4>,
         discriminate: impl Fn(&D, Tensor<4>) -> Tensor<2>,
         second_loss: impl FnOnce(&Tensor<4>) -> Option<(&'static str, Tensor<1>)>,
+        update: PlayerUpdate,
         pending: &mut PendingSignals,
     ) -> Result<Generated, RunError> {
         // In validation mode the discriminator's weights are constants: nothing is spent on
@@ -159,10 +203,12 @@ impl<G: Module, D: Module> Players<G, D> {
         let discriminate = |images| discriminate(&discriminator, images);
         let (loss, gradients) =
             self.sums.generator_loss(self.objective, images, discriminate, beside);
-        self.generator.learn(gradients, self.learning_rate, pending)?;
+        let sizes =
+            update.is_logged.then(|| GradientSizes::of(&self.generator.network, &gradients));
+        self.generator.learn(gradients, update.learning_rate, pending)?;
         let average = self.average.take();
         self.average = average.map(|average| average.updated(&self.generator.network));
-        Ok(Generated { loss, second })
+        Ok(Generated { loss, second, gradients: sizes })
     }
 
     /// Puts both networks, the average and the pending sums into a checkpoint.

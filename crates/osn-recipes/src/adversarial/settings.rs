@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::adversarial::objective::Objective;
 use crate::data::image_set::Dataset;
 use crate::data::images::notice_fewer;
-use crate::data::sampler::hold_out;
+use crate::data::sampler::{hold_out, permutation};
 use crate::decide::Decide;
 use crate::metrics::feature_set::NEIGHBOUR;
 use crate::run::check::{
-    ANY, MAX_BATCH, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, Product, above_zero, below_one, must_fit,
-    within, zero_or_more,
+    ANY, MAX_BATCH, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, Product, above_zero, below_one, ensure,
+    must_fit, within, zero_or_more,
 };
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
@@ -20,23 +20,45 @@ use crate::run::pending::must_be_held_out;
 use crate::run::training::Pace;
 use crate::scorer::{CHUNK, Classes, Scorer};
 
+/// What the choice of images to train on is drawn for.
+const FOR_CHOICE: u64 = 5;
 /// A step can only be stopped at its end.
 const MAX_N_DIS: u64 = 1_000;
+
+/// What a discriminator's gradients on held-out images are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldOut {
+    /// Its loss.
+    Loss,
+    /// −J with `J = ln(E D(real) − E D(generated)) − ln E‖∇ₓD‖`: what separation it reaches for its slope, on lines
+    /// between held-out and generated images. It does not depend on D's scale, so growth that only makes D steeper
+    /// does not pay.
+    Separation,
+}
 
 /// How generator and discriminator are trained. One step is one update of the generator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
-    /// What both minimize: `hinge` or `least_squares`.
+    /// What both minimize: `hinge`, `least_squares` or `wasserstein`.
     pub objective: Objective,
+    /// What the held-out gradients are of, for rules that follow them: `loss` or `separation`.
+    pub held_out: HeldOut,
     /// Images of each kind in a batch. SN-GAN takes 64; on a few cores small batches reach a given
     /// distance in less time.
     pub batch_size: usize,
+    /// How many of the training images both train on, a fixed random choice; `null` for all but the held-out ones.
+    pub train_images: Option<usize>,
     /// Updates of the generator.
     pub steps: u64,
     /// Updates of the discriminator for each of the generator (SN-GAN, setting B: 1).
     pub n_dis: u64,
     /// Learning rate of both (SN-GAN: 1e-4 to 1e-3; setting C has 2e-4).
     pub learning_rate: f64,
+    /// The step from which the learning rate is multiplied by `change_factor`; `null` for none.
+    pub change_at: Option<u64>,
+    /// See `change_at`.
+    pub change_factor: f64,
     /// Adam's β₁ (SN-GAN, setting C: 0.5).
     pub beta_1: f32,
     /// Adam's β₂ (SN-GAN, setting C: 0.999).
@@ -67,10 +89,14 @@ impl Settings {
     pub fn quick() -> Self {
         Self {
             objective: Objective::Hinge,
+            held_out: HeldOut::Loss,
             batch_size: 16,
+            train_images: None,
             steps: 5_000,
             n_dis: 1,
             learning_rate: 3e-4,
+            change_at: None,
+            change_factor: 1.0,
             beta_1: 0.5,
             beta_2: 0.999,
             epsilon: 1e-8,
@@ -95,6 +121,38 @@ impl Settings {
             eval_every: 2_000,
             ..Self::quick()
         }
+    }
+
+    /// The learning rate of a step, counted from 1.
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        let is_changed = self.change_at.is_some_and(|change| step >= change);
+        if is_changed { self.learning_rate * self.change_factor } else { self.learning_rate }
+    }
+
+    /// Which of so many training images are trained on, and which are held out: one in twenty of all, however many
+    /// are trained on.
+    pub(crate) fn split(&self, count: usize) -> [Vec<usize>; 2] {
+        let [all, held_out] = hold_out(count);
+        let Some(chosen) = self.train_images.filter(|&chosen| chosen < all.len()) else {
+            return [all, held_out];
+        };
+        let order = permutation(0, FOR_CHOICE, all.len()).into_iter().take(chosen);
+        let mut trained_on: Vec<usize> = order.map(|place| all[place]).collect();
+        trained_on.sort_unstable();
+        [trained_on, held_out]
+    }
+
+    /// Refuses more images to train on than there are among `count` training images.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Config`], with how many there are.
+    pub(crate) fn must_find(&self, count: usize) -> Result<(), RunError> {
+        let [all, _] = hold_out(count);
+        let (asked, found) = (self.train_images.unwrap_or(0), all.len());
+        ensure("train_images", asked <= found, || {
+            format!("must be at most {found}, all that are not held out, not {asked}")
+        })
     }
 
     /// Momentum and ε of batch normalization.
@@ -140,9 +198,11 @@ impl Settings {
         decide: &Decide,
         device: &Device,
     ) -> Result<Scorer, RunError> {
-        let [_, held_out] = hold_out(data.train.len());
+        self.must_find(data.train.len())?;
+        let [trained_on, held_out] = self.split(data.train.len());
         must_be_held_out(&data.name, &held_out, decide)?;
-        let scorer = Scorer::new(data, classes, self.eval_images, self.final_images, device)?;
+        let scorer = Scorer::new(data, classes, self.eval_images, self.final_images, device)?
+            .with_neighbours(data, &trained_on)?;
         let follows_one = decide.rules.unknown_metric(&[]).is_some();
         if follows_one || decide.rules.needs().metric && held_out.len() > NEIGHBOUR {
             return scorer.with_validation(data, &held_out, self.eval_images);
@@ -157,11 +217,22 @@ impl Settings {
         let looks = self.steps / self.log_every.max(1);
         let longest = looks.saturating_sub(1) * self.log_every;
         let never = self.saturated_after.is_some_and(|after| looks == 0 || after > longest);
-        let why = || {
+        let mut idle = Vec::new();
+        if self.saturated_after.is_some() && self.objective.of_blind_discriminator().is_none() {
+            let why = "a critic's loss has no least value to reach; null trains on";
+            idle.push(("saturated_after", why.to_owned()));
+        } else if never {
             let row = format!("the logged steps of such a run span {longest}");
-            ("saturated_after", format!("{row}; null trains on"))
-        };
-        never.then(why).into_iter().collect()
+            idle.push(("saturated_after", format!("{row}; null trains on")));
+        }
+        match self.change_at {
+            None => idle.push(("change_factor", "change_at is null".to_owned())),
+            Some(_) if self.change_factor == 1.0 => {
+                idle.push(("change_at", "with change_factor=1 the rate goes on".to_owned()));
+            }
+            Some(_) => {}
+        }
+        idle
     }
 
     /// Whether the values go together.
@@ -176,11 +247,14 @@ impl Settings {
             ("log_every", self.log_every, ANY),
             ("eval_every", self.eval_every, ANY),
             ("batch_size", self.batch_size as u64, 2..=MAX_BATCH),
+            ("train_images", self.train_images.unwrap_or(2) as u64, 2..=MAX_IMAGES),
+            ("change_at", self.change_at.unwrap_or(1), 1..=self.steps),
             ("eval_images", self.eval_images as u64, 100..=MAX_IMAGES),
             ("final_images", self.final_images as u64, 100..=MAX_IMAGES),
         ])?;
         above_zero(&[
             ("learning_rate", self.learning_rate),
+            ("change_factor", self.change_factor),
             ("batch_norm_epsilon", self.batch_norm_epsilon),
         ])?;
         zero_or_more(&[("epsilon", f64::from(self.epsilon))])?;
@@ -190,5 +264,31 @@ impl Settings {
             ("beta_2", f64::from(self.beta_2)),
             ("ema", self.ema.unwrap_or(0.5)),
         ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_learning_rate_changes_where_it_is_told() {
+        let settings = Settings { learning_rate: 2.0, change_factor: 0.25, ..Settings::quick() };
+        assert_eq!([1, 9].map(|step| settings.learning_rate_at(step)), [2.0, 2.0]);
+        let settings = Settings { change_at: Some(3), ..settings };
+        assert_eq!([1, 2, 3, 9].map(|step| settings.learning_rate_at(step)), [2.0, 2.0, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn few_images_are_some_of_those_that_are_trained_on_and_as_many_are_held_out() {
+        let [all, held_out] = Settings::quick().split(1_000);
+        assert_eq!([all.len(), held_out.len()], [950, 50]);
+        let few = Settings { train_images: Some(40), ..Settings::quick() };
+        let [chosen, same] = few.split(1_000);
+        assert!(chosen.len() == 40 && same == held_out && chosen.is_sorted());
+        assert!(chosen.iter().all(|image| all.contains(image)) && chosen[..] != all[..40]);
+        let most = Settings { train_images: Some(950), ..Settings::quick() };
+        assert_eq!(most.split(1_000)[0], all);
+        assert!(most.must_find(1_000).is_ok() && most.must_find(999).is_err());
     }
 }

@@ -41,19 +41,17 @@ impl AdversarialSums {
         discriminate: impl Fn(Tensor<D>) -> Tensor<2>,
         beside: Option<Tensor<1>>,
     ) -> (Tensor<1>, Gradients) {
-        let mean = |samples| discriminate(samples).mean();
         match objective {
             // The loss is −E[D], so its gradient at the samples is that of D.
-            Objective::Hinge if self.needs.input_gradient_norm => {
+            Objective::Hinge | Objective::Wasserstein if self.needs.input_gradient_norm => {
                 let (loss, surrogate, at_samples) =
-                    with_input_gradient(|samples| mean(samples).neg(), samples);
+                    with_input_gradient(|samples| discriminate(samples).mean().neg(), samples);
                 self.input_gradient_norm.add(gradient_norm(at_samples));
                 (loss, sum(surrogate, beside).backward())
             }
             objective => {
                 if self.needs.input_gradient_norm {
-                    self.input_gradient_norm
-                        .add(gradient_norm(with_input_gradient(mean, samples.clone()).2));
+                    self.input_gradient_norm.add(slope(&discriminate, samples.clone()));
                 }
                 let loss = objective.of_generator(discriminate(samples));
                 let gradients = sum(loss.clone(), beside).backward();
@@ -89,6 +87,22 @@ impl AdversarialSums {
             input_gradient_norm: mean(&mut self.input_gradient_norm),
         }
     }
+}
+
+/// `E‖∇ₓD‖` at samples: how steep a discriminator is there, `[1]`.
+pub(crate) fn slope<const D: usize>(
+    discriminate: impl Fn(Tensor<D>) -> Tensor<2>,
+    samples: Tensor<D>,
+) -> Tensor<1> {
+    gradient_norm(input_gradient(discriminate, samples))
+}
+
+/// The gradients of a discriminator's mean logit at samples: that of each sample's mean logit, divided by their number.
+pub(crate) fn input_gradient<const D: usize>(
+    discriminate: impl Fn(Tensor<D>) -> Tensor<2>,
+    samples: Tensor<D>,
+) -> Tensor<D> {
+    with_input_gradient(|samples| discriminate(samples).mean(), samples).2
 }
 
 /// The logits of the real samples and of the generated ones, which came in one batch, `[batch, 1]`
@@ -137,6 +151,8 @@ mod tests {
 
     use super::*;
 
+    const ALL: [Objective; 3] = [Objective::Hinge, Objective::LeastSquares, Objective::Wasserstein];
+
     #[test]
     fn separation_is_counted_in_pairs_and_averaged_over_updates() {
         let mut sums = AdversarialSums::new(Needs { separation: true, ..Needs::default() });
@@ -158,7 +174,7 @@ mod tests {
         let discriminate = |images: Tensor<4>| images.flatten::<2>(1, 3).sum_dim(1) * 2.0;
         let mut sums =
             AdversarialSums::new(Needs { input_gradient_norm: true, ..Needs::default() });
-        for objective in [Objective::Hinge, Objective::LeastSquares] {
+        for objective in ALL {
             sums.generator_loss(objective, images.clone(), discriminate, None);
             assert!((sums.take().input_gradient_norm.unwrap() - 4.0).abs() < 1e-6, "{objective:?}");
         }
@@ -180,7 +196,7 @@ mod tests {
             );
             weight.grad(&gradients).unwrap().into_data().iter().collect::<Vec<f32>>()
         };
-        for objective in [Objective::Hinge, Objective::LeastSquares] {
+        for objective in ALL {
             let plain = gradient(objective, Needs::default());
             let measured =
                 gradient(objective, Needs { input_gradient_norm: true, ..Needs::default() });

@@ -7,13 +7,14 @@ use osn::report::LayerSpectrum;
 use osn_runs::metrics::Metrics;
 
 use crate::adversarial::game::{Draw, Game};
-use crate::adversarial::players::{Discriminated, Generated, Players};
+use crate::adversarial::players::{Discriminated, Generated, PlayerUpdate, Players};
 use crate::adversarial::saturation::Saturation;
-use crate::adversarial::settings::Settings;
-use crate::adversarial::signals::halves;
+use crate::adversarial::settings::{HeldOut, Settings};
+use crate::adversarial::signals::{halves, slope};
+use crate::adversarial::watch::{Judged, between, by_image};
 use crate::batch::number;
 use crate::data::image_set::Part;
-use crate::data::sampler::{Batches, hold_out};
+use crate::data::sampler::Batches;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
 use crate::run::pending::PendingSignals;
@@ -27,6 +28,19 @@ const FOR_SCORES: u64 = 3;
 const FOR_SAMPLES: u64 = 4;
 const FOR_HELD_OUT: u64 = 5;
 const FOR_VALIDATION: u64 = 6;
+
+/// Images whose lines to real ones D's slope is taken on.
+const WATCHED: usize = 8;
+
+/// A step, and what is looked at beside it where it is logged.
+pub(crate) struct Outcome {
+    discriminated: Discriminated,
+    generated: Generated,
+    /// Logits of held-out images, by the discriminator before its update.
+    held_out: Vec<f64>,
+    /// Generated images of the generator's update, without a gradient.
+    images: Tensor<4>,
+}
 
 /// Everything that a run changes and draws from.
 pub(crate) struct Trainer<'a, T: Game> {
@@ -56,8 +70,8 @@ impl<'a, T: Game> Trainer<'a, T> {
         seed: u64,
         device: Device,
     ) -> Self {
-        let [trained_on, held_out] =
-            hold_out(game.images(Part::Train).len()).map(|indices| Batches::new(seed, indices));
+        let parts = settings.split(game.images(Part::Train).len());
+        let [trained_on, held_out] = parts.map(|indices| Batches::new(seed, indices));
         Self {
             game,
             settings,
@@ -73,17 +87,40 @@ impl<'a, T: Game> Trainer<'a, T> {
         }
     }
 
-    /// `n_dis` updates, each on images and noise of its own; the last one's outcome.
-    fn train_discriminator(&mut self, step: u64) -> Result<Discriminated, RunError> {
-        let first = (step - 1) * self.settings.n_dis;
-        let mut outcome = self.update_discriminator(first)?;
-        for batch in first + 1..first + self.settings.n_dis {
-            outcome = self.update_discriminator(batch)?;
-        }
-        Ok(outcome)
+    fn update_at(&self, step: u64) -> PlayerUpdate {
+        let is_logged = step.is_multiple_of(self.settings.log_every);
+        PlayerUpdate { learning_rate: self.settings.learning_rate_at(step), is_logged }
     }
 
-    fn update_discriminator(&mut self, batch: u64) -> Result<Discriminated, RunError> {
+    /// `n_dis` updates, each on images and noise of its own; the last one's outcome, and where the step is logged
+    /// the logits of held-out images just before it.
+    fn train_discriminator(&mut self, step: u64) -> Result<(Discriminated, Vec<f64>), RunError> {
+        let last = step * self.settings.n_dis - 1;
+        let update = self.update_at(step);
+        for batch in last + 1 - self.settings.n_dis..last {
+            self.update_discriminator(batch, PlayerUpdate { is_logged: false, ..update })?;
+        }
+        let held_out = if update.is_logged { self.held_out_logits(last) } else { Vec::new() };
+        Ok((self.update_discriminator(last, update)?, held_out))
+    }
+
+    /// The logits of some held-out images, one number each; nothing is moved by it.
+    fn held_out_logits(&mut self, batch: u64) -> Vec<f64> {
+        if self.held_out.is_empty() {
+            return Vec::new();
+        }
+        let indices = self.held_out.distinct_batch(batch, self.settings.batch_size);
+        let condition = self.game.condition(Part::Train, &indices, &self.device);
+        let images = self.game.real(Part::Train, &indices, &self.device);
+        let discriminator = self.players.discriminator.network.valid();
+        by_image(self.game.discriminate(&discriminator, images, &condition))
+    }
+
+    fn update_discriminator(
+        &mut self,
+        batch: u64,
+        update: PlayerUpdate,
+    ) -> Result<Discriminated, RunError> {
         if self.players.discriminator.wants_held_out() && !self.held_out.is_empty() {
             self.observe_held_out(batch)?;
         }
@@ -96,7 +133,7 @@ impl<'a, T: Game> Trainer<'a, T> {
         let images =
             Tensor::cat(vec![self.game.real(Part::Train, &self.last_batch, &device), fake], 0);
         let discriminate = |network: &_| self.game.discriminate(network, images, &condition);
-        self.players.train_discriminator(discriminate, &mut self.pending)
+        self.players.train_discriminator(discriminate, update, &mut self.pending)
     }
 
     fn observe_held_out(&mut self, batch: u64) -> Result<(), RunError> {
@@ -106,25 +143,67 @@ impl<'a, T: Game> Trainer<'a, T> {
         // In validation mode: measuring must not move the running values of batch normalization.
         let generator = self.players.generator.network.valid();
         let on_plain = self.game.condition(Part::Train, &indices, &self.device);
-        let fake = Tensor::from_inner(self.game.generate(&generator, &on_plain, draw));
-        let images = Tensor::cat(vec![self.game.real(Part::Train, &indices, &device), fake], 0);
+        let fake = self.game.generate(&generator, &on_plain, draw);
+        let real = self.game.real(Part::Train, &indices, &self.device);
         let condition = self.game.condition(Part::Train, &indices, &device);
-        self.players.observe_held_out(|network| self.game.discriminate(network, images, &condition))
+        let game = &self.game;
+        let discriminate = |network: &_, images| game.discriminate(network, images, &condition);
+        match self.settings.held_out {
+            HeldOut::Loss => {
+                let images = Tensor::from_inner(Tensor::cat(vec![real, fake], 0));
+                self.players.observe_held_out(|network| discriminate(network, images))
+            }
+            HeldOut::Separation => self.players.observe_separation(real, fake, discriminate),
+        }
     }
 
-    /// One update, on the condition of the discriminator's last.
-    fn train_generator(&mut self, step: u64) -> Result<Generated, RunError> {
+    /// One update, on the condition of the discriminator's last, and the images that it was made of.
+    fn train_generator(&mut self, step: u64) -> Result<(Generated, Tensor<4>), RunError> {
         let device = self.device.clone().autodiff();
         let (game, indices) = (&self.game, &self.last_batch);
         let condition = game.condition(Part::Train, indices, &device);
         let draw = self.draw(FOR_GENERATOR, step, &device);
         let images = game.generate(&self.players.generator.network, &condition, draw);
-        self.players.train_generator(
+        let seen = images.clone().without_autodiff();
+        let update = self.update_at(step);
+        let generated = self.players.train_generator(
             images,
             |network, images| game.discriminate(network, images, &condition),
             |images| game.second_loss(images, indices),
+            update,
             &mut self.pending_of_generator,
-        )
+        )?;
+        Ok((generated, seen))
+    }
+
+    /// `E‖∇ₓD‖` on lines from the last generated images to the real ones of the same batch.
+    fn slope(&self, images: Tensor<4>) -> f64 {
+        let count = self.last_batch.len().min(WATCHED);
+        let (device, indices) = (self.device.clone().autodiff(), &self.last_batch[..count]);
+        let real = self.game.real(Part::Train, indices, &self.device);
+        let points = Tensor::from_inner(between(real, images.narrow(0, 0, count)));
+        let condition = self.game.condition(Part::Train, indices, &device);
+        let discriminator = self.players.discriminator.network.valid();
+        number(slope(|images| self.game.discriminate(&discriminator, images, &condition), points))
+    }
+
+    /// What is recorded of a logged step beside its losses and layers.
+    fn signals(&self, outcome: Outcome) -> Metrics {
+        let Outcome { discriminated, generated, held_out, images } = outcome;
+        let [real, fake] = halves(discriminated.logits).map(by_image);
+        let mut signals = Judged { real, fake, held_out }.signals();
+        let sizes =
+            [("discriminator", discriminated.gradients), ("generator", generated.gradients)];
+        let mut non_finite = 0;
+        for (network, sizes) in sizes.into_iter().filter_map(|(name, sizes)| Some((name, sizes?))) {
+            signals.extend(sizes.signals(network));
+            non_finite += sizes.non_finite;
+        }
+        let counts =
+            [("non_finite_gradients", non_finite), ("saturated_logs", self.saturation.count())];
+        signals.extend(counts.map(|(name, count)| (name.to_owned(), count as f64)));
+        signals.insert("slope".to_owned(), self.slope(images));
+        signals
     }
 
     fn draw<'d>(&self, stream: u64, step: u64, device: &'d Device) -> Draw<'d> {
@@ -133,16 +212,18 @@ impl<'a, T: Game> Trainer<'a, T> {
 
     /// The error that ends the run when the discriminator has won for too long.
     fn saturation(&mut self, step: u64, loss: f64) -> Option<RunError> {
-        let blind = self.settings.objective.of_blind_discriminator();
-        self.saturation.see(step, loss, blind, self.settings.saturated_after?)
+        let blind = self.settings.objective.of_blind_discriminator()?;
+        self.saturation.see(step, loss, blind, self.settings.saturated_after)
     }
 }
 
 impl<T: Game> Training for Trainer<'_, T> {
-    type Outcome = (Discriminated, Generated);
+    type Outcome = Outcome;
 
     fn step(&mut self, step: u64) -> Result<Self::Outcome, RunError> {
-        Ok((self.train_discriminator(step)?, self.train_generator(step)?))
+        let (discriminated, held_out) = self.train_discriminator(step)?;
+        let (generated, images) = self.train_generator(step)?;
+        Ok(Outcome { discriminated, generated, held_out, images })
     }
 
     fn changes(&mut self) -> Vec<Change> {
@@ -151,19 +232,15 @@ impl<T: Game> Training for Trainer<'_, T> {
         changes
     }
 
-    fn poll(
-        &mut self,
-        step: u64,
-        (discriminated, generated): Self::Outcome,
-    ) -> Result<Snapshot, RunError> {
-        let of_discriminator = number(discriminated.loss);
-        let mut losses =
-            vec![("discriminator", of_discriminator), ("generator", number(generated.loss))];
-        losses.extend(generated.second.map(|(name, loss)| (name, number(loss))));
+    fn poll(&mut self, step: u64, outcome: Outcome) -> Result<Snapshot, RunError> {
+        let Generated { loss, second, .. } = outcome.generated.clone();
+        let of_discriminator = number(outcome.discriminated.loss.clone());
+        let mut losses = vec![("discriminator", of_discriminator), ("generator", number(loss))];
+        losses.extend(second.map(|(name, loss)| (name, number(loss))));
         let mut layers = self.players.discriminator.layers()?;
         layers.append(&mut self.players.generator.layers()?);
         let diverged = self.saturation(step, of_discriminator);
-        let signals = logit_signals(discriminated.logits);
+        let signals = self.signals(outcome);
         Ok(Snapshot { losses, signals, layers, diverged, ..Snapshot::default() })
     }
 
@@ -208,43 +285,5 @@ impl<T: Game> Training for Trainer<'_, T> {
         self.pending = parts.value("pending")?;
         self.pending_of_generator = parts.value("pending_of_generator")?;
         Ok(())
-    }
-}
-
-/// The separation P(D(real) > D(fake)) − P(D(real) < D(fake)) over all pairs, which does not depend on the
-/// discriminator's scale and offset (it is 2·AUC − 1), and the mean logits. An image with several
-/// logits counts with their mean.
-fn logit_signals(logits: Tensor<2>) -> Metrics {
-    let [real, fake] =
-        halves(logits.mean_dim(1)).map(|half| half.into_data().iter().collect::<Vec<f64>>());
-    let order = |real: f64, fake: f64| f64::from(real > fake) - f64::from(real < fake);
-    let separation: f64 =
-        real.iter().map(|&r| fake.iter().map(|&f| order(r, f)).sum::<f64>()).sum();
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    Metrics::from([
-        ("separation".to_owned(), separation / (real.len() * fake.len()) as f64),
-        ("logit_real".to_owned(), mean(&real)),
-        ("logit_fake".to_owned(), mean(&fake)),
-    ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn separation_counts_pairs() {
-        let logits = Tensor::<2>::from_data([[3.0f32], [1.0], [2.0], [0.0]], &Device::flex());
-        // Of the pairs (3,2), (3,0), (1,2), (1,0) three are in order: (3 − 1)/4.
-        let signals = logit_signals(logits);
-        assert_eq!(signals["separation"], 0.5);
-        assert_eq!(signals["logit_real"], 2.0);
-    }
-
-    #[test]
-    fn an_image_with_several_logits_counts_with_their_mean() {
-        let logits = Tensor::<2>::from_data([[3.0f32, -1.0], [1.0, 2.0]], &Device::flex());
-        let signals = logit_signals(logits);
-        assert_eq!([signals["separation"], signals["logit_real"]], [-1.0, 1.0]);
     }
 }

@@ -78,7 +78,7 @@ impl Game for ImagesOfClasses {
         let discriminator = Discriminator::new(config, channels, n_classes(data), &device);
         let generator = init::xavier(generator, seed, 0);
         let discriminator = init::xavier(discriminator, seed, 1);
-        Players::new(generator, discriminator, &config.training, decide, false)
+        Players::new(generator, discriminator, &config.training, decide, config.hold_generator)
     }
 
     fn new(

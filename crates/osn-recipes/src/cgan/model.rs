@@ -59,8 +59,16 @@ pub struct Generator {
     norm1: ConditionalBatchNorm,
     up1: ConvTranspose2d,
     norm2: ConditionalBatchNorm,
+    extra: Vec<Extra>,
     up2: ConvTranspose2d,
     start_size: usize,
+}
+
+/// A convolution that keeps the size, and batch normalization that knows the class.
+#[derive(Module, Debug)]
+struct Extra {
+    conv: Conv2d,
+    norm: ConditionalBatchNorm,
 }
 
 impl Generator {
@@ -75,6 +83,9 @@ impl Generator {
             norm1: norm(2 * c),
             up1: doubling([2 * c, c], device),
             norm2: norm(c),
+            extra: (0..config.g_extra_layers)
+                .map(|_| Extra { conv: keeping([c, c], device), norm: norm(c) })
+                .collect(),
             up2: doubling([c, channels], device),
             start_size,
         }
@@ -93,6 +104,8 @@ impl Generator {
         let x = x.reshape([batch, channels, self.start_size, self.start_size]);
         let x = relu(self.norm1.forward(x, classes));
         let x = relu(self.norm2.forward(convolve_transpose(&self.up1, x), classes));
+        let deeper = |x, layer: &Extra| relu(layer.norm.forward(convolve(&layer.conv, x), classes));
+        let x = self.extra.iter().fold(x, deeper);
         tanh(convolve_transpose(&self.up2, x))
     }
 }
@@ -111,6 +124,7 @@ pub struct Discriminator {
     down1: Conv2d,
     down2: Conv2d,
     keep: Conv2d,
+    extra: Vec<Conv2d>,
     logit: Linear,
     class: Embedding,
     leaky_slope: f64,
@@ -125,6 +139,7 @@ impl Discriminator {
             down1: halving([channels, c], device),
             down2: halving([c, 2 * c], device),
             keep: keeping([2 * c, 4 * c], device),
+            extra: (0..config.d_extra_layers).map(|_| keeping([4 * c, 4 * c], device)).collect(),
             logit: LinearConfig::new(size, 1).init(device),
             class: EmbeddingConfig::new(classes, size).init(device),
             leaky_slope: config.leaky_slope,
@@ -149,6 +164,7 @@ impl Discriminator {
         let x = activate(convolve(&self.down1, images));
         let x = activate(convolve(&self.down2, x));
         let x = activate(convolve(&self.keep, x));
+        let x = self.extra.iter().fold(x, |x, layer| activate(convolve(layer, x)));
         x.flatten(1, 3)
     }
 }

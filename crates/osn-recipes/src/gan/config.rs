@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::adversarial::settings::Settings;
 use crate::data::need::Need;
 use crate::run::check::{
-    MAX_CHANNELS, MAX_UNITS, MAX_WEIGHTS, Product, check_image_size, must_fit, parts, within,
+    MAX_CHANNELS, MAX_LAYERS, MAX_UNITS, MAX_WEIGHTS, Product, check_image_size, must_fit, parts,
+    within,
 };
 use crate::run::config::Config;
 use crate::run::error::RunError;
@@ -24,6 +25,13 @@ pub struct GanConfig {
     pub g_channels: usize,
     /// Channels of the discriminator's first feature map; doubled at each layer.
     pub d_channels: usize,
+    /// Convolutions 3×3 that keep half the image's size, each with batch normalization and ReLU, before the
+    /// generator's last layer.
+    pub g_extra_layers: usize,
+    /// Convolutions 3×3 that keep size and channels, before the discriminator's last layer.
+    pub d_extra_layers: usize,
+    /// Whether the rules decide about the generator's weights too.
+    pub hold_generator: bool,
     /// Slope of the leaky ReLU in the discriminator (SN-GAN: 0.1).
     pub leaky_slope: f64,
     /// What every adversarial recipe has.
@@ -39,6 +47,9 @@ impl GanConfig {
             latent_size: 64,
             g_channels: 32,
             d_channels: 16,
+            g_extra_layers: 0,
+            d_extra_layers: 0,
+            hold_generator: false,
             leaky_slope: 0.1,
             training: Settings::quick(),
         }
@@ -54,11 +65,13 @@ impl GanConfig {
         let [half, quarter] = [2, 4].map(|part| (self.image_size / part) as u64);
         let (g, d) = (self.g_channels as u64, self.d_channels as u64);
         let projection: &[&[u64]] = &[&[self.latent_size as u64, 2 * g, quarter, quarter]];
-        let kernels: &[&[u64]] = &[&[9, 2 * d, 4 * d]];
+        let [g_extra, d_extra] = [self.g_extra_layers, self.d_extra_layers].map(|it| it as u64);
+        let kernels: &[&[u64]] =
+            &[&[9, 2 * d, 4 * d], &[9, d_extra, 4 * d, 4 * d], &[9, g_extra, g, g]];
         let with = "latent_size and g_channels";
         let weights = [
             Product { key: "image_size", with, sizes: projection },
-            Product { key: "d_channels", with: "itself", sizes: kernels },
+            Product { key: "d_channels", with: "g_channels and the extra layers", sizes: kernels },
         ];
         must_fit(MAX_WEIGHTS, "weights", &weights)?;
         self.training.must_fit_features([g, half, half], [d, half, half])
@@ -93,6 +106,8 @@ impl Config for GanConfig {
             ("latent_size", self.latent_size as u64, 1..=MAX_UNITS),
             ("g_channels", self.g_channels as u64, 1..=MAX_CHANNELS),
             ("d_channels", self.d_channels as u64, 1..=MAX_CHANNELS),
+            ("g_extra_layers", self.g_extra_layers as u64, 0..=MAX_LAYERS),
+            ("d_extra_layers", self.d_extra_layers as u64, 0..=MAX_LAYERS),
         ])?;
         parts(&[("leaky_slope", self.leaky_slope)])?;
         check_image_size(self.image_size)?;

@@ -121,5 +121,5 @@ pub fn players(
     let device = device.clone().autodiff();
     let generator = init::xavier(Generator::new(config, channels, &device), seed, 0);
     let discriminator = init::xavier(Discriminator::new(config, channels, &device), seed, 1);
-    Players::new(generator, discriminator, &config.training, decide, false)
+    Players::new(generator, discriminator, &config.training, decide, config.hold_generator)
 }

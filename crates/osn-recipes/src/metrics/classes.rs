@@ -16,6 +16,32 @@ pub(crate) fn agreement(classes: &[u8], meant: &[u8]) -> f64 {
     agreeing as f64 / meant.len() as f64
 }
 
+/// A class with a smaller share of the images is not hit: so few are taken for it by mistake.
+const LEAST_SHARE: f64 = 0.01;
+
+/// Over how many classes images are spread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    /// The entropy −Σ p ln p of the classes' shares, in nats: 0 where all images are of one class.
+    pub entropy: f64,
+    /// How many classes have at least one image of a hundred.
+    pub hit: usize,
+}
+
+/// The spread of images over their classes; of no image nothing is hit.
+pub(crate) fn spread(classes: &[u8]) -> Spread {
+    let mut counts = BTreeMap::<u8, usize>::new();
+    for class in classes {
+        *counts.entry(*class).or_default() += 1;
+    }
+    let shares: Vec<f64> =
+        counts.values().map(|&count| count as f64 / classes.len() as f64).collect();
+    Spread {
+        entropy: shares.iter().map(|share| -share * share.ln()).sum(),
+        hit: shares.iter().filter(|&&share| share >= LEAST_SHARE).count(),
+    }
+}
+
 /// The Fréchet distance between real and generated features of each class that has at least two of
 /// either kind (the Intra-FID of Miyato and Koyama 2018, section 4.1, in other features).
 pub(crate) fn frechet_by_class(
@@ -50,6 +76,19 @@ mod tests {
     fn agreement_is_a_share() {
         assert_eq!(agreement(&[1, 2, 3, 4], &[1, 2, 0, 0]), 0.5);
         assert!(agreement(&[], &[]).is_nan());
+    }
+
+    #[test]
+    fn the_spread_is_the_entropy_of_the_shares_and_a_stray_image_hits_no_class() {
+        let of = |counts: &[usize]| {
+            let classes = counts.iter().zip(0_u8..).flat_map(|(&n, class)| vec![class; n]);
+            spread(&classes.collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[300]), Spread { entropy: 0.0, hit: 1 });
+        let even = of(&[50; 10]);
+        assert!((even.entropy - 10_f64.ln()).abs() < 1e-12 && even.hit == 10, "{even:?}");
+        assert_eq!([of(&[199, 1]).hit, of(&[198, 2]).hit], [1, 2]);
+        assert_eq!(of(&[]), Spread { entropy: 0.0, hit: 0 });
     }
 
     #[test]

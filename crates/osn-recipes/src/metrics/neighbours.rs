@@ -56,6 +56,26 @@ pub fn neighbourhood(real: &Features, fake: &Features) -> Result<Neighbourhood, 
     Ok(summarize(&parts, real.features.count))
 }
 
+/// The mean distance of vectors to the nearest one of `others`; a lower bound of that to more of them.
+///
+/// At most [`MAX_NEIGHBOURHOOD`] vectors of each set are used, a fixed random choice. Images that copy training
+/// images lie nearer to these than to as many other images of the same kind.
+///
+/// # Errors
+///
+/// [`MetricError::Dimensions`], [`MetricError::TooFew`] where a set is empty, [`MetricError::Overflow`].
+pub fn mean_nearest(vectors: &Features, others: &Features) -> Result<f64, MetricError> {
+    check(others, vectors, 1)?;
+    let (vectors, others) = (Points::new(vectors)?, Points::new(others)?);
+    let nearest = |row: &Vec<f64>| row.iter().copied().fold(f64::INFINITY, f64::min).sqrt();
+    let sum_of = |rows: &Range<usize>| {
+        vectors.squared_distances(rows, &others).iter().map(nearest).sum::<f64>()
+    };
+    let count = vectors.features.count;
+    let sums: Vec<f64> = blocks(count).par_iter().map(sum_of).collect();
+    Ok(sums.iter().sum::<f64>() / count as f64)
+}
+
 struct Points {
     features: Features,
     squared_lengths: Vec<f64>,

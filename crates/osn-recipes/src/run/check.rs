@@ -12,6 +12,8 @@ pub(crate) const ANY: RangeInclusive<u64> = 1..=u64::MAX;
 pub(crate) const MAX_STEPS: u64 = 1_000_000_000_000;
 /// Channels of a feature map.
 pub(crate) const MAX_CHANNELS: u64 = 1_024;
+/// Layers in a row.
+pub(crate) const MAX_LAYERS: u64 = 64;
 /// Units of a layer.
 pub(crate) const MAX_UNITS: u64 = 8_192;
 /// Examples in a batch.
@@ -23,7 +25,6 @@ pub(crate) const MAX_FEATURES: u64 = 1 << 30;
 /// Weights of a network: one GiB, and three times that for its gradients and the optimizer.
 pub(crate) const MAX_WEIGHTS: u64 = 1 << 28;
 const MAX_SIDE: usize = 512;
-const MAX_LAYERS: usize = 64;
 
 /// Fails with the sentence "KEY must be …" unless the value is as it must be.
 pub(crate) fn ensure(key: &str, holds: bool, problem: impl Fn() -> String) -> Result<(), RunError> {
@@ -111,7 +112,7 @@ pub(crate) fn check_image_size(size: usize) -> Result<(), RunError> {
 ///
 /// [`RunError::Config`] for a layer of nothing, and for more or wider layers than any machine trains.
 pub(crate) fn check_widths(key: &str, widths: &[usize], most: u64) -> Result<(), RunError> {
-    ensure(key, widths.len() <= MAX_LAYERS, || {
+    ensure(key, widths.len() as u64 <= MAX_LAYERS, || {
         format!("must name at most {MAX_LAYERS} layers, not {}", widths.len())
     })?;
     let holds = widths.iter().all(|&width| (1..=most).contains(&(width as u64)));

@@ -121,6 +121,7 @@ fn sizes_that_each_could_be_are_refused_where_their_product_could_not() {
         ("gan", &["image_size=512", "latent_size=8192", "g_channels=1024"]),
         ("gan", &["image_size=512", "g_channels=1024"]),
         ("cgan", &["image_size=512", "d_channels=1024", "batch_size=512"]),
+        ("gan", &["d_channels=1024", "d_extra_layers=64"]),
         ("translate", &["image_size=512", "g_channels=1024"]),
         ("translate", &["image_size=512", "d_channels=1024", "batch_size=8192"]),
         ("control", &["hidden_sizes=8192,8192,8192,8192,8192,8192,8192,8192"]),
@@ -158,7 +159,7 @@ fn a_setting_that_can_change_nothing_beside_the_others_is_refused_with_the_reaso
     };
     let (mlp, features) = (("network", "mlp"), ("network", "features"));
     let plain = ("batch_norm", "false");
-    let idle: [(&str, &[(&str, &str)]); 17] = [
+    let idle: [(&str, &[(&str, &str)]); 20] = [
         ("classify", &[("hidden_sizes", "8")]),
         ("classify", &[("hidden_sizes.0", "8")]),
         ("classify", &[mlp, ("stage_channels", "8")]),
@@ -173,6 +174,9 @@ fn a_setting_that_can_change_nothing_beside_the_others_is_refused_with_the_reaso
         ("gan", &[("steps", "500"), ("saturated_after", "2000")]),
         ("cgan", &[("log_every", "9000"), ("saturated_after", "10")]),
         ("translate", &[("steps", "20"), ("saturated_after", "11")]),
+        ("gan", &[("objective", "wasserstein"), ("saturated_after", "10")]),
+        ("cgan", &[("change_factor", "2")]),
+        ("translate", &[("change_at", "9")]),
         ("nmt", &[("change_factor", "2")]),
         ("nmt", &[("change_at", "9")]),
         ("nmt", &[("beam", "1"), ("length_penalty", "1")]),
@@ -207,7 +211,11 @@ fn a_value_out_of_its_range_or_of_another_kind_is_refused_by_the_name_of_its_set
         ("classify", "fgsm_epsilon", "-1"),
         ("control", "environment", "pong"),
         ("control", "memory", "0"),
-        ("translate", "objective", "wasserstein"),
+        ("translate", "objective", "cross_entropy"),
+        ("gan", "train_images", "1"),
+        ("gan", "change_at", "7"),
+        ("gan", "change_factor", "0"),
+        ("cgan", "d_extra_layers", "65"),
         ("translate", "l1_weight", "-1"),
         ("nmt", "norm", "middle"),
         ("nmt", "heads", "3"),

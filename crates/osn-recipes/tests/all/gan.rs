@@ -1,13 +1,15 @@
 //! The `gan` recipe, small enough for a test: a few steps of tiny networks on real images.
 
 use crate::runs::{
-    Run, StopsAfter, acts, event_counts, events, on, refused, request, timeless, train, under,
+    Run, StopsAfter, acts, event_counts, events, on, reasons, refused, request, timeless, train,
+    under,
 };
 use osn_core::decide::RuleError;
 use osn_recipes::run::description::{RunDescription, RunStatus};
 use osn_recipes::run::error::RunError;
 use osn_runs::event::Event;
 use osn_runs::folder::RunFolder;
+use osn_runs::metrics::Metrics;
 
 #[test]
 fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
@@ -62,6 +64,147 @@ fn a_folder_of_colour_images_trains() {
     crate::files::fill(images.path(), 240, 24, |index| [index, 30, 200]);
     let request = on(&images, request("gan", &[("image_size", "16")], out.path()));
     assert_eq!(train(&request).steps, 6);
+}
+
+/// The signals of every logged step.
+fn signals(run: &Run) -> Vec<Metrics> {
+    let signals = |event| match event {
+        Event::Step { signals, .. } => Some(signals),
+        _ => None,
+    };
+    events(run).into_iter().filter_map(signals).collect()
+}
+
+#[test]
+fn every_logged_step_says_how_both_networks_fare() {
+    for recipe in ["gan", "cgan", "translate"] {
+        let run = Run::of(recipe, None, &[]);
+        let signals = signals(&run);
+        assert_eq!(signals.len(), 6, "{recipe}");
+        for seen in &signals {
+            let positive = ["generator_gradient_norm", "discriminator_gradient_norm", "slope"];
+            let ratios = ["generator_gradient_ratio", "discriminator_gradient_ratio"];
+            let positive = positive.iter().chain(&ratios).all(|&name| seen[name] > 0.0);
+            let counts = ["non_finite_gradients", "saturated_logs"].map(|name| seen[name]);
+            let shares = ["real", "fake", "held_out"].map(|of| seen[&format!("accuracy_{of}")]);
+            assert!(positive && shares.iter().all(|it| (0.0..=1.0).contains(it)), "{seen:?}");
+            assert!((-1.0..=1.0).contains(&seen["separation_held_out"]), "{seen:?}");
+            assert_eq!(counts, [0.0; 2], "{recipe}");
+        }
+    }
+}
+
+#[test]
+fn steps_at_which_the_discriminator_had_won_are_counted() {
+    let ahead = [("n_dis", "60"), ("d_channels", "16"), ("learning_rate", "0.01")];
+    let counts: Vec<f64> = signals(&Run::of("gan", Some("never"), &ahead))
+        .iter()
+        .map(|it| it["saturated_logs"])
+        .collect();
+    assert!(counts.is_sorted() && counts[5] >= 1.0, "{counts:?}");
+}
+
+#[test]
+fn how_often_a_run_logs_changes_no_bit_of_its_training() {
+    for recipe in ["gan", "translate"] {
+        let scores = |every: &str| {
+            Run::of(recipe, None, &[("log_every", every), ("n_dis", "2")]).metrics.clone()
+        };
+        assert_eq!(scores("1"), scores("6"), "{recipe}");
+    }
+}
+
+#[test]
+fn scorings_say_how_diverse_images_are_and_what_they_lie_near() {
+    let run = Run::of("gan", None, &[]);
+    let of_real = |name: &str| run.real_vs_real[name];
+    assert!((of_real("class_entropy") - 10_f64.ln()).abs() < 0.1 && of_real("classes_hit") == 10.0);
+    assert!(run.metrics["class_entropy"] < of_real("class_entropy"));
+    // After six steps there is noise, far from all images; real ones lie as near to those of either part.
+    let [near, far] = [&run.real_vs_real, &run.metrics];
+    for name in ["nearest_train", "nearest_test"] {
+        assert!(near[name] > 0.0 && far[name] > 1.2 * near[name], "{near:?} {far:?}");
+    }
+    let ratio = of_real("nearest_train") / of_real("nearest_test");
+    assert!((0.9..1.1).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn extra_layers_are_held_and_so_is_the_generator_by_choice() {
+    let deep = [("d_extra_layers", "2"), ("g_extra_layers", "1"), ("hold_generator", "true")];
+    for recipe in ["gan", "cgan"] {
+        let run = Run::of(recipe, Some("always:target=2"), &deep);
+        let of = |network: &str| {
+            let layers = run.layers.iter().filter(|layer| layer.network == network);
+            layers.map(|layer| layer.path.as_str()).collect::<Vec<_>>()
+        };
+        let generator = ["project", "up1", "extra.0.conv", "up2"].map(|it| format!("{it}.weight"));
+        assert_eq!(of("generator"), generator, "{recipe}");
+        assert_eq!(
+            of("discriminator")[2..5],
+            ["keep", "extra.0", "extra.1"].map(|it| format!("{it}.weight"))
+        );
+        assert!(run.layers.iter().all(|layer| (layer.sigma * layer.scale - 2.0).abs() < 1e-3));
+    }
+}
+
+#[test]
+fn a_critic_has_no_boundary_and_never_wins() {
+    let critic = [("objective", "wasserstein"), ("learning_rate", "0.01"), ("n_dis", "9")];
+    let run = Run::of("gan", Some("never"), &critic);
+    let losses = events(&run).into_iter().filter_map(|event| match event {
+        Event::Step { losses, signals, .. } => {
+            let distance = signals["logit_fake"] - signals["logit_real"];
+            assert!((losses["discriminator"] - distance).abs() < 1e-3 * distance.abs().max(1.0));
+            Some(losses["discriminator"])
+        }
+        _ => None,
+    });
+    assert!(losses.last().unwrap() < -1.0, "nothing holds it");
+    assert!(signals(&run).iter().all(|seen| seen["saturated_logs"] == 0.0));
+}
+
+#[test]
+fn a_rate_that_changes_within_a_run_changes_nothing_before() {
+    let changed = [("change_at", "4"), ("change_factor", "10")];
+    let [plain, changed] = [&[][..], &changed].map(|more| {
+        let run = Run::of("gan", Some("never"), &[more, &[("eval_every", "6")]].concat());
+        timeless(&run).lines().map(str::to_owned).collect::<Vec<_>>()
+    });
+    let step_of = |line: &String| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        event["step"].as_u64().unwrap()
+    };
+    let before = |lines: &[String]| -> Vec<String> {
+        lines.iter().filter(|line| step_of(line) < 4).cloned().collect()
+    };
+    assert_eq!(before(&plain), before(&changed));
+    assert_ne!(plain.last(), changed.last());
+}
+
+#[test]
+fn with_few_images_a_run_trains_on_those_alone_and_lies_nearer_to_them() {
+    let out = tempfile::tempdir().unwrap();
+    let too_many = refused(&request("gan", &[("train_images", "9501")], out.path()));
+    assert!(
+        matches!(&too_many, RunError::Config { key, .. } if key == "train_images"),
+        "{too_many}"
+    );
+    let few = Run::of("gan", None, &[("train_images", "20")]);
+    // Of twenty images the nearest is farther than of two hundred.
+    let all = Run::of("gan", None, &[]);
+    assert!(few.real_vs_real["nearest_test"] > 1.1 * all.real_vs_real["nearest_test"]);
+    assert_ne!(few.metrics, all.metrics);
+}
+
+#[test]
+fn rules_see_held_out_gradients_of_what_is_asked_for() {
+    let decided = |of: &str| {
+        let rule = Some("learned:interval=1");
+        reasons(&Run::of("gan", rule, &[("held_out", of), ("learning_rate", "0.003")]))
+    };
+    let [loss, separation] = ["loss", "separation"].map(decided);
+    assert!(!loss.is_empty() && !separation.is_empty() && loss != separation, "{loss:?}");
 }
 
 /// An event without the scores that only rules which follow one receive.

@@ -4,7 +4,7 @@ use osn_recipes::data::sampler::noise;
 use osn_recipes::metrics::feature_set::{Features, MetricError};
 use osn_recipes::metrics::frechet::frechet_distance;
 use osn_recipes::metrics::kernel::kernel_distance;
-use osn_recipes::metrics::neighbours::neighbourhood;
+use osn_recipes::metrics::neighbours::{mean_nearest, neighbourhood};
 use osn_recipes::metrics::score::{Scores, score};
 
 const DIM: usize = 6;
@@ -296,4 +296,24 @@ fn features_too_large_for_f64_are_errors_not_numbers() {
         let huge = map(&normal(0, 20), |_, value| value.clamp(-1.0, 1.0) * size);
         assert!(matches!(score(&huge, &huge), Err(MetricError::Overflow { .. })), "{size}");
     }
+}
+
+#[test]
+fn the_nearest_of_others_is_found_in_every_block() {
+    let features = |seed, count: usize| {
+        let values = noise(seed, 0, 0, 3 * count);
+        Features::from_f32(3, &values).unwrap()
+    };
+    let (some, others) = (features(1, 300), features(2, 700));
+    let distance =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    let nearest = |point: &[f64]| {
+        others.values().chunks(3).map(|it| distance(point, it)).fold(f64::INFINITY, f64::min)
+    };
+    let expected = some.values().chunks(3).map(nearest).sum::<f64>() / 300.0;
+    let found = mean_nearest(&some, &others).unwrap();
+    assert!((found - expected).abs() < 1e-9 * expected, "{found} for {expected}");
+    assert_eq!(mean_nearest(&others, &others).unwrap(), 0.0, "each is its own nearest");
+    let none = Features::new(3, Vec::new()).unwrap();
+    assert!(matches!(mean_nearest(&none, &some), Err(MetricError::TooFew { found: 0, needed: 1 })));
 }

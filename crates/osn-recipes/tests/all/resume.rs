@@ -170,6 +170,20 @@ fn gan_goes_on_to_the_same_bits_with_and_without_an_average() {
 }
 
 #[test]
+fn a_deep_critic_of_few_images_goes_on_to_the_same_bits_over_a_change_of_its_rate() {
+    let settings = [
+        ("objective", "wasserstein"),
+        ("train_images", "40"),
+        ("change_at", "3"),
+        ("change_factor", "0.1"),
+        ("d_extra_layers", "1"),
+        ("g_extra_layers", "1"),
+        ("hold_generator", "true"),
+    ];
+    goes_on_to_the_same_bits("gan", Some("cap:interval=1"), &settings);
+}
+
+#[test]
 fn cgan_goes_on_to_the_same_bits() {
     goes_on_to_the_same_bits("cgan", Some("auto:interval=2"), &[("ema", "0.5")]);
 }

@@ -78,7 +78,7 @@ fn settings() {
         "gan steps=abc",
         "gan steps=-3",
         "gan beta_1=NaN",
-        "gan objective=wasserstein",
+        "gan objective=cross_entropy",
         "translate hold_generator=yes",
         "control hidden_sizes=a,b",
         "classify train_images=some",

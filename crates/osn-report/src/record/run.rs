@@ -9,6 +9,7 @@ use super::types::{
     AttentionPoint, Description, LayerPoint, LoggedDecision, ReadError, Sample, SampleContent,
     Series, Spectrum, TextTable, check_schema,
 };
+use crate::record::gradients::GradientSignals;
 use crate::series::min_max::MinMaxSeries;
 use crate::series::timeline::{Segment, TimelineSegments};
 
@@ -50,6 +51,8 @@ pub struct RunRecord {
     pub is_cut: bool,
     /// Samples, by step.
     pub samples: Vec<Sample>,
+    /// The first and last values of the signals about gradients.
+    pub(crate) gradients: GradientSignals,
     /// Where the next layer and the next head are, if they come in the order of before.
     next: (usize, usize),
 }
@@ -133,6 +136,7 @@ impl RunRecord {
                 self.last_step = self.last_step.max(step);
                 add_row(&mut self.losses, step, &losses);
                 add_row(&mut self.signals, step, &signals);
+                self.gradients.add(&signals);
             }
             RecordLine::Eval { step, metrics, curve, real_vs_real, .. } => {
                 self.last_step = self.last_step.max(step);

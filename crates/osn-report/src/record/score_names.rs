@@ -7,7 +7,7 @@ pub(crate) const VALIDATION: &str = "validation_";
 /// A score's name in the record, its name on a page, and whether less is better where either is.
 type Known = (&'static str, &'static str, Option<bool>);
 
-const KNOWN: [Known; 29] = [
+const KNOWN: [Known; 33] = [
     ("chrf", "chrF", Some(false)),
     ("bleu", "BLEU", Some(false)),
     ("exact_match", "Exact matches", Some(false)),
@@ -19,6 +19,10 @@ const KNOWN: [Known; 29] = [
     ("recall", "Recall", Some(false)),
     ("density", "Density", Some(false)),
     ("coverage", "Coverage", Some(false)),
+    ("class_entropy", "Entropy of classes", None),
+    ("classes_hit", "Classes hit", None),
+    ("nearest_train", "Distance to the nearest training image", None),
+    ("nearest_test", "Distance to the nearest test image", None),
     ("intra_frechet", "Fréchet distance within classes", Some(true)),
     ("label_accuracy", "Label accuracy", Some(false)),
     ("l1", "Mean absolute difference", Some(true)),

@@ -19,3 +19,4 @@ mod study_page;
 mod tensorboard;
 mod texts;
 mod verdict;
+mod warnings;

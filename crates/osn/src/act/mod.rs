@@ -2,3 +2,4 @@
 
 pub(crate) mod ops;
 mod optimize;
+pub(crate) mod running_values;

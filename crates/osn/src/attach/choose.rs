@@ -8,11 +8,12 @@ use burn::backend::DispatchDevice;
 use burn::module::Module;
 use burn::tensor::Device;
 use osn_core::held::{Form, FormError, SigmaGradient, Start, check_entries};
-use osn_core::layer::{Kind, Layer, Measurement, Select};
+use osn_core::layer::{Architecture, Kind, Layer, Measurement, Select};
 use osn_core::measure::EstimateError;
 
-use crate::attach::discover::{self, Found};
+use crate::attach::discover::{self, Found, Normalization};
 use crate::attach::selection::Selection;
+use crate::attach::stated::Statements;
 use crate::error::AttachError;
 use crate::measure::to_host::to_host;
 use crate::state::walks;
@@ -36,10 +37,12 @@ pub struct Choice {
 pub(crate) fn choose(
     found: &[Found],
     selections: &[Selection],
+    stated: &Statements,
     network: &str,
     gradient: SigmaGradient,
 ) -> Result<Vec<Chosen>, AttachError> {
     let candidates = candidates(found);
+    let architectures = architectures(&candidates, stated)?;
     let layers = layers(&candidates, network);
     if selections.is_empty() {
         return Err(AttachError::NoSelection { available: paths(&layers) });
@@ -56,7 +59,9 @@ pub(crate) fn choose(
         by_index.extend(matches.into_iter().map(|index| (index, selection)));
     }
     let chosen: Vec<&Found> = by_index.keys().map(|&index| candidates[index]).collect();
-    let layers = self::layers(&chosen, network).into_iter();
+    let known: Vec<_> = by_index.keys().map(|&index| architectures[index]).collect();
+    let layers = self::layers(&chosen, network).into_iter().zip(known);
+    let layers = layers.map(|(layer, architecture)| Layer { architecture, ..layer });
     let chosen = chosen.into_iter().zip(by_index.into_values()).zip(layers);
     chosen
         .map(|((found, selection), layer)| Chosen::new(found, layer, selection, gradient))
@@ -123,6 +128,8 @@ fn mismatch(selects: &[Select], layer: &Layer) -> Option<String> {
 #[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) watched: Watched,
+    /// What follows it.
+    pub(crate) normalization: Option<Normalization>,
     pub(crate) device: Device,
 }
 
@@ -144,7 +151,8 @@ impl Chosen {
         let form =
             Form::new(shape, axis, view, gradient).map_err(|error| cannot_be_seen(path, error))?;
         let layers = blocks(layer, form.cut.count, &Form::block_shape(view, shape));
-        Ok(Self { watched: Watched { layers, form }, device: found.device.clone() })
+        let normalization = found.normalization.clone();
+        Ok(Self { watched: Watched { layers, form }, normalization, device: found.device.clone() })
     }
 
     /// What was measured of each block, with what it is compared with.
@@ -241,8 +249,28 @@ fn layers(found: &[&Found], network: &str) -> Vec<Layer> {
             count,
             is_largest: Some(index) == first_largest,
             block: None,
+            architecture: Architecture::default(),
         })
         .collect()
+}
+
+/// Where each of all weights stands: as the module tree shows it, and as it is stated.
+fn architectures(
+    candidates: &[&Found],
+    stated: &Statements,
+) -> Result<Vec<Architecture>, AttachError> {
+    let last = candidates.iter().rposition(|found| found.kind != Kind::Embedding);
+    let seen = candidates.iter().enumerate().map(|(index, found)| {
+        let axis = discover::output_axis(&found.container);
+        let seen = Architecture {
+            is_normalized: found.normalization.is_some(),
+            is_residual: found.is_residual,
+            is_output: Some(index) == last,
+            ..Architecture::default()
+        };
+        (found.path.as_str(), seen.with_fans(&found.shape, axis))
+    });
+    stated.complete(seen)
 }
 
 fn paths(layers: &[Layer]) -> String {

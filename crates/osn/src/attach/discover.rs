@@ -18,6 +18,18 @@ pub(crate) struct Found {
     pub(crate) device: Device,
     /// A reparameterization is already attached.
     pub(crate) is_taken: bool,
+    /// The normalization over the batch or over channels that is the next layer of the same module.
+    pub(crate) normalization: Option<Normalization>,
+    /// It lies in a module whose type is named after residual connections.
+    pub(crate) is_residual: bool,
+}
+
+/// What follows a weight.
+#[derive(Clone, Debug)]
+pub(crate) struct Normalization {
+    pub(crate) path: String,
+    /// It is over the batch, and keeps its mean and variance for validation.
+    pub(crate) has_running_values: bool,
 }
 
 /// All float parameters of `model`, in the order of the module tree.
@@ -44,6 +56,8 @@ impl ModuleVisitor for Discover {
             shape: param.lazy_shape().to_vec(),
             device: param.lazy_device(),
             is_taken: false,
+            normalization: None,
+            is_residual: self.containers.iter().any(|name| name.contains("Residual")),
         });
     }
 
@@ -54,13 +68,44 @@ impl ModuleVisitor for Discover {
             last.is_taken = true;
         }
         self.walk.enter(name);
-        self.containers.push(container_type.trim_start_matches("Struct:").to_owned());
+        let container = container_type.trim_start_matches("Struct:");
+        if NORMALIZATIONS.contains(&container) {
+            self.normalize_last(container);
+        }
+        self.containers.push(container.to_owned());
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
         self.walk.exit();
         self.containers.pop();
     }
+}
+
+/// Those that stand behind a layer. Layer normalization stands in front of a part of a network as often, and the order
+/// of fields does not show which.
+const NORMALIZATIONS: [&str; 3] = [BATCH_NORM, "GroupNorm", "InstanceNorm"];
+
+const BATCH_NORM: &str = "BatchNorm";
+
+impl Discover {
+    /// Takes the module that was just entered for the normalization of the last weight before it, if both are parts of
+    /// one module.
+    fn normalize_last(&mut self, container: &str) {
+        let norm = self.walk.path();
+        let Some(last) = self.found.iter_mut().rev().find(|it| it.shape.len() >= 2) else { return };
+        let around = parent(parent(&last.path));
+        let is_within =
+            norm.strip_prefix(around).is_some_and(|it| around.is_empty() || it.starts_with('.'));
+        if is_within && last.normalization.is_none() {
+            last.normalization =
+                Some(Normalization { has_running_values: container == BATCH_NORM, path: norm });
+        }
+    }
+}
+
+/// The path of the module that holds what has this path.
+pub(crate) fn parent(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(parent, _)| parent)
 }
 
 /// By the names of Burn's own layers, innermost first; attention and recurrent layers are made of

@@ -5,3 +5,4 @@ pub(crate) mod choose;
 pub(crate) mod discover;
 pub(crate) mod plan;
 pub(crate) mod selection;
+pub(crate) mod stated;

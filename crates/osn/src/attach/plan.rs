@@ -12,9 +12,11 @@ use osn_core::held::{Form, SigmaGradient, Start, cold_start, sigma_ratios, state
 use osn_core::measure::EstimateError;
 use serde::{Deserialize, Serialize};
 
+use crate::act::running_values::{Norm, RunningValues};
 use crate::attach::choose::{self, Choice, Chosen, host_weights};
 use crate::attach::discover;
 use crate::attach::selection::Selection;
+use crate::attach::stated::{Stated, Statements};
 use crate::error::AttachError;
 use crate::osn::Osn;
 use crate::state::codes::encode;
@@ -53,6 +55,8 @@ pub struct Plan {
     gradient: SigmaGradient,
     keep_step_size: Option<NonZeroU64>,
     measure: Needs,
+    stated: Statements,
+    moves_running_values: bool,
 }
 
 impl Config for Plan {}
@@ -74,6 +78,8 @@ impl Plan {
             gradient: SigmaGradient::Full,
             keep_step_size: None,
             measure: Needs::default(),
+            stated: Statements::default(),
+            moves_running_values: false,
         }
     }
 
@@ -139,6 +145,26 @@ impl Plan {
         self
     }
 
+    /// States what the module tree does not show of the weights whose path matches a glob, for rules and their
+    /// selections ([`Fact`](crate::select::Fact)): whether a normalization follows, whether they lie in a residual
+    /// branch, whether they are the output. Of several statements about one thing the last holds.
+    pub fn state(mut self, glob: impl Into<String>, stated: Stated) -> Self {
+        self.stated.push(glob.into(), stated);
+        self
+    }
+
+    /// Moves the running values of a `BatchNorm` along where a decision changes the scale of the weight in front of it, so
+    /// that in validation mode the network gives what it gave before. Default: they follow the batches, and lag behind
+    /// the scale for as long as their momentum lasts.
+    ///
+    /// It is for weights that are one layer, with the normalization as the next layer of the same module. In training
+    /// mode batch normalization takes no notice of the scale, so this changes no bit of the training. Clones of the
+    /// model share their running values, so they are moved too.
+    pub fn move_running_values(mut self) -> Self {
+        self.moves_running_values = true;
+        self
+    }
+
     /// Lists every float parameter of `model`, in the order of the module tree, with the reason why
     /// [`attach`](Self::attach) would not hold it: it is not selected, or it cannot be held, which is an error of
     /// `attach`. Changes nothing.
@@ -171,7 +197,8 @@ impl Plan {
     pub fn attach<M: Module>(self, model: M) -> Result<(M, Osn), AttachError> {
         self.rates.validate()?;
         let found = discover::parameters(&model);
-        let chosen = choose::choose(&found, &self.selections, &self.network, self.gradient)?;
+        let chosen =
+            choose::choose(&found, &self.selections, &self.stated, &self.network, self.gradient)?;
         let needs = self.rules.needs().or(self.measure);
         let starts = measure(&model, &chosen, needs)?;
         let layers = chosen.iter().flat_map(|chosen| chosen.watched.layers.clone()).collect();
@@ -184,11 +211,27 @@ impl Plan {
             decider.decisions().iter().map(|decision| Actuator::new(decision.action)).collect();
         let applied: Vec<_> = actuators.iter().map(Actuator::applied).collect();
         let model = attach_state(model, &chosen, &starts, &applied, needs);
+        let running = self.moves_running_values.then(|| running_values(&chosen));
         let watched = chosen.into_iter().map(|chosen| chosen.watched).collect();
         let sigmas = measurements.iter().map(|measured| measured.sigma).collect();
         let osn = Osn::new(watched, decider, actuators, self.rates, sigmas);
-        Ok((model, osn.measuring(self.measure).keeping_step_size(self.keep_step_size)))
+        let osn = osn.measuring(self.measure).keeping_step_size(self.keep_step_size);
+        Ok((model, osn.moving(running)))
     }
+}
+
+/// The batch normalizations behind weights that are one layer.
+fn running_values(chosen: &[Chosen]) -> RunningValues {
+    let (mut norms, mut layer) = (Vec::new(), 0);
+    for chosen in chosen {
+        let of_batches = chosen.normalization.as_ref().filter(|it| it.has_running_values);
+        if let (Some(norm), [only]) = (of_batches, &chosen.watched.layers[..]) {
+            let bias = format!("{}.bias", discover::parent(&only.path));
+            norms.push(Norm::new(layer, norm.path.clone(), bias));
+        }
+        layer += chosen.watched.layers.len();
+    }
+    RunningValues::of(norms)
 }
 
 /// A Golub-Kahan start for every chosen weight, on the host, in f64.
@@ -231,7 +274,7 @@ fn attach_state<M: Module>(
 ) -> M {
     let mut prepared = HashMap::new();
     let mut applied = applied.iter();
-    for (Chosen { watched, device }, start) in chosen.iter().zip(starts) {
+    for (Chosen { watched, device, .. }, start) in chosen.iter().zip(starts) {
         let blocks = start.blocks.iter().zip(applied.by_ref());
         let states: Vec<_> =
             blocks.map(|(measured, applied)| state_of(*measured, applied)).collect();

@@ -12,7 +12,7 @@ use osn::AttachError;
 use osn::prelude::*;
 use osn::report::Layer;
 use osn::rules::{Action, Context, Decision, DecisionRule, Needs, Rates, Rules, ScopedRule};
-use osn::select::{Globs, Kind, Position, Select};
+use osn::select::{Architecture, Fact, Globs, Kind, Position, Select, Stated};
 use osn::views::{Convolution, SigmaGradient, View};
 
 fn linear() -> Linear {
@@ -42,6 +42,8 @@ fn full() -> Plan {
         .gradient(SigmaGradient::Detached)
         .keep_step_size(NonZeroU64::new(7).unwrap())
         .measure(Needs { sigma_ratio: true, ..Needs::default() })
+        .state("head.*", Stated { is_residual: Some(true), ..Stated::default() })
+        .move_running_values()
 }
 
 #[test]
@@ -159,4 +161,93 @@ fn what_is_not_left_out_is_what_is_held() {
 fn a_malformed_glob_is_refused_and_not_explained() {
     let error = Plan::new().select("**.weight[").explain(&net()).unwrap_err();
     assert!(matches!(error, AttachError::Glob(_)), "{error}");
+}
+
+/// A convolution, and batch normalization behind it.
+#[derive(Module, Debug)]
+struct Normalized {
+    conv: Conv2d,
+    norm: BatchNorm,
+}
+
+#[derive(Module, Debug)]
+struct ResidualBlock {
+    first: Normalized,
+    second: Conv2d,
+}
+
+#[derive(Module, Debug)]
+struct Network {
+    stem: Conv2d,
+    block: ResidualBlock,
+    norm: BatchNorm,
+    hidden: Linear,
+    head: Linear,
+}
+
+fn network() -> Network {
+    let conv = |from, to| Conv2dConfig::new([from, to], [3, 3]).init(&device());
+    let norm = || BatchNormConfig::new(8).init(&device());
+    Network {
+        stem: conv(1, 8),
+        block: ResidualBlock {
+            first: Normalized { conv: conv(8, 8), norm: norm() },
+            second: conv(8, 8),
+        },
+        norm: norm(),
+        hidden: LinearConfig::new(8, 8).init(&device()),
+        head: LinearConfig::new(8, 2).init(&device()),
+    }
+}
+
+/// What is known of each weight, in the order of the module.
+fn architectures(plan: Plan) -> Vec<Architecture> {
+    let (_, osn) = plan.select("**.weight").attach(noisy(network())).unwrap();
+    osn.layers().map(|layer| layer.architecture).collect()
+}
+
+#[test]
+fn the_module_tree_shows_normalizations_residual_blocks_fans_and_the_output() {
+    let seen = architectures(Plan::new());
+    let facts = |of: fn(&Architecture) -> bool| seen.iter().map(of).collect::<Vec<_>>();
+    // The stem is followed by a block; the block's second convolution ends it, and the next layer is no part of it.
+    assert_eq!(facts(|it| it.is_normalized), [false, true, false, false, false]);
+    assert_eq!(facts(|it| it.is_residual), [false, true, true, false, false]);
+    assert_eq!(facts(|it| it.is_output), [false, false, false, false, true]);
+    let fans: Vec<_> = seen.iter().map(|it| (it.fan_in, it.fan_out)).collect();
+    assert_eq!(fans, [(9, 72), (72, 72), (72, 72), (8, 8), (8, 2)]);
+}
+
+#[test]
+fn what_is_stated_of_a_weight_holds_and_the_last_statement_wins() {
+    let normalized = |it| Stated { is_normalized: Some(it), ..Stated::default() };
+    let seen = architectures(
+        Plan::new()
+            .state("**", normalized(true))
+            .state("block.first.*.weight", normalized(false))
+            .state("hidden.weight", Stated { is_output: Some(true), ..Stated::default() }),
+    );
+    let facts = |of: fn(&Architecture) -> bool| seen.iter().map(of).collect::<Vec<_>>();
+    assert_eq!(facts(|it| it.is_normalized), [true, false, true, true, true]);
+    assert_eq!(facts(|it| it.is_output), [false, false, false, true, true]);
+    for (glob, is_malformed) in [("nothing.*", false), ("a[", true)] {
+        let plan = Plan::new().select("**.weight").state(glob, normalized(true));
+        let error = plan.attach(network()).unwrap_err();
+        assert_eq!(matches!(error, AttachError::Glob(_)), is_malformed, "{error}");
+        assert_eq!(matches!(error, AttachError::NothingSelected { .. }), !is_malformed, "{error}");
+    }
+}
+
+#[test]
+fn a_rule_takes_layers_by_what_is_known_of_them() {
+    let select = Select { facts: vec![Fact::Normalized], ..Select::default() };
+    let rules = Rules::from_iter([
+        ScopedRule { select: Select::default(), rule: Always::default().into() },
+        ScopedRule { select, rule: Rule::parse("never").unwrap() },
+    ]);
+    let plan = Plan::new().select("**.weight").decide(rules);
+    let (network, osn) = plan.attach(noisy(network())).unwrap();
+    let held: Vec<bool> =
+        osn.report(&network).unwrap().iter().map(|layer| layer.elasticity == 1.0).collect();
+    assert_eq!(held, [true, false, true, true, true]);
 }

@@ -3,9 +3,10 @@
 
 use std::num::NonZeroU64;
 
-use crate::support::{device, linear, noise, plan, relative_error, steps};
+use crate::support::{device, linear, noise, noisy, plan, relative_error, steps};
 use burn::module::Module;
-use burn::nn::Linear;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
@@ -269,4 +270,70 @@ fn without_being_asked_a_switch_leaves_the_learning_rates() {
         run.train(step);
         assert!(run.osn.update_factors().iter().all(|(_, factor)| *factor == 1.0));
     }
+}
+
+/// A convolution with a bias in front of batch normalization, twice.
+#[derive(Module, Debug)]
+struct Normalized {
+    first: Conv2d,
+    first_norm: BatchNorm,
+    second: Conv2d,
+    second_norm: BatchNorm,
+}
+
+impl Normalized {
+    /// With running values as after many batches.
+    fn settled() -> Self {
+        let conv = |from| noisy(Conv2dConfig::new([from, 8], [3, 3]).init(&device()));
+        let norm = || BatchNormConfig::new(8).init(&device());
+        let (first, second) = (conv(1), conv(8));
+        let settled = Self { first, first_norm: norm(), second, second_norm: norm() };
+        for _ in 0..200 {
+            let _ = settled.forward();
+        }
+        settled
+    }
+
+    fn forward(&self) -> Tensor<4> {
+        let x = noise([16, 36], 7, &self.first.weight.device()).reshape([16, 1, 6, 6]);
+        let x = self.first_norm.forward(self.first.forward(x)).tanh();
+        self.second_norm.forward(self.second.forward(x))
+    }
+
+    /// What it gives in validation mode before a switch, and how far it is from that behind it.
+    fn moved_by_a_switch(plan: Plan) -> f64 {
+        let (mut network, mut osn) = plan.attach(Self::settled()).unwrap();
+        let judge = |network: &Self| values(network.valid().forward());
+        let before = judge(&network);
+        steps(&mut osn, &mut network, 150);
+        let is_held = |layer: &osn::report::LayerReport| layer.elasticity == 1.0;
+        assert!(osn.report(&network).unwrap().iter().all(is_held));
+        relative_error(&judge(&network), &before)
+    }
+}
+
+#[test]
+fn running_values_that_move_along_keep_validation_as_it_was() {
+    // Capped far below σ, after step 1; no batch is seen.
+    let plan = || plan("schedule:on=1,interval=1,target=0.3");
+    let lagging = Normalized::moved_by_a_switch(plan());
+    let moved = Normalized::moved_by_a_switch(plan().move_running_values());
+    assert!(lagging > 0.1 && moved < 1e-3, "{lagging} {moved}");
+}
+
+#[test]
+fn running_values_that_move_along_change_no_bit_of_the_training() {
+    let trained = |plan: Plan| {
+        let (mut network, mut osn) = plan.attach(Normalized::settled()).unwrap();
+        let mut adam = adam();
+        for _ in 0..20 {
+            let gradients = network.forward().exp().sum().backward();
+            let gradients = GradientsParams::from_grads(gradients, &network);
+            network = adam.step(1e-3, network, gradients);
+            osn.step(&mut network, &Signals::new()).unwrap();
+        }
+        values(network.second.weight.base())
+    };
+    let plan = || plan("schedule:on=3,interval=1,target=0.3");
+    assert_eq!(trained(plan()), trained(plan().move_running_values()));
 }

@@ -335,6 +335,9 @@ mod tests {
             cells.find(|cell| cell.regime == regime).unwrap().expected.config
         };
         assert_eq!(config("gan", "quick", "regimes.toml", "narrow")["d_channels"], 8);
+        let f = config("gan", "quick", "gan_regimes.toml", "F");
+        assert_eq!((&f["beta_1"], &f["n_dis"]), (&json!(0.9_f32), &json!(5)));
+        assert_eq!(config("cgan", "quick", "gan_regimes.toml", "deep")["d_extra_layers"], 4);
         let faster = config("nmt", "deep", "nmt_regimes.toml", "faster");
         assert_eq!((&faster["change_at"], &faster["steps"]), (&json!(151), &json!(300)));
     }

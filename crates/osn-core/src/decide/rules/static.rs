@@ -8,6 +8,7 @@ use crate::decide::doc::{ParameterDoc, RuleDoc};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{NamedRule, named};
 use crate::decide::text::{Text, Words};
+use crate::layer::fact::Fact;
 use crate::layer::facts::Layer;
 use crate::layer::globs::Globs;
 use crate::layer::kind::Kind;
@@ -40,7 +41,7 @@ const ACTIONS: &str = "one of normalize, cap, scale_update, cap_update, off";
 impl NamedRule for Static {
     const DOC: RuleDoc = RuleDoc {
         name: "static",
-        sentence: "Gives one action to the layers selected by path, kind, network and position.",
+        sentence: "Gives one action to the layers selected by path, kind, network, position and facts.",
         parameters: &[
             ParameterDoc::list("path", "glob of the paths to take, such as blocks.**.weight"),
             ParameterDoc::list("exclude", "glob of the paths to leave out"),
@@ -50,6 +51,11 @@ impl NamedRule for Static {
                 "position",
                 "first, last, penultimate, largest or an index from 0, within the network",
             ),
+            ParameterDoc::list(
+                "fact",
+                "normalized (a normalization follows), residual, output or embedding",
+            ),
+            ParameterDoc::list("without", "fact that must not hold for the layers"),
             ParameterDoc::new(
                 "action",
                 "normalize",
@@ -71,6 +77,8 @@ impl NamedRule for Static {
             kinds: text.parse_all("kind", &Kind::expected())?,
             networks: text.pairs.all("network").map(str::to_owned).collect(),
             positions: text.parse_all("position", Position::EXPECTED)?,
+            facts: text.parse_all("fact", Fact::EXPECTED)?,
+            without: text.parse_all("without", Fact::EXPECTED)?,
         };
         Ok(Self { select, action: read_action(text)? })
     }
@@ -81,6 +89,8 @@ impl NamedRule for Static {
         words.list("kind", &self.select.kinds);
         words.list("network", &self.select.networks);
         words.list("position", &self.select.positions);
+        words.list("fact", &self.select.facts);
+        words.list("without", &self.select.without);
         if self.action.name() != "normalize" {
             words.list("action", [self.action.name()]);
         }
@@ -157,6 +167,7 @@ mod tests {
         ]) {
             (layer.path, layer.kind) = (path.to_owned(), kind);
             (layer.network, layer.is_largest) = ("q".to_owned(), layer.index == 1);
+            layer.architecture.is_output = layer.index == 2;
         }
         layers
     }
@@ -179,6 +190,8 @@ mod tests {
             ("static:kind=linear", [false, true, true]),
             ("static:network=q", [true, true, true]),
             ("static:kind=linear,position=largest", [false, true, false]),
+            ("static:fact=output", [false, false, true]),
+            ("static:kind=linear,without=output", [false, true, false]),
         ] {
             assert_eq!(actions(text).map(|action| action != Action::Off), expected, "{text}");
         }

@@ -1,6 +1,6 @@
 //! Layers to decide about.
 
-use osn_core::layer::{Kind, Layer};
+use osn_core::layer::{Architecture, Kind, Layer};
 
 /// Two convolutions of a discriminator.
 pub(crate) fn layers() -> Vec<Layer> {
@@ -13,6 +13,7 @@ pub(crate) fn layers() -> Vec<Layer> {
         count: 2,
         is_largest: index == 0,
         block: None,
+        architecture: Architecture::default(),
     };
     (0..2).map(layer).collect()
 }

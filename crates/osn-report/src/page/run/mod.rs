@@ -63,6 +63,7 @@ fn heading(run: &RunRecord) -> Markup {
         header {
             h1 { (run.title()) " " span.status.(status_class(d.status)) { (d.status) } }
             @if let Some(error) = &d.error { p.error role="note" { (error) } }
+            @for warning in run.warnings() { p.error role="note" { (warning) } }
             @if run.is_cut { p.error { "The last line of the record was cut short and is left out." } }
             (list(&facts))
         }
