@@ -35,11 +35,11 @@ use terminal::{capabilities, interrupt};
 /// Does what the words of a command line ask for, the program's name first, and returns the exit code.
 ///
 /// It is for a whole process: it handles signals and panics.
-pub fn run(words: Vec<OsString>) -> u8 {
+pub fn run(words: &[OsString]) -> u8 {
     panic::set_hook(Box::new(failure::show_panic));
     interrupt::make_file_size_limit_an_error();
     capabilities::choose_colours();
-    panic::catch_unwind(|| parse_and_execute(&words)).unwrap_or(FAILED)
+    panic::catch_unwind(|| parse_and_execute(words)).unwrap_or(FAILED)
 }
 
 /// Writes runs and studies as one page, as `osn report` does; its path.

@@ -10,5 +10,5 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    ExitCode::from(osn_cli::run(std::env::args_os().collect()))
+    ExitCode::from(osn_cli::run(&std::env::args_os().collect::<Vec<_>>()))
 }

@@ -15,7 +15,7 @@ use crate::errors::failed;
 /// Does what a command line asks for, and returns the exit code.
 #[pyfunction]
 pub(crate) fn command(py: Python<'_>, words: Vec<OsString>) -> u8 {
-    py.detach(|| osn_cli::run(words))
+    py.detach(|| osn_cli::run(&words))
 }
 
 /// The right to write the folder of a run, by which `osn watch` knows that it is being written.

@@ -13,6 +13,7 @@ pub(crate) fn complete(command: Clap) -> Clap {
 }
 
 /// The command where none is given.
+#[expect(clippy::unnecessary_wraps, reason = "without the feature `train` there is none")]
 pub(crate) fn without_command() -> Option<Command> {
     Some(Command::Training(TrainingCommand::Train(TrainArgs::default())))
 }
