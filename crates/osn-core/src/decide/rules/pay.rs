@@ -209,7 +209,7 @@ impl DecisionRule for Pay {
     }
 
     fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
-        memory.len() == n_layers
+        memory.len() == n_layers && memory.iter().all(Account::is_sound)
     }
 
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
@@ -267,6 +267,13 @@ impl Pay {
 }
 
 impl Account {
+    /// Whether it can have come from decisions: to be asked of one from a file.
+    fn is_sound(&self) -> bool {
+        let Evidence { weight, weight_square, sum_square, .. } = self.evidence;
+        let is_sum = weight >= 0.0 && sum_square >= 0.0 && (weight > 0.0) == (weight_square > 0.0);
+        is_sum && self.cap.is_none_or(is_target)
+    }
+
     /// What the evidence has said since when, and in which numbers.
     fn reason(&self, step: u64) -> String {
         let steps = step.saturating_sub(self.since);
@@ -529,6 +536,19 @@ mod tests {
             caps(&mut copy, every(520, 900), looks),
             caps(&mut decider, every(520, 900), looks)
         );
+    }
+
+    #[test]
+    fn a_memory_that_no_decision_leaves_is_refused() {
+        let rule = Pay::default();
+        let sound = Account::default();
+        let with = |evidence| Account { evidence, ..sound };
+        let negative = Evidence { weight: -1.0, weight_square: 1.0, ..Evidence::default() };
+        let half = Evidence { weight: 1.0, ..Evidence::default() };
+        assert!(rule.fits(&vec![sound; 2], 2) && !rule.fits(&vec![sound], 2));
+        for bad in [with(negative), with(half), Account { cap: Some(-1.0), ..sound }] {
+            assert!(!rule.fits(&vec![bad], 1), "{bad:?}");
+        }
     }
 
     #[test]
