@@ -202,9 +202,9 @@ fn measuring_alone_changes_no_bit_of_the_training() {
 
 #[test]
 fn held_out_gradients_reach_every_layer_of_a_network_with_batch_normalization() {
+    type Of = fn(&osn::report::LayerReport) -> Option<f64>;
     let learner = trained::<ResNet>(Some("observe:interval=1"), true);
     let report = learner.trained.osn.as_ref().unwrap().report(&learner.trained.network).unwrap();
-    type Of = fn(&osn::report::LayerReport) -> Option<f64>;
     let sensitivity: Of = |layer| layer.gradient?.held_out_sensitivity;
     let growth: Of = |layer| Some(layer.gradient?.growth?.mean);
     for found in [sensitivity, growth] {

@@ -44,7 +44,8 @@ pub struct Pay {
     /// The standard errors `k` by which the mean evidence must differ from 0, at least 0. Default: 2, where noise alone
     /// is taken for evidence about one time in twenty.
     pub errors: f64,
-    /// The most `r` by which `ln c` moves in one step, greater than 0. Default: 0.002, a factor of 7 in 1,000 steps.
+    /// The most `r` by which `ln c` moves in one step, greater than 0. Default: 0.002, a factor of 7 in 1,000 steps, by
+    /// trial on one task of classification (`docs/rules.md`).
     pub rate: f64,
     /// The least number of optimizer steps between two switches of a layer. Default: 100, in which an action comes fully
     /// into force at the default [`Rates`](crate::act::Rates).
@@ -208,7 +209,7 @@ impl DecisionRule for Pay {
     }
 
     fn fits(&self, memory: &Self::Memory, n_layers: usize) -> bool {
-        memory.len() == n_layers
+        memory.len() == n_layers && memory.iter().all(Account::is_sound)
     }
 
     fn decide(&self, memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
@@ -266,6 +267,13 @@ impl Pay {
 }
 
 impl Account {
+    /// Whether it can have come from decisions: to be asked of one from a file.
+    fn is_sound(&self) -> bool {
+        let Evidence { weight, weight_square, sum_square, .. } = self.evidence;
+        let is_sum = weight >= 0.0 && sum_square >= 0.0 && (weight > 0.0) == (weight_square > 0.0);
+        is_sum && self.cap.is_none_or(is_target)
+    }
+
     /// What the evidence has said since when, and in which numbers.
     fn reason(&self, step: u64) -> String {
         let steps = step.saturating_sub(self.since);
@@ -414,7 +422,8 @@ mod tests {
     fn without_evidence_a_cap_rises_by_a_quarter_of_the_rate() {
         let mut decider = decider("pay", 1);
         // One way, and then as often one as the other.
-        let looks = |step: u64| [if step <= 200 || step / 20 % 2 == 0 { -1.0 } else { 1.0 }];
+        let looks =
+            |step: u64| [if step <= 200 || (step / 20).is_multiple_of(2) { -1.0 } else { 1.0 }];
         let all = caps(&mut decider, every(20, 1200), looks);
         let pairs = all[25..].windows(2).filter_map(|pair| Some((pair[0][0]?, pair[1][0]?)));
         let rises: Vec<f64> = pairs.map(|(before, after)| (after / before).ln()).collect();
@@ -448,7 +457,7 @@ mod tests {
         for dwell in [0, 100, 500] {
             let mut decider = decider(&format!("pay:dwell={dwell}"), 1);
             // Evidence that turns every 600 steps.
-            let looks = |step: u64| [if step / 600 % 2 == 0 { -1.0 } else { 1.0 }];
+            let looks = |step: u64| [if (step / 600).is_multiple_of(2) { -1.0 } else { 1.0 }];
             let caps = caps(&mut decider, every(20, 12_000), looks);
             let is_held: Vec<bool> = caps.iter().map(|[cap]| cap.is_some()).collect();
             let switches: Vec<u64> = (1..)
@@ -527,6 +536,19 @@ mod tests {
             caps(&mut copy, every(520, 900), looks),
             caps(&mut decider, every(520, 900), looks)
         );
+    }
+
+    #[test]
+    fn a_memory_that_no_decision_leaves_is_refused() {
+        let rule = Pay::default();
+        let sound = Account::default();
+        let with = |evidence| Account { evidence, ..sound };
+        let negative = Evidence { weight: -1.0, weight_square: 1.0, ..Evidence::default() };
+        let half = Evidence { weight: 1.0, ..Evidence::default() };
+        assert!(rule.fits(&vec![sound; 2], 2) && !rule.fits(&vec![sound], 2));
+        for bad in [with(negative), with(half), Account { cap: Some(-1.0), ..sound }] {
+            assert!(!rule.fits(&vec![bad], 1), "{bad:?}");
+        }
     }
 
     #[test]
