@@ -150,13 +150,13 @@ fn kinds() -> HashMap<Pair, String> {
 fn the_nearest_training_names_are_as_far_and_score_as_is_said() {
     let (text, kinds) = (embedded("en", "de"), kinds());
     for (kind, count, quartiles, scores) in [
-        ("emoji", 128, [15, 22, 33], [33.6, 65.1]),
-        ("name", 75, [22, 29, 36], [9.1, 60.1]),
-        ("locale", 35, [21, 26, 31], [53.9, 63.7]),
-        ("amount", 45, [11, 18, 26], [12.2, 69.5]),
-        ("date", 39, [8, 11, 15], [14.0, 68.2]),
-        ("list", 20, [28, 33, 43], [37.9, 57.2]),
-        ("all", 342, [14, 24, 33], [33.8, 63.9]),
+        ("emoji", 128, [15.0, 22.0, 33.0], [33.6, 65.1]),
+        ("name", 75, [22.0, 29.0, 36.0], [9.1, 60.1]),
+        ("locale", 35, [21.0, 26.0, 31.0], [53.9, 63.7]),
+        ("amount", 45, [11.0, 18.0, 26.0], [12.2, 69.5]),
+        ("date", 39, [8.0, 11.0, 15.0], [14.0, 68.2]),
+        ("list", 20, [28.0, 33.0, 43.0], [37.9, 57.2]),
+        ("all", 342, [14.0, 24.0, 33.0], [33.8, 63.9]),
     ] {
         let is_of = |pair: &&Pair| kind == "all" || kinds[*pair] == kind;
         let pairs: Vec<&Pair> = text.test.iter().filter(is_of).collect();
@@ -167,12 +167,12 @@ fn the_nearest_training_names_are_as_far_and_score_as_is_said() {
 }
 
 /// The quartiles of how far the nearest training target is, in percent.
-fn distances(text: &ParallelText, pairs: &[&Pair]) -> [u64; 3] {
+fn distances(text: &ParallelText, pairs: &[&Pair]) -> [f64; 3] {
     let distance = |pair: &&Pair| nearest(text, pair, |pair| &pair.target).0;
     let mut distances: Vec<f64> = pairs.iter().map(distance).collect();
     distances.sort_by(f64::total_cmp);
     let last = distances.len() - 1;
-    [1, 2, 3].map(|quarter| (distances[quarter * last / 4] * 100.0).round() as u64)
+    [1, 2, 3].map(|quarter| (distances[quarter * last / 4] * 100.0).round())
 }
 
 /// BLEU and chrF of the translations of the nearest training sources, of which none is right.
