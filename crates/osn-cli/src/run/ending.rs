@@ -50,7 +50,8 @@ fn ending(summary: &RunSummary, warnings: &[Warning], page: &Path, next: &str) -
     let word = if summary.status == RunStatus::Stopped { "stopped" } else { "finished" };
     let (steps, time) = (summary.steps, duration(summary.wall_secs));
     let folder = summary.folder.display();
-    let warnings: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+    let line = |lines: String, warning: &Warning| lines + &format!("warning: {warning}\n");
+    let warnings = warnings.iter().fold(String::new(), line);
     format!(
         "{word} after {steps} steps in {time}\n{warnings}\n{}\n  run      {folder}\n  samples  {}\n  report   {}\n\nnext: {}",
         scores(summary),

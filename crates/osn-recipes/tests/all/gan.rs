@@ -151,7 +151,7 @@ fn extra_layers_are_held_and_so_is_the_generator_by_choice() {
 fn a_critic_has_no_boundary_and_never_wins() {
     let critic = [("objective", "wasserstein"), ("learning_rate", "0.01"), ("n_dis", "9")];
     let run = Run::of("gan", Some("never"), &critic);
-    let losses = events(&run).into_iter().filter_map(|event| match event {
+    let mut losses = events(&run).into_iter().filter_map(|event| match event {
         Event::Step { losses, signals, .. } => {
             let distance = signals["logit_fake"] - signals["logit_real"];
             assert!((losses["discriminator"] - distance).abs() < 1e-3 * distance.abs().max(1.0));
@@ -159,7 +159,7 @@ fn a_critic_has_no_boundary_and_never_wins() {
         }
         _ => None,
     });
-    assert!(losses.last().unwrap() < -1.0, "nothing holds it");
+    assert!(losses.next_back().unwrap() < -1.0, "nothing holds it");
     assert!(signals(&run).iter().all(|seen| seen["saturated_logs"] == 0.0));
 }
 
@@ -190,7 +190,7 @@ fn with_few_images_a_run_trains_on_those_alone_and_lies_nearer_to_them() {
         "{too_many}"
     );
     let few = Run::of("gan", None, &[("train_images", "20")]);
-    // Of twenty images the nearest is farther than of two hundred.
+    // Of twenty images the nearest is farther than of a hundred.
     let all = Run::of("gan", None, &[]);
     assert!(few.real_vs_real["nearest_test"] > 1.1 * all.real_vs_real["nearest_test"]);
     assert_ne!(few.metrics, all.metrics);
