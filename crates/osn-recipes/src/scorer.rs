@@ -245,8 +245,8 @@ impl Scorer {
         Ok(self)
     }
 
-    /// Embeds training images that are `trained_on` and as many test images, of each at most as many as are scored
-    /// and [`MAX_NEIGHBOURHOOD`], for the distances of generated images to the nearest of either.
+    /// Embeds training images that are `trained_on` and as many test images, of each at most as many as are
+    /// scored while training and [`MAX_NEIGHBOURHOOD`], for the distances of generated images to the nearest of either.
     ///
     /// # Errors
     ///
@@ -256,7 +256,7 @@ impl Scorer {
         data: &Dataset,
         trained_on: &[usize],
     ) -> Result<Self, RunError> {
-        let scored = self.quick.real.indices.len().max(self.full.real.indices.len());
+        let scored = self.quick.real.indices.len();
         let count = trained_on.len().min(data.test.len()).min(scored).min(MAX_NEIGHBOURHOOD);
         let first = |nonce, among: usize| permutation(0, nonce, among).into_iter().take(count);
         let train = first(3, trained_on.len()).map(|place| trained_on[place]).collect();

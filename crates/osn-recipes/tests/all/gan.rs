@@ -191,7 +191,7 @@ fn with_few_images_a_run_trains_on_those_alone_and_lies_nearer_to_them() {
         "{too_many}"
     );
     let few = Run::of("gan", None, &[("train_images", "20")]);
-    // Of twenty images the nearest is farther than of two hundred.
+    // Of twenty images the nearest is farther than of a hundred.
     let all = Run::of("gan", None, &[]);
     assert!(few.real_vs_real["nearest_test"] > 1.1 * all.real_vs_real["nearest_test"]);
     assert_ne!(few.metrics, all.metrics);
