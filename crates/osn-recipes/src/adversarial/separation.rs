@@ -80,8 +80,8 @@ mod tests {
     }
 
     fn weights(values: &[f64]) -> Tensor<1> {
-        let values: Vec<f32> = values.iter().map(|&it| it as f32).collect();
-        Tensor::from_data(values.as_slice(), &Device::flex().autodiff()).require_grad()
+        let values = TensorData::from(values).convert::<f32>();
+        Tensor::from_data(values, &Device::flex().autodiff()).require_grad()
     }
 
     fn gradient(values: &[f64], bend: f64, [real, fake]: [Tensor<4>; 2]) -> Option<Vec<f64>> {
@@ -120,7 +120,7 @@ mod tests {
         let along: f64 = w[..6].iter().sum();
         for (bend, shift) in [(0.0, 1.0), (0.3, 1.0), (0.0, -1.0)] {
             // Real images lie where D is larger, or smaller.
-            let shift = shift * along.signum() as f32;
+            let shift: f32 = if along < 0.0 { -shift } else { shift };
             let images = [images(1, shift), images(2, 0.0)];
             let separates = value(&w, bend, &images, false) > 0.0;
             let found = gradient(&w, bend, images.clone()).unwrap();
