@@ -79,6 +79,7 @@ mod tests {
         linear + bent.square() * bend
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
     fn weights(values: &[f64]) -> Tensor<1> {
         let values: Vec<f32> = values.iter().map(|&it| it as f32).collect();
         Tensor::from_data(values.as_slice(), &Device::flex().autodiff()).require_grad()
@@ -120,7 +121,7 @@ mod tests {
         let along: f64 = w[..6].iter().sum();
         for (bend, shift) in [(0.0, 1.0), (0.3, 1.0), (0.0, -1.0)] {
             // Real images lie where D is larger, or smaller.
-            let shift = shift * along.signum() as f32;
+            let shift = if along < 0.0 { -shift } else { shift };
             let images = [images(1, shift), images(2, 0.0)];
             let separates = value(&w, bend, &images, false) > 0.0;
             let found = gradient(&w, bend, images.clone()).unwrap();
