@@ -91,7 +91,8 @@ impl Discover {
     /// Takes the module that was just entered for the normalization of the last weight before it, if both are parts of
     /// one module.
     fn normalize_last(&mut self, container: &str) {
-        let norm = self.walk.path();
+        // What was entered is the first part of the normalization.
+        let norm = parent(&self.walk.path()).to_owned();
         let Some(last) = self.found.iter_mut().rev().find(|it| it.shape.len() >= 2) else { return };
         let around = parent(parent(&last.path));
         let is_within =
