@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use numpy::{PyReadonlyArray1, PyReadwriteArray1};
 use osn_core::act::{Actuator, AppliedAction, Rates, SIGMA_FLOOR, StepSize};
-use osn_core::decide::{Decider, Rule, Signals};
+use osn_core::decide::{Decider, Needs, Rule, Rules, Signals};
 use osn_core::held::kernel::PARALLEL_ELEMENTS;
 use osn_core::held::{SigmaGradient, cold_start, sigma_ratios};
 use osn_core::layer::{Layer, Measurement};
@@ -49,6 +49,18 @@ pub(crate) struct Controller {
     raised: Raised,
 }
 
+/// What a loop in PyTorch can report to a rule.
+const OFFERED: Needs = Needs { growth: false, ..Needs::ALL };
+
+/// Refuses a rule that would never act for want of a signal.
+fn must_be_met(rules: &Rules) -> PyResult<()> {
+    let Some((rule, what)) = rules.unmet_need(OFFERED) else { return Ok(()) };
+    let rule = rule.label();
+    Err(AttachError::new_err(format!(
+        "{rule} needs {what}, which is not measured here: take another rule"
+    )))
+}
+
 #[pymethods]
 impl Controller {
     /// Measures every weight from nothing and puts the first decisions in force. Returns the controller and the
@@ -67,6 +79,7 @@ impl Controller {
     ) -> PyResult<(Self, Vec<Vec<f32>>)> {
         let raised = Raised::default();
         let rules = rules(entries, &raised)?;
+        must_be_met(&rules)?;
         let rates = Rates { blend_per_step: rates.0, log_target_per_step: rates.1 };
         rates.validate().map_err(|error| attach_error(&error))?;
         let held = held(&chosen, network, sigma_gradient(gradient)?)?;
