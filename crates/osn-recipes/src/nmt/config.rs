@@ -117,7 +117,7 @@ pub struct NmtConfig {
 }
 
 impl NmtConfig {
-    /// English to German, a small pre-norm network: at most four minutes on two cores.
+    /// English to German, a small pre-norm network: some five minutes on two cores.
     ///
     /// # Panics
     ///
