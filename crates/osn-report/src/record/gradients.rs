@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use osn_core::number::median;
+
 use crate::record::lines::Numbers;
 
 /// Logged steps whose median is taken, at the start and at the end.
@@ -60,13 +62,7 @@ impl Ends {
     }
 
     fn medians(&self) -> Option<(f64, f64)> {
-        let is_whole = self.last.len() == LOOKS;
-        is_whole.then(|| (median(self.first.clone()), median(self.last.iter().copied().collect())))
+        let last: Vec<f64> = self.last.iter().copied().collect();
+        if last.len() < LOOKS { None } else { Some((median(&self.first)?, median(&last)?)) }
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let half = values.len() / 2;
-    f64::midpoint(values[half - 1], values[half])
 }
