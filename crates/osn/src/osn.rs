@@ -392,7 +392,7 @@ impl Osn {
     fn finish_step<M: Module>(&self, model: &mut M, codes: Vec<Option<Codes>>) {
         self.write(model, codes);
         if let Some(running) = &self.running {
-            *model = running.moved(model.clone());
+            running.move_along(model);
         }
     }
 

@@ -62,10 +62,10 @@ impl RunningValues {
     }
 
     /// Moves the running values of `model` along, in place: all that share them see it.
-    pub(crate) fn moved<M: Module>(&self, model: M) -> M {
+    pub(crate) fn move_along<M: Module>(&self, model: &mut M) {
         let moving: Vec<&Norm> = self.norms.iter().filter(|norm| norm.ratio != 1.0).collect();
         if moving.is_empty() {
-            return model;
+            return;
         }
         // Validation mode settles an update of the running values that is still pending; it would come over these.
         let _ = model.valid();
@@ -77,7 +77,7 @@ impl RunningValues {
             factors.insert(format!("{}.{MEAN}", norm.path), (norm.ratio, bias));
             factors.insert(format!("{}.{VARIANCE}", norm.path), (norm.ratio.powi(2), None));
         }
-        model.map(&mut Mover { walk: Walk::default(), factors })
+        *model = model.clone().map(&mut Mover { walk: Walk::default(), factors });
     }
 }
 
