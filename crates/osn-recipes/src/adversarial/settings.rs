@@ -17,6 +17,7 @@ use crate::run::check::{
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
 use crate::run::pending::must_be_held_out;
+use crate::run::rate_change::RateChange;
 use crate::run::training::Pace;
 use crate::scorer::{CHUNK, Classes, Scorer};
 
@@ -125,8 +126,11 @@ impl Settings {
 
     /// The learning rate of a step, counted from 1.
     pub fn learning_rate_at(&self, step: u64) -> f64 {
-        let is_changed = self.change_at.is_some_and(|change| step >= change);
-        if is_changed { self.learning_rate * self.change_factor } else { self.learning_rate }
+        self.learning_rate * self.rate_change().factor_at(step)
+    }
+
+    fn rate_change(&self) -> RateChange {
+        RateChange { at: self.change_at, factor: self.change_factor }
     }
 
     /// Which of so many training images are trained on, and which are held out: one in twenty of all, however many
@@ -225,13 +229,7 @@ impl Settings {
             let row = format!("the logged steps of such a run span {longest}");
             idle.push(("saturated_after", format!("{row}; null trains on")));
         }
-        match self.change_at {
-            None => idle.push(("change_factor", "change_at is null".to_owned())),
-            Some(_) if self.change_factor == 1.0 => {
-                idle.push(("change_at", "with change_factor=1 the rate goes on".to_owned()));
-            }
-            Some(_) => {}
-        }
+        idle.extend(self.rate_change().idle());
         idle
     }
 

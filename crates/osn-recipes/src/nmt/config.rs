@@ -13,6 +13,7 @@ use crate::run::check::{
 };
 use crate::run::config::Config;
 use crate::run::error::RunError;
+use crate::run::rate_change::RateChange;
 use crate::run::training::Pace;
 
 const MAX_LAYERS: u64 = 256;
@@ -182,10 +183,14 @@ impl NmtConfig {
 
     /// The learning rate of the update `step`, counted from 1.
     pub(super) fn learning_rate_at(&self, step: u64) -> f64 {
+        let factor = self.rate_change().factor_at(step);
         let (step, warmup) = (step as f64, self.warmup_steps as f64);
         let part = if warmup > 0.0 { (step / warmup).min((warmup / step).sqrt()) } else { 1.0 };
-        let is_changed = self.change_at.is_some_and(|change| step >= change as f64);
-        self.learning_rate * part * if is_changed { self.change_factor } else { 1.0 }
+        self.learning_rate * part * factor
+    }
+
+    fn rate_change(&self) -> RateChange {
+        RateChange { at: self.change_at, factor: self.change_factor }
     }
 
     /// Whether weights and the numbers of a batch fit.
@@ -221,14 +226,7 @@ impl Config for NmtConfig {
     }
 
     fn idle(&self) -> Vec<(&'static str, String)> {
-        let mut idle = Vec::new();
-        match self.change_at {
-            None => idle.push(("change_factor", "change_at is null".to_owned())),
-            Some(_) if self.change_factor == 1.0 => {
-                idle.push(("change_at", "with change_factor=1 the rate goes on".to_owned()));
-            }
-            Some(_) => {}
-        }
+        let mut idle: Vec<_> = self.rate_change().idle().into_iter().collect();
         if self.beam == 1 {
             let why = "beam=1 follows up one translation and compares none";
             idle.push(("length_penalty", why.to_owned()));

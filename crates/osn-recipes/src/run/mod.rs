@@ -13,6 +13,7 @@ pub mod description;
 pub mod error;
 pub mod observer;
 pub mod pending;
+pub(crate) mod rate_change;
 pub mod recipe_doc;
 pub mod request;
 pub mod resume;
