@@ -94,6 +94,22 @@ fn measures_of_generalisation_come_with_what_they_do_not_say() {
 }
 
 #[test]
+fn signals_of_one_quantity_share_a_chart_and_one_alone_has_its_own() {
+    let titles = |signals: &str| {
+        let record =
+            format!(r#"{{"event":"step","step":5,"losses":{{}},"signals":{{{signals}}}}}"#);
+        let page = page_of("{}", &record);
+        let titles = page.split("<figcaption>").skip(1);
+        titles.map(|rest| rest.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let alone = r#""separation":0.5,"slope":1.5"#;
+    assert_eq!(titles(alone), ["separation", "slope"]);
+    let both = format!(r#"{alone},"separation_held_out":0.4,"logit_real":1,"logit_fake":-1"#);
+    let expected = ["Separation of generated images from real ones", "Mean logit", "slope"];
+    assert_eq!(titles(&both), expected);
+}
+
+#[test]
 fn sections_without_data_are_left_out() {
     let page = page_of("{}", r#"{"event":"step","step":5,"losses":{"q_network":0.8}}"#);
     let headings = page.matches("<h2>").count();

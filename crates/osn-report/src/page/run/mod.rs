@@ -6,15 +6,13 @@ mod layers;
 mod samples;
 mod scores;
 mod spectra;
+mod training;
 
 use maud::{Markup, html};
 
-use super::chart::{Chart, MAX_POINTS};
 use super::facts::{data, list, plain};
-use super::names::N_COLOURS;
 use crate::record::run::RunRecord;
 use crate::record::types::{Description, RunState};
-use crate::series::min_max::{Drawing, DrawnLine};
 use crate::text::duration;
 
 /// One run.
@@ -32,7 +30,7 @@ pub(super) fn article(run: &RunRecord) -> Markup {
                 "arrow keys read values, + and − zoom, 0 shows all."
             }
             (scores::curves(run))
-            (training(run))
+            (training::section(run))
             (heads::section(run))
             (decisions::map(run))
             (scores::measures(run))
@@ -87,53 +85,6 @@ fn status_class(status: RunState) -> &'static str {
         RunState::Failed => "bad",
         _ => "open",
     }
-}
-
-/// The losses in one chart, each signal in one of its own, as they have no unit in common, and those of parts of a
-/// network together.
-fn training(run: &RunRecord) -> Markup {
-    let drawing = run.signals.drawing(MAX_POINTS);
-    let losses =
-        (!run.losses.is_empty()).then(|| ("Losses".to_owned(), run.losses.drawing(MAX_POINTS)));
-    let names = run.signals.names().iter().enumerate();
-    let wholes = names.filter(|(_, name)| part_of(name).is_none());
-    let wholes = wholes.map(|(index, name)| (name.clone(), drawing.only(index)));
-    let charts: Vec<_> = losses.into_iter().chain(wholes).chain(parts(&drawing)).collect();
-    html! {
-        @if !charts.is_empty() {
-            section {
-                h2 { "Training" }
-                div.grid { @for (title, drawing) in charts { (Chart::new(title, drawing, run.last_step).figure()) } }
-            }
-        }
-    }
-}
-
-/// Signals of parts, `gradient_norm/encoder.0`, by what they begin with: as many lines as can be told apart.
-fn parts(drawing: &Drawing) -> Vec<(String, Drawing)> {
-    let mut charts: Vec<(String, Vec<DrawnLine>)> = Vec::new();
-    for line in &drawing.lines {
-        let Some((whole, part)) = part_of(&line.name) else { continue };
-        let title = match part.split_once('.') {
-            Some((start, _)) => format!("{whole} of {start}"),
-            None => format!("{whole} of other parts"),
-        };
-        let line = DrawnLine { name: part.to_owned(), ..line.clone() };
-        match charts.iter_mut().find(|chart| chart.0 == title && chart.1.len() < N_COLOURS) {
-            Some((_, lines)) => lines.push(line),
-            None => charts.push((title, vec![line])),
-        }
-    }
-    let chart = |(title, lines)| (title, Drawing { lines, ..drawing.clone() });
-    charts.into_iter().map(chart).collect()
-}
-
-/// What a name is of, and which part of it: `gradient_norm` and `encoder.0`.
-fn part_of(name: &str) -> Option<(&str, &str)> {
-    let is_word = |text: &str| {
-        !text.is_empty() && text.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric())
-    };
-    name.split_once('/').filter(|(whole, _)| is_word(whole))
 }
 
 /// The rules and the config as the run's files have them.
