@@ -6,7 +6,7 @@ use numpy::{PyReadonlyArray1, PyReadwriteArray1};
 use osn_core::act::{Actuator, AppliedAction, Rates, SIGMA_FLOOR, StepSize};
 use osn_core::decide::{Decider, Needs, Rule, Rules, Signals};
 use osn_core::held::kernel::PARALLEL_ELEMENTS;
-use osn_core::held::{SigmaGradient, cold_start, sigma_ratios};
+use osn_core::held::{HeldWeight, SigmaGradient, cold_start, sigma_ratios};
 use osn_core::layer::{Layer, Measurement};
 use osn_core::measure::EstimateError;
 use osn_core::state_code::{STATE_LEN, State};
@@ -18,7 +18,7 @@ use crate::applied::{Applied, parameters};
 use crate::arrays::{Entries, Named, entries};
 use crate::decider::read;
 use crate::errors::{AttachError, StepError, attach_error, value_error};
-use crate::held::{Chosen, Held, held, ranges};
+use crate::held::{Chosen, cannot_measure, check_size, held};
 use crate::reading::Reading;
 use crate::refresh::{decoded, norms, refresh, started, state};
 use crate::reported::{Gradients, Reported};
@@ -36,7 +36,7 @@ const RESTART_RESIDUAL: f64 = 0.25;
 #[pyclass]
 #[derive(Clone)]
 pub(crate) struct Controller {
-    pub(crate) held: Vec<Held>,
+    pub(crate) held: Vec<HeldWeight>,
     pub(crate) decider: Decider,
     pub(crate) actuators: Vec<Actuator>,
     rates: Rates,
@@ -103,7 +103,7 @@ impl Controller {
 
     /// For each weight its path, the names of its layers, and how its vectors are laid out, as JSON.
     fn layout(&self) -> String {
-        let weight = |held: &Held| {
+        let weight = |held: &HeldWeight| {
             let names: Vec<_> = held.layers.iter().map(Layer::name).collect();
             json!({
                 "path": held.path(), "layers": names, "form": held.form, "rows": held.form.maps.rows(),
@@ -177,13 +177,15 @@ impl Controller {
     fn applied(&self) -> Vec<Vec<Applied>> {
         let in_force = |actuator: &Actuator| parameters(actuator.applied());
         let of_weight = |range: Range<usize>| self.actuators[range].iter().map(in_force).collect();
-        ranges(&self.held).map(of_weight).collect()
+        HeldWeight::ranges(&self.held).map(of_weight).collect()
     }
 
     /// Whether nothing is done to a weight, so that it is its own effective weight, whatever its σ is.
     fn is_off(&self) -> Vec<bool> {
         let is_off = |actuator: &Actuator| !actuator.applied().follows_sigma();
-        ranges(&self.held).map(|range| self.actuators[range].iter().all(is_off)).collect()
+        HeldWeight::ranges(&self.held)
+            .map(|range| self.actuators[range].iter().all(is_off))
+            .collect()
     }
 
     /// One power iteration of the weights at these places, from the old vectors to the new ones, on all cores and
@@ -197,13 +199,13 @@ impl Controller {
         mut new: Vec<PyReadwriteArray1<'_, f32>>,
     ) -> PyResult<()> {
         let applied = self.in_force();
-        let ranges: Vec<_> = ranges(&self.held).collect();
+        let ranges: Vec<_> = HeldWeight::ranges(&self.held).collect();
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
         let mut jobs = Vec::new();
         for (((place, weight), old), new) in places.iter().zip(&weights).zip(&old).zip(&mut new) {
             let held = &self.held[*place];
             let (weight, old, new) = (entries(weight)?, old.as_slice()?, new.as_slice_mut()?);
-            held.check_size(&weight, old.len())?;
+            check_size(held, &weight, old.len())?;
             jobs.push((weight, old, new, &held.form, &applied[ranges[*place].clone()]));
         }
         let size: usize = jobs.iter().map(|(weight, ..)| weight.len()).sum();
@@ -265,7 +267,7 @@ impl Controller {
         let held = &self.held[place];
         let weight = entries(&weight)?;
         let ratios = py.detach(|| sigma_ratios(&weight.to_f32(), &held.form));
-        ratios.map_err(|error| StepError::new_err(held.cannot_measure(&error)))
+        ratios.map_err(|error| StepError::new_err(cannot_measure(held, &error)))
     }
 
     /// Takes what was measured, and lets the rules decide that are due; returns the decisions that changed, as JSON.
@@ -321,7 +323,7 @@ impl Controller {
             let count = range.len() as f64;
             (range.map(log).sum::<f64>() / count).exp()
         };
-        ranges(&self.held).map(factor).collect()
+        HeldWeight::ranges(&self.held).map(factor).collect()
     }
 
     /// What is known of every layer, as JSON.
@@ -370,7 +372,7 @@ impl Controller {
         let needs = self.decider.rules().needs();
         let pairs: Vec<_> = self.held.iter().zip(weights).collect();
         let starts: Vec<_> = py.detach(|| {
-            let start = |(held, weight): &(&Held, &Entries)| {
+            let start = |(held, weight): &(&HeldWeight, &Entries)| {
                 let weight = weight.to_f32();
                 let ratios = needs.sigma_ratio.then(|| sigma_ratios(&weight, &held.form));
                 Ok((cold_start(&weight, &held.form)?, ratios.transpose()?))
@@ -380,7 +382,7 @@ impl Controller {
         let (mut measured, mut found) = (Vec::new(), Vec::new());
         for (held, start) in self.held.iter().zip(starts) {
             let (start, ratios) = start.map_err(|error: EstimateError| {
-                AttachError::new_err(held.cannot_measure(&error))
+                AttachError::new_err(cannot_measure(held, &error))
             })?;
             measured.extend(start.blocks.iter().enumerate().map(|(block, measured)| {
                 let ratio = ratios.as_ref().and_then(|ratios| ratios[block]);
@@ -394,7 +396,7 @@ impl Controller {
         let decisions = self.decider.decisions().iter();
         self.actuators = decisions.map(|decision| Actuator::new(decision.action)).collect();
         let applied = self.in_force();
-        let weights = self.held.iter().zip(found).zip(ranges(&self.held));
+        let weights = self.held.iter().zip(found).zip(HeldWeight::ranges(&self.held));
         Ok(weights
             .map(|((held, start), range)| started(&start, &held.form, &applied[range]))
             .collect())

@@ -1,6 +1,6 @@
 //! From what came to the host to what the rules look at.
 
-use osn_core::layer::{Layer, Measurement};
+use osn_core::layer::{GradientMeans, Layer, Measurement};
 use osn_core::measure::stable_rank;
 use osn_core::state_code::State;
 use pyo3::prelude::*;
@@ -20,9 +20,9 @@ impl Controller {
     ) -> Vec<Measurement> {
         let count = states.len();
         let ratios = ratios.map_or(vec![None; count], |ratios| ratios.concat());
-        let gradients = gradients.map_or(vec![None; count], |means| {
-            let pairs = means.iter().zip(&self.held);
-            pairs.flat_map(|(means, held)| means.statistics(held.layers.len())).collect()
+        let gradients = gradients.map_or(vec![None; count], |gradients| {
+            let means = gradients.into_iter().map(GradientMeans::from).zip(&self.held);
+            means.flat_map(|(means, held)| means.statistics(held.layers.len())).collect()
         });
         let starts = self.held.iter().flat_map(|it| it.layers.iter().map(|_| it.usual_start()));
         let extra = self.reading.drifts.iter().zip(ratios).zip(gradients).zip(starts);

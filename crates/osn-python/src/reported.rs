@@ -1,7 +1,7 @@
 //! What the training loop reports to the rules.
 
 use osn_core::decide::{Adversarial, Generalization, Signals};
-use osn_core::layer::GradientStatistics;
+use osn_core::layer::GradientMeans;
 use pyo3::prelude::*;
 
 /// Scores and losses.
@@ -50,29 +50,8 @@ pub(crate) struct Gradients {
     held_out: Option<Vec<f64>>,
 }
 
-impl Gradients {
-    /// The statistics of each of so many blocks; nothing where nothing was observed.
-    pub(crate) fn statistics(&self, count: usize) -> Vec<Option<GradientStatistics>> {
-        let Self { trained, updates, held_out } = self;
-        if [trained, updates, held_out].iter().all(|it| it.is_none()) {
-            return vec![None; count];
-        }
-        let or_nan = |means: &Option<Vec<f64>>, index: usize| {
-            means.as_ref().map_or(f64::NAN, |means| means[index])
-        };
-        let block = |block: usize| {
-            let mean_norm = or_nan(trained, block);
-            let mean_square = or_nan(trained, count + block);
-            GradientStatistics {
-                mean_norm,
-                // Rounding of nearly equal norms can leave less than nothing; NaN stays NaN.
-                norm_variance: (mean_square - mean_norm * mean_norm).clamp(0.0, f64::INFINITY),
-                mean_update: or_nan(updates, block),
-                sensitivity: or_nan(trained, 2 * count + block),
-                held_out_sensitivity: held_out.as_ref().map(|means| means[block]),
-                growth: None,
-            }
-        };
-        (0..count).map(block).map(Some).collect()
+impl From<Gradients> for GradientMeans {
+    fn from(Gradients { trained, updates, held_out }: Gradients) -> Self {
+        Self { trained, updates, held_out, growth: None }
     }
 }

@@ -2,11 +2,11 @@
 
 use osn_core::act::{Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::DeciderState;
+use osn_core::held::HeldWeight;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::held::Held;
 use crate::reading::Reading;
 
 /// What goes on where a training is resumed.
@@ -14,7 +14,7 @@ use crate::reading::Reading;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Saved {
     pub(crate) schema: u32,
-    pub(crate) held: Vec<Held>,
+    pub(crate) held: Vec<HeldWeight>,
     pub(crate) decider: DeciderState,
     pub(crate) actuators: Vec<Actuator>,
     pub(crate) rates: Rates,
@@ -29,13 +29,15 @@ impl Saved {
     /// Refuses a state of other weights, views or rates, and one that is damaged.
     pub(crate) fn check(
         &self,
-        held: &[Held],
+        held: &[HeldWeight],
         rates: Rates,
         kept: Option<&StepSize>,
         n_layers: usize,
     ) -> PyResult<()> {
         if self.held != held {
-            let names = |held: &[Held]| held.iter().map(Held::path).collect::<Vec<_>>().join(", ");
+            let names = |held: &[HeldWeight]| {
+                held.iter().map(HeldWeight::path).collect::<Vec<_>>().join(", ")
+            };
             return Err(PyValueError::new_err(format!(
                 "the saved state holds {}, this model {}: attach to the same layers, in the same views",
                 names(&self.held),

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use burn::module::Module;
 use osn_core::act::{Action, Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::{Decider, Decision, Needs, Signals};
-use osn_core::held::Cut;
+use osn_core::held::{Cut, HeldWeight};
 use osn_core::layer::{Layer, Measurement};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ use crate::measure::refresh::{is_flex, refresh_each};
 use crate::measure::to_host::states_and_norms;
 use crate::state::codes::Codes;
 use crate::state::walks::{self, Held};
-use crate::state::watched::{Watched, ranges};
+use crate::state::watched::{is_of, not_attached};
 use osn_core::state_code::State;
 
 /// How often σ and the health of the weights come to the host at least, whatever the rules ask for.
@@ -33,7 +33,7 @@ const READ_EVERY: u64 = 50;
 /// and [`resume`](Self::resume) from it.
 #[derive(Clone, Debug)]
 pub struct Osn {
-    pub(crate) watched: Vec<Watched>,
+    pub(crate) watched: Vec<HeldWeight>,
     pub(crate) decider: Decider,
     pub(crate) actuators: Vec<Actuator>,
     pub(crate) rates: Rates,
@@ -71,7 +71,7 @@ pub struct Change {
 
 impl Osn {
     pub(crate) fn new(
-        watched: Vec<Watched>,
+        watched: Vec<HeldWeight>,
         decider: Decider,
         actuators: Vec<Actuator>,
         rates: Rates,
@@ -203,7 +203,7 @@ impl Osn {
 
     /// Adds how far each weight moved, where gradients were observed before this step.
     fn add_updates(&mut self, held: &[Held]) {
-        let weights = ranges(&self.watched).into_iter().zip(&mut self.observed).zip(held);
+        let weights = HeldWeight::ranges(&self.watched).zip(&mut self.observed).zip(held);
         for ((range, observed), held) in weights {
             let moved = observed.add_update(&held.weight).filter(|moved| is_flex(&moved.device()));
             let moved: Option<Vec<f32>> = moved.map(|moved| moved.into_data().iter().collect());
@@ -215,7 +215,7 @@ impl Osn {
     fn note_refreshed(&mut self, codes: &[Option<Codes>]) {
         // What is measured for reports alone must not change the training, so it does not count here.
         let observes = self.decider.rules().needs().gradients;
-        for (index, range) in ranges(&self.watched).into_iter().enumerate() {
+        for (index, range) in HeldWeight::ranges(&self.watched).enumerate() {
             if let Some(codes) = &codes[index] {
                 self.refreshed[index] = self.step;
                 // A convolution's own map can move further than its kernel does.
@@ -307,7 +307,7 @@ impl Osn {
             [before, after].iter().all(|applied| self.reach.is_idle(layer, &applied[layer]))
         };
         let is_wanted = |layer: usize| looks[layer] || !is_idle(layer);
-        let ranges = ranges(&self.watched).into_iter();
+        let ranges = HeldWeight::ranges(&self.watched);
         ranges.map(|mut layers| reads_all || layers.any(is_wanted)).collect()
     }
 
@@ -319,7 +319,7 @@ impl Osn {
         is_wanted: &[bool],
     ) -> Vec<Option<Codes>> {
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
-        let weights = ranges(&self.watched).into_iter().zip(held).enumerate();
+        let weights = HeldWeight::ranges(&self.watched).zip(held).enumerate();
         let wanted =
             weights.filter(|(index, _)| is_wanted[*index]).map(|(index, (range, held))| {
                 (&held.weight, (index, held.codes.clone(), &applied[range]))
@@ -338,7 +338,7 @@ impl Osn {
 
     /// Takes the σ of the layers that were refreshed at this step.
     fn take_reading(&mut self, states: &[State]) {
-        for (range, refreshed) in ranges(&self.watched).into_iter().zip(&self.refreshed) {
+        for (range, refreshed) in HeldWeight::ranges(&self.watched).zip(&self.refreshed) {
             if *refreshed == self.step {
                 let layers = range.clone().zip(&states[range]);
                 layers.for_each(|(layer, state)| self.reading.take(layer, self.step, state.sigma));
@@ -372,8 +372,8 @@ impl Osn {
     pub(crate) fn read<M: Module>(&self, model: &M) -> Result<Vec<Held>, StepError> {
         let held = self.all_found(walks::read(model, &self.paths()))?;
         let mut pairs = self.watched.iter().zip(&held);
-        match pairs.find(|(watched, held)| !watched.is_of(held)) {
-            Some((watched, _)) => Err(watched.not_attached()),
+        match pairs.find(|(watched, held)| !is_of(watched, held)) {
+            Some((watched, _)) => Err(not_attached(watched)),
             None => Ok(held),
         }
     }
@@ -403,7 +403,7 @@ impl Osn {
     /// What was found of each weight, if all were.
     pub(crate) fn all_found<T>(&self, found: Vec<Option<T>>) -> Result<Vec<T>, StepError> {
         let pairs = found.into_iter().zip(&self.watched);
-        pairs.map(|(found, watched)| found.ok_or_else(|| watched.not_attached())).collect()
+        pairs.map(|(found, watched)| found.ok_or_else(|| not_attached(watched))).collect()
     }
 }
 

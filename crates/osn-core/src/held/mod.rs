@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `form.rs` | [`Form`]: how a weight is cut into blocks, and which linear maps each block is |
+//! | `weight.rs` | [`HeldWeight`]: a weight with a layer for each of its blocks |
 //! | `start.rs` | [`cold_start`]: the first measurement, from nothing |
 //! | `iteration.rs` | [`iterate`]: one power iteration, which the refresh after each step is |
 //! | `sigma_gradient.rs` | [`SigmaGradient`]: how the gradient treats σ |
@@ -13,10 +14,12 @@ pub(crate) mod iteration;
 pub mod kernel;
 pub(crate) mod sigma_gradient;
 pub(crate) mod start;
+pub(crate) mod weight;
 
 pub use self::{
     form::{Cut, Form, FormError, Map, Maps},
     iteration::{Iteration, begins_at_v, iterate, state_at},
     sigma_gradient::SigmaGradient,
     start::{Start, blank_start, block_of, check_entries, cold_start, sigma_ratios, state_of},
+    weight::HeldWeight,
 };

@@ -7,7 +7,7 @@ use std::slice;
 use burn::backend::DispatchDevice;
 use burn::module::Module;
 use burn::tensor::Device;
-use osn_core::held::{Form, FormError, SigmaGradient, Start, check_entries};
+use osn_core::held::{Form, FormError, HeldWeight, SigmaGradient, Start, check_entries};
 use osn_core::layer::{Architecture, Kind, Layer, Measurement, Select};
 use osn_core::measure::EstimateError;
 
@@ -17,7 +17,6 @@ use crate::attach::stated::Statements;
 use crate::error::AttachError;
 use crate::measure::to_host::to_host;
 use crate::state::walks;
-use crate::state::watched::Watched;
 
 /// Whether a plan holds a float parameter or running statistic of a model; from
 /// [`Plan::explain`](crate::Plan::explain).
@@ -127,7 +126,7 @@ fn mismatch(selects: &[Select], layer: &Layer) -> Option<String> {
 /// A parameter that will be held.
 #[derive(Debug)]
 pub(crate) struct Chosen {
-    pub(crate) watched: Watched,
+    pub(crate) watched: HeldWeight,
     /// What follows it.
     pub(crate) normalization: Option<Normalization>,
     pub(crate) device: Device,
@@ -150,9 +149,8 @@ impl Chosen {
         let view = selection.view_or_default();
         let form =
             Form::new(shape, axis, view, gradient).map_err(|error| cannot_be_seen(path, error))?;
-        let layers = blocks(layer, form.cut.count, &Form::block_shape(view, shape));
-        let normalization = found.normalization.clone();
-        Ok(Self { watched: Watched { layers, form }, normalization, device: found.device.clone() })
+        let (normalization, device) = (found.normalization.clone(), found.device.clone());
+        Ok(Self { watched: HeldWeight::new(layer, form, view), normalization, device })
     }
 
     /// What was measured of each block, with what it is compared with.
@@ -220,15 +218,6 @@ fn features(device: &str) -> &'static str {
         Some("Cube") => "`wgpu` or `cuda`",
         _ => "`flex`, `wgpu` or `cuda`",
     }
-}
-
-/// A layer for each block; the layer itself where there is one.
-fn blocks(layer: Layer, count: usize, shape: &[usize]) -> Vec<Layer> {
-    if count == 1 {
-        return vec![layer];
-    }
-    let block = |block| Layer { block: Some(block), shape: shape.to_vec(), ..layer.clone() };
-    (0..count).map(block).collect()
 }
 
 /// What rules may know about `found`, with positions counted among just these.

@@ -8,6 +8,7 @@ use crate::error::StepError;
 use crate::measure::to_host::to_host;
 use crate::osn::Osn;
 use crate::state::walks::Held;
+use crate::state::watched::cannot_measure;
 use osn_core::state_code::State;
 
 impl Osn {
@@ -65,7 +66,7 @@ impl Osn {
         for (watched, held) in self.watched.iter().zip(held) {
             let weight = to_host(held.weight.clone());
             let of_blocks = sigma_ratios(&weight, &watched.form);
-            ratios.extend(of_blocks.map_err(|source| watched.cannot_measure(source))?);
+            ratios.extend(of_blocks.map_err(|source| cannot_measure(watched, source))?);
         }
         Ok(ratios)
     }

@@ -1,7 +1,7 @@
 //! Sums of the gradients of one held weight, on its device until a rule decides.
 
 use burn::tensor::{FloatDType, Tensor};
-use osn_core::layer::{GradientStatistics, Growth};
+use osn_core::layer::{GradientMeans, GradientStatistics};
 use serde::{Deserialize, Serialize};
 
 use crate::measure::norms::block_norms;
@@ -17,7 +17,7 @@ pub(crate) struct Observed {
     updates: RunningSum,
     /// `⟨G, Ŵ⟩` of the held-out loss.
     held_out: RunningSum,
-    /// `h` and `h²` of the held-out loss ([`Growth`]): two numbers a block.
+    /// `h` and `h²` of the held-out loss ([`Growth`](osn_core::layer::Growth)): two numbers a block.
     growth: RunningSum,
     /// The weight as it was when gradients were observed, `[outer, count, inner]`.
     before: Option<Tensor<3>>,
@@ -76,29 +76,9 @@ impl Observed {
         count: usize,
         rows: &mut impl Iterator<Item = Vec<f32>>,
     ) -> Vec<Option<GradientStatistics>> {
-        let means = self.sums().map(|sum| sum.mean(rows));
-        let [trained, updates, held_out, growth] = &means;
-        let is_empty = means.iter().all(Option::is_none);
-        let at = |mean: &Option<Vec<f64>>, index: usize| mean.as_ref().map(|mean| mean[index]);
-        let or_nan = |value: Option<f64>| value.unwrap_or(f64::NAN);
-        let block = |block: usize| {
-            let mean_norm = or_nan(at(trained, block));
-            let mean_square = or_nan(at(trained, count + block));
-            GradientStatistics {
-                mean_norm,
-                // Rounding of nearly equal norms can leave less than nothing; NaN stays NaN.
-                norm_variance: (mean_square - mean_norm * mean_norm).clamp(0.0, f64::INFINITY),
-                mean_update: or_nan(at(updates, block)),
-                sensitivity: or_nan(at(trained, 2 * count + block)),
-                held_out_sensitivity: at(held_out, block),
-                growth: growth.as_ref().map(|means| Growth {
-                    looks: self.growth.count(),
-                    mean: means[block],
-                    mean_square: means[count + block],
-                }),
-            }
-        };
-        (0..count).map(|index| (!is_empty).then(|| block(index))).collect()
+        let [trained, updates, held_out, growth] = self.sums().map(|sum| sum.mean(rows));
+        let growth = growth.map(|means| (self.growth.count(), means));
+        GradientMeans { trained, updates, held_out, growth }.statistics(count)
     }
 
     /// The sums as they go into a file.

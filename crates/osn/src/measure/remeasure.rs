@@ -1,7 +1,9 @@
 //! Measuring from nothing: weights that came from elsewhere, and those that u and v have lost.
 
+use std::ops::Range;
+
 use burn::module::Module;
-use osn_core::held::{cold_start, state_of};
+use osn_core::held::{HeldWeight, cold_start, state_of};
 use osn_core::state_code::State;
 
 use crate::error::StepError;
@@ -11,7 +13,7 @@ use crate::measure::to_host::to_host;
 use crate::osn::Osn;
 use crate::state::codes::{Codes, encode};
 use crate::state::walks::Held;
-use crate::state::watched::ranges;
+use crate::state::watched::cannot_measure;
 
 /// A residual above this means that `u`, `v` have lost the weight: they start again. At 0.25 the
 /// lower bound may be 3 % off.
@@ -29,7 +31,8 @@ impl Osn {
     /// the attached one. The model and this are then as they were before.
     pub fn remeasure<M: Module>(&mut self, model: &mut M) -> Result<(), StepError> {
         let held = self.read(model)?;
-        let starts = held.iter().enumerate().map(|(index, held)| self.start(index, held));
+        let weights = self.watched.iter().zip(HeldWeight::ranges(&self.watched)).zip(&held);
+        let starts = weights.map(|((watched, range), held)| self.start(watched, range, held));
         let starts = starts.collect::<Result<Vec<_>, StepError>>()?;
         let (states, codes): (Vec<_>, Vec<_>) = starts.into_iter().unzip();
         let sigmas = states.iter().flatten().map(|state| state.sigma).collect();
@@ -50,9 +53,10 @@ impl Osn {
         states: &mut [State],
         codes: &mut [Option<Codes>],
     ) -> Result<(), StepError> {
-        for (index, range) in ranges(&self.watched).into_iter().enumerate() {
+        for (index, range) in HeldWeight::ranges(&self.watched).enumerate() {
             if states[range.clone()].iter().any(|state| state.residual > RESTART_RESIDUAL) {
-                let (started, new) = self.start(index, &held[index])?;
+                let (started, new) =
+                    self.start(&self.watched[index], range.clone(), &held[index])?;
                 (codes[index], self.refreshed[index]) = (Some(new), self.step);
                 self.reach.begin(range.clone(), None);
                 states[range].copy_from_slice(&started);
@@ -62,12 +66,15 @@ impl Osn {
     }
 
     /// A Golub-Kahan start of every block of one weight, on the host.
-    fn start(&self, index: usize, held: &Held) -> Result<(Vec<State>, Codes), StepError> {
+    fn start(
+        &self,
+        watched: &HeldWeight,
+        range: Range<usize>,
+        held: &Held,
+    ) -> Result<(Vec<State>, Codes), StepError> {
         let weight = to_host(held.weight.clone());
-        let watched = &self.watched[index];
         let start =
-            cold_start(&weight, &watched.form).map_err(|source| watched.cannot_measure(source))?;
-        let range = ranges(&self.watched)[index].clone();
+            cold_start(&weight, &watched.form).map_err(|source| cannot_measure(watched, source))?;
         let blocks = start.blocks.iter().zip(&self.actuators[range]);
         let states: Vec<State> =
             blocks.map(|(measured, actuator)| state_of(*measured, &actuator.applied())).collect();

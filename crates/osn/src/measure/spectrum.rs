@@ -9,6 +9,7 @@ use crate::error::StepError;
 use crate::measure::report::LayerReport;
 use crate::measure::to_host::to_host;
 use crate::osn::Osn;
+use crate::state::watched::cannot_measure;
 
 /// The largest singular values of one layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +50,7 @@ impl Osn {
             for (block, report) in reports.by_ref().take(watched.layers.len()).enumerate() {
                 let block = block_of(&weight, watched.form.cut, block);
                 let (singular_values, n_values) = spectrum(&block, &watched.form, count)
-                    .map_err(|source| watched.cannot_measure(source))?;
+                    .map_err(|source| cannot_measure(watched, source))?;
                 let LayerReport { layer, scale, .. } = report;
                 spectra.push(LayerSpectrum { layer, singular_values, n_values, scale });
             }

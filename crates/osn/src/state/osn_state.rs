@@ -2,6 +2,7 @@
 
 use osn_core::act::{Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::DeciderState;
+use osn_core::held::HeldWeight;
 use osn_core::layer::Layer;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,6 @@ use crate::measure::observed::{Observed, SavedObserved};
 use crate::measure::reach::Reach;
 use crate::measure::reading::Reading;
 use crate::osn::Osn;
-use crate::state::watched::Watched;
 
 /// The state of an [`Osn`] between two steps, as plain data: what its rules remember, the actions in force, and the
 /// sums of gradients so far.
@@ -19,7 +19,7 @@ use crate::state::watched::Watched;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OsnState {
-    watched: Vec<Watched>,
+    watched: Vec<HeldWeight>,
     decider: DeciderState,
     actuators: Vec<Actuator>,
     rates: Rates,
@@ -81,7 +81,7 @@ impl OsnState {
             (0.0..=1.0).contains(&blend) && action.validate().is_ok()
         };
         let parts = [
-            ("watched", self.watched.iter().all(Watched::fits)),
+            ("watched", self.watched.iter().all(HeldWeight::fits)),
             ("actuators", self.actuators.len() == count && self.actuators.iter().all(in_force)),
             ("rates", self.rates.validate().is_ok()),
             ("reading", self.reading.fits(count)),
