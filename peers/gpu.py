@@ -2,37 +2,23 @@
 
     python3 -m venv .venv && .venv/bin/pip install torch . && .venv/bin/python peers/gpu.py
 
-The works are those of `python.py`. For each network: the time of a step (CUDA events around ten of them, rounds in turns, the
-median), the kernels that it launches and the bytes that it copies from the device to the host, by PyTorch's profiler. A
-step of osn at which no rule is due copies nothing. Without a CUDA device it says what it would measure.
+The weights are those of `cost.py`. "Forward" is one power iteration and the effective weights of all layers; "backward"
+adds their gradients from given ones. "plain" are the weights alone, and "osn auto" is a step in which the rule reads
+gradients and decides nothing. For each: the time (CUDA events around ten calls, rounds in turns, the median), the kernels
+launched and the copies from the device to the host, by PyTorch's profiler. Without a CUDA device it says what it would
+measure.
 """
 
 import json
 import statistics
 
-import osn
 import torch
-from torch.nn.utils import parametrizations
 from torch.profiler import ProfilerActivity, profile
 
 from cost import NETWORKS
-from python import ROUNDS, backward, layers, read
+from python import Held, must_agree
 
-STEPS = 10
-
-
-def works(shapes):
-    """The works of `python.py` on the device."""
-    ours, theirs = layers(shapes).cuda(), layers(shapes).cuda()
-    control = osn.attach(ours, "**.weight", "always")
-    for layer in theirs:
-        parametrizations.spectral_norm(layer)
-    return {
-        ("osn", "forward"): lambda: (control.step(), read(ours)),
-        ("torch", "forward"): lambda: read(theirs),
-        ("osn", "backward"): lambda: backward(ours, control.step),
-        ("torch", "backward"): lambda: backward(theirs, lambda: None),
-    }
+ROUNDS, STEPS = 5, 10
 
 
 def milliseconds(work):
@@ -57,14 +43,23 @@ def launches(work):
 
 
 def measure(shapes):
-    found = works(shapes)
-    for work in found.values():
+    held = {
+        "plain": Held(shapes, device="cuda"),
+        "osn": Held(shapes, "always", "cuda"),
+        "osn auto": Held(shapes, "auto:interval=1000", "cuda"),
+        "torch": Held(shapes, device="cuda").normalized_by_torch(),
+    }
+    works = {(name, "forward"): it.forward for name, it in held.items() if name in ("osn", "torch")}
+    works |= {(name, "backward"): it.backward for name, it in held.items()}
+    for work in works.values():
         work()
-    times = {name: [] for name in found}
+        work()
+    times = {name: [] for name in works}
     for _ in range(ROUNDS):
-        for name, work in found.items():
+        for name, work in works.items():
             times[name].append(milliseconds(work))
-    return {name: (statistics.median(times[name]), *launches(work)) for name, work in found.items()}
+    must_agree(held["osn"], held["torch"])
+    return {name: (statistics.median(times[name]), *launches(work)) for name, work in works.items()}
 
 
 def main():
@@ -79,7 +74,7 @@ def main():
     for network in ["resnet-50", "gpt-2-small"]:
         for (library, what), (time, kernels, copies) in measure(NETWORKS[network]).items():
             row = {"network": network, "what": what, "library": library, "ms": time, "kernels": kernels, "copies": copies}
-            print(f"{network:12} {what:9} {library:6} {time:8.2f} ms  {kernels:6} kernels  {copies} copies to the host")
+            print(f"{network:12} {what:9} {library:9} {time:8.2f} ms  {kernels:6} kernels  {copies} copies to the host")
             rows.append(row)
     print(json.dumps(rows))
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from osn import processor
+
+processor.check()
+
 from osn._core import AttachError, StepError
 from osn.files import inspect, normalize, report
 from osn.measure import Interval, Measured, sigma

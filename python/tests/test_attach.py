@@ -154,7 +154,6 @@ def test_a_weight_that_cannot_be_held_is_refused_in_one_line(case: str) -> None:
         ({"select": 3}, TypeError, "expected a glob|not iterable"),
         ({"rule": "allways"}, osn.AttachError, "unknown rule"),
         ({"rule": "cap:target=-1"}, osn.AttachError, "target"),
-        ({"rule": "pay"}, osn.AttachError, "pay needs .* take another rule"),
         ({"rule": "no_such.toml"}, osn.AttachError, "no_such.toml"),
         ({"rule": 3}, TypeError, "int"),
         ({"gradient": "half"}, osn.AttachError, "full, detached or inward_only"),

@@ -105,6 +105,20 @@ def test_the_gradient_of_the_probe_is_along_the_effective_weight() -> None:
         assert torch.allclose(probe.grad, expected, atol=1e-5)
 
 
+def test_the_growth_is_the_derivative_of_the_loss_along_that_of_sigma() -> None:
+    """−⟨G, D⟩/‖D‖² of each block, with D = ∂σ/∂W from PyTorch's differentiation of uᵀA v."""
+    for shape, view, axis in CASES:
+        norm = holder(shape, view, axis=axis)
+        outer, count, inner, *_ = norm.plain
+        weight = torch.randn(shape, requires_grad=True)
+        (direction,) = torch.autograd.grad(sigma_of(weight, norm.vectors, norm.plain).sum(), weight)
+        probe = torch.zeros(2 * count, requires_grad=True)
+        cotangent = torch.randn(shape)
+        EffectiveWeight.apply(weight, norm.vectors, probe, norm.plain, None).backward(cotangent)
+        products = [(it * direction).reshape(outer, count, inner).sum((0, 2)) for it in (cotangent, direction)]
+        assert torch.allclose(probe.grad[count:], -products[0] / products[1], atol=1e-5)
+
+
 def test_an_operator_view_has_the_gradient_of_the_convolution() -> None:
     norm = holder((3, 2, 3, 3), "operator:size=5x5,padding=1")
     weight = torch.randn(3, 2, 3, 3, requires_grad=True)
@@ -113,7 +127,10 @@ def test_an_operator_view_has_the_gradient_of_the_convolution() -> None:
     expected = weight.grad.clone()
     weight.grad = None
     cotangent = torch.randn(3, 2, 3, 3)
-    EffectiveWeight.apply(weight, norm.vectors, None, norm.plain, None).backward(cotangent)
+    probe = torch.zeros(2, requires_grad=True)
+    EffectiveWeight.apply(weight, norm.vectors, probe, norm.plain, None).backward(cotangent)
+    growth = -(cotangent * expected).sum() / expected.square().sum()
+    assert torch.allclose(probe.grad[1], growth, rtol=1e-4)
     along = (cotangent * norm.scale * weight.detach()).sum()
     assert torch.allclose(weight.grad, norm.scale * cotangent - along / norm.sigma * expected, atol=1e-4)
 

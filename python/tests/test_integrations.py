@@ -171,7 +171,8 @@ def test_sharded_weights_are_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_the_refresh_in_tensor_operations_is_that_of_the_compiled_part() -> None:
     from osn.torch.host import named
-    from osn.torch.refresh import norms, refreshed
+    from osn.torch.observed import block_norms
+    from osn.torch.refresh import refreshed
 
     for view, shape in (("reshaped", (6, 5)), ("bidirectional", (4, 3, 2, 2)), ("blocks:axis=1,count=2", (4, 6))):
         for rule in ("always:target=0.7", "cap:target=0.2", "cap:target=0.3,sharpness=4", "never"):
@@ -186,7 +187,7 @@ def test_the_refresh_in_tensor_operations_is_that_of_the_compiled_part() -> None
             # In f32 the residual of vectors that have converged is rounding.
             assert torch.allclose(composed, fresh, atol=1e-3), (view, rule)
             host = torch.tensor(control._core.norms([0], [named(weight)])[0], dtype=torch.float64)
-            assert torch.allclose(norms(weight, own.form), host)
+            assert torch.allclose(block_norms([weight], [own.form], torch.float64), host)
 
 
 def test_a_cloned_state_is_what_a_file_of_a_stranger_can_hold() -> None:

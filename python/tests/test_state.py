@@ -86,7 +86,7 @@ def test_a_damaged_control_is_refused_and_nothing_has_changed(part: str) -> None
     saved = control.state_dict()
     for _ in range(3):
         control.step(train_loss=1.0)
-    damaged = {"observed": [{**saved["observed"][0], "updates": ([1.0, 2.0, 3.0], 1)}, saved["observed"][1]],
+    damaged = {"observed": {**saved["observed"], "updates": [([1.0, 2.0, 3.0], 1), None]},
                "means": {**saved["means"], "train_loss": ([1.0], 0)}}
     with pytest.raises(ValueError, match="damaged"):
         control.load_state_dict({**saved, part: damaged[part]})

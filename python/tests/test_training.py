@@ -232,6 +232,23 @@ def test_a_held_out_loss_changes_no_gradient() -> None:
     control.step()
 
 
+def test_a_layer_whose_growth_does_not_pay_on_held_out_data_is_capped() -> None:
+    """Labels by chance: whatever is learned of them is worth nothing on others."""
+    model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))
+    control = osn.attach(model, rule="pay")
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    (x, held_out), (y, of_held_out) = torch.randn(2, 64, 16), torch.randint(4, (2, 64))
+    for _ in range(400):
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if control.steps % 5 == 0:
+            control.observe_held_out(nn.functional.cross_entropy(model(held_out), of_held_out))
+        control.step()
+    report = control.report()
+    assert any("has not paid" in layer.reason and layer.scale < 1 for layer in report), report
+
+
 def test_a_rule_that_needs_a_call_which_never_was_says_which() -> None:
     model = network()
     control = osn.attach(model, rule="learned:interval=10")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import osn
+from osn import processor
 from osn.measure import measure
 
 
@@ -26,6 +27,19 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def test_importing_osn_imports_neither_torch_nor_numpy() -> None:
     found = run("import sys, osn; print({'torch', 'numpy'} & set(sys.modules))")
     assert found.stdout.strip() == "set()", found.stderr
+
+
+def test_a_processor_that_cannot_run_the_compiled_part_is_named_by_what_it_lacks(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor\t: 0\nflags\t\t: fpu sse4_2 avx f16c movbe\n")
+    with pytest.raises(ImportError, match="lacks abm, avx2, bmi2, fma: osn needs"):
+        processor.check("x86_64", info)
+    processor.check("aarch64", info)
+    info.write_text(info.read_text().replace("avx", "avx avx2 abm bmi2 fma"))
+    processor.check("x86_64", info)
+    info.write_text("Features : asimd\n")
+    processor.check("x86_64", info)
+    processor.check("x86_64", tmp_path / "nothing")
 
 
 def test_a_name_that_needs_torch_says_so_where_there_is_none() -> None:

@@ -49,18 +49,6 @@ pub(crate) struct Controller {
     raised: Raised,
 }
 
-/// What a loop in PyTorch can report to a rule.
-const OFFERED: Needs = Needs { growth: false, ..Needs::ALL };
-
-/// Refuses a rule that would never act for want of a signal.
-fn must_be_met(rules: &Rules) -> PyResult<()> {
-    let Some((rule, what)) = rules.unmet_need(OFFERED) else { return Ok(()) };
-    let rule = rule.label();
-    Err(AttachError::new_err(format!(
-        "{rule} needs {what}, which is not measured here: take another rule"
-    )))
-}
-
 #[pymethods]
 impl Controller {
     /// Measures every weight from nothing and puts the first decisions in force. Returns the controller and the
@@ -79,7 +67,6 @@ impl Controller {
     ) -> PyResult<(Self, Vec<Vec<f32>>)> {
         let raised = Raised::default();
         let rules = rules(entries, &raised)?;
-        must_be_met(&rules)?;
         let rates = Rates { blend_per_step: rates.0, log_target_per_step: rates.1 };
         rates.validate().map_err(|error| attach_error(&error))?;
         let held = held(&chosen, network, sigma_gradient(gradient)?)?;

@@ -23,7 +23,7 @@ from osn.torch.signals import is_distributed
 from osn.torch.spectral_norm import SpectralNorm
 
 #: What can be measured beyond what the rules read.
-_MEASURABLE = frozenset({"gradients", "held_out", "sigma_ratio"})
+_MEASURABLE = frozenset({"gradients", "growth", "held_out", "sigma_ratio"})
 
 
 @torch.no_grad()
@@ -57,7 +57,7 @@ def attach(
         keep_step_size: a time constant in steps. Where a decision moves the scale from s₀ to s₁, the learning rate of
             the layer is multiplied by s₀/s₁ and returns to its own value; :meth:`osn.Control.optimize` applies it.
             Under Adam a step of Ŵ then has the size that it had before.
-        measure: ``gradients``, ``held_out`` or ``sigma_ratio``, for reports besides what the rules read.
+        measure: ``gradients``, ``growth``, ``held_out`` or ``sigma_ratio``, for reports besides what the rules read.
 
     Returns:
         The control, whose :meth:`osn.Control.step` is to be called after each optimizer step.
@@ -98,9 +98,10 @@ def attach(
     for (found, _), numbers, in_force, data in of_weights:
         own, device = form(data), found.weight.device
         probe = None
-        if needs & {"gradients", "held_out"}:
+        if needs & {"gradients", "growth", "held_out"}:
+            numbers_of_block = 2 if "growth" in needs else 1
             with torch.enable_grad():
-                probe = torch.zeros(own.count, device=device, requires_grad=True)
+                probe = torch.zeros(numbers_of_block * own.count, device=device, requires_grad=True)
         norm = SpectralNorm(own, torch.tensor(numbers, device=device), in_force, probe)
         held.append(_put(found, norm))
     return Control(core, held, also)

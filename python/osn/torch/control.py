@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,11 +13,12 @@ from torch.optim import Optimizer
 
 from osn import _core
 from osn._core import StepError
-from osn.torch import refresh
 from osn.torch.form import STATE_LEN
 from osn.torch.host import named
+from osn.torch.refresh import OnDevice
 from osn.torch.report import Change, Report, changes, report
-from osn.torch.signals import MEANS, NO_SIGNALS, Gathered, Observed, is_distributed, mean_over_processes
+from osn.torch.observed import Observed, block_norms
+from osn.torch.signals import MEANS, NO_SIGNALS, Gathered, is_distributed, mean_over_processes
 from osn.torch.spectral_norm import SpectralNorm
 
 #: Who follows the steps: changed decisions, what the loop reported, and its metrics.
@@ -53,7 +55,8 @@ class Control:
         self._core = core
         self._held = held
         self._also = also
-        self._gathered = Gathered([Observed() for _ in held])
+        self._gathered = Gathered(Observed.of([it.norm.form for it in held]))
+        self._on_device: defaultdict[torch.device, OnDevice] = defaultdict(OnDevice)
         self._listener: Listener | None = None
 
     @property
@@ -103,32 +106,32 @@ class Control:
         """
         if "gradients" not in self.needs:
             return
-        reached = [
-            (place, held)
-            for place, held in enumerate(self._held)
-            if held.weight.grad is not None and held.norm.probe is not None and held.norm.probe.grad is not None
-        ]
-        along = mean_over_processes([held.norm.probe.grad for _, held in reached])  # type: ignore[union-attr,misc]
-        sums = self._gathered.observed
-        for (place, held), sensitivity in zip(reached, along):
-            sums[place] = sums[place].plus(held.weight.grad, sensitivity, held.weight, held.norm.form)  # type: ignore[arg-type]
-            held.norm.probe.grad = None  # type: ignore[union-attr]
+        weights = [held.weight for held in self._held]
+        probes = [held.norm.probe for held in self._held]
+        gradients = {
+            place: weight.grad
+            for place, (weight, probe) in enumerate(zip(weights, probes))
+            if weight.grad is not None and probe is not None and probe.grad is not None
+        }
+        forms = self._gathered.observed.forms
+        along = mean_over_processes([probes[place].grad[: forms[place].count] for place in gradients])  # type: ignore[union-attr,index]
+        self._gathered.observed = self._gathered.observed.plus(gradients, along, weights)
+        for place in gradients:
+            probes[place].grad = None  # type: ignore[union-attr]
         self._gathered.calls.add("observe")
 
     def observe_held_out(self, loss: Tensor) -> None:
-        """Adds ⟨G, Ŵ⟩ of a loss on held-out data, ``[]``, whose graph is used up; no gradient of a weight changes.
+        """Adds a loss on held-out data, ``[]``, whose graph is used up; no gradient of a weight changes.
 
-        It returns at once unless a rule asks for it.
+        Rules read ⟨G, Ŵ⟩, and by how much a larger σ of a layer would lower the loss. It returns at once unless a rule
+        asks for one of them.
         """
-        if "held_out" not in self.needs:
+        if not self.needs & {"held_out", "growth"}:
             return
-        probes = [held.norm.probe for held in self._held if held.norm.probe is not None]
-        found = iter(torch.autograd.grad(loss, probes, allow_unused=True))
-        sums = self._gathered.observed
-        for place, held in enumerate(self._held):
-            along = next(found) if held.norm.probe is not None else None
-            if along is not None:
-                sums[place] = replace(sums[place], held_out=sums[place].held_out.plus(along))
+        probes = {place: held.norm.probe for place, held in enumerate(self._held) if held.norm.probe is not None}
+        found = torch.autograd.grad(loss, list(probes.values()), allow_unused=True)
+        along = {place: it for place, it in zip(probes, found) if it is not None}
+        self._gathered.observed = self._gathered.observed.plus_held_out(along)
         self._gathered.calls.add("observe_held_out")
 
     def step(
@@ -183,8 +186,7 @@ class Control:
         gathered.report(means, scores)
         core.act()
         fresh = self._refreshed(core, weights)
-        updated = zip(gathered.observed, weights, self._held)
-        gathered.observed = [observed.plus_update(weight, held.norm.form) for observed, weight, held in updated]
+        gathered.observed = gathered.observed.plus_updates(weights)
         changed: list[Change] = []
         if reads:
             changed, gathered = self._read_back(core, gathered, weights, fresh)
@@ -203,15 +205,12 @@ class Control:
     def _put(self, vectors: list[Tensor]) -> None:
         in_force = zip(self._core.applied(), self._core.is_off())
         for held, new, (applied, is_off) in zip(self._held, vectors, in_force):
-            norm = held.norm
-            norm.vectors, norm.applied, norm.is_off = new, applied, is_off
-            if norm.probe is not None:
-                norm.probe.grad = None
+            held.norm.put(new, applied, is_off)
 
     def _refreshed(self, core: _core.Controller, weights: list[Tensor]) -> list[Tensor]:
         """New vectors of every weight, in memory of their own: whoever holds the old ones keeps them."""
         norms = [held.norm for held in self._held]
-        fresh = [torch.empty_like(norm.vectors) for norm in norms]
+        fresh = [torch.empty_like(norm.vectors) if norm.vectors.device.type == "cpu" else norm.vectors for norm in norms]
         on_host = [place for place, weight in enumerate(weights) if weight.device.type == "cpu"]
         core.refresh(
             on_host,
@@ -219,9 +218,18 @@ class Control:
             [norms[place].vectors.numpy() for place in on_host],
             [fresh[place].numpy() for place in on_host],
         )
-        for place, (norm, applied) in enumerate(zip(norms, core.applied())):
-            if weights[place].device.type != "cpu":
-                fresh[place] = refresh.refreshed(weights[place], norm.vectors, norm.form, applied, core.steps)
+        applied = core.applied()
+        for device in {weight.device for weight in weights if weight.device.type != "cpu"}:
+            places = [place for place, weight in enumerate(weights) if weight.device == device]
+            found = self._on_device[device].refreshed(
+                [weights[place] for place in places],
+                [norms[place].vectors for place in places],
+                [norms[place].form for place in places],
+                [applied[place] for place in places],
+                core.steps,
+            )
+            for place, vectors in zip(places, found):
+                fresh[place] = vectors
         return fresh
 
     def _read_back(
@@ -233,7 +241,7 @@ class Control:
             norm, weight = self._held[place].norm, weights[place]
             vectors = _core.start(named(weight), norm.form.text, core.applied()[place])
             fresh[place] = torch.tensor(vectors, device=weight.device)
-            states[place] = self._states(norm, fresh[place])
+            states[place] = norm.states_of(fresh[place]).reshape(-1).tolist()
         self._check_calls(core, gathered.calls)
         if not core.decides_now():
             core.read_back(states, norms, None, None, NO_SIGNALS)
@@ -241,7 +249,7 @@ class Control:
         needs, ratios = self.needs, None
         if "sigma_ratio" in needs:
             ratios = [core.sigma_ratios(place, named(weight)) for place, weight in enumerate(weights)]
-        gradients = gathered.gradients() if needs & {"gradients", "held_out"} else None
+        gradients = gathered.gradients() if needs & {"gradients", "held_out", "growth"} else None
         text = core.read_back(states, norms, ratios, gradients, gathered.signals())
         return changes(text), gathered.anew()
 
@@ -252,10 +260,6 @@ class Control:
                 if kind in ("scale_update", "cap_update") and blend > 0 and "optimize" not in calls:
                     raise StepError(f"{name} has `{kind}`, which nothing applies: call control.optimize(optimizer)")
 
-    def _states(self, norm: SpectralNorm, vectors: Tensor) -> list[float]:
-        form = norm.form
-        return vectors[form.states_at :][: form.count * STATE_LEN].tolist()
-
     def _read(
         self, core: _core.Controller, weights: list[Tensor], vectors: list[Tensor]
     ) -> tuple[list[list[float]], list[list[float]]]:
@@ -264,21 +268,20 @@ class Control:
         norms: list[list[float]] = [[] for _ in weights]
         on_host = [place for place, weight in enumerate(weights) if weight.device.type == "cpu"]
         found = core.norms(on_host, [named(weights[place]) for place in on_host])
-        for place, of_blocks in zip(on_host, found):
-            states[place] = self._states(self._held[place].norm, vectors[place])
-            norms[place] = of_blocks
+        for place, norms_of in zip(on_host, found):
+            states[place] = self._held[place].norm.states_of(vectors[place]).reshape(-1).tolist()
+            norms[place] = norms_of
         for device in {weight.device for weight in weights if weight.device.type != "cpu"}:
             places = [place for place, weight in enumerate(weights) if weight.device == device]
-            rows = []
-            for place in places:
-                form = self._held[place].norm.form
-                rows.append(vectors[place][form.states_at :][: form.count * STATE_LEN].double())
-                rows.append(refresh.norms(weights[place], form).double())
-            numbers = iter(torch.cat(rows).tolist())
-            for place in places:
-                count = self._held[place].norm.form.count
-                states[place] = [next(numbers) for _ in range(count * STATE_LEN)]
-                norms[place] = [next(numbers) for _ in range(count)]
+            forms = [self._held[place].norm.form for place in places]
+            wide = torch.float32 if device.type == "mps" else torch.float64
+            of_all = [self._held[place].norm.states_of(vectors[place]).reshape(-1) for place in places]
+            of_blocks = block_norms([weights[place] for place in places], forms, wide)
+            numbers = iter(torch.cat([torch.cat(of_all).to(wide), of_blocks]).tolist())
+            for place, form in zip(places, forms):
+                states[place] = [next(numbers) for _ in range(form.count * STATE_LEN)]
+            for place, form in zip(places, forms):
+                norms[place] = [next(numbers) for _ in range(form.count)]
         return states, norms
 
     @torch.no_grad()
@@ -306,8 +309,8 @@ class Control:
         """
         for held in self._held:
             held.norm.measure(held.weight)
-        self._gathered.observed = [replace(observed, before=None) for observed in self._gathered.observed]
-        self._core.begin_anew([self._states(held.norm, held.norm.vectors) for held in self._held])
+        self._gathered.observed = self._gathered.observed.forgotten()
+        self._core.begin_anew([held.norm.states().reshape(-1).tolist() for held in self._held])
 
     def update_factors(self) -> dict[str, float]:
         """The factor on the update of each held weight, by its path, for an optimizer of one's own.

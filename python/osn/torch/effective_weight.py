@@ -4,7 +4,8 @@ With ``G = ∂L/∂Ŵ``, the elasticity ``γ = −d ln s/d ln σ`` and constant 
 
     ∂L/∂W = s·G − (γ/σ)·⟨G, Ŵ⟩·u vᵀ        (for γ = 1 Miyato et al. 2018, section 2.3)
 
-The gradient of the ``probe`` is ``⟨G, Ŵ⟩`` of each block, which rules read. A second backward through this one is an
+The gradient of the ``probe`` is ``⟨G, Ŵ⟩`` of each block, which rules read; of one with two numbers a block, behind them
+``−⟨G, D⟩/‖D‖²`` with ``D = ∂σ/∂W``, by which a larger σ lowers the loss (``osn_core::layer::Growth``). A second backward through this one is an
 error: s, u and v are constants of the step, and its terms would be missing.
 """
 
@@ -16,10 +17,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from osn.torch.form import ELASTICITY, SCALE, SIGMA, SIGMA_FLOOR, STATE_LEN
+from osn.torch.form import ELASTICITY, SCALE, SIGMA, SIGMA_FLOOR, STATE_LEN, Plain
+from osn.torch.host import has_kernels
 from osn.torch.memory import Memory
 
-Plain = tuple[int, int, int, tuple[tuple[int, int, int], ...], str, int, int]
+#: The kernels count entries in 32 bits.
+_MOST_ENTRIES = 1 << 31
 
 
 class EffectiveWeight(torch.autograd.Function):
@@ -31,15 +34,16 @@ class EffectiveWeight(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(weight, vectors)
         ctx.plain, ctx.memory = plain, memory
+        ctx.has_growth = probe is not None and len(probe) > plain[1]
         return scaled(weight, vectors, plain, memory)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None, None, None]:
         weight, vectors = ctx.saved_tensors
-        at_weight, along = gradients(grad, weight, vectors, ctx.plain, ctx.memory)
+        at_weight, at_probe = gradients(grad, weight, vectors, ctx.plain, ctx.has_growth, ctx.memory)
         is_needed, _, is_probed, *_ = ctx.needs_input_grad
-        return (at_weight if is_needed else None), None, (along if is_probed else None), None, None
+        return (at_weight if is_needed else None), None, (at_probe if is_probed else None), None, None
 
 
 def scaled(weight: Tensor, vectors: Tensor, plain: Plain, memory: Memory | None = None) -> Tensor:
@@ -54,53 +58,86 @@ def scaled(weight: Tensor, vectors: Tensor, plain: Plain, memory: Memory | None 
 
 
 def gradients(
-    grad: Tensor, weight: Tensor, vectors: Tensor, plain: Plain, memory: Memory | None = None
+    grad: Tensor, weight: Tensor, vectors: Tensor, plain: Plain, has_growth: bool = False, memory: Memory | None = None
 ) -> tuple[Tensor, Tensor]:
-    """``∂L/∂W`` in the shape of the weight, and ``⟨G, Ŵ⟩`` of each block, ``[count]`` in f32."""
+    """``∂L/∂W`` in the shape of the weight, and the gradient of the probe, ``[count]`` or ``[2·count]`` in f32."""
+    has_form = len(plain[3]) > 0 and weight.dtype != torch.float64 and weight.numel() < _MOST_ENTRIES
+    if has_form and not _is_traced() and not grad.is_sparse and has_kernels(weight.device):
+        from osn.torch import fused
+
+        return fused.gradients(grad, weight, vectors, plain, has_growth)
+    return composed_gradients(grad, weight, vectors, plain, has_growth, memory)
+
+
+def composed_gradients(
+    grad: Tensor, weight: Tensor, vectors: Tensor, plain: Plain, has_growth: bool = False, memory: Memory | None = None
+) -> tuple[Tensor, Tensor]:
+    """The same in PyTorch's operations, on any device and of any type."""
     outer, count, inner, _, mode, *_ = plain
     compute = torch.float64 if weight.dtype == torch.float64 else torch.float32
     if grad.is_sparse:
         grad = grad.to_dense()
-    states = _states(vectors, plain).to(compute)
+    states, vectors = _states(vectors, plain).to(compute), vectors.to(compute)
     scale = states[:, SCALE]
     shape = (outer, count, inner)
-    g, w = grad.to(compute).reshape(shape), weight.to(compute).reshape(shape)
+    # A dot product with a number that is only stretched out takes ten times as long.
+    g, w = grad.to(compute).contiguous().view(shape), weight.to(compute).reshape(shape)
     along = scale * (torch.dot(g.view(-1), w.view(-1)) if count == 1 else (g * w).sum((0, 2)))
     if mode == "detached":
         at_weight = g * scale.view(1, count, 1)
     else:
         inward = along.clamp(max=0) if mode == "inward_only" else along
         factor = inward * states[:, ELASTICITY] / states[:, SIGMA].clamp_min(SIGMA_FLOOR)
-        at_weight = _minus_radial((g, w), scale, factor, vectors.to(compute), plain, memory)
-    return at_weight.reshape(weight.shape).to(weight.dtype), along.to(torch.float32)
+        at_weight = _minus_radial((g, w), scale, factor, vectors, plain, memory)
+    at_probe = torch.cat([along, _growth(g, vectors, plain)]) if has_growth else along
+    return at_weight.reshape(weight.shape).to(weight.dtype), at_probe.to(torch.float32)
 
 
 def _minus_radial(
     pair: tuple[Tensor, Tensor], scale: Tensor, factor: Tensor, vectors: Tensor, plain: Plain, memory: Memory | None
 ) -> Tensor:
-    """``s·G − factor·∂σ/∂W`` of each block of G and W, in the shape of the weight or its blocks."""
+    """``s·G − factor·D`` of each block of G and W, in the shape of the weight or its blocks."""
     g, w = pair
+    count = plain[1]
+    if (one := _as_matrix(vectors, plain)) is not None and g.device.type == "cpu" and not _is_traced():
+        # One pass over the gradient; on the host a number costs no copy.
+        u, v = one
+        g = g.view(len(u), len(v))
+        out = memory.like(w.view(g.shape)) if memory is not None else None
+        return torch.addr(g, u * factor, v, beta=scale.item(), alpha=-1, out=out)
+    return g * scale.view(1, count, 1) - factor.view(1, count, 1) * _direction(vectors, plain)
+
+
+def _growth(g: Tensor, vectors: Tensor, plain: Plain) -> Tensor:
+    """``−⟨G, D⟩/‖D‖²`` of each block."""
+    if (one := _as_matrix(vectors, plain)) is not None:
+        u, v = one
+        return -torch.dot(u, g.view(len(u), len(v)) @ v).view(1)
+    direction = _direction(vectors, plain)
+    return -(g * direction).sum((0, 2)) / direction.square().sum((0, 2)).clamp_min(SIGMA_FLOOR)
+
+
+def _as_matrix(vectors: Tensor, plain: Plain) -> tuple[Tensor, Tensor] | None:
+    """u and v of a weight that is one matrix with its rows one behind the other."""
+    _, count, _, layouts, _, rows, cols = plain
+    if count > 1 or len(layouts) != 1 or layouts[0][0] != 1:
+        return None
+    return vectors[:rows], vectors[rows : rows + cols]
+
+
+def _direction(vectors: Tensor, plain: Plain) -> Tensor:
+    """``D = ∂σ/∂W`` of each block, ``[outer, count, inner]``: the mean of u vᵀ of its maps."""
     outer, count, inner, layouts, _, rows, cols = plain
     if not layouts:
-        kernel = vectors[count * (rows + cols + STATE_LEN) :]
-        return g * scale - (factor * kernel).view(g.shape)
+        return vectors[count * (rows + cols + STATE_LEN) :].view(outer, count, inner)
     u, v = vectors[: count * rows].view(count, rows), vectors[count * rows :][: count * cols].view(count, cols)
-    if count == 1 and len(layouts) == 1 and layouts[0][0] == 1 and g.device.type == "cpu" and not _is_traced():
-        # One pass over the gradient; on the host a number costs no copy.
-        _, height, width = layouts[0]
-        g = g.view(height, width)
-        out = memory.like(w.view(height, width)) if memory is not None else None
-        return torch.addr(g, u[0] * factor, v[0], beta=scale.item(), alpha=-1, out=out)
-    result = g * scale.view(1, count, 1)
-    factor, row, column = factor / len(layouts), 0, 0
+    parts, row, column = [], 0, 0
     for before, height, behind in layouts:
-        width = before * behind
-        left = (u[:, row : row + height] * factor.view(count, 1)).view(count, 1, height, 1)
-        right = v[:, column : column + width].view(count, before, 1, behind)
-        row, column = row + height, column + width
-        radial = (left * right).reshape(count, outer, inner)
-        result = result - radial.transpose(0, 1)
-    return result
+        left = u[:, row : row + height].view(count, 1, height, 1)
+        right = v[:, column : column + before * behind].view(count, before, 1, behind)
+        row, column = row + height, column + before * behind
+        parts.append((left * right).reshape(count, outer, inner))
+    return (sum(parts[1:], parts[0]) / len(parts)).transpose(0, 1)
 
 
 def _is_traced() -> bool:

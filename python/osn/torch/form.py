@@ -10,6 +10,9 @@ from typing import Any
 STATE_LEN = 5
 SIGMA, SCALE, ELASTICITY, RESIDUAL, BAD_STEP = range(STATE_LEN)
 
+#: What the effective weight needs of a form, as numbers and tuples alone, which ``torch.compile`` can see.
+Plain = tuple[int, int, int, tuple[tuple[int, int, int], ...], str, int, int]
+
 #: The smallest normal number of single precision: at or below it a weight is zero.
 SIGMA_FLOOR = 1.1754943508222875e-38
 
@@ -40,8 +43,8 @@ class Form:
         return self.count * (self.rows + self.cols)
 
     @property
-    def plain(self) -> tuple[Any, ...]:
-        """What the effective weight needs, as numbers and tuples alone, which ``torch.compile`` can see."""
+    def plain(self) -> Plain:
+        """What the effective weight needs."""
         return (self.outer, self.count, self.inner, self.layouts, self.gradient, self.rows, self.cols)
 
 

@@ -1,7 +1,9 @@
-"""Tensors as the compiled part reads them: flat arrays of NumPy on the host."""
+"""What the tensors of a device are worked on with: flat arrays of NumPy on the host, Triton's kernels on CUDA."""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,3 +31,11 @@ def named(tensor: Tensor) -> tuple[Array, str]:
 def is_readable(dtype: torch.dtype) -> bool:
     """Whether weights of this type can be held."""
     return dtype in _NAMES
+
+
+@functools.cache
+def has_kernels(device: torch.device) -> bool:
+    """Whether Triton, which PyTorch brings along for CUDA, can compile kernels for a device."""
+    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+        return False
+    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (7, 0)

@@ -1,18 +1,48 @@
-"""One power iteration of a weight that is not on the host, in tensor operations; nothing is read back.
+"""One power iteration of weights that are not on the host; nothing is read back.
 
-The arithmetic is that of the compiled part (``osn_core::held::iterate``), in f32, where the weight is.
+The arithmetic is that of the compiled part (``osn_core::held::iterate``), in f32, where the weights are: on CUDA in
+Triton's kernels for all weights together (`osn.torch.batch`), elsewhere in tensor operations, weight by weight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from osn.torch.form import BAD_STEP, RESIDUAL, SIGMA_FLOOR, STATE_LEN, Form
+from osn.torch.host import has_kernels
 from osn.torch.spectral_norm import Applied
+
+if TYPE_CHECKING:
+    from osn.torch.batch import Batch
+
+
+class OnDevice:
+    """Iterates the weights of one device, and keeps what does not change between the steps."""
+
+    def __init__(self) -> None:
+        self._batch: Batch | None = None
+
+    def refreshed(
+        self,
+        weights: Sequence[Tensor],
+        old: Sequence[Tensor],
+        forms: Sequence[Form],
+        applied: Sequence[Sequence[Applied]],
+        step: int,
+    ) -> list[Tensor]:
+        """The vectors of each weight one iteration on, from those of the last one."""
+        if not has_kernels(weights[0].device):
+            return [refreshed(*of_weight, step) for of_weight in zip(weights, old, forms, applied)]
+        from osn.torch.batch import Batch
+
+        if self._batch is None or not self._batch.fits(forms, weights):
+            self._batch = Batch(forms, weights)
+        return self._batch.refreshed(weights, old, applied, step)
 
 
 def refreshed(weight: Tensor, old: Tensor, form: Form, applied: Sequence[Applied], step: int) -> Tensor:
@@ -109,11 +139,3 @@ def _scale_and_elasticity(sigma: Tensor, applied: Applied) -> tuple[Tensor, Tens
         elasticity = torch.sigmoid(excess * sharpness) * blend
     is_zero = sigma <= SIGMA_FLOOR
     return torch.where(is_zero, one, ln_scale.exp()), torch.where(is_zero, zero, elasticity)
-
-
-def norms(weight: Tensor, form: Form) -> Tensor:
-    """The Frobenius norm of each block, ``[count]``, in f64 where the device has it."""
-    wide = torch.float32 if weight.device.type == "mps" else torch.float64
-    blocks = weight.detach().reshape(form.outer, form.count, form.inner)
-    found: Tensor = torch.linalg.vector_norm(blocks, dim=(0, 2), dtype=wide)
-    return found

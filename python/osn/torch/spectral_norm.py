@@ -57,8 +57,12 @@ class SpectralNorm(nn.Module):
 
     def states(self) -> Tensor:
         """σ, s, γ, residual and bad step of each block, ``[count, 5]``."""
+        return self.states_of(self.vectors)
+
+    def states_of(self, vectors: Tensor) -> Tensor:
+        """The states among such vectors."""
         form = self.form
-        return self.vectors[form.states_at :][: form.count * STATE_LEN].view(form.count, STATE_LEN)
+        return vectors[form.states_at :][: form.count * STATE_LEN].view(form.count, STATE_LEN)
 
     @property
     def sigma(self) -> Tensor:
@@ -69,6 +73,13 @@ class SpectralNorm(nn.Module):
     def scale(self) -> Tensor:
         """The scale s of each block, ``[count]``."""
         return self.states()[:, SCALE]
+
+    def put(self, vectors: Tensor, applied: list[Applied], is_off: bool) -> None:
+        """Takes the state of a new step."""
+        # `Module.__setattr__` looks for parameters first, which takes longer than all else in a step of a small weight.
+        self.__dict__.update(vectors=vectors, applied=applied, is_off=is_off)
+        if self.probe is not None:
+            self.probe.grad = None
 
     def measure(self, weight: Tensor) -> None:
         """Measures the weight from nothing, on the host, with the actions that are in force."""
