@@ -162,7 +162,19 @@ pub fn scale_minus_outer(
 
 /// The Euclidean norm, in f64 so that no f32 can overflow or vanish in its square.
 pub fn norm(x: &[f32]) -> f64 {
-    x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
+    square_sum(x).sqrt()
+}
+
+/// `‖x‖²`, in f64.
+pub fn square_sum(x: &[f32]) -> f64 {
+    let (lanes, rest) = x.as_chunks::<LANES>();
+    let mut sums = [0.0f64; LANES];
+    for x in lanes {
+        for lane in 0..LANES {
+            sums[lane] += f64::from(x[lane]) * f64::from(x[lane]);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()
 }
 
 /// `x ← x/by`, for entries that are at most `by` in size.

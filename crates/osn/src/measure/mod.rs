@@ -3,7 +3,7 @@
 pub(crate) mod catch_up;
 mod growth;
 mod measurements;
-mod norms;
+pub(crate) mod norms;
 mod observe;
 pub(crate) mod observed;
 pub(crate) mod reach;

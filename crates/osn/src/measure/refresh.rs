@@ -29,10 +29,16 @@ pub(crate) struct Refresh {
     pub(crate) step: i32,
 }
 
-/// A refresh in one call, where a backend has a faster way than composing tensor operations.
+/// What is measured in one call, where a backend has a faster way than composing tensor operations.
 #[cfg(feature = "flex")]
 #[backend_extension(Flex)]
-pub(crate) trait RefreshOps: Backend {
+pub(crate) trait HostOps: Backend {
+    /// `‖·‖_F` of each block of `[outer, count, inner]`, in f32.
+    fn block_norms(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// `ln ‖·‖_F` of each block of `[outer, count, inner]` as a code.
+    fn ln_norm_codes(tensor: FloatTensor<Self>) -> IntTensor<Self>;
+
     /// New codes of `u`, `v` and the state.
     fn refresh(
         weight: FloatTensor<Self>,

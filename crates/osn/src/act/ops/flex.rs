@@ -5,11 +5,13 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{DType, FloatDType, TensorData};
-use osn_core::held::{Form, Iteration, SigmaGradient, iterate, kernel, state_at};
+use osn_core::held::kernel::{self, square_sum};
+use osn_core::held::{Form, Iteration, SigmaGradient, iterate, state_at};
 
 use super::spare::Spare;
 use super::{SpectralOps, composed_backward, composed_forward, composed_sensitivity};
-use crate::measure::refresh::{Refresh, RefreshOps};
+use crate::measure::norms::norm_code;
+use crate::measure::refresh::{HostOps, Refresh};
 use osn_core::state_code::{State, decode_unit, encode_unit};
 
 impl SpectralOps for Flex {
@@ -123,7 +125,18 @@ fn backward_in_place(
     grad
 }
 
-impl RefreshOps for Flex {
+impl HostOps for Flex {
+    #[expect(clippy::cast_possible_truncation, reason = "signals are f32")]
+    fn block_norms(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        let norms: Vec<f32> = norms_of_blocks(tensor).into_iter().map(|norm| norm as f32).collect();
+        let count = norms.len();
+        FlexTensor::from_data(TensorData::new(norms, [count]))
+    }
+
+    fn ln_norm_codes(tensor: FloatTensor<Self>) -> IntTensor<Self> {
+        codes(&norms_of_blocks(tensor).into_iter().map(norm_code).collect::<Vec<_>>())
+    }
+
     fn refresh(
         weight: FloatTensor<Self>,
         u: IntTensor<Self>,
@@ -149,6 +162,18 @@ impl RefreshOps for Flex {
             }
         }
     }
+}
+
+/// `‖·‖_F` of each block of `[outer, count, inner]`, in f64.
+fn norms_of_blocks(tensor: FlexTensor) -> Vec<f64> {
+    let tensor = contiguous(Flex::float_cast(tensor, FloatDType::F32));
+    let shape = tensor.layout().shape();
+    let (count, inner) = (shape[1], shape[2]);
+    let mut squares = vec![0.0; count];
+    for (row, part) in values(&tensor).chunks_exact(inner.max(1)).enumerate() {
+        squares[row % count] += square_sum(part);
+    }
+    squares.into_iter().map(f64::sqrt).collect()
 }
 
 /// Without a second handle on the same storage, which would make writing to it copy it first.
