@@ -76,8 +76,12 @@ fn a_recording_with_a_flipped_bit_is_read_or_refused_and_never_a_panic() {
 
 /// Random bytes, mostly with words and lengths of WAV files among them.
 fn almost_wav(random: &mut ChaCha8Rng) -> Vec<u8> {
-    let mut bytes =
-        if random.next_u32() % 8 == 0 { Vec::new() } else { b"RIFF\0\0\0\0WAVE".to_vec() };
+    let start = b"RIFF\0\0\0\0WAVE";
+    let mut bytes = match random.next_u32() % 8 {
+        0 => Vec::new(),
+        1..4 => start.to_vec(),
+        _ => [&start[..], &chunk("fmt ", &Fmt::USUAL.bytes())].concat(),
+    };
     for _ in 0..random.next_u32() % 12 {
         let drawn = random.next_u64().to_le_bytes();
         match random.next_u32() % 8 {
