@@ -17,7 +17,7 @@ use crate::key_values::unknown_key;
 use crate::layer::fact::UnknownFact;
 use crate::layer::globs::{GlobError, Globs};
 use crate::layer::kind::UnknownKind;
-use crate::layer::select::{Select, UnknownPosition};
+use crate::layer::select::{BLOCK_EXPECTED, Select, UnknownPosition};
 
 /// Why the text of a rules file cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -75,6 +75,12 @@ pub enum RulesFileProblem {
     /// A word that names no kind.
     #[error(transparent)]
     Kind(#[from] UnknownKind),
+    /// A word that is the number of no block.
+    #[error("`{word}` is no block: expected {BLOCK_EXPECTED}")]
+    Block {
+        /// The word.
+        word: String,
+    },
     /// A word that names no position.
     #[error(transparent)]
     Position(#[from] UnknownPosition),
@@ -101,7 +107,7 @@ impl Rules {
     ///
     /// Each `[[rule]]` has the rule's name as `rule`, its parameters by their names, and in `select` the
     /// layers that it is for; without it the rule is for every layer. `select` has lists of `paths`,
-    /// `exclude`, `kinds`, `networks`, `positions`, `facts` and `without`, as [`Select`]; a list of one may be
+    /// `exclude`, `blocks`, `kinds`, `networks`, `positions`, `facts` and `without`, as [`Select`]; a list of one may be
     /// written without brackets. Values are written as in the text of a rule, numbers also as TOML has them.
     ///
     /// The parameters of `static` that select are not there: `select` is for every rule.
@@ -180,12 +186,14 @@ fn read_select(value: &Value) -> Result<Select, Misread> {
     let DeValue::Table(table) = value.get_ref() else {
         return Err(of_type(SELECT, value, "a table, such as { positions = [\"last\"] }"));
     };
-    let lists = ["paths", "exclude", "kinds", "networks", "positions", "facts", "without"];
+    let lists =
+        ["paths", "exclude", "blocks", "kinds", "networks", "positions", "facts", "without"];
     let facts = |key| read_list(table, key, |word| Ok(word.parse::<crate::layer::fact::Fact>()?));
     only(table, &lists, &format!("one of {}", lists.join(", ")))?;
     Ok(Select {
         paths: read_globs(table, "paths")?,
         exclude: read_globs(table, "exclude")?,
+        blocks: read_list(table, "blocks", read_block)?,
         kinds: read_list(table, "kinds", |word| Ok(word.parse::<crate::layer::kind::Kind>()?))?,
         networks: read_list(table, "networks", |word| Ok(word.to_owned()))?,
         positions: read_list(table, "positions", |word| {
@@ -194,6 +202,10 @@ fn read_select(value: &Value) -> Result<Select, Misread> {
         facts: facts("facts")?,
         without: facts("without")?,
     })
+}
+
+fn read_block(word: &str) -> Result<usize, RulesFileProblem> {
+    word.parse().map_err(|_| RulesFileProblem::Block { word: word.to_owned() })
 }
 
 fn read_globs(table: &DeTable, key: &str) -> Result<Globs, Misread> {
@@ -433,6 +445,7 @@ mod tests {
             [rule.select]
             paths = ["blocks.{0,1}.**", "head.*"]
             exclude = "**.bias"
+            blocks = [0, "7"]
             kinds = ["conv", "linear"]
             networks = "discriminator"
             positions = ["penultimate", 3]
@@ -443,6 +456,7 @@ mod tests {
         let expected = Select {
             paths: Globs::new(["blocks.{0,1}.**", "head.*"]).unwrap(),
             exclude: Globs::new(["**.bias"]).unwrap(),
+            blocks: vec![0, 7],
             kinds: vec![Kind::Conv, Kind::Linear],
             networks: vec!["discriminator".to_owned()],
             positions: vec![Position::Penultimate, Position::Nth(3)],

@@ -347,7 +347,7 @@ mod tests {
             "schedule:on=10,off=5000,period=400,duty=0.25,target=2,end_target=8,from=1,until=9,action=cap,\
              interval=5",
             "random:target=2,duty=0.25,dwell=50,seed=7,action=cap,interval=5",
-            "static:path=blocks.{0,1}.**,path=head.[!,]*,exclude=**.bias,kind=conv,kind=conv_transpose,\
+            "static:path=blocks.{0,1}.**,path=head.[!,]*,exclude=**.bias,block=0,block=12,kind=conv,kind=conv_transpose,\
              network=discriminator,position=penultimate,position=3,action=cap,target=2,sharpness=4",
         ] {
             let rule = Rule::parse(text).unwrap();

@@ -8,7 +8,7 @@
 //! | `measurement.rs` | [`Measurement`]: what is measured on a layer when a rule decides |
 //! | `gradient_means.rs` | [`GradientMeans`]: from the means of one weight's gradients to the statistics of its blocks |
 //! | `initial_size.rs` | [`InitialSize`]: the σ that a weight of some shape starts at |
-//! | `select.rs`, `globs.rs` | [`Select`]: choosing layers by path, kind, network, position and facts |
+//! | `select.rs`, `globs.rs` | [`Select`]: choosing layers by path, block, kind, network, position and facts |
 //! | `view.rs` | [`View`]: which linear map a weight tensor is seen as |
 
 pub(crate) mod architecture;

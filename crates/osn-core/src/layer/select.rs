@@ -9,7 +9,10 @@ use crate::layer::facts::Layer;
 use crate::layer::globs::Globs;
 use crate::layer::kind::Kind;
 
-/// Chooses layers by path, kind, network, position and facts; a layer must pass all seven lists.
+/// What the number of a block may be, for messages.
+pub(crate) const BLOCK_EXPECTED: &str = "a number from 0";
+
+/// Chooses layers by path, block, kind, network, position and facts; a layer must pass all eight lists.
 ///
 /// An empty list lets everything pass, so the default chooses every layer. Within a list one match is
 /// enough.
@@ -33,6 +36,10 @@ pub struct Select {
     /// Globs of which none may match the layer's path.
     #[serde(alias = "not")]
     pub exclude: Globs,
+    /// Numbers of blocks, from 0, of which the layer must be one: `2` is head 2 of a weight that is seen by
+    /// head ([`View::Blocks`](crate::layer::View::Blocks)).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<usize>,
     /// Kinds of which the layer must have one.
     pub kinds: Vec<Kind>,
     /// Names of networks of which the layer must belong to one.
@@ -53,12 +60,15 @@ impl Select {
 
     /// The first reason why the layer is not chosen, in words; nothing if it is.
     pub fn mismatch(&self, layer: &Layer) -> Option<String> {
-        let Layer { path, kind, network, index, count, .. } = layer;
+        let Layer { path, kind, network, index, count, block, .. } = layer;
         if !self.paths.is_empty() && self.paths.matching(path).is_none() {
             return Some(format!("path {path} is not {}", self.paths));
         }
         if let Some(glob) = self.exclude.matching(path) {
             return Some(format!("path {path} is excluded by {glob}"));
+        }
+        if !self.blocks.is_empty() && !block.is_some_and(|block| self.blocks.contains(&block)) {
+            return Some(format!("{} is not block {}", layer.name(), any_of(&self.blocks)));
         }
         if !self.kinds.is_empty() && !self.kinds.contains(kind) {
             return Some(format!("kind {kind} is not {}", any_of(&self.kinds)));
@@ -85,6 +95,7 @@ impl fmt::Display for Select {
         let conditions = [
             ("path", any_of(self.paths.patterns())),
             ("not", any_of(self.exclude.patterns())),
+            ("block", any_of(&self.blocks)),
             ("kind", any_of(&self.kinds)),
             ("network", any_of(&self.networks)),
             ("position", any_of(&self.positions)),
@@ -183,6 +194,7 @@ mod tests {
         let select = Select {
             paths: Globs::new(["**.weight", "**.kernel"]).unwrap(),
             exclude: Globs::new(["head.**"]).unwrap(),
+            blocks: vec![0, 2],
             kinds: vec![Kind::Conv],
             networks: vec!["discriminator".to_owned()],
             positions: vec![Position::First, Position::Last],
@@ -190,11 +202,13 @@ mod tests {
             without: vec![Fact::Output],
         };
         let known = Architecture { is_normalized: true, ..Architecture::default() };
-        let fitting = Layer { architecture: known, ..layers(3)[0].clone() };
+        let fitting = Layer { architecture: known, block: Some(2), ..layers(3)[0].clone() };
         assert!(select.matches(&fitting));
         for other in [
             Layer { path: "body.bias".to_owned(), ..fitting.clone() },
             Layer { path: "head.weight".to_owned(), ..fitting.clone() },
+            Layer { block: Some(1), ..fitting.clone() },
+            Layer { block: None, ..fitting.clone() },
             Layer { kind: Kind::Linear, ..fitting.clone() },
             Layer { network: "generator".to_owned(), ..fitting.clone() },
             Layer { index: 1, ..fitting.clone() },

@@ -66,6 +66,7 @@ fn files_of_rules_that_cannot_be_read() {
         "select = { kind = \"conv\" }",
         "select = { kinds = [\n\"conv\",\n\"con\"] }",
         "select.positions = [-1]",
+        "select.blocks = [-1]",
         "select.paths = [\"a\",\n\"b.[c\"]",
         "select.paths = [[1]]",
     ];
@@ -240,6 +241,7 @@ fn actions_rules_and_selections() {
     let select = Select {
         paths: Globs::new(["**.weight", "**.kernel"]).unwrap(),
         exclude: Globs::new(["head.**"]).unwrap(),
+        blocks: vec![0, 2],
         kinds: vec![Kind::Conv],
         networks: vec!["discriminator".to_owned()],
         positions: vec![Position::First, Position::Last],
@@ -248,10 +250,11 @@ fn actions_rules_and_selections() {
     };
     lines.extend([Select::default().to_string(), select.to_string()]);
     let known = Architecture { is_normalized: true, ..Architecture::default() };
-    let fitting = Layer { architecture: known, ..layers()[0].clone() };
+    let fitting = Layer { architecture: known, block: Some(2), ..layers()[0].clone() };
     let others = [
         Layer { path: "body.bias".to_owned(), ..fitting.clone() },
         Layer { path: "head.weight".to_owned(), ..fitting.clone() },
+        Layer { block: Some(1), ..fitting.clone() },
         Layer { kind: Kind::Linear, ..fitting.clone() },
         Layer { network: "generator".to_owned(), ..fitting.clone() },
         Layer { index: 1, count: 3, ..fitting.clone() },

@@ -14,6 +14,8 @@ use osn_recipes::data::sound::settings::SettingsError;
 use osn_recipes::data::sound::wav::parse;
 use osn_recipes::data::sound::wav_error::WavError;
 use osn_recipes::run::error::RunError;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 use tempfile::TempDir;
 
 fn sound() -> Vec<u8> {
@@ -70,6 +72,62 @@ fn a_recording_with_a_flipped_bit_is_read_or_refused_and_never_a_panic() {
             assert!(recording.samples.len() <= 200 && !recording.samples.is_empty(), "{bit}");
         }
     }
+}
+
+/// Random bytes, mostly with words and lengths of WAV files among them.
+fn almost_wav(random: &mut ChaCha8Rng) -> Vec<u8> {
+    let start = b"RIFF\0\0\0\0WAVE";
+    let mut bytes = match random.next_u32() % 8 {
+        0 => Vec::new(),
+        1..4 => start.to_vec(),
+        _ => [&start[..], &chunk("fmt ", &Fmt::USUAL.bytes())].concat(),
+    };
+    for _ in 0..random.next_u32() % 12 {
+        let drawn = random.next_u64().to_le_bytes();
+        match random.next_u32() % 8 {
+            0 => bytes.extend(b"fmt "),
+            1 => bytes.extend(b"data"),
+            2 => bytes.extend(chunk("fmt ", &Fmt::USUAL.bytes())),
+            3 => bytes.extend(chunk("data", &drawn)),
+            4 => bytes.extend(u32::MAX.to_le_bytes()),
+            5 => bytes.extend(random_fmt(random)),
+            6 => bytes.extend((random.next_u32() % 64).to_le_bytes()),
+            _ => bytes.extend(drawn),
+        }
+    }
+    bytes
+}
+
+fn random_fmt(random: &mut ChaCha8Rng) -> Vec<u8> {
+    let drawn = random.next_u64().to_le_bytes();
+    let fmt = Fmt {
+        tag: [1, 3, 0xfffe][usize::from(drawn[0] % 3)],
+        channels: drawn[1].into(),
+        rate: u32::from_le_bytes([drawn[2], drawn[3], drawn[4] % 8, 0]),
+        bits: u16::from(drawn[5] % 5) * 8,
+    };
+    chunk("fmt ", &fmt.bytes())
+}
+
+#[test]
+fn random_bytes_are_read_as_finite_sound_or_refused_in_a_short_line() {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut read = 0;
+    for _ in 0..20_000 {
+        let bytes = almost_wav(&mut random);
+        match parse(&bytes) {
+            Ok(recording) => {
+                read += 1;
+                assert!((1..=bytes.len()).contains(&recording.samples.len()), "{bytes:?}");
+                assert!(recording.samples.iter().all(|sample| sample.is_finite()), "{bytes:?}");
+            }
+            Err(error) => {
+                let line = error.to_string();
+                assert!(line.len() < 500 && !line.contains(char::is_control), "{line}");
+            }
+        }
+    }
+    assert!((500..19_500).contains(&read), "{read} were read");
 }
 
 #[test]

@@ -84,7 +84,11 @@ fn a_short_training_learns() {
 
 /// The names of the layers that a rule holds in a new network.
 fn held(rule: &str) -> BTreeSet<String> {
-    let wanted = learner(&small(), Some(rule)).trained.osn.unwrap().wanted();
+    held_by(&learner(&small(), Some(rule)))
+}
+
+fn held_by(learner: &Learner) -> BTreeSet<String> {
+    let wanted = learner.trained.osn.as_ref().unwrap().wanted();
     let held = wanted.into_iter().filter(|change| change.to.target().is_some());
     held.map(|change| change.name).collect()
 }
@@ -124,6 +128,30 @@ fn rules_choose_among_heads_and_whole_weights_by_path_and_kind_and_position() {
     assert_eq!(held("static:position=first"), ["embedding.weight".to_owned()].into());
     let whole: BTreeSet<_> = held("static:kind=attention@matrix");
     assert_eq!(whole.len(), 3 * 4, "a view that is asked for is that of every weight: {whole:?}");
+}
+
+/// Query, key and value of head 1 of the encoder.
+fn one_head() -> BTreeSet<String> {
+    let of_part = |part| format!("encoder.0.attention.{part}.weight[1]");
+    ["query", "key", "value"].map(of_part).into()
+}
+
+#[test]
+fn one_head_is_chosen_by_its_number_and_let_go_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.toml");
+    let rules = "[[rule]]\nrule = \"never\"\n\
+                 [[rule]]\nrule = \"schedule\"\non = 2\noff = 4\ninterval = 1\n\
+                 select = { paths = \"encoder.0.attention.*.weight\", blocks = 1 }\n";
+    std::fs::write(&file, rules).unwrap();
+    let held_after = |updates| held_by(&trained(&small(), file.to_str(), updates));
+    assert_eq!([1, 2, 4].map(held_after), [[].into(), one_head(), [].into()]);
+    assert_eq!(held("static:path=encoder.0.attention.*.weight,block=1"), one_head());
+    // All that is seen by head has a head 0; nothing has a head 2.
+    let firsts = ["query", "key", "value"].into_iter().flat_map(heads);
+    assert_eq!(held("static:block=0"), firsts.filter(|name| name.ends_with("[0]")).collect());
+    let nothing = Decide::named("static:block=2").unwrap();
+    assert!(Learner::new(&small(), SUBWORDS as usize, Some(&nothing), 3, &Device::flex()).is_err());
 }
 
 #[test]

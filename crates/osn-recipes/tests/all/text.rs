@@ -13,6 +13,8 @@ use osn_recipes::data::text::lines;
 use osn_recipes::data::text::parallel::{Pair, ParallelText};
 use osn_recipes::run::error::RunError;
 use osn_recipes::run::request::TrainRequest;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 use tempfile::TempDir;
 
 /// A folder of three small parts, with more files in place of or beside theirs.
@@ -197,6 +199,51 @@ fn a_gzip_file_cut_anywhere_or_with_a_flipped_bit_is_refused_or_read_whole() {
             assert!(read == whole && place < 10, "{place}");
         }
     }
+}
+
+/// A few words, spaces, ends of lines, marks and bytes that are no UTF-8, in any order.
+fn almost_text(random: &mut ChaCha8Rng) -> Vec<u8> {
+    const PARTS: [&[u8]; 12] = [
+        b"one",
+        "zw\u{f6}lf".as_bytes(),
+        b" ",
+        b"\t",
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b"\0",
+        "\u{feff}".as_bytes(),
+        "\u{2028}".as_bytes(),
+        b"\xc3",
+        b"\xff",
+    ];
+    let kinds = if random.next_u32() % 2 == 0 { 2 } else { PARTS.len() };
+    let drawn: Vec<usize> =
+        (0..random.next_u32() % 20).map(|_| random.next_u32() as usize).collect();
+    drawn.into_iter().flat_map(|place| PARTS[place % kinds]).copied().collect()
+}
+
+#[test]
+fn random_bytes_are_sentences_or_refused_however_they_are_packed() {
+    let (mut random, mut read) = (ChaCha8Rng::seed_from_u64(1), 0);
+    let parse = |bytes: &[u8]| lines::parse(bytes, Path::new("train.de"));
+    for _ in 0..5_000 {
+        let bytes = almost_text(&mut random);
+        let found = parse(&bytes);
+        match &found {
+            Ok(sentences) => {
+                read += 1;
+                let is_sentence = |it: &String| !it.is_empty() && it.trim() == it;
+                assert!(!sentences.is_empty() && sentences.iter().all(is_sentence), "{bytes:?}");
+            }
+            Err(error) => {
+                let line = error.to_string();
+                assert!(line.len() < 500 && !line.contains(char::is_control), "{line}");
+            }
+        }
+        assert_eq!(parse(&gzip(&bytes)).ok(), found.ok(), "{bytes:?}");
+    }
+    assert!((500..4_500).contains(&read), "{read} were read");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::layer::fact::Fact;
 use crate::layer::facts::Layer;
 use crate::layer::globs::Globs;
 use crate::layer::kind::Kind;
-use crate::layer::select::{Position, Select};
+use crate::layer::select::{BLOCK_EXPECTED, Position, Select};
 use crate::number::exact;
 
 /// Gives one action to the layers that it selects, and leaves the others unconstrained.
@@ -41,10 +41,11 @@ const ACTIONS: &str = "one of normalize, cap, scale_update, cap_update, off";
 impl NamedRule for Static {
     const DOC: RuleDoc = RuleDoc {
         name: "static",
-        sentence: "Gives one action to the layers selected by path, kind, network, position and facts.",
+        sentence: "Gives one action to the layers selected by path, block, kind, network, position and facts.",
         parameters: &[
             ParameterDoc::list("path", "glob of the paths to take, such as blocks.**.weight"),
             ParameterDoc::list("exclude", "glob of the paths to leave out"),
+            ParameterDoc::list("block", "number from 0 of the blocks to take, such as heads"),
             ParameterDoc::list("kind", "kind of the layers to take, such as linear or conv"),
             ParameterDoc::list("network", "name of the network to take layers of"),
             ParameterDoc::list(
@@ -74,6 +75,7 @@ impl NamedRule for Static {
         let select = Select {
             paths: Globs::new(text.pairs.all("path"))?,
             exclude: Globs::new(text.pairs.all("exclude"))?,
+            blocks: text.parse_all("block", BLOCK_EXPECTED)?,
             kinds: text.parse_all("kind", &Kind::expected())?,
             networks: text.pairs.all("network").map(str::to_owned).collect(),
             positions: text.parse_all("position", Position::EXPECTED)?,
@@ -86,6 +88,7 @@ impl NamedRule for Static {
     fn write(&self, words: &mut Words) {
         words.list("path", self.select.paths.patterns());
         words.list("exclude", self.select.exclude.patterns());
+        words.list("block", &self.select.blocks);
         words.list("kind", &self.select.kinds);
         words.list("network", &self.select.networks);
         words.list("position", &self.select.positions);
@@ -157,6 +160,21 @@ mod tests {
     use crate::decide::decider::Decider;
     use crate::decide::decider::tests::{assert_bad_value, layers};
     use crate::decide::rule::Rule;
+
+    #[test]
+    fn one_head_is_taken_by_its_number() {
+        let heads = layers(4).into_iter().enumerate().map(|(place, layer)| {
+            // The second weight is seen as two heads, the third as one piece.
+            let (index, block) = [(0, None), (1, Some(0)), (1, Some(1)), (2, None)][place];
+            Layer { path: format!("{index}.weight"), index, block, ..layer }
+        });
+        let decider =
+            Decider::new(Rule::parse("static:path=1.*,block=1").unwrap(), heads.collect()).unwrap();
+        let is_held: Vec<bool> =
+            decider.decisions().iter().map(|decision| decision.action != Action::Off).collect();
+        assert_eq!(is_held, [false, false, true, false]);
+        assert_bad_value("static:block=first", "block");
+    }
 
     fn q_network() -> Vec<Layer> {
         let mut layers = layers(3);

@@ -89,9 +89,11 @@ fn arms(asked: &Asked) -> Markup {
         ul.legend aria-label="Arms" {
             @for (place, arm) in asked.arms.iter().enumerate() {
                 li {
+                    @let is_compared = place == 0 && asked.arms.len() > 1;
+                    @let notes = [(arm.is_static, "static"), (is_compared, "compared with each other arm")];
+                    @let notes: Vec<_> = notes.iter().filter(|(holds, _)| *holds).map(|(_, note)| *note).collect();
                     (arm_name(place, &arm.name))
-                    @if arm.is_static { " static" }
-                    @if place == 0 && asked.arms.len() > 1 { " compared with each other arm" }
+                    @if !notes.is_empty() { " (" (notes.join(", ")) ")" }
                 }
             }
         }
