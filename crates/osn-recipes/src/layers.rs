@@ -16,6 +16,11 @@ pub(crate) fn keeping([from, to]: [usize; 2], device: &Device) -> Conv2d {
     Conv2dConfig::new([from, to], [3, 3]).with_padding(padding).init(device)
 }
 
+/// A 1×1 convolution: each place by itself.
+pub(crate) fn mixing([from, to]: [usize; 2], device: &Device) -> Conv2d {
+    Conv2dConfig::new([from, to], [1, 1]).init(device)
+}
+
 /// A 4×4 transposed convolution of stride 2: twice the size.
 pub(crate) fn doubling([from, to]: [usize; 2], device: &Device) -> ConvTranspose2d {
     ConvTranspose2dConfig::new([from, to], [4, 4])

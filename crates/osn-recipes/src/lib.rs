@@ -38,6 +38,7 @@ use crate::adversarial::game::Game;
 use crate::classify::config::ClassifyConfig;
 use crate::control::config::ControlConfig;
 use crate::data::need::Need;
+use crate::gan::config::GanConfig;
 use crate::nmt::config::NmtConfig;
 use crate::run::config::Config;
 use crate::run::describe;
@@ -54,8 +55,8 @@ use crate::run::trained_on::TrainedOn;
 
 /// The recipes, the default first.
 const RECIPES: &[Recipe] = &[
-    of_game::<gan::game::Images>(),
-    of_game::<cgan::game::ImagesOfClasses>(),
+    registered::<GanConfig>(gan::game::DOC, gan::game::train),
+    registered::<GanConfig>(cgan::game::DOC, cgan::game::train),
     of_game::<translate::game::Translation>(),
     registered::<ControlConfig>(control::run::DOC, control::run::run),
     registered::<ClassifyConfig>(classify::run::DOC, classify::run::run),
@@ -177,7 +178,6 @@ mod tests {
     use crate::adversarial::trainer::Trainer;
     use crate::cgan::game::ImagesOfClasses;
     use crate::decide::Decide;
-    use crate::gan::config::GanConfig;
     use crate::gan::game::Images;
     use crate::run::training::Training;
     use crate::translate::config::TranslateConfig;
@@ -220,8 +220,8 @@ mod tests {
             |settings| Settings { batch_size: 8, eval_images: 100, final_images: 100, ..settings };
         let mut gan = GanConfig { g_channels: 4, d_channels: 4, ..GanConfig::quick() };
         gan.training = few(gan.training);
-        check::<Images>(&gan);
-        check::<ImagesOfClasses>(&gan);
+        check::<Images<gan::model::Generator, gan::model::Discriminator>>(&gan);
+        check::<ImagesOfClasses<cgan::model::Generator, cgan::model::Discriminator>>(&gan);
         let quick = TranslateConfig::quick();
         let training = few(quick.training.clone());
         check::<Translation>(&TranslateConfig { g_channels: 4, d_channels: 4, training, ..quick });

@@ -45,8 +45,13 @@ fn describe(doc: &SettingDoc, recipe: &RecipeDoc, shown: &[usize]) -> String {
     let default = if shown.iter().all(|&place| defaults[place] == *first) {
         first.clone()
     } else {
-        let of_preset = |&place: &usize| format!("{} {}", recipe.presets[place], defaults[place]);
-        shown.iter().map(of_preset).collect::<Vec<_>>().join(", ")
+        let in_a_row = shown.chunk_by(|&one, &next| defaults[one] == defaults[next]);
+        let of_presets = |places: &[usize]| {
+            let names = [places[0], places[places.len() - 1]].map(|place| recipe.presets[place]);
+            let names = if places.len() > 1 { names.join(" to ") } else { names[0].to_owned() };
+            format!("{names} {}", defaults[places[0]])
+        };
+        in_a_row.map(of_presets).collect::<Vec<_>>().join(", ")
     };
     format!("{key}  {default}\n{}{}", paragraph(INDENT, expects), paragraph(INDENT, meaning))
 }

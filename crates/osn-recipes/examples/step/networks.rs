@@ -66,7 +66,14 @@ pub fn case(network: &str, decide: Option<&Decide>, folder: &Folder) -> Outcome<
 }
 
 fn gan(config: &GanConfig, decide: Option<&Decide>, folder: &Folder) -> Outcome<Step> {
-    let players = gan::game::players(config, 1, decide, 0, &Device::flex())?;
+    let sizes = gan::networks::network::Sizes { channels: 1, classes: 1 };
+    let players = gan::game::players::<gan::model::Generator, gan::model::Discriminator>(
+        config,
+        sizes,
+        decide,
+        0,
+        &Device::flex(),
+    )?;
     let (size, batch) = (config.image_size, config.training.batch_size);
     let real = folder.noise("real", [batch, 1, size, size])?;
     let latents = folder.noise("latents", [batch, config.latent_size])?;

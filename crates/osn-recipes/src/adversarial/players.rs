@@ -9,7 +9,7 @@ use crate::adversarial::objective::Objective;
 use crate::adversarial::separation;
 use crate::adversarial::settings::Settings;
 use crate::adversarial::signals::{AdversarialSums, halves};
-use crate::adversarial::watch::GradientSizes;
+use crate::adversarial::watch::{GradientSizes, OfPart};
 use crate::decide::Decide;
 use crate::ema::Average;
 use crate::held::TrainedNetwork;
@@ -29,6 +29,8 @@ pub struct Discriminated {
     pub logits: Tensor<2>,
     /// How large the gradients are, where that was asked for.
     pub gradients: Option<GradientSizes>,
+    /// `E‖g − E g‖²` of the gradients of batches, where a part of this one was looked at before.
+    pub gradient_variance: Option<f64>,
 }
 
 /// An update that is to be made.
@@ -61,6 +63,8 @@ pub struct Players<G, D> {
     /// Tells real images from generated ones.
     pub discriminator: TrainedNetwork<D>,
     sums: AdversarialSums,
+    /// Of the discriminator's next update.
+    part: Option<OfPart>,
     objective: Objective,
 }
 
@@ -96,6 +100,7 @@ impl<G: Module, D: Module> Players<G, D> {
             average: settings.ema.map(|decay| Average::new(&generator.network, decay)),
             generator,
             sums: AdversarialSums::new(discriminator.needs()),
+            part: None,
             discriminator,
             objective: settings.objective,
         })
@@ -125,8 +130,22 @@ impl<G: Module, D: Module> Players<G, D> {
         let gradients = loss.backward();
         let sizes =
             update.is_logged.then(|| GradientSizes::of(&self.discriminator.network, &gradients));
+        let part = self.part.take();
+        let variance = part.map(|part| part.variance(&self.discriminator.network, &gradients));
         self.discriminator.descend(gradients, update.learning_rate, &signals)?;
-        Ok(Discriminated { loss, logits, gradients: sizes })
+        Ok(Discriminated { loss, logits, gradients: sizes, gradient_variance: variance })
+    }
+
+    /// Looks at the gradients on some of the images of the discriminator's next update, `[part, all]` of them of each
+    /// kind, for how much the gradients of batches vary; nothing is trained. `discriminate` as for
+    /// [`train_discriminator`](Self::train_discriminator).
+    pub(crate) fn look_at_part(
+        &mut self,
+        discriminate: impl FnOnce(&D) -> Tensor<2>,
+        counts: [usize; 2],
+    ) {
+        let (_, loss) = self.logits_and_loss(discriminate);
+        self.part = Some(OfPart::new(loss.backward(), counts));
     }
 
     /// Collects for the rules the gradients on held-out images; nothing is trained.

@@ -12,9 +12,8 @@ use crate::run::summary::RunSummary;
 use crate::run::train_loop::{RunSetup, train};
 use crate::run::trained_on::Trainable;
 
-/// What these recipes report to the rules of the discriminator: all but the losses of a classifier, and but what growth
-/// does, since the loss on held-out real images alone is not what a discriminator is trained for.
-pub(crate) const SIGNALS: Needs = Needs { generalization: false, growth: false, ..Needs::ALL };
+/// What these recipes report to the rules of the discriminator: all but the losses of a classifier.
+pub(crate) const SIGNALS: Needs = Needs { generalization: false, ..Needs::ALL };
 
 /// The scores of generated images that rules may follow, and those that only one recipe has.
 macro_rules! scores {

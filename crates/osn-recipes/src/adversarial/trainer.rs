@@ -130,10 +130,25 @@ impl<'a, T: Game> Trainer<'a, T> {
         let draw = self.draw(FOR_DISCRIMINATOR, batch, &device);
         let generator = &self.players.generator.network;
         let fake = self.game.generate(generator, &condition, draw).detach();
+        if update.is_logged {
+            self.look_at_half(&fake, &device);
+        }
         let images =
             Tensor::cat(vec![self.game.real(Part::Train, &self.last_batch, &device), fake], 0);
         let discriminate = |network: &_| self.game.discriminate(network, images, &condition);
         self.players.train_discriminator(discriminate, update, &mut self.pending)
+    }
+
+    /// Looks at the discriminator's gradients on the first half of the batch that it is updated on next.
+    fn look_at_half(&mut self, fake: &Tensor<4>, device: &Device) {
+        let all = self.last_batch.len();
+        let indices = &self.last_batch[..all / 2];
+        let real = self.game.real(Part::Train, indices, device);
+        let images = Tensor::cat(vec![real, fake.clone().narrow(0, 0, all / 2)], 0);
+        let condition = self.game.condition(Part::Train, indices, device);
+        let game = &self.game;
+        let discriminate = |network: &_| game.discriminate(network, images, &condition);
+        self.players.look_at_part(discriminate, [all / 2, all]);
     }
 
     fn observe_held_out(&mut self, batch: u64) -> Result<(), RunError> {
@@ -192,6 +207,8 @@ impl<'a, T: Game> Trainer<'a, T> {
         let Outcome { discriminated, generated, held_out, images } = outcome;
         let [real, fake] = halves(discriminated.logits).map(by_image);
         let mut signals = Judged { real, fake, held_out }.signals();
+        let variance = discriminated.gradient_variance;
+        signals.extend(variance.map(|it| ("discriminator_gradient_variance".to_owned(), it)));
         let sizes =
             [("discriminator", discriminated.gradients), ("generator", generated.gradients)];
         let mut non_finite = 0;

@@ -1,21 +1,31 @@
 //! What the recipe trains on and how it is scored: images, their classes and noise.
 
+use std::marker::PhantomData;
+
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::adversarial::game::{Draw, Game};
 use crate::adversarial::players::Players;
-use crate::adversarial::run::{SIGNALS, scores};
-use crate::cgan::model::{Discriminator, Generator};
+use crate::adversarial::run::{self, SIGNALS, scores};
+use crate::batch;
+use crate::cgan::model::{ConditionalBatchNorm, Discriminator, Generator};
+use crate::cgan::projection::Projection;
 use crate::data::image_set::{Dataset, ImageSet, Part};
 use crate::data::images;
 use crate::decide::Decide;
-use crate::gan::config::GanConfig;
+use crate::gan::config::{GanConfig, Network, PRESETS};
+use crate::gan::game::players;
+use crate::gan::networks::cnn::{CnnFeatures, CnnGenerator};
+use crate::gan::networks::network::{DiscriminatorNetwork, GeneratorNetwork, Sizes};
+use crate::gan::networks::resnet::{ResNetFeatures, ResNetGenerator};
+use crate::run::config::Config;
 use crate::run::error::RunError;
+use crate::run::observer::Observer;
 use crate::run::recipe_doc::RecipeDoc;
 use crate::run::request::TrainRequest;
 use crate::run::samples::ImageGrid;
+use crate::run::summary::RunSummary;
 use crate::scorer::{Classes, Scorer};
-use crate::{batch, init};
 
 /// Generated images in each row of a sample grid; each class has a row.
 const SAMPLE_COLUMNS: usize = 10;
@@ -31,8 +41,8 @@ struct NoClasses;
 pub(crate) const DOC: RecipeDoc = RecipeDoc {
     name: "cgan",
     about: "image generation by class, projection discriminator",
-    presets: &["quick", "standard"],
-    decides: &["auto", "always", "cap", "never", "static"],
+    presets: PRESETS,
+    decides: &["auto", "always", "cap", "never", "static", "pay"],
     primary_metric: "intra_frechet",
     higher_is_better: false,
     metrics: scores!["label_accuracy", "intra_frechet"],
@@ -40,18 +50,41 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     offers: SIGNALS,
 };
 
-/// The data, the sizes and the scorer of one run.
-pub(crate) struct ImagesOfClasses {
+/// Trains the recipe as asked.
+///
+/// # Errors
+///
+/// [`RunError`]: bad input before the start, or what ended the run.
+pub(crate) fn train(
+    request: &TrainRequest,
+    observer: &mut dyn Observer,
+) -> Result<RunSummary, RunError> {
+    type Of<G, F> = ImagesOfClasses<G, Projection<F>>;
+    type Norm = ConditionalBatchNorm;
+    match GanConfig::resolve(request, &DOC)?.network {
+        Network::Small => run::run::<ImagesOfClasses<Generator, Discriminator>>(request, observer),
+        Network::Cnn => run::run::<Of<CnnGenerator<Norm>, CnnFeatures>>(request, observer),
+        Network::Resnet => run::run::<Of<ResNetGenerator<Norm>, ResNetFeatures>>(request, observer),
+    }
+}
+
+/// The data, the sizes and the scorer of one run of a generator and a discriminator.
+pub(crate) struct ImagesOfClasses<G, D> {
     config: GanConfig,
     data: Dataset,
     scorer: Scorer,
+    networks: PhantomData<(G, D)>,
 }
 
-impl Game for ImagesOfClasses {
+impl<G, D> Game for ImagesOfClasses<G, D>
+where
+    G: GeneratorNetwork<Condition = Tensor<1, Int>>,
+    D: DiscriminatorNetwork<Condition = Tensor<1, Int>>,
+{
     type Config = GanConfig;
     type Data = Dataset;
-    type Generator = Generator;
-    type Discriminator = Discriminator;
+    type Generator = G;
+    type Discriminator = D;
     /// The classes, `[batch]`.
     type Condition = Tensor<1, Int>;
 
@@ -72,13 +105,9 @@ impl Game for ImagesOfClasses {
         decide: Option<&Decide>,
         seed: u64,
         device: &Device,
-    ) -> Result<Players<Generator, Discriminator>, RunError> {
-        let (device, channels) = (device.clone().autodiff(), data.train.channels);
-        let generator = Generator::new(config, channels, n_classes(data), &device);
-        let discriminator = Discriminator::new(config, channels, n_classes(data), &device);
-        let generator = init::xavier(generator, seed, 0);
-        let discriminator = init::xavier(discriminator, seed, 1);
-        Players::new(generator, discriminator, &config.training, decide, config.hold_generator)
+    ) -> Result<Players<G, D>, RunError> {
+        let sizes = Sizes { channels: data.train.channels, classes: n_classes(data) };
+        players(config, sizes, decide, seed, device)
     }
 
     fn new(
@@ -91,7 +120,7 @@ impl Game for ImagesOfClasses {
         let known = data.sound.is_none();
         let classes = if known { Classes::Compared } else { Classes::ComparedOnly };
         let scorer = config.training.scorer(&data, classes, decide, device)?;
-        Ok(Self { config: config.clone(), data, scorer })
+        Ok(Self { config: config.clone(), data, scorer, networks: PhantomData })
     }
 
     fn images(&self, part: Part) -> &ImageSet {
@@ -102,19 +131,19 @@ impl Game for ImagesOfClasses {
         batch::classes_of(self.images(part), indices, device)
     }
 
-    fn generate(&self, generator: &Generator, classes: &Tensor<1, Int>, draw: Draw) -> Tensor<4> {
+    fn generate(&self, generator: &G, classes: &Tensor<1, Int>, draw: Draw) -> Tensor<4> {
         let [count] = classes.dims();
-        generator.forward(draw.noise([count, self.config.latent_size]), classes)
+        generator.generate(draw.noise([count, self.config.latent_size]), classes)
     }
 
     fn discriminate(
         &self,
-        discriminator: &Discriminator,
+        discriminator: &D,
         images: Tensor<4>,
         classes: &Tensor<1, Int>,
     ) -> Tensor<2> {
         let parts = images.dims()[0] / classes.dims()[0];
-        discriminator.forward(images, classes.clone().repeat_dim(0, parts))
+        discriminator.judge(images, &classes.clone().repeat_dim(0, parts))
     }
 
     fn scorer(&self) -> &Scorer {
@@ -122,13 +151,13 @@ impl Game for ImagesOfClasses {
     }
 
     /// One row for each class; all images of a column have the same latent vector.
-    fn samples(&self, generator: &Generator, draw: Draw) -> ImageGrid {
+    fn samples(&self, generator: &G, draw: Draw) -> ImageGrid {
         let n_classes = n_classes(&self.data);
         let latents = draw.noise([SAMPLE_COLUMNS, self.config.latent_size]);
         let last = u8::try_from(n_classes - 1).unwrap_or(u8::MAX);
         let labels: Vec<u8> = (0..=last).flat_map(|class| [class; SAMPLE_COLUMNS]).collect();
         let classes = batch::classes(&labels, draw.device);
-        batch::grid(generator.forward(latents.repeat_dim(0, n_classes), &classes), SAMPLE_COLUMNS)
+        batch::grid(generator.generate(latents.repeat_dim(0, n_classes), &classes), SAMPLE_COLUMNS)
     }
 }
 

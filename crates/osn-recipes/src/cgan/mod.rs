@@ -4,3 +4,4 @@
 
 pub(crate) mod game;
 pub mod model;
+pub mod projection;

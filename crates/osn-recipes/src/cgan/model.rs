@@ -7,15 +7,18 @@ use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::adversarial::settings::Settings;
+use crate::cgan::projection::projected;
 use crate::convolution::{convolve, convolve_transpose};
 use crate::gan::config::GanConfig;
+use crate::gan::networks::network::{DiscriminatorNetwork, GeneratorNetwork, Sizes};
+use crate::gan::networks::normalized::Normalization;
 use crate::layers::{batch_norm, doubling, halving, keeping};
 use crate::normalization::normalize;
 
 /// Conditional batch normalization: `y = γ_c·x̂ + β_c`, where `x̂` is normalized over the batch and
 /// each class `c` has its own gain and offset (Dumoulin et al. 2017; de Vries et al. 2017).
 #[derive(Module, Debug)]
-struct ConditionalBatchNorm {
+pub struct ConditionalBatchNorm {
     /// Its own gain and offset stay 1 and 0.
     norm: BatchNorm,
     /// Of all classes one after another, `[classes·features]`: gains are no weight matrix, and as a
@@ -48,6 +51,18 @@ impl ConditionalBatchNorm {
         };
         let (gains, offsets) = (of_each(&self.gains), of_each(&self.offsets));
         normalize(&self.norm, x, 1.0) * gains + offsets
+    }
+}
+
+impl Normalization for ConditionalBatchNorm {
+    type Condition = Tensor<1, Int>;
+
+    fn build(features: usize, classes: usize, settings: &Settings, device: &Device) -> Self {
+        Self::new(features, classes, settings, device)
+    }
+
+    fn rectified(&self, x: Tensor<4>, classes: &Tensor<1, Int>) -> Tensor<4> {
+        relu(self.forward(x, classes))
     }
 }
 
@@ -110,6 +125,18 @@ impl Generator {
     }
 }
 
+impl GeneratorNetwork for Generator {
+    type Condition = Tensor<1, Int>;
+
+    fn build(config: &GanConfig, sizes: Sizes, device: &Device) -> Self {
+        Self::new(config, sizes.channels, sizes.classes, device)
+    }
+
+    fn generate(&self, latents: Tensor<2>, classes: &Tensor<1, Int>) -> Tensor<4> {
+        self.forward(latents, classes)
+    }
+}
+
 /// Images and classes to logits by projection: with the features `φ(x)` and the embedding `v_y` of the
 /// class,
 ///
@@ -152,10 +179,7 @@ impl Discriminator {
     ///
     /// `[batch, channels, size, size]`, `[batch]` → `[batch, 1]`.
     pub fn forward(&self, images: Tensor<4>, classes: Tensor<1, Int>) -> Tensor<2> {
-        let features = self.features(images);
-        let [batch, size] = features.dims();
-        let of_class = self.class.forward(classes.reshape([batch, 1])).reshape([batch, size]);
-        self.logit.forward(features.clone()) + (of_class * features).sum_dim(1)
+        projected(&self.logit, &self.class, self.features(images), classes)
     }
 
     /// φ, `[batch, 4·d_channels·(size/4)²]`.
@@ -166,6 +190,18 @@ impl Discriminator {
         let x = activate(convolve(&self.keep, x));
         let x = self.extra.iter().fold(x, |x, layer| activate(convolve(layer, x)));
         x.flatten(1, 3)
+    }
+}
+
+impl DiscriminatorNetwork for Discriminator {
+    type Condition = Tensor<1, Int>;
+
+    fn build(config: &GanConfig, sizes: Sizes, device: &Device) -> Self {
+        Self::new(config, sizes.channels, sizes.classes, device)
+    }
+
+    fn judge(&self, images: Tensor<4>, classes: &Tensor<1, Int>) -> Tensor<2> {
+        self.forward(images, classes.clone())
     }
 }
 

@@ -1,19 +1,29 @@
 //! What the recipe trains on and how it is scored: images and noise.
 
+use std::marker::PhantomData;
+
+use burn::nn::BatchNorm;
 use burn::tensor::{Device, Tensor};
 
 use crate::adversarial::game::{Draw, Game};
 use crate::adversarial::players::Players;
-use crate::adversarial::run::{SIGNALS, scores};
+use crate::adversarial::run::{self, SIGNALS, scores};
 use crate::data::image_set::{Dataset, ImageSet, Part};
 use crate::data::images;
 use crate::decide::Decide;
-use crate::gan::config::GanConfig;
+use crate::gan::config::{GanConfig, Network, PRESETS};
 use crate::gan::model::{Discriminator, Generator};
+use crate::gan::networks::cnn::{CnnFeatures, CnnGenerator};
+use crate::gan::networks::judge::Judge;
+use crate::gan::networks::network::{DiscriminatorNetwork, GeneratorNetwork, Sizes};
+use crate::gan::networks::resnet::{ResNetFeatures, ResNetGenerator};
+use crate::run::config::Config;
 use crate::run::error::RunError;
+use crate::run::observer::Observer;
 use crate::run::recipe_doc::RecipeDoc;
 use crate::run::request::TrainRequest;
 use crate::run::samples::ImageGrid;
+use crate::run::summary::RunSummary;
 use crate::scorer::{Classes, Scorer};
 use crate::{batch, init};
 
@@ -25,8 +35,8 @@ const SAMPLE_COLUMNS: usize = 8;
 pub(crate) const DOC: RecipeDoc = RecipeDoc {
     name: "gan",
     about: "unconditional image generation, hinge loss, SN-GAN style",
-    presets: &["quick", "standard"],
-    decides: &["auto", "always", "cap", "never", "static"],
+    presets: PRESETS,
+    decides: &["auto", "always", "cap", "never", "static", "pay"],
     primary_metric: "frechet",
     higher_is_better: false,
     metrics: scores![],
@@ -34,18 +44,43 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     offers: SIGNALS,
 };
 
-/// The data, the sizes and the scorer of one run.
-pub(crate) struct Images {
+/// Trains the recipe as asked.
+///
+/// # Errors
+///
+/// [`RunError`]: bad input before the start, or what ended the run.
+pub(crate) fn train(
+    request: &TrainRequest,
+    observer: &mut dyn Observer,
+) -> Result<RunSummary, RunError> {
+    match GanConfig::resolve(request, &DOC)?.network {
+        Network::Small => run::run::<Images<Generator, Discriminator>>(request, observer),
+        Network::Cnn => {
+            run::run::<Images<CnnGenerator<BatchNorm>, Judge<CnnFeatures>>>(request, observer)
+        }
+        Network::Resnet => {
+            run::run::<Images<ResNetGenerator<BatchNorm>, Judge<ResNetFeatures>>>(request, observer)
+        }
+    }
+}
+
+/// The data, the sizes and the scorer of one run of a generator and a discriminator.
+pub(crate) struct Images<G, D> {
     config: GanConfig,
     data: Dataset,
     scorer: Scorer,
+    networks: PhantomData<(G, D)>,
 }
 
-impl Game for Images {
+impl<G, D> Game for Images<G, D>
+where
+    G: GeneratorNetwork<Condition = ()>,
+    D: DiscriminatorNetwork<Condition = ()>,
+{
     type Config = GanConfig;
     type Data = Dataset;
-    type Generator = Generator;
-    type Discriminator = Discriminator;
+    type Generator = G;
+    type Discriminator = D;
     /// How many.
     type Condition = usize;
 
@@ -61,8 +96,9 @@ impl Game for Images {
         decide: Option<&Decide>,
         seed: u64,
         device: &Device,
-    ) -> Result<Players<Generator, Discriminator>, RunError> {
-        players(config, data.train.channels, decide, seed, device)
+    ) -> Result<Players<G, D>, RunError> {
+        let sizes = Sizes { channels: data.train.channels, classes: 1 };
+        players(config, sizes, decide, seed, device)
     }
 
     fn new(
@@ -72,7 +108,7 @@ impl Game for Images {
         device: &Device,
     ) -> Result<Self, RunError> {
         let scorer = config.training.scorer(&data, Classes::Ignored, decide, device)?;
-        Ok(Self { config: config.clone(), data, scorer })
+        Ok(Self { config: config.clone(), data, scorer, networks: PhantomData })
     }
 
     fn images(&self, part: Part) -> &ImageSet {
@@ -83,24 +119,19 @@ impl Game for Images {
         indices.len()
     }
 
-    fn generate(&self, generator: &Generator, count: &usize, draw: Draw) -> Tensor<4> {
-        generator.forward(draw.noise([*count, self.config.latent_size]))
+    fn generate(&self, generator: &G, count: &usize, draw: Draw) -> Tensor<4> {
+        generator.generate(draw.noise([*count, self.config.latent_size]), &())
     }
 
-    fn discriminate(
-        &self,
-        discriminator: &Discriminator,
-        images: Tensor<4>,
-        _: &usize,
-    ) -> Tensor<2> {
-        discriminator.forward(images)
+    fn discriminate(&self, discriminator: &D, images: Tensor<4>, _: &usize) -> Tensor<2> {
+        discriminator.judge(images, &())
     }
 
     fn scorer(&self) -> &Scorer {
         &self.scorer
     }
 
-    fn samples(&self, generator: &Generator, draw: Draw) -> ImageGrid {
+    fn samples(&self, generator: &G, draw: Draw) -> ImageGrid {
         batch::grid(self.generate(generator, &SAMPLES, draw), SAMPLE_COLUMNS)
     }
 }
@@ -111,15 +142,15 @@ impl Game for Images {
 /// # Errors
 ///
 /// As [`Players::new`].
-pub fn players(
+pub fn players<G: GeneratorNetwork, D: DiscriminatorNetwork>(
     config: &GanConfig,
-    channels: usize,
+    sizes: Sizes,
     decide: Option<&Decide>,
     seed: u64,
     device: &Device,
-) -> Result<Players<Generator, Discriminator>, RunError> {
+) -> Result<Players<G, D>, RunError> {
     let device = device.clone().autodiff();
-    let generator = init::xavier(Generator::new(config, channels, &device), seed, 0);
-    let discriminator = init::xavier(Discriminator::new(config, channels, &device), seed, 1);
+    let generator = init::xavier(G::build(config, sizes, &device), seed, 0);
+    let discriminator = init::xavier(D::build(config, sizes, &device), seed, 1);
     Players::new(generator, discriminator, &config.training, decide, config.hold_generator)
 }

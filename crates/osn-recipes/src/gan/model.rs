@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::convolution::{convolve, convolve_transpose};
 use crate::gan::config::GanConfig;
+use crate::gan::networks::network::{DiscriminatorNetwork, GeneratorNetwork, Sizes};
 use crate::layers::{batch_norm, doubling, halving, keeping};
 use crate::normalization::normalize;
 
@@ -72,6 +73,18 @@ impl Generator {
     }
 }
 
+impl GeneratorNetwork for Generator {
+    type Condition = ();
+
+    fn build(config: &GanConfig, sizes: Sizes, device: &Device) -> Self {
+        Self::new(config, sizes.channels, device)
+    }
+
+    fn generate(&self, latents: Tensor<2>, (): &()) -> Tensor<4> {
+        self.forward(latents)
+    }
+}
+
 /// Images to logits: two convolutions that halve the size, one that keeps it and as many more as the
 /// config asks for, leaky ReLU after each, a linear layer; no normalization but what osn decides (after SN-GAN).
 #[derive(Module, Debug)]
@@ -110,5 +123,17 @@ impl Discriminator {
         let x = activate(convolve(&self.keep, x));
         let x = self.extra.iter().fold(x, |x, layer| activate(convolve(layer, x)));
         self.logit.forward(x.flatten(1, 3))
+    }
+}
+
+impl DiscriminatorNetwork for Discriminator {
+    type Condition = ();
+
+    fn build(config: &GanConfig, sizes: Sizes, device: &Device) -> Self {
+        Self::new(config, sizes.channels, device)
+    }
+
+    fn judge(&self, images: Tensor<4>, (): &()) -> Tensor<2> {
+        self.forward(images)
     }
 }

@@ -122,6 +122,8 @@ fn sizes_that_each_could_be_are_refused_where_their_product_could_not() {
         ("gan", &["image_size=512", "g_channels=1024"]),
         ("cgan", &["image_size=512", "d_channels=1024", "batch_size=512"]),
         ("gan", &["d_channels=1024", "d_extra_layers=64"]),
+        ("gan", &["network=cnn", "image_size=32", "g_channels=1024"]),
+        ("cgan", &["network=resnet", "image_size=512", "batch_size=1024", "d_channels=1024"]),
         ("translate", &["image_size=512", "g_channels=1024"]),
         ("translate", &["image_size=512", "d_channels=1024", "batch_size=8192"]),
         ("control", &["hidden_sizes=8192,8192,8192,8192,8192,8192,8192,8192"]),
@@ -150,6 +152,18 @@ fn every_preset_of_every_recipe_is_taken() {
 }
 
 #[test]
+fn the_networks_of_sn_gan_halve_images_three_times() {
+    for network in ["cnn", "resnet"] {
+        let of = |size: &str| described(&set("gan", &[("network", network), ("image_size", size)]));
+        let refused = of("28");
+        let key =
+            |error: &RunError| matches!(error, RunError::Config { key, .. } if key == "image_size");
+        assert!(refused.as_ref().is_err_and(key), "{refused:?}");
+        assert!(of("64").is_ok());
+    }
+}
+
+#[test]
 fn a_setting_that_can_change_nothing_beside_the_others_is_refused_with_the_reason() {
     let idle_key = |recipe: &str, settings: &[(&str, &str)]| match described(&set(recipe, settings))
     {
@@ -159,7 +173,11 @@ fn a_setting_that_can_change_nothing_beside_the_others_is_refused_with_the_reaso
     };
     let (mlp, features) = (("network", "mlp"), ("network", "features"));
     let plain = ("batch_norm", "false");
-    let idle: [(&str, &[(&str, &str)]); 20] = [
+    let (cnn, resnet, side) = (("network", "cnn"), ("network", "resnet"), ("image_size", "32"));
+    let idle: [(&str, &[(&str, &str)]); 23] = [
+        ("gan", &[side, cnn, ("d_extra_layers", "1")]),
+        ("cgan", &[side, resnet, ("g_extra_layers", "1")]),
+        ("cgan", &[side, resnet, ("leaky_slope", "0.2")]),
         ("classify", &[("hidden_sizes", "8")]),
         ("classify", &[("hidden_sizes.0", "8")]),
         ("classify", &[mlp, ("stage_channels", "8")]),
@@ -186,7 +204,8 @@ fn a_setting_that_can_change_nothing_beside_the_others_is_refused_with_the_reaso
         assert_eq!(idle_key(recipe, settings).as_deref(), Some(key), "{settings:?}");
     }
     // What the preset has may stand there idle, and so may what is set to the same.
-    let acts: [(&str, &[(&str, &str)]); 6] = [
+    let acts: [(&str, &[(&str, &str)]); 7] = [
+        ("gan", &[side, cnn, ("leaky_slope", "0.2")]),
         ("classify", &[mlp, ("hidden_sizes", "8")]),
         ("classify", &[mlp, ("batch_norm", "true")]),
         ("classify", &[plain, ("stage_blocks", "2")]),
@@ -215,6 +234,7 @@ fn a_value_out_of_its_range_or_of_another_kind_is_refused_by_the_name_of_its_set
         ("gan", "train_images", "1"),
         ("gan", "change_at", "7"),
         ("gan", "change_factor", "0"),
+        ("gan", "network", "vgg"),
         ("cgan", "d_extra_layers", "65"),
         ("translate", "l1_weight", "-1"),
         ("nmt", "norm", "middle"),
@@ -315,7 +335,6 @@ fn a_rule_that_waits_for_what_the_recipe_never_tells_is_refused() {
     for (recipe, decide) in [
         ("control", "learned"),
         ("control", "pay"),
-        ("gan", "pay"),
         ("control", "auto"),
         ("control", "auto:task=classify"),
         ("classify", "auto"),

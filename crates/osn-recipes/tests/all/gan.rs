@@ -18,6 +18,34 @@ fn the_same_seed_gives_the_same_record_and_the_same_pictures() {
 }
 
 #[test]
+fn the_networks_of_sn_gan_train_the_same_for_a_seed() {
+    let out = tempfile::tempdir().unwrap();
+    for (recipe, network) in
+        [("gan", "cnn"), ("gan", "resnet"), ("cgan", "cnn"), ("cgan", "resnet")]
+    {
+        let settings = [("network", network), ("image_size", "32"), ("steps", "3")];
+        crate::runs::a_seed_decides(request(recipe, &settings, out.path()));
+    }
+}
+
+#[test]
+fn every_weight_of_sn_gans_discriminators_is_held() {
+    let layers = |recipe: &str, network: &str| {
+        let settings = [("network", network), ("image_size", "16")];
+        let run = Run::of(recipe, Some("always:target=2"), &settings);
+        assert!(run.layers.iter().all(|layer| (layer.sigma * layer.scale - 2.0).abs() < 1e-3));
+        run.layers.iter().map(|layer| layer.path.clone()).collect::<Vec<_>>()
+    };
+    let cnn: Vec<String> = (0..7).map(|place| format!("body.layers.{place}.weight")).collect();
+    let of_classes = ["logit.weight", "class.weight"].map(str::to_owned);
+    assert_eq!(layers("cgan", "cnn"), [&cnn[..], &of_classes].concat());
+    let resnet = layers("gan", "resnet");
+    // Two in each of four blocks, two shortcuts, and the linear layer.
+    assert_eq!((resnet.len(), resnet.last().unwrap().as_str()), (11, "logit.weight"));
+    assert_eq!(resnet[2], "body.blocks.0.shortcut.weight");
+}
+
+#[test]
 fn a_finished_run_leaves_a_complete_folder() {
     let summary = Run::of("gan", Some("always:target=2"), &[]);
     assert_eq!(summary.folder.file_name().unwrap(), "gan-always-target=2-s7");
@@ -82,7 +110,12 @@ fn every_logged_step_says_how_both_networks_fare() {
         let signals = signals(&run);
         assert_eq!(signals.len(), 6, "{recipe}");
         for seen in &signals {
-            let positive = ["generator_gradient_norm", "discriminator_gradient_norm", "slope"];
+            let positive = [
+                "generator_gradient_norm",
+                "discriminator_gradient_norm",
+                "discriminator_gradient_variance",
+                "slope",
+            ];
             let ratios = ["generator_gradient_ratio", "discriminator_gradient_ratio"];
             let positive = positive.iter().chain(&ratios).all(|&name| seen[name] > 0.0);
             let counts = ["non_finite_gradients", "saturated_logs"].map(|name| seen[name]);
@@ -199,12 +232,23 @@ fn with_few_images_a_run_trains_on_those_alone_and_lies_nearer_to_them() {
 
 #[test]
 fn rules_see_held_out_gradients_of_what_is_asked_for() {
-    let decided = |of: &str| {
-        let rule = Some("learned:interval=1");
-        reasons(&Run::of("gan", rule, &[("held_out", of), ("learning_rate", "0.003")]))
-    };
-    let [loss, separation] = ["loss", "separation"].map(decided);
-    assert!(!loss.is_empty() && !separation.is_empty() && loss != separation, "{loss:?}");
+    // The evidence for `pay` begins with the fifth look.
+    for rule in ["learned:interval=1", "pay:interval=1,start=0.5"] {
+        let decided = |of: &str| {
+            let settings = [("held_out", of), ("learning_rate", "0.003"), ("n_dis", "2")];
+            reasons(&Run::of("gan", Some(rule), &settings))
+        };
+        let [loss, separation] = ["loss", "separation"].map(decided);
+        assert!(!loss.is_empty() && !separation.is_empty() && loss != separation, "{loss:?}");
+    }
+}
+
+#[test]
+fn growth_of_each_layer_must_pay_in_every_recipe_with_a_discriminator() {
+    for recipe in ["gan", "cgan", "translate"] {
+        let settings = [("held_out", "separation"), ("n_dis", "3"), ("learning_rate", "0.003")];
+        acts(recipe, "pay:interval=1,dwell=1", &settings, "growth of σ has");
+    }
 }
 
 /// An event without the scores that only rules which follow one receive.

@@ -189,6 +189,14 @@ fn cgan_goes_on_to_the_same_bits() {
 }
 
 #[test]
+fn the_networks_of_sn_gan_go_on_to_the_same_bits() {
+    for (recipe, network) in [("gan", "cnn"), ("cgan", "resnet")] {
+        let settings = [("network", network), ("image_size", "16"), ("hold_generator", "true")];
+        goes_on_from(TWICE, recipe, Some("cap:interval=1"), &settings);
+    }
+}
+
+#[test]
 fn translate_goes_on_to_the_same_bits_with_either_generator() {
     goes_on_to_the_same_bits("translate", None, &[]);
     let held = [("hold_generator", "true"), ("objective", "least_squares")];
@@ -238,6 +246,7 @@ fn every_rule_with_a_memory_goes_on_to_the_same_bits() {
         "budget:interval=3,total_relative_to_init=0.5",
         "plateau:interval=1,every=1,patience=1,delta=100",
         "learned:interval=3",
+        "pay:interval=1,rate=0.05,dwell=2",
         "random:dwell=2,interval=1",
         "schedule:on=3,interval=1",
         "static@bidirectional",

@@ -287,6 +287,7 @@ fn a_saved_state_that_lies_is_refused_or_goes_on_under_every_rule() {
         "budget:interval=1",
         "plateau:interval=1,every=2,patience=1",
         "learned:interval=1",
+        "pay:interval=1",
         "schedule:on=1,interval=1",
         "random:dwell=2,interval=1",
     ];
