@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 def _listed(value: str | Sequence[str]) -> list[str]:
@@ -22,6 +23,7 @@ class Selection:
         exclude: globs of those to leave out.
         kind: ``linear``, ``conv``, ``conv_transpose``, ``embedding``, ``attention``, ``recurrent`` or ``other``.
         position: ``first``, ``last``, ``penultimate``, ``largest`` or an index from 0, in the order of the model.
+        block: of rules only, numbers from 0 of the blocks of a weight, such as heads.
         view: ``matrix``, ``reshaped``, ``bidirectional``, ``blocks:axis=0,count=3``, ``operator:size=28x28,padding=1``,
             or ``heads`` for the weights of ``MultiheadAttention``. Default: gates of recurrent layers and Q, K, V of
             ``MultiheadAttention`` as blocks, all else ``reshaped`` (Miyato et al. 2018).
@@ -33,14 +35,17 @@ class Selection:
     exclude: str | Sequence[str] = ()
     kind: str | Sequence[str] = ()
     position: str | int | Sequence[str | int] = ()
+    block: int | Sequence[int] = ()
     view: str | None = None
     output_axis: int | None = None
 
-    def conditions(self) -> dict[str, list[str]]:
+    def conditions(self) -> dict[str, list[Any]]:
         """The conditions as the compiled part reads them."""
         position = [self.position] if isinstance(self.position, (int, str)) else list(self.position)
+        blocks = [self.block] if isinstance(self.block, int) else list(self.block)
         return {
             "paths": _listed(self.paths),
+            "blocks": blocks,
             "exclude": _listed(self.exclude),
             "kinds": _listed(self.kind),
             "positions": [str(it) for it in position],

@@ -49,6 +49,14 @@ def test_heads_of_attention_are_blocks_of_their_own() -> None:
     assert all(norm(head) == pytest.approx(1, rel=1e-3) for head in attention.in_proj_weight.chunk(6))
 
 
+def test_a_rule_is_given_to_one_head_by_its_number() -> None:
+    attention = nn.MultiheadAttention(8, 2)
+    rules = [("**", "never"), (osn.Selection("in_proj_weight", block=3), "always")]
+    control = osn.attach(attention, osn.Selection("in_proj_weight", view="heads"), rules)
+    held = [layer.name for layer in control.report() if layer.kind != "off"]
+    assert held == ["in_proj_weight[3]"]
+
+
 def test_a_recurrent_layer_computes_with_the_effective_weights() -> None:
     torch.manual_seed(1)
     lstm = nn.LSTM(5, 6)

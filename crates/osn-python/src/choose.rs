@@ -24,6 +24,8 @@ pub(crate) struct Selection {
     #[pyo3(item)]
     exclude: Vec<String>,
     #[pyo3(item)]
+    blocks: Vec<usize>,
+    #[pyo3(item)]
     kinds: Vec<String>,
     #[pyo3(item)]
     positions: Vec<String>,
@@ -39,6 +41,7 @@ impl Selection {
         Ok(Select {
             paths: globs(&self.paths)?,
             exclude: globs(&self.exclude)?,
+            blocks: self.blocks.clone(),
             kinds: kinds.collect::<PyResult<_>>()?,
             positions: positions.collect::<PyResult<_>>()?,
             ..Select::default()
