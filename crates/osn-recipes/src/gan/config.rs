@@ -131,23 +131,23 @@ impl GanConfig {
             [1, 2, 4, 8].map(|part| (self.image_size / part) as u64);
         let (g, d) = (self.g_channels as u64, self.d_channels as u64);
         let [g_extra, d_extra] = [self.g_extra_layers, self.d_extra_layers].map(|it| it as u64);
-        // The first channels and size of G, the largest kernels, and the rows and columns of the largest features.
-        let (start, kernels, side) = match self.network {
+        // Channels and size where G begins, the largest kernels of both, and the rows of the largest features.
+        let (start, of_g, of_d, side) = match self.network {
             Network::Small => {
-                let extra = [[9 * d_extra, 4 * d, 4 * d], [9 * g_extra, g, g]];
-                ([2 * g, quarter], [[9, 2 * d, 4 * d], extra[0], extra[1]], half)
+                let of_d = [[9, 2 * d, 4 * d], [9 * d_extra, 4 * d, 4 * d]];
+                ([2 * g, quarter], [9 * g_extra, g, g], of_d, half)
             }
             Network::Cnn => {
-                ([8 * g, eighth], [[9, 4 * d, 8 * d], [16, 4 * d, 4 * d], [16, 8 * g, 4 * g]], full)
+                let of_d = [[9, 4 * d, 8 * d], [16, 4 * d, 4 * d]];
+                ([8 * g, eighth], [16, 8 * g, 4 * g], of_d, full)
             }
-            Network::Resnet => ([g, eighth], [[9, d, d], [9, g, g], [1, g, g]], full),
+            Network::Resnet => ([g, eighth], [9, g, g], [[9, d, d]; 2], full),
         };
         let projection: &[&[u64]] = &[&[self.latent_size as u64, start[0], start[1], start[1]]];
-        let kernels: Vec<&[u64]> = kernels.iter().map(|sizes| &sizes[..]).collect();
-        let with = "latent_size and g_channels";
         let weights = [
-            Product { key: "image_size", with, sizes: projection },
-            Product { key: "d_channels", with: "g_channels and the extra layers", sizes: &kernels },
+            Product { key: "image_size", with: "latent_size and g_channels", sizes: projection },
+            Product { key: "g_channels", with: "g_extra_layers", sizes: &[&of_g] },
+            Product { key: "d_channels", with: "d_extra_layers", sizes: &[&of_d[0], &of_d[1]] },
         ];
         must_fit(MAX_WEIGHTS, "weights", &weights)?;
         self.training.must_fit_features([g, side, side], [d, side, side])

@@ -31,7 +31,7 @@ fn the_networks_of_sn_gan_train_the_same_for_a_seed() {
 #[test]
 fn every_weight_of_sn_gans_discriminators_is_held() {
     let layers = |recipe: &str, network: &str| {
-        let settings = [("network", network), ("image_size", "16")];
+        let settings = [("network", network), ("image_size", "32")];
         let run = Run::of(recipe, Some("always:target=2"), &settings);
         assert!(run.layers.iter().all(|layer| (layer.sigma * layer.scale - 2.0).abs() < 1e-3));
         run.layers.iter().map(|layer| layer.path.clone()).collect::<Vec<_>>()
@@ -247,7 +247,7 @@ fn rules_see_held_out_gradients_of_what_is_asked_for() {
 fn growth_of_each_layer_must_pay_in_every_recipe_with_a_discriminator() {
     for recipe in ["gan", "cgan", "translate"] {
         let settings = [("held_out", "separation"), ("n_dis", "3"), ("learning_rate", "0.003")];
-        acts(recipe, "pay:interval=1,dwell=1", &settings, "growth of σ has");
+        acts(recipe, "pay:interval=1,start=0.5", &settings, "growth of σ has");
     }
 }
 

@@ -191,7 +191,7 @@ fn cgan_goes_on_to_the_same_bits() {
 #[test]
 fn the_networks_of_sn_gan_go_on_to_the_same_bits() {
     for (recipe, network) in [("gan", "cnn"), ("cgan", "resnet")] {
-        let settings = [("network", network), ("image_size", "16"), ("hold_generator", "true")];
+        let settings = [("network", network), ("image_size", "32"), ("hold_generator", "true")];
         goes_on_from(TWICE, recipe, Some("cap:interval=1"), &settings);
     }
 }
