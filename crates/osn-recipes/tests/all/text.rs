@@ -217,7 +217,7 @@ fn almost_text(random: &mut ChaCha8Rng) -> Vec<u8> {
         b"\xc3",
         b"\xff",
     ];
-    let kinds = if random.next_u32() % 2 == 0 { 2 } else { PARTS.len() };
+    let kinds = if random.next_u32().is_multiple_of(2) { 2 } else { PARTS.len() };
     let drawn: Vec<usize> =
         (0..random.next_u32() % 20).map(|_| random.next_u32() as usize).collect();
     drawn.into_iter().flat_map(|place| PARTS[place % kinds]).copied().collect()
