@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use numpy::{PyReadonlyArray1, PyReadwriteArray1};
 use osn_core::act::{Actuator, AppliedAction, Rates, SIGMA_FLOOR, StepSize};
-use osn_core::decide::{Decider, Needs, Rule, Rules, Signals};
+use osn_core::decide::{Decider, Rule, Signals};
 use osn_core::held::kernel::PARALLEL_ELEMENTS;
 use osn_core::held::{HeldWeight, SigmaGradient, cold_start, sigma_ratios};
 use osn_core::layer::{Layer, Measurement};
