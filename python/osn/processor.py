@@ -17,9 +17,10 @@ def check(machine: str = platform.machine(), info: Path = _CPU_INFO) -> None:
     if machine not in ("x86_64", "AMD64"):
         return
     try:
-        lines = info.read_text().splitlines()
+        # There is a paragraph for each core, of which the first says enough.
+        with info.open() as lines:
+            flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), None)
     except OSError:
         return
-    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), None)
     if flags is not None and (lacking := [name for name in NEEDED if name not in flags]):
         raise ImportError(f"this processor lacks {', '.join(lacking)}: osn needs one of 2013 or later (x86-64-v3)")

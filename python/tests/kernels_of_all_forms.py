@@ -58,7 +58,7 @@ def check_refresh(norms: list[SpectralNorm], weights: list[Tensor], applied: lis
         for norm, one, other in zip(norms, found, expected):
             # The residual √(1 − r²) of r near 1 has half the digits.
             assert is_close(one, other, 1e-3), (norm.form.path, step)
-            states, wanted = norm.states_of(one), norm.states_of(other)
+            states, wanted = norm.form.states_of(one), norm.form.states_of(other)
             assert is_close(states[:, :3], wanted[:, :3], 2e-5), (norm.form.path, step, states, wanted)
             assert torch.equal(states[:, 4], wanted[:, 4]), (norm.form.path, step, states, wanted)
 

@@ -31,7 +31,8 @@ class Batch:
         self._layout()
         self._addresses: list[int] = []
         self._applied: list[Applied] = []
-        self._flat: Tensor | None = None
+        #: The vectors of the last step in one piece, and the part of each weight.
+        self._last: tuple[Tensor, list[Tensor]] | None = None
 
     def fits(self, forms: Sequence[Form], weights: Sequence[Tensor]) -> bool:
         """Whether it was made for such weights."""
@@ -59,8 +60,9 @@ class Batch:
             kernels.new_states[(len(self._blocks),)](
                 self._blocks, self._table, self._actions, before, after, work, numbers, step, kernels.VECTOR
             )
-        self._flat = after
-        return list(torch.split(after, self._lengths))
+        parts = list(torch.split(after, self._lengths))
+        self._last = after, parts
+        return list(parts)
 
     def _layout(self) -> None:
         """The tables of maps (without addresses), of blocks and of work."""
@@ -115,10 +117,9 @@ class Batch:
 
     def _gathered(self, old: Sequence[Tensor]) -> Tensor:
         """The vectors of all weights in one piece, which they are already after a step."""
-        flat = self._flat
-        if flat is not None:
-            own = torch.split(flat, self._lengths)
-            if all(it.data_ptr() == mine.data_ptr() and it.device == mine.device for it, mine in zip(old, own)):
+        if self._last is not None:
+            flat, parts = self._last
+            if all(it is part for it, part in zip(old, parts)):
                 return flat
         return torch.cat([it.reshape(-1) for it in old])
 

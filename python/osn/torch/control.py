@@ -218,8 +218,9 @@ class Control:
             [norms[place].vectors.numpy() for place in on_host],
             [fresh[place].numpy() for place in on_host],
         )
-        applied = core.applied()
-        for device in {weight.device for weight in weights if weight.device.type != "cpu"}:
+        devices = {weight.device for weight in weights if weight.device.type != "cpu"}
+        applied = core.applied() if devices else []
+        for device in devices:
             places = [place for place, weight in enumerate(weights) if weight.device == device]
             found = self._on_device[device].refreshed(
                 [weights[place] for place in places],
@@ -241,7 +242,7 @@ class Control:
             norm, weight = self._held[place].norm, weights[place]
             vectors = _core.start(named(weight), norm.form.text, core.applied()[place])
             fresh[place] = torch.tensor(vectors, device=weight.device)
-            states[place] = norm.states_of(fresh[place]).reshape(-1).tolist()
+            states[place] = norm.form.states_of(fresh[place]).reshape(-1).tolist()
         self._check_calls(core, gathered.calls)
         if not core.decides_now():
             core.read_back(states, norms, None, None, NO_SIGNALS)
@@ -269,13 +270,13 @@ class Control:
         on_host = [place for place, weight in enumerate(weights) if weight.device.type == "cpu"]
         found = core.norms(on_host, [named(weights[place]) for place in on_host])
         for place, norms_of in zip(on_host, found):
-            states[place] = self._held[place].norm.states_of(vectors[place]).reshape(-1).tolist()
+            states[place] = self._held[place].norm.form.states_of(vectors[place]).reshape(-1).tolist()
             norms[place] = norms_of
         for device in {weight.device for weight in weights if weight.device.type != "cpu"}:
             places = [place for place, weight in enumerate(weights) if weight.device == device]
             forms = [self._held[place].norm.form for place in places]
             wide = torch.float32 if device.type == "mps" else torch.float64
-            of_all = [self._held[place].norm.states_of(vectors[place]).reshape(-1) for place in places]
+            of_all = [self._held[place].norm.form.states_of(vectors[place]).reshape(-1) for place in places]
             of_blocks = block_norms([weights[place] for place in places], forms, wide)
             numbers = iter(torch.cat([torch.cat(of_all).to(wide), of_blocks]).tolist())
             for place, form in zip(places, forms):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: σ, scale s, elasticity γ, residual and the first step that met a weight which is not finite.
 STATE_LEN = 5
@@ -41,6 +44,10 @@ class Form:
     def states_at(self) -> int:
         """Where the states begin among the vectors."""
         return self.count * (self.rows + self.cols)
+
+    def states_of(self, vectors: Tensor) -> Tensor:
+        """σ, s, γ, residual and bad step of each block among such vectors, ``[count, 5]``."""
+        return vectors[self.states_at :][: self.count * STATE_LEN].view(self.count, STATE_LEN)
 
     @property
     def plain(self) -> Plain:

@@ -19,19 +19,16 @@ from osn.torch.form import STATE_LEN as _STATE_LEN
 
 #: Columns of the table of maps (`osn.torch.batch` writes it): the address of W, its sizes, where x and y are among the
 #: vectors, where the work on y, the largest entries and the partial sums of x' are, and the number of these sums.
-MAP_FIELDS = 10
+MAP = tl.constexpr(10)
 #: Columns of the table of blocks: the first map, the one behind the last, and where the state is among the vectors.
-BLOCK_FIELDS = 3
+BLOCK = tl.constexpr(3)
 #: Columns of the table of work: the map, where its part begins in p and in q, and which sum it is.
-ITEM_FIELDS = 4
+ITEM = tl.constexpr(4)
 #: What the first two kernels find of a map: ‖W x‖ and the largest entry of W.
 NUMBERS = 2
 
 SIGMA_FLOOR = tl.constexpr(_FLOOR)
 STATE_LEN = tl.constexpr(_STATE_LEN)
-MAP = tl.constexpr(MAP_FIELDS)
-BLOCK = tl.constexpr(BLOCK_FIELDS)
-ITEM = tl.constexpr(ITEM_FIELDS)
 N = tl.constexpr(NUMBERS)
 
 #: Parts of W that one program reads at a time.
@@ -81,17 +78,13 @@ def first_norms(maps, work, numbers, VECTOR: tl.constexpr):
     for start in range(0, p_len, VECTOR):
         p = start + tl.arange(0, VECTOR)
         entries = tl.maximum(entries, tl.load(of_rows + p, mask=p < p_len, other=0.0))
-    unit, norm = _unit_and_norm(y, p_len, VECTOR)
-    for start in range(0, p_len, VECTOR):
-        p = start + tl.arange(0, VECTOR)
-        tl.store(y + p, tl.load(y + p, mask=p < p_len, other=0.0) / unit[0] / unit[1], mask=p < p_len)
-    tl.store(numbers + N * place, norm)
+    tl.store(numbers + N * place, _normalize(y, p_len, VECTOR))
     tl.store(numbers + N * place + 1, tl.max(entries, 0))
 
 
 @triton.jit
-def _unit_and_norm(vector, length, VECTOR: tl.constexpr):
-    """Two numbers that divide a vector to length 1, the largest entry first so that no square overflows; its norm."""
+def _normalize(vector, length, VECTOR: tl.constexpr):
+    """Divides a vector by its norm, the largest entry first so that no square overflows; returns the norm."""
     most = tl.zeros((VECTOR,), tl.float32)
     for start in range(0, length, VECTOR):
         at = start + tl.arange(0, VECTOR)
@@ -103,7 +96,14 @@ def _unit_and_norm(vector, length, VECTOR: tl.constexpr):
         part = tl.load(vector + at, mask=at < length, other=0.0) / largest
         squares += part * part
     norm = tl.sqrt(tl.sum(squares, 0))
-    return (largest, tl.maximum(norm, SIGMA_FLOOR)), norm * largest
+    unit = tl.maximum(norm, SIGMA_FLOOR)
+    # What one thread writes another may read, here before and afterwards.
+    tl.debug_barrier()
+    for start in range(0, length, VECTOR):
+        at = start + tl.arange(0, VECTOR)
+        tl.store(vector + at, tl.load(vector + at, mask=at < length, other=0.0) / largest / unit, mask=at < length)
+    tl.debug_barrier()
+    return norm * largest
 
 
 @triton.jit
@@ -171,15 +171,8 @@ def _second_norm(one, work, VECTOR: tl.constexpr):
         for place in range(0, n_sums):
             total += tl.load(sums + place * q_len + q, mask=q < q_len, other=0.0)
         tl.store(sums + q, total, mask=q < q_len)
-    # What one thread wrote another may read.
     tl.debug_barrier()
-    unit, norm = _unit_and_norm(sums, q_len, VECTOR)
-    tl.debug_barrier()
-    for start in range(0, q_len, VECTOR):
-        q = start + tl.arange(0, VECTOR)
-        tl.store(sums + q, tl.load(sums + q, mask=q < q_len, other=0.0) / unit[0] / unit[1], mask=q < q_len)
-    tl.debug_barrier()
-    return norm
+    return _normalize(sums, q_len, VECTOR)
 
 
 @triton.jit

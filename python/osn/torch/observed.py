@@ -20,20 +20,21 @@ class Sums:
     """Running sums of a number for each block of each weight; a step need not have reached every weight."""
 
     blocks: tuple[int, ...]
+    #: How often numbers of each weight were added.
+    counts: tuple[int, ...]
     total: Tensor | None = None
-    counts: tuple[int, ...] = ()
 
-    @property
-    def every_count(self) -> tuple[int, ...]:
-        """How often numbers of each weight were added."""
-        return self.counts or (0,) * len(self.blocks)
+    @staticmethod
+    def of(blocks: tuple[int, ...]) -> Sums:
+        """Sums of nothing yet."""
+        return Sums(blocks, (0,) * len(blocks))
 
     def plus(self, numbers: Tensor, places: Sequence[int]) -> Sums:
         """Adds the numbers of the weights at some places, which lie one behind the other."""
         if len(places) < len(self.blocks):
             parts = dict(zip(places, torch.split(numbers, [self.blocks[place] for place in places])))
             numbers = torch.cat([parts.get(place, numbers.new_zeros(n)) for place, n in enumerate(self.blocks)])
-        counts = tuple(count + (place in places) for place, count in enumerate(self.every_count))
+        counts = tuple(count + (place in places) for place, count in enumerate(self.counts))
         total = numbers if self.total is None else self.total.to(numbers.device) + numbers
         return replace(self, total=total, counts=counts)
 
@@ -53,13 +54,13 @@ class Sums:
     def restored(saved: Sequence[Saved | None], blocks: tuple[int, ...]) -> Sums:
         """The sums from a file; an error if they are not of such weights."""
         if all(it is None for it in saved):
-            return Sums(blocks)
+            return Sums.of(blocks)
         counts = tuple(0 if it is None else int(it[1]) for it in saved)
         totals = [[0.0] * n if it is None else it[0] for it, n in zip(saved, blocks)]
         is_sound = all(len(total) == n for total, n in zip(totals, blocks))
         if not is_sound or any(it is not None and it[1] < 1 for it in saved):
             raise ValueError("the saved state is damaged: attach anew")
-        return Sums(blocks, torch.tensor(sum(totals, []), dtype=torch.float32), counts)
+        return Sums(blocks, counts, torch.tensor(sum(totals, []), dtype=torch.float32))
 
 
 #: ‖∇W‖, its square and |⟨G, Ŵ⟩| of the steps, ‖ΔW‖ of the updates; on held-out data ⟨G, Ŵ⟩, what a larger σ brings (the
@@ -80,7 +81,7 @@ class Observed:
     def of(forms: Sequence[Form], before: Mapping[int, Tensor] | None = None) -> Observed:
         """Sums of nothing yet."""
         blocks = tuple(form.count for form in forms)
-        return Observed(tuple(forms), {name: Sums(blocks) for name in NAMES}, before or {})
+        return Observed(tuple(forms), {name: Sums.of(blocks) for name in NAMES}, before or {})
 
     def anew(self) -> Observed:
         """The start of the next sums; a weight whose gradients were observed waits for its update."""
@@ -131,7 +132,7 @@ class Observed:
     def means(self) -> list[dict[str, list[float] | None]]:
         """The means of each weight on the host, and as ``looks`` how often it was looked at."""
         by_name = {name: sums.means() for name, sums in self.sums.items()}
-        by_name["looks"] = [[float(count)] if count else None for count in self.sums["growth"].every_count]
+        by_name["looks"] = [[float(count)] if count else None for count in self.sums["growth"].counts]
         return [{name: means[place] for name, means in by_name.items()} for place in range(len(self.forms))]
 
     def saved(self) -> dict[str, list[Saved | None]]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from osn.torch.form import BAD_STEP, RESIDUAL, SIGMA_FLOOR, STATE_LEN, Form
+from osn.torch.form import BAD_STEP, RESIDUAL, SIGMA_FLOOR, Form
 from osn.torch.host import has_kernels
 from osn.torch.spectral_norm import Applied
 
@@ -50,7 +50,7 @@ def refreshed(weight: Tensor, old: Tensor, form: Form, applied: Sequence[Applied
     blocks = weight.detach().float().reshape(form.outer, form.count, form.inner)
     u = old[: form.count * form.rows].view(form.count, form.rows)
     v = old[form.count * form.rows :][: form.count * form.cols].view(form.count, form.cols)
-    states = old[form.states_at :].view(form.count, STATE_LEN)
+    states = form.states_of(old)
     results = [
         _block(blocks[:, place].contiguous(), (u[place], v[place], states[place]), form, in_force, step)
         for place, in_force in enumerate(applied)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from osn import _core
 from osn.torch.effective_weight import EffectiveWeight, scaled
-from osn.torch.form import BAD_STEP, ELASTICITY, SCALE, SIGMA, STATE_LEN, Form
+from osn.torch.form import BAD_STEP, ELASTICITY, SCALE, SIGMA, Form
 from osn.torch.host import named
 from osn.torch.memory import Memory
 
@@ -57,12 +57,7 @@ class SpectralNorm(nn.Module):
 
     def states(self) -> Tensor:
         """σ, s, γ, residual and bad step of each block, ``[count, 5]``."""
-        return self.states_of(self.vectors)
-
-    def states_of(self, vectors: Tensor) -> Tensor:
-        """The states among such vectors."""
-        form = self.form
-        return vectors[form.states_at :][: form.count * STATE_LEN].view(form.count, STATE_LEN)
+        return self.form.states_of(self.vectors)
 
     @property
     def sigma(self) -> Tensor:
@@ -125,8 +120,7 @@ def _is_sound(vectors: Tensor, form: Form) -> bool:
     vectors = vectors.detach().float()
     u = vectors[: form.count * form.rows]
     v = vectors[form.count * form.rows : form.states_at]
-    states = vectors[form.states_at :][: form.count * STATE_LEN].view(form.count, STATE_LEN)
     n_maps = max(1, len(form.layouts))
     lengths = [part.view(form.count, -1).square().sum(1) / n_maps for part in (u, v)]
     is_unit = all(bool(((length - 1).abs() < _UNIT).all()) for length in lengths)
-    return is_unit and bool(vectors.isfinite().all()) and bool((states[:, BAD_STEP] >= 0).all())
+    return is_unit and bool(vectors.isfinite().all()) and bool((form.states_of(vectors)[:, BAD_STEP] >= 0).all())
