@@ -86,10 +86,6 @@ impl Quantity {
         let lines: Vec<_> = self.signals.iter().filter_map(line).collect();
         (lines.len() > 1).then_some(lines)
     }
-
-    fn has(&self, signal: &str) -> bool {
-        self.signals.iter().any(|(name, _)| *name == signal)
-    }
 }
 
 fn quantities(drawing: &Drawing) -> impl Iterator<Item = (String, Drawing)> {
@@ -101,13 +97,12 @@ fn quantities(drawing: &Drawing) -> impl Iterator<Item = (String, Drawing)> {
 
 /// Signals that share no chart.
 fn singles(drawing: &Drawing) -> impl Iterator<Item = (String, Drawing)> {
-    let is_shared = |name: &str| {
-        let mut quantities = QUANTITIES.iter().filter(|quantity| quantity.has(name));
-        quantities.any(|quantity| quantity.lines(drawing).is_some())
-    };
+    let shared = QUANTITIES.iter().filter(|quantity| quantity.lines(drawing).is_some());
+    let shared: Vec<&str> =
+        shared.flat_map(|quantity| quantity.signals).map(|(name, _)| *name).collect();
+    let is_single = move |name: &str| part_of(name).is_none() && !shared.contains(&name);
     let lines = drawing.lines.iter().enumerate();
-    let singles =
-        lines.filter(move |(_, line)| part_of(&line.name).is_none() && !is_shared(&line.name));
+    let singles = lines.filter(move |(_, line)| is_single(&line.name));
     singles.map(|(index, line)| (line.name.clone(), drawing.only(index)))
 }
 
