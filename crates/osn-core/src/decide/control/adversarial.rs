@@ -1,4 +1,5 @@
-//! What `auto` does with a discriminator: one factor on every σ, which follows its separation and input gradient.
+//! What `auto` does with a discriminator. A fully connected one: one factor on every σ, which follows its separation
+//! and input gradient. One with convolutions: every σ at 1, from when the generator has caught up.
 
 use std::ops::RangeInclusive;
 
@@ -26,6 +27,10 @@ const RELEASE: f64 = 0.1;
 const TOO_HIGH: f64 = 0.95;
 const TIGHTEN: f64 = 0.2;
 const FLAT: f64 = 0.5;
+/// A generator has caught up when the mean separation has been below this.
+const CAUGHT_UP: f64 = 0.8;
+/// What each layer of a discriminator with convolutions is normalized to from then on (Miyato et al. 2018).
+const SIGMA: f64 = 1.0;
 /// The weight of the old mean in the exponential means of the separation and of the input-gradient norm.
 const SMOOTHING: f64 = 0.8;
 
@@ -33,20 +38,21 @@ const SMOOTHING: f64 = 0.8;
 /// weaken the wrong network.
 const OF_GENERATOR: &str = "a generator, which the discriminator's signals say nothing about";
 
-/// Constrains every layer to one factor times its σ at initialization. The factor follows the
-/// discriminator; the equations are in the documentation of [`Auto`](crate::decide::Auto).
+/// The equations are in the documentation of [`Auto`](crate::decide::Auto).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdversarialControl {
     held: RelativeToInit,
     separation: Option<f64>,
     log_slope: Option<f64>,
+    /// The step at which the generator had caught up, and the separation then.
+    caught_up: Option<(u64, f64)>,
 }
 
 impl AdversarialControl {
     pub(crate) fn begin(layers: &[Layer]) -> Self {
         let held = RelativeToInit::begin(layers.len(), "the discriminator");
-        Self { held, separation: None, log_slope: None }
+        Self { held, separation: None, log_slope: None, caught_up: None }
     }
 
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
@@ -54,28 +60,49 @@ impl AdversarialControl {
     }
 
     pub(crate) fn decide(&mut self, context: &Context) -> Vec<Decision> {
-        let Context { layers, signals, .. } = *context;
+        let Context { layers, signals, step, .. } = *context;
         let elapsed = self.held.observe(context, &FACTORS);
-        let is_discriminator = |layer: &Layer| !layer.is_of_generator();
-        let never_up = layers.iter().any(|layer| is_discriminator(layer) && is_convolution(layer));
-        if let Some((separation, slope)) = self.observe(signals.adversarial.unwrap_or_default()) {
-            let most = if never_up {
-                self.held.largest_growth(context, is_discriminator)
-            } else {
-                f64::INFINITY
-            };
-            let change = elapsed as f64 * rate(separation, slope);
-            self.held.move_by(change, &FACTORS, most, || why(separation, slope));
-        }
-        let normalize = |target| Action::Normalize { target };
-        let mut decisions =
-            if never_up { self.held.caps() } else { self.held.decisions(normalize) };
+        let means = self.observe(signals.adversarial.unwrap_or_default());
+        let is_convolutional =
+            layers.iter().any(|layer| !layer.is_of_generator() && is_convolution(layer));
+        let mut decisions = if is_convolutional {
+            self.once_caught_up(step, means.map(|(separation, _)| separation))
+        } else {
+            self.by_a_factor(elapsed, means)
+        };
         for (place, decision) in decisions.iter_mut().enumerate() {
             if layers[place].is_of_generator() {
                 *decision = self.held.fixed(place, OF_GENERATOR);
             }
         }
         decisions
+    }
+
+    /// Leaves every layer alone until the generator has caught up, and normalizes it from then on.
+    fn once_caught_up(&mut self, step: u64, separation: Option<f64>) -> Vec<Decision> {
+        let is_close = |separation: &f64| *separation < CAUGHT_UP;
+        let now = separation.filter(is_close).map(|separation| (step, separation));
+        self.caught_up = self.caught_up.or(now);
+        let Some((step, separation)) = self.caught_up else {
+            let reason = format!(
+                "unconstrained until the generator has caught up (a separation below {CAUGHT_UP})"
+            );
+            return self.held.each(Action::Off, &reason);
+        };
+        let reason = format!(
+            "the generator has caught up (separation {} at step {step}): growth of σ would make D steeper",
+            concise(separation)
+        );
+        self.held.each(Action::Normalize { target: SIGMA }, &reason)
+    }
+
+    /// Normalizes every layer to one factor times its start.
+    fn by_a_factor(&mut self, elapsed: u64, means: Option<(f64, f64)>) -> Vec<Decision> {
+        if let Some((separation, slope)) = means {
+            let change = elapsed as f64 * rate(separation, slope);
+            self.held.move_by(change, &FACTORS, f64::INFINITY, || why(separation, slope));
+        }
+        self.held.decisions(|target| Action::Normalize { target })
     }
 
     /// The means of separation and input-gradient norm, if both were measured.
@@ -167,25 +194,24 @@ mod tests {
     }
 
     #[test]
-    fn with_a_convolution_nothing_is_scaled_up() {
-        let actions = actions(&decider(&[2.0, 0.5], Kind::Conv));
-        assert!(actions.iter().all(|action| action.scale(1.0, 0.1) == 1.0));
-        assert_eq!(actions[0].scale(1.0, 6.0), 0.5);
-    }
-
-    #[test]
-    fn a_cap_that_constrains_nothing_does_not_wind_up() {
+    fn a_convolutional_one_is_left_alone_until_the_generator_has_caught_up() {
         let mut decider = decider(&[2.0, 0.5], Kind::Conv);
-        for step in (10..5_000).step_by(10) {
-            decide(&mut decider, step, &[4.0, 0.6], &signals(0.1, 0.1));
+        for step in (10..300).step_by(10) {
+            decide(&mut decider, step, &[4.0, 0.6], &signals(1.0, 9.0));
+            assert_eq!(actions(&decider), [Action::Off; 2], "D is ahead");
         }
-        // The first layer has grown to twice its start; no cap above that would constrain anything.
-        let target = decider.decisions()[0].action.target().unwrap();
-        assert!((3.9..=4.0).contains(&target), "{target}");
-        for step in (5_000..5_200).step_by(10) {
-            decide(&mut decider, step, &[4.0, 0.6], &signals(1.0, 2.4));
+        decide(&mut decider, 300, &[4.0, 0.6], &signals(0.7, 9.0));
+        assert_eq!(actions(&decider), [Action::Off; 2], "one batch is no mean");
+        decide(&mut decider, 310, &[4.0, 0.6], &signals(0.1, 9.0));
+        assert_eq!(actions(&decider), [Action::Normalize { target: 1.0 }; 2]);
+        // What it does from then on is not what D would need to get ahead again.
+        for step in (320..900).step_by(10) {
+            decide(&mut decider, step, &[4.0, 0.6], &signals(1.0, 9.0));
         }
-        assert!(decider.decisions()[0].action.scale(1.0, 4.0) < 0.9);
+        assert_eq!(actions(&decider), [Action::Normalize { target: 1.0 }; 2]);
+        let reason = &decider.decisions()[0].reason;
+        assert!(reason.starts_with("the generator has caught up (separation 0.7"), "{reason}");
+        assert!(reason.contains("at step 310"), "{reason}");
     }
 
     #[test]
@@ -252,22 +278,24 @@ mod tests {
     fn a_head_that_starts_at_zero_reaches_where_it_must() {
         // Ten outputs of 256: Xavier's deviation is √(2/266), and σ about that times √256 + √10.
         let usual = (2.0_f64 / 266.0).sqrt() * (16.0 + 10.0_f64.sqrt());
-        for first in [Kind::Linear, Kind::Conv] {
-            let mut decider = changed_decider(&[2.0, 0.0], |layers| {
-                layers[0].kind = first;
-                layers[1].shape = vec![256, 10];
-            });
-            let mut sigma = 0.0;
-            for step in (10..5_000).step_by(10) {
-                decide(&mut decider, step, &[2.0, sigma], &signals(0.6, 2.4));
-                let action = decider.decisions()[1].action;
-                assert!(matches!(action, Action::Cap { .. }), "never scaled up: {action:?}");
-                // Adam at a rate of 1e-4 makes σ grow by at most 1e-4·√2560 a step; to 2.
-                assert_eq!(action.scale(1.0, sigma), 1.0, "at σ {sigma}");
-                sigma = (sigma + 10.0 * 1e-4 * 2560.0_f64.sqrt()).min(2.0);
-            }
-            assert_eq!(decider.decisions()[1].action.target(), Some(START * usual));
+        let mut decider = changed_decider(&[2.0, 0.0], |layers| layers[1].shape = vec![256, 10]);
+        let mut sigma = 0.0;
+        for step in (10..5_000).step_by(10) {
+            decide(&mut decider, step, &[2.0, sigma], &signals(0.6, 2.4));
+            let action = decider.decisions()[1].action;
+            assert!(matches!(action, Action::Cap { .. }), "never scaled up: {action:?}");
+            // Adam at a rate of 1e-4 makes σ grow by at most 1e-4·√2560 a step; to 2.
+            assert_eq!(action.scale(1.0, sigma), 1.0, "at σ {sigma}");
+            sigma = (sigma + 10.0 * 1e-4 * 2560.0_f64.sqrt()).min(2.0);
         }
+        assert_eq!(decider.decisions()[1].action.target(), Some(START * usual));
+    }
+
+    #[test]
+    fn a_head_that_starts_at_zero_behind_convolutions_is_capped_and_not_scaled_up() {
+        let mut decider = changed_decider(&[2.0, 0.0], |layers| layers[0].kind = Kind::Conv);
+        decide(&mut decider, 10, &[2.0, 0.1], &signals(0.6, 2.4));
+        assert_eq!(actions(&decider), [Action::Normalize { target: 1.0 }, cap(1.0)]);
     }
 
     #[test]

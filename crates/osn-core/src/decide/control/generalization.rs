@@ -46,7 +46,7 @@ impl GeneralizationControl {
         if let Some(losses) =
             context.signals.generalization.and_then(|measured| self.observe(measured))
         {
-            let most = self.held.largest_growth(context, |_| true);
+            let most = self.held.largest_growth(context);
             let change = elapsed as f64 * rate(gap(losses));
             self.held.move_by(change, &FACTORS, most, || why(losses));
         }

@@ -102,12 +102,11 @@ impl RelativeToInit {
         context.step.saturating_sub(std::mem::replace(&mut self.step, context.step))
     }
 
-    /// The smallest factor at which a cap constrains none of the layers that count, at least [`START`]. A larger
+    /// The smallest factor at which a cap constrains no layer, at least [`START`]. A larger
     /// one would change nothing and only wind up the controller.
-    pub(crate) fn largest_growth(&self, context: &Context, counts: impl Fn(&Layer) -> bool) -> f64 {
-        let seen = context.layers.iter().zip(context.measurements);
-        let counted = self.starts.iter().zip(seen).filter(|(_, (layer, _))| counts(layer));
-        let growths = counted.filter_map(|(start, (_, now))| Some(now.sigma / (*start)?.sigma));
+    pub(crate) fn largest_growth(&self, context: &Context) -> f64 {
+        let seen = self.starts.iter().zip(context.measurements);
+        let growths = seen.filter_map(|(start, now)| Some(now.sigma / (*start)?.sigma));
         growths.filter(|it| it.is_finite()).fold(START, f64::max)
     }
 
@@ -149,6 +148,18 @@ impl RelativeToInit {
             }
         };
         self.starts.iter().map(decide).collect()
+    }
+
+    /// One action for every layer that has a start. A layer that started near zero is never scaled up by it.
+    pub(crate) fn each(&self, action: Action, reason: &str) -> Vec<Decision> {
+        let act = |start: &Option<Start>| match (start, action.target()) {
+            (None, _) => Decision::off(NO_START),
+            (Some(Start { is_by_shape: true, .. }), Some(target)) => {
+                Decision { action: cap(target), reason: reason.to_owned() }
+            }
+            _ => Decision { action, reason: reason.to_owned() },
+        };
+        self.starts.iter().map(act).collect()
     }
 
     /// The decision about a layer that does not follow the factor: a cap at [`START`] times its start.

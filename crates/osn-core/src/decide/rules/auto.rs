@@ -18,19 +18,20 @@ use crate::layer::select::{Position, Select};
 ///
 /// | task | what it does | where that comes from |
 /// |---|---|---|
-/// | `gan`, `translate` | constrains a discriminator by its separation and its input gradient | the pilot grid; `translate` was not part of it |
+/// | `gan`, `translate` | constrains a discriminator by its separation and its input gradient | the pilot grid and trials of `gan`; `translate` was not part of them |
 /// | `control` | normalizes the penultimate layer of a Q-network to 1 | Gogianu et al. 2021 |
 /// | `classify` | caps every layer, the lower the larger the generalization gap | the recipe `classify` |
 ///
-/// Layer `l` has the target `c_l = f·σ_l(0)`, with `σ_l(0)` its σ at initialization and `f` one factor for
-/// all layers, 1.5 at the start. `f` follows the signals; all of them are exponential means over the
-/// decisions, and `Δ` is the number of optimizer steps since the decision before. The decisions change when
-/// `f` has moved by 2 %.
-///
 /// # Adversarial training
 ///
-/// With `s` the separation and `g` the input-gradient norm
-/// ([`Adversarial`](crate::decide::Adversarial)):
+/// With `s` the separation and `g` the input-gradient norm ([`Adversarial`](crate::decide::Adversarial)), both
+/// exponential means over the decisions with 0.8 of the old mean in the new one:
+///
+/// - A discriminator with convolutions is unconstrained until `s < 0.8` for the first time, which says that the
+///   generator has caught up. From then on every layer is normalized to 1 (Miyato et al. 2018, equation 8).
+/// - Layer `l` of a fully connected discriminator is normalized to `c_l = f·σ_l(0)`, with `σ_l(0)` its σ at
+///   initialization and `f` one factor for all layers, 1.5 at the start. `Δ` is the number of optimizer steps since the
+///   decision before, and the decisions change when `f` has moved by 2 %:
 ///
 /// ```text
 /// d = −0.01·clamp(ln(g/2.4), ±1)
@@ -40,14 +41,12 @@ use crate::layer::select::{Position, Select};
 /// ln f ← clamp(ln f + Δ·d, ln 0.2, ln 8)
 /// ```
 ///
-/// A fully connected discriminator is normalized to its targets. One with convolutions is capped at them
-/// and never scaled up, and `f` is at most the largest growth `max_l σ_l/σ_l(0)`, at least 1.5. A layer of a
-/// generator ([`Layer::is_of_generator`]) is capped at `1.5·σ_l(0)` throughout.
+/// - A layer of a generator ([`Layer::is_of_generator`]) is capped at `1.5·σ_l(0)` throughout.
 ///
 /// # Classification
 ///
-/// With `L` the training loss and `L′` the same loss on held-out data
-/// ([`Generalization`](crate::decide::Generalization)):
+/// Layer `l` is capped at `f·σ_l(0)`, with one factor `f` as above. With `L` the training loss and `L′` the same loss on
+/// held-out data ([`Generalization`](crate::decide::Generalization)), both such means:
 ///
 /// ```text
 /// d = −0.02·clamp((L′ − L − 0.4)/0.4, ±1)
