@@ -19,6 +19,7 @@ study=(compare control --decide never,always,cap --seeds 4 --threads 1 --set ste
 
 pids=()
 close() {
+    disown -a
     for pid in "${pids[@]}"; do kill "$pid" 2> /dev/null || true; done
     for i in $(seq $hosts); do
         # Everything in a host was started here.
@@ -87,6 +88,8 @@ MaxArraySize=8
 NodeName=c[1-3] NodeAddr=10.77.0.[1-3] CPUs=2 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 END
+    # Nothing is put into control groups; without this line slurmd looks for them where a namespace has none.
+    echo CgroupPlugin=cgroup/v1 > "$dir/cgroup.conf"
     if ! munge -n > /dev/null 2>&1; then
         [ -e /etc/munge/munge.key ] || { dd if=/dev/urandom of=/etc/munge/munge.key bs=1 count=1024 2> /dev/null
             chown munge: /etc/munge/munge.key; chmod 400 /etc/munge/munge.key; }

@@ -40,7 +40,11 @@ fn places(sizes: &[Vec<u128>], part: Part) -> Vec<Range<usize>> {
     let all = sizes.iter().flatten().sum::<u128>().max(1);
     let mut before = 0;
     let mut range = |sizes: &Vec<u128>| {
-        let starts: Vec<_> = sizes.iter().map(|size| (before, before += size).0).collect();
+        let start = |size: &u128| {
+            before += size;
+            before - size
+        };
+        let starts: Vec<_> = sizes.iter().map(start).collect();
         // Tensors without a byte at the end are of the last part.
         let part_of =
             |start: &u128| (start * u128::from(part.of) / all).min(u128::from(part.of) - 1);

@@ -42,10 +42,11 @@ fn again(command: Command) -> Option<i32> {
     Ended::of(command.spawn().unwrap()).code
 }
 
-/// The folders of runs, without locks.
+/// The runs, without locks and without what a killed process left before it had described its run.
 fn runs(out: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(out.join("runs/default")).into_iter().flatten().flatten();
-    let mut runs: Vec<_> = entries.map(|entry| entry.path()).filter(|it| it.is_dir()).collect();
+    let mut runs: Vec<_> =
+        entries.map(|entry| entry.path()).filter(|it| it.join("run.json").exists()).collect();
     runs.sort();
     runs
 }
@@ -140,10 +141,11 @@ fn one_process_trains_a_cell_and_a_signal_means_to_try_again() {
     wait_for(|| runs(out.path()).first().is_some_and(|run| has_record(run)));
     let second = ends_with(75, cell(out.path(), ENDLESS, "0"));
     assert!(second.stderr.contains(&format!("process {}", first.id())), "{second:?}");
-    for (child, name) in [(first, "TERM"), (begun_again(out.path()), "INT")] {
-        assert_eq!(signalled(child, name).code, Some(75), "{name}");
-        assert_eq!(status(&runs(out.path())[0]), "stopped");
-    }
+    assert_eq!(signalled(first, "TERM").code, Some(75));
+    assert_eq!(status(&runs(out.path())[0]), "stopped");
+    let resumed = begun_again(out.path());
+    assert_eq!(signalled(resumed, "INT").code, Some(75));
+    assert_eq!(status(&runs(out.path())[0]), "stopped");
 }
 
 /// The same cell, resumed.
