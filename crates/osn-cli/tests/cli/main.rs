@@ -6,6 +6,7 @@
 #[cfg(unix)]
 mod bad_input;
 mod checkpoints;
+mod cluster;
 mod commands;
 mod compare;
 #[cfg(unix)]
