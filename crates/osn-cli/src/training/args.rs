@@ -19,6 +19,8 @@ pub(crate) enum TrainingCommand {
     Resume(ResumeArgs),
     /// Train every rule in every regime with every seed, and say which rule is best.
     Compare(CompareArgs),
+    /// Train a GAN with a rule and without one, and see what it changes: what osn does without a command.
+    Tour(TourArgs),
     /// List the settings of a recipe, with defaults and meanings.
     #[command(display_order = LAST)]
     Settings(SettingsArgs),
@@ -177,6 +179,26 @@ pub(crate) struct CompareArgs {
     pub(crate) json: bool,
 }
 
+/// Arguments of `osn tour`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TourArgs {
+    /// The seed of all random numbers, the same in both runs.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, allow_negative_numbers = true, value_parser = values::whole("a seed", 0, Some(u64::MAX)))]
+    pub(crate) seed: u64,
+    /// Change a setting of both runs, for example steps=500; repeatable. `osn settings gan` lists them.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = values::setting)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// The folder of the comparison; a run that is in it is not run again.
+    #[arg(long, value_name = "DIR", default_value = TOUR_OUT)]
+    pub(crate) out: PathBuf,
+}
+
+impl Default for TourArgs {
+    fn default() -> Self {
+        Self { seed: DEFAULT_SEED, settings: Vec::new(), out: PathBuf::from(TOUR_OUT) }
+    }
+}
+
 /// What runs the runs of a study.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
@@ -229,6 +251,30 @@ pub(crate) struct SettingsArgs {
 pub(crate) const DEFAULT_RECIPE: &str = "gan";
 pub(crate) const DEFAULT_SEED: u64 = 1;
 pub(crate) const DEFAULT_OUT: &str = "runs";
+const TOUR_OUT: &str = "studies/tour";
+
+impl Default for CompareArgs {
+    fn default() -> Self {
+        Self {
+            recipe: DEFAULT_RECIPE.to_owned(),
+            decide: Vec::new(),
+            seeds: 1..=5,
+            jobs: None,
+            threads: None,
+            engine: Engine::Local,
+            cell: None,
+            plan: None,
+            preset: None,
+            settings: Vec::new(),
+            data: None,
+            device: None,
+            regime: None,
+            out: None,
+            explain: false,
+            json: false,
+        }
+    }
+}
 
 impl Default for TrainArgs {
     fn default() -> Self {

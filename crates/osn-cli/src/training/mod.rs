@@ -22,6 +22,7 @@ pub(crate) fn execute(command: TrainingCommand) -> Result<u8, Failure> {
         TrainingCommand::Train(args) => train::run(&args),
         TrainingCommand::Resume(args) => resume::run(&args),
         TrainingCommand::Compare(args) => compare::run(&args),
+        TrainingCommand::Tour(args) => compare::tour::run(&args),
         TrainingCommand::Settings(args) => settings::run(&args),
         TrainingCommand::Data { command: None | Some(DataCommand::List) } => data::list(),
         TrainingCommand::Data { command: Some(DataCommand::Import(args)) } => data::import(&args),

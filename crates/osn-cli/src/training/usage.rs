@@ -5,7 +5,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use osn_recipes::run::setting_docs::SettingDoc;
 
 use crate::command_line::args::Command;
-use crate::training::args::{DEFAULT_RECIPE, TrainArgs, TrainingCommand};
+use crate::training::args::{DEFAULT_RECIPE, TourArgs, TrainArgs, TrainingCommand};
 
 /// The command line with the names of recipes.
 pub(crate) fn complete(command: Clap) -> Clap {
@@ -15,7 +15,7 @@ pub(crate) fn complete(command: Clap) -> Clap {
 /// The command where none is given.
 #[expect(clippy::unnecessary_wraps, reason = "without the feature `train` there is none")]
 pub(crate) fn without_command() -> Option<Command> {
-    Some(Command::Training(TrainingCommand::Train(TrainArgs::default())))
+    Some(Command::Training(TrainingCommand::Tour(TourArgs::default())))
 }
 
 /// The names that `osn train` knows, as the end of its help.

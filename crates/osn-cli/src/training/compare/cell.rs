@@ -128,7 +128,7 @@ fn note_processor(file: &CellsFile) {
 }
 
 /// Trains until the files tell the outcome; the exit code says whether they do.
-fn settle(cell: &Cell, stop: &StopFlag) -> Result<u8, Failure> {
+pub(super) fn settle(cell: &Cell, stop: &StopFlag) -> Result<u8, Failure> {
     if has_outcome(cell)? {
         return Ok(SUCCESS);
     }

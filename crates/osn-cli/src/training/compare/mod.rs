@@ -12,6 +12,7 @@ mod pool;
 mod progress;
 mod regimes;
 mod same;
+pub(crate) mod tour;
 
 use osn_report::study::Analysis;
 
