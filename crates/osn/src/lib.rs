@@ -80,3 +80,14 @@ pub mod report {
     pub use crate::measure::running_sum::{RunningSum, SavedSum};
     pub use crate::measure::spectrum::LayerSpectrum;
 }
+
+/// The blocks of Rust in the book, compiled and run as tests of the documentation.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/book/rust.md")]
+    mod rust {}
+    #[doc = include_str!("../../../docs/book/layers.md")]
+    mod layers {}
+    #[doc = include_str!("../../../docs/book/cookbook/rust.md")]
+    mod cookbook {}
+}
