@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -35,3 +36,16 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytes
     for line, block in blocks(page):
         # So that a failure shows the line of the page.
         exec(compile("\n" * line + block, str(page), "exec"), namespace)
+
+
+def test_a_link_out_of_the_book_becomes_the_name_of_the_file() -> None:
+    spec = importlib.util.spec_from_file_location("outside", BOOK / "outside.py")
+    assert spec is not None and spec.loader is not None
+    outside = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(outside)
+    inside = "[rules](../rules.md#cap) [web](https://burn.dev) ![σ](figures/sigma-gan.svg)"
+    assert outside.mended("book/faq.md", inside) == inside
+    assert outside.mended("book/faq.md", "[`a.toml`](../../examples/a.toml)") == "`examples/a.toml`"
+    assert outside.mended("guide.md", "[the design](../DESIGN.md#why)") == "the design (`DESIGN.md`)"
+    code = "```text\n[a](../../b.md)\n```"
+    assert outside.mended("book/faq.md", code) == code

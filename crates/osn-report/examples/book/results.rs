@@ -12,6 +12,16 @@ use osn_report::study::{Analysis, Block, Completion, ConfidenceInterval, Study, 
 /// The columns of the table of the recipes. Each recipe has the `auto` of its task.
 const ARMS: [&str; 6] = ["auto", "never", "always", "always@bidirectional", "cap", "lr_over_sigma"];
 const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "resnet"];
+/// By `git log --format=%cs -- docs/studies/NAME/study.json`.
+const COMMITTED: [(&str, &str); 7] = [
+    ("cgan", "2026-11-23"),
+    ("classify", "2026-11-23"),
+    ("control", "2026-11-23"),
+    ("gan", "2026-11-23"),
+    ("gan_regimes", "2026-11-26 and 27"),
+    ("resnet", "2026-11-23"),
+    ("translate", "2026-11-23"),
+];
 const BEGIN: &str = "<!-- table: ";
 const END: &str = "<!-- end of table -->";
 
@@ -104,16 +114,17 @@ fn facts(name: &str, study: &Study) -> String {
                 word(&versions["burn"])
             ),
         ),
-        ("date", date(study).to_owned()),
+        ("date", date(name)),
     ];
     let rows =
         rows.iter().map(|(key, value)| format!("| {key} | {} |\n", value.replace('|', "\\|")));
     format!("| | |\n|---|---|\n{}\n", rows.collect::<String>())
 }
 
-/// A study file has no date. Those of schema 1 are of before the day on which schema 2 came.
-fn date(study: &Study) -> &'static str {
-    if study.schema < 2 { "not recorded; before 26 November 2026" } else { "not recorded" }
+/// When a study was committed: the file has no date of its own.
+fn date(name: &str) -> String {
+    let known = COMMITTED.iter().find(|(study, _)| *study == name);
+    known.map_or("not recorded".to_owned(), |(_, date)| format!("committed on {date}"))
 }
 
 fn word(value: &serde_json::Value) -> &str {
