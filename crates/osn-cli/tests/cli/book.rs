@@ -214,9 +214,7 @@ fn rules(value: &str) -> Vec<String> {
     for part in value.split(',') {
         let name = part.split([':', '@']).next().unwrap_or_default();
         match rules.last_mut() {
-            Some(last) if !names.contains(&name) && part.contains('=') => {
-                *last += &format!(",{part}")
-            }
+            Some(last) if !names.contains(&name) && part.contains('=') => last.extend([",", part]),
             _ => rules.push(part.to_owned()),
         }
     }

@@ -72,12 +72,16 @@ fn legend(panels: &[Panel]) -> Markup {
             labels.push(line);
         }
     }
-    let mut x = 24.0;
+    let width = |line: &Line| 54.0 + 6.8 * line.label.chars().count() as f64;
+    let places = labels.iter().scan(24.0, |next, line| {
+        let x = *next;
+        *next += width(line);
+        Some((x, *line))
+    });
     html! {
-        @for line in labels {
+        @for (x, line) in places {
             path class=(class(line)) d=(format!("M{x:.0} 90h24")) {}
             text x=(format!("{:.0}", x + 30.0)) y="94" { (line.label) }
-            @let _ = x += 54.0 + 6.8 * line.label.chars().count() as f64;
         }
     }
 }
@@ -93,7 +97,8 @@ fn drawn_panel(panel: &Panel) -> Markup {
     let [low, high, tick] = range(points().map(|point| point.1));
     let x = |step: f64| WIDTH * step / last;
     let y = |value: f64| HEIGHT * (high - value) / (high - low);
-    let n_ticks = ((high - low) / tick).round() as usize;
+    let ticks = (0_u32..).map(|index| low + f64::from(index) * tick);
+    let ticks = ticks.take_while(|value| *value < high + 0.5 * tick);
     let path = |line: &Line| {
         let at = |(step, value): &(f64, f64)| format!("{:.1} {:.1}", x(*step), y(*value));
         let places: Vec<String> = line.points.iter().map(at).collect();
@@ -101,7 +106,7 @@ fn drawn_panel(panel: &Panel) -> Markup {
     };
     html! {
         text.panel x="0" y="-12" { (panel.title) }
-        @for value in (0..=n_ticks).map(|index| low + index as f64 * tick) {
+        @for value in ticks {
             path.grid d=(format!("M0 {:.1}h{WIDTH}", y(value))) {}
             text.end x="-8" y=(format!("{:.1}", y(value) + 4.0)) { (number(value, tick)) }
         }

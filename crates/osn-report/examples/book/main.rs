@@ -1,6 +1,8 @@
 //! Makes what the book and `docs/results` show from committed records:
 //! `cargo run -p osn-report --example book`. With `take NAME RUN` it first puts a run among the records of the book.
 
+#![expect(clippy::print_stdout, reason = "an example shows its result")]
+
 mod chart;
 mod files;
 mod records;

@@ -95,7 +95,7 @@ pub(crate) fn taken(folder: &Path) -> Result<String, Box<dyn Error>> {
         let event: Value = serde_json::from_str(line)?;
         lines.extend(kept(&event));
     }
-    Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+    Ok(lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n")
 }
 
 fn kept(event: &Value) -> Option<Value> {

@@ -143,13 +143,13 @@ fn command(name: &str, study: &Study) -> String {
         [1, .., last] => last.to_string(),
         _ => seeds(&asked.seeds).replace(" to ", "-"),
     };
-    line += &format!(" --seeds {seeds}");
+    line.extend([" --seeds ", &seeds]);
     for (option, value) in [("preset", &asked.preset), ("data", &asked.data)] {
         line.extend(value.as_ref().map(|value| format!(" --{option} {value}")));
     }
     line.extend(asked.settings.iter().map(|setting| format!(" --set {setting}")));
     if asked.regimes.len() > 1 {
-        line += &format!(" --regime {}", regime_file(name));
+        line.extend([" --regime ", &regime_file(name)]);
     }
     line
 }
@@ -180,7 +180,8 @@ fn completed(runs: &[StudyRun]) -> String {
 fn shown(block: &Block) -> String {
     match block {
         Block::Text(text) => {
-            text.lines().map(|line| format!("- {line}\n")).collect::<String>() + "\n"
+            let lines: Vec<String> = text.lines().map(|line| format!("- {line}")).collect();
+            lines.join("\n") + "\n\n"
         }
         Block::Table { titles, rows } => {
             let cells =
@@ -293,8 +294,12 @@ fn in_bold(scores: &[Option<f64>], higher_is_better: bool) -> Vec<String> {
 
 /// Three significant digits, as a decimal number.
 fn three_digits(value: f64) -> String {
-    let magnitude = value.abs().log10().floor();
-    let decimals = (2.0 - magnitude).clamp(0.0, 3.0) as usize;
+    let decimals = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        _ => 3,
+    };
     format!("{value:.decimals$}")
 }
 
