@@ -29,7 +29,7 @@ fn pages() -> BTreeMap<PathBuf, String> {
             let name = entry.file_name().into_string().unwrap();
             if entry.file_type().unwrap().is_dir() && !SKIPPED.contains(&name.as_str()) {
                 folders.push(entry.path());
-            } else if name.ends_with(".md") {
+            } else if Path::new(&name).extension().is_some_and(|it| it == "md") {
                 let path = entry.path().strip_prefix(root()).unwrap().to_owned();
                 pages.insert(path, fs::read_to_string(entry.path()).unwrap());
             }
@@ -91,7 +91,7 @@ fn place(page: &Path, target: &str) -> PathBuf {
     for part in page.parent().unwrap().join(target).components() {
         match part {
             Component::ParentDir => {
-                assert!(place.pop(), "{}: {target} leaves the project", page.display())
+                assert!(place.pop(), "{}: {target} leaves the project", page.display());
             }
             Component::CurDir => {}
             part => place.push(part),
@@ -227,7 +227,7 @@ fn must_be_a_rule(rule: &str) {
     if is_placeholder {
         return;
     }
-    if rule.ends_with(".toml") {
+    if Path::new(rule).extension().is_some_and(|it| it == "toml") {
         assert!(root().join(rule).exists(), "{rule}");
     } else {
         Rule::parse(rule).unwrap_or_else(|error| panic!("{rule}: {error}"));
