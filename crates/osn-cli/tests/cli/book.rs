@@ -164,6 +164,21 @@ fn every_file_of_rules_on_a_page_can_be_read() {
     assert!(n_files >= 2, "{n_files}");
 }
 
+#[test]
+fn every_page_of_the_book_with_rust_is_compiled_as_documentation() {
+    let library = fs::read_to_string(root().join("crates/osn/src/lib.rs")).unwrap();
+    let with_rust = |(page, text): &(&PathBuf, &String)| {
+        page.starts_with("docs/book") && text.lines().any(|line| line.starts_with("```rust"))
+    };
+    let pages = pages();
+    let named: Vec<_> =
+        pages.iter().filter(with_rust).map(|(page, _)| page.display().to_string()).collect();
+    assert!(named.len() >= 3, "{named:?}");
+    for page in named {
+        assert!(library.contains(&format!("/{page}\"")), "{page} is not in crates/osn/src/lib.rs");
+    }
+}
+
 /// The lines of blocks that call osn or set a variable for it; a line that ends in `\` goes on.
 fn command_lines(page: &str) -> Vec<String> {
     let code = lines(page, true).collect::<Vec<_>>().join("\n").replace("\\\n", " ");
