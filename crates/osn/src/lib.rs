@@ -31,6 +31,17 @@ pub mod prelude {
     pub use crate::osn::Osn;
 }
 
+/// The blocks of Rust in the book, compiled and run as tests of the documentation.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/book/rust.md")]
+    mod rust {}
+    #[doc = include_str!("../../../docs/book/layers.md")]
+    mod layers {}
+    #[doc = include_str!("../../../docs/book/cookbook/rust.md")]
+    mod cookbook {}
+}
+
 /// Rules: as values, several at once, and one of your own; their decisions and the signals that they read.
 pub mod rules {
     #[cfg(feature = "rules-file")]

@@ -5,6 +5,8 @@
 
 #[cfg(unix)]
 mod bad_input;
+#[cfg(unix)]
+mod book;
 mod checkpoints;
 mod cluster;
 mod commands;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+mod book;
 mod browser;
 mod browsing;
 mod heads;
