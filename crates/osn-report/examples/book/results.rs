@@ -13,9 +13,10 @@ use osn_report::study::{Analysis, Block, Completion, ConfidenceInterval, Study, 
 const ARMS: [&str; 6] = ["auto", "never", "always", "always@bidirectional", "cap", "lr_over_sigma"];
 const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "resnet"];
 /// By `git log --format=%cs -- docs/studies/NAME/study.json`.
-const COMMITTED: [(&str, &str); 7] = [
+const COMMITTED: [(&str, &str); 8] = [
     ("cgan", "2026-11-23"),
     ("classify", "2026-11-23"),
+    ("classify_regimes", "2026-11-27"),
     ("control", "2026-11-23"),
     ("gan", "2026-11-23"),
     ("gan_regimes", "2026-11-26 and 27"),
@@ -157,7 +158,7 @@ fn command(name: &str, study: &Study) -> String {
 /// Where the regimes of a study are.
 fn regime_file(name: &str) -> String {
     match name {
-        "gan_regimes" => "examples/gan_regimes.toml".to_owned(),
+        "classify_regimes" | "gan_regimes" => format!("examples/{name}.toml"),
         "cgan" => "docs/studies/gan/regimes.toml".to_owned(),
         _ => format!("docs/studies/{name}/regimes.toml"),
     }
