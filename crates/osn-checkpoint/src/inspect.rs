@@ -1,6 +1,7 @@
 //! The measurements of every weight of some checkpoints, as one object.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use osn_core::layer::{Globs, View};
 use osn_core::measure::bounds::Interval;
@@ -161,10 +162,26 @@ impl Inspection {
         checkpoint: &Checkpoint,
         select: &Globs,
         params: &MeasureParams,
+        before: impl FnMut(&Tensor),
+    ) {
+        self.add_part(checkpoint, 0..checkpoint.tensors().len(), (select, params), before);
+    }
+
+    /// The same of the tensors with these places only. What several processes find in adjoining parts, one after the
+    /// other, is what one finds in the whole.
+    ///
+    /// # Panics
+    ///
+    /// Where `part` has a place that no tensor of the checkpoint has.
+    pub fn add_part(
+        &mut self,
+        checkpoint: &Checkpoint,
+        part: Range<usize>,
+        (select, params): (&Globs, &MeasureParams),
         mut before: impl FnMut(&Tensor),
     ) {
         let look = Look::new(checkpoint, select, params);
-        for batch in batches(checkpoint.tensors()) {
+        for batch in batches(&checkpoint.tensors()[part]) {
             batch.iter().for_each(&mut before);
             let found: Vec<_> = batch.par_iter().map(|tensor| look.at(tensor)).collect();
             for (tensor, found) in batch.iter().zip(found) {

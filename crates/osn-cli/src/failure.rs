@@ -14,6 +14,8 @@ pub(crate) const SUCCESS: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
 /// Bad usage or bad input.
 pub(crate) const BAD_INPUT: u8 = 2;
+/// Nothing is wrong that a later try would not mend: `EX_TEMPFAIL` of `sysexits.h`.
+pub(crate) const TRY_AGAIN: u8 = 75;
 /// Stopped by SIGINT: 128 and its number, as a shell reports it.
 pub(crate) const STOPPED: u8 = 130;
 /// Stopped by SIGHUP.

@@ -1,5 +1,7 @@
 //! The program `osn`.
 
+mod processor;
+
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
@@ -10,5 +12,12 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    processor::check();
+    run()
+}
+
+/// The program itself, apart: in `main` its instructions might come before the check.
+#[inline(never)]
+fn run() -> ExitCode {
     ExitCode::from(osn_cli::run(&std::env::args_os().collect::<Vec<_>>()))
 }

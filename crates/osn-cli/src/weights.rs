@@ -245,7 +245,11 @@ pub(crate) struct ReadProgress {
 
 impl ReadProgress {
     pub(crate) fn over<'a>(checkpoints: impl IntoIterator<Item = &'a Checkpoint>) -> Self {
-        let tensors = checkpoints.into_iter().flat_map(Checkpoint::tensors);
+        Self::of(checkpoints.into_iter().flat_map(Checkpoint::tensors))
+    }
+
+    /// The progress over some tensors.
+    pub(crate) fn of<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Self {
         let all = tensors.map(bytes).fold(0, u64::saturating_add);
         Self { work: Work::begin(all >= BYTES_WORTH_A_BAR), done: 0, all, now: 0 }
     }

@@ -59,7 +59,7 @@ pub enum FolderError {
     InUse {
         /// The run's folder.
         path: PathBuf,
-        /// The process.
+        /// The process, and its host where that is known.
         pid: String,
     },
     /// The record could not be started.

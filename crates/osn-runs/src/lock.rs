@@ -13,8 +13,10 @@ use crate::folder_error::{FolderError, must_be_no_link, write_error};
 /// How often a taken lock is tried again, and the pause before: a reader releases it at once.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(10);
-/// More than the number of a process takes.
-const MAX_SIGNATURE_BYTES: u64 = 64;
+/// More than the number of a process and the name of its host take.
+const MAX_SIGNATURE_BYTES: u64 = 512;
+/// Where Linux names the host.
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// The right to write the folder of a run or of a study; it ends with its process, however that ends.
 ///
@@ -57,10 +59,12 @@ impl FolderLock {
         file.try_lock_shared().is_err()
     }
 
-    /// The last process that took the lock `file` of a folder.
+    /// The last process that took the lock `file` of a folder, if it was one of this host.
     pub(crate) fn signer(folder: &Path, file: &str) -> Option<u32> {
         let text = plain_file::read(&folder.join(file), MAX_SIGNATURE_BYTES).ok()?;
-        String::from_utf8(text).ok()?.trim().parse().ok()
+        let text = String::from_utf8(text).ok()?;
+        let process = text.split_whitespace().next()?.parse().ok()?;
+        (text.trim() == signature(process)).then_some(process)
     }
 }
 
@@ -78,13 +82,29 @@ fn try_for_a_moment(file: &File) -> Result<(), TryLockError> {
 fn sign(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
-    writeln!(file, "{}", std::process::id())
+    writeln!(file, "{}", signature(std::process::id()))
+}
+
+/// `1234 on h1`: the same number is another process on another host.
+fn signature(process: u32) -> String {
+    match host() {
+        Some(host) => format!("{process} on {host}"),
+        None => process.to_string(),
+    }
+}
+
+/// The name of this host, where the system says it in a file or to every process.
+fn host() -> Option<String> {
+    let of_linux = || String::from_utf8(plain_file::read(Path::new(HOST_NAME), 256).ok()?).ok();
+    let name = of_linux().or_else(|| std::env::var("COMPUTERNAME").ok())?;
+    let name = name.split_whitespace().next()?;
+    Some(name.to_owned())
 }
 
 fn in_use(folder: &Path, file: &mut File) -> FolderError {
     let mut pid = String::new();
     // The owner of the lock may not have written its number yet.
-    let _ = file.read_to_string(&mut pid);
+    let _ = file.take(MAX_SIGNATURE_BYTES).read_to_string(&mut pid);
     let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
     FolderError::InUse { path: folder.to_owned(), pid }
 }
@@ -105,7 +125,7 @@ mod tests {
         assert!(FolderLock::is_taken(folder.path(), NAME));
         let error = FolderLock::take(folder.path(), NAME).unwrap_err();
         let FolderError::InUse { pid, .. } = &error else { panic!("{error}") };
-        assert_eq!(*pid, std::process::id().to_string());
+        assert_eq!(*pid, signature(std::process::id()));
         drop(first);
         assert!(!FolderLock::is_taken(folder.path(), NAME));
         FolderLock::take(folder.path(), NAME).unwrap();
@@ -118,8 +138,18 @@ mod tests {
         assert!(!FolderLock::is_taken(folder.path(), NAME));
         let lock = FolderLock::take(folder.path(), NAME).unwrap();
         let text = fs::read_to_string(folder.path().join(NAME)).unwrap();
-        assert_eq!(text, format!("{}\n", std::process::id()));
+        assert_eq!(text, format!("{}\n", signature(std::process::id())));
         drop(lock);
+    }
+
+    #[test]
+    fn the_same_number_on_another_host_is_another_process() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(FolderLock::take(folder.path(), NAME).unwrap());
+        assert_eq!(FolderLock::signer(folder.path(), NAME), Some(std::process::id()));
+        let elsewhere = format!("{} on another.host\n", std::process::id());
+        fs::write(folder.path().join(NAME), elsewhere).unwrap();
+        assert_eq!(FolderLock::signer(folder.path(), NAME), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command_line::values;
+use crate::commands::parts::{self, Part};
 #[cfg(feature = "train")]
 use crate::training::args::TrainingCommand;
 
@@ -132,6 +133,14 @@ pub(crate) struct InspectArgs {
     /// Print one JSON object instead.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Measure only the K-th of N parts of about as many bytes each, for N processes at once; --merge makes
+    /// the whole of what they print.
+    #[arg(long, value_name = "K/N", requires = "json", value_parser = parts::part)]
+    pub(crate) part: Option<Part>,
+    /// Merge what all parts have printed into what --json prints of the whole: FILE is one of these files,
+    /// in any order.
+    #[arg(long, requires = "json", conflicts_with_all = ["part", "top", "select", "view", "input_size", "output_axis", "tolerance"])]
+    pub(crate) merge: bool,
     /// Also print the K largest singular values of each weight.
     #[arg(long, value_name = "K", default_value_t = 0, allow_negative_numbers = true, value_parser = values::whole("a number of singular values", 0_usize, None))]
     pub(crate) top: usize,

@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 use std::path::Path;
 
 use console::style;
-use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured, SetTotals};
+use osn_checkpoint::{Checkpoint, Inspection, MeasureParams, Measured, SetTotals, Tensor};
 use osn_core::layer::View;
 use osn_core::number::median;
 use osn_report::{counted, escaped, short};
 
 use crate::command_line::args::{Column, InspectArgs};
+use crate::commands::parts;
 use crate::failure::{Failure, SUCCESS};
 use crate::terminal::stdout;
 use crate::terminal::table::{Row, Title, laid_out};
@@ -27,16 +28,26 @@ const LONG: usize = 32;
 
 /// Measures every selected tensor and prints the results.
 pub(crate) fn run(args: &InspectArgs) -> Result<u8, Failure> {
+    if args.merge {
+        stdout::print(&parts::merged(&args.files)?)?;
+        return Ok(SUCCESS);
+    }
     let params = MeasureParams { leading: args.top, ..weights::params(&args.weights)? };
     let select = weights::select(&args.weights)?;
     let checkpoints = weights::open_all(&args.files)?;
-    let mut progress = ReadProgress::over(&checkpoints);
+    let ranges = parts::ranges(&checkpoints, args.part);
+    let measured = || checkpoints.iter().zip(ranges.iter().cloned());
+    let tensors = measured().flat_map(|(checkpoint, range)| &checkpoint.tensors()[range]);
+    let mut progress = ReadProgress::of(tensors);
     let mut inspection = Inspection::default();
-    for checkpoint in &checkpoints {
-        inspection.add(checkpoint, &select, &params, |tensor| progress.next(tensor));
+    for (checkpoint, range) in measured() {
+        let next = |tensor: &Tensor| progress.next(tensor);
+        inspection.add_part(checkpoint, range, (&select, &params), next);
     }
     drop(progress);
-    if args.json {
+    if let Some(part) = args.part {
+        stdout::print(&parts::labelled(&inspection, part)?)?;
+    } else if args.json {
         stdout::print(&json(&inspection)?)?;
     } else {
         stdout::print(&for_people(&inspection, args, &params.view))?;
@@ -53,7 +64,8 @@ fn exit_code(
     weights::check_select(&args.weights.select, checkpoints)?;
     let choices = || inspection.skipped.iter().filter(|skipped| skipped.why.is_bad_choice());
     let choice = choices().find(|it| !it.why.is_other_rank()).or_else(|| choices().next());
-    let unfit = choice.filter(|_| inspection.tensors.is_empty());
+    // The other parts may have what this one lacks.
+    let unfit = choice.filter(|_| inspection.tensors.is_empty() && args.part.is_none());
     match inspection.first_bad().or(unfit) {
         None => Ok(SUCCESS),
         Some(bad) => Err(Failure::bad_input(format!(

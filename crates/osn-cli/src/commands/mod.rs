@@ -3,5 +3,6 @@
 pub(crate) mod decide;
 pub(crate) mod inspect;
 pub(crate) mod normalize;
+pub(crate) mod parts;
 pub(crate) mod report;
 pub(crate) mod watch;

@@ -19,6 +19,18 @@ const MAX_BYTES: u64 = 256 << 20;
 
 /// Reads the run in a folder.
 pub(crate) fn read(path: &Path) -> Result<RunRecord, Failure> {
+    read_with(path, samples)
+}
+
+/// The same without its samples: what it says in numbers.
+pub(crate) fn read_numbers(path: &Path) -> Result<RunRecord, Failure> {
+    read_with(path, |_| Ok(Vec::new()))
+}
+
+fn read_with(
+    path: &Path,
+    samples: impl FnOnce(&RunFolder) -> Result<Vec<Sample>, Failure>,
+) -> Result<RunRecord, Failure> {
     let folder = folder::open(path)?;
     let description = read_text(&folder.description_path())?;
     // A record may be larger than memory: it is read line by line.

@@ -24,6 +24,8 @@ pub(crate) struct StopFlag(Arc<Shared>);
 struct Shared {
     /// The exit code of the first signal, or 0.
     exit_code: AtomicU8,
+    /// The exit code of the program after any signal, where it is not that of the signal.
+    exit_as: Option<u8>,
     stage: Mutex<Stage>,
 }
 
@@ -47,6 +49,8 @@ pub(crate) const STOPPING_RUN: &str =
 pub(crate) const STOPPING_STUDY: &str = "stopping the runs; finished ones are kept";
 /// That of a run that is only watched.
 pub(crate) const STOPPING_WATCH: &str = "no longer watching; the run continues";
+/// That of a study whose runs are jobs of a scheduler.
+pub(crate) const DETACHING: &str = "no longer watching; the jobs go on";
 
 impl StopFlag {
     /// Whether the program is to stop.
@@ -54,12 +58,18 @@ impl StopFlag {
         self.0.exit_code.load(Ordering::Relaxed) != 0
     }
 
-    /// The exit code of a program that was stopped: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+    /// The exit code of a program that was stopped: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, or the one that
+    /// stands for all of them.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.0.exit_code.load(Ordering::Relaxed) {
-            0 => STOPPED,
-            code => code,
+            0 => self.exit_as(STOPPED),
+            code => self.exit_as(code),
         }
+    }
+
+    /// The exit code of the program after a signal with this one.
+    fn exit_as(&self, exit_code: u8) -> u8 {
+        self.0.exit_as.unwrap_or(exit_code)
     }
 
     /// Stops the program as Ctrl-C does.
@@ -93,6 +103,7 @@ impl StopFlag {
         let is_first = self.note(exit_code);
         // A terminal that is closed may send SIGHUP twice, itself and by its shell.
         let is_repeated = !is_first && exit_code != HUNG_UP;
+        let exit_code = self.exit_as(exit_code);
         match &*stage {
             Stage::Preparing => process::exit(i32::from(exit_code)),
             Stage::Empty { folder, printer } => remove_and_exit(folder, printer, exit_code),
@@ -150,7 +161,13 @@ fn print_briefly(printer: &Printer, words: Option<&'static str>, is_end: bool) {
 
 /// Installs the handlers of the signals.
 pub(crate) fn listen() -> Result<StopFlag, Failure> {
-    let shared = Shared { exit_code: AtomicU8::new(0), stage: Mutex::new(Stage::Preparing) };
+    listen_and_exit_as(None)
+}
+
+/// The same; with a code the program exits with it after any signal.
+pub(crate) fn listen_and_exit_as(exit_as: Option<u8>) -> Result<StopFlag, Failure> {
+    let (exit_code, stage) = (AtomicU8::new(0), Mutex::new(Stage::Preparing));
+    let shared = Shared { exit_code, exit_as, stage };
     let flag = StopFlag(Arc::new(shared));
     listen_for(flag.clone())
         .map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}")))?;

@@ -132,6 +132,23 @@ pub(crate) struct CompareArgs {
     /// Number of runs at once [default: half the cores]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::whole("a number of runs at once", 1_usize, None))]
     pub(crate) jobs: Option<usize>,
+    /// Number of threads that a run computes with [default: RAYON_NUM_THREADS, else the cores over the
+    /// number of runs at once]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::whole("a number of threads", 1_usize, None))]
+    pub(crate) threads: Option<usize>,
+    /// What runs the missing runs: local, this machine; slurm, its array jobs, with options of sbatch
+    /// behind a colon (slurm:--partition=cpu,--time=60); print, nothing: the commands for Slurm,
+    /// HyperQueue, GNU parallel and Kubernetes are printed.
+    #[arg(long, value_name = "NAME", default_value = "local", value_parser = engine)]
+    pub(crate) engine: Engine,
+    /// Train or resume only the run with this number in the plan that --engine has written; without a
+    /// number, that of the scheduler's task. The exit code is 0 once its files tell the outcome, 75 to
+    /// try again.
+    #[arg(long, value_name = "K", num_args = 0..=1, allow_negative_numbers = true, conflicts_with_all = ["engine", "jobs", "threads", "json", "explain"], value_parser = values::whole("a cell", 0_usize, None))]
+    pub(crate) cell: Option<Option<usize>>,
+    /// The plan of --cell, where there are several.
+    #[arg(long, value_name = "ID", requires = "cell")]
+    pub(crate) plan: Option<String>,
     /// The preset of the settings.
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
@@ -158,6 +175,41 @@ pub(crate) struct CompareArgs {
     /// Print the analysis as one JSON object instead.
     #[arg(long, conflicts_with = "explain")]
     pub(crate) json: bool,
+}
+
+/// What runs the runs of a study.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// Processes of this machine.
+    Local,
+    /// Slurm, with further options of `sbatch`.
+    Slurm(Vec<String>),
+    /// The user, with the commands that are printed.
+    Print,
+}
+
+/// Reads an engine: `slurm:--partition=cpu,--nodelist=a,b` has two options.
+fn engine(text: &str) -> Result<Engine, String> {
+    let (name, options) = text.split_once(':').unwrap_or((text, ""));
+    match (name, options) {
+        ("local", "") => Ok(Engine::Local),
+        ("print", "") => Ok(Engine::Print),
+        ("slurm", options) => sbatch_options(options).map(Engine::Slurm),
+        _ => Err("an engine is local, slurm, slurm:OPTION,… or print".to_owned()),
+    }
+}
+
+/// Options end at a comma before the next dash: a value may hold commas.
+fn sbatch_options(text: &str) -> Result<Vec<String>, String> {
+    let mut options: Vec<String> = Vec::new();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        match options.last_mut() {
+            _ if part.starts_with('-') => options.push(part.to_owned()),
+            Some(option) => *option += &format!(",{part}"),
+            None => return Err(format!("an option of sbatch begins with a dash, unlike {part}")),
+        }
+    }
+    Ok(options)
 }
 
 /// Arguments of `osn settings`.
@@ -203,6 +255,18 @@ mod tests {
 
     use super::*;
     use crate::command_line::args::{Cli, Command};
+
+    #[test]
+    fn an_engine_is_a_name_with_options_that_may_hold_commas() {
+        assert_eq!(engine("local"), Ok(Engine::Local));
+        assert_eq!(engine("slurm"), Ok(Engine::Slurm(Vec::new())));
+        let options = ["--partition=cpu", "--nodelist=a,b"].map(str::to_owned).to_vec();
+        assert_eq!(engine("slurm:--partition=cpu,--nodelist=a,b"), Ok(Engine::Slurm(options)));
+        assert_eq!(engine("slurm:").map(|it| it == Engine::Slurm(Vec::new())), Ok(true));
+        for bad in ["", "slurm:partition=cpu", "print:x", "local:--x", "ray"] {
+            assert!(engine(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn no_arguments_are_the_same_as_train_alone() {

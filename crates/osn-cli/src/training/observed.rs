@@ -34,7 +34,15 @@ pub(crate) fn observed<T>(
     outputs: TrainOutputs,
     train: impl FnOnce(&mut dyn Observer) -> Result<T, RunError>,
 ) -> Result<(T, StopFlag), Failure> {
-    let stop = interrupt::listen()?;
+    observed_until(interrupt::listen()?, outputs, train)
+}
+
+/// The same of a program that listens for signals already.
+pub(crate) fn observed_until<T>(
+    stop: StopFlag,
+    outputs: TrainOutputs,
+    train: impl FnOnce(&mut dyn Observer) -> Result<T, RunError>,
+) -> Result<(T, StopFlag), Failure> {
     let mut observer = RunObserver::new(display::for_stderr(), stop, outputs);
     let outcome = train(&mut observer);
     observer.display.close();

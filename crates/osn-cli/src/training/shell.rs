@@ -3,7 +3,7 @@
 use osn_recipes::run::checkpoint::schedule::Checkpoints;
 
 use crate::command_line::shell::{program, quoted};
-use crate::training::args::{DEFAULT_OUT, DEFAULT_SEED, TrainArgs};
+use crate::training::args::{CompareArgs, DEFAULT_OUT, DEFAULT_SEED, TrainArgs};
 
 /// The command that trains this.
 pub(crate) fn train_command(args: &TrainArgs) -> String {
@@ -18,6 +18,26 @@ pub(crate) fn command_line(args: &TrainArgs) -> String {
     });
     let words = ["train".to_owned(), quoted(&args.recipe)].into_iter().chain(options);
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// The words behind the program's name that ask for the same study, whoever trains it.
+pub(crate) fn study_words(args: &CompareArgs) -> Vec<String> {
+    let mut words = vec!["compare".to_owned(), args.recipe.clone()];
+    let mut option = |name: &str, value: Option<&str>| {
+        words.extend(value.map(|value| format!("--{name}={value}")));
+    };
+    args.decide.iter().for_each(|rules| option("decide", Some(rules)));
+    let (first, last) = (args.seeds.start(), args.seeds.end());
+    option("seeds", Some(&format!("{first}-{last}")));
+    option("preset", args.preset.as_deref());
+    for (key, value) in &args.settings {
+        option("set", Some(&format!("{key}={value}")));
+    }
+    option("data", args.data.as_deref());
+    option("device", args.device.as_deref());
+    option("regime", args.regime.as_ref().map(|it| it.to_string_lossy()).as_deref());
+    option("out", args.out.as_ref().map(|it| it.to_string_lossy()).as_deref());
+    words
 }
 
 /// The options that give these arguments, each with its value, without those at their default.

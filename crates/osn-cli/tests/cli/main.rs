@@ -8,6 +8,7 @@ mod bad_input;
 #[cfg(unix)]
 mod book;
 mod checkpoints;
+mod cluster;
 mod commands;
 mod compare;
 #[cfg(unix)]

@@ -157,7 +157,8 @@ pub(crate) fn has_saved(folder: &Path, process: u32) -> bool {
     let Ok(owner) = fs::read_to_string(folder.join("run.lock")) else { return false };
     let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
     let since = modified(&folder.join("run.lock"));
-    owner.trim() == process.to_string() && checkpoints(folder).iter().any(|it| modified(it) > since)
+    owner.split_whitespace().next() == Some(&process.to_string())
+        && checkpoints(folder).iter().any(|it| modified(it) > since)
 }
 
 /// The checkpoints of a run, the newest last.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use osn_core::decide::slug;
 use osn_core::layer::View;
 use osn_runs::metrics::{Metrics, number, numbers};
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,11 @@ pub struct RunDescription {
 }
 
 impl RunDescription {
+    /// The name of the run's folder, to which a number is added where there is one already.
+    pub fn folder_name(&self) -> String {
+        format!("{}-{}-s{}", self.recipe, slug(&self.decide), self.seed)
+    }
+
     /// The same run on these data.
     #[must_use]
     pub fn on(self, data: &TrainedOn) -> Self {

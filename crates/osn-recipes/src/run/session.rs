@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use osn::Change;
 use osn::report::{LayerReport, LayerSpectrum};
-use osn_core::decide::slug;
 use osn_runs::event::Event;
 use osn_runs::folder::RunFolder;
 use osn_runs::lock::FolderLock;
@@ -68,8 +67,7 @@ impl Session {
         doc: &RecipeDoc,
         pace: Pace,
     ) -> Result<Self, RunError> {
-        let RunDescription { recipe, decide, seed, .. } = &description;
-        let folder = RunFolder::create(out, &format!("{recipe}-{}-s{seed}", slug(decide)))?;
+        let folder = RunFolder::create(out, &description.folder_name())?;
         let lock = folder.lock()?;
         folder.describe(&description)?;
         let record = Some(folder.start_record()?);

@@ -108,6 +108,13 @@ fn features() -> Vec<&'static str> {
     Vec::new()
 }
 
+/// The name of the processor: a line of the first core's paragraph.
+fn processor() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
 /// The machine that a run ran on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
@@ -115,8 +122,14 @@ pub struct Machine {
     pub os: String,
     /// The processor's architecture.
     pub arch: String,
+    /// The processor's name, as Linux has it; empty elsewhere and in older files.
+    #[serde(default)]
+    pub processor: String,
     /// Threads that can run at once; 0 where the system does not say.
     pub n_cores: usize,
+    /// Threads that a run computes with, which can change the last bits of long sums; 0 in older files.
+    #[serde(default)]
+    pub threads: usize,
     /// The features of the processor that libraries look for while they run: they change the last bits
     /// of sums. Absent in older files.
     #[serde(default)]
@@ -134,10 +147,12 @@ impl Machine {
     }
 
     /// Describes the machine that this runs on.
-    pub(crate) fn here() -> Self {
+    pub fn here() -> Self {
         Self {
             os: std::env::consts::OS.to_owned(),
             arch: std::env::consts::ARCH.to_owned(),
+            processor: processor().unwrap_or_default(),
+            threads: rayon::current_num_threads(),
             n_cores: std::thread::available_parallelism().map_or(0, usize::from),
             features: features().into_iter().map(str::to_owned).collect(),
         }

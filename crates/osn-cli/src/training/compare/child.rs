@@ -10,7 +10,7 @@ use std::time::Duration;
 use osn_recipes::run::description::{RunDescription, RunStatus};
 use osn_runs::folder::RunFolder;
 
-use super::plan::Cell;
+use super::plan::{Cell, THREADS};
 use crate::failure::BAD_INPUT;
 use crate::terminal::interrupt::StopFlag;
 use crate::training::args::TrainArgs;
@@ -88,10 +88,7 @@ fn start(cell: &Cell, n_threads: usize) -> io::Result<Guarded> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments(cell)).stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(Stdio::piped()).env_remove("CLICOLOR_FORCE");
-    // Processes that each use every core slow each other down.
-    if std::env::var_os("RAYON_NUM_THREADS").is_none() {
-        command.env("RAYON_NUM_THREADS", n_threads.to_string());
-    }
+    command.env(THREADS, n_threads.to_string());
     Ok(Guarded(command.spawn()?))
 }
 

@@ -1,6 +1,6 @@
 //! What is known of each run, in memory and as `study.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use osn_runs::folder::RunFolder;
 use osn_runs::folder_error::write_whole;
 use osn_runs::lock::FolderLock;
 
-use super::plan::{Cell, Plan};
+use super::plan::{Cell, Plan, key};
 use super::same;
 use crate::failure::Failure;
 use crate::run::files::{self, STUDY_FILE};
@@ -23,6 +23,12 @@ const LOCK: &str = "study.lock";
 pub(super) struct Ledger {
     study: Study,
     out: PathBuf,
+    /// The place of each cell, by its folder of runs and its key.
+    places: HashMap<(PathBuf, String), usize>,
+    /// The runs that have ended and were read: nothing writes them again.
+    read: HashSet<PathBuf>,
+    /// When the run of a cell that was taken started, and where it is.
+    taken: Vec<Option<(u64, PathBuf)>>,
     _lock: FolderLock,
 }
 
@@ -33,34 +39,68 @@ impl Ledger {
         let lock = lock(&plan.out)?;
         // With the lock, so that no process writes another study in between.
         check_folder(&plan.out, &plan.study)?;
-        let mut ledger = Self { study: plan.study.clone(), out: plan.out.clone(), _lock: lock };
-        let mut there = BTreeMap::new();
-        for (index, cell) in plan.cells.iter().enumerate() {
-            let folder = &cell.args.out;
-            if !there.contains_key(folder) {
-                there.insert(folder.clone(), ended_runs(folder)?);
-            }
-            ledger.take(index, cell, &there[folder])?;
-        }
+        let place = |(index, cell): (usize, &Cell)| ((cell.args.out.clone(), cell.key()), index);
+        let mut ledger = Self {
+            study: plan.study.clone(),
+            out: plan.out.clone(),
+            places: plan.cells.iter().enumerate().map(place).collect(),
+            read: HashSet::new(),
+            taken: vec![None; plan.cells.len()],
+            _lock: lock,
+        };
+        ledger.look(plan)?;
         Ok(ledger)
+    }
+
+    /// Takes over every run that has ended since the last look; the cells that have got one.
+    pub(super) fn look(&mut self, plan: &Plan) -> Result<Vec<usize>, Failure> {
+        let folders: HashSet<_> = plan.cells.iter().map(|cell| &cell.args.out).collect();
+        let mut new = Vec::new();
+        for folder in folders {
+            new.extend(self.look_into(folder)?);
+        }
+        new.sort_unstable();
+        Ok(new)
     }
 
     /// Takes over the run of a cell if it is there and has ended; whether it has.
     pub(super) fn poll(&mut self, index: usize, cell: &Cell) -> Result<bool, Failure> {
-        self.take(index, cell, &ended_runs(&cell.args.out)?)
+        self.look_into(&cell.args.out)?;
+        Ok(self.taken[index].is_some())
     }
 
-    /// Of the runs that are there, takes the last one of a cell.
-    fn take(&mut self, index: usize, cell: &Cell, there: &[Ended]) -> Result<bool, Failure> {
-        let of_cell = there.iter().filter(|(_, description)| cell.is(description));
-        let last = of_cell.max_by_key(|(path, it)| (it.started_unix_secs, path.clone()));
-        let Some((folder, _)) = last else { return Ok(false) };
-        let record = files::read(folder)?;
+    /// Reads each `run.json` of a folder that was not read before, and takes the last run of each cell.
+    fn look_into(&mut self, out: &Path) -> Result<Vec<usize>, Failure> {
+        let mut new = Vec::new();
+        for path in folders(out)? {
+            if self.read.contains(&path) {
+                continue;
+            }
+            let Some(description) = ended(&path) else { continue };
+            let found = self.places.get(&(out.to_owned(), key(&description))).copied();
+            if let Some(index) = found
+                && self.taken[index] < Some((description.started_unix_secs, path.clone()))
+            {
+                self.taken[index] = Some((description.started_unix_secs, path.clone()));
+                new.push(index);
+            }
+            self.read.insert(path);
+        }
+        new.sort_unstable();
+        new.dedup();
+        new.iter().try_for_each(|&index| self.take(index))?;
+        Ok(new)
+    }
+
+    /// Takes over what the files of a cell's run say.
+    fn take(&mut self, index: usize) -> Result<(), Failure> {
+        let Some((_, folder)) = &self.taken[index] else { return Ok(()) };
+        let record = files::read_numbers(folder)?;
         let run = &mut self.study.runs[index];
         run.take(&record, &self.study.asked.metric);
         let inside = folder.strip_prefix(&self.out).unwrap_or(folder);
         run.folder = Some(inside.to_string_lossy().into_owned());
-        Ok(true)
+        Ok(())
     }
 
     /// Removes the lock and the folder, where there is nothing else in it: the first run was refused.
@@ -144,26 +184,18 @@ fn lock(out: &Path) -> Result<FolderLock, Failure> {
     FolderLock::take(out, LOCK).map_err(|error| Failure::from(RunError::from(error)))
 }
 
-/// A run that came to an end, well or not, and what it says of itself.
-type Ended = (PathBuf, RunDescription);
-
-/// Those in a folder; one that was stopped, killed or interrupted has not come to an end.
-fn ended_runs(out: &Path) -> Result<Vec<Ended>, Failure> {
-    let read = |path: PathBuf| {
-        let description =
-            RunFolder::open(&path).and_then(|folder| folder.description::<RunDescription>());
-        // What is no run, or a damaged one, is no run of a study.
-        Some((path, description.ok()?))
-    };
-    let runs = folders(out)?.into_iter().filter_map(read);
-    Ok(runs.filter(|(_, description)| has_ended(description)).collect())
+/// What a run says of itself that came to an end, well or not; one that was stopped, killed or interrupted has not.
+/// What is no run, or a damaged one, is no run of a study.
+fn ended(path: &Path) -> Option<RunDescription> {
+    let description = RunFolder::open(path).ok()?.description::<RunDescription>().ok()?;
+    has_ended(&description).then_some(description)
 }
 
-fn has_ended(description: &RunDescription) -> bool {
+pub(super) fn has_ended(description: &RunDescription) -> bool {
     matches!(description.status, Status::Finished | Status::Failed)
 }
 
-fn folders(out: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn folders(out: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |error| Failure::bad_input(format!("cannot list {}: {error}", out.display()));
     match fs::read_dir(out) {
         Ok(entries) => {

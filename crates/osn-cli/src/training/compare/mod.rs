@@ -1,7 +1,11 @@
-//! `osn compare`: every arm in every regime with every seed, each as a process of its own.
+//! `osn compare`: every arm in every regime with every seed, each as a process of its own, here or wherever a scheduler
+//! starts it.
 
 mod arms;
+mod cell;
+mod cells_file;
 mod child;
+mod engine;
 mod ledger;
 mod plan;
 mod pool;
@@ -11,6 +15,9 @@ mod same;
 
 use osn_report::study::Analysis;
 
+use self::cells_file::Share;
+use self::engine::slurm::Watched;
+use self::engine::{print, slurm};
 use self::ledger::Ledger;
 use self::plan::{Cell, Plan};
 use self::pool::Ending;
@@ -21,21 +28,86 @@ use crate::run::study_tables::study_tables;
 use crate::terminal::interrupt::StopFlag;
 use crate::terminal::stderr::say;
 use crate::terminal::{interrupt, stdout};
-use crate::training::args::CompareArgs;
+use crate::training::args::{CompareArgs, Engine};
 use crate::training::shell;
 
-/// Runs the missing runs of a study, and prints its analysis.
+/// Runs the missing runs of a study, and prints its analysis; or one of them alone.
 pub(crate) fn run(args: &CompareArgs) -> Result<u8, Failure> {
+    if let Some(number) = args.cell {
+        return cell::run(args, number);
+    }
     let stop = interrupt::listen()?;
     let plan = Plan::of(args)?;
     stop.writing();
-    let mut ledger = Ledger::open(&plan)?;
-    let mut display = StudyDisplay::for_stderr(&plan, &ledger);
+    let ledger = Ledger::open(&plan)?;
+    match &args.engine {
+        Engine::Local => run_here(args, &plan, ledger, &stop),
+        Engine::Print => print_commands(args, &plan, &ledger),
+        Engine::Slurm(options) => run_by_slurm(args, options, &plan, ledger, &stop),
+    }
+}
+
+fn print_commands(args: &CompareArgs, plan: &Plan, ledger: &Ledger) -> Result<u8, Failure> {
+    let shares = shares(args, plan, ledger)?;
+    if shares.is_empty() {
+        return conclude(args, ledger, &[]);
+    }
+    stdout::print(&print::commands(args, &shares)?)?;
+    Ok(SUCCESS)
+}
+
+/// What is missing, by the plan that names it. A plan keeps its threads, as its runs are compared with each other.
+fn shares(args: &CompareArgs, plan: &Plan, ledger: &Ledger) -> Result<Vec<Share>, Failure> {
+    let shares = cells_file::shares(plan, ledger)?;
+    let asked = args.threads;
+    let other = shares.iter().find(|it| asked.is_some_and(|asked| asked != it.file.head.threads));
+    match other {
+        None => Ok(shares),
+        Some(Share { file, .. }) => Err(Failure::bad_input(format!(
+            "the runs of {} have --threads {}; ask for the same, or remove the plan",
+            file.path.display(),
+            file.head.threads
+        ))),
+    }
+}
+
+fn run_by_slurm(
+    args: &CompareArgs,
+    options: &[String],
+    plan: &Plan,
+    mut ledger: Ledger,
+    stop: &StopFlag,
+) -> Result<u8, Failure> {
+    let shares = shares(args, plan, &ledger)?;
+    if shares.is_empty() {
+        return conclude(args, &ledger, &[]);
+    }
+    let mut display = StudyDisplay::for_stderr(plan, &ledger);
+    stop.at_work(interrupt::DETACHING, display.printer());
+    let parts = (plan, &shares[..]);
+    let watched = slurm::run(args, options, parts, (&mut ledger, &mut display), stop);
+    display.close();
+    let watched = watched?;
+    slurm::say_rest(&watched, plan);
+    match watched {
+        Watched::Done => conclude(args, &ledger, &[]),
+        Watched::Lost(_) => Ok(FAILED),
+        Watched::Detached(_) => Ok(stop.exit_code()),
+    }
+}
+
+fn run_here(
+    args: &CompareArgs,
+    plan: &Plan,
+    mut ledger: Ledger,
+    stop: &StopFlag,
+) -> Result<u8, Failure> {
+    let mut display = StudyDisplay::for_stderr(plan, &ledger);
     stop.at_work(interrupt::STOPPING_STUDY, display.printer());
-    let ending = pool::run(&plan, &mut ledger, &mut display, &stop);
+    let ending = pool::run(plan, &mut ledger, &mut display, stop);
     display.close();
     match ending.inspect_err(|_| ledger.remove_if_empty())? {
-        Ending::Stopped => Ok(stopped(&ledger, &stop)),
+        Ending::Stopped => Ok(stopped(&ledger, stop)),
         Ending::Done { interrupted } => conclude(args, &ledger, &interrupted),
     }
 }

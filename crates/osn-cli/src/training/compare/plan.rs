@@ -9,6 +9,7 @@ use osn_recipes::run::error::RunError;
 use osn_recipes::run::recipe_doc::RecipeDoc;
 use osn_recipes::run::request::TrainRequest;
 use osn_recipes::run::trained_on::TrainedOn;
+use osn_recipes::run::versions::Machine;
 use osn_report::study::{Arm, Asked, Identity, Regime, RegimeIdentity, SCHEMA, Study, StudyRun};
 use osn_runs::folder::must_not_be_in_a_run;
 use serde_json::json;
@@ -20,6 +21,9 @@ use crate::training::train::request;
 
 /// The most runs of a study: the grid is made before the first of them.
 const MAX_RUNS: usize = 10_000;
+
+/// How many threads a process computes with.
+pub(super) const THREADS: &str = "RAYON_NUM_THREADS";
 
 /// The folder of studies.
 const DEFAULT_OUT: &str = "studies";
@@ -34,6 +38,8 @@ pub(super) struct Plan {
     pub(super) out: PathBuf,
     /// Runs at once.
     pub(super) n_jobs: usize,
+    /// Threads that a run computes with.
+    pub(super) n_threads: usize,
 }
 
 /// One run of the grid.
@@ -51,7 +57,7 @@ impl Plan {
     /// Checks all that can be checked before the first run; reads the data for their SHA-256.
     pub(super) fn of(args: &CompareArgs) -> Result<Self, Failure> {
         let recipe = osn_recipes::recipe(&args.recipe)?;
-        let out = args.out.clone().unwrap_or_else(|| Path::new(DEFAULT_OUT).join(recipe.name));
+        let out = folder(args);
         must_not_be_in_a_run(&out).map_err(RunError::from)?;
         let read = arms::read(&decide(args, &recipe))?;
         let asked = asked(args, &recipe, read.iter().map(|read| read.arm.clone()).collect())?;
@@ -64,13 +70,28 @@ impl Plan {
         let asked = Asked { data: first.expected.asked_data.clone(), ..asked };
         let arms = read.into_iter().map(|read| (read.arm.name, read.identity)).collect();
         let identity = identity(arms, &kinds);
-        let (versions, machine) = (json!(first.expected.versions), json!(first.expected.machine));
+        let n_jobs = args.jobs.unwrap_or_else(default_jobs);
+        let n_threads = threads(args, n_jobs);
+        let machine = Machine { threads: n_threads, ..first.expected.machine.clone() };
+        let (versions, machine) = (json!(first.expected.versions), json!(machine));
         let cells = cells(&asked.seeds, &kinds);
         let runs = cells.iter().map(|it| StudyRun::missing(&it.arm, &it.regime, it.args.seed));
         let runs = runs.collect();
         let study = Study { schema: SCHEMA, asked, identity, versions, machine, runs };
-        Ok(Self { study, cells, out, n_jobs: args.jobs.unwrap_or_else(default_jobs) })
+        Ok(Self { study, cells, out, n_jobs, n_threads })
     }
+}
+
+/// The study's folder.
+pub(super) fn folder(args: &CompareArgs) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| Path::new(DEFAULT_OUT).join(&args.recipe))
+}
+
+/// Threads that a run computes with: those that were asked for, else what the environment says, else a share of the
+/// cores, since processes that each use every core slow each other down.
+fn threads(args: &CompareArgs, n_jobs: usize) -> usize {
+    let of_environment = || std::env::var(THREADS).ok()?.parse().ok().filter(|&it| it > 0);
+    args.threads.or_else(of_environment).unwrap_or_else(|| (n_cores() / n_jobs).max(1))
 }
 
 /// A cell before it has its seed.
@@ -124,7 +145,7 @@ fn default_jobs() -> usize {
     (n_cores() / 2).max(1)
 }
 
-pub(super) fn n_cores() -> usize {
+fn n_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -253,20 +274,26 @@ impl Cell {
     /// Whether a run's `run.json` is that of this run: the same config under the same rules and
     /// view with the same seed on the same data, made by the same build.
     pub(super) fn is(&self, found: &RunDescription) -> bool {
-        let key = |it: &RunDescription| {
-            let RunDescription {
-                schema, recipe, rules, view, seed, device, config, versions, ..
-            } = it;
-            let rules = arms::identity(rules, view.as_ref());
-            json!([schema, recipe, rules, seed, device, config, versions, it.data_identity()])
-        };
-        key(&self.expected) == key(found)
+        self.key() == key(found)
     }
+
+    /// What distinguishes its run from all others.
+    pub(super) fn key(&self) -> String {
+        key(&self.expected)
+    }
+}
+
+/// What distinguishes a run from all others: two descriptions with the same key are of the same run.
+pub(super) fn key(it: &RunDescription) -> String {
+    let RunDescription { schema, recipe, rules, view, seed, device, config, versions, .. } = it;
+    let rules = arms::identity(rules, view.as_ref());
+    json!([schema, recipe, rules, seed, device, config, versions, it.data_identity()]).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::args::Engine;
 
     fn args() -> CompareArgs {
         CompareArgs {
@@ -274,6 +301,10 @@ mod tests {
             decide: vec!["never,always".into()],
             seeds: 1..=2,
             jobs: None,
+            threads: None,
+            engine: Engine::Local,
+            cell: None,
+            plan: None,
             preset: None,
             settings: vec![("steps".into(), "7".into()), ("memory".into(), "9".into())],
             data: None,

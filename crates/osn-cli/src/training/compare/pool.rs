@@ -6,7 +6,7 @@ use std::thread;
 
 use super::child::{self, Exit};
 use super::ledger::Ledger;
-use super::plan::{Cell, Plan, n_cores};
+use super::plan::{Cell, Plan};
 use super::progress::StudyDisplay;
 use crate::failure::Failure;
 use crate::terminal::interrupt::StopFlag;
@@ -61,13 +61,12 @@ fn work(
     sender: &Sender<Update>,
     stop: &StopFlag,
 ) {
-    let n_threads = (n_cores() / plan.n_jobs).max(1);
     // A receiver that is gone has stopped the runs by the flag.
     let send = |update| drop(sender.send(update));
     while let Some(index) = next(queue).filter(|_| !stop.is_set()) {
         send(Update::Step(index, 0.0));
         let on_step = |step, steps| send(Update::Step(index, step as f64 / steps as f64));
-        let exit = child::train(&plan.cells[index], n_threads, stop, on_step);
+        let exit = child::train(&plan.cells[index], plan.n_threads, stop, on_step);
         send(Update::Ended(index, exit));
     }
 }
