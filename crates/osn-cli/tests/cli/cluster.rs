@@ -9,9 +9,10 @@ use std::time::Instant;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::inputs::fixture;
 use crate::processes::{
-    Ended, Left, description, done, ends_with, files_in, has_record, json, osn_on, refused, run_in,
-    signalled, status, wait_for,
+    Ended, Left, description, done, ends_with, files_in, has_record, json, osn, osn_on, refused,
+    run_in, signalled, status, wait_for,
 };
 
 /// Settings of a run that learns nothing, quickly.
@@ -229,6 +230,36 @@ fn copy_run(from: &Path, seed: u64) {
     let mut description = json(&from.join("run.json"));
     description["seed"] = seed.into();
     fs::write(to.join("run.json"), description.to_string()).unwrap();
+}
+
+#[test]
+fn parts_of_a_checkpoint_merge_into_what_one_process_finds() {
+    let out = TempDir::new().unwrap();
+    let files = ["plain.safetensors", "archive.pt"].map(fixture);
+    let inspect = |words: &str| {
+        let mut command = osn(&format!("inspect --json {words}"));
+        command.args(&files);
+        Ended::of(command.spawn().unwrap())
+    };
+    let whole: Value = serde_json::from_str(&inspect("").stdout).unwrap();
+    assert!(whole["tensors"].as_array().unwrap().len() > 2, "{whole}");
+    let parts: Vec<_> = (1..=3).map(|part| out.path().join(format!("{part}.json"))).collect();
+    for (place, file) in parts.iter().enumerate() {
+        let part = inspect(&format!("--part {}/3", place + 1));
+        fs::write(file, part.stdout).unwrap();
+    }
+    let merge = |files: &[&PathBuf]| {
+        let mut command = osn("inspect --json --merge");
+        command.args(files);
+        command
+    };
+    let [one, two, three] = &parts[..] else { panic!("three parts") };
+    let merged = done(merge(&[two, three, one])).stdout;
+    assert_eq!(serde_json::from_str::<Value>(&merged).unwrap(), whole);
+    assert!(refused(merge(&[one, three])).contains("part 2 of 3 is missing"));
+    assert!(refused(merge(&[one, two, three, one])).contains("twice"));
+    fs::write(two, inspect("").stdout).unwrap();
+    assert!(refused(merge(&[one, two, three])).contains("--part"));
 }
 
 /// An emulated processor of 2008, on a machine that has the emulator.

@@ -15,7 +15,7 @@ use crate::processes::{begun, done, ends_with, files_in, osn, refused, set, sign
 const FILTERS: [(&str, &str); 8] = [
     (r"was abacus and is [^,);]+", "was abacus and is [build]"),
     (r"\b(\d+ h \d\d min|\d+ min \d\d s|\d+(\.\d+)? (ms|s))\b", "[time]"),
-    (r"process \d+", "process [pid]"),
+    (r"process \d+( on \S+)?;", "process [pid];"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
     (r"-?\d+\.\d+(e-?\d+)?", "[number]"),
     (r"\S*/(debug|release)/osn\b", "osn"),
