@@ -17,7 +17,9 @@ fn assert_ends(fault: &str, code: i32, words: &[&str]) {
     assert_eq!(ended.code, Some(code), "{fault}: {}", ended.err);
     let said = ended.said();
     assert_eq!(said.len(), 1, "{fault}: {}", ended.err);
-    words.iter().for_each(|word| assert!(said[0].contains(word), "{fault}: {said:?} lacks {word}"));
+    for word in words {
+        assert!(said[0].contains(word), "{fault}: {said:?} lacks {word}");
+    }
 }
 
 #[test]

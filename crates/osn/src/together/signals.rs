@@ -30,7 +30,7 @@ fn numbers(signals: &Signals) -> BTreeMap<String, f64> {
 }
 
 /// The signals of such numbers.
-fn signals(numbers: BTreeMap<String, f64>) -> Signals {
+fn signals(numbers: &BTreeMap<String, f64>) -> Signals {
     let of = |name: &str| numbers.get(name).copied();
     let (separation, input_gradient_norm) = (of(SEPARATION), of(SLOPE));
     let mut signals = Signals::new();
@@ -71,7 +71,7 @@ impl<W: Workers> Team<W> {
                 .map_or(f64::NAN, |it| it.mean_of(sums[index], counts[index].unsigned_abs()))
         };
         Ok(signals(
-            names.into_iter().enumerate().map(|(index, name)| (name, mean(index))).collect(),
+            &names.into_iter().enumerate().map(|(index, name)| (name, mean(index))).collect(),
         ))
     }
 

@@ -1,6 +1,7 @@
 //! The threads of one process as workers.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ScopedJoinHandle;
 
 use crate::together::transport::{Workers, WorkersError};
 
@@ -58,7 +59,7 @@ impl Threads {
                 scope.spawn(move || work(workers))
             };
             let threads: Vec<_> = (0..count).map(start).collect();
-            let ended: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+            let ended: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
             let result = |it: std::thread::Result<T>| {
                 it.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
