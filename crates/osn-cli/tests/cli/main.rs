@@ -12,6 +12,7 @@ mod compare;
 mod faults;
 mod inputs;
 mod live;
+mod newcomer;
 #[cfg(unix)]
 mod outputs;
 mod processes;
