@@ -17,10 +17,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ("resume", &[("Go on where a run was stopped", "osn resume runs/control-always-s1")]),
     (
         "compare",
-        &[(
-            "Two rules with two seeds each",
-            "osn compare control --decide always --decide never --seeds 2",
-        )],
+        &[("Two rules with two seeds each", "osn compare control --decide always,never --seeds 2")],
     ),
     (
         "settings",
