@@ -139,12 +139,12 @@ fn the_map_says_what_it_is_and_what_happened() {
             layer(20, "b", held),
             layer(30, "a", held),
             layer(30, "b", 0),
-            r#"{"event":"step","step":30,"losses":{}}"#.to_owned(),
+            r#"{"event":"step","step":40,"losses":{}}"#.to_owned(),
         ]
         .join("\n")
     };
     let shown = text(&page_of("{}", &record(1)));
-    let time = "Each row is a layer. Time runs from left, step 0, to right, step 30.";
+    let time = "Each row is a layer. Time runs from left, step 0, to right, step 40.";
     assert!(shown.contains(time), "{shown}");
     let story = "What happened: of 2 layers, 2 held at some time and 1 at the end. The first was b, from step 20 on: b at 20.";
     assert!(shown.contains(story), "{shown}");

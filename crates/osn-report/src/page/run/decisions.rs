@@ -77,7 +77,10 @@ impl Map<'_> {
         let Some((layer, first)) = firsts.iter().min_by_key(|(_, segment)| segment.step) else {
             return format!("What happened: none of {n_layers} was held at any time.");
         };
-        let at_end = self.rows.iter().filter_map(|row| row.last()).filter(held).count();
+        // What begins with the last step has no width on the map.
+        let is_drawn = |segment: &&Segment| segment.step < self.last_step;
+        let ends = self.rows.iter().filter_map(|row| row.iter().rfind(is_drawn).or(row.last()));
+        let at_end = ends.filter(held).count();
         format!(
             "What happened: of {n_layers}, {} held at some time and {at_end} at the end. The first was {}, from step {} \
              on: {}.",
