@@ -6,7 +6,7 @@ use std::panic::PanicHookInfo;
 use console::style;
 use osn_report::escaped;
 
-use crate::terminal::stderr::say;
+use crate::terminal::stderr::complain;
 
 /// It went well.
 pub(crate) const SUCCESS: u8 = 0;
@@ -67,7 +67,7 @@ impl Failure {
     /// Prints the failure as one line and returns its exit code.
     pub(crate) fn show(&self) -> u8 {
         let label = style("error:").for_stderr().red().bold();
-        say(format_args!("{label} {}", self.one_line()));
+        complain(format_args!("{label} {}", self.one_line()));
         self.exit_code
     }
 }
@@ -77,7 +77,10 @@ pub(crate) fn show_panic(info: &PanicHookInfo) {
     let message = info.payload_as_str().unwrap_or("no message");
     let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
     let label = style("error:").for_stderr().red().bold();
-    say(format_args!("{label} a mistake in osn{place}: {}; please report it", one_line(message)));
+    complain(format_args!(
+        "{label} a mistake in osn{place}: {}; please report it",
+        one_line(message)
+    ));
 }
 
 /// The lines of a message as one. It may quote a file, so control characters are replaced and its length is

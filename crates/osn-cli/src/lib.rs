@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use command_line::args::{Command, DecideCommand};
 use command_line::usage;
-use commands::{decide, inspect, normalize, report, watch};
+use commands::{decide, doctor, generate, inspect, normalize, report, watch};
 pub use failure::Failure;
 use failure::{FAILED, SUCCESS};
 pub use run::events::EventFile;
@@ -86,5 +86,8 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Normalize(args) => normalize::run(&args),
         Command::Decide { command } => decide(command),
+        Command::Doctor => doctor::run(),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { folder } => generate::man(&folder),
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use osn_checkpoint::{Checkpoint, MeasureParams, Tensor, selectable};
 use osn_core::layer::{Globs, View};
 use osn_core::measure::bounds::IntervalParams;
+use osn_core::names::closest;
 use osn_report::escaped;
 
 use crate::command_line::args::WeightArgs;
@@ -57,12 +58,28 @@ pub(crate) fn check_select(globs: &[String], checkpoints: &[Checkpoint]) -> Resu
             "no tensor matches --select '{glob}': '*' does not match a full stop; try '{wider}'"
         )));
     }
+    if let Some(meant) = meant(glob, &names) {
+        return Err(Failure::bad_input(format!(
+            "no tensor matches --select '{glob}'; did you mean '{meant}'?"
+        )));
+    }
     let some: Vec<_> = names.iter().take(MAX_EXAMPLES).map(|name| escaped(&short(name))).collect();
     let more = if names.len() > some.len() { ", …" } else { "" };
     Err(Failure::bad_input(format!(
         "no tensor matches --select '{glob}'; the tensors are {}{more}",
         some.join(", ")
     )))
+}
+
+/// A glob like a mistyped one that selects something: the name of a tensor, or the end of one.
+fn meant(glob: &str, names: &[impl AsRef<str>]) -> Option<String> {
+    let names = || names.iter().map(AsRef::as_ref);
+    if let Some(name) = closest(glob, names()) {
+        return Some(escaped(&short(name)));
+    }
+    let end = glob.rsplit('.').next()?;
+    let ends = names().filter_map(|name| name.rsplit('.').next());
+    Some(format!("**.{}", escaped(&short(closest(end, ends)?))))
 }
 
 /// The beginning of a long name.
@@ -104,8 +121,7 @@ fn check_name(path: &Path) -> Result<(), Failure> {
     }
     if name.contains(['*', '?', '[']) {
         return Err(Failure::bad_input(format!(
-            "there is no file '{name}'; the shell expands a pattern only where it is not in quotes and \
-             matches files"
+            "there is no file '{name}', and no file that this pattern matches"
         )));
     }
     Ok(())
@@ -132,7 +148,10 @@ fn only_one_in(folder: &Path) -> Result<PathBuf, Failure> {
     }
     match found[..] {
         [one] => Ok(one.clone()),
-        [] => Err(Failure::bad_input(format!("{} holds no checkpoint", folder.display()))),
+        [] => match snapshot(folder)? {
+            Some(snapshot) => only_one_in(&snapshot),
+            None => Err(Failure::bad_input(format!("{} holds no checkpoint", folder.display()))),
+        },
         [..] => {
             let names: Vec<_> =
                 found.iter().take(MAX_EXAMPLES).map(|path| escaped(&name(path))).collect();
@@ -147,11 +166,40 @@ fn only_one_in(folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
+/// The folder of a model's files in the cache of Hugging Face's hub: that of the revision `main`, else the only one.
+fn snapshot(folder: &Path) -> Result<Option<PathBuf>, Failure> {
+    let is_snapshots = folder.file_name().is_some_and(|name| name == "snapshots");
+    let (model, snapshots) = if is_snapshots {
+        (folder.parent().unwrap_or(folder).to_owned(), folder.to_owned())
+    } else {
+        (folder.to_owned(), folder.join("snapshots"))
+    };
+    let entries = fs::read_dir(&snapshots).into_iter().flatten().flatten();
+    let folders: BTreeSet<_> =
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let main = fs::read_to_string(model.join("refs/main")).unwrap_or_default();
+    let main = folders.iter().find(|path| path.ends_with(main.trim()) && !main.trim().is_empty());
+    match (main, folders.len()) {
+        (Some(main), _) => Ok(Some(main.clone())),
+        (None, 0 | 1) => Ok(folders.into_iter().next()),
+        (None, count) => {
+            let names = folders.iter().take(MAX_EXAMPLES).map(|path| path.display().to_string());
+            let names: Vec<_> = names.collect();
+            let more = if count > names.len() { ", …" } else { "" };
+            Err(Failure::bad_input(format!(
+                "{} holds {count} revisions; pass one of them: {}{more}",
+                folder.display(),
+                names.join(", ")
+            )))
+        }
+    }
+}
+
 /// Opens checkpoints, each file once even where the command line names it several times.
 pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     let mut opened = Vec::new();
-    for path in paths {
+    for path in &expanded(paths) {
         let checkpoint = open(path)?;
         let files = files(path, &checkpoint);
         let common = files.iter().filter(|file| seen.contains(*file)).count();
@@ -170,6 +218,22 @@ pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Checkpoint>, Failure> {
         opened.push(checkpoint);
     }
     Ok(opened)
+}
+
+/// The paths, with the files that a pattern matches in place of one that the shell was kept from expanding.
+fn expanded(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut expanded = Vec::new();
+    for path in paths {
+        let name = path.to_string_lossy();
+        let is_pattern = name.contains(['*', '?', '[']) && !path.exists();
+        let found = if is_pattern { glob::glob(&name).ok() } else { None };
+        let found: Vec<_> = found.into_iter().flatten().filter_map(Result::ok).collect();
+        if found.is_empty() {
+            expanded.push(path.clone());
+        }
+        expanded.extend(found);
+    }
+    expanded
 }
 
 /// The files that a checkpoint's elements are in, without links.

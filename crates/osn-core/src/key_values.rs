@@ -1,5 +1,7 @@
 //! Text of the form `key=value,key=value`, as the parameters of rules and views are written.
 
+use crate::names::hint;
+
 /// The pairs of a text whose keys are known.
 ///
 /// Pairs are separated by commas, except those between braces or square brackets; blanks around keys and
@@ -11,7 +13,7 @@
 /// let pairs = KeyValues::read("target=2, path=a.{b,c}", &["target", "path"], |_| false)?;
 /// assert_eq!((pairs.one("target"), pairs.one("path")), (Some("2"), Some("a.{b,c}")));
 /// let error = KeyValues::read("taget=2", &["target", "path"], |_| false).unwrap_err();
-/// assert_eq!(error.to_string(), "no parameter `taget`: expected one of target, path");
+/// assert_eq!(error.to_string(), "no parameter `taget` (did you mean 'target'?): expected one of target, path");
 /// # Ok::<(), KeyValueError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub enum KeyValueError {
         text: String,
     },
     /// A key that is not known.
-    #[error("no parameter `{key}`: expected {valid}")]
+    #[error("no parameter `{key}`{}: expected {valid}", hint_of(key, valid))]
     UnknownKey {
         /// The key.
         key: String,
@@ -43,6 +45,11 @@ pub enum KeyValueError {
         /// The key.
         key: &'static str,
     },
+}
+
+/// The key that may have been meant, out of the words that list them.
+fn hint_of(key: &str, valid: &str) -> String {
+    hint(key, valid.trim_start_matches("one of ").split(", "))
 }
 
 impl<'a> KeyValues<'a> {

@@ -56,6 +56,7 @@ pub mod held;
 pub mod key_values;
 pub mod layer;
 pub mod measure;
+pub mod names;
 pub mod number;
 mod split_mix;
 pub mod state_code;

@@ -15,10 +15,11 @@ pub use page::heads_picture::heads_picture;
 pub use page::{Document, live_page, page};
 pub use record::modules::{Module, kind_of, modules};
 pub use record::run::{HeadHistory, LayerHistory, RunReader, RunRecord, SigmaProducts};
+pub use record::score_names::{QuotedScore, arrow, quoted};
 pub use record::types::{
     AttentionPoint, Description, LayerPoint, LoggedDecision, ReadError, RunState, RunTotals,
     SCHEMA, Sample, SampleContent, Series, Spectrum, TextTable,
 };
 pub use record::warnings::Warning;
 pub use series::min_max::MinMaxSeries;
-pub use text::{counted, duration, escaped, short};
+pub use text::{Digits, counted, duration, escaped, short};

@@ -8,7 +8,50 @@ pub fn short(value: f64) -> String {
     } else if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
         format!("{value:.2e}")
     } else {
-        format!("{value:.*}", decimals(magnitude))
+        fixed(value, decimals(magnitude))
+    }
+}
+
+/// How many decimals numbers of one unit share, so that they compare at a glance.
+///
+/// The largest number keeps what [`short`] gives it and the smallest at least two digits. Where no few decimals do
+/// both, each number is as [`short`] has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digits(Option<usize>);
+
+impl Digits {
+    /// The decimals for these numbers; those that are zero or not finite have no say.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let sizes = values.into_iter().map(f64::abs).filter(|it| it.is_finite() && *it > 0.0);
+        let ends = sizes.fold(None, |ends: Option<(f64, f64)>, size| {
+            let (least, most) = ends.unwrap_or((size, size));
+            Some((least.min(size), most.max(size)))
+        });
+        let Some((least, most)) = ends else { return Self(None) };
+        if least < 1e-4 || most >= 1e6 {
+            return Self(None);
+        }
+        let bounds = [10.0, 1.0, 0.1, 0.01, 0.001];
+        let two_digits = bounds.iter().take_while(|bound| least < **bound).count();
+        let needed = decimals(most).max(two_digits);
+        Self((needed <= 5).then_some(needed))
+    }
+
+    /// A number with them.
+    pub fn shown(self, value: f64) -> String {
+        match self.0 {
+            Some(decimals) if value.is_finite() => fixed(value, decimals),
+            _ => short(value),
+        }
+    }
+}
+
+/// Never "-0.00".
+fn fixed(value: f64, decimals: usize) -> String {
+    let shown = format!("{value:.decimals$}");
+    match shown.strip_prefix('-') {
+        Some(size) if size.bytes().all(|b| matches!(b, b'0' | b'.')) => size.to_owned(),
+        _ => shown,
     }
 }
 
@@ -117,6 +160,26 @@ mod tests {
             ["0", "1.000", "-0.123", "12.35", "123.5", "12346", "1.00e-9", "2.50e7", "0.01234"];
         assert_eq!(shown.map(short), expected);
         assert_eq!([f64::NAN, f64::INFINITY].map(short), ["–", "inf"]);
+    }
+
+    #[test]
+    fn numbers_of_a_column_have_as_many_decimals() {
+        let column = |values: &[f64]| {
+            let digits = Digits::of(values.iter().copied());
+            values.iter().map(|value| digits.shown(*value)).collect::<Vec<_>>()
+        };
+        assert_eq!(column(&[0.01, 0.201, 0.0]), ["0.010", "0.201", "0.000"]);
+        assert_eq!(column(&[678.3, -98.48, -0.0, f64::NAN]), ["678.3", "-98.5", "0.0", "–"]);
+        assert_eq!(column(&[0.051_23, 0.07]), ["0.05123", "0.07000"]);
+        assert_eq!(column(&[12.5, 3.25]), ["12.50", "3.25"]);
+        // No few decimals suit both.
+        assert_eq!(column(&[1e-9, 1200.0]), ["1.00e-9", "1200"]);
+        assert_eq!(column(&[f64::INFINITY, 0.0]), ["inf", "0"]);
+    }
+
+    #[test]
+    fn a_zero_has_no_sign() {
+        assert_eq!([-0.0, -4e-5].map(short), ["0", "-4.00e-5"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod error;
 mod measure;
 mod osn;
 mod state;
+mod together;
 
 pub use attach::plan::Plan;
 pub use attach::selection::Selection;
@@ -90,4 +91,14 @@ pub mod report {
     pub use crate::measure::report::{LayerReport, Table};
     pub use crate::measure::running_sum::{RunningSum, SavedSum};
     pub use crate::measure::spectrum::LayerSpectrum;
+}
+
+/// One training on several processes, or threads, to the same bits for every number of them.
+///
+/// The guide for a cluster is `docs/workers.md` of the repository; the loop is in [`Team`](workers::Team).
+pub mod workers {
+    pub use crate::together::sum::Sum;
+    pub use crate::together::team::{Team, TeamError};
+    pub use crate::together::threads::Threads;
+    pub use crate::together::transport::{Alone, Workers, WorkersError};
 }

@@ -270,7 +270,7 @@ impl Osn {
     }
 
     /// Whether σ and the health of the weights come to the host at this step.
-    fn reads_at(&self, step: u64) -> bool {
+    pub(crate) fn reads_at(&self, step: u64) -> bool {
         self.decider.is_due(step) || step.is_multiple_of(READ_EVERY)
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::command_line::values;
 use crate::commands::parts::{self, Part};
@@ -21,6 +22,9 @@ use crate::training::args::TrainingCommand;
 #[derive(Debug, Parser)]
 #[command(name = "osn", version)]
 pub(crate) struct Cli {
+    /// Say nothing but errors and results.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -43,7 +47,27 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<DecideCommand>,
     },
+    /// Print what osn was built with and runs on, and test it for some seconds: for reports of faults.
+    #[command(display_order = LAST + 2)]
+    Doctor,
+    /// Print the completions for a shell.
+    #[command(display_order = LAST + 3)]
+    Completions {
+        /// The shell.
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Write a man page for each command into a folder.
+    #[command(display_order = LAST + 4)]
+    Man {
+        /// The folder, which is made where there is none.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
+
+/// Where commands that are about osn itself stand in the list of all commands: below the others.
+pub(crate) const LAST: usize = 98;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DecideCommand {

@@ -3,6 +3,7 @@
 pub(crate) mod args;
 #[cfg(not(feature = "train"))]
 mod elsewhere;
+mod examples;
 pub(crate) mod shell;
 pub(crate) mod usage;
 pub(crate) mod values;

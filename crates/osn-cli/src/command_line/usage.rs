@@ -8,17 +8,21 @@ use clap::{Command as Clap, CommandFactory, FromArgMatches};
 use crate::command_line::args::{Cli, Command, InspectArgs, WeightArgs};
 #[cfg(not(feature = "train"))]
 use crate::command_line::elsewhere as rest;
+use crate::command_line::examples::with_examples;
 use crate::failure::Failure;
-use crate::terminal::stdout;
+use crate::terminal::{stderr, stdout};
 #[cfg(feature = "train")]
 use crate::training::usage as rest;
 
 /// Reads the words of a command line, the program's name first. Where help or the version is asked for, it
 /// prints them, and there is nothing more to do.
 pub(crate) fn parse(words: &[OsString]) -> Result<Option<Command>, Failure> {
-    let command = rest::complete(Cli::command());
-    match command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(Cli { command }) => {
+    match command().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
+    {
+        Ok(Cli { command, quiet }) => {
+            if quiet {
+                stderr::be_quiet();
+            }
             let command = command.or_else(rest::without_command);
             match command.as_ref().and_then(without_effect) {
                 Some(message) => Err(Failure::bad_input(message)),
@@ -31,6 +35,11 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Option<Command>, Failure> {
         }
         Err(error) => Err(Failure::bad_input(refusal(&error, &Cli::command(), words))),
     }
+}
+
+/// The command line with all that its help says.
+pub(crate) fn command() -> Clap {
+    with_examples(rest::complete(Cli::command()))
 }
 
 fn is_answer(error: &clap::Error) -> bool {

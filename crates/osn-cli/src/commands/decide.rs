@@ -10,6 +10,7 @@ use osn_runs::rules_file::read_rules;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, SUCCESS};
+use crate::run::folder;
 use crate::terminal::stderr::say;
 use crate::terminal::stdout;
 use crate::terminal::text::paragraph;
@@ -76,6 +77,10 @@ pub(crate) fn like(run: &Path) -> Result<u8, Failure> {
 }
 
 fn history(run: &Path) -> Result<History, Failure> {
+    // A folder of runs is answered with the runs in it.
+    if !run.join("record.jsonl").exists() {
+        folder::open(run)?;
+    }
     let record = read_record(&run.join("record.jsonl")).map_err(Failure::bad_input)?;
     Ok(History::of(&record.events))
 }

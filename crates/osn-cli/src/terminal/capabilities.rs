@@ -4,9 +4,11 @@ use std::io::{self, IsTerminal};
 
 use anstream::{AutoStream, ColorChoice};
 
+use crate::terminal::stderr::is_quiet;
+
 /// Whether standard error is a screen on which lines can be drawn anew.
 pub(crate) fn is_live() -> bool {
-    io::stderr().is_terminal() && !is_dumb()
+    io::stderr().is_terminal() && !is_dumb() && !is_quiet()
 }
 
 /// Whether the terminal has no escape sequences, by `TERM`; on Unix a terminal that has them sets it.

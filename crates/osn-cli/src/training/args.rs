@@ -5,10 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use osn_recipes::run::checkpoint::schedule::Checkpoints;
 
+use crate::command_line::args::LAST;
 use crate::command_line::values::{self, Seeds};
-
-/// Where `settings` stands in the list of all commands: with `data` behind it, below those of the other file.
-const LAST: usize = 98;
 
 /// The commands that train, or are about training.
 #[derive(Debug, Subcommand)]

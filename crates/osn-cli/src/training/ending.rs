@@ -5,14 +5,16 @@ use std::path::Path;
 
 use osn_recipes::run::description::RunStatus;
 use osn_recipes::run::summary::RunSummary;
-use osn_report::{Warning, duration, short};
+use osn_report::{Digits, QuotedScore, Warning, arrow, duration, quoted};
 
 use crate::command_line::shell;
 use crate::failure::{Failure, SUCCESS};
 use crate::run::page;
 use crate::terminal::interrupt::StopFlag;
-use crate::terminal::stderr::say;
+use crate::terminal::stderr::{is_quiet, say};
 use crate::terminal::stdout;
+use crate::terminal::table::{Row, Title, laid_out};
+use crate::terminal::text::columns;
 
 /// Prints scores, paths and the next command: after a stopped run how to resume it, else `next`.
 pub(crate) fn conclude(
@@ -25,7 +27,7 @@ pub(crate) fn conclude(
     let next = if is_stopped { resume_command(&summary.folder) } else { next() };
     say(ending(summary, &warnings, &page, &next));
     // For scripts; on a terminal the path is printed above.
-    if !io::stdout().is_terminal() {
+    if !io::stdout().is_terminal() || is_quiet() {
         stdout::print(&format!("{}\n", summary.folder.display()))?;
     }
     Ok(if is_stopped { stop.exit_code() } else { SUCCESS })
@@ -60,21 +62,34 @@ fn ending(summary: &RunSummary, warnings: &[Warning], page: &Path, next: &str) -
     )
 }
 
+/// A table of the scores in the order in which people quote them, with the direction that is better and, where images
+/// were scored, what real ones have. Returns have no value on real data.
 fn scores(summary: &RunSummary) -> String {
-    if summary.metrics.is_empty() {
+    let (scores, real) = (quoted(&summary.metrics), quoted(&summary.real_vs_real));
+    let titles = match real[..] {
+        [] => vec![Title::text("score"), Title::number("value")],
+        _ => {
+            let [generated, of_real] = ["generated", "real vs real"].map(Title::number);
+            vec![Title::text("score"), generated, of_real]
+        }
+    };
+    let row = |score: &QuotedScore| {
+        let of_real = real.iter().find(|real| real.name == score.name);
+        let digits = Digits::of([score.value].into_iter().chain(of_real.map(|real| real.value)));
+        let name = format!("{}{}", score.name, arrow(score.name));
+        let of_real = of_real.map_or_else(|| "–".to_owned(), |real| with_error(digits, real));
+        let mut cells = vec![name, with_error(digits, score), of_real];
+        cells.truncate(titles.len());
+        Row { mark: "", cells }
+    };
+    if scores.is_empty() {
         return String::new();
     }
-    let width = 2 + summary.metrics.keys().map(String::len).max().unwrap_or_default();
-    // Returns have no value on real data.
-    if summary.real_vs_real.is_empty() {
-        let row = |(name, value): (&String, &f64)| format!("  {name:width$}{:>9}\n", short(*value));
-        return summary.metrics.iter().map(row).collect();
-    }
-    let row = |(name, value): (&String, &f64)| {
-        let floor =
-            summary.real_vs_real.get(name).map_or_else(|| "–".to_owned(), |floor| short(*floor));
-        format!("  {name:width$}{:>10}  {floor:>18}\n", short(*value))
-    };
-    let title = format!("  {:width$}{:>10}  {:>18}\n", "", "generated", "real vs real");
-    summary.metrics.iter().map(row).fold(title, |table, row| table + &row)
+    laid_out(&titles, &scores.iter().map(row).collect::<Vec<_>>(), columns()) + "\n"
+}
+
+/// `30.12 ± 4.20` where the standard error is known.
+fn with_error(digits: Digits, score: &QuotedScore) -> String {
+    let error = score.error.map_or_else(String::new, |it| format!(" ± {}", digits.shown(it)));
+    digits.shown(score.value) + &error
 }

@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod compare;
 mod data;
 mod display;
+pub(crate) mod doctor;
 mod ending;
 mod failure;
 mod observed;

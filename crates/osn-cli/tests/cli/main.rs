@@ -15,6 +15,7 @@ mod compare;
 mod faults;
 mod inputs;
 mod live;
+mod newcomer;
 #[cfg(unix)]
 mod outputs;
 mod processes;

@@ -3,13 +3,14 @@
 use crate::act::action::ActionError;
 use crate::key_values::KeyValueError;
 use crate::layer::globs::GlobError;
+use crate::names::hint;
 
 /// Why a rule cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
     /// No rule has this name.
-    #[error("unknown rule `{name}`: expected one of {valid}")]
+    #[error("unknown rule `{name}`{}: expected one of {valid}", hint(name, valid.split(", ")))]
     UnknownRule {
         /// The name.
         name: String,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key_values::{KeyValueError, KeyValues};
 use crate::measure::convolution::geometry::{Boundary, Convolution};
+use crate::names::hint;
 
 /// The linear map A whose largest singular value is measured.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ impl View {
 #[non_exhaustive]
 pub enum ViewError {
     /// No view has this name.
-    #[error("unknown view `{name}`: expected one of {}", View::NAMES.join(", "))]
+    #[error("unknown view `{name}`{}: expected one of {}", hint(name, View::NAMES.iter().copied()), View::NAMES.join(", "))]
     UnknownView {
         /// The name.
         name: String,

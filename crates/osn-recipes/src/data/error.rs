@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use osn_core::names::hint;
+
 use crate::data::idx::IdxError;
 use crate::data::names::{
     EDGES, EMBEDDED, FULL, IMAGE_RECIPES, LEAST_PICTURES, PAIR_RECIPES, TEST_EVERY, TEXT_RECIPES,
@@ -16,7 +18,8 @@ use crate::metrics::feature_set::LEAST_SCORED;
 pub enum DataError {
     /// The name is neither a known data set nor a folder.
     #[error(
-        "no data set or folder is called \"{name}\": use {EMBEDDED}, {FULL} or the path of a folder of images or recordings"
+        "no data set or folder is called \"{name}\"{}: use {EMBEDDED}, {FULL} or the path of a folder of images or recordings",
+        hint(name, [EMBEDDED, FULL])
     )]
     Unknown {
         /// What was asked for.

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use osn_core::names::hint;
 use osn_runs::folder_error::FolderError;
 use osn_runs::record::RecordError;
 use osn_runs::rules_file::RulesError;
@@ -17,7 +18,7 @@ use crate::run::settings::SettingError;
 #[non_exhaustive]
 pub enum RunError {
     /// Something was asked for by a name that nothing has.
-    #[error("unknown {kind} '{name}'; valid: {}", .valid.join(", "))]
+    #[error("unknown {kind} '{name}'{}; valid: {}", hint(.name, .valid.iter().map(String::as_str)), .valid.join(", "))]
     UnknownName {
         /// What is named: `recipe`, `preset`, `rule`, `device`, …
         kind: &'static str,

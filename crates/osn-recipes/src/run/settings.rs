@@ -1,25 +1,21 @@
 //! Changing single values of a config by name, as `--set KEY=VALUE` does.
 
+use osn_core::names::hint;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 
 use crate::run::description::as_json;
 
-/// How alike two names must be for one to be offered in place of the other, from 0 to 1.
-const ALIKE: f64 = 0.75;
-
 /// Why a setting was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingError {
     /// The config has no such key.
-    #[error("unknown setting '{key}'{}; valid settings: {}", hint(.closest.as_deref()), .valid.join(", "))]
+    #[error("unknown setting '{key}'{}; valid settings: {}", hint(.key, .valid.iter().map(String::as_str)), .valid.join(", "))]
     UnknownKey {
         /// What was asked for.
         key: String,
-        /// The valid key that looks most like it.
-        closest: Option<String>,
         /// Every valid key.
         valid: Vec<String>,
     },
@@ -33,10 +29,6 @@ pub enum SettingError {
         /// What it got.
         value: String,
     },
-}
-
-fn hint(closest: Option<&str>) -> String {
-    closest.map(|key| format!(", did you mean '{key}'?")).unwrap_or_default()
 }
 
 /// Returns the config with the settings applied, in their order.
@@ -162,7 +154,7 @@ fn anything(text: &str) -> Vec<Value> {
 fn find<'a>(tree: &'a Value, key: &str) -> Result<&'a Value, SettingError> {
     tree.pointer(&pointer(key)).ok_or_else(|| {
         let valid = keys(tree);
-        SettingError::UnknownKey { key: key.to_owned(), closest: closest(key, &valid), valid }
+        SettingError::UnknownKey { key: key.to_owned(), valid }
     })
 }
 
@@ -177,13 +169,6 @@ fn pointer(key: &str) -> String {
 /// The name of every field.
 pub(crate) fn keys(tree: &Value) -> Vec<String> {
     tree.as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
-}
-
-/// The valid name most like a mistyped one, where one is alike enough.
-fn closest(name: &str, valid: &[String]) -> Option<String> {
-    let likeness = |key: &str| strsim::jaro_winkler(name, key);
-    let best = valid.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) >= ALIKE).then(|| best.clone())
 }
 
 #[cfg(test)]
@@ -295,8 +280,9 @@ mod tests {
         let odd = ["", ".", "steps.", "channels.9", "channels.-1", "steps/x", "~", "beta..x"];
         for (key, nearest) in [("stepz", Some("steps")), ("qqqq", None)] {
             let error = apply(&[(key, "1")]).unwrap_err();
-            let SettingError::UnknownKey { closest, valid, .. } = error else { panic!("{error}") };
-            assert_eq!((closest.as_deref(), valid.len()), (nearest, 9), "{key}");
+            let SettingError::UnknownKey { valid, .. } = error else { panic!("{error}") };
+            let closest = osn_core::names::closest(key, valid.iter().map(String::as_str));
+            assert_eq!((closest, valid.len()), (nearest, 9), "{key}");
         }
         for key in odd {
             let error = apply(&[(key, "1")]).unwrap_err();

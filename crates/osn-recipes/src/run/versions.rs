@@ -49,7 +49,7 @@ impl Versions {
     }
 
     /// The versions of this build, as its build script found them.
-    pub(crate) fn of_this_build() -> Self {
+    pub fn of_this_build() -> Self {
         Self {
             osn: env!("CARGO_PKG_VERSION").to_owned(),
             commit: env!("OSN_COMMIT").to_owned(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{embed, table};
 use crate::series::min_max::{Drawing, DrawnLine};
-use crate::text::short;
+use crate::text::{Digits, short};
 
 /// Points of a curve.
 pub(super) const MAX_POINTS: usize = 1500;
@@ -107,8 +107,13 @@ impl Chart {
     fn table(&self) -> Markup {
         let Drawing { steps, lines, .. } = &self.drawing;
         let names: Vec<_> = lines.iter().map(|line| line.name.as_str()).collect();
-        let rows = spread(steps.len(), TABLE_ROWS).into_iter().map(|index| {
-            let values = lines.iter().map(|line| short(line.values[index].unwrap_or(f64::NAN)));
+        let shown = spread(steps.len(), TABLE_ROWS);
+        let value = |line: &DrawnLine, index: usize| line.values[index].unwrap_or(f64::NAN);
+        let of_line = |line| Digits::of(shown.iter().map(|index| value(line, *index)));
+        let digits: Vec<_> = lines.iter().map(of_line).collect();
+        let rows = shown.iter().map(|&index| {
+            let values = lines.iter().zip(&digits);
+            let values = values.map(|(line, digits)| digits.shown(value(line, index)));
             (steps[index].to_string(), values.collect())
         });
         table::values(&self.title, "Step", &names, rows)

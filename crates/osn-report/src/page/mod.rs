@@ -139,10 +139,12 @@ fn footer(documents: &[Document]) -> Markup {
 /// What the mouse does by dragging; the script shows them.
 fn zoom_buttons() -> Markup {
     html! {
-        div.zoom role="toolbar" aria-label="Zoom of all charts" hidden {
-            button type="button" data-zoom="in" aria-label="Zoom in" { "+" }
-            button type="button" data-zoom="out" aria-label="Zoom out" { "−" }
-            button type="button" data-zoom="all" { "All steps" }
+        aside aria-label="Zoom" {
+            div.zoom role="toolbar" aria-label="Zoom of all charts" hidden {
+                button type="button" data-zoom="in" aria-label="Zoom in" { "+" }
+                button type="button" data-zoom="out" aria-label="Zoom out" { "−" }
+                button type="button" data-zoom="all" { "All steps" }
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
   const PRINT_WIDTH = 320;
   const DRAWN_AT_ONCE = 40;
   const N_COLOURS = 10;
+  const SCROLLED = ".texts .rows, .scroll, pre";
   const spoken = document.getElementById("spoken");
   const drawn = new Map(); // the plots by their figures
   const charts = new WeakMap(); // what plots show
@@ -527,6 +528,20 @@
     }
   });
 
+  // What is wider or higher than its place can be scrolled by keyboard; what is not is no stop of the Tab key.
+  const scrolled = new ResizeObserver((entries) => {
+    for (const place of new Set(entries.map(({ target }) => target.closest(SCROLLED)))) {
+      const isTooSmall = place.scrollWidth > place.clientWidth || place.scrollHeight > place.clientHeight;
+      if (!isTooSmall) {
+        for (const name of ["tabindex", "role", "aria-label"]) place.removeAttribute(name);
+        continue;
+      }
+      place.tabIndex = 0;
+      place.setAttribute("role", "group");
+      place.setAttribute("aria-label", place.tagName === "PRE" ? "Text that scrolls" : "Table that scrolls");
+    }
+  });
+
   function print(starts) {
     isPrinting = starts;
     document.documentElement.classList.toggle("printing", starts);
@@ -546,6 +561,9 @@
       details.addEventListener("toggle", () => figures.filter((figure) => details.contains(figure) && figure.checkVisibility()).forEach(draw));
     }
     for (const hint of document.querySelectorAll(".drawn, .zoom")) hint.hidden = overSteps().length === 0;
+    for (const place of document.querySelectorAll(SCROLLED)) {
+      for (const part of [place, ...place.children]) scrolled.observe(part);
+    }
     document.querySelectorAll(".decisions").forEach(readCells);
     document.querySelectorAll(".samples").forEach(slide);
     document.querySelectorAll(".heads").forEach(readHeat);
@@ -561,6 +579,7 @@
     const pointed = figures.findIndex((figure) => drawn.get(figure)?.cursor === pointer);
     nearby.disconnect();
     sizes.disconnect();
+    scrolled.disconnect();
     figures.forEach(erase);
     shown.replaceWith(document.adoptNode(main));
     start();

@@ -8,7 +8,7 @@ use super::analysis::{
 use super::statistics::{ConfidenceInterval, smallest_p};
 use super::study_file::Study;
 use super::study_run::{Completion, StudyRun};
-use crate::text::{counted, short};
+use crate::text::{Digits, counted};
 
 /// A p-value below this is not told apart from 0.
 const TINY_P: f64 = 0.001;
@@ -74,15 +74,26 @@ fn heading(study: &Study) -> Block {
 
 fn regime_table(last: &RegimeAnalysis, area: &RegimeAnalysis) -> Block {
     let n_seeds = last.seeds.len();
+    let digits = [last, area].map(|measure| digits(measure, n_seeds));
     let row = |(last, area): (&ArmInRegime, &ArmInRegime)| {
         let failed = format!("{} of {n_seeds}", last.n_failed);
-        let score = |interval| shown(interval, n_seeds, short);
+        let score =
+            |arm: &ArmInRegime, digits: Digits| shown(arm.iqm, n_seeds, |it| digits.shown(it));
         let regret = shown(last.regret, n_seeds, hundredths);
-        [last.arm.clone(), score(last.iqm), score(area.iqm), failed, regret]
+        [last.arm.clone(), score(last, digits[0]), score(area, digits[1]), failed, regret]
     };
     let rows = last.arms.iter().zip(&area.arms).map(row);
     let title = format!("{}, {}", last.regime, counted(n_seeds, "seed"));
     table(&title, "regret", rows)
+}
+
+/// The digits of the arms' scores in a regime, with those of their intervals where they are shown.
+pub(crate) fn digits(measure: &RegimeAnalysis, n_seeds: usize) -> Digits {
+    let intervals = measure.arms.iter().filter_map(|arm| arm.iqm);
+    Digits::of(intervals.flat_map(|it| {
+        let ends = if n_seeds == 1 { [it.value; 2] } else { [it.lower, it.upper] };
+        [it.value, ends[0], ends[1]]
+    }))
 }
 
 /// What all regimes say together, and what the whole runs say.
@@ -213,7 +224,7 @@ fn runs_of(study: &Study, which: impl Fn(&StudyRun) -> bool, what: &str, note: &
 pub(crate) fn shown(
     interval: Option<ConfidenceInterval>,
     n_runs: usize,
-    number: fn(f64) -> String,
+    number: impl Fn(f64) -> String,
 ) -> String {
     match interval {
         None => "–".to_owned(),
@@ -222,7 +233,7 @@ pub(crate) fn shown(
     }
 }
 
-pub(super) fn bracketed(interval: ConfidenceInterval, number: fn(f64) -> String) -> String {
+pub(super) fn bracketed(interval: ConfidenceInterval, number: impl Fn(f64) -> String) -> String {
     let ConfidenceInterval { value, lower, upper } = interval;
     format!("{} [{}, {}]", number(value), number(lower), number(upper))
 }

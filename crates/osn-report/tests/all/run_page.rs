@@ -61,7 +61,7 @@ fn row(page: &str, title: &str) -> String {
 fn scores_stand_beside_those_of_real_data_where_these_have_them() {
     let record = r#"{"event":"eval","step":5,"metrics":{"frechet":41.5},"real_vs_real":{"frechet":1.25},"wall_secs":1}"#;
     let page = page_of(r#"{"recipe":"gan"}"#, record);
-    assert_eq!(row(&page, "Fréchet distance ↓"), "41.50 41.50 1.250 ");
+    assert_eq!(row(&page, "Fréchet distance ↓"), "41.50 41.50 1.25 ");
     let record = r#"{"event":"eval","step":5,"metrics":{"return":41.5},"wall_secs":1}"#;
     let page = page_of(r#"{"recipe":"control"}"#, record);
     assert_eq!(row(&page, "Return ↑"), "41.50 41.50 ");
@@ -103,10 +103,66 @@ fn signals_of_one_quantity_share_a_chart_and_one_alone_has_its_own() {
         titles.map(|rest| rest.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let alone = r#""separation":0.5,"slope":1.5"#;
-    assert_eq!(titles(alone), ["separation", "slope"]);
+    let slope = "Slope of the discriminator between generated and real images";
+    assert_eq!(titles(alone), ["Separation of generated images from training images", slope]);
+    // A name of somebody's own stays as it is.
+    assert_eq!(titles(r#""my_signal":1"#), ["my_signal"]);
     let both = format!(r#"{alone},"separation_held_out":0.4,"logit_real":1,"logit_fake":-1"#);
-    let expected = ["Separation of generated images from real ones", "Mean logit", "slope"];
+    let expected = ["Separation of generated images from real ones", "Mean logit", slope];
     assert_eq!(titles(&both), expected);
+}
+
+#[test]
+fn a_standard_error_stands_behind_its_score_and_has_no_row_and_no_chart() {
+    let eval = |step| {
+        format!(
+            r#"{{"event":"eval","step":{step},"metrics":{{"kid":30.5,"kid_error":4.25}},"real_vs_real":{{"kid":2.0,"kid_error":0.5}}}}"#
+        )
+    };
+    let page = page_of("{}", &format!("{}\n{}", eval(1), eval(2)));
+    assert_eq!(row(&page, "KID ↓"), "30.50± 4.25 30.50 2.00± 0.50 ");
+    assert!(!page.contains("KID, standard error") && page.matches("<figcaption>").count() == 1);
+}
+
+#[test]
+fn the_map_says_what_it_is_and_what_happened() {
+    let layer = |step: u64, path: &str, elasticity: u8| {
+        format!(
+            r#"{{"event":"layer","step":{step},"network":"d","path":"{path}","sigma":2,"elasticity":{elasticity},"action":"cap","reason":"{path} at {step}"}}"#
+        )
+    };
+    let record = |held: u8| {
+        [
+            layer(10, "a", 0),
+            layer(10, "b", 0),
+            layer(20, "a", 0),
+            layer(20, "b", held),
+            layer(30, "a", held),
+            layer(30, "b", 0),
+            r#"{"event":"step","step":40,"losses":{}}"#.to_owned(),
+        ]
+        .join("\n")
+    };
+    let shown = text(&page_of("{}", &record(1)));
+    let time = "Each row is a layer. Time runs from left, step 0, to right, step 40.";
+    assert!(shown.contains(time), "{shown}");
+    let story = "What happened: of 2 layers, 2 held at some time and 1 at the end. The first was b, from step 20 on: b at 20.";
+    assert!(shown.contains(story), "{shown}");
+    assert!(text(&page_of("{}", &record(0))).contains("none of 2 layers was held at any time"));
+}
+
+#[test]
+fn numbers_of_a_column_have_as_many_decimals() {
+    let layer = |path: &str, sigma: f64| {
+        format!(
+            r#"{{"event":"layer","step":1,"network":"d","path":"{path}","sigma":{sigma},"action":"off","reason":"no rule"}}"#
+        )
+    };
+    let page = page_of("{}", &[layer("a", 0.01), layer("b", 0.201)].join("\n"));
+    let ends = page.split("Layers at the end").nth(1).unwrap();
+    for sigma in ["0.010", "0.201"] {
+        assert!(ends.contains(&format!("<td class=\"n\">{sigma}</td>")), "{ends}");
+    }
 }
 
 #[test]

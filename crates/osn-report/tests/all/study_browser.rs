@@ -46,7 +46,7 @@ fn charts_are_read_by_keyboard_and_described() {
     assert_eq!(found["spoken_of_curve"], "Step 40: auto 2.5, never 12.5, always 22.5");
     assert_eq!(found["spoken_of_profile"], "Score 1: auto 0.25, never 0, always 0");
     let label = found["label"].as_str().unwrap();
-    assert!(label.starts_with("Fréchet distance in easy") && label.contains("5.500"), "{label}");
+    assert!(label.starts_with("Fréchet distance ↓ in easy") && label.contains("5.500"), "{label}");
 }
 
 #[test]

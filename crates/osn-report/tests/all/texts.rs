@@ -135,7 +135,7 @@ fn the_page_of_a_translation() {
     let map = page.split("<h2>Decision map</h2>").nth(1).unwrap();
     let first = map.split("</details>").next().unwrap();
     let first = sentences(&format!("</head>{first}"));
-    assert_snapshot!("the_folded_map", first.lines().take(6).collect::<Vec<_>>().join("\n"));
+    assert_snapshot!("the_folded_map", first.lines().take(8).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]

@@ -19,3 +19,4 @@ mod switching;
 mod torch;
 mod views;
 mod whole;
+mod workers;

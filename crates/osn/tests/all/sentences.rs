@@ -12,6 +12,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::Tensor;
 use osn::rules::{Rates, Signals};
 use osn::views::{Convolution, SigmaGradient, View};
+use osn::workers::{TeamError, WorkersError};
 use osn::{AttachError, Osn, Plan, Selection, StepError};
 
 /// Compares with `snapshots/`, which holds no code of this file.
@@ -134,4 +135,21 @@ fn states_that_cannot_be_resumed() {
     let damaged = serde_json::from_value(damaged).unwrap();
     all.push(said(&osn.clone().resume(damaged).unwrap_err()));
     assert_said!(all);
+}
+
+#[test]
+fn trainings_of_several_workers_that_end() {
+    let (path, reason) = ("head.weight".to_owned(), "broken pipe".to_owned());
+    let (worker, step) = (2, 41);
+    let all = [
+        TeamError::NoShard { workers: 9, shards: 8 },
+        TeamError::Different { worker, what: "learning_rate".to_owned() },
+        TeamError::Failed { worker, step, words: "cannot write model.bpk: disk full".to_owned() },
+        TeamError::NotFinite { path, step, shard: 5, worker },
+        TeamError::Parted { worker, step },
+        TeamError::OtherCall { step },
+        WorkersError::Gone { worker }.into(),
+        WorkersError::Unreachable { worker, reason }.into(),
+    ];
+    assert_said!(all.map(|error| format!("{} {}", error.exit_code(), said(&error))));
 }

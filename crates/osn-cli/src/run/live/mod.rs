@@ -1,6 +1,6 @@
 //! A run in a browser while it trains.
 
-mod browser;
+pub(crate) mod browser;
 mod follow;
 pub(crate) mod server;
 

@@ -1,8 +1,7 @@
 //! The trait of displays of a run, and the text that they share.
 
 use osn_recipes::run::observer::{DecisionNote, Evaluation, Progress, RunStart};
-use osn_report::{escaped, short};
-use osn_runs::metrics::Metrics;
+use osn_report::{QuotedScore, arrow, escaped, quoted, short};
 
 use crate::terminal::printer::Printer;
 
@@ -48,8 +47,9 @@ pub(super) fn losses(progress: &Progress) -> String {
 pub(super) fn scores(evaluation: &Evaluation) -> String {
     let Evaluation { metrics, real_vs_real: floor, primary_metric: headline, .. } = evaluation;
     let floor = floor.get(*headline).map_or_else(String::new, |f| format!(" (real {})", short(*f)));
-    let others = metrics.iter().filter(|(name, _)| name != headline && !name.contains('/'));
-    let others = others.map(|(name, value)| format!("{name} {}", short(*value)));
+    let others = quoted(metrics);
+    let others = others.iter().filter(|it| it.name != *headline && !it.name.contains('/'));
+    let others = others.map(|it| format!("{} {}", it.name, with_error(it)));
     headline_score(evaluation)
         .map(|first| first + &floor)
         .into_iter()
@@ -59,12 +59,20 @@ pub(super) fn scores(evaluation: &Evaluation) -> String {
 }
 
 pub(super) fn headline_score(evaluation: &Evaluation) -> Option<String> {
-    let value = Metrics::get(evaluation.metrics, evaluation.primary_metric)?;
-    Some(format!("{} {}", evaluation.primary_metric, short(*value)))
+    let scores = quoted(evaluation.metrics);
+    let headline = scores.iter().find(|it| it.name == evaluation.primary_metric)?;
+    Some(format!("{}{} {}", headline.name, arrow(headline.name), with_error(headline)))
+}
+
+fn with_error(score: &QuotedScore) -> String {
+    let error = score.error.map_or_else(String::new, |error| format!(" ± {}", short(error)));
+    short(score.value) + &error
 }
 
 #[cfg(test)]
 mod tests {
+    use osn_runs::metrics::Metrics;
+
     use super::*;
 
     #[test]
@@ -77,7 +85,7 @@ mod tests {
             real_vs_real: &floor,
             primary_metric: "frechet",
         };
-        assert_eq!(scores(&evaluation), "frechet 41.50 (real 1.250)  coverage 0.500");
-        assert_eq!(headline_score(&evaluation).unwrap(), "frechet 41.50");
+        assert_eq!(scores(&evaluation), "frechet ↓ 41.50 (real 1.250)  coverage 0.500");
+        assert_eq!(headline_score(&evaluation).unwrap(), "frechet ↓ 41.50");
     }
 }

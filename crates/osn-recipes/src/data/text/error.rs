@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use osn_core::names::hint;
+
 use crate::data::names::CLDR;
 use crate::data::text::language::Language;
 
@@ -18,7 +20,8 @@ pub const MAX_BYTES: u64 = 1 << 30;
 pub enum TextError {
     /// The name is neither known text nor a folder.
     #[error(
-        "no text or folder is called \"{name}\": use {CLDR} or the path of a folder with train.en, train.de and so on"
+        "no text or folder is called \"{name}\"{}: use {CLDR} or the path of a folder with train.en, train.de and so on",
+        hint(name, [CLDR])
     )]
     Unknown {
         /// What was asked for.

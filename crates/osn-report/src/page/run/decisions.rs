@@ -38,7 +38,9 @@ pub(super) fn map(run: &RunRecord) -> Markup {
         @if !map.layers.is_empty() {
             section.decisions {
                 h2 { "Decision map" }
+                (explanation(&map, is_folded))
                 (legend(&map.actions, &map.rows))
+                p.note { (map.story()) }
                 @if is_folded { (map.folded()) } @else { (map.unfolded()) }
                 p.readout {
                     "Point at a cell for its reason, or go to the map with Tab and through it with the arrow keys."
@@ -65,6 +67,30 @@ struct Map<'a> {
 }
 
 impl Map<'_> {
+    /// What happened, in a few sentences: which layer was held first and why, and how many are held at the end.
+    fn story(&self) -> String {
+        let held = |segment: &&Segment| segment.elasticity > 0.0;
+        let firsts = self.layers.iter().zip(&self.rows);
+        let firsts = firsts.filter_map(|(layer, row)| Some((layer, row.iter().find(held)?)));
+        let firsts: Vec<_> = firsts.collect();
+        let n_layers = counted(self.layers.len(), "layer");
+        let Some((layer, first)) = firsts.iter().min_by_key(|(_, segment)| segment.step) else {
+            return format!("What happened: none of {n_layers} was held at any time.");
+        };
+        // What begins with the last step has no width on the map.
+        let is_drawn = |segment: &&Segment| segment.step < self.last_step;
+        let ends = self.rows.iter().filter_map(|row| row.iter().rfind(is_drawn).or(row.last()));
+        let at_end = ends.filter(held).count();
+        format!(
+            "What happened: of {n_layers}, {} held at some time and {at_end} at the end. The first was {}, from step {} \
+             on: {}.",
+            firsts.len(),
+            layer.path,
+            first.step,
+            first.reason
+        )
+    }
+
     fn unfolded(&self) -> Markup {
         html! {
             div.map role="grid" aria-readonly="true" aria-label="Decision map: a row for each layer, steps from left to right" {
@@ -103,10 +129,6 @@ impl Map<'_> {
             modules.iter().map(parts).collect()
         });
         html! {
-            p.note {
-                "A row for each module: the fuller the colour, the larger the mean elasticity of its layers. "
-                "A row with a triangle opens."
-            }
             div.map.folded {
                 @for (module, parts) in modules.iter().zip(&parts) {
                     @if let [only] = module.layers[..] {
@@ -213,14 +235,31 @@ fn summary(module: &Module, parts: &[Part]) -> String {
     )
 }
 
+/// What a row, a place in it and a colour are, for who sees such a map for the first time.
+fn explanation(map: &Map, is_folded: bool) -> Markup {
+    html! {
+        p.note {
+            @if is_folded {
+                "Each row is a module, a part of the network, and opens into its layers; its colour is their mean. "
+            } @else {
+                "Each row is a layer. "
+            }
+            "Time runs from left, step 0, to right, step " (map.last_step) ". Where a row has a colour, the layer is held: a "
+            "rule keeps the largest singular value σ of its weight near a target. Where it is grey, the weight "
+            "is used as it is: no rule is in force, or one that σ gives no cause to act, such as a cap that it "
+            "is below. "
+        }
+    }
+}
+
 fn legend(actions: &[String], rows: &[Vec<Segment>]) -> Markup {
     let changes = || rows.iter().flatten().filter_map(|segment| segment.change.as_ref());
     html! {
         ul.legend {
-            @for (index, name) in actions.iter().enumerate() { li { (swatch(index)) (name) } }
-            li { i.off {} "off" }
-            @if changes().any(LoggedDecision::is_switch) { li { i.switch {} "another action" } }
-            @if !changes().all(LoggedDecision::is_switch) { li { i.moved {} "the same with other numbers" } }
+            @for (index, name) in actions.iter().enumerate() { li { (swatch(index)) "held by " (name) } }
+            li { i.off {} "not held" }
+            @if changes().any(LoggedDecision::is_switch) { li { i.switch {} "the rule took another action" } }
+            @if !changes().all(LoggedDecision::is_switch) { li { i.moved {} "the same action with other numbers" } }
             li { "The fuller the colour, the larger the " (elasticity()) "." }
         }
     }

@@ -9,7 +9,7 @@ use crate::record::modules::{Module, modules};
 use crate::record::run::{LayerHistory, RunRecord};
 use crate::record::types::LayerPoint;
 use crate::series::min_max::{Drawing, DrawnLine};
-use crate::text::{counted, short};
+use crate::text::{Digits, counted};
 
 /// Points of all layers' curves together, so that many layers make no heavy page.
 const MAX_POINTS_OF_A_RUN: usize = 16_000;
@@ -139,7 +139,10 @@ pub(super) fn ends(run: &RunRecord) -> Markup {
         @for column in columns { th.n scope="col" title=[meaning(column)] { (column) } }
         (words(["Last reason"]))
     };
-    let rows = run.layers.iter().filter_map(|layer| Some(cells(layer, layer.last.as_ref()?)));
+    let ends = || run.layers.iter().filter_map(|layer| Some((layer, layer.last.as_ref()?)));
+    let column = |place: usize| Digits::of(ends().map(move |(_, last)| numbers_of(last)[place]));
+    let digits: [Digits; N_NUMBERS] = std::array::from_fn(column);
+    let rows = ends().map(|(layer, last)| cells(layer, last, &digits));
     html! {
         @if run.layers.iter().any(|layer| layer.last.is_some()) {
             @if run.layers.len() > MAX_UNFOLDED {
@@ -151,14 +154,19 @@ pub(super) fn ends(run: &RunRecord) -> Markup {
     }
 }
 
-fn cells(layer: &LayerHistory, last: &LayerPoint) -> Markup {
+const N_NUMBERS: usize = 7;
+
+fn numbers_of(last: &LayerPoint) -> [f64; N_NUMBERS] {
     let target = last.target.unwrap_or(f64::NAN);
     let LayerPoint { sigma, scale, elasticity, stable_rank, residual, .. } = *last;
-    let numbers = [sigma, target, scale, sigma * scale, elasticity, stable_rank, residual];
+    [sigma, target, scale, sigma * scale, elasticity, stable_rank, residual]
+}
+
+fn cells(layer: &LayerHistory, last: &LayerPoint, digits: &[Digits; N_NUMBERS]) -> Markup {
     html! {
         th scope="row" { (layer_name(layer)) }
         td { (last.action) }
-        @for number in numbers { td.n { (short(number)) } }
+        @for (number, digits) in numbers_of(last).into_iter().zip(digits) { td.n { (digits.shown(number)) } }
         td.n { (layer.n_decisions) }
         td { (last.reason) }
     }

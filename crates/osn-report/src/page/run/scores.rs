@@ -8,9 +8,10 @@ use crate::page::chart::{Chart, MAX_POINTS};
 use crate::page::score::{Score, caveat};
 use crate::page::table::{numbers, table, words};
 use crate::record::run::RunRecord;
+use crate::record::score_names::{ERROR, error_of};
 use crate::record::types::Series;
 use crate::series::min_max::MinMaxSeries;
-use crate::text::short;
+use crate::text::{Digits, short};
 
 /// The scores that the run is about, with their last values; those of single classes are folded.
 pub(super) fn last(run: &RunRecord) -> Markup {
@@ -28,6 +29,9 @@ pub(super) fn last(run: &RunRecord) -> Markup {
                     "compare with. Distances are between features of this project's own small network "
                     "and cannot be compared with those of other projects."
                 } }
+                @if scores.iter().any(|series| error_series(run, series).is_some()) {
+                    p.note { "Behind ± is a standard error: that of one estimate, not the spread between runs." }
+                }
                 @for (name, signature) in &run.description.signatures {
                     p.note { (Score::of(name).label) ", by sacreBLEU's definition, from 0 to 100: " code { (signature) } }
                 }
@@ -45,16 +49,30 @@ fn rows(run: &RunRecord, scores: &[&Series]) -> Markup {
     let columns = ["Final", "Mean over the run"].into_iter().chain(against_real);
     let head = html! { (words(["Score"])) (numbers(columns)) };
     let row = |series: &&Series| {
+        let error = format!("{}{ERROR}", series.name);
+        let of_real = |name: &str| real.get(name).copied();
+        let numbers = [Some(series.last()), Some(series.mean_over_steps()), of_real(&series.name)];
+        // What a row compares has as many decimals.
+        let digits = Digits::of(numbers.into_iter().flatten());
+        let error_at_end = error_series(run, series).map(Series::last);
         html! {
             th scope="row" { (Score::of(&series.name).label_with_arrow()) }
-            td.n { b { (short(series.last())) } }
-            td.n { (short(series.mean_over_steps())) }
+            td.n { b { (digits.shown(series.last())) } (uncertainty(digits, error_at_end)) }
+            td.n { (digits.shown(series.mean_over_steps())) }
             @if !real.is_empty() {
-                td.n { (real.get(&series.name).map_or("–".into(), |real| short(*real))) }
+                td.n {
+                    (of_real(&series.name).map_or("–".into(), |real| digits.shown(real)))
+                    (uncertainty(digits, of_real(&error)))
+                }
             }
         }
     };
     table(&head, scores.iter().map(row))
+}
+
+/// `± 4.20`, the standard error of a score.
+fn uncertainty(digits: Digits, error: Option<f64>) -> Markup {
+    html! { @if let Some(error) = error { small { "± " (digits.shown(error)) } } }
 }
 
 /// The scores over the steps.
@@ -102,7 +120,16 @@ pub(super) fn measures(run: &RunRecord) -> Markup {
 }
 
 fn primary_scores(run: &RunRecord) -> Vec<&Series> {
-    run.scores.iter().filter(|series| !is_measure(series) && !is_part(series)).collect()
+    let is_error = |series: &&Series| {
+        error_of(&series.name, |name| run.scores.iter().any(|it| it.name == name)).is_some()
+    };
+    let is_primary = |series: &&Series| !is_measure(series) && !is_part(series);
+    run.scores.iter().filter(is_primary).filter(|series| !is_error(series)).collect()
+}
+
+/// The standard errors of a score.
+fn error_series<'a>(run: &'a RunRecord, series: &Series) -> Option<&'a Series> {
+    run.scores.iter().find(|it| it.name.strip_suffix(ERROR) == Some(&series.name))
 }
 
 /// Whether it is the score of one class: `intra_frechet/3`.
@@ -131,9 +158,26 @@ fn has_curve(scores: &[&Series]) -> bool {
 }
 
 fn chart_of_one(run: &RunRecord, series: &Series) -> Markup {
-    let label = Score::of(&series.name).label;
+    let Score { label, .. } = Score::of(&series.name);
+    let title = Score::of(&series.name).label_with_arrow();
     let level = run.real_vs_real.get(&series.name).map(|real| ("real against real", *real));
-    Chart { level, ..chart(run, &label, &[(&label, series)]) }.figure()
+    let ends =
+        error_series(run, series).map(|errors| [-1.0, 1.0].map(|by| shifted(series, errors, by)));
+    let Some([low, high]) = ends else {
+        return Chart { level, ..chart(run, &title, &[(&label, series)]) }.figure();
+    };
+    let all = [(&label[..], series), ("− standard error", &low), ("+ standard error", &high)];
+    let mut chart = Chart { level, ..chart(run, &title, &all) };
+    let threads = chart.drawing.lines.split_off(1);
+    Chart { threads: vec![threads], ..chart }.figure()
+}
+
+/// The score so many of its standard errors away.
+fn shifted(series: &Series, errors: &Series, by: f64) -> Series {
+    let pairs =
+        series.points.iter().zip(&errors.points).filter(|(point, error)| point.0 == error.0);
+    let points = pairs.map(|(point, error)| (point.0, point.1 + by * error.1)).collect();
+    Series { name: series.name.clone(), points, end: None }
 }
 
 /// One curve for each of the series, under its name.

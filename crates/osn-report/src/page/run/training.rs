@@ -14,7 +14,11 @@ struct Quantity {
     signals: &'static [(&'static str, &'static str)],
 }
 
-const QUANTITIES: [Quantity; 6] = [
+const QUANTITIES: [Quantity; 7] = [
+    Quantity {
+        title: "Loss",
+        signals: &[("train_loss", "training data"), ("held_out_loss", "held-out data")],
+    },
     Quantity {
         title: "Accuracy of the discriminator",
         signals: &[
@@ -57,6 +61,31 @@ const QUANTITIES: [Quantity; 6] = [
         ],
     },
 ];
+
+/// What single signals are called.
+const TITLES: [(&str, &str); 16] = [
+    ("slope", "Slope of the discriminator between generated and real images"),
+    ("discriminator_gradient_variance", "Variance of the discriminator's gradient over batches"),
+    ("discriminator_gradient_norm", "Length of the discriminator's gradient"),
+    ("generator_gradient_norm", "Length of the generator's gradient"),
+    ("non_finite_gradients", "Gradient entries that are not finite"),
+    ("saturated_logs", "Logged steps at which the discriminator had won"),
+    ("separation", "Separation of generated images from training images"),
+    ("separation_held_out", "Separation of generated images from held-out images"),
+    ("input_gradient_norm", "Slope of the discriminator at generated images"),
+    ("batch_accuracy", "Accuracy on the batches of training"),
+    ("learning_rate", "Learning rate"),
+    ("td_variance", "Variance of the temporal-difference error"),
+    ("value", "Mean value of the actions taken"),
+    ("explore", "Share of actions at random"),
+    ("episodes", "Episodes played"),
+    ("gradient_norm", "Length of the gradient"),
+];
+
+/// A signal's name in words; a name of somebody's own as it is.
+fn in_words(signal: &str) -> &str {
+    TITLES.iter().find(|title| title.0 == signal).map_or(signal, |title| title.1)
+}
 
 /// The losses in one chart, signals of one quantity in one, each other in one of its own, as they have no unit in
 /// common, and those of parts of a network together.
@@ -103,7 +132,7 @@ fn singles(drawing: &Drawing) -> impl Iterator<Item = (String, Drawing)> {
     let is_single = move |name: &str| part_of(name).is_none() && !shared.contains(&name);
     let lines = drawing.lines.iter().enumerate();
     let singles = lines.filter(move |(_, line)| is_single(&line.name));
-    singles.map(|(index, line)| (line.name.clone(), drawing.only(index)))
+    singles.map(|(index, line)| (in_words(&line.name).to_owned(), drawing.only(index)))
 }
 
 /// Signals of parts, `gradient_norm/encoder.0`, by what they begin with: as many lines as can be told apart.
@@ -111,6 +140,7 @@ fn parts(drawing: &Drawing) -> Vec<(String, Drawing)> {
     let mut charts: Vec<(String, Vec<DrawnLine>)> = Vec::new();
     for line in &drawing.lines {
         let Some((whole, part)) = part_of(&line.name) else { continue };
+        let whole = in_words(whole);
         let title = match part.split_once('.') {
             Some((start, _)) => format!("{whole} of {start}"),
             None => format!("{whole} of other parts"),

@@ -10,7 +10,7 @@ use crate::page::score::Score;
 use crate::series::min_max::{Drawing, DrawnLine, MinMaxSeries};
 use crate::study::record::StudyRecord;
 use crate::study::statistics::Direction;
-use crate::study::study_file::{Arm, Study};
+use crate::study::study_file::{Arm, Asked, Study};
 use crate::study::study_run::{Completion, StudyRun};
 
 /// Points of all curves of a study together, so that many runs make no heavy page.
@@ -65,11 +65,17 @@ fn chart(study: &Study, regime: &str, n_points: usize) -> Option<Chart> {
         threads,
         is_linked: true,
         ..Chart::new(
-            format!("{} in {regime}", Score::of(&study.asked.metric).label),
+            format!("{} in {regime}", score(&study.asked)),
             Drawing { steps, lines: medians, n_joined },
             last_step,
         )
     })
+}
+
+/// The score with its direction, which a study may turn around.
+fn score(asked: &Asked) -> String {
+    let of_study = Some(!asked.higher_is_better);
+    Score { less_is_better: of_study, ..Score::of(&asked.metric) }.label_with_arrow()
 }
 
 fn steps(arms: &[Vec<&StudyRun>]) -> Vec<u64> {

@@ -8,9 +8,10 @@ use osn_core::number::median;
 use crate::page::names::arm_name;
 use crate::page::score::Score;
 use crate::page::table::{self, numbers, words};
+use crate::record::score_names::{ERROR, error_of, rank};
 use crate::study::record::StudyRecord;
 use crate::study::study_run::{Completion, StudyRun};
-use crate::text::{duration, short};
+use crate::text::{Digits, duration};
 
 /// Scores of single classes that are shown.
 const MAX_PARTS: usize = 100;
@@ -20,9 +21,10 @@ pub(super) fn section(record: &StudyRecord) -> Markup {
     let names: BTreeSet<&str> =
         record.study.runs.iter().flat_map(|run| run.metrics.keys()).map(String::as_str).collect();
     let (parts, mut wholes): (Vec<&str>, Vec<&str>) =
-        names.into_iter().partition(|it| it.contains('/'));
+        names.iter().copied().partition(|it| it.contains('/'));
+    wholes.retain(|name| error_of(name, |score| names.contains(score)).is_none());
     // The score that counts comes first.
-    wholes.sort_by_key(|name| *name != record.study.asked.metric);
+    wholes.sort_by_key(|name| (*name != record.study.asked.metric, rank(name)));
     let n_left_out = parts.len().saturating_sub(MAX_PARTS);
     html! {
         @if record.n_runs(Completion::Missing) < record.study.runs.len() {
@@ -57,13 +59,31 @@ fn metric(record: &StudyRecord, name: &str) -> Markup {
     let less_is_better =
         if asked.metric == name { Some(!asked.higher_is_better) } else { of_score };
     let value = |run: &StudyRun| run.metrics.get(name).copied().flatten();
-    let table = table(record, &value, less_is_better, short);
-    let caveat = score.caveat.unwrap_or_default();
-    titled(&score.label_with_arrow(), caveat, &table)
+    let finished = record.study.runs.iter().filter(|run| run.status == Completion::Finished);
+    let digits = Digits::of(finished.filter_map(value));
+    let table = table(record, &value, less_is_better, &|it| digits.shown(it));
+    let caveat = score.caveat.map(str::to_owned).or_else(|| standard_error(record, name));
+    titled(&score.label_with_arrow(), &caveat.unwrap_or_default(), &table)
+}
+
+/// How sure a run is of its own score, where that is known.
+fn standard_error(record: &StudyRecord, name: &str) -> Option<String> {
+    let error = format!("{name}{ERROR}");
+    let finished = record.study.runs.iter().filter(|run| run.status == Completion::Finished);
+    let mut errors: Vec<f64> =
+        finished.filter_map(|run| run.metrics.get(&error).copied().flatten()).collect();
+    errors.sort_by(f64::total_cmp);
+    let (lowest, highest) = (*errors.first()?, *errors.last()?);
+    let digits = Digits::of([lowest, highest]);
+    Some(format!(
+        "The standard error of one run's score is from {} to {}.",
+        digits.shown(lowest),
+        digits.shown(highest)
+    ))
 }
 
 fn time(record: &StudyRecord) -> Markup {
-    let table = table(record, &|run| run.wall_secs, None, duration);
+    let table = table(record, &|run| run.wall_secs, None, &duration);
     let is_known = record.study.runs.iter().any(|run| run.wall_secs.is_some());
     let caveat = "From start to end, with whatever else ran beside it: a rough measure of cost.";
     html! { @if is_known { (titled("Time of a run", caveat, &table)) } }
@@ -94,7 +114,7 @@ fn table(
     record: &StudyRecord,
     value: &dyn Fn(&StudyRun) -> Option<f64>,
     less_is_better: Option<bool>,
-    number: fn(f64) -> String,
+    number: &dyn Fn(f64) -> String,
 ) -> Markup {
     let cell = |arm: &str, regime: &str| {
         let runs = || record.study.runs_of(arm, regime);
@@ -141,7 +161,7 @@ impl Cell {
         median(&self.values)
     }
 
-    fn shown(&self, is_best: bool, number: fn(f64) -> String) -> Markup {
+    fn shown(&self, is_best: bool, number: &dyn Fn(f64) -> String) -> Markup {
         let (Some(median), [lowest, .., highest]) = (self.median(), &self.values[..]) else {
             return html! { td.n { (self.values.first().map_or("–".into(), |only| number(*only))) } };
         };

@@ -10,8 +10,8 @@ use crate::study::record::StudyRecord;
 use crate::study::scores::Measure;
 use crate::study::statistics::ConfidenceInterval;
 use crate::study::study_run::{Completion, StudyRun};
-use crate::study::tables::{hundredths, shown};
-use crate::text::{counted, short};
+use crate::study::tables::{digits, hundredths, shown};
+use crate::text::{Digits, counted};
 
 /// The normalised scores over all regimes; nothing where there is one regime.
 pub(super) fn overall(record: &StudyRecord) -> Markup {
@@ -52,10 +52,13 @@ pub(super) fn regimes(record: &StudyRecord) -> Markup {
 fn regime(record: &StudyRecord, last: &RegimeAnalysis, area: &RegimeAnalysis) -> Markup {
     let n_seeds = last.seeds.len();
     let arms = last.arms.iter().zip(&area.arms).enumerate();
+    let of_end = digits(last, n_seeds);
+    let of_run = digits(area, n_seeds);
     let rows = arms.map(|(place, (at_end, over_run))| {
         let bar = |measure, arm: &ArmInRegime| {
             let dots = dots(record, last, measure, &arm.arm);
-            bar(place, arm.iqm, dots, shown(arm.iqm, n_seeds, short))
+            let digits = if measure == Measure::Final { of_end } else { of_run };
+            bar(place, arm.iqm, dots, shown(arm.iqm, n_seeds, |it| digits.shown(it)))
         };
         let bars = [bar(Measure::Final, at_end), bar(Measure::Area, over_run)];
         let mut row = row(place, &at_end.arm, bars, at_end.n_failed, n_seeds);
@@ -116,10 +119,13 @@ fn interval_table(rows: &[Row]) -> Markup {
 fn each_seed(record: &StudyRecord, regime: &RegimeAnalysis) -> Markup {
     let arms = regime.arms.iter().map(|arm| html! { code { (arm.arm) } });
     let head = html! { (numbers(["Seed"])) (numbers(arms)) };
+    let scores = |arm: &str| dots(record, regime, Measure::Final, arm);
+    let digits =
+        Digits::of(regime.arms.iter().flat_map(|arm| scores(&arm.arm)).map(|(_, score)| score));
     let rows = regime.seeds.iter().map(|seed| {
         html! {
             th.n scope="row" { (seed) }
-            @for arm in &regime.arms { td.n { (score_of(record, regime, &arm.arm, *seed)) } }
+            @for arm in &regime.arms { td.n { (score_of(record, regime, &arm.arm, *seed, digits)) } }
         }
     });
     html! {
@@ -130,11 +136,17 @@ fn each_seed(record: &StudyRecord, regime: &RegimeAnalysis) -> Markup {
     }
 }
 
-fn score_of(record: &StudyRecord, regime: &RegimeAnalysis, arm: &str, seed: u64) -> String {
+fn score_of(
+    record: &StudyRecord,
+    regime: &RegimeAnalysis,
+    arm: &str,
+    seed: u64,
+    digits: Digits,
+) -> String {
     let run = record.study.runs_of(arm, &regime.regime).find(|run| run.seed == seed);
     let score = run.and_then(|run| Measure::Final.of(run, &record.study.asked.metric));
     match (score, run.map(|run| run.status)) {
-        (Some(score), _) => short(score),
+        (Some(score), _) => digits.shown(score),
         (None, Some(Completion::Failed)) => "failed".to_owned(),
         (None, _) => "–".to_owned(),
     }
