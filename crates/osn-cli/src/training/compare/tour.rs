@@ -20,8 +20,12 @@ pub(crate) fn run(args: &TourArgs) -> Result<u8, Failure> {
     let stop = interrupt::listen()?;
     let study = study_of(args);
     let plan = Plan::of(&study)?;
-    say("One GAN, trained twice at a high learning rate, all else equal: under `auto`, which normalizes the layers of the");
-    say("discriminator where the training calls for it, and under `never`. Ctrl-C stops; the same command goes on.");
+    say(
+        "One GAN, trained twice at a high learning rate, all else equal: under `auto`, which normalizes the layers of the",
+    );
+    say(
+        "discriminator where the training calls for it, and under `never`. Ctrl-C stops; the same command goes on.",
+    );
     for (place, cell) in plan.cells.iter().enumerate() {
         say(format_args!("\n{} of {}: {}", place + 1, plan.cells.len(), cell.arm));
         let code = cell::settle(cell, &stop)?;
