@@ -132,7 +132,7 @@ pub(crate) struct CompareArgs {
     /// Number of runs at once [default: half the cores]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::whole("a number of runs at once", 1_usize, None))]
     pub(crate) jobs: Option<usize>,
-    /// Number of threads that a run computes with [default: RAYON_NUM_THREADS, else the cores over the
+    /// Number of threads that a run computes with [default: `RAYON_NUM_THREADS`, else the cores over the
     /// number of runs at once]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::whole("a number of threads", 1_usize, None))]
     pub(crate) threads: Option<usize>,
@@ -145,6 +145,7 @@ pub(crate) struct CompareArgs {
     /// number, that of the scheduler's task. The exit code is 0 once its files tell the outcome, 75 to
     /// try again.
     #[arg(long, value_name = "K", num_args = 0..=1, allow_negative_numbers = true, conflicts_with_all = ["engine", "jobs", "threads", "json", "explain"], value_parser = values::whole("a cell", 0_usize, None))]
+    #[allow(clippy::option_option, reason = "without a value it is not the same as absent")]
     pub(crate) cell: Option<Option<usize>>,
     /// The plan of --cell, where there are several.
     #[arg(long, value_name = "ID", requires = "cell")]
@@ -225,7 +226,7 @@ fn sbatch_options(text: &str) -> Result<Vec<String>, String> {
     for part in text.split(',').filter(|part| !part.is_empty()) {
         match options.last_mut() {
             _ if part.starts_with('-') => options.push(part.to_owned()),
-            Some(option) => *option += &format!(",{part}"),
+            Some(option) => option.extend([",", part]),
             None => return Err(format!("an option of sbatch begins with a dash, unlike {part}")),
         }
     }

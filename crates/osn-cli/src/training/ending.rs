@@ -66,12 +66,11 @@ fn ending(summary: &RunSummary, warnings: &[Warning], page: &Path, next: &str) -
 /// were scored, what real ones have. Returns have no value on real data.
 fn scores(summary: &RunSummary) -> String {
     let (scores, real) = (quoted(&summary.metrics), quoted(&summary.real_vs_real));
-    let titles = match real[..] {
-        [] => vec![Title::text("score"), Title::number("value")],
-        _ => {
-            let [generated, of_real] = ["generated", "real vs real"].map(Title::number);
-            vec![Title::text("score"), generated, of_real]
-        }
+    let titles = if real.is_empty() {
+        vec![Title::text("score"), Title::number("value")]
+    } else {
+        let [generated, of_real] = ["generated", "real vs real"].map(Title::number);
+        vec![Title::text("score"), generated, of_real]
     };
     let row = |score: &QuotedScore| {
         let of_real = real.iter().find(|real| real.name == score.name);

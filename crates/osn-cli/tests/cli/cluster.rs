@@ -128,7 +128,7 @@ fn is_at(moment: usize, folder: &Path, process: u32) -> bool {
         0 => folder.exists(),
         1 => folder.join("run.json").exists(),
         2 => has_record(folder),
-        _ if moment % 2 == 0 => is_its && is_newer(&folder.join("record.jsonl")),
+        _ if moment.is_multiple_of(2) => is_its && is_newer(&folder.join("record.jsonl")),
         _ => is_its && is_newer(&folder.join("checkpoints")),
     }
 }
@@ -269,7 +269,7 @@ fn a_processor_that_lacks_what_osn_was_built_with_is_refused() {
     let mut old = Command::new("qemu-x86_64");
     old.args(["-cpu", "Nehalem", env!("CARGO_BIN_EXE_osn"), "--version"]);
     let Ok(output) = old.output() else {
-        println!("skipped: there is no qemu-x86_64");
+        eprintln!("skipped: there is no qemu-x86_64");
         return;
     };
     let said = String::from_utf8(output.stderr).unwrap();
@@ -290,7 +290,7 @@ fn three_thousand_finished_runs_are_found() {
     let mut child = compare(out.path(), "--decide never,always,cap --seeds 1000").spawn().unwrap();
     let mut headline = String::new();
     BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut headline).unwrap();
-    println!("opened in {:.2} s: {headline}", started.elapsed().as_secs_f64());
+    eprintln!("opened in {:.2} s: {headline}", started.elapsed().as_secs_f64());
     assert!(headline.contains("= 3000 runs, 3000 of them done already"), "{headline}");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -71,7 +71,7 @@ fn kubernetes(args: &CompareArgs, share: &Share) -> Result<String, Failure> {
     let folder = std::env::current_dir().map_err(Failure::failed)?;
     let folder = serde_json::to_string(&folder).map_err(Failure::failed)?;
     Ok(format!(
-        r#"# Kubernetes 1.29 or newer: put your image and your volume in the place of IMAGE and CLAIM
+        r"# Kubernetes 1.29 or newer: put your image and your volume in the place of IMAGE and CLAIM
 kubectl apply -f - <<'END'
 apiVersion: batch/v1
 kind: Job
@@ -95,6 +95,6 @@ spec:
         volumeMounts: [{{ name: study, mountPath: {folder} }}]
       volumes: [{{ name: study, persistentVolumeClaim: {{ claimName: CLAIM }} }}]
 END
-"#
+"
     ))
 }
