@@ -265,6 +265,7 @@ fn parts_of_a_checkpoint_merge_into_what_one_process_finds() {
 /// An emulated processor of 2008, on a machine that has the emulator.
 #[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn a_processor_that_lacks_what_osn_was_built_with_is_refused() {
     let mut old = Command::new("qemu-x86_64");
     old.args(["-cpu", "Nehalem", env!("CARGO_BIN_EXE_osn"), "--version"]);
@@ -279,6 +280,7 @@ fn a_processor_that_lacks_what_osn_was_built_with_is_refused() {
 
 #[test]
 #[ignore = "measures: prints how long a study of 3,000 finished runs takes to open"]
+#[expect(clippy::print_stderr, reason = "it is a measurement")]
 fn three_thousand_finished_runs_are_found() {
     let out = TempDir::new().unwrap();
     done(compare(out.path(), "--decide never,always,cap --seeds 1"));
