@@ -13,8 +13,6 @@ use crate::processes::{done, osn};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Folders without pages of ours.
 const SKIPPED: [&str; 6] = ["target", ".git", "node_modules", "runs", "studies", "corpus"];
-/// Pages that the chapter on many machines points to and that are written beside it.
-const BESIDE: [&str; 2] = ["docs/workers.md", "docs/cluster.md"];
 
 fn root() -> PathBuf {
     fs::canonicalize(ROOT).unwrap()
@@ -107,7 +105,7 @@ fn fault(pages: &BTreeMap<PathBuf, String>, page: &Path, target: &str) -> Option
     }
     let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
     let place = if path.is_empty() { page.to_owned() } else { place(page, path) };
-    let is_there = root().join(&place).exists() || BESIDE.iter().any(|it| place == Path::new(it));
+    let is_there = root().join(&place).exists();
     let has_anchor =
         anchor.is_empty() || pages.get(&place).is_none_or(|text| anchors(text).contains(anchor));
     (!is_there || !has_anchor).then(|| format!("{}: {target}", page.display()))

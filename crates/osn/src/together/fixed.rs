@@ -100,7 +100,9 @@ mod tests {
         let fixed = Fixed::new(largest, values.len());
         let workers = values.chunks(per_worker).map(|shards| {
             let mut sum = [0];
-            shards.iter().for_each(|v| fixed.add(&mut sum, &[*v]));
+            for v in shards {
+                fixed.add(&mut sum, &[*v]);
+            }
             sum[0]
         });
         fixed.mean(workers.rev().sum())
@@ -138,7 +140,7 @@ mod tests {
             let miss = |mean: f32| (sum - exactly(mean, SCALE) * count).abs();
             let others = [mean.next_up(), mean.next_down()].map(|it| if mean == 0.0 { i128::MAX } else { miss(it) });
             let nearest = others.into_iter().min().unwrap();
-            prop_assert!(miss(mean) < nearest || (miss(mean) == nearest && mean.to_bits() % 2 == 0), "{mean}");
+            prop_assert!(miss(mean) < nearest || (miss(mean) == nearest && mean.to_bits().is_multiple_of(2)), "{mean}");
         }
 
         #[test]

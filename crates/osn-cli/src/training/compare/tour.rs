@@ -1,13 +1,18 @@
 //! `osn tour`: what a rule is for, in one training that is run twice.
 
-use osn_report::study::{Study, StudyRun};
+use osn_report::Digits;
+use osn_report::study::{Analysis, Study, StudyRun};
 
+use super::cell;
 use super::ledger::Ledger;
 use super::plan::Plan;
-use super::{cell, conclude};
+use crate::command_line::shell::program;
 use crate::failure::{Failure, SUCCESS};
-use crate::terminal::interrupt;
+use crate::run::page;
 use crate::terminal::stderr::say;
+use crate::terminal::table::{Row, Title, laid_out};
+use crate::terminal::text::columns;
+use crate::terminal::{interrupt, stdout};
 use crate::training::args::{CompareArgs, TourArgs};
 
 /// The recipe's own rule, and none.
@@ -34,9 +39,17 @@ pub(crate) fn run(args: &TourArgs) -> Result<u8, Failure> {
         }
     }
     let ledger = Ledger::open(&plan)?;
-    let code = conclude(&study, &ledger, &[])?;
-    say(format_args!("\n{}", outcome(ledger.study())));
-    Ok(code)
+    ledger.write(Some(&Analysis::of(ledger.study())))?;
+    let page = page::write_own(ledger.folder())?;
+    stdout::print(&format!("\n{}\n{}\n", curves(ledger.study()), outcome(ledger.study())))?;
+    say(format_args!(
+        "\n  page   {}\n\nnext: more seeds, and the rule that normalizes always\n  {} compare gan --set {}={}",
+        page.display(),
+        program(),
+        LEARNING_RATE.0,
+        LEARNING_RATE.1,
+    ));
+    Ok(SUCCESS)
 }
 
 /// The comparison that the tour is.
@@ -53,6 +66,28 @@ fn study_of(args: &TourArgs) -> CompareArgs {
         out: Some(args.out.clone()),
         ..CompareArgs::default()
     }
+}
+
+/// The score of both runs at each scoring.
+fn curves(study: &Study) -> String {
+    let longest = study.runs.iter().map(|run| &run.curve).max_by_key(|curve| curve.len());
+    let steps: Vec<_> =
+        longest.into_iter().flatten().map(|(step, _)| format!("step {step}")).collect();
+    let titles: Vec<_> = [Title::text(&study.asked.metric)]
+        .into_iter()
+        .chain(steps.iter().map(|it| Title::number(it)))
+        .collect();
+    let all = study.runs.iter().flat_map(|run| run.curve.iter().filter_map(|(_, score)| *score));
+    let digits = Digits::of(all);
+    let shown = |(_, score): &(u64, Option<f64>)| {
+        score.map_or_else(|| "–".to_owned(), |it| digits.shown(it))
+    };
+    let row = |run: &StudyRun| {
+        let cells = [run.arm.clone()].into_iter().chain(run.curve.iter().map(shown));
+        let missing = titles.len() - 1 - run.curve.len();
+        Row { mark: "", cells: cells.chain(vec!["–".to_owned(); missing]).collect() }
+    };
+    laid_out(&titles, &study.runs.iter().map(row).collect::<Vec<_>>(), columns())
 }
 
 /// Both scores in a sentence.
