@@ -13,7 +13,7 @@ use crate::training::args::TrainingCommand;
 #[cfg_attr(
     feature = "train",
     doc = "Trains networks with spectral normalization that a rule decides for each layer at each step.\n\n\
-           Without a command it runs `osn train`: the quick preset of the recipe gan."
+           Without a command it runs `osn tour`: a GAN twice, with a rule and without one."
 )]
 #[cfg_attr(
     not(feature = "train"),

@@ -19,6 +19,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "compare",
         &[("Two rules with two seeds each", "osn compare control --decide always,never --seeds 2")],
     ),
+    ("tour", &[("A GAN twice, all else equal, with another seed", "osn tour --seed 2")]),
     (
         "settings",
         &[("What `--set` takes, and its defaults", "osn settings control --preset quick")],

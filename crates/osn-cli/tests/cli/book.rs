@@ -196,8 +196,11 @@ fn is_assignment(line: &str) -> bool {
 /// The words of each command as a shell hands them to osn.
 fn words(lines: &[String]) -> Vec<Vec<String>> {
     let say = "set -f; say() { for word; do printf '%s\\n' \"$word\"; done; echo; }; cargo() { say cargo \"$@\"; }; osn() { say \"$@\"; }\n";
-    let output =
-        Command::new("sh").args(["-c", &format!("{say}{}", lines.join("\n"))]).output().unwrap();
+    // What a line writes to a file goes where nobody sees it.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{say}{}", lines.join("\n"))]).current_dir(elsewhere.path());
+    let output = shell.output().unwrap();
     assert!(output.status.success(), "{lines:?}: {output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let commands = text.split("\n\n").map(|it| it.lines().map(str::to_owned).collect::<Vec<_>>());
@@ -210,7 +213,7 @@ fn of_osn(words: Vec<String>) -> Option<Vec<String>> {
         return Some(words);
     }
     match words.get(3).map(String::as_str) {
-        None => Some(vec!["train".to_owned()]),
+        None => Some(vec!["tour".to_owned()]),
         Some("--") => Some(words[4..].to_vec()),
         Some(_) => None,
     }

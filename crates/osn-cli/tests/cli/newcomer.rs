@@ -10,10 +10,11 @@ use crate::inputs::{checkpoint, emoji_package, write_tensor};
 use crate::processes::{Ended, done, osn, osn_on, refused};
 
 /// All commands.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "train",
     "resume",
     "compare",
+    "tour",
     "settings",
     "data",
     "data list",
@@ -34,6 +35,8 @@ const COMMANDS: [&str; 19] = [
 /// What makes a run or a study of `control` short.
 const SHORT: &str =
     " --set steps=4 --set eval_episodes=2 --set final_episodes=2 --set random_actions=50";
+const SHORT_TOUR: &str = " --set steps=40 --set eval_every=20 --set eval_images=100 --set final_images=100 \
+                          --set d_channels=8 --set g_channels=8 --set batch_size=8";
 
 /// The lines of the examples in a command's help.
 fn examples(command: &str) -> Vec<String> {
@@ -76,8 +79,15 @@ fn every_command_has_examples_and_each_does_what_it_should() {
         let lines = examples(command);
         assert!(!lines.is_empty(), "osn {command} --help has no example");
         for line in lines {
-            let trains = ["osn train", "osn compare"].iter().any(|it| line.starts_with(it));
-            let line = if trains { line + SHORT } else { line };
+            let is_of = |command: &str| line.starts_with(command);
+            let short = if is_of("osn tour") {
+                SHORT_TOUR
+            } else if is_of("osn train") || is_of("osn compare") {
+                SHORT
+            } else {
+                ""
+            };
+            let line = line + short;
             let Ended { stdout, .. } = done(in_shell(&line, folder.path()));
             let is_silent = line.contains(" > ") || line.contains(" man ");
             let is_said = ["report", "watch", "normalize", "resume", "import"];

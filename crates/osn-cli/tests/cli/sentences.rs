@@ -208,7 +208,7 @@ fn checkpoints() {
         "inspect gone.index.json",
         "inspect two",
         "inspect -",
-        "inspect *.safetensors",
+        "inspect *.nothing",
         "inspect missing.pt",
         "inspect a.safetensors --view sideways",
         "inspect a.safetensors --view operator",

@@ -112,6 +112,9 @@ mod tests {
     fn exactly(value: f32, scale: i32) -> i128 {
         let bits = value.to_bits();
         let (biased, fraction) = ((bits >> 23 & 0xff).cast_signed(), i128::from(bits & 0x7f_ffff));
+        if value == 0.0 {
+            return 0;
+        }
         let size = if biased == 0 { fraction } else { fraction | 1 << 23 };
         let signed = if value.is_sign_negative() { -size } else { size };
         signed << (biased.max(1) - 150 + scale)

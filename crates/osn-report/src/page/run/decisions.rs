@@ -154,7 +154,7 @@ impl Map<'_> {
                     svg role="img" aria-label=(summary(module, parts)) preserveAspectRatio="none"
                         viewBox=(format!("0 0 {} 1", self.last_step.max(1))) {
                         @for part in parts {
-                            rect.(colour) x=(part.steps.start) y="0" height="1"
+                            rect.(colour) role="img" x=(part.steps.start) y="0" height="1"
                                 width=(part.steps.end.saturating_sub(part.steps.start))
                                 fill-opacity=(format!("{:.2}", part.elasticity)) aria-label=(part.in_words(module)) {}
                         }
