@@ -1,7 +1,8 @@
 //! Names that somebody may have meant.
 
 /// The name that is most like a word, if one is so like it that a slip of the hand explains the difference: at most one
-/// letter in three was changed, left out, added, or changed places with its neighbour.
+/// letter in three was changed, left out, added, or changed places with its neighbour. A word that is one of the names means
+/// no other.
 ///
 /// ```
 /// use osn_core::names::closest;
@@ -13,6 +14,10 @@ pub fn closest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     let most = (word.chars().count() / 3).max(1);
     let distance = |name: &&str| strsim::damerau_levenshtein(word, name);
     let near = |name: &&str| (1..=most).contains(&distance(name)) && distance(name) < word.len();
+    let names: Vec<_> = names.into_iter().collect();
+    if names.contains(&word) {
+        return None;
+    }
     names.into_iter().filter(near).min_by_key(distance)
 }
 

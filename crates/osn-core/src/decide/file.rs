@@ -132,7 +132,7 @@ impl Rules {
     ///     "budget:total=100; cap:target=2 for kind conv and position last"
     /// );
     /// let error = Rules::from_toml("[[rule]]\nrule = \"cap\"\ntaget = 2").unwrap_err();
-    /// assert!(error.to_string().starts_with("line 3: rule `cap` has no parameter `taget`: expected"));
+    /// assert!(error.to_string().starts_with("line 3: rule `cap` has no parameter `taget` (did you mean 'target'?)"));
     /// # Ok::<(), osn_core::decide::RulesFileError>(())
     /// ```
     ///
