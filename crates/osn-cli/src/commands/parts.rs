@@ -99,7 +99,9 @@ fn joined(mut parts: impl Iterator<Item = Value>) -> Value {
     for mut part in parts {
         for list in ["tensors", "skipped"] {
             let more = part[list].as_array_mut().map(std::mem::take).unwrap_or_default();
-            whole[list].as_array_mut().into_iter().for_each(|all| all.extend(more.clone()));
+            if let Some(all) = whole[list].as_array_mut() {
+                all.extend(more);
+            }
         }
     }
     whole

@@ -314,7 +314,18 @@ mod tests {
     }
 
     #[test]
-    fn no_arguments_are_the_same_as_train_alone() {
+    fn the_defaults_are_those_of_the_command_line() {
+        let parsed = |words: &[&str]| match Cli::try_parse_from(words).unwrap().command {
+            Some(Command::Training(TrainingCommand::Compare(args))) => format!("{args:?}"),
+            Some(Command::Training(TrainingCommand::Tour(args))) => format!("{args:?}"),
+            _ => panic!("{words:?}"),
+        };
+        assert_eq!(parsed(&["osn", "compare"]), format!("{:?}", CompareArgs::default()));
+        assert_eq!(parsed(&["osn", "tour"]), format!("{:?}", TourArgs::default()));
+    }
+
+    #[test]
+    fn train_alone_has_the_defaults() {
         let parsed = Cli::try_parse_from(["osn", "train"]).unwrap();
         let Some(Command::Training(TrainingCommand::Train(args))) = parsed.command else {
             panic!("not train")

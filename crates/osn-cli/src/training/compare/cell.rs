@@ -18,7 +18,7 @@ use osn_runs::folder_error::FolderError;
 use osn_runs::lock::FolderLock;
 
 use super::cells_file::{CellsFile, PlannedCell};
-use super::ledger::{folders, has_ended};
+use super::ledger::{entries, has_ended};
 use super::plan::{self, Cell, Plan, THREADS};
 use crate::failure::{Failure, SUCCESS, TRY_AGAIN};
 use crate::run::page;
@@ -199,7 +199,7 @@ fn runs(cell: &Cell) -> Result<Vec<(RunFolder, RunDescription)>, Failure> {
         let description = run.description::<RunDescription>().ok()?;
         cell.is(&description).then_some((run, description))
     };
-    Ok(folders(&cell.args.out)?.into_iter().filter(is_named).filter_map(read).collect())
+    Ok(entries(&cell.args.out)?.into_iter().filter(is_named).filter_map(read).collect())
 }
 
 fn resume(cell: &Cell, folder: &Path, stop: &StopFlag) -> Result<u8, Failure> {

@@ -4,8 +4,6 @@
 //! a number means the same run for ever; runs that are asked for later come into another file.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use osn_files::plain_file;
@@ -14,7 +12,7 @@ use osn_runs::folder_error::write_whole;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, entries};
 use super::plan::{Cell, Plan};
 use crate::failure::Failure;
 
@@ -180,15 +178,7 @@ fn planned(number: usize, cell: &Cell) -> PlannedCell {
 
 /// The plans of a study, in the order of their IDs.
 fn all(out: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = match fs::read_dir(out) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries,
-    };
-    let unreadable = |error| Failure::bad_input(format!("cannot list {}: {error}", out.display()));
-    let mut files = Vec::new();
-    for entry in entries.map_err(unreadable)? {
-        files.push(entry.map_err(unreadable)?.path());
-    }
+    let mut files = entries(out)?;
     files.retain(|path| id_of(path).is_some());
     files.sort();
     Ok(files)

@@ -72,7 +72,7 @@ impl Ledger {
     /// Reads each `run.json` of a folder that was not read before, and takes the last run of each cell.
     fn look_into(&mut self, out: &Path) -> Result<Vec<usize>, Failure> {
         let mut new = Vec::new();
-        for path in folders(out)? {
+        for path in entries(out)? {
             if self.read.contains(&path) {
                 continue;
             }
@@ -195,7 +195,8 @@ pub(super) fn has_ended(description: &RunDescription) -> bool {
     matches!(description.status, Status::Finished | Status::Failed)
 }
 
-pub(super) fn folders(out: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// What is in a folder; nothing where there is none.
+pub(super) fn entries(out: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |error| Failure::bad_input(format!("cannot list {}: {error}", out.display()));
     match fs::read_dir(out) {
         Ok(entries) => {

@@ -293,26 +293,15 @@ pub(super) fn key(it: &RunDescription) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::args::Engine;
 
     fn args() -> CompareArgs {
         CompareArgs {
             recipe: "control".into(),
             decide: vec!["never,always".into()],
             seeds: 1..=2,
-            jobs: None,
-            threads: None,
-            engine: Engine::Local,
-            cell: None,
-            plan: None,
-            preset: None,
             settings: vec![("steps".into(), "7".into()), ("memory".into(), "9".into())],
-            data: None,
-            device: None,
-            regime: None,
             out: Some("out".into()),
-            explain: false,
-            json: false,
+            ..CompareArgs::default()
         }
     }
 
