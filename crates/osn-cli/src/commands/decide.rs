@@ -77,11 +77,12 @@ pub(crate) fn like(run: &Path) -> Result<u8, Failure> {
 }
 
 fn history(run: &Path) -> Result<History, Failure> {
-    // A folder of runs is answered with the runs in it.
-    if !run.join("record.jsonl").exists() {
+    let path = run.join("record.jsonl");
+    if !path.exists() {
+        // A folder of runs is answered with the runs in it.
         folder::open(run)?;
     }
-    let record = read_record(&run.join("record.jsonl")).map_err(Failure::bad_input)?;
+    let record = read_record(&path).map_err(Failure::bad_input)?;
     Ok(History::of(&record.events))
 }
 

@@ -137,29 +137,32 @@ impl RelativeToInit {
     /// For each layer what `act` makes of its target. A layer that started near zero is capped and never scaled
     /// up: scaling up would turn the optimizer's first steps into a weight of full size.
     pub(crate) fn decisions(&self, act: impl Fn(f64) -> Action) -> Vec<Decision> {
-        let decide = |start: &Option<Start>| match start {
-            None => Decision::off(NO_START),
-            Some(Start { sigma, is_by_shape: false }) => {
-                Decision { action: act(sigma * self.decided), reason: self.reason.clone() }
+        self.by_start(|&Start { sigma, is_by_shape }| {
+            let target = sigma * self.decided;
+            if is_by_shape {
+                let reason = format!("{}, with {}", self.reason, by_shape(sigma));
+                return Decision { action: cap(target), reason };
             }
-            Some(Start { sigma, is_by_shape: true }) => {
-                let reason = format!("{}, with {}", self.reason, by_shape(*sigma));
-                Decision { action: cap(sigma * self.decided), reason }
-            }
-        };
-        self.starts.iter().map(decide).collect()
+            Decision { action: act(target), reason: self.reason.clone() }
+        })
     }
 
     /// One action for every layer that has a start. A layer that started near zero is never scaled up by it.
     pub(crate) fn each(&self, action: Action, reason: &str) -> Vec<Decision> {
-        let act = |start: &Option<Start>| match (start, action.target()) {
-            (None, _) => Decision::off(NO_START),
-            (Some(Start { is_by_shape: true, .. }), Some(target)) => {
-                Decision { action: cap(target), reason: reason.to_owned() }
-            }
-            _ => Decision { action, reason: reason.to_owned() },
-        };
-        self.starts.iter().map(act).collect()
+        self.by_start(|start| {
+            let action = match action.target() {
+                Some(target) if start.is_by_shape => cap(target),
+                _ => action,
+            };
+            Decision { action, reason: reason.to_owned() }
+        })
+    }
+
+    /// What `decide` makes of each start; a layer without one is left as it is.
+    fn by_start(&self, decide: impl Fn(&Start) -> Decision) -> Vec<Decision> {
+        let of =
+            |start: &Option<Start>| start.as_ref().map_or_else(|| Decision::off(NO_START), &decide);
+        self.starts.iter().map(of).collect()
     }
 
     /// The decision about a layer that does not follow the factor: a cap at [`START`] times its start.
