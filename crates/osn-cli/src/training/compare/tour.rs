@@ -68,34 +68,39 @@ fn study_of(args: &TourArgs) -> CompareArgs {
     }
 }
 
-/// The score of both runs at each scoring.
+/// The score of both runs at each scoring, and at the end, where it is of more images.
 fn curves(study: &Study) -> String {
     let longest = study.runs.iter().map(|run| &run.curve).max_by_key(|curve| curve.len());
     let steps: Vec<_> =
         longest.into_iter().flatten().map(|(step, _)| format!("step {step}")).collect();
-    let titles: Vec<_> = [Title::text(&study.asked.metric)]
-        .into_iter()
-        .chain(steps.iter().map(|it| Title::number(it)))
-        .collect();
-    let all = study.runs.iter().flat_map(|run| run.curve.iter().filter_map(|(_, score)| *score));
-    let digits = Digits::of(all);
-    let shown = |(_, score): &(u64, Option<f64>)| {
-        score.map_or_else(|| "–".to_owned(), |it| digits.shown(it))
+    let metric = Title::text(&study.asked.metric);
+    let numbers = steps.iter().map(String::as_str).chain(["at the end"]).map(Title::number);
+    let titles: Vec<_> = [metric].into_iter().chain(numbers).collect();
+    let scores = |run: &StudyRun| {
+        let mut scores: Vec<_> = run.curve.iter().map(|(_, score)| *score).collect();
+        scores.resize(steps.len(), None);
+        scores.push(end(study, run));
+        scores
     };
+    let digits = Digits::of(study.runs.iter().flat_map(scores).flatten());
+    let shown = |score: Option<f64>| score.map_or_else(|| "–".to_owned(), |it| digits.shown(it));
     let row = |run: &StudyRun| {
-        let cells = [run.arm.clone()].into_iter().chain(run.curve.iter().map(shown));
-        let missing = titles.len() - 1 - run.curve.len();
-        Row { mark: "", cells: cells.chain(vec!["–".to_owned(); missing]).collect() }
+        let cells = [run.arm.clone()].into_iter().chain(scores(run).into_iter().map(shown));
+        Row { mark: "", cells: cells.collect() }
     };
     laid_out(&titles, &study.runs.iter().map(row).collect::<Vec<_>>(), columns())
+}
+
+/// The score that counts at the end of a run.
+fn end(study: &Study, run: &StudyRun) -> Option<f64> {
+    run.metrics.get(&study.asked.metric).copied().flatten()
 }
 
 /// Both scores in a sentence.
 fn outcome(study: &Study) -> String {
     let metric = &study.asked.metric;
     let better = if study.asked.higher_is_better { "higher" } else { "lower" };
-    let score = |run: &StudyRun| run.metrics.get(metric).copied().flatten();
-    let scores: Vec<_> = study.runs.iter().map(|run| (run, score(run))).collect();
+    let scores: Vec<_> = study.runs.iter().map(|run| (run, end(study, run))).collect();
     match scores[..] {
         [(held, Some(of_held)), (free, Some(of_free))] => format!(
             "{metric} {} with `{}` and {} with `{}`, where {better} is better: same seed, same steps, same settings.\nOne \
