@@ -23,6 +23,8 @@ class Selection:
         exclude: globs of those to leave out.
         kind: ``linear``, ``conv``, ``conv_transpose``, ``embedding``, ``attention``, ``recurrent`` or ``other``.
         position: ``first``, ``last``, ``penultimate``, ``largest`` or an index from 0, in the order of the model.
+        fact, without: facts of which one must hold and of which none may: ``normalized``, ``residual``, ``output``,
+            ``embedding`` (`osn.torch.architecture` says which of them a module tree shows).
         block: of rules only, numbers from 0 of the blocks of a weight, such as heads.
         view: ``matrix``, ``reshaped``, ``bidirectional``, ``blocks:axis=0,count=3``, ``operator:size=28x28,padding=1``,
             or ``heads`` for the weights of ``MultiheadAttention``. Default: gates of recurrent layers and Q, K, V of
@@ -36,6 +38,8 @@ class Selection:
     kind: str | Sequence[str] = ()
     position: str | int | Sequence[str | int] = ()
     block: int | Sequence[int] = ()
+    fact: str | Sequence[str] = ()
+    without: str | Sequence[str] = ()
     view: str | None = None
     output_axis: int | None = None
 
@@ -49,6 +53,8 @@ class Selection:
             "exclude": _listed(self.exclude),
             "kinds": _listed(self.kind),
             "positions": [str(it) for it in position],
+            "facts": _listed(self.fact),
+            "without": _listed(self.without),
         }
 
 

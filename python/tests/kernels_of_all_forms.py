@@ -63,6 +63,23 @@ def check_refresh(norms: list[SpectralNorm], weights: list[Tensor], applied: lis
             assert torch.equal(states[:, 4], wanted[:, 4]), (norm.form.path, step, states, wanted)
 
 
+def check_catching_up(norms: list[SpectralNorm], weights: list[Tensor], applied: list[object]) -> None:
+    """Some weights, as many iterations on as each is behind, like one by one."""
+    places = range(1, len(weights), 2)
+    jobs = {place: refresh.Weight(weights[place], norms[place].vectors, norms[place].form, applied[place]) for place in places}
+    iterations = [1 + place % 3 for place in places]
+    of_all = refresh.OnDevice()
+    for _ in range(2):
+        found = of_all.refreshed(jobs, iterations, 7)
+        assert list(found) == list(places)
+        for place, count in zip(places, iterations):
+            batch = Batch([norms[place].form], [weights[place]])
+            expected = [norms[place].vectors]
+            for _ in range(count):
+                expected = batch.refreshed([weights[place]], expected, [applied[place]], 7)
+            assert torch.equal(found[place].nan_to_num(9), expected[0].nan_to_num(9)), norms[place].form.path
+
+
 def check_gradients(norms: list[SpectralNorm], weights: list[Tensor], has_growth: bool) -> None:
     """Both signs, of which ``inward_only`` has one."""
     for norm, weight in zip(norms, weights):
@@ -80,6 +97,8 @@ def check_gradients(norms: list[SpectralNorm], weights: list[Tensor], has_growth
 @torch.no_grad()
 def main() -> None:
     device = sys.argv[1]
+    # On the host Triton's interpreter is asked for.
+    refresh.has_kernels = lambda _: True
     torch.manual_seed(0)
     for rule in ("always", "cap:target=1.1", "cap:target=0.8,sharpness=4", "never"):
         for gradient in ("full", "detached", "inward_only"):
@@ -93,7 +112,10 @@ def main() -> None:
             norms = [held.norm for held in control._held]
             weights = [held.weight.detach() for held in control._held]
             if gradient == "full":
-                check_refresh(norms, weights, control._core.applied())
+                applied = control._core.applied(range(len(weights)))
+                check_refresh(norms, weights, applied)
+                if rule == "always":
+                    check_catching_up(norms, weights, applied)
             check_gradients(norms, weights, has_growth=rule == "always")
     print("equal")
 

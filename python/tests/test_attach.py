@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from conftest import norm
@@ -189,3 +191,14 @@ def test_attaching_twice_is_refused() -> None:
 def test_what_is_no_module_is_refused() -> None:
     with pytest.raises(TypeError, match="expected torch.nn.Module"):
         osn.attach(torch.eye(3))  # type: ignore[arg-type]
+
+
+def test_a_copy_that_is_baked_leaves_the_original_held() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    control = osn.attach(model, "**.weight", "always")
+    x = torch.randn(2, 4)
+    before, copied = model(x), osn.bake(copy.deepcopy(model))
+    assert torch.equal(copied(x), before) and torch.equal(model(x), before)
+    assert type(copied[0]) is nn.Linear and type(model[0]) is not nn.Linear
+    control.step()
+    assert norm(model[1].weight) == pytest.approx(1, rel=1e-3)

@@ -182,7 +182,8 @@ def test_the_refresh_in_tensor_operations_is_that_of_the_compiled_part() -> None
             own = module.parametrizations.weight[0]
             weight = module.parametrizations.weight.original.detach() * 1.3
             fresh = torch.empty_like(own.vectors)
-            control._core.refresh([0], [named(weight)], [own.vectors.numpy()], [fresh.numpy()])
+            control._core.act([None])
+            control._core.refresh(0, [0], [named(weight)], [own.vectors.numpy()], [fresh.numpy()])
             composed = refreshed(weight, own.vectors, own.form, own.applied, 1)
             # In f32 the residual of vectors that have converged is rounding.
             assert torch.allclose(composed, fresh, atol=1e-3), (view, rule)

@@ -1,6 +1,6 @@
 //! Which parameters of a model are held.
 
-use osn_core::layer::{Architecture, Globs, Kind, Layer, Position, Select, View};
+use osn_core::layer::{Architecture, Fact, Globs, Kind, Layer, Position, Select, View};
 use pyo3::prelude::*;
 
 use crate::errors::{AttachError, attach_error};
@@ -14,6 +14,27 @@ pub(crate) struct Candidate {
     kind: String,
     #[pyo3(item)]
     shape: Vec<usize>,
+    /// The axis of its outputs, as its module has it.
+    #[pyo3(item)]
+    output_axis: usize,
+    #[pyo3(item)]
+    is_normalized: bool,
+    #[pyo3(item)]
+    is_residual: bool,
+    #[pyo3(item)]
+    is_output: bool,
+}
+
+impl Candidate {
+    fn architecture(&self) -> Architecture {
+        let seen = Architecture {
+            is_normalized: self.is_normalized,
+            is_residual: self.is_residual,
+            is_output: self.is_output,
+            ..Architecture::default()
+        };
+        seen.with_fans(&self.shape, self.output_axis)
+    }
 }
 
 /// Some layers; a condition that is empty holds for all.
@@ -29,6 +50,10 @@ pub(crate) struct Selection {
     kinds: Vec<String>,
     #[pyo3(item)]
     positions: Vec<String>,
+    #[pyo3(item)]
+    facts: Vec<String>,
+    #[pyo3(item)]
+    without: Vec<String>,
 }
 
 impl Selection {
@@ -38,12 +63,18 @@ impl Selection {
         let kinds = self.kinds.iter().map(|it| it.parse::<Kind>().map_err(|it| attach_error(&it)));
         let positions = self.positions.iter();
         let positions = positions.map(|it| it.parse::<Position>().map_err(|it| attach_error(&it)));
+        let facts = |facts: &[String]| {
+            let facts = facts.iter().map(|it| it.parse::<Fact>().map_err(|it| attach_error(&it)));
+            facts.collect::<PyResult<Vec<_>>>()
+        };
         Ok(Select {
             paths: globs(&self.paths)?,
             exclude: globs(&self.exclude)?,
             blocks: self.blocks.clone(),
             kinds: kinds.collect::<PyResult<_>>()?,
             positions: positions.collect::<PyResult<_>>()?,
+            facts: facts(&self.facts)?,
+            without: facts(&self.without)?,
             ..Select::default()
         })
     }
@@ -105,7 +136,7 @@ pub(crate) fn layers<'a>(
             count,
             is_largest: Some(index) == first_largest,
             block: None,
-            architecture: Architecture::default(),
+            architecture: it.architecture(),
         })
     };
     found.enumerate().map(layer).collect()

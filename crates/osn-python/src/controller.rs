@@ -1,15 +1,21 @@
 //! Measure, decide and act: the controller of one model.
 
+use std::cmp::Reverse;
+use std::num::NonZero;
 use std::ops::Range;
+use std::thread::available_parallelism;
 
 use numpy::{PyReadonlyArray1, PyReadwriteArray1};
-use osn_core::act::{Actuator, AppliedAction, Rates, SIGMA_FLOOR, StepSize};
+use osn_core::act::{Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::{Decider, Rule, Signals};
-use osn_core::held::kernel::PARALLEL_ELEMENTS;
-use osn_core::held::{HeldWeight, SigmaGradient, cold_start, sigma_ratios};
+use osn_core::held::kernel::{PARALLEL_ELEMENTS, Threads};
+use osn_core::held::{
+    Form, HeldWeight, READ_EVERY, Reading, Refreshes, SigmaGradient, catch_up_iterations,
+    cold_start, sigma_ratios,
+};
 use osn_core::layer::{Layer, Measurement};
 use osn_core::measure::EstimateError;
-use osn_core::state_code::{STATE_LEN, State};
+use osn_core::state_code::State;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -19,18 +25,19 @@ use crate::arrays::{Entries, Named, entries};
 use crate::decider::read;
 use crate::errors::{AttachError, StepError, attach_error, value_error};
 use crate::held::{Chosen, cannot_measure, check_size, held};
-use crate::reading::Reading;
-use crate::refresh::{decoded, norms, refresh, started, state};
+use crate::refresh::{Parts, catch_up, decoded, norms, started};
 use crate::reported::{Gradients, Reported};
 use crate::rules::{Entry, Raised, rules};
 use crate::saved::Saved;
-
-/// How often σ and the health of the weights are read at least, whatever the rules ask for.
-const READ_EVERY: u64 = 50;
+use crate::team::Team;
 
 /// A residual above this means that `u`, `v` have lost the weight: they start again. At 0.25 the lower bound may be
 /// 3 % off.
 const RESTART_RESIDUAL: f64 = 0.25;
+
+/// A weight that is to be refreshed: its entries, old and new vectors, form, actions in force, and how many steps ago it
+/// was refreshed.
+type Job<'a> = (Entries<'a>, &'a [f32], &'a mut [f32], Form, &'a [AppliedAction], u64);
 
 /// The controller of one model. Weights and their vectors are Python's; rules and what they remember are here.
 #[pyclass]
@@ -43,6 +50,7 @@ pub(crate) struct Controller {
     /// Where updates are to keep their size.
     kept: Option<StepSize>,
     pub(crate) reading: Reading,
+    pub(crate) refreshes: Refreshes,
     /// What was measured when a rule last decided.
     pub(crate) measured: Vec<Measurement>,
     pub(crate) step: u64,
@@ -73,7 +81,8 @@ impl Controller {
         let layers = held.iter().flat_map(|held| held.layers.clone()).collect();
         let decider = Decider::new(rules, layers).map_err(|error| attach_error(&error))?;
         let mut new = Self {
-            reading: Reading::first(0, vec![0.0; decider.layers().len()]),
+            reading: Reading::first(vec![0.0; decider.layers().len()]),
+            refreshes: Refreshes::all_at(0, &held),
             actuators: Vec::new(),
             measured: Vec::new(),
             step: 0,
@@ -139,9 +148,14 @@ impl Controller {
         self.clone()
     }
 
-    /// Counts a step, and moves each actuator towards what is wanted.
-    fn act(&mut self) {
+    /// Counts a step in which each weight moved by `‖ΔW‖_F` of its blocks, where that is known, and moves each actuator
+    /// towards what is wanted. Returns the places of the weights that are to be refreshed, and of those on which something
+    /// else is in force than before.
+    fn act(&mut self, moved: Vec<Option<Vec<f32>>>) -> (Vec<usize>, Vec<usize>) {
         self.step += 1;
+        for (range, moved) in HeldWeight::ranges(&self.held).zip(&moved) {
+            self.refreshes.moved(range, moved.as_deref());
+        }
         let before = self.in_force();
         let wanted = self.decider.decisions().iter().map(|decision| decision.action);
         for (actuator, wanted) in self.actuators.iter_mut().zip(wanted) {
@@ -151,6 +165,23 @@ impl Controller {
         if let Some(kept) = &mut self.kept {
             kept.follow(&before, &after, &self.reading.sigmas);
         }
+        let looks = self.decider.looks_at(self.step);
+        let wanted = self.refreshes.wanted(&self.held, self.step, &looks, [&before, &after]);
+        let ranges = HeldWeight::ranges(&self.held).enumerate();
+        let changed = ranges.filter(|(_, range)| before[range.clone()] != after[range.clone()]);
+        let changed = changed.map(|(place, _)| place).collect();
+        ((0..wanted.len()).filter(|&place| wanted[place]).collect(), changed)
+    }
+
+    /// How many power iterations bring each weight up to date.
+    fn iterations(&self, places: Vec<usize>) -> Vec<u64> {
+        let behind = |place| self.refreshes.behind(place, self.step);
+        places.into_iter().map(|place| catch_up_iterations(behind(place))).collect()
+    }
+
+    /// Notes that weights were refreshed whose states nobody read.
+    fn note_refreshed(&mut self, places: Vec<usize>) {
+        self.note(&places, None);
     }
 
     /// The first layer whose updates are to be scaled so that they keep their size.
@@ -160,31 +191,35 @@ impl Controller {
         scaled.map(|(_, layer)| layer.name())
     }
 
-    /// What is in force on each block of each weight.
-    fn applied(&self) -> Vec<Vec<Applied>> {
+    /// What is in force on each block of the weights at these places.
+    fn applied(&self, places: Vec<usize>) -> Vec<Vec<Applied>> {
         let in_force = |actuator: &Actuator| parameters(actuator.applied());
-        let of_weight = |range: Range<usize>| self.actuators[range].iter().map(in_force).collect();
-        HeldWeight::ranges(&self.held).map(of_weight).collect()
+        let ranges: Vec<_> = HeldWeight::ranges(&self.held).collect();
+        let of_weight =
+            |place: usize| self.actuators[ranges[place].clone()].iter().map(in_force).collect();
+        places.into_iter().map(of_weight).collect()
     }
 
-    /// Whether nothing is done to a weight, so that it is its own effective weight, whatever its σ is.
-    fn is_off(&self) -> Vec<bool> {
+    /// Whether nothing is done to the weights at these places, whatever their σ is.
+    fn is_off(&self, places: Vec<usize>) -> Vec<bool> {
+        let ranges: Vec<_> = HeldWeight::ranges(&self.held).collect();
         let is_off = |actuator: &Actuator| !actuator.applied().follows_sigma();
-        HeldWeight::ranges(&self.held)
-            .map(|range| self.actuators[range].iter().all(is_off))
-            .collect()
+        let of_weight = |place: usize| self.actuators[ranges[place].clone()].iter().all(is_off);
+        places.into_iter().map(of_weight).collect()
     }
 
-    /// One power iteration of the weights at these places, from the old vectors to the new ones, on all cores and
-    /// without the interpreter's lock.
+    /// Refreshes the weights at these places, from the old vectors to the new ones, without the interpreter's lock: on the
+    /// OpenMP team whose `GOMP_parallel` is at the address `team`, on threads of our own where that is 0. Returns whether
+    /// nothing is done to each.
     fn refresh(
-        &self,
+        &mut self,
         py: Python<'_>,
+        team: usize,
         places: Vec<usize>,
         weights: Vec<Named<'_>>,
         old: Vec<PyReadonlyArray1<'_, f32>>,
         mut new: Vec<PyReadwriteArray1<'_, f32>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Vec<bool>> {
         let applied = self.in_force();
         let ranges: Vec<_> = HeldWeight::ranges(&self.held).collect();
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
@@ -193,20 +228,31 @@ impl Controller {
             let held = &self.held[*place];
             let (weight, old, new) = (entries(weight)?, old.as_slice()?, new.as_slice_mut()?);
             check_size(held, &weight, old.len())?;
-            jobs.push((weight, old, new, &held.form, &applied[ranges[*place].clone()]));
+            let behind = self.refreshes.behind(*place, self.step);
+            jobs.push((weight, old, new, held.form, &applied[ranges[*place].clone()], behind));
         }
         let size: usize = jobs.iter().map(|(weight, ..)| weight.len()).sum();
-        let run = |(weight, old, new, form, applied): (Entries, &[f32], &mut [f32], _, &[_])| {
-            refresh(&weight.to_f32(), (old, new), form, applied, step);
+        let run = |threads, (weight, old, new, form, applied, behind): Job| {
+            catch_up(threads, &weight.to_f32(), (old, new), &form, applied, step, behind);
         };
-        py.detach(|| {
-            if size < PARALLEL_ELEMENTS {
-                jobs.into_iter().for_each(run);
-            } else {
-                jobs.into_par_iter().for_each(run);
+        py.detach(|| match Team::at(team) {
+            _ if size < PARALLEL_ELEMENTS => {
+                jobs.into_iter().for_each(|job| run(Threads::Own, job));
             }
+            Some(team) if fills_team(&jobs, size) => {
+                // The largest first, so that no thread has one left when the others are done.
+                jobs.sort_by_key(|(weight, ..)| Reverse(weight.len()));
+                team.each(jobs, |job| run(Threads::Own, job));
+            }
+            _ => jobs.into_par_iter().for_each(|job| run(Threads::Rayon, job)),
         });
-        Ok(())
+        let states = |(place, new): (&usize, &PyReadwriteArray1<f32>)| {
+            Ok(decoded(Parts::of(&self.held[*place].form).states(new.as_slice()?)))
+        };
+        let states = places.iter().zip(&new).map(states).collect::<PyResult<Vec<_>>>()?;
+        self.note(&places, Some(&states));
+        let does_nothing = |state: &State| state.scale == 1.0 && state.elasticity == 0.0;
+        Ok(states.iter().map(|states| states.iter().all(does_nothing)).collect())
     }
 
     /// The Frobenius norm of each block of the weights at these places, in f64.
@@ -226,22 +272,20 @@ impl Controller {
 
     /// Takes σ of weights that came from elsewhere, from which nothing has drifted.
     fn begin_anew(&mut self, states: Vec<Vec<f32>>) {
-        let sigmas = decoded(&states).iter().map(|state| state.sigma).collect();
-        self.reading = Reading::first(self.step, sigmas);
+        let sigmas = decoded(&states.concat()).iter().map(|state| state.sigma).collect();
+        self.reading.begin_anew(self.step, sigmas);
+        self.refreshes = Refreshes::all_at(self.step, &self.held);
         self.measured.clear();
     }
 
-    /// The places of weights whose vectors have lost them, or found nothing in them though there is something.
-    fn lost(&self, states: Vec<Vec<f32>>, norms: Vec<Vec<f64>>) -> PyResult<Vec<usize>> {
-        self.check_finite(&decoded(&states), &norms.concat())?;
-        let is_lost = |(state, norm): (State, f64)| {
-            state.residual > RESTART_RESIDUAL || (state.sigma == 0.0 && norm > SIGMA_FLOOR)
+    /// The places of weights whose vectors have lost them. The refresh gives a residual of 1 where it found nothing in a
+    /// weight that is not zero.
+    fn lost(&self, states: Vec<Vec<f32>>, norms: Option<Vec<Vec<f64>>>) -> PyResult<Vec<usize>> {
+        self.check_finite(&decoded(&states.concat()), norms.map(|it| it.concat()).as_deref())?;
+        let is_lost = |states: &Vec<f32>| {
+            decoded(states).iter().any(|state| state.residual > RESTART_RESIDUAL)
         };
-        let places = states.iter().zip(&norms).enumerate();
-        let lost = places.filter(|(_, (states, norms))| {
-            states.chunks_exact(STATE_LEN).map(state).zip(norms.iter().copied()).any(is_lost)
-        });
-        Ok(lost.map(|(place, _)| place).collect())
+        Ok((0..states.len()).filter(|&place| is_lost(&states[place])).collect())
     }
 
     /// `σ₂/σ₁` of each block of a weight.
@@ -261,18 +305,24 @@ impl Controller {
     fn read_back(
         &mut self,
         states: Vec<Vec<f32>>,
-        norms: Vec<Vec<f64>>,
+        norms: Option<Vec<Vec<f64>>>,
         ratios: Option<Vec<Vec<Option<f64>>>>,
         gradients: Option<Vec<Gradients>>,
         reported: Reported,
     ) -> PyResult<String> {
-        let states = decoded(&states);
-        let sigmas = states.iter().map(|state| state.sigma).collect();
-        self.reading.take(self.step, sigmas);
+        let states = decoded(&states.concat());
+        for (place, range) in HeldWeight::ranges(&self.held).enumerate() {
+            if self.refreshes.is_at(place, self.step) {
+                for layer in range {
+                    self.reading.take(layer, self.step, states[layer].sigma);
+                }
+            }
+        }
         if !self.decides_now() {
             return Ok("[]".to_owned());
         }
-        self.measured = self.measurements(&states, &norms.concat(), ratios, gradients);
+        let norms = norms.map(|it| it.concat());
+        self.measured = self.measurements(&states, norms.as_deref(), ratios, gradients);
         self.decide(&reported.signals())
     }
 
@@ -315,18 +365,19 @@ impl Controller {
 
     /// What is known of every layer, as JSON.
     fn report(&self, states: Vec<Vec<f32>>, norms: Vec<Vec<f64>>) -> PyResult<String> {
-        self.rows(&decoded(&states), &norms.concat())
+        self.rows(&decoded(&states.concat()), &norms.concat())
     }
 
     fn state(&self) -> PyResult<String> {
         let saved = Saved {
-            schema: 1,
+            schema: 2,
             held: self.held.clone(),
             decider: self.decider.state(),
             actuators: self.actuators.clone(),
             rates: self.rates,
             kept: self.kept.clone(),
             reading: self.reading.clone(),
+            refreshes: self.refreshes.clone(),
             step: self.step,
         };
         serde_json::to_string(&saved).map_err(|error| value_error(&error))
@@ -338,6 +389,7 @@ impl Controller {
         saved.check(&self.held, self.rates, self.kept.as_ref(), self.actuators.len())?;
         self.decider.resume(saved.decider).map_err(|error| value_error(&error))?;
         (self.actuators, self.reading, self.step) = (saved.actuators, saved.reading, saved.step);
+        self.refreshes = saved.refreshes;
         self.kept = saved.kept;
         self.measured.clear();
         Ok(())
@@ -348,6 +400,18 @@ impl Controller {
     /// What is in force on each layer.
     fn in_force(&self) -> Vec<AppliedAction> {
         self.actuators.iter().map(Actuator::applied).collect()
+    }
+
+    /// Notes that weights were refreshed, and the states that this left.
+    fn note(&mut self, places: &[usize], states: Option<&[Vec<State>]>) {
+        // What is measured for reports alone must not change the training, so it does not count here.
+        let states = states.filter(|_| self.decider.rules().needs().gradients);
+        let ranges: Vec<_> = HeldWeight::ranges(&self.held).collect();
+        for (index, &place) in places.iter().enumerate() {
+            let states = states.map(|states| &states[index][..]);
+            let (held, layers) = (&self.held[place], ranges[place].clone());
+            self.refreshes.note(place, held, layers, self.step, states);
+        }
     }
 
     pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> {
@@ -377,7 +441,7 @@ impl Controller {
             }));
             found.push(start);
         }
-        self.reading = Reading::first(0, measured.iter().map(|it| it.sigma).collect());
+        self.reading = Reading::first(measured.iter().map(|it| it.sigma).collect());
         self.decider.decide(0, &measured, &Signals::new());
         self.raised.check()?;
         let decisions = self.decider.decisions().iter();
@@ -396,6 +460,15 @@ impl Controller {
         self.raised.check()?;
         Ok(self.changes_since(&before))
     }
+}
+
+/// Whether weights, each on one thread, keep all threads at work; and none is a convolution's own map, which has rayon's
+/// threads work on it.
+fn fills_team(jobs: &[Job], size: usize) -> bool {
+    let threads = available_parallelism().map_or(1, NonZero::get);
+    jobs.iter().all(|(weight, .., form, _, _)| {
+        weight.len() * threads <= size && form.maps.matrices().is_some()
+    })
 }
 
 fn read_all<'a>(weights: &'a [Named<'_>]) -> PyResult<Vec<Entries<'a>>> {

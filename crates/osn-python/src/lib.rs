@@ -11,7 +11,6 @@ mod errors;
 mod files;
 mod held;
 mod measurements;
-mod reading;
 mod refresh;
 mod report;
 mod reported;
@@ -20,6 +19,7 @@ mod saved;
 mod scores;
 mod sigma;
 mod start;
+mod team;
 
 #[pyo3::pymodule]
 mod _core {

@@ -14,7 +14,7 @@ impl Controller {
     pub(crate) fn measurements(
         &self,
         states: &[State],
-        norms: &[f64],
+        norms: Option<&[f64]>,
         ratios: Option<Vec<Vec<Option<f64>>>>,
         gradients: Option<Vec<Gradients>>,
     ) -> Vec<Measurement> {
@@ -26,25 +26,25 @@ impl Controller {
         });
         let starts = self.held.iter().flat_map(|it| it.layers.iter().map(|_| it.usual_start()));
         let extra = self.reading.drifts.iter().zip(ratios).zip(gradients).zip(starts);
-        let rows = states.iter().zip(norms).zip(extra);
-        rows.map(|((state, norm), (((drift, ratio), gradient), start))| {
+        let rows = states.iter().enumerate().zip(extra);
+        rows.map(|((index, state), (((drift, ratio), gradient), start))| {
             let measured = Measurement::new(state.sigma, state.residual)
-                .with_stable_rank(stable_rank(*norm, state.sigma))
                 .with_drift(*drift)
                 .with_sigma_ratio(ratio)
                 .with_usual_start(start);
+            let rank = norms.map(|norms| stable_rank(norms[index], state.sigma));
+            let measured = rank.into_iter().fold(measured, Measurement::with_stable_rank);
             gradient.into_iter().fold(measured, Measurement::with_gradient)
         })
         .collect()
     }
 
     /// Refuses a weight that was not finite at some step, or is not now.
-    pub(crate) fn check_finite(&self, states: &[State], norms: &[f64]) -> PyResult<()> {
-        let mut pairs = states.iter().zip(norms);
-        let Some(index) = pairs.position(|(state, norm)| state.bad_step != 0 || !norm.is_finite())
-        else {
-            return Ok(());
-        };
+    pub(crate) fn check_finite(&self, states: &[State], norms: Option<&[f64]>) -> PyResult<()> {
+        let is_bad = |index: usize| norms.is_some_and(|norms| !norms[index].is_finite());
+        let mut layers = states.iter().enumerate();
+        let found = layers.position(|(index, state)| state.bad_step != 0 || is_bad(index));
+        let Some(index) = found else { return Ok(()) };
         let name = self.layers().nth(index).map(Layer::name).unwrap_or_default();
         let step = match states[index].bad_step {
             0 => self.step,

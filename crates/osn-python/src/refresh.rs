@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 
 use osn_core::act::AppliedAction;
-use osn_core::held::kernel::norm;
-use osn_core::held::{Form, Iteration, Maps, Start, block_of, iterate, state_at, state_of};
+use osn_core::held::kernel::{Threads, norm};
+use osn_core::held::{
+    Form, Iteration, Map, Maps, Space, Start, begins_at_v, block_of, catch_up_iterations,
+    is_settled, iterate_on, state_at, state_of,
+};
 use osn_core::layer::Measurement;
 use osn_core::state_code::{STATE_LEN, State};
 
@@ -43,6 +46,32 @@ impl Parts {
         &vectors[self.count * (self.rows + self.cols)..][..self.count * STATE_LEN]
     }
 
+    /// Puts the best vector of each block so far in the place of the one that the next iteration begins at.
+    #[expect(clippy::cast_possible_truncation, reason = "entries of unit vectors")]
+    fn start_at_the_best(
+        self,
+        vectors: &mut [f32],
+        states: &[State],
+        form: &Form,
+        spaces: &mut [Space],
+    ) {
+        let mut maps = form.maps.iter();
+        // Of two maps only their mean σ is known.
+        let (Some(map), None) = (maps.next(), maps.next()) else { return };
+        let from_v = matches!(map, Map::Matrix(layout) if begins_at_v(*layout));
+        for (block, (state, space)) in states.iter().zip(spaces).enumerate() {
+            let (u, v) = (self.u(vectors, block), self.v(vectors, block));
+            let (start, end) = if from_v { (v, u) } else { (u, v) };
+            let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+            let image = start.iter().map(|&x| state.sigma * f64::from(x)).collect();
+            let Some(best) = space.add(wide(end), image) else { continue };
+            let at =
+                if from_v { self.count * self.rows + block * self.cols } else { block * self.rows };
+            let slots = vectors[at..].iter_mut().zip(best);
+            slots.for_each(|(slot, best)| *slot = best as f32);
+        }
+    }
+
     /// Writes one block.
     fn put(self, vectors: &mut [f32], block: usize, (u, v, state): (&[f32], &[f32], &State)) {
         vectors[block * self.rows..][..self.rows].copy_from_slice(u);
@@ -62,19 +91,51 @@ fn numbers(state: &State) -> [f32; STATE_LEN] {
 
 /// The state that [`numbers`] wrote.
 #[expect(clippy::cast_possible_truncation, reason = "it is a whole number")]
-pub(crate) fn state(numbers: &[f32]) -> State {
+fn state(numbers: &[f32]) -> State {
     let at = |index: usize| f64::from(numbers[index]);
     let bad_step = numbers[4] as i32;
     State { sigma: at(0), scale: at(1), elasticity: at(2), residual: at(3), bad_step }
 }
 
-/// The state of every block of every weight.
-pub(crate) fn decoded(states: &[Vec<f32>]) -> Vec<State> {
-    states.iter().flat_map(|states| states.chunks_exact(STATE_LEN).map(state)).collect()
+/// The states of some blocks.
+pub(crate) fn decoded(states: &[f32]) -> Vec<State> {
+    states.chunks_exact(STATE_LEN).map(state).collect()
+}
+
+/// Refreshes a weight whose last refresh was `behind` steps ago: from the vectors `old` to `new`.
+///
+/// No more iterations run than bring the residual down, and each begins at the best vector of all so far. The last one is a
+/// plain refresh, and σ is a lower bound as always.
+pub(crate) fn catch_up(
+    threads: Threads,
+    weight: &[f32],
+    (old, new): (&[f32], &mut [f32]),
+    form: &Form,
+    applied: &[AppliedAction],
+    step: i32,
+    behind: u64,
+) {
+    if behind == 0 {
+        new.copy_from_slice(old);
+        return;
+    }
+    refresh(threads, weight, (old, new), form, applied, step);
+    let parts = Parts::of(form);
+    let mut spaces: Vec<Space> = applied.iter().map(|_| Space::default()).collect();
+    for _ in 1..catch_up_iterations(behind) {
+        let states = decoded(parts.states(new));
+        if states.iter().all(is_settled) {
+            return;
+        }
+        let mut start = new.to_vec();
+        parts.start_at_the_best(&mut start, &states, form, &mut spaces);
+        refresh(threads, weight, (&start, new), form, applied, step);
+    }
 }
 
 /// One power iteration of every block of a weight: from the vectors `old` to `new`.
-pub(crate) fn refresh(
+fn refresh(
+    threads: Threads,
     weight: &[f32],
     (old, new): (&[f32], &mut [f32]),
     form: &Form,
@@ -85,7 +146,7 @@ pub(crate) fn refresh(
     for (block, applied) in applied.iter().enumerate() {
         let before = state(&parts.states(old)[block * STATE_LEN..]);
         let (old_u, old_v) = (parts.u(old, block), parts.v(old, block));
-        match iterate(&entries_of(weight, form, block), (old_u, old_v), &form.maps) {
+        match iterate_on(threads, &entries_of(weight, form, block), (old_u, old_v), &form.maps) {
             Iteration::Moved { u, v, sigma, residual } => {
                 let state = state_at(sigma, residual, before.bad_step, applied);
                 parts.put(new, block, (&u, &v, &state));

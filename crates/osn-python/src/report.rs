@@ -13,7 +13,7 @@ use crate::controller::Controller;
 impl Controller {
     /// What is known of every layer, as JSON.
     pub(crate) fn rows(&self, states: &[State], norms: &[f64]) -> PyResult<String> {
-        self.check_finite(states, norms)?;
+        self.check_finite(states, Some(norms))?;
         let forms = self.held.iter().flat_map(|held| held.layers.iter().map(|_| &held.form));
         let layers = self.layers().zip(forms).zip(self.decider.decisions());
         let rows = layers.zip(states.iter().zip(norms)).enumerate().map(|(index, row)| {

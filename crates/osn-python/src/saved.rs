@@ -2,12 +2,10 @@
 
 use osn_core::act::{Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::DeciderState;
-use osn_core::held::HeldWeight;
+use osn_core::held::{HeldWeight, Reading, Refreshes};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde::{Deserialize, Serialize};
-
-use crate::reading::Reading;
 
 /// What goes on where a training is resumed.
 #[derive(Serialize, Deserialize)]
@@ -22,6 +20,7 @@ pub(crate) struct Saved {
     #[serde(default)]
     pub(crate) kept: Option<StepSize>,
     pub(crate) reading: Reading,
+    pub(crate) refreshes: Refreshes,
     pub(crate) step: u64,
 }
 
@@ -67,6 +66,8 @@ impl Saved {
         };
         let fits = self.actuators.len() == n_layers && self.actuators.iter().all(in_force);
         let fits = fits && self.kept.as_ref().is_none_or(|kept| kept.fits(n_layers));
-        fits && self.reading.fits(n_layers) && self.step < u64::MAX / 2
+        fits && self.reading.fits(n_layers)
+            && self.refreshes.fits(&self.held, self.step)
+            && self.step < u64::MAX / 2
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use burn::module::Module;
 use osn_core::act::{Action, Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::{Decider, Decision, Needs, Signals};
-use osn_core::held::{Cut, HeldWeight};
+use osn_core::held::{Cut, HeldWeight, READ_EVERY, Reading, Refreshes};
 use osn_core::layer::{Layer, Measurement};
 use serde::{Deserialize, Serialize};
 
@@ -14,17 +14,12 @@ use crate::calls::Calls;
 use crate::error::StepError;
 use crate::measure::catch_up::{catch_up, states_on_host};
 use crate::measure::observed::Observed;
-use crate::measure::reach::Reach;
-use crate::measure::reading::Reading;
 use crate::measure::refresh::{is_flex, refresh_each};
 use crate::measure::to_host::states_and_norms;
 use crate::state::codes::Codes;
 use crate::state::walks::{self, Held};
 use crate::state::watched::{is_of, not_attached};
 use osn_core::state_code::State;
-
-/// How often σ and the health of the weights come to the host at least, whatever the rules ask for.
-const READ_EVERY: u64 = 50;
 
 /// The controller of one model: measures σ, decides, and acts, once after each optimizer step.
 ///
@@ -38,9 +33,7 @@ pub struct Osn {
     pub(crate) actuators: Vec<Actuator>,
     pub(crate) rates: Rates,
     pub(crate) reading: Reading,
-    /// The step of each weight's last refresh.
-    pub(crate) refreshed: Vec<u64>,
-    pub(crate) reach: Reach,
+    pub(crate) refreshes: Refreshes,
     pub(crate) observed: Vec<Observed>,
     pub(crate) step_size: Option<StepSize>,
     pub(crate) running: Option<RunningValues>,
@@ -82,8 +75,7 @@ impl Osn {
             step_size: None,
             running: None,
             reading: Reading::first(sigmas),
-            refreshed: vec![0; watched.len()],
-            reach: Reach::unknown(actuators.len()),
+            refreshes: Refreshes::all_at(0, &watched),
             watched,
             decider,
             actuators,
@@ -195,7 +187,8 @@ impl Osn {
         self.add_updates(held);
         let before = self.applied();
         let after = self.act(&before);
-        let is_wanted = self.wants_refresh(&before, &after);
+        let looks = self.decider.looks_at(self.step);
+        let is_wanted = self.refreshes.wanted(&self.watched, self.step, &looks, [&before, &after]);
         let codes = self.refresh(held, &after, &is_wanted);
         self.note_refreshed(&codes);
         codes
@@ -207,7 +200,7 @@ impl Osn {
         for ((range, observed), held) in weights {
             let moved = observed.add_update(&held.weight).filter(|moved| is_flex(&moved.device()));
             let moved: Option<Vec<f32>> = moved.map(|moved| moved.into_data().iter().collect());
-            self.reach.add(range, moved.as_deref());
+            self.refreshes.moved(range, moved.as_deref());
         }
     }
 
@@ -217,11 +210,9 @@ impl Osn {
         let observes = self.decider.rules().needs().gradients;
         for (index, range) in HeldWeight::ranges(&self.watched).enumerate() {
             if let Some(codes) = &codes[index] {
-                self.refreshed[index] = self.step;
-                // A convolution's own map can move further than its kernel does.
-                let is_bounded = observes && self.watched[index].form.maps.matrices().is_some();
-                let states = is_bounded.then(|| states_on_host(codes)).flatten();
-                self.reach.begin(range, states.as_deref());
+                let states = observes.then(|| states_on_host(codes)).flatten();
+                let held = &self.watched[index];
+                self.refreshes.note(index, held, range, self.step, states.as_deref());
             }
         }
     }
@@ -295,22 +286,6 @@ impl Osn {
         self.actuators.iter().map(Actuator::applied).collect()
     }
 
-    /// Whether each weight is refreshed at this step: where the scale of one of its blocks follows σ, or did so before
-    /// this step, where a rule looks at σ, and where all are read back. A hard cap that σ cannot have reached follows
-    /// nothing.
-    ///
-    /// It follows from the step and the decisions alone, so that training never depends on who asked for σ when.
-    fn wants_refresh(&self, before: &[AppliedAction], after: &[AppliedAction]) -> Vec<bool> {
-        let reads_all = self.step.is_multiple_of(READ_EVERY);
-        let looks = self.decider.looks_at(self.step);
-        let is_idle = |layer: usize| {
-            [before, after].iter().all(|applied| self.reach.is_idle(layer, &applied[layer]))
-        };
-        let is_wanted = |layer: usize| looks[layer] || !is_idle(layer);
-        let ranges = HeldWeight::ranges(&self.watched);
-        ranges.map(|mut layers| reads_all || layers.any(is_wanted)).collect()
-    }
-
     /// The new codes of the weights that are wanted: σ as it is now, and the scale that follows from what is in force.
     pub(crate) fn refresh(
         &self,
@@ -325,7 +300,7 @@ impl Osn {
                 (&held.weight, (index, held.codes.clone(), &applied[range]))
             });
         let new = refresh_each(wanted.collect(), |weight, (index, codes, applied)| {
-            let behind = self.step.saturating_sub(self.refreshed[index]);
+            let behind = self.refreshes.behind(index, self.step);
             let form = &self.watched[index].form;
             (index, catch_up(weight, codes, form, applied, step, behind))
         });
@@ -338,8 +313,8 @@ impl Osn {
 
     /// Takes the σ of the layers that were refreshed at this step.
     fn take_reading(&mut self, states: &[State]) {
-        for (range, refreshed) in HeldWeight::ranges(&self.watched).zip(&self.refreshed) {
-            if *refreshed == self.step {
+        for (index, range) in HeldWeight::ranges(&self.watched).enumerate() {
+            if self.refreshes.is_at(index, self.step) {
                 let layers = range.clone().zip(&states[range]);
                 layers.for_each(|(layer, state)| self.reading.take(layer, self.step, state.sigma));
             }

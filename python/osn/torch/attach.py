@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -15,6 +18,7 @@ from osn._core import AttachError
 from osn.rule import Rules, entries
 from osn.selection import Select, Selection, selections
 from osn.torch import loading
+from osn.torch.architecture import Architecture, architectures
 from osn.torch.control import Control, Held
 from osn.torch.discover import Found, parameters
 from osn.torch.form import form
@@ -24,6 +28,15 @@ from osn.torch.spectral_norm import SpectralNorm
 
 #: What can be measured beyond what the rules read.
 _MEASURABLE = frozenset({"gradients", "growth", "held_out", "sigma_ratio"})
+#: What can be stated of a weight.
+_FACTS = ("normalized", "residual", "output")
+
+
+class Candidate(NamedTuple):
+    """A weight that may be held, and where it stands in its network."""
+
+    found: Found
+    architecture: Architecture
 
 
 @torch.no_grad()
@@ -38,6 +51,7 @@ def attach(
     log_target_per_step: float = 0.01,
     keep_step_size: int | None = None,
     measure: Iterable[str] = (),
+    stated: Mapping[str, Mapping[str, bool]] = MappingProxyType({}),
 ) -> Control:
     """Has rules decide about weights of a model, and puts the first decisions in force: the first forward has them.
 
@@ -58,6 +72,9 @@ def attach(
             the layer is multiplied by s₀/s₁ and returns to its own value; :meth:`osn.Control.optimize` applies it.
             Under Adam a step of Ŵ then has the size that it had before.
         measure: ``gradients``, ``growth``, ``held_out`` or ``sigma_ratio``, for reports besides what the rules read.
+        stated: facts that the module tree does not show (`osn.torch.architecture` says which it does), by globs of paths,
+            of which the last one that matches holds: ``{"blocks.*.out.weight": {"residual": True}}``. ``normalized``,
+            ``residual`` and ``output`` can be stated; rules and selections choose layers by them.
 
     Returns:
         The control, whose :meth:`osn.Control.step` is to be called after each optimizer step.
@@ -77,15 +94,15 @@ def attach(
     also = frozenset(measure)
     if unknown := sorted(also - _MEASURABLE):
         raise AttachError(f"measure holds `{unknown[0]}`: expected some of {', '.join(sorted(_MEASURABLE))}")
-    chosen = _chosen(model, selections(select), network)
+    chosen = _chosen(model, selections(select), network, stated)
     if is_distributed():
-        for found, _ in chosen:
+        for (found, _), _ in chosen:
             dist.broadcast(found.weight.detach(), 0)
     if keep_step_size is not None and keep_step_size < 1:
         raise AttachError(f"keep_step_size is {keep_step_size}: expected at least 1 step")
     core, vectors = _core.Controller.attach(
-        [_described(found, selection) for found, selection in chosen],
-        [named(found.weight) for found, _ in chosen],
+        [_described(candidate, selection) for candidate, selection in chosen],
+        [named(found.weight) for (found, _), _ in chosen],
         entries(rule),
         (blend_per_step, log_target_per_step),
         keep_step_size,
@@ -94,8 +111,8 @@ def attach(
     )
     needs = also | set(core.needs())
     held = []
-    of_weights = zip(chosen, vectors, core.applied(), json.loads(core.layout()))
-    for (found, _), numbers, in_force, data in of_weights:
+    of_weights = zip(chosen, vectors, core.applied(range(len(chosen))), json.loads(core.layout()))
+    for ((found, _), _), numbers, in_force, data in of_weights:
         own, device = form(data), found.weight.device
         probe = None
         if needs & {"gradients", "growth", "held_out"}:
@@ -107,27 +124,46 @@ def attach(
     return Control(core, held, also)
 
 
-def _chosen(model: nn.Module, several: list[Selection], network: str) -> list[tuple[Found, Selection]]:
-    candidates = parameters(model)
+def _chosen(
+    model: nn.Module, several: list[Selection], network: str, stated: Mapping[str, Mapping[str, bool]]
+) -> list[tuple[Candidate, Selection]]:
+    found = parameters(model)
+    candidates = [Candidate(*it) for it in zip(found, architectures(model, found))]
     if not several:
-        available = ", ".join(found.path for found in candidates)
+        available = ", ".join(it.path for it in found)
         raise AttachError(f"nothing is selected: pass a glob; there are: {available}")
-    described = [_candidate(found) for found in candidates]
+    for glob, facts in stated.items():
+        _state(candidates, glob, facts, network)
+    described = [_as_data(candidate) for candidate in candidates]
     places = _core.choose(described, [selection.conditions() for selection in several], network)
-    chosen = [(found, several[place]) for found, place in zip(candidates, places) if place is not None]
-    for found, _ in chosen:
-        if found.problem is not None:
-            raise AttachError(f"{found.path} {found.problem}")
+    chosen = [(candidate, several[place]) for candidate, place in zip(candidates, places) if place is not None]
+    for (weight, _), _ in chosen:
+        if weight.problem is not None:
+            raise AttachError(f"{weight.path} {weight.problem}")
     return chosen
 
 
-def _candidate(found: Found) -> dict[str, object]:
+def _state(candidates: list[Candidate], glob: str, facts: Mapping[str, bool], network: str) -> None:
+    """Takes facts over for the weights whose path matches."""
+    if unknown := sorted(set(facts) - set(_FACTS)):
+        raise AttachError(f"stated has `{unknown[0]}`: expected some of {', '.join(_FACTS)}")
+    places = _core.choose([_as_data(it) for it in candidates], [Selection(glob).conditions()], network)
+    for candidate, place in zip(candidates, places):
+        if place is not None:
+            for fact, holds in facts.items():
+                setattr(candidate.architecture, f"is_{fact}", bool(holds))
+
+
+def _as_data(candidate: Candidate) -> dict[str, object]:
+    found, architecture = candidate
     has_shape = found.problem is None or not found.problem.startswith("is not initialized")
     shape = list(found.weight.shape) if has_shape and not found.weight.is_nested else [0, 0]
-    return {"path": found.path, "kind": found.kind, "shape": shape}
+    axis = found.output_axis
+    return {"path": found.path, "kind": found.kind, "shape": shape, "output_axis": axis, **asdict(architecture)}
 
 
-def _described(found: Found, selection: Selection) -> dict[str, object]:
+def _described(candidate: Candidate, selection: Selection) -> dict[str, object]:
+    found = candidate.found
     view = found.view if selection.view is None else selection.view
     if view == "heads":
         try:
@@ -137,7 +173,7 @@ def _described(found: Found, selection: Selection) -> dict[str, object]:
     if view.startswith("operator") and found.weight.device.type != "cpu":
         raise AttachError(f"{found.path} is on {found.weight.device}: the view operator needs the CPU; use reshaped")
     axis = found.output_axis if selection.output_axis is None else selection.output_axis
-    return {"candidate": _candidate(found), "view": view, "output_axis": axis}
+    return {"candidate": _as_data(candidate), "view": view, "output_axis": axis}
 
 
 def _put(found: Found, norm: SpectralNorm) -> Held:
@@ -174,11 +210,19 @@ def _released(model: nn.Module, keep_effective: bool) -> nn.Module:
     for module, name, weight, norm in places:
         if len(module.parametrizations[name]) != 1:  # type: ignore[index]
             raise AttachError(f"{norm.form.path} has another parametrization beside osn's: remove it first")
+        _with_class_of_its_own(module)
         parametrize.remove_parametrizations(module, name, leave_parametrized=False)
         loading.uninstall(module)
         if keep_effective:
             getattr(module, name).copy_(effective[id(norm)])
     return model
+
+
+def _with_class_of_its_own(module: nn.Module) -> None:
+    """A deep copy has the class of the original, and PyTorch would take the weight out of that class for both."""
+    kind = type(module)
+    members = {name: it for name, it in vars(kind).items() if name not in ("__dict__", "__weakref__")}
+    module.__class__ = type(kind.__name__, kind.__bases__, members)
 
 
 @torch.no_grad()

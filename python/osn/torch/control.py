@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +13,15 @@ from torch.optim import Optimizer
 
 from osn import _core
 from osn._core import StepError
+from osn.torch import team
 from osn.torch.form import STATE_LEN
 from osn.torch.host import named
 from osn.torch.refresh import OnDevice
+from osn.torch.refresh import Weight as Job
 from osn.torch.report import Change, Report, changes, report
 from osn.torch.observed import Observed, block_norms
 from osn.torch.signals import MEANS, NO_SIGNALS, Gathered, is_distributed, mean_over_processes
-from osn.torch.spectral_norm import SpectralNorm
+from osn.torch.spectral_norm import SpectralNorm, is_off
 
 #: Who follows the steps: changed decisions, what the loop reported, and its metrics.
 Listener = Callable[[list[Change], Mapping[str, Any], Mapping[str, float]], None]
@@ -43,6 +45,13 @@ class Held:
         if type(weight).__name__ == "DTensor":
             raise StepError(f"{self.norm.form.path} is sharded (DTensor): train under DDP, or bake before fully_shard")
         return weight
+
+
+class Refreshed(NamedTuple):
+    """The vectors that a refresh left, and whether nothing is done to the weight by them."""
+
+    vectors: Tensor
+    is_off: bool
 
 
 class Control:
@@ -145,9 +154,11 @@ class Control:
     ) -> list[Change]:
         """Measures, decides and acts; call it once after each optimizer step. Returns the decisions that changed.
 
-        Each layer gets one power iteration and the scale of the action in force; where a rule is due, it decides. The
-        stored weights are only read. On a device other than the CPU nothing is copied to the host but where a rule is
-        due, and every 50 steps.
+        Each layer whose scale depends on σ gets one power iteration and the scale of the action in force. Any other is
+        left alone until its rule is due, or for 50 steps; then a few iterations bring σ up to date. So is one under a hard
+        cap, on the CPU, while the updates that :meth:`observe` saw cannot have carried σ across it. Where a rule is due, it
+        decides. The stored weights are only read. On a device other than the CPU nothing is copied to the host but where
+        a rule is due, and every 50 steps.
 
         Args:
             train_loss: on what the step trained on, ``[]``; a rule reads the mean since its last decision.
@@ -184,14 +195,16 @@ class Control:
             # A weight may turn out to be bad, and then nothing must have happened.
             core, gathered = core.copy(), gathered.copy()
         gathered.report(means, scores)
-        core.act()
-        fresh = self._refreshed(core, weights)
-        gathered.observed = gathered.observed.plus_updates(weights)
+        gathered.observed, moved = gathered.observed.plus_updates(weights)
+        wanted, moved_actions = core.act(moved)
+        fresh = self._refreshed(core, weights, wanted)
         changed: list[Change] = []
         if reads:
             changed, gathered = self._read_back(core, gathered, weights, fresh)
         self._core, self._gathered = core, gathered
         self._put(fresh)
+        for place, applied in zip(moved_actions, core.applied(moved_actions)):
+            self._held[place].norm.applied = applied
         return changed
 
     def _weights(self) -> list[Tensor]:
@@ -202,95 +215,114 @@ class Control:
                 raise StepError(f"{held.norm.form.path} moved to {weight.device}: the view operator needs the CPU")
         return weights
 
-    def _put(self, vectors: list[Tensor]) -> None:
-        in_force = zip(self._core.applied(), self._core.is_off())
-        for held, new, (applied, is_off) in zip(self._held, vectors, in_force):
-            held.norm.put(new, applied, is_off)
+    def _put(self, fresh: Mapping[int, Refreshed]) -> None:
+        for place, (vectors, is_off) in fresh.items():
+            self._held[place].norm.put(vectors, is_off)
+        for held in self._held:
+            if held.norm.probe is not None:
+                held.norm.probe.grad = None
 
-    def _refreshed(self, core: _core.Controller, weights: list[Tensor]) -> list[Tensor]:
-        """New vectors of every weight, in memory of their own: whoever holds the old ones keeps them."""
-        norms = [held.norm for held in self._held]
-        fresh = [torch.empty_like(norm.vectors) if norm.vectors.device.type == "cpu" else norm.vectors for norm in norms]
-        on_host = [place for place, weight in enumerate(weights) if weight.device.type == "cpu"]
-        core.refresh(
+    def _refreshed(
+        self, core: _core.Controller, weights: list[Tensor], places: Sequence[int]
+    ) -> dict[int, Refreshed]:
+        """New vectors of the weights at some places, in memory of their own: whoever holds the old ones keeps them."""
+        norms = {place: self._held[place].norm for place in places}
+        on_host = [place for place in places if weights[place].device.type == "cpu"]
+        fresh = {place: torch.empty_like(norms[place].vectors) for place in on_host}
+        are_off = core.refresh(
+            team.address(),
             on_host,
             [named(weights[place]) for place in on_host],
             [norms[place].vectors.numpy() for place in on_host],
             [fresh[place].numpy() for place in on_host],
         )
-        devices = {weight.device for weight in weights if weight.device.type != "cpu"}
-        applied = core.applied() if devices else []
-        for device in devices:
-            places = [place for place, weight in enumerate(weights) if weight.device == device]
-            found = self._on_device[device].refreshed(
-                [weights[place] for place in places],
-                [norms[place].vectors for place in places],
-                [norms[place].form for place in places],
-                [applied[place] for place in places],
-                core.steps,
-            )
-            for place, vectors in zip(places, found):
-                fresh[place] = vectors
-        return fresh
+        found = {place: Refreshed(fresh[place], off) for place, off in zip(on_host, are_off)}
+        for device in {weights[place].device for place in places if place not in found}:
+            here = [place for place in places if weights[place].device == device]
+            jobs = {
+                place: Job(weights[place], norms[place].vectors, norms[place].form, applied)
+                for place, applied in zip(here, core.applied(here))
+            }
+            iterated = self._on_device[device].refreshed(jobs, core.iterations(here), core.steps)
+            # Whether a cap does something is not known on the host.
+            found |= {place: Refreshed(iterated[place], off) for place, off in zip(here, core.is_off(here))}
+            core.note_refreshed(here)
+        return found
 
     def _read_back(
-        self, core: _core.Controller, gathered: Gathered, weights: list[Tensor], fresh: list[Tensor]
+        self, core: _core.Controller, gathered: Gathered, weights: list[Tensor], fresh: dict[int, Refreshed]
     ) -> tuple[list[Change], Gathered]:
         """Lets the rules decide that are due: the decisions that changed, and what is gathered from now on."""
-        states, norms = self._read(core, weights, fresh)
+        decides, needs = core.decides_now(), self.needs
+        states, norms = self._read(core, weights, self._known(fresh), decides and "stable_rank" in needs)
         for place in core.lost(states, norms):
-            norm, weight = self._held[place].norm, weights[place]
-            vectors = _core.start(named(weight), norm.form.text, core.applied()[place])
-            fresh[place] = torch.tensor(vectors, device=weight.device)
-            states[place] = norm.form.states_of(fresh[place]).reshape(-1).tolist()
+            norm, weight, (applied,) = self._held[place].norm, weights[place], core.applied([place])
+            vectors = torch.tensor(_core.start(named(weight), norm.form.text, applied), device=weight.device)
+            fresh[place] = Refreshed(vectors, is_off(vectors, norm.form))
+            states[place] = norm.form.states_of(vectors).reshape(-1).tolist()
+            core.note_refreshed([place])
         self._check_calls(core, gathered.calls)
-        if not core.decides_now():
+        if not decides:
             core.read_back(states, norms, None, None, NO_SIGNALS)
             return [], gathered
-        needs, ratios = self.needs, None
+        ratios = None
         if "sigma_ratio" in needs:
             ratios = [core.sigma_ratios(place, named(weight)) for place, weight in enumerate(weights)]
         gradients = gathered.gradients() if needs & {"gradients", "held_out", "growth"} else None
         text = core.read_back(states, norms, ratios, gradients, gathered.signals())
         return changes(text), gathered.anew()
 
+    def _known(self, fresh: Mapping[int, Refreshed]) -> list[Tensor]:
+        """The vectors of every weight as of its last refresh."""
+        return [fresh[place].vectors if place in fresh else held.norm.vectors for place, held in enumerate(self._held)]
+
     def _check_calls(self, core: _core.Controller, calls: set[str]) -> None:
         core.check_observed("observe" in calls, "observe_held_out" in calls)
-        for held, applied in zip(self._held, core.applied()):
+        for held, applied in zip(self._held, core.applied(range(len(self._held)))):
             for name, (kind, _, _, blend) in zip(held.norm.form.layers, applied):
                 if kind in ("scale_update", "cap_update") and blend > 0 and "optimize" not in calls:
                     raise StepError(f"{name} has `{kind}`, which nothing applies: call control.optimize(optimizer)")
 
     def _read(
-        self, core: _core.Controller, weights: list[Tensor], vectors: list[Tensor]
-    ) -> tuple[list[list[float]], list[list[float]]]:
-        """The states and the Frobenius norms of every weight, in one copy from each device."""
+        self, core: _core.Controller, weights: list[Tensor], vectors: list[Tensor], with_norms: bool
+    ) -> tuple[list[list[float]], list[list[float]] | None]:
+        """The states and, where they are wanted, the Frobenius norms of every weight, in one copy from each device."""
         states: list[list[float]] = [[] for _ in weights]
         norms: list[list[float]] = [[] for _ in weights]
+        forms = [held.norm.form for held in self._held]
         on_host = [place for place, weight in enumerate(weights) if weight.device.type == "cpu"]
-        found = core.norms(on_host, [named(weights[place]) for place in on_host])
-        for place, norms_of in zip(on_host, found):
-            states[place] = self._held[place].norm.form.states_of(vectors[place]).reshape(-1).tolist()
-            norms[place] = norms_of
+        for place in on_host:
+            states[place] = forms[place].states_of(vectors[place]).reshape(-1).tolist()
+        if with_norms:
+            found = core.norms(on_host, [named(weights[place]) for place in on_host])
+            for place, norms_of in zip(on_host, found):
+                norms[place] = norms_of
         for device in {weight.device for weight in weights if weight.device.type != "cpu"}:
             places = [place for place, weight in enumerate(weights) if weight.device == device]
-            forms = [self._held[place].norm.form for place in places]
+            here = [forms[place] for place in places]
             wide = torch.float32 if device.type == "mps" else torch.float64
-            of_all = [self._held[place].norm.form.states_of(vectors[place]).reshape(-1) for place in places]
-            of_blocks = block_norms([weights[place] for place in places], forms, wide)
-            numbers = iter(torch.cat([torch.cat(of_all).to(wide), of_blocks]).tolist())
-            for place, form in zip(places, forms):
+            rows = [torch.cat([forms[place].states_of(vectors[place]).reshape(-1) for place in places]).to(wide)]
+            if with_norms:
+                rows.append(block_norms([weights[place] for place in places], here, wide))
+            numbers = iter(torch.cat(rows).tolist())
+            for place, form in zip(places, here):
                 states[place] = [next(numbers) for _ in range(form.count * STATE_LEN)]
-            for place, form in zip(places, forms):
+            for place, form in zip(places, here if with_norms else []):
                 norms[place] = [next(numbers) for _ in range(form.count)]
-        return states, norms
+        return states, norms if with_norms else None
 
     @torch.no_grad()
     def report(self) -> Report:
-        """What is known of every layer as of the last step; prints as a table."""
-        weights = [held.weight for held in self._held]
-        states, norms = self._read(self._core, weights, [held.norm.vectors for held in self._held])
-        return report(self._core.report(states, norms))
+        """What is known of every layer as of the last step; prints as a table.
+
+        σ is brought up to date first where the last refresh was some steps ago, for the report alone: training does not
+        depend on when somebody looked.
+        """
+        weights, core = self._weights(), self._core.copy()
+        behind = [place for place, count in enumerate(core.iterations(range(len(weights)))) if count]
+        vectors = self._known(self._refreshed(core, weights, behind))
+        states, norms = self._read(core, weights, vectors, with_norms=True)
+        return report(core.report(states, norms or []))
 
     def metrics(self) -> dict[str, float]:
         """σ, scale and σ of the effective weight of every layer, as a flat dict for a logger."""
@@ -359,4 +391,6 @@ class Control:
         gathered = Gathered.restored(state, [held.norm.form for held in self._held])
         self._core.resume(state["core"])
         self._gathered = gathered
-        self._put([held.norm.vectors for held in self._held])
+        for held, applied in zip(self._held, self._core.applied(range(len(self._held)))):
+            held.norm.applied = applied
+            held.norm.look()

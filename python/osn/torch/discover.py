@@ -33,6 +33,10 @@ class Found:
     problem: str | None = None
     #: Other modules that share it.
     shared: list[tuple[nn.Module, str]] = field(default_factory=list)
+    #: The path of each module that has it.
+    module_paths: list[str] = field(default_factory=list)
+    #: Where it comes among all weights of the model, for each module that has it and is no embedding.
+    orders: list[int] = field(default_factory=list)
 
     @property
     def places(self) -> list[tuple[nn.Module, str]]:
@@ -51,17 +55,21 @@ def parameters(model: nn.Module) -> list[Found]:
     """All parameters of rank 2 and more, in the order of the module tree, each once."""
     found: dict[int, Found] = {}
     in_attention: set[int] = set()
+    order = 0
     for module_path, module in model.named_modules():
         if isinstance(module, nn.MultiheadAttention):
             in_attention.add(id(module.out_proj))
         for name, weight, problem in _weights(module):
+            kind = "attention" if id(module) in in_attention else _kind(module)
             if id(weight) in found:
                 found[id(weight)].shared.append((module, name))
-                continue
-            path = f"{module_path}.{name}" if module_path else name
-            kind = "attention" if id(module) in in_attention else _kind(module)
-            view, axis = _view(module, name), _output_axis(module)
-            found[id(weight)] = Found(path, module, name, weight, kind, view, axis, problem)
+            else:
+                path = f"{module_path}.{name}" if module_path else name
+                view, axis = _view(module, name), _output_axis(module)
+                found[id(weight)] = Found(path, module, name, weight, kind, view, axis, problem)
+            order += 1
+            found[id(weight)].module_paths.append(module_path)
+            found[id(weight)].orders += [order] if kind != "embedding" else []
     return list(found.values())
 
 

@@ -48,11 +48,13 @@ class EffectiveWeight(torch.autograd.Function):
 
 def scaled(weight: Tensor, vectors: Tensor, plain: Plain, memory: Memory | None = None) -> Tensor:
     """``s·W``, with an s for each block; multiplied in f32 or better and rounded once."""
-    outer, count, inner, *_ = plain
+    outer, count, inner, _, _, rows, cols = plain
+    if count == 1 and memory is not None and (out := memory.like(weight)) is not None:
+        # A single number, by the shortest way to it.
+        return torch.mul(weight, vectors[rows + cols + SCALE], out=out)
     scale = _states(vectors, plain)[:, SCALE]
     if count == 1:
-        out = memory.like(weight) if memory is not None else None
-        return torch.mul(weight, scale, out=out) if out is not None else (weight * scale).to(weight.dtype)
+        return (weight * scale).to(weight.dtype)
     blocks = weight.reshape(outer, count, inner) * scale.view(1, count, 1)
     return blocks.to(weight.dtype).view(weight.shape)
 

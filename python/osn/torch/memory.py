@@ -41,9 +41,9 @@ class Memory:
         if len(piece) != weight.numel():
             return None
         # The tensor's storage has the only reference to this view of the piece.
-        view = piece[:]
+        view = piece.reshape(weight.shape)
         weakref.finalize(view, self._take_back, piece)
-        return torch.from_numpy(view).view(weight.shape)
+        return torch.from_numpy(view)
 
     def _take_back(self, piece: Array) -> None:
         if len(self._free) < _MAX_FREE:

@@ -109,14 +109,22 @@ class Observed:
             found |= {"growth": growth, "growth_squares": growth.square()}
         return replace(self, sums=self._with(found, list(along)))
 
-    def plus_updates(self, weights: Sequence[Tensor]) -> Observed:
-        """Adds how far the optimizer moved the weights whose gradients were observed."""
+    def plus_updates(self, weights: Sequence[Tensor]) -> tuple[Observed, list[list[float] | None]]:
+        """Adds how far the optimizer moved the weights whose gradients were observed.
+
+        The second is ‖ΔW‖_F of the blocks of each weight, where that is on the host.
+        """
+        on_host: list[list[float] | None] = [None] * len(weights)
         if not self.before:
-            return self
+            return self, on_host
         now = [weights[place].detach() for place in self.before]
         moved = torch._foreach_sub(now, list(self.before.values()))
         norms = self._norms(dict(zip(self.before, moved)))
-        return replace(self, sums=self._with({"updates": norms}, list(self.before)), before={})
+        if all(weight.device.type == "cpu" for weight in now):
+            numbers = iter(norms.tolist())
+            for place in self.before:
+                on_host[place] = [next(numbers) for _ in range(self.forms[place].count)]
+        return replace(self, sums=self._with({"updates": norms}, list(self.before)), before={}), on_host
 
     def forgotten(self) -> Observed:
         """Waits for no update: the weights were replaced."""

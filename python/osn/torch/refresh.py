@@ -1,4 +1,4 @@
-"""One power iteration of weights that are not on the host; nothing is read back.
+"""Power iterations of weights that are not on the host; nothing is read back.
 
 The arithmetic is that of the compiled part (``osn_core::held::iterate``), in f32, where the weights are: on CUDA in
 Triton's kernels for all weights together (`osn.torch.batch`), elsewhere in tensor operations, weight by weight.
@@ -6,8 +6,8 @@ Triton's kernels for all weights together (`osn.torch.batch`), elsewhere in tens
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,28 +21,52 @@ if TYPE_CHECKING:
     from osn.torch.batch import Batch
 
 
+#: So many selections of weights keep their tables: those that are always refreshed, those whose rule is due, all.
+_MAX_BATCHES = 8
+
+
+class Weight(NamedTuple):
+    """A weight that is to be refreshed."""
+
+    weight: Tensor
+    old: Tensor
+    form: Form
+    applied: Sequence[Applied]
+
+
 class OnDevice:
     """Iterates the weights of one device, and keeps what does not change between the steps."""
 
     def __init__(self) -> None:
-        self._batch: Batch | None = None
+        self._batches: dict[tuple[int, ...], Batch] = {}
 
-    def refreshed(
-        self,
-        weights: Sequence[Tensor],
-        old: Sequence[Tensor],
-        forms: Sequence[Form],
-        applied: Sequence[Sequence[Applied]],
-        step: int,
-    ) -> list[Tensor]:
-        """The vectors of each weight one iteration on, from those of the last one."""
+    def refreshed(self, weights: Mapping[int, Weight], iterations: Sequence[int], step: int) -> dict[int, Tensor]:
+        """The vectors of the weight at each place, as many iterations on as it is to have."""
+        found: dict[int, Tensor] = {}
+        for done in range(max(iterations)):
+            left = {
+                place: weight._replace(old=found.get(place, weight.old))
+                for (place, weight), count in zip(weights.items(), iterations)
+                if count > done
+            }
+            found.update(self._once(left, step))
+        return found
+
+    def _once(self, by_place: Mapping[int, Weight], step: int) -> dict[int, Tensor]:
+        """The vectors one iteration on."""
+        places = tuple(by_place)
+        weights, old, forms, applied = zip(*by_place.values())
         if not has_kernels(weights[0].device):
-            return [refreshed(*of_weight, step) for of_weight in zip(weights, old, forms, applied)]
+            return {place: refreshed(*weight, step) for place, weight in by_place.items()}
         from osn.torch.batch import Batch
 
-        if self._batch is None or not self._batch.fits(forms, weights):
-            self._batch = Batch(forms, weights)
-        return self._batch.refreshed(weights, old, applied, step)
+        batch = self._batches.pop(places, None)
+        if batch is None or not batch.fits(forms, weights):
+            batch = Batch(forms, weights)
+        self._batches[places] = batch
+        if len(self._batches) > _MAX_BATCHES:
+            del self._batches[next(iter(self._batches))]
+        return dict(zip(places, batch.refreshed(weights, old, applied, step)))
 
 
 def refreshed(weight: Tensor, old: Tensor, form: Form, applied: Sequence[Applied], step: int) -> Tensor:

@@ -43,7 +43,8 @@ class LayerReport:
 
     Attributes:
         name: the path, with the block behind it where there are several.
-        layer: path, network, kind, shape and position.
+        layer: path, network, kind, shape, position and, where something is known of it, ``architecture``: fans, and
+            whether it is normalized, residual, the output.
         sigma: a lower bound of the largest singular value of the stored weight under its view.
         operator_factor: how many times as large the σ of the layer's own map can be; ``None`` where that is not known.
         residual: of the last power iteration, in [0, 1]; 0 where u and v are singular vectors.

@@ -69,12 +69,10 @@ class SpectralNorm(nn.Module):
         """The scale s of each block, ``[count]``."""
         return self.states()[:, SCALE]
 
-    def put(self, vectors: Tensor, applied: list[Applied], is_off: bool) -> None:
-        """Takes the state of a new step."""
+    def put(self, vectors: Tensor, is_off: bool) -> None:
+        """Takes the state that a refresh left."""
         # `Module.__setattr__` looks for parameters first, which takes longer than all else in a step of a small weight.
-        self.__dict__.update(vectors=vectors, applied=applied, is_off=is_off)
-        if self.probe is not None:
-            self.probe.grad = None
+        self.__dict__.update(vectors=vectors, is_off=is_off)
 
     def measure(self, weight: Tensor) -> None:
         """Measures the weight from nothing, on the host, with the actions that are in force."""
@@ -85,8 +83,7 @@ class SpectralNorm(nn.Module):
 
     def look(self) -> None:
         """Takes the way without an operation where the state says that nothing is done to the weight."""
-        states = self.states()
-        self.is_off = bool(((states[:, SCALE] == 1) & (states[:, ELASTICITY] == 0)).all())
+        self.is_off = is_off(self.vectors, self.form)
 
     def get_extra_state(self) -> Tensor:
         return self.vectors.detach().clone()
@@ -113,6 +110,12 @@ def _moved(tensor: Tensor, fn: Callable[[Tensor], Tensor]) -> Tensor:
     """The tensor where ``fn`` puts it, in its own type."""
     moved = fn(tensor)
     return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+
+def is_off(vectors: Tensor, form: Form) -> bool:
+    """Whether a state says that nothing is done to the weight."""
+    states = form.states_of(vectors)
+    return bool(((states[:, SCALE] == 1) & (states[:, ELASTICITY] == 0)).all())
 
 
 def _is_sound(vectors: Tensor, form: Form) -> bool:

@@ -3,7 +3,7 @@
 use crate::act::action::SIGMA_FLOOR;
 use crate::act::actuator::AppliedAction;
 use crate::held::form::{Map, Maps};
-use crate::held::kernel;
+use crate::held::kernel::{self, Threads};
 use crate::measure::convolution::ConvMap;
 use crate::measure::convolution::geometry::Geometry;
 use crate::measure::operator::{Layout, LinearMap};
@@ -56,12 +56,26 @@ pub fn begins_at_v(layout: Layout) -> bool {
 /// # Panics
 ///
 /// If `weight`, `u` or `v` are not of the size of the maps.
-pub fn iterate(weight: &[f32], (mut u, mut v): (&[f32], &[f32]), maps: &Maps) -> Iteration {
+pub fn iterate(weight: &[f32], vectors: (&[f32], &[f32]), maps: &Maps) -> Iteration {
+    iterate_on(Threads::Rayon, weight, vectors, maps)
+}
+
+/// [`iterate`] on other threads, to the same bits.
+///
+/// # Panics
+///
+/// As that.
+pub fn iterate_on(
+    threads: Threads,
+    weight: &[f32],
+    (mut u, mut v): (&[f32], &[f32]),
+    maps: &Maps,
+) -> Iteration {
     let (mut all_u, mut all_v, mut mean, mut worst) = (Vec::new(), Vec::new(), 0.0, 0.0_f64);
     for map in maps.iter() {
         let (this_u, this_v);
         ((this_u, u), (this_v, v)) = (u.split_at(map.rows()), v.split_at(map.cols()));
-        match iterate_map(weight, (this_u, this_v), map) {
+        match iterate_map(threads, weight, (this_u, this_v), map) {
             Iteration::Moved { u, v, sigma, residual } => {
                 all_u.extend(u);
                 all_v.extend(v);
@@ -74,25 +88,30 @@ pub fn iterate(weight: &[f32], (mut u, mut v): (&[f32], &[f32]), maps: &Maps) ->
     Iteration::Moved { u: all_u, v: all_v, sigma: mean, residual: worst }
 }
 
-fn iterate_map(weight: &[f32], vectors: (&[f32], &[f32]), map: Map) -> Iteration {
+fn iterate_map(threads: Threads, weight: &[f32], vectors: (&[f32], &[f32]), map: Map) -> Iteration {
     match map {
-        Map::Matrix(layout) => iterate_matrix(weight, vectors, *layout),
+        Map::Matrix(layout) => iterate_matrix(threads, weight, vectors, *layout),
         Map::Convolution(geometry) => iterate_convolution(weight, vectors.0, *geometry),
     }
 }
 
 /// From the vector that [`begins_at_v`] says, with one reading of the weight.
-fn iterate_matrix(weight: &[f32], (u, v): (&[f32], &[f32]), layout: Layout) -> Iteration {
+fn iterate_matrix(
+    threads: Threads,
+    weight: &[f32],
+    (u, v): (&[f32], &[f32]),
+    layout: Layout,
+) -> Iteration {
     let start = if begins_at_v(layout) { v } else { u };
-    let mut half_steps = HalfSteps::from(weight, start, 1.0, layout);
+    let mut half_steps = HalfSteps::from(threads, weight, start, 1.0, layout);
     let sigma_before = half_steps.sigma_before;
     if sigma_before <= SIGMA_FLOOR {
-        return from_the_largest_entry(weight, layout);
+        return from_the_largest_entry(threads, weight, layout);
     }
     if sigma_before.is_finite() && !half_steps.is_in_range() {
         let mut start = start.to_vec();
         kernel::divide(&mut start, sigma_before);
-        half_steps = HalfSteps::from(weight, &start, sigma_before, layout);
+        half_steps = HalfSteps::from(threads, weight, &start, sigma_before, layout);
     }
     half_steps.normalized(layout)
 }
@@ -139,11 +158,11 @@ struct HalfSteps {
 
 impl HalfSteps {
     /// From a `start` that was divided by `divisor`.
-    fn from(weight: &[f32], start: &[f32], divisor: f64, layout: Layout) -> Self {
+    fn from(threads: Threads, weight: &[f32], start: &[f32], divisor: f64, layout: Layout) -> Self {
         let (first, second) = if begins_at_v(layout) {
-            kernel::apply_then_transpose(weight, start)
+            kernel::apply_then_transpose(threads, weight, start)
         } else {
-            kernel::transpose_then_apply(weight, layout, start)
+            kernel::transpose_then_apply(threads, weight, layout, start)
         };
         let norms = [&first, &second].map(|product| kernel::norm(product));
         Self { first, second, norms, sigma_before: norms[0] * divisor }
@@ -175,7 +194,7 @@ impl HalfSteps {
 
 /// Another start where the first product vanishes: the row or column of the largest entry, whose product does not
 /// unless the weight is zero.
-fn from_the_largest_entry(weight: &[f32], layout: Layout) -> Iteration {
+fn from_the_largest_entry(threads: Threads, weight: &[f32], layout: Layout) -> Iteration {
     let Layout { outer: _, rows, inner } = layout;
     let largest = weight.iter().enumerate().max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()));
     match largest {
@@ -184,7 +203,7 @@ fn from_the_largest_entry(weight: &[f32], layout: Layout) -> Iteration {
             let (mut u, mut v) = (vec![0.0; rows], vec![0.0; layout.cols()]);
             u[index / inner % rows] = 1.0;
             v[index / inner / rows * inner + index % inner] = 1.0;
-            iterate_matrix(weight, (&u, &v), layout)
+            iterate_matrix(threads, weight, (&u, &v), layout)
         }
         _ => Iteration::Zero,
     }

@@ -17,9 +17,18 @@ const LANES: usize = 16;
 /// Floats that one thread writes at once where nothing is summed.
 const CHUNK: usize = 1 << 15;
 
+/// Where the products of one weight are computed; the bits are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// On those of rayon, its bands at the same time.
+    Rayon,
+    /// On the caller's alone: several weights are worked on at the same time.
+    Own,
+}
+
 /// `y = A v` and `Aᵀy` of the matrix whose rows are those of the memory, reading each entry from memory once: the
 /// product of a row with `v` is an entry of `y`, and the row is added to `Aᵀy` while it is in the cache.
-pub fn apply_then_transpose(rows: &[f32], v: &[f32]) -> (Vec<f32>, Vec<f32>) {
+pub fn apply_then_transpose(threads: Threads, rows: &[f32], v: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let columns = v.len();
     let mut y = vec![0.0; rows.len() / columns];
     let in_band = band_of(rows, y.len());
@@ -31,17 +40,21 @@ pub fn apply_then_transpose(rows: &[f32], v: &[f32]) -> (Vec<f32>, Vec<f32>) {
         }
         sum
     };
-    let bands = rows.par_chunks(in_band * columns).zip(y.par_chunks_mut(in_band));
-    let sums = bands.map(band).collect();
+    let sums = each_band(threads, (rows, in_band * columns), (&mut y, in_band), band);
     (y, total(sums))
 }
 
 /// `x = Aᵀu` and `A x`, likewise: where `inner` is 1 the memory is `Aᵀ` row by row, elsewhere it is one block of rows
 /// after the other, each of which gives `inner` entries of `x`.
-pub fn transpose_then_apply(weight: &[f32], layout: Layout, u: &[f32]) -> (Vec<f32>, Vec<f32>) {
+pub fn transpose_then_apply(
+    threads: Threads,
+    weight: &[f32],
+    layout: Layout,
+    u: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
     let Layout { outer, rows, inner } = layout;
     if inner == 1 {
-        return apply_then_transpose(weight, u);
+        return apply_then_transpose(threads, weight, u);
     }
     let mut x = vec![0.0; outer * inner];
     let in_band = band_of(weight, outer);
@@ -55,8 +68,8 @@ pub fn transpose_then_apply(weight: &[f32], layout: Layout, u: &[f32]) -> (Vec<f
         }
         products.chunks_exact(inner).map(|products| products.iter().sum()).collect()
     };
-    let bands = weight.par_chunks(in_band * rows * inner).zip(x.par_chunks_mut(in_band * inner));
-    let sums = bands.map(band).collect();
+    let in_weight = in_band * rows * inner;
+    let sums = each_band(threads, (weight, in_weight), (&mut x, in_band * inner), band);
     (x, total(sums))
 }
 
@@ -64,6 +77,24 @@ pub fn transpose_then_apply(weight: &[f32], layout: Layout, u: &[f32]) -> (Vec<f
 fn band_of(weight: &[f32], n_rows: usize) -> usize {
     let n_bands = (weight.len() / PARALLEL_ELEMENTS).clamp(1, MAX_BANDS);
     n_rows.div_ceil(n_bands).next_multiple_of(4)
+}
+
+/// What `band` gives for each part of a weight with the part of the product that it makes; the numbers are their lengths.
+fn each_band(
+    threads: Threads,
+    (weight, in_weight): (&[f32], usize),
+    (product, in_product): (&mut [f32], usize),
+    band: impl Fn((&[f32], &mut [f32])) -> Vec<f32> + Send + Sync,
+) -> Vec<Vec<f32>> {
+    match threads {
+        Threads::Rayon => {
+            let parts = product.par_chunks_mut(in_product);
+            weight.par_chunks(in_weight).zip(parts).map(band).collect()
+        }
+        Threads::Own => {
+            weight.chunks(in_weight).zip(product.chunks_mut(in_product)).map(band).collect()
+        }
+    }
 }
 
 /// The sums of the bands, added in order.
@@ -260,12 +291,12 @@ mod tests {
         for layout in LAYOUTS {
             let (w, v, u) = (weight(layout), wave(layout.cols(), 0.9), wave(layout.rows, 1.1));
             let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-            let (first, second) = transpose_then_apply(&w, layout, &u);
+            let (first, second) = transpose_then_apply(Threads::Rayon, &w, layout, &u);
             let exact = transposed_product(&w, layout, &wide(&u));
             assert_close(&first, &exact);
             assert_close(&second, &product(&w, layout, &exact));
             if layout.outer == 1 {
-                let (first, second) = apply_then_transpose(&w, &v);
+                let (first, second) = apply_then_transpose(Threads::Rayon, &w, &v);
                 let exact = product(&w, layout, &wide(&v));
                 assert_close(&first, &exact);
                 assert_close(&second, &transposed_product(&w, layout, &exact));
@@ -275,24 +306,25 @@ mod tests {
 
     #[test]
     fn the_bits_do_not_depend_on_the_number_of_threads() {
-        let all = || {
+        let all = |threads| {
             LAYOUTS.map(|layout| {
                 let (w, v) = (weight(layout), wave(layout.cols(), 0.9));
                 let u = wave(layout.rows, 1.1);
                 let mut gradient = wave(w.len(), 0.53);
                 let product = inner_product(&w, &gradient);
                 scale_minus_outer(&mut gradient, layout, 0.5, 0.1, &u, &v);
-                let from_v = (layout.outer == 1).then(|| apply_then_transpose(&w, &v));
-                (transpose_then_apply(&w, layout, &u), from_v, product, gradient)
+                let from_v = (layout.outer == 1).then(|| apply_then_transpose(threads, &w, &v));
+                (transpose_then_apply(threads, &w, layout, &u), from_v, product, gradient)
             })
         };
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(all)
+            pool.install(|| all(Threads::Rayon))
         };
         let one = with(1);
         assert_eq!(one, with(3));
-        assert_eq!(one, all());
+        assert_eq!(one, all(Threads::Rayon));
+        assert_eq!(one, all(Threads::Own));
     }
 
     #[test]

@@ -6,8 +6,6 @@ mod measurements;
 pub(crate) mod norms;
 mod observe;
 pub(crate) mod observed;
-pub(crate) mod reach;
-pub(crate) mod reading;
 pub(crate) mod refresh;
 mod remeasure;
 pub(crate) mod report;

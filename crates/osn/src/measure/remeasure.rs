@@ -3,12 +3,11 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use osn_core::held::{HeldWeight, cold_start, state_of};
+use osn_core::held::{HeldWeight, Refreshes, cold_start, state_of};
 use osn_core::state_code::State;
 
 use crate::error::StepError;
 use crate::measure::observed::Observed;
-use crate::measure::reach::Reach;
 use crate::measure::to_host::to_host;
 use crate::osn::Osn;
 use crate::state::codes::{Codes, encode};
@@ -37,8 +36,7 @@ impl Osn {
         let (states, codes): (Vec<_>, Vec<_>) = starts.into_iter().unzip();
         let sigmas = states.iter().flatten().map(|state| state.sigma).collect();
         self.reading.begin_anew(self.step, sigmas);
-        self.refreshed.fill(self.step);
-        self.reach = Reach::unknown(self.actuators.len());
+        self.refreshes = Refreshes::all_at(self.step, &self.watched);
         self.measured.clear();
         self.observed.iter_mut().for_each(Observed::forget_before);
         self.write(model, codes.into_iter().map(Some).collect());
@@ -57,8 +55,8 @@ impl Osn {
             if states[range.clone()].iter().any(|state| state.residual > RESTART_RESIDUAL) {
                 let (started, new) =
                     self.start(&self.watched[index], range.clone(), &held[index])?;
-                (codes[index], self.refreshed[index]) = (Some(new), self.step);
-                self.reach.begin(range.clone(), None);
+                codes[index] = Some(new);
+                self.refreshes.note(index, &self.watched[index], range.clone(), self.step, None);
                 states[range].copy_from_slice(&started);
             }
         }

@@ -2,14 +2,12 @@
 
 use osn_core::act::{Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::DeciderState;
-use osn_core::held::HeldWeight;
+use osn_core::held::{HeldWeight, Reading, Refreshes};
 use osn_core::layer::Layer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ResumeError;
 use crate::measure::observed::{Observed, SavedObserved};
-use crate::measure::reach::Reach;
-use crate::measure::reading::Reading;
 use crate::osn::Osn;
 
 /// The state of an [`Osn`] between two steps, as plain data: what its rules remember, the actions in force, and the
@@ -24,8 +22,7 @@ pub struct OsnState {
     actuators: Vec<Actuator>,
     rates: Rates,
     reading: Reading,
-    refreshed: Vec<u64>,
-    reach: Reach,
+    refreshes: Refreshes,
     observed: Vec<SavedObserved>,
     step_size: Option<StepSize>,
     step: u64,
@@ -86,17 +83,10 @@ impl OsnState {
             ("rates", self.rates.validate().is_ok()),
             ("reading", self.reading.fits(count)),
             ("step_size", self.step_size.as_ref().is_none_or(|it| it.fits(count))),
-            ("refreshed", self.has_refreshed()),
-            ("reach", self.reach.fits(count)),
+            ("refreshes", self.refreshes.fits(&self.watched, self.step)),
             ("step", self.step < u64::MAX / 2),
         ];
         parts.into_iter().find(|(_, fits)| !fits).map(|(part, _)| part)
-    }
-
-    /// Whether every weight was refreshed at a step that there was.
-    fn has_refreshed(&self) -> bool {
-        let is_past = |refreshed: &u64| *refreshed <= self.step;
-        self.refreshed.len() == self.watched.len() && self.refreshed.iter().all(is_past)
     }
 
     /// The sums of gradients, if there is one for each weight.
@@ -117,8 +107,7 @@ impl Osn {
             actuators: self.actuators.clone(),
             rates: self.rates,
             reading: self.reading.clone(),
-            refreshed: self.refreshed.clone(),
-            reach: self.reach.clone(),
+            refreshes: self.refreshes.clone(),
             observed: self.observed.iter().map(Observed::saved).collect(),
             step_size: self.step_size.clone(),
             step: self.step,
@@ -149,8 +138,7 @@ impl Osn {
         self.observed = observed;
         self.actuators = state.actuators;
         self.reading = state.reading;
-        self.refreshed = state.refreshed;
-        self.reach = state.reach;
+        self.refreshes = state.refreshes;
         self.step_size = state.step_size;
         self.step = state.step;
         self.measured.clear();

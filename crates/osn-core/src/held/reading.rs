@@ -4,27 +4,29 @@ use serde::{Deserialize, Serialize};
 
 /// The last read-back, in the order of the layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Reading {
+#[serde(deny_unknown_fields)]
+pub struct Reading {
     /// The optimizer step that each σ is of.
     steps: Vec<u64>,
-    pub(crate) sigmas: Vec<f64>,
+    /// The σ of each layer.
+    pub sigmas: Vec<f64>,
     /// `Δ ln σ` a step since the one before.
-    pub(crate) drifts: Vec<Option<f64>>,
+    pub drifts: Vec<Option<f64>>,
 }
 
 impl Reading {
     /// That of the attachment.
-    pub(crate) fn first(sigmas: Vec<f64>) -> Self {
+    pub fn first(sigmas: Vec<f64>) -> Self {
         Self::of(0, sigmas)
     }
 
     /// Whether it is of so many layers.
-    pub(crate) fn fits(&self, n_layers: usize) -> bool {
+    pub fn fits(&self, n_layers: usize) -> bool {
         [self.steps.len(), self.sigmas.len(), self.drifts.len()] == [n_layers; 3]
     }
 
     /// Takes one of weights that came from elsewhere, from which nothing has drifted.
-    pub(crate) fn begin_anew(&mut self, step: u64, sigmas: Vec<f64>) {
+    pub fn begin_anew(&mut self, step: u64, sigmas: Vec<f64>) {
         *self = Self::of(step, sigmas);
     }
 
@@ -34,7 +36,7 @@ impl Reading {
     }
 
     /// Takes the next σ of a layer; one of 0 has no logarithm, so no drift.
-    pub(crate) fn take(&mut self, layer: usize, step: u64, sigma: f64) {
+    pub fn take(&mut self, layer: usize, step: u64, sigma: f64) {
         let steps = step.saturating_sub(self.steps[layer]) as f64;
         let drift = (sigma.ln() - self.sigmas[layer].ln()) / steps;
         self.drifts[layer] = drift.is_finite().then_some(drift);

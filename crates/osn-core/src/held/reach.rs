@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use osn_core::act::{Action, AppliedAction};
-use osn_core::state_code::State;
 use serde::{Deserialize, Serialize};
+
+use crate::act::action::Action;
+use crate::act::actuator::AppliedAction;
+use crate::state_code::State;
 
 /// What the rounding of an f32 norm may take from it, relative to it.
 const ROUNDING: f64 = 1e-4;
