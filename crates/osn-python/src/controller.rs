@@ -237,7 +237,9 @@ impl Controller {
         };
         py.detach(|| match Team::at(team) {
             _ if size < PARALLEL_ELEMENTS => {
-                jobs.into_iter().for_each(|job| run(Threads::Own, job));
+                for job in jobs {
+                    run(Threads::Own, job);
+                }
             }
             Some(team) if fills_team(&jobs, size) => {
                 // The largest first, so that no thread has one left when the others are done.
