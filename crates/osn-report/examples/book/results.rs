@@ -12,7 +12,7 @@ use osn_report::study::{Analysis, Block, Completion, ConfidenceInterval, Study, 
 /// The columns of the table of the recipes. Each recipe has the `auto` of its task.
 const ARMS: [&str; 6] = ["auto", "never", "always", "always@bidirectional", "cap", "lr_over_sigma"];
 const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "resnet"];
-/// By `git log --format=%cs -- docs/studies/NAME/study.json`.
+/// Studies whose runs do not say when they began, by `git log --format=%cs -- docs/studies/NAME/study.json`.
 const COMMITTED: [(&str, &str); 8] = [
     ("cgan", "2026-11-23"),
     ("classify", "2026-11-23"),
@@ -115,17 +115,36 @@ fn facts(name: &str, study: &Study) -> String {
                 word(&versions["burn"])
             ),
         ),
-        ("date", date(name)),
+        ("date", date(name, study)),
     ];
     let rows =
         rows.iter().map(|(key, value)| format!("| {key} | {} |\n", value.replace('|', "\\|")));
     format!("| | |\n|---|---|\n{}\n", rows.collect::<String>())
 }
 
-/// When a study was committed: the file has no date of its own.
-fn date(name: &str) -> String {
-    let known = COMMITTED.iter().find(|(study, _)| *study == name);
-    known.map_or("not recorded".to_owned(), |(_, date)| format!("committed on {date}"))
+/// The days on which the first and the last run began, else when the study was committed.
+fn date(name: &str, study: &Study) -> String {
+    let days = || study.runs.iter().filter_map(|run| run.started_unix_secs).map(day);
+    match (days().min(), days().max()) {
+        (Some(first), Some(last)) if first == last => first,
+        (Some(first), Some(last)) => format!("{first} to {last}"),
+        _ => {
+            let known = COMMITTED.iter().find(|(study, _)| *study == name);
+            known.map_or("not recorded".to_owned(), |(_, date)| format!("committed on {date}"))
+        }
+    }
+}
+
+/// The day of a time in seconds since 1970 (UTC), as in 2026-11-27.
+fn day(unix_secs: u64) -> String {
+    // Years from March on, so that the day of a leap year is the last one.
+    let days = unix_secs / 86_400 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let (day, month) = (of_year - (153 * from_march + 2) / 5 + 1, (from_march + 2) % 12 + 1);
+    format!("{}-{month:02}-{day:02}", 400 * era + year + u64::from(month <= 2))
 }
 
 fn word(value: &serde_json::Value) -> &str {
