@@ -237,7 +237,7 @@ pub(crate) fn filled(text: &str, studies: &Studies) -> Result<String, Box<dyn Er
 
 fn made(name: &str, studies: &Studies) -> Result<String, Box<dyn Error>> {
     match name {
-        "classification" => Ok(classification(study(studies, "classify")?)),
+        "classification" => Ok(classification(study(studies, "claim_classify")?)),
         "recipes" => recipes(studies),
         "pilot" => Ok(pilot(&study(studies, "gan_regimes")?.0)),
         _ => {
@@ -267,8 +267,22 @@ fn classification((study, analysis): &(Study, Analysis)) -> String {
     rows.push(["score over all regimes [95 %]".to_owned()].into_iter().chain(scores).collect());
     let regrets = arms.iter().map(|arm| value(arm.worst_regret, |it| format!("{it:.2}")));
     rows.push(["worst regret".to_owned()].into_iter().chain(regrets).collect());
+    let ratios = study.asked.arms.iter().map(|arm| format!("{:.2}", error_ratio(study, &arm.name)));
+    rows.push(["errors of the first / its".to_owned()].into_iter().chain(ratios).collect());
     let titles: Vec<String> = ["regime".to_owned()].into_iter().chain(names).collect();
     table(&titles, &rows)
+}
+
+/// The geometric mean over regimes of the first arm's mean error rate divided by that of an arm.
+fn error_ratio(study: &Study, arm: &str) -> f64 {
+    let errors = |arm: &str, regime: &str| -> f64 {
+        let runs = study.runs.iter().filter(|run| run.arm == arm && run.regime == regime);
+        let scores = runs.filter_map(|run| *run.metrics.get(&study.asked.metric)?);
+        scores.map(|accuracy| 1.0 - accuracy).sum()
+    };
+    let (first, regimes) = (&study.asked.arms[0].name, &study.asked.regimes);
+    let logs = regimes.iter().map(|it| (errors(first, &it.name) / errors(arm, &it.name)).ln());
+    (logs.sum::<f64>() / regimes.len() as f64).exp()
 }
 
 fn value(interval: Option<ConfidenceInterval>, text: impl Fn(f64) -> String) -> String {
