@@ -387,14 +387,19 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
         let arm = regime.arms.iter().find(|it| it.arm == arm).ok_or("no such rule")?;
         Ok(arm.iqm.ok_or("every run failed")?.value)
     };
-    let noisy = |arm| iqm("classify", "few-noise-0.4", arm);
+    let classify = |regime, arm| iqm("claim_classify", regime, arm);
     let control = |arm| iqm("control", "plain", arm);
     let [wins, pairs] = updates_alone(studies)?;
     Ok(vec![
         format!(
             "gets {:.3} with `auto`, {:.3} with `never`",
-            noisy("auto:task=classify")?,
-            noisy("never")?
+            classify("few-noisy", "auto:task=classify")?,
+            classify("few-noisy", "never")?
+        ),
+        format!(
+            "gets {:.3} and `auto` {:.3}",
+            classify("deep-fast", "lr_over_sigma")?,
+            classify("deep-fast", "auto:task=classify")?
         ),
         format!("is better in {wins} of {} on images", counted(pairs, "pair")),
         format!(
