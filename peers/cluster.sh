@@ -113,7 +113,7 @@ import json, sys
 def timeless(folder):
     study = json.load(open(folder + "/study.json"))
     for run in study["runs"]:
-        run["wall_secs"] = None
+        run["wall_secs"] = run["started_unix_secs"] = None
     return study
 here, there = map(timeless, sys.argv[1:])
 assert all(run["status"] == "finished" for run in there["runs"]), "not every run has finished"

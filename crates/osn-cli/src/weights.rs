@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use osn_checkpoint::{Checkpoint, MeasureParams, Tensor, selectable};
 use osn_core::layer::{Globs, View};
 use osn_core::measure::bounds::IntervalParams;
-use osn_core::names::closest;
+use osn_core::names::closest_glob;
 use osn_report::escaped;
 
 use crate::command_line::args::WeightArgs;
@@ -58,7 +58,8 @@ pub(crate) fn check_select(globs: &[String], checkpoints: &[Checkpoint]) -> Resu
             "no tensor matches --select '{glob}': '*' does not match a full stop; try '{wider}'"
         )));
     }
-    if let Some(meant) = meant(glob, &names) {
+    if let Some(meant) = closest_glob(glob, names.iter().map(AsRef::as_ref)) {
+        let meant = escaped(&short(&meant));
         return Err(Failure::bad_input(format!(
             "no tensor matches --select '{glob}'; did you mean '{meant}'?"
         )));
@@ -69,17 +70,6 @@ pub(crate) fn check_select(globs: &[String], checkpoints: &[Checkpoint]) -> Resu
         "no tensor matches --select '{glob}'; the tensors are {}{more}",
         some.join(", ")
     )))
-}
-
-/// A glob like a mistyped one that selects something: the name of a tensor, or the end of one.
-fn meant(glob: &str, names: &[impl AsRef<str>]) -> Option<String> {
-    let names = || names.iter().map(AsRef::as_ref);
-    if let Some(name) = closest(glob, names()) {
-        return Some(escaped(&short(name)));
-    }
-    let end = glob.rsplit('.').next()?;
-    let ends = names().filter_map(|name| name.rsplit('.').next());
-    Some(format!("**.{}", escaped(&short(closest(end, ends)?))))
 }
 
 /// The beginning of a long name.

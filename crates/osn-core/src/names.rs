@@ -31,6 +31,38 @@ pub fn hint<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String 
     closest(word, names).map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default()
 }
 
+/// The glob over dotted paths that somebody may have meant by one that matches none of them: what stands behind its last `**.`
+/// is compared with the ends of the paths. A glob without one is compared with the whole paths, and then by its last part.
+///
+/// ```
+/// use osn_core::names::closest_glob;
+///
+/// let meant = closest_glob("**.donw1.weight", ["down1.weight", "down2.weight"]);
+/// assert_eq!(meant.as_deref(), Some("**.down1.weight"));
+/// ```
+pub fn closest_glob<'a>(
+    glob: &str,
+    paths: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
+    let by_end = |start: &str, end: &str| {
+        let n_parts = end.split('.').count();
+        let ends = paths.clone().into_iter().map(|path| last_parts(path, n_parts));
+        closest(end, ends).map(|end| format!("{start}{end}"))
+    };
+    match glob.rfind("**.").map(|at| glob.split_at(at + "**.".len())) {
+        Some((start, end)) => by_end(start, end),
+        None => {
+            let whole = closest(glob, paths.clone()).map(str::to_owned);
+            whole.or_else(|| by_end("**.", last_parts(glob, 1)))
+        }
+    }
+}
+
+/// The last so many parts of a dotted path.
+fn last_parts(path: &str, count: usize) -> &str {
+    path.rmatch_indices('.').nth(count - 1).map_or(path, |(at, _)| &path[at + 1..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +80,16 @@ mod tests {
             [Some("learning_rate"), Some("fashion-mnist-10k")]
         );
         assert_eq!(["", "x", "speech", "gan"].map(meant), [None; 4]);
+    }
+
+    #[test]
+    fn a_glob_is_compared_with_as_much_of_a_path_as_it_names() {
+        let paths = ["encoder.0.query.weight", "encoder.0.key.weight", "head"];
+        let meant = |glob| closest_glob(glob, paths).unwrap_or_default();
+        assert_eq!(meant("**.quary.weight"), "**.query.weight");
+        assert_eq!(meant("encoder.**.0.kee.weight"), "encoder.**.0.key.weight");
+        assert_eq!(meant("haed"), "head");
+        assert_eq!(meant("decoder.wieght"), "**.weight");
+        assert_eq!(["**", "", "**.", "other.thing", "**.head"].map(meant), [""; 5]);
     }
 }

@@ -10,6 +10,7 @@ use crate::decide::rule::{Rule, slug};
 use crate::decide::signals::Needs;
 use crate::layer::facts::Layer;
 use crate::layer::select::Select;
+use crate::names::closest_glob;
 
 /// Rules in order, each with the layers that it is for.
 ///
@@ -134,7 +135,13 @@ impl Rules {
             Some(reason) => format!("of {} it leaves each; the first: {reason}", names(selected)),
             None if selected.is_empty() => {
                 let available = names(layers);
-                format!("{} holds for none of {available}; change its select", entry.select)
+                let paths = layers.iter().map(|layer| layer.path.as_str());
+                let mut globs = entry.select.paths.patterns().iter();
+                let hint = globs
+                    .find_map(|glob| closest_glob(glob, paths.clone()))
+                    .map(|glob| format!(" (did you mean '{glob}'?)"))
+                    .unwrap_or_default();
+                format!("{} holds for none of {available}{hint}; change its select", entry.select)
             }
             None => {
                 let taken = names(selected);
@@ -259,6 +266,7 @@ mod tests {
     use crate::decide::decider::tests::{actions, layers, measured, read_back};
     use crate::decide::rules::cap::Cap;
     use crate::decide::signals::Signals;
+    use crate::layer::globs::Globs;
     use crate::layer::select::Position;
 
     fn rule(text: &str) -> Rule {
@@ -390,6 +398,9 @@ mod tests {
             assert!(matches!(refused(&entries), RuleError::Idle { number, .. } if number == bad));
         }
         assert_eq!(refused(&[]), RuleError::NoRule);
+        let mut mistyped = everywhere("cap");
+        mistyped.select.paths = Globs::new(["**.0.wieght"]).unwrap();
+        assert!(refused(&[mistyped]).to_string().contains("(did you mean '**.0.weight'?)"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use osn_report::study::{Analysis, Block, Completion, ConfidenceInterval, Study, 
 /// The columns of the table of the recipes. Each recipe has the `auto` of its task.
 const ARMS: [&str; 6] = ["auto", "never", "always", "always@bidirectional", "cap", "lr_over_sigma"];
 const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "resnet"];
-/// By `git log --format=%cs -- docs/studies/NAME/study.json`.
+/// Studies whose runs do not say when they began, by `git log --format=%cs -- docs/studies/NAME/study.json`.
 const COMMITTED: [(&str, &str); 8] = [
     ("cgan", "2026-11-23"),
     ("classify", "2026-11-23"),
@@ -115,17 +115,36 @@ fn facts(name: &str, study: &Study) -> String {
                 word(&versions["burn"])
             ),
         ),
-        ("date", date(name)),
+        ("date", date(name, study)),
     ];
     let rows =
         rows.iter().map(|(key, value)| format!("| {key} | {} |\n", value.replace('|', "\\|")));
     format!("| | |\n|---|---|\n{}\n", rows.collect::<String>())
 }
 
-/// When a study was committed: the file has no date of its own.
-fn date(name: &str) -> String {
-    let known = COMMITTED.iter().find(|(study, _)| *study == name);
-    known.map_or("not recorded".to_owned(), |(_, date)| format!("committed on {date}"))
+/// The days on which the first and the last run began, else when the study was committed.
+fn date(name: &str, study: &Study) -> String {
+    let days = || study.runs.iter().filter_map(|run| run.started_unix_secs).map(day);
+    match (days().min(), days().max()) {
+        (Some(first), Some(last)) if first == last => first,
+        (Some(first), Some(last)) => format!("{first} to {last}"),
+        _ => {
+            let known = COMMITTED.iter().find(|(study, _)| *study == name);
+            known.map_or("not recorded".to_owned(), |(_, date)| format!("committed on {date}"))
+        }
+    }
+}
+
+/// The day of a time in seconds since 1970 (UTC), as in 2026-11-27.
+fn day(unix_secs: u64) -> String {
+    // Years from March on, so that the day of a leap year is the last one.
+    let days = unix_secs / 86_400 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let (day, month) = (of_year - (153 * from_march + 2) / 5 + 1, (from_march + 2) % 12 + 1);
+    format!("{}-{month:02}-{day:02}", 400 * era + year + u64::from(month <= 2))
 }
 
 fn word(value: &serde_json::Value) -> &str {
@@ -218,7 +237,7 @@ pub(crate) fn filled(text: &str, studies: &Studies) -> Result<String, Box<dyn Er
 
 fn made(name: &str, studies: &Studies) -> Result<String, Box<dyn Error>> {
     match name {
-        "classification" => Ok(classification(study(studies, "classify")?)),
+        "classification" => Ok(classification(study(studies, "claim_classify")?)),
         "recipes" => recipes(studies),
         "pilot" => Ok(pilot(&study(studies, "gan_regimes")?.0)),
         _ => {
@@ -248,8 +267,22 @@ fn classification((study, analysis): &(Study, Analysis)) -> String {
     rows.push(["score over all regimes [95 %]".to_owned()].into_iter().chain(scores).collect());
     let regrets = arms.iter().map(|arm| value(arm.worst_regret, |it| format!("{it:.2}")));
     rows.push(["worst regret".to_owned()].into_iter().chain(regrets).collect());
+    let ratios = study.asked.arms.iter().map(|arm| format!("{:.2}", error_ratio(study, &arm.name)));
+    rows.push(["errors of the first / its".to_owned()].into_iter().chain(ratios).collect());
     let titles: Vec<String> = ["regime".to_owned()].into_iter().chain(names).collect();
     table(&titles, &rows)
+}
+
+/// The geometric mean over regimes of the first arm's mean error rate divided by that of an arm.
+fn error_ratio(study: &Study, arm: &str) -> f64 {
+    let errors = |arm: &str, regime: &str| -> f64 {
+        let runs = study.runs.iter().filter(|run| run.arm == arm && run.regime == regime);
+        let scores = runs.filter_map(|run| *run.metrics.get(&study.asked.metric)?);
+        scores.map(|accuracy| 1.0 - accuracy).sum()
+    };
+    let (first, regimes) = (&study.asked.arms[0].name, &study.asked.regimes);
+    let logs = regimes.iter().map(|it| (errors(first, &it.name) / errors(arm, &it.name)).ln());
+    (logs.sum::<f64>() / regimes.len() as f64).exp()
 }
 
 fn value(interval: Option<ConfidenceInterval>, text: impl Fn(f64) -> String) -> String {
@@ -354,14 +387,19 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
         let arm = regime.arms.iter().find(|it| it.arm == arm).ok_or("no such rule")?;
         Ok(arm.iqm.ok_or("every run failed")?.value)
     };
-    let noisy = |arm| iqm("classify", "few-noise-0.4", arm);
+    let classify = |regime, arm| iqm("claim_classify", regime, arm);
     let control = |arm| iqm("control", "plain", arm);
     let [wins, pairs] = updates_alone(studies)?;
     Ok(vec![
         format!(
             "gets {:.3} with `auto`, {:.3} with `never`",
-            noisy("auto:task=classify")?,
-            noisy("never")?
+            classify("few-noisy", "auto:task=classify")?,
+            classify("few-noisy", "never")?
+        ),
+        format!(
+            "gets {:.3} and `auto` {:.3}",
+            classify("deep-fast", "lr_over_sigma")?,
+            classify("deep-fast", "auto:task=classify")?
         ),
         format!("is better in {wins} of {} on images", counted(pairs, "pair")),
         format!(

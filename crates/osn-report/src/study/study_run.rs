@@ -31,6 +31,9 @@ pub struct StudyRun {
     pub area: Option<f64>,
     /// Seconds from start to end.
     pub wall_secs: Option<f64>,
+    /// When it began, in seconds since 1970 (UTC); absent in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_unix_secs: Option<u64>,
 }
 
 /// How far a run is.
@@ -59,6 +62,7 @@ impl StudyRun {
             curve: Vec::new(),
             area: None,
             wall_secs: None,
+            started_unix_secs: None,
         }
     }
 
@@ -81,6 +85,7 @@ impl StudyRun {
         self.curve = points.into_iter().map(|(step, value)| (step, finite(value))).collect();
         self.area = counts.and_then(|series| finite(series.mean_over_steps()));
         self.wall_secs = record.description.totals.as_ref().and_then(|totals| totals.wall_secs);
+        self.started_unix_secs = Some(record.description.started_unix_secs).filter(|&secs| secs > 0);
         self.conclude(record, metric);
     }
 

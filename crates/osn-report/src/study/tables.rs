@@ -130,8 +130,20 @@ fn table(title: &str, regret: &str, rows: impl Iterator<Item = [String; 5]>) -> 
 }
 
 fn sentences(lead: &str, comparisons: &[Comparison], n_pairs: usize, unit: &str) -> Block {
+    if let [first, _, ..] = comparisons
+        && smallest_p(n_pairs) >= ALPHA
+    {
+        return Block::Text(wins(lead, &first.arm, comparisons, &counted(n_pairs, unit)));
+    }
     let lines = comparisons.iter().map(|it| format!("{}\n", it.in_words(lead, n_pairs, unit)));
     Block::Text(lines.collect())
+}
+
+/// All that so few pairs say of the first arm and the others: in how many it was better.
+fn wins(lead: &str, arm: &str, comparisons: &[Comparison], pairs: &str) -> String {
+    let win = |it: &Comparison| format!("`{}` in {}", it.against, it.wins.wins);
+    let wins = comparisons.iter().map(win).collect::<Vec<_>>().join(", ");
+    format!("{lead}`{arm}` was better than {wins} of {pairs}, too few for any p below {ALPHA}.\n")
 }
 
 /// A sentence in which an arm's name is told from words without a search for quotation marks.

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::analysis::{
-    Analysis, ArmOverall, Comparison, MeasureAnalysis, Outcome, chosen_against_others,
+    ALPHA, Analysis, ArmOverall, Comparison, MeasureAnalysis, Outcome, chosen_against_others,
 };
-use super::statistics::ConfidenceInterval;
+use super::statistics::{ConfidenceInterval, smallest_p};
 use super::study_file::Study;
 use super::study_run::Completion;
 use super::tables::{Part, Sentence, bracketed, hundredths, p_value, shown};
@@ -232,6 +232,12 @@ fn uncertain<'a>(
     so_far: &str,
 ) -> Sentence<'a> {
     let (iqm, failures) = (leader.iqm(), leader.failures());
+    if leader.n_runs == 1 && leader.n_failed == 0 && !is_equal {
+        let between = format!(" has the best score, {}, before ", shown(leader.iqm, 1, short));
+        let needed = (1..).find(|&pairs| smallest_p(pairs) < ALPHA).unwrap_or(usize::MAX);
+        let rest = format!("; no p is below {ALPHA} with fewer than {needed} seeds.");
+        return Sentence::of(closest, [format!("One seed decides nothing{so_far}: "), between, rest]);
+    }
     let numbers = numbers(closest, &bracketed(closest.probability, hundredths));
     let numbers = format!("({numbers}{})", closest.doubt(leader.n_runs));
     let more = |before: &str, after: &str| match n_more {

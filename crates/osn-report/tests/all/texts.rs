@@ -47,6 +47,7 @@ fn verdicts() {
         ("two arms", say(&two)),
         ("three arms", say(&study(&["only"], 8, 10.0))),
         ("several regimes", say(&study(&["easy", "hard"], 8, 10.0))),
+        ("one seed", say(&study(&["only"], 1, 10.0))),
         ("few seeds", say(&study(&["only"], 3, 10.0))),
         ("a small distance", say(&study(&["only"], 8, 0.01))),
         ("equal arms", say(&study(&["only"], 8, 0.0))),

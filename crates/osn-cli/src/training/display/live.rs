@@ -18,6 +18,9 @@ const PATH_SHARE: usize = 3;
 /// Lines of the screen that are not for layers: the bar, what is above it, and the cursor's.
 const OTHER_LINES: usize = 4;
 
+/// Until training begins. Of these the scores of thousands of real images, which generated ones are compared with, take longest.
+const PREPARING: &str = "loading data and scoring real samples …";
+
 /// Draws on standard error.
 #[derive(Debug, Default)]
 pub(super) struct LiveRun {
@@ -74,6 +77,13 @@ impl RunDisplay for LiveRun {
 }
 
 impl LiveRun {
+    /// A display that says what the seconds before the first step are spent on.
+    pub(super) fn new() -> Self {
+        let run = Self::default();
+        run.screen.show(None, vec![PREPARING.to_owned()]);
+        run
+    }
+
     fn draw(&self) {
         let (rows, columns) = size();
         let room = rows.saturating_sub(OTHER_LINES);

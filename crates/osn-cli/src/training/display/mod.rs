@@ -12,5 +12,5 @@ use crate::terminal::capabilities::is_live;
 
 /// The display for standard error as it is now.
 pub(crate) fn for_stderr() -> Box<dyn RunDisplay> {
-    if is_live() { Box::new(LiveRun::default()) } else { Box::new(RunLines::default()) }
+    if is_live() { Box::new(LiveRun::new()) } else { Box::new(RunLines::default()) }
 }
