@@ -2,12 +2,11 @@
 
 use std::num::NonZeroU64;
 
-use crate::support::{device, noisy, saved};
+use crate::support::{device, noisy, plain_device, saved};
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
-use burn::tensor::Device;
 use osn::AttachError;
 use osn::prelude::*;
 use osn::report::Layer;
@@ -129,7 +128,7 @@ struct Net {
 }
 
 fn net() -> Net {
-    let device = Device::flex();
+    let device = plain_device();
     Net {
         conv: Conv2dConfig::new([1, 4], [3, 3]).init(&device),
         norm: BatchNormConfig::new(4).init(&device),

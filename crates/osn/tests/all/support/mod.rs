@@ -9,8 +9,18 @@ use osn::rules::{Rule, Signals};
 use osn::{Osn, OsnState, Plan};
 use safetensors::SafeTensors;
 
+/// The device of all tests: Flex, or what `OSN_TEST_DEVICE` names.
+pub(crate) fn plain_device() -> Device {
+    match std::env::var("OSN_TEST_DEVICE").as_deref() {
+        Err(_) | Ok("flex") => Device::flex(),
+        #[cfg(feature = "wgpu")]
+        Ok("wgpu") => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        Ok(name) => panic!("OSN_TEST_DEVICE={name} is not a device of this build"),
+    }
+}
+
 pub(crate) fn device() -> Device {
-    Device::flex().autodiff()
+    plain_device().autodiff()
 }
 
 /// A weight by itself.
@@ -158,7 +168,7 @@ pub(crate) fn noisy<M: Module>(model: M) -> M {
     let mut key = 0;
     model.map(&mut Edit(|weight: &mut [f32]| {
         key += 1;
-        let noise = noise([weight.len()], key, &Device::flex()) * 0.1_f32.sqrt();
+        let noise = noise([weight.len()], key, &plain_device()) * 0.1_f32.sqrt();
         weight.copy_from_slice(&values::<f32, 1>(noise));
     }))
 }
