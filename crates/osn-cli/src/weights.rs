@@ -58,7 +58,8 @@ pub(crate) fn check_select(globs: &[String], checkpoints: &[Checkpoint]) -> Resu
             "no tensor matches --select '{glob}': '*' does not match a full stop; try '{wider}'"
         )));
     }
-    if let Some(meant) = closest_glob(glob, names.iter().map(AsRef::as_ref)) {
+    let all: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    if let Some(meant) = closest_glob(glob, &all) {
         let meant = escaped(&short(&meant));
         return Err(Failure::bad_input(format!(
             "no tensor matches --select '{glob}'; did you mean '{meant}'?"

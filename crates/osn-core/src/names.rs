@@ -37,25 +37,21 @@ pub fn hint<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String 
 /// ```
 /// use osn_core::names::closest_glob;
 ///
-/// let meant = closest_glob("**.donw1.weight", ["down1.weight", "down2.weight"]);
+/// let meant = closest_glob("**.donw1.weight", &["down1.weight", "down2.weight"]);
 /// assert_eq!(meant.as_deref(), Some("**.down1.weight"));
 /// ```
-pub fn closest_glob<'a>(
-    glob: &str,
-    paths: impl IntoIterator<Item = &'a str> + Clone,
-) -> Option<String> {
+pub fn closest_glob(glob: &str, paths: &[&str]) -> Option<String> {
     let by_end = |start: &str, end: &str| {
         let n_parts = end.split('.').count();
-        let ends = paths.clone().into_iter().map(|path| last_parts(path, n_parts));
+        let ends = paths.iter().map(|path| last_parts(path, n_parts));
         closest(end, ends).map(|end| format!("{start}{end}"))
     };
-    match glob.rfind("**.").map(|at| glob.split_at(at + "**.".len())) {
-        Some((start, end)) => by_end(start, end),
-        None => {
-            let whole = closest(glob, paths.clone()).map(str::to_owned);
-            whole.or_else(|| by_end("**.", last_parts(glob, 1)))
-        }
+    if let Some(at) = glob.rfind("**.") {
+        let (start, end) = glob.split_at(at + "**.".len());
+        return by_end(start, end);
     }
+    let whole = closest(glob, paths.iter().copied()).map(str::to_owned);
+    whole.or_else(|| by_end("**.", last_parts(glob, 1)))
 }
 
 /// The last so many parts of a dotted path.
@@ -85,7 +81,7 @@ mod tests {
     #[test]
     fn a_glob_is_compared_with_as_much_of_a_path_as_it_names() {
         let paths = ["encoder.0.query.weight", "encoder.0.key.weight", "head"];
-        let meant = |glob| closest_glob(glob, paths).unwrap_or_default();
+        let meant = |glob| closest_glob(glob, &paths).unwrap_or_default();
         assert_eq!(meant("**.quary.weight"), "**.query.weight");
         assert_eq!(meant("encoder.**.0.kee.weight"), "encoder.**.0.key.weight");
         assert_eq!(meant("haed"), "head");

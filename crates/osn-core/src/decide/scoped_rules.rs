@@ -135,10 +135,10 @@ impl Rules {
             Some(reason) => format!("of {} it leaves each; the first: {reason}", names(selected)),
             None if selected.is_empty() => {
                 let available = names(layers);
-                let paths = layers.iter().map(|layer| layer.path.as_str());
+                let paths: Vec<_> = layers.iter().map(|layer| layer.path.as_str()).collect();
                 let mut globs = entry.select.paths.patterns().iter();
                 let hint = globs
-                    .find_map(|glob| closest_glob(glob, paths.clone()))
+                    .find_map(|glob| closest_glob(glob, &paths))
                     .map(|glob| format!(" (did you mean '{glob}'?)"))
                     .unwrap_or_default();
                 format!("{} holds for none of {available}{hint}; change its select", entry.select)

@@ -85,7 +85,8 @@ impl StudyRun {
         self.curve = points.into_iter().map(|(step, value)| (step, finite(value))).collect();
         self.area = counts.and_then(|series| finite(series.mean_over_steps()));
         self.wall_secs = record.description.totals.as_ref().and_then(|totals| totals.wall_secs);
-        self.started_unix_secs = Some(record.description.started_unix_secs).filter(|&secs| secs > 0);
+        self.started_unix_secs =
+            Some(record.description.started_unix_secs).filter(|&secs| secs > 0);
         self.conclude(record, metric);
     }
 

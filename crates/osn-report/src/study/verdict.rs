@@ -234,9 +234,12 @@ fn uncertain<'a>(
     let (iqm, failures) = (leader.iqm(), leader.failures());
     if leader.n_runs == 1 && leader.n_failed == 0 && !is_equal {
         let between = format!(" has the best score, {}, before ", shown(leader.iqm, 1, short));
-        let needed = (1..).find(|&pairs| smallest_p(pairs) < ALPHA).unwrap_or(usize::MAX);
+        let needed = (1..=100).find(|&pairs| smallest_p(pairs) < ALPHA).unwrap_or(100);
         let rest = format!("; no p is below {ALPHA} with fewer than {needed} seeds.");
-        return Sentence::of(closest, [format!("One seed decides nothing{so_far}: "), between, rest]);
+        return Sentence::of(
+            closest,
+            [format!("One seed decides nothing{so_far}: "), between, rest],
+        );
     }
     let numbers = numbers(closest, &bracketed(closest.probability, hundredths));
     let numbers = format!("({numbers}{})", closest.doubt(leader.n_runs));
