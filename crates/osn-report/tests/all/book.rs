@@ -50,7 +50,7 @@ fn what_the_readme_says_of_studies_is_what_they_say() {
 fn a_number_that_was_changed_by_hand_is_found() {
     let studies = results::studies(&docs().join("studies")).unwrap();
     let page = fs::read_to_string(docs().join("results.md")).unwrap();
-    let changed = page.replacen("0.604", "0.704", 1);
+    let changed = page.replacen("0.603", "0.703", 1);
     assert_ne!(changed, page);
     assert_eq!(results::filled(&changed, &studies).unwrap(), page);
     let unknown = "<!-- table: nothing -->\n<!-- end of table -->";
