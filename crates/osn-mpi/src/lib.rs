@@ -4,8 +4,6 @@
 mod mpi;
 
 #[cfg(feature = "mpi")]
-pub use mpi::ending::Ending;
-#[cfg(feature = "mpi")]
-pub use mpi::start::{WAIT_SECS, run, run_and_end};
+pub use mpi::start::{WAIT_SECS, run};
 #[cfg(feature = "mpi")]
 pub use mpi::workers::MpiWorkers;

@@ -9,7 +9,6 @@ pub mod cgan;
 pub mod classify;
 pub mod control;
 pub mod convolution;
-pub mod crew;
 pub mod data;
 pub mod decide;
 pub mod device;
@@ -33,13 +32,11 @@ mod waves;
 
 use std::path::Path;
 
-use osn::workers::{Alone, Workers};
 use serde_json::Value;
 
 use crate::adversarial::game::Game;
 use crate::classify::config::ClassifyConfig;
 use crate::control::config::ControlConfig;
-use crate::crew::Crew;
 use crate::data::need::Need;
 use crate::gan::config::GanConfig;
 use crate::nmt::config::NmtConfig;
@@ -68,22 +65,15 @@ const RECIPES: &[Recipe] = &[
 
 struct Recipe {
     doc: RecipeDoc,
-    /// The config that a request comes to.
+    /// The config that a request comes to, and what data it takes.
     config: Resolve,
     settings: fn() -> Vec<SettingDoc>,
     run: Run,
 }
 
-type Resolve = fn(&TrainRequest, &RecipeDoc) -> Result<Resolved, RunError>;
+type Resolve = fn(&TrainRequest, &RecipeDoc) -> Result<(Value, Need), RunError>;
 
-/// A config, what data it takes, and into how many shards it cuts a batch.
-struct Resolved {
-    config: Value,
-    need: Need,
-    shards: usize,
-}
-
-type Run = fn(&TrainRequest, &mut Crew, &mut dyn Observer) -> Result<RunSummary, RunError>;
+type Run = fn(&TrainRequest, &mut dyn Observer) -> Result<RunSummary, RunError>;
 
 const fn of_game<G: Game>() -> Recipe {
     registered::<G::Config>(G::DOC, adversarial::run::run::<G>)
@@ -92,7 +82,7 @@ const fn of_game<G: Game>() -> Recipe {
 const fn registered<C: Config>(doc: RecipeDoc, run: Run) -> Recipe {
     let config = |request: &TrainRequest, doc: &RecipeDoc| {
         let config = C::resolve(request, doc)?;
-        Ok(Resolved { config: as_json(&config), need: config.need(), shards: config.shards() })
+        Ok((as_json(&config), config.need()))
     };
     Recipe { doc, config, settings: setting_docs::<C>, run }
 }
@@ -109,39 +99,7 @@ pub fn recipes() -> Vec<RecipeDoc> {
 /// [`RunError`]: an unknown name, a bad setting or bad data before the start; a number that is not
 /// finite or a disk that refuses while it trains.
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
-    train_with(Box::new(Alone), request, observer)
-}
-
-/// Trains what is asked for as one of several workers, each of which calls this with the same request: to the same bits
-/// for every number of them, at most as many as the config has shards.
-///
-/// Worker 0 writes the run's folder and returns its summary; the folder of the others is an empty path, and they have no
-/// scores. All workers end together, and an error of one is an error of all.
-///
-/// # Errors
-///
-/// As [`train`]; [`RunError::Workers`] for what another worker met.
-pub fn train_with(
-    workers: Box<dyn Workers>,
-    request: &TrainRequest,
-    observer: &mut dyn Observer,
-) -> Result<RunSummary, RunError> {
-    train_all(workers, Ok(request.clone()), observer)
-}
-
-fn train_all(
-    workers: Box<dyn Workers>,
-    request: Result<TrainRequest, RunError>,
-    observer: &mut dyn Observer,
-) -> Result<RunSummary, RunError> {
-    let asked = request.and_then(|request| {
-        let recipe = named(&request.recipe)?;
-        let shards = (recipe.config)(&request, &recipe.doc)?.shards;
-        Ok((shards, (recipe, request)))
-    });
-    let (mut crew, (recipe, request)) = Crew::new(workers, asked)?;
-    let trained = (recipe.run)(&request, &mut crew, observer);
-    Ok(crew.end(trained)?.1)
+    (named(&request.recipe)?.run)(request, observer)
 }
 
 /// Resumes the run in a folder from its last checkpoint, to the same bits as if it had never stopped.
@@ -151,25 +109,11 @@ fn train_all(
 /// [`RunError`]: there is no such run, no whole checkpoint, or something that would change a bit; else
 /// as [`train`].
 pub fn resume(folder: &Path, observer: &mut dyn Observer) -> Result<Resumed, RunError> {
-    resume_with(Box::new(Alone), folder, observer)
-}
-
-/// [`resume`] as one of several workers, as many as there were before or others. Each reads `run.json`; the checkpoint is
-/// read by worker 0 alone.
-///
-/// # Errors
-///
-/// As [`resume`] and [`train_with`].
-pub fn resume_with(
-    workers: Box<dyn Workers>,
-    folder: &Path,
-    observer: &mut dyn Observer,
-) -> Result<Resumed, RunError> {
-    let stopped = StoppedRun::open(folder);
-    if let Some(summary) = stopped.as_ref().ok().and_then(StoppedRun::finished) {
-        return Ok(Resumed::AlreadyFinished(summary));
+    let stopped = StoppedRun::open(folder)?;
+    match stopped.finished() {
+        Some(summary) => Ok(Resumed::AlreadyFinished(summary)),
+        None => train(&TrainRequest::resuming(stopped)?, observer).map(Resumed::Trained),
     }
-    train_all(workers, stopped.and_then(TrainRequest::resuming), observer).map(Resumed::Trained)
 }
 
 /// What data the run that is asked for takes.
@@ -179,7 +123,7 @@ pub fn resume_with(
 /// [`RunError`]: an unknown name or a bad setting.
 pub fn need(request: &TrainRequest) -> Result<Need, RunError> {
     let recipe = named(&request.recipe)?;
-    Ok((recipe.config)(request, &recipe.doc)?.need)
+    Ok((recipe.config)(request, &recipe.doc)?.1)
 }
 
 /// What `run.json` would say at the start of the run that is asked for, but for its data, which are
@@ -190,7 +134,7 @@ pub fn need(request: &TrainRequest) -> Result<Need, RunError> {
 /// [`RunError`]: an unknown name or a bad setting.
 pub fn describe(request: &TrainRequest) -> Result<RunDescription, RunError> {
     let recipe = named(&request.recipe)?;
-    let config = (recipe.config)(request, &recipe.doc)?.config;
+    let (config, _) = (recipe.config)(request, &recipe.doc)?;
     request.resolve_device()?;
     let decide = request.resolve_decide(&recipe.doc)?;
     let description =
@@ -256,7 +200,7 @@ mod tests {
         let players = T::players(config, &data, rule.map(|_| &decide), 3, &device).unwrap();
         let game = T::new(config, data, &decide, &device).unwrap();
         let mut trainer = Trainer::new(game, config.as_ref(), players, 3, device);
-        (1..=4).for_each(|step| drop(trainer.step(step, &mut Crew::alone()).unwrap()));
+        (1..=4).for_each(|step| drop(trainer.step(step).unwrap()));
         let mut bits = Bits(Vec::new());
         trainer.players.discriminator.network.visit(&mut bits);
         trainer.players.generator.network.visit(&mut bits);

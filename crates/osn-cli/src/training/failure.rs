@@ -2,16 +2,11 @@
 
 use osn_recipes::run::error::RunError;
 
-use crate::failure::{BAD_INPUT, FAILED, Failure};
+use crate::failure::Failure;
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        let exit_code = match error {
-            RunError::Workers { exit_code, .. } => exit_code,
-            _ if error.is_bad_input() => BAD_INPUT,
-            _ => FAILED,
-        };
-        Self::failed(error).of_all(exit_code)
+        if error.is_bad_input() { Self::bad_input(error) } else { Self::failed(error) }
     }
 }
 

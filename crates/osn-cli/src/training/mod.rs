@@ -13,7 +13,6 @@ mod settings;
 mod shell;
 mod train;
 pub(crate) mod usage;
-pub(crate) mod workers;
 
 use self::args::{DataCommand, TrainingCommand};
 use crate::failure::Failure;

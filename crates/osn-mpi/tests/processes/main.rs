@@ -7,6 +7,5 @@
 
 mod failures;
 mod hosts;
-mod osn_train;
 mod program;
 mod same_bits;

@@ -4,7 +4,6 @@ use osn_core::decide::Needs;
 
 use crate::control::config::ControlConfig;
 use crate::control::train::Trainer;
-use crate::crew::Crew;
 use crate::run::config::Config;
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
@@ -49,7 +48,6 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
 /// [`RunError`]: bad input before the start, or what ended the run.
 pub(crate) fn run(
     request: &TrainRequest,
-    crew: &mut Crew,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
     let config = ControlConfig::resolve(request, &DOC)?;
@@ -57,5 +55,5 @@ pub(crate) fn run(
     let mut trainer = Trainer::new(&config, &decide, request.seed, device)?;
     let (decide, config, data) = (&decide, &config, &TrainedOn::named(config.environment.name()));
     let setup = RunSetup { request, doc: &DOC, decide, config, data };
-    train(&setup, &mut trainer, crew, observer)
+    train(&setup, &mut trainer, observer)
 }

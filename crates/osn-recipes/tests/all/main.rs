@@ -29,4 +29,3 @@ mod subwords;
 mod text;
 mod translate;
 mod translations;
-mod workers;

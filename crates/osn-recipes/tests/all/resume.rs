@@ -19,16 +19,11 @@ use osn_runs::folder::RunFolder;
 use osn_runs::folder_error::FolderError;
 use serde_json::{Value, json};
 
-pub(crate) const STEPS: u64 = 8;
+const STEPS: u64 = 8;
 
 /// Eight steps, scored after the third and sixth and at the end.
 const SHORT: [(&str, &str); 3] = [("steps", "8"), ("eval_every", "3"), ("log_every", "2")];
-pub(crate) fn request(
-    recipe: &str,
-    decide: Option<&str>,
-    more: &[(&str, &str)],
-    out: &Path,
-) -> TrainRequest {
+fn request(recipe: &str, decide: Option<&str>, more: &[(&str, &str)], out: &Path) -> TrainRequest {
     let request = crate::runs::request(recipe, &[&SHORT, more].concat(), out);
     let checkpoints = Checkpoints { every: Some(1), keep: 100 };
     TrainRequest { decide: decide.map(str::to_owned), checkpoints, ..request }
@@ -38,7 +33,7 @@ fn resume(folder: &Path) -> RunSummary {
     went_on(osn_recipes::resume(folder, &mut Silent).unwrap())
 }
 
-pub(crate) fn went_on(resumed: Resumed) -> RunSummary {
+fn went_on(resumed: Resumed) -> RunSummary {
     match resumed {
         Resumed::Trained(summary) => summary,
         Resumed::AlreadyFinished(_) => panic!("it was finished before"),
@@ -51,7 +46,7 @@ fn checkpoint(folder: &Path, step: u64) -> PathBuf {
 
 /// Everything that a run leaves but what a clock says.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Left {
+struct Left {
     record: Vec<String>,
     pictures: BTreeMap<PathBuf, Vec<u8>>,
     parts: BTreeMap<String, Vec<u8>>,
@@ -59,7 +54,7 @@ pub(crate) struct Left {
 }
 
 impl Left {
-    pub(crate) fn of(folder: &Path) -> Self {
+    fn of(folder: &Path) -> Self {
         let pictures = fs::read_dir(folder.join("samples")).unwrap().map(|entry| {
             let path = entry.unwrap().path();
             (path.file_name().unwrap().into(), fs::read(path).unwrap())
@@ -72,7 +67,7 @@ impl Left {
         }
     }
 
-    pub(crate) fn must_be(&self, whole: &Self, what: &str) {
+    fn must_be(&self, whole: &Self, what: &str) {
         assert_eq!(self.record, whole.record, "{what}: record");
         assert!(self.pictures == whole.pictures, "{what}: pictures");
         assert_eq!(self.description, whole.description, "{what}: run.json");
