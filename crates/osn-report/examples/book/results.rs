@@ -13,8 +13,9 @@ use osn_report::study::{Analysis, Block, Completion, ConfidenceInterval, Study, 
 const ARMS: [&str; 6] = ["auto", "never", "always", "always@bidirectional", "cap", "lr_over_sigma"];
 const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "resnet"];
 /// Studies whose runs do not say when they began, by `git log --format=%cs -- docs/studies/NAME/study.json`.
-const COMMITTED: [(&str, &str); 8] = [
+const COMMITTED: [(&str, &str); 10] = [
     ("cgan", "2026-11-23"),
+    ("claim_classify", "2026-11-27"),
     ("classify", "2026-11-23"),
     ("classify_regimes", "2026-11-27"),
     ("control", "2026-11-23"),
@@ -22,6 +23,7 @@ const COMMITTED: [(&str, &str); 8] = [
     ("gan_regimes", "2026-11-26 and 27"),
     ("resnet", "2026-11-23"),
     ("translate", "2026-11-23"),
+    ("tune_classify", "2026-11-27"),
 ];
 const BEGIN: &str = "<!-- table: ";
 const END: &str = "<!-- end of table -->";
