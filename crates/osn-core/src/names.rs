@@ -28,7 +28,11 @@ pub fn closest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
 /// assert_eq!(hint, " (did you mean 'never'?)");
 /// ```
 pub fn hint<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    closest(word, names).map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default()
+    question(closest(word, names))
+}
+
+fn question(meant: Option<impl std::fmt::Display>) -> String {
+    meant.map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default()
 }
 
 /// The glob over dotted paths that somebody may have meant by one that matches none of them: what stands behind its last `**.`
@@ -52,6 +56,11 @@ pub fn closest_glob(glob: &str, paths: &[&str]) -> Option<String> {
     }
     let whole = closest(glob, paths.iter().copied()).map(str::to_owned);
     whole.or_else(|| by_end("**.", last_parts(glob, 1)))
+}
+
+/// [`hint`] of the first of some globs that has a [`closest_glob`].
+pub fn glob_hint(globs: &[String], paths: &[&str]) -> String {
+    question(globs.iter().find_map(|glob| closest_glob(glob, paths)))
 }
 
 /// The last so many parts of a dotted path.

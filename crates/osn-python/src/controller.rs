@@ -10,8 +10,8 @@ use osn_core::act::{Actuator, AppliedAction, Rates, StepSize};
 use osn_core::decide::{Decider, Rule, Signals};
 use osn_core::held::kernel::{PARALLEL_ELEMENTS, Threads};
 use osn_core::held::{
-    Form, HeldWeight, READ_EVERY, Reading, Refreshes, SigmaGradient, catch_up_iterations,
-    cold_start, sigma_ratios,
+    HeldWeight, READ_EVERY, Reading, Refreshes, SigmaGradient, catch_up_iterations, cold_start,
+    sigma_ratios,
 };
 use osn_core::layer::{Layer, Measurement};
 use osn_core::measure::EstimateError;
@@ -25,7 +25,7 @@ use crate::arrays::{Entries, Named, entries};
 use crate::decider::read;
 use crate::errors::{AttachError, StepError, attach_error, value_error};
 use crate::held::{Chosen, cannot_measure, check_size, held};
-use crate::refresh::{Parts, catch_up, decoded, norms, started};
+use crate::refresh::{Parts, Refresh, decoded, norms, started};
 use crate::reported::{Gradients, Reported};
 use crate::rules::{Entry, Raised, rules};
 use crate::saved::Saved;
@@ -35,9 +35,8 @@ use crate::team::Team;
 /// 3 % off.
 const RESTART_RESIDUAL: f64 = 0.25;
 
-/// A weight that is to be refreshed: its entries, old and new vectors, form, actions in force, and how many steps ago it
-/// was refreshed.
-type Job<'a> = (Entries<'a>, &'a [f32], &'a mut [f32], Form, &'a [AppliedAction], u64);
+/// A weight that is to be refreshed: its entries, old and new vectors, how many steps ago it was refreshed, and how.
+type Job<'a> = (Entries<'a>, &'a [f32], &'a mut [f32], u64, Refresh<'a>);
 
 /// The controller of one model. Weights and their vectors are Python's; rules and what they remember are here.
 #[pyclass]
@@ -194,7 +193,7 @@ impl Controller {
     /// What is in force on each block of the weights at these places.
     fn applied(&self, places: Vec<usize>) -> Vec<Vec<Applied>> {
         let in_force = |actuator: &Actuator| parameters(actuator.applied());
-        let ranges: Vec<_> = HeldWeight::ranges(&self.held).collect();
+        let ranges = self.ranges();
         let of_weight =
             |place: usize| self.actuators[ranges[place].clone()].iter().map(in_force).collect();
         places.into_iter().map(of_weight).collect()
@@ -202,7 +201,7 @@ impl Controller {
 
     /// Whether nothing is done to the weights at these places, whatever their σ is.
     fn is_off(&self, places: Vec<usize>) -> Vec<bool> {
-        let ranges: Vec<_> = HeldWeight::ranges(&self.held).collect();
+        let ranges = self.ranges();
         let is_off = |actuator: &Actuator| !actuator.applied().follows_sigma();
         let of_weight = |place: usize| self.actuators[ranges[place].clone()].iter().all(is_off);
         places.into_iter().map(of_weight).collect()
@@ -221,7 +220,7 @@ impl Controller {
         mut new: Vec<PyReadwriteArray1<'_, f32>>,
     ) -> PyResult<Vec<bool>> {
         let applied = self.in_force();
-        let ranges: Vec<_> = HeldWeight::ranges(&self.held).collect();
+        let ranges = self.ranges();
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
         let mut jobs = Vec::new();
         for (((place, weight), old), new) in places.iter().zip(&weights).zip(&old).zip(&mut new) {
@@ -229,11 +228,13 @@ impl Controller {
             let (weight, old, new) = (entries(weight)?, old.as_slice()?, new.as_slice_mut()?);
             check_size(held, &weight, old.len())?;
             let behind = self.refreshes.behind(*place, self.step);
-            jobs.push((weight, old, new, held.form, &applied[ranges[*place].clone()], behind));
+            let (form, applied) = (&held.form, &applied[ranges[*place].clone()]);
+            let how = Refresh { threads: Threads::Own, form, applied, step };
+            jobs.push((weight, old, new, behind, how));
         }
         let size: usize = jobs.iter().map(|(weight, ..)| weight.len()).sum();
-        let run = |threads, (weight, old, new, form, applied, behind): Job| {
-            catch_up(threads, &weight.to_f32(), (old, new), &form, applied, step, behind);
+        let run = |threads, (weight, old, new, behind, how): Job| {
+            Refresh { threads, ..how }.catch_up(&weight.to_f32(), old, new, behind);
         };
         py.detach(|| match Team::at(team) {
             _ if size < PARALLEL_ELEMENTS => {
@@ -404,11 +405,16 @@ impl Controller {
         self.actuators.iter().map(Actuator::applied).collect()
     }
 
+    /// The layers of each weight.
+    fn ranges(&self) -> Vec<Range<usize>> {
+        HeldWeight::ranges(&self.held).collect()
+    }
+
     /// Notes that weights were refreshed, and the states that this left.
     fn note(&mut self, places: &[usize], states: Option<&[Vec<State>]>) {
         // What is measured for reports alone must not change the training, so it does not count here.
         let states = states.filter(|_| self.decider.rules().needs().gradients);
-        let ranges: Vec<_> = HeldWeight::ranges(&self.held).collect();
+        let ranges = self.ranges();
         for (index, &place) in places.iter().enumerate() {
             let states = states.map(|states| &states[index][..]);
             let (held, layers) = (&self.held[place], ranges[place].clone());
@@ -468,8 +474,8 @@ impl Controller {
 /// threads work on it.
 fn fills_team(jobs: &[Job], size: usize) -> bool {
     let threads = available_parallelism().map_or(1, NonZero::get);
-    jobs.iter().all(|(weight, .., form, _, _)| {
-        weight.len() * threads <= size && form.maps.matrices().is_some()
+    jobs.iter().all(|(weight, .., how)| {
+        weight.len() * threads <= size && how.form.maps.matrices().is_some()
     })
 }
 

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use osn_core::act::AppliedAction;
 use osn_core::held::kernel::{Threads, norm};
 use osn_core::held::{
-    Form, Iteration, Map, Maps, Space, Start, begins_at_v, block_of, catch_up_iterations,
-    is_settled, iterate_on, state_at, state_of,
+    Form, Iteration, Maps, Space, Start, block_of, catch_up_iterations, is_settled, iterate_on,
+    starts_at_v, state_at, state_of,
 };
 use osn_core::layer::Measurement;
 use osn_core::state_code::{STATE_LEN, State};
@@ -55,16 +55,12 @@ impl Parts {
         form: &Form,
         spaces: &mut [Space],
     ) {
-        let mut maps = form.maps.iter();
-        // Of two maps only their mean σ is known.
-        let (Some(map), None) = (maps.next(), maps.next()) else { return };
-        let from_v = matches!(map, Map::Matrix(layout) if begins_at_v(*layout));
+        let Some(from_v) = starts_at_v(&form.maps) else { return };
+        let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
         for (block, (state, space)) in states.iter().zip(spaces).enumerate() {
-            let (u, v) = (self.u(vectors, block), self.v(vectors, block));
+            let (u, v) = (wide(self.u(vectors, block)), wide(self.v(vectors, block)));
             let (start, end) = if from_v { (v, u) } else { (u, v) };
-            let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-            let image = start.iter().map(|&x| state.sigma * f64::from(x)).collect();
-            let Some(best) = space.add(wide(end), image) else { continue };
+            let Some(best) = space.best_start(&start, &end, state.sigma) else { continue };
             let at =
                 if from_v { self.count * self.rows + block * self.cols } else { block * self.rows };
             let slots = vectors[at..].iter_mut().zip(best);
@@ -102,62 +98,61 @@ pub(crate) fn decoded(states: &[f32]) -> Vec<State> {
     states.chunks_exact(STATE_LEN).map(state).collect()
 }
 
-/// Refreshes a weight whose last refresh was `behind` steps ago: from the vectors `old` to `new`.
-///
-/// No more iterations run than bring the residual down, and each begins at the best vector of all so far. The last one is a
-/// plain refresh, and σ is a lower bound as always.
-pub(crate) fn catch_up(
-    threads: Threads,
-    weight: &[f32],
-    (old, new): (&[f32], &mut [f32]),
-    form: &Form,
-    applied: &[AppliedAction],
-    step: i32,
-    behind: u64,
-) {
-    if behind == 0 {
-        new.copy_from_slice(old);
-        return;
-    }
-    refresh(threads, weight, (old, new), form, applied, step);
-    let parts = Parts::of(form);
-    let mut spaces: Vec<Space> = applied.iter().map(|_| Space::default()).collect();
-    for _ in 1..catch_up_iterations(behind) {
-        let states = decoded(parts.states(new));
-        if states.iter().all(is_settled) {
-            return;
-        }
-        let mut start = new.to_vec();
-        parts.start_at_the_best(&mut start, &states, form, &mut spaces);
-        refresh(threads, weight, (&start, new), form, applied, step);
-    }
+/// How a weight is refreshed at a step.
+#[derive(Clone, Copy)]
+pub(crate) struct Refresh<'a> {
+    pub(crate) threads: Threads,
+    pub(crate) form: &'a Form,
+    /// What is in force on each block.
+    pub(crate) applied: &'a [AppliedAction],
+    pub(crate) step: i32,
 }
 
-/// One power iteration of every block of a weight: from the vectors `old` to `new`.
-fn refresh(
-    threads: Threads,
-    weight: &[f32],
-    (old, new): (&[f32], &mut [f32]),
-    form: &Form,
-    applied: &[AppliedAction],
-    step: i32,
-) {
-    let parts = Parts::of(form);
-    for (block, applied) in applied.iter().enumerate() {
-        let before = state(&parts.states(old)[block * STATE_LEN..]);
-        let (old_u, old_v) = (parts.u(old, block), parts.v(old, block));
-        match iterate_on(threads, &entries_of(weight, form, block), (old_u, old_v), &form.maps) {
-            Iteration::Moved { u, v, sigma, residual } => {
-                let state = state_at(sigma, residual, before.bad_step, applied);
-                parts.put(new, block, (&u, &v, &state));
+impl Refresh<'_> {
+    /// Refreshes a weight whose last refresh was `behind` steps ago: from the vectors `old` to `new`.
+    ///
+    /// No more iterations run than bring the residual down, and each begins at the best vector of all so far. The last one is
+    /// a plain refresh, and σ is a lower bound as always.
+    pub(crate) fn catch_up(self, weight: &[f32], old: &[f32], new: &mut [f32], behind: u64) {
+        if behind == 0 {
+            new.copy_from_slice(old);
+            return;
+        }
+        self.iterate(weight, old, new);
+        let parts = Parts::of(self.form);
+        let mut spaces: Vec<Space> = self.applied.iter().map(|_| Space::default()).collect();
+        for _ in 1..catch_up_iterations(behind) {
+            let states = decoded(parts.states(new));
+            if states.iter().all(is_settled) {
+                return;
             }
-            still => {
-                let state = unmoved(&still, before, applied, step);
-                parts.put(new, block, (old_u, old_v, &state));
-            }
+            let mut start = new.to_vec();
+            parts.start_at_the_best(&mut start, &states, self.form, &mut spaces);
+            self.iterate(weight, &start, new);
         }
     }
-    put_gradient(parts, form, new);
+
+    /// One power iteration of every block of a weight: from the vectors `old` to `new`.
+    fn iterate(self, weight: &[f32], old: &[f32], new: &mut [f32]) {
+        let Self { threads, form, applied, step } = self;
+        let parts = Parts::of(form);
+        for (block, applied) in applied.iter().enumerate() {
+            let before = state(&parts.states(old)[block * STATE_LEN..]);
+            let (old_u, old_v) = (parts.u(old, block), parts.v(old, block));
+            match iterate_on(threads, &entries_of(weight, form, block), (old_u, old_v), &form.maps)
+            {
+                Iteration::Moved { u, v, sigma, residual } => {
+                    let state = state_at(sigma, residual, before.bad_step, applied);
+                    parts.put(new, block, (&u, &v, &state));
+                }
+                still => {
+                    let state = unmoved(&still, before, applied, step);
+                    parts.put(new, block, (old_u, old_v, &state));
+                }
+            }
+        }
+        put_gradient(parts, form, new);
+    }
 }
 
 /// The state of a weight whose vectors stay.

@@ -10,7 +10,7 @@ use crate::decide::rule::{Rule, slug};
 use crate::decide::signals::Needs;
 use crate::layer::facts::Layer;
 use crate::layer::select::Select;
-use crate::names::closest_glob;
+use crate::names::glob_hint;
 
 /// Rules in order, each with the layers that it is for.
 ///
@@ -136,11 +136,7 @@ impl Rules {
             None if selected.is_empty() => {
                 let available = names(layers);
                 let paths: Vec<_> = layers.iter().map(|layer| layer.path.as_str()).collect();
-                let mut globs = entry.select.paths.patterns().iter();
-                let hint = globs
-                    .find_map(|glob| closest_glob(glob, &paths))
-                    .map(|glob| format!(" (did you mean '{glob}'?)"))
-                    .unwrap_or_default();
+                let hint = glob_hint(entry.select.paths.patterns(), &paths);
                 format!("{} holds for none of {available}{hint}; change its select", entry.select)
             }
             None => {

@@ -1,5 +1,7 @@
 //! What the refresh of a weight that was left alone for some steps has in common for all frameworks.
 
+use crate::held::form::{Map, Maps};
+use crate::held::iteration::begins_at_v;
 use crate::measure::exact::exact;
 use crate::measure::operator::DenseMap;
 use crate::state_code::State;
@@ -24,6 +26,14 @@ pub fn is_settled(state: &State) -> bool {
     state.residual <= SETTLED_RESIDUAL || state.bad_step != 0
 }
 
+/// Whether the iterations on a weight begin at `v`, and not at `u`, where they can begin at the [best](Space::best_start) of
+/// what they have seen: `None` of two maps, of which only the mean σ is known.
+pub fn starts_at_v(maps: &Maps) -> Option<bool> {
+    let mut maps = maps.iter();
+    let (Some(map), None) = (maps.next(), maps.next()) else { return None };
+    Some(matches!(map, Map::Matrix(layout) if begins_at_v(*layout)))
+}
+
 /// What the iterations on one map `A` have seen of it, or of `Aᵀ` where they begin at `v`.
 ///
 /// Begun at the best vector of all so far (Rayleigh–Ritz), iterations are those of Golub and Kahan, which come near in about
@@ -37,13 +47,19 @@ pub struct Space {
 }
 
 impl Space {
-    /// Adds `v` with `A v`; returns the unit vector along the largest `A x` over the unit `x` of the space, if `v` was
-    /// new.
+    /// The unit vector that the next iteration is best begun at, if the last one showed anything new: it left `σ` with the
+    /// vectors `start`, at which an iteration begins, and `end`, whose product `σ·start` is.
     ///
     /// # Panics
     ///
     /// If they have not the lengths of those before.
-    pub fn add(&mut self, mut v: Vec<f64>, mut image: Vec<f64>) -> Option<Vec<f64>> {
+    pub fn best_start(&mut self, start: &[f64], end: &[f64], sigma: f64) -> Option<Vec<f64>> {
+        self.add(end.to_vec(), start.iter().map(|x| sigma * x).collect())
+    }
+
+    /// Adds `v` with `A v`; returns the unit vector along the largest `A x` over the unit `x` of the space, if `v` was
+    /// new.
+    fn add(&mut self, mut v: Vec<f64>, mut image: Vec<f64>) -> Option<Vec<f64>> {
         for (other, its_image) in self.basis.iter().zip(&self.images) {
             assert_eq!((v.len(), image.len()), (other.len(), its_image.len()), "another map");
             let along = dot(&v, other);

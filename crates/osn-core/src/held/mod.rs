@@ -24,7 +24,7 @@ pub(crate) mod start;
 pub(crate) mod weight;
 
 pub use self::{
-    catch_up::{Space, catch_up_iterations, is_settled},
+    catch_up::{Space, catch_up_iterations, is_settled, starts_at_v},
     form::{Cut, Form, FormError, Map, Maps},
     iteration::{Iteration, begins_at_v, iterate, iterate_on, state_at},
     reading::Reading,

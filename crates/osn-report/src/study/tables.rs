@@ -131,12 +131,17 @@ fn table(title: &str, regret: &str, rows: impl Iterator<Item = [String; 5]>) -> 
 
 fn sentences(lead: &str, comparisons: &[Comparison], n_pairs: usize, unit: &str) -> Block {
     if let [first, _, ..] = comparisons
-        && smallest_p(n_pairs) >= ALPHA
+        && are_too_few(n_pairs)
     {
         return Block::Text(wins(lead, &first.arm, comparisons, &counted(n_pairs, unit)));
     }
     let lines = comparisons.iter().map(|it| format!("{}\n", it.in_words(lead, n_pairs, unit)));
     Block::Text(lines.collect())
+}
+
+/// Whether no p-value of so many pairs can be below [`ALPHA`].
+pub(super) fn are_too_few(n_pairs: usize) -> bool {
+    smallest_p(n_pairs) >= ALPHA
 }
 
 /// All that so few pairs say of the first arm and the others: in how many it was better.
@@ -197,7 +202,7 @@ impl Comparison {
 
     /// Why a comparison whose interval looks clear shows no difference.
     pub(super) fn doubt(&self, n_pairs: usize) -> &'static str {
-        let is_too_few = self.leaves_out_even() && smallest_p(n_pairs) >= ALPHA;
+        let is_too_few = self.leaves_out_even() && are_too_few(n_pairs);
         if is_too_few { ", which is too few for any p below 0.05" } else { "" }
     }
 }

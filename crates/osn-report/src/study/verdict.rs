@@ -5,10 +5,10 @@ use std::fmt;
 use super::analysis::{
     ALPHA, Analysis, ArmOverall, Comparison, MeasureAnalysis, Outcome, chosen_against_others,
 };
-use super::statistics::{ConfidenceInterval, smallest_p};
+use super::statistics::ConfidenceInterval;
 use super::study_file::Study;
 use super::study_run::Completion;
-use super::tables::{Part, Sentence, bracketed, hundredths, p_value, shown};
+use super::tables::{Part, Sentence, are_too_few, bracketed, hundredths, p_value, shown};
 use crate::text::{counted, short};
 
 /// Which arm is best at the last step, over all regimes, and how sure that is.
@@ -234,7 +234,7 @@ fn uncertain<'a>(
     let (iqm, failures) = (leader.iqm(), leader.failures());
     if leader.n_runs == 1 && leader.n_failed == 0 && !is_equal {
         let between = format!(" has the best score, {}, before ", shown(leader.iqm, 1, short));
-        let needed = (1..=100).find(|&pairs| smallest_p(pairs) < ALPHA).unwrap_or(100);
+        let needed = 1 + (1..100).take_while(|&pairs| are_too_few(pairs)).count();
         let rest = format!("; no p is below {ALPHA} with fewer than {needed} seeds.");
         return Sentence::of(
             closest,

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use osn_core::act::AppliedAction;
-use osn_core::held::{Form, Map, Space, begins_at_v, catch_up_iterations, is_settled};
+use osn_core::held::{Form, Space, catch_up_iterations, is_settled, starts_at_v};
 use osn_core::state_code::{STATE_LEN, State, decode_unit, encode_unit};
 
 use crate::measure::refresh::{is_flex, refresh_blocks};
@@ -43,18 +43,14 @@ fn from_the_best(
     form: &Form,
     spaces: &mut [Space],
 ) -> Codes {
-    let mut maps = form.maps.iter();
-    // Of two maps only their mean σ is known.
-    let (Some(map), None) = (maps.next(), maps.next()) else { return (u, v, state) };
-    let from_v = matches!(map, Map::Matrix(layout) if begins_at_v(*layout));
+    let Some(from_v) = starts_at_v(&form.maps) else { return (u, v, state) };
     let (start, end) = if from_v { (&v, &u) } else { (&u, &v) };
     let host = |codes| host_codes(codes).into_iter().map(decode_unit).collect::<Vec<f64>>();
     let (mut starts, ends) = (host(start.clone()), host(end.clone()));
     let (in_start, in_end) = (starts.len() / states.len(), ends.len() / states.len());
     let blocks = starts.chunks_exact_mut(in_start).zip(ends.chunks_exact(in_end));
     for ((start, end), (state, space)) in blocks.zip(states.iter().zip(spaces)) {
-        let image = start.iter().map(|x| state.sigma * x).collect();
-        if let Some(best) = space.add(end.to_vec(), image) {
+        if let Some(best) = space.best_start(start, end, state.sigma) {
             start.copy_from_slice(&best);
         }
     }
