@@ -29,17 +29,37 @@ const MAX_SHOWN: usize = 2_000;
 pub struct Failure {
     message: String,
     exit_code: u8,
+    /// All workers of a run have it.
+    #[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "only processes of MPI ask"))]
+    is_common: bool,
 }
 
 impl Failure {
     /// Bad usage or bad input.
     pub(crate) fn bad_input(message: impl Display) -> Self {
-        Self { message: message.to_string(), exit_code: BAD_INPUT }
+        Self { message: message.to_string(), exit_code: BAD_INPUT, is_common: false }
     }
 
     /// A failure that is not due to the input.
     pub(crate) fn failed(message: impl Display) -> Self {
-        Self { message: message.to_string(), exit_code: FAILED }
+        Self { message: message.to_string(), exit_code: FAILED, is_common: false }
+    }
+
+    /// What all workers of a run have come to, with an exit code of theirs.
+    pub(crate) fn of_all(self, exit_code: u8) -> Self {
+        Self { exit_code, is_common: exit_code != TRY_AGAIN, ..self }
+    }
+
+    /// Whether all workers of a run have come to this, so that one speaks for all.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn is_common(&self) -> bool {
+        self.is_common
+    }
+
+    /// The exit code.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.exit_code
     }
 
     /// Appends to the message.

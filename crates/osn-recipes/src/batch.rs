@@ -36,6 +36,26 @@ pub fn number(tensor: Tensor<1>) -> f64 {
     tensor.into_data().iter().next().unwrap_or(f64::NAN)
 }
 
+/// All numbers of a tensor, in the order of its shape.
+pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.without_autodiff().into_data().iter().collect()
+}
+
+/// Numbers as a tensor without a graph.
+pub(crate) fn tensor<const D: usize>(
+    numbers: &[f64],
+    shape: [usize; D],
+    device: &Device,
+) -> Tensor<D> {
+    let data = TensorData::new(numbers.to_vec(), shape).convert::<f32>();
+    Tensor::from_data(data, &device.clone().without_autodiff())
+}
+
+/// The mean of numbers, `[1]`, without a graph.
+pub(crate) fn mean(numbers: &[f64], device: &Device) -> Tensor<1> {
+    tensor(&[numbers.iter().sum::<f64>() / numbers.len() as f64], [1], device)
+}
+
 /// Images `[count, channels, height, width]`, to be shown in so many columns.
 pub fn grid(images: Tensor<4>, columns: usize) -> ImageGrid {
     let [count, channels, height, width] = images.dims();

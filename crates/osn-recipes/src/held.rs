@@ -7,8 +7,10 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Gradients;
 use osn::report::{LayerReport, LayerSpectrum, RunningSum, SavedSum};
 use osn::rules::{Needs, Signals};
+use osn::workers::TeamError;
 use osn::{AttachError, Change, Osn, Plan, Selection, StepError};
 
+use crate::crew::{Crew, StepFailure};
 use crate::decide::Decide;
 use crate::network_parts::{load_network, load_optimizer, save_network, save_optimizer};
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
@@ -134,19 +136,23 @@ impl<M: Module> TrainedNetwork<M> {
         self.osn.as_ref().is_some_and(|osn| osn.decides_next() && osn.needs().any_held_out())
     }
 
-    /// One step of the optimizer, then one of osn, where there is one.
+    /// One step of the optimizer, then one of osn, where there is one; the gradients are those of the whole batch.
     ///
     /// # Errors
     ///
-    /// [`RunError::NonFinite`] for a weight that is not finite.
+    /// [`RunError::NonFinite`] for a weight that is not finite, [`RunError::Workers`] where another worker has failed.
     pub(crate) fn descend(
         &mut self,
         gradients: Gradients,
         learning_rate: f64,
         signals: &Signals,
+        crew: &mut Crew,
     ) -> Result<(), RunError> {
         let name = self.name;
-        self.step(gradients, learning_rate, signals).map_err(|error| step_error(name, error))
+        self.step(gradients, learning_rate, signals, crew).map_err(|failure| match failure {
+            StepFailure::Own(error) => step_error(name, error),
+            StepFailure::Of(error) => team_error(name, error),
+        })
     }
 
     /// [`descend`](Self::descend), which passes on the pending signals where a rule decides.
@@ -159,9 +165,10 @@ impl<M: Module> TrainedNetwork<M> {
         gradients: Gradients,
         learning_rate: f64,
         pending: &mut PendingSignals,
+        crew: &mut Crew,
     ) -> Result<(), RunError> {
         let signals = if self.decides_next() { pending.signals() } else { Signals::new() };
-        self.descend(gradients, learning_rate, &signals)
+        self.descend(gradients, learning_rate, &signals, crew)
     }
 
     fn step(
@@ -169,7 +176,8 @@ impl<M: Module> TrainedNetwork<M> {
         gradients: Gradients,
         learning_rate: f64,
         signals: &Signals,
-    ) -> Result<(), StepError> {
+        crew: &mut Crew,
+    ) -> Result<(), StepFailure> {
         let network = self.network.clone();
         let Some(osn) = &mut self.osn else {
             let gradients = GradientsParams::from_grads(gradients, &network);
@@ -179,7 +187,7 @@ impl<M: Module> TrainedNetwork<M> {
         osn.observe(&network, &gradients)?;
         let gradients = GradientsParams::from_grads(gradients, &network);
         self.network = osn.optimize(&mut self.adam, learning_rate, network, gradients);
-        self.changes.extend(osn.step(&mut self.network, signals)?);
+        self.changes.extend(crew.step(osn, &mut self.network, signals)?);
         Ok(())
     }
 
@@ -257,6 +265,14 @@ fn step_error(network: &str, error: StepError) -> RunError {
             RunError::NonFinite { what: NonFinite::Layer(path), value: f64::NAN, step }
         }
         error => spectral(network, error),
+    }
+}
+
+/// What fails in a step of osn on several workers is a weight; no worker meets anything else on its own there.
+fn team_error(network: &str, error: TeamError) -> RunError {
+    match error {
+        TeamError::Failed { .. } => spectral(network, error),
+        error => error.into(),
     }
 }
 

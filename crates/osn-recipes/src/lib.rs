@@ -9,6 +9,7 @@ pub mod cgan;
 pub mod classify;
 pub mod control;
 pub mod convolution;
+pub mod crew;
 pub mod data;
 pub mod decide;
 pub mod device;
@@ -32,11 +33,13 @@ mod waves;
 
 use std::path::Path;
 
+use osn::workers::{Alone, Workers};
 use serde_json::Value;
 
 use crate::adversarial::game::Game;
 use crate::classify::config::ClassifyConfig;
 use crate::control::config::ControlConfig;
+use crate::crew::Crew;
 use crate::data::need::Need;
 use crate::gan::config::GanConfig;
 use crate::nmt::config::NmtConfig;
@@ -65,15 +68,22 @@ const RECIPES: &[Recipe] = &[
 
 struct Recipe {
     doc: RecipeDoc,
-    /// The config that a request comes to, and what data it takes.
+    /// The config that a request comes to.
     config: Resolve,
     settings: fn() -> Vec<SettingDoc>,
     run: Run,
 }
 
-type Resolve = fn(&TrainRequest, &RecipeDoc) -> Result<(Value, Need), RunError>;
+type Resolve = fn(&TrainRequest, &RecipeDoc) -> Result<Resolved, RunError>;
 
-type Run = fn(&TrainRequest, &mut dyn Observer) -> Result<RunSummary, RunError>;
+/// A config, what data it takes, and into how many shards it cuts a batch.
+struct Resolved {
+    config: Value,
+    need: Need,
+    shards: usize,
+}
+
+type Run = fn(&TrainRequest, &mut Crew, &mut dyn Observer) -> Result<RunSummary, RunError>;
 
 const fn of_game<G: Game>() -> Recipe {
     registered::<G::Config>(G::DOC, adversarial::run::run::<G>)
@@ -82,7 +92,7 @@ const fn of_game<G: Game>() -> Recipe {
 const fn registered<C: Config>(doc: RecipeDoc, run: Run) -> Recipe {
     let config = |request: &TrainRequest, doc: &RecipeDoc| {
         let config = C::resolve(request, doc)?;
-        Ok((as_json(&config), config.need()))
+        Ok(Resolved { config: as_json(&config), need: config.need(), shards: config.shards() })
     };
     Recipe { doc, config, settings: setting_docs::<C>, run }
 }
@@ -99,7 +109,39 @@ pub fn recipes() -> Vec<RecipeDoc> {
 /// [`RunError`]: an unknown name, a bad setting or bad data before the start; a number that is not
 /// finite or a disk that refuses while it trains.
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
-    (named(&request.recipe)?.run)(request, observer)
+    train_with(Box::new(Alone), request, observer)
+}
+
+/// Trains what is asked for as one of several workers, each of which calls this with the same request: to the same bits
+/// for every number of them, at most as many as the config has shards.
+///
+/// Worker 0 writes the run's folder and returns its summary; the folder of the others is an empty path, and they have no
+/// scores. All workers end together, and an error of one is an error of all.
+///
+/// # Errors
+///
+/// As [`train`]; [`RunError::Workers`] for what another worker met.
+pub fn train_with(
+    workers: Box<dyn Workers>,
+    request: &TrainRequest,
+    observer: &mut dyn Observer,
+) -> Result<RunSummary, RunError> {
+    train_all(workers, Ok(request.clone()), observer)
+}
+
+fn train_all(
+    workers: Box<dyn Workers>,
+    request: Result<TrainRequest, RunError>,
+    observer: &mut dyn Observer,
+) -> Result<RunSummary, RunError> {
+    let asked = request.and_then(|request| {
+        let recipe = named(&request.recipe)?;
+        let shards = (recipe.config)(&request, &recipe.doc)?.shards;
+        Ok((shards, (recipe, request)))
+    });
+    let (mut crew, (recipe, request)) = Crew::new(workers, asked)?;
+    let trained = (recipe.run)(&request, &mut crew, observer);
+    Ok(crew.end(trained)?.1)
 }
 
 /// Resumes the run in a folder from its last checkpoint, to the same bits as if it had never stopped.
@@ -109,11 +151,25 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunS
 /// [`RunError`]: there is no such run, no whole checkpoint, or something that would change a bit; else
 /// as [`train`].
 pub fn resume(folder: &Path, observer: &mut dyn Observer) -> Result<Resumed, RunError> {
-    let stopped = StoppedRun::open(folder)?;
-    match stopped.finished() {
-        Some(summary) => Ok(Resumed::AlreadyFinished(summary)),
-        None => train(&TrainRequest::resuming(stopped)?, observer).map(Resumed::Trained),
+    resume_with(Box::new(Alone), folder, observer)
+}
+
+/// [`resume`] as one of several workers, as many as there were before or others. Each reads `run.json`; the checkpoint is
+/// read by worker 0 alone.
+///
+/// # Errors
+///
+/// As [`resume`] and [`train_with`].
+pub fn resume_with(
+    workers: Box<dyn Workers>,
+    folder: &Path,
+    observer: &mut dyn Observer,
+) -> Result<Resumed, RunError> {
+    let stopped = StoppedRun::open(folder);
+    if let Some(summary) = stopped.as_ref().ok().and_then(StoppedRun::finished) {
+        return Ok(Resumed::AlreadyFinished(summary));
     }
+    train_all(workers, stopped.and_then(TrainRequest::resuming), observer).map(Resumed::Trained)
 }
 
 /// What data the run that is asked for takes.
@@ -123,7 +179,7 @@ pub fn resume(folder: &Path, observer: &mut dyn Observer) -> Result<Resumed, Run
 /// [`RunError`]: an unknown name or a bad setting.
 pub fn need(request: &TrainRequest) -> Result<Need, RunError> {
     let recipe = named(&request.recipe)?;
-    Ok((recipe.config)(request, &recipe.doc)?.1)
+    Ok((recipe.config)(request, &recipe.doc)?.need)
 }
 
 /// What `run.json` would say at the start of the run that is asked for, but for its data, which are
@@ -134,7 +190,7 @@ pub fn need(request: &TrainRequest) -> Result<Need, RunError> {
 /// [`RunError`]: an unknown name or a bad setting.
 pub fn describe(request: &TrainRequest) -> Result<RunDescription, RunError> {
     let recipe = named(&request.recipe)?;
-    let (config, _) = (recipe.config)(request, &recipe.doc)?;
+    let config = (recipe.config)(request, &recipe.doc)?.config;
     request.resolve_device()?;
     let decide = request.resolve_decide(&recipe.doc)?;
     let description =
@@ -200,7 +256,7 @@ mod tests {
         let players = T::players(config, &data, rule.map(|_| &decide), 3, &device).unwrap();
         let game = T::new(config, data, &decide, &device).unwrap();
         let mut trainer = Trainer::new(game, config.as_ref(), players, 3, device);
-        (1..=4).for_each(|step| drop(trainer.step(step).unwrap()));
+        (1..=4).for_each(|step| drop(trainer.step(step, &mut Crew::alone()).unwrap()));
         let mut bits = Bits(Vec::new());
         trainer.players.discriminator.network.visit(&mut bits);
         trainer.players.generator.network.visit(&mut bits);

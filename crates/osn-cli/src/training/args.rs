@@ -7,6 +7,7 @@ use osn_recipes::run::checkpoint::schedule::Checkpoints;
 
 use crate::command_line::args::LAST;
 use crate::command_line::values::{self, Seeds};
+use crate::training::workers::{Crew, crew};
 
 /// The commands that train, or are about training.
 #[derive(Debug, Subcommand)]
@@ -90,6 +91,11 @@ pub(crate) struct TrainArgs {
     /// The device to train on.
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+    /// Who trains: threads=N, N threads of this process, or mpi, the processes that mpirun or srun has started (see
+    /// docs/workers.md). Each takes its part of every batch: --set shards=S, with S at least the number of workers.
+    /// The result depends on S and not on them.
+    #[arg(long, value_name = "mpi|threads=N", value_parser = crew)]
+    pub(crate) workers: Option<Crew>,
     /// Show the run in the browser while it trains.
     #[arg(long)]
     pub(crate) open: bool,
@@ -111,6 +117,9 @@ pub(crate) struct ResumeArgs {
     /// The run's folder.
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
+    /// Who trains, as in `osn train`; as many workers as before or others.
+    #[arg(long, value_name = "mpi|threads=N", value_parser = crew)]
+    pub(crate) workers: Option<Crew>,
     /// Show the run in the browser while it trains.
     #[arg(long)]
     pub(crate) open: bool,
@@ -286,6 +295,7 @@ impl Default for TrainArgs {
             settings: Vec::new(),
             out: PathBuf::from(DEFAULT_OUT),
             device: None,
+            workers: None,
             open: false,
             tensorboard: false,
             checkpoint_every: None,

@@ -2,11 +2,16 @@
 
 use osn_recipes::run::error::RunError;
 
-use crate::failure::Failure;
+use crate::failure::{BAD_INPUT, FAILED, Failure};
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        if error.is_bad_input() { Self::bad_input(error) } else { Self::failed(error) }
+        let exit_code = match error {
+            RunError::Workers { exit_code, .. } => exit_code,
+            _ if error.is_bad_input() => BAD_INPUT,
+            _ => FAILED,
+        };
+        Self::failed(error).of_all(exit_code)
     }
 }
 

@@ -13,6 +13,7 @@ mod settings;
 mod shell;
 mod train;
 pub(crate) mod usage;
+pub(crate) mod workers;
 
 use self::args::{DataCommand, TrainingCommand};
 use crate::failure::Failure;

@@ -1,5 +1,6 @@
 //! `osn resume`: a stopped or killed run is trained to its end.
 
+use osn_recipes::run::observer::Observer;
 use osn_recipes::run::resume::Resumed;
 
 use crate::failure::{Failure, SUCCESS};
@@ -8,12 +9,22 @@ use crate::terminal::stderr::say;
 use crate::training::args::ResumeArgs;
 use crate::training::ending;
 use crate::training::observed::{TrainOutputs, observed};
+use crate::training::workers::Seat;
 
 /// Resumes a run, unless it has finished.
 pub(crate) fn run(args: &ResumeArgs) -> Result<u8, Failure> {
+    let other = |seat, observer: &mut dyn Observer| {
+        osn_recipes::resume_with(seat, &args.run, observer)?;
+        Ok(())
+    };
+    args.workers.unwrap_or_default().run(|seat| first(args, seat), other)
+}
+
+fn first(args: &ResumeArgs, seat: Seat) -> Result<u8, Failure> {
     folder::open(&args.run)?;
     let outputs = TrainOutputs { open: args.open, ..TrainOutputs::default() };
-    let (resumed, stop) = observed(outputs, |observer| osn_recipes::resume(&args.run, observer))?;
+    let resume = |observer: &mut dyn Observer| osn_recipes::resume_with(seat, &args.run, observer);
+    let (resumed, stop) = observed(outputs, resume)?;
     match resumed {
         Resumed::Trained(summary) => {
             ending::conclude(&summary, &stop, || ending::report_command(&summary.folder))

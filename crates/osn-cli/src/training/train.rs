@@ -16,10 +16,18 @@ const NEVER: &str = "never";
 
 /// Trains a recipe.
 pub(crate) fn run(args: &TrainArgs) -> Result<u8, Failure> {
-    let outputs = TrainOutputs { is_new: true, open: args.open, tensorboard: args.tensorboard };
-    let train = |observer: &mut dyn Observer| osn_recipes::train(&request(args), observer);
-    let (summary, stop) = observed(outputs, train)?;
-    ending::conclude(&summary, &stop, || next_command(args, &program()))
+    let first = |seat| {
+        let outputs = TrainOutputs { is_new: true, open: args.open, tensorboard: args.tensorboard };
+        let train =
+            |observer: &mut dyn Observer| osn_recipes::train_with(seat, &request(args), observer);
+        let (summary, stop) = observed(outputs, train)?;
+        ending::conclude(&summary, &stop, || next_command(args, &program()))
+    };
+    let other = |seat, observer: &mut dyn Observer| {
+        osn_recipes::train_with(seat, &request(args), observer)?;
+        Ok(())
+    };
+    args.workers.unwrap_or_default().run(first, other)
 }
 
 /// The request of these arguments.

@@ -1,6 +1,7 @@
 //! How a worker ends: one line, and the exit code that tells a scheduler what to do.
 
 use std::error::Error;
+use std::fmt;
 
 use osn::workers::TeamError;
 
@@ -9,15 +10,19 @@ pub(crate) const REFUSED: u8 = 2;
 /// `EX_TEMPFAIL` of `sysexits.h`: start it again.
 pub(crate) const AGAIN: u8 = 75;
 
-/// What is done about an error.
+/// How a worker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ending {
-    pub(crate) code: u8,
-    /// All workers have this error, so one speaks for all, and each ends by itself.
-    pub(crate) is_common: bool,
+pub struct Ending {
+    /// Its exit code.
+    pub code: u8,
+    /// All workers have come to this, so one speaks for all, and each ends by itself; else this one ends all others.
+    pub is_common: bool,
 }
 
 impl Ending {
+    /// All have done their work.
+    pub(crate) const WELL: Self = Self { code: 0, is_common: true };
+
     /// By the first error of the team's among the causes of this one.
     pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
         match causes(error).find_map(|cause| cause.downcast_ref::<TeamError>()) {
@@ -44,7 +49,7 @@ pub(crate) fn words(error: &(dyn Error + 'static)) -> String {
 
 /// Says one line for a worker.
 #[expect(clippy::print_stderr, reason = "nobody else is there to say why the process ends")]
-pub(crate) fn say(rank: i32, words: &str) {
+pub(crate) fn say(rank: impl fmt::Display, words: &str) {
     eprintln!("error: worker {rank}: {words}");
 }
 

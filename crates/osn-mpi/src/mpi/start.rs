@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ferrompi::{Mpi, ThreadLevel};
+use osn::workers::Workers;
 
 use crate::mpi::ending::{Ending, REFUSED, say, words};
 use crate::mpi::launcher::{mismatch, started};
@@ -33,11 +34,30 @@ const WAIT: u64 = 600;
 ///
 /// With the panic of `work`, after which MPI ends the other workers.
 pub fn run<E: Into<Box<dyn Error>>>(work: impl FnOnce(MpiWorkers) -> Result<(), E>) -> ExitCode {
+    let speaking = |workers: MpiWorkers| {
+        let rank = workers.rank();
+        let worked: Result<(), Box<dyn Error>> = work(workers).map_err(Into::into);
+        let Err(error) = worked else { return Ending::WELL };
+        let ending = Ending::of(&*error);
+        if !ending.is_common || rank == 0 {
+            say(rank, &words(&*error));
+        }
+        ending
+    };
+    ExitCode::from(run_and_end(speaking))
+}
+
+/// [`run`] for a program that has its own exit codes and says itself why it ends. Returns the exit code.
+///
+/// # Panics
+///
+/// As [`run`].
+pub fn run_and_end(work: impl FnOnce(MpiWorkers) -> Ending) -> u8 {
     let started = started(|name| std::env::var(name).ok());
     let rank = started.map_or(0, |[_, rank]| rank);
     let refuse = |words: &str| {
         say(rank, words);
-        ExitCode::from(REFUSED)
+        REFUSED
     };
     let limit = match limit(std::env::var(WAIT_SECS).ok()) {
         Ok(limit) => limit,
@@ -50,39 +70,25 @@ pub fn run<E: Into<Box<dyn Error>>>(work: impl FnOnce(MpiWorkers) -> Result<(), 
     };
     let size = mpi.world().size();
     if let Some(words) = started.and_then(|[count, _]| mismatch(count, size)) {
-        return if rank == 0 { refuse(&words) } else { ExitCode::from(REFUSED) };
+        return if rank == 0 { refuse(&words) } else { REFUSED };
     }
     end(mpi, limit, work)
 }
 
 /// Runs the work on a world that is whole, and ends it.
-fn end<E: Into<Box<dyn Error>>>(
-    mpi: Mpi,
-    limit: Duration,
-    work: impl FnOnce(MpiWorkers) -> Result<(), E>,
-) -> ExitCode {
+fn end(mpi: Mpi, limit: Duration, work: impl FnOnce(MpiWorkers) -> Ending) -> u8 {
     let (world, rank) = (mpi.world(), mpi.world().rank());
     let watchdog = Watchdog::start(rank, limit);
     let guard = AbortOnPanic(mpi.world());
-    let worked = work(MpiWorkers::new(mpi.world(), watchdog.clone())).map_err(Into::into);
+    let Ending { code, is_common } = work(MpiWorkers::new(mpi.world(), watchdog.clone()));
     std::mem::forget(guard);
-    let code = match worked {
-        Ok(()) => 0,
-        Err(error) => {
-            let Ending { code, is_common } = Ending::of(&*error);
-            if !is_common || rank == 0 {
-                say(rank, &words(&*error));
-            }
-            if !is_common {
-                world.abort(code.into());
-            }
-            code
-        }
-    };
+    if !is_common {
+        world.abort(code.into());
+    }
     // The end of MPI waits for all workers, too.
     let _watched = watchdog.watch();
     drop(mpi);
-    ExitCode::from(code)
+    code
 }
 
 /// Ends all workers where one panics: its end of MPI would wait for the others, and they for it.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::program::{Ended, ended, has, mpirun, program, weights};
+use crate::osn_train::{Left, WORDS};
+use crate::program::{Ended, ended, has, mpirun, mpirun_of, osn, program, weights};
 
 /// Three hosts that end with this.
 struct Hosts;
@@ -35,6 +36,11 @@ impl Hosts {
 
     /// Runs the example with one worker on each host.
     fn mpirun(words: &str) -> Ended {
+        Self::mpirun_of(&program(), words)
+    }
+
+    /// The same of another program.
+    fn mpirun_of(program: &Path, words: &str) -> Ended {
         let agent = script("on_host.sh");
         let net = "10.77.0.0/24";
         ended(&mut Self::command(&format!(
@@ -42,7 +48,7 @@ impl Hosts {
              --mca btl tcp,self --mca btl_tcp_if_include {net} --mca oob_tcp_if_include {net} \
              --mca mpi_yield_when_idle 1 --bind-to none -x OSN_WAIT_SECS -x RAYON_NUM_THREADS {} {words}",
             agent.display(),
-            program().display()
+            program.display()
         )))
     }
 }
@@ -65,4 +71,12 @@ fn three_hosts_train_to_the_bits_of_one_and_end_where_one_stands_still() {
     let stopped = Hosts::mpirun(&format!("{} 40 stop@2:7", at("stopped")));
     assert_eq!(stopped.code, Some(75), "{}", stopped.err);
     assert!(stopped.said()[0].contains("waited 3 s"), "{}", stopped.err);
+
+    // The command `osn`: only the first host has the run's folder.
+    let words = |name: &str| [WORDS, &["--out", &at(name)]].concat().join(" ");
+    Hosts::mpirun_of(&osn(), &words("osn-three")).assert_well();
+    let alone = words("osn-one");
+    mpirun_of(&osn(), 1, &alone.split(' ').collect::<Vec<_>>()).assert_well();
+    let left = |name: &str| Left::of(&folder.path().join(name));
+    left("osn-three").must_be(&left("osn-one"), "three hosts");
 }

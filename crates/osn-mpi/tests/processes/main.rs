@@ -7,5 +7,6 @@
 
 mod failures;
 mod hosts;
+mod osn_train;
 mod program;
 mod same_bits;

@@ -1,4 +1,4 @@
-//! The example `cluster` as several processes.
+//! The example `cluster` and the command `osn` as several processes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,10 +10,20 @@ pub(crate) struct Ended {
     pub(crate) err: String,
 }
 
-/// Where cargo puts the example: beside the folder that this test is in.
+/// Where cargo puts the example.
 pub(crate) fn program() -> PathBuf {
+    built("examples/cluster")
+}
+
+/// Where cargo puts the command `osn`.
+pub(crate) fn osn() -> PathBuf {
+    built("osn")
+}
+
+/// Beside the folder that this test is in.
+fn built(what: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.parent().and_then(Path::parent).unwrap().join("examples/cluster")
+    test.parent().and_then(Path::parent).unwrap().join(what)
 }
 
 /// Whether a command is there.
@@ -28,11 +38,16 @@ pub(crate) fn has(command: &str) -> bool {
 
 /// Runs the example on so many workers of Open MPI; each ends within two minutes, whatever happens to it.
 pub(crate) fn mpirun(count: usize, words: &[&str]) -> Ended {
+    mpirun_of(&program(), count, words)
+}
+
+/// The same of another program.
+pub(crate) fn mpirun_of(program: &Path, count: usize, words: &[&str]) -> Ended {
     let mut command = Command::new("timeout");
     command.args(["120", "mpirun.openmpi", "-n", &count.to_string()]);
     // A worker that waits must not take the core from the one that it waits for.
     command.args(["--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1"]);
-    ended(command.arg(program()).args(words).env("OSN_WAIT_SECS", "3"))
+    ended(command.arg(program).args(words).env("OSN_WAIT_SECS", "3"))
 }
 
 pub(crate) fn ended(command: &mut Command) -> Ended {

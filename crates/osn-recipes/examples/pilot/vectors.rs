@@ -209,13 +209,13 @@ impl<'a> Gan<'a> {
     fn train_generator(&mut self, step: u64) {
         let discriminator = self.discriminator.valid();
         let samples = self.generate(2, step, self.config.batch);
-        let (_, gradients) = self.watch.generator_loss(
+        let found = self.watch.generator_loss(
             Objective::Hinge,
             samples,
             |samples| discriminator.discriminate(samples),
             None,
         );
-        let gradients = GradientsParams::from_grads(gradients, &self.generator);
+        let gradients = GradientsParams::from_grads(found.gradients, &self.generator);
         self.generator = self.adam[1].step(self.learning_rate, self.generator.clone(), gradients);
     }
 

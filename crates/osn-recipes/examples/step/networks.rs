@@ -8,12 +8,13 @@ use std::path::Path;
 use burn::module::Module;
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{Device, Int, Tensor};
-use osn_recipes::adversarial::players::{PlayerUpdate, Players};
+use osn_recipes::adversarial::players::{Logits, PlayerUpdate, Players};
 use osn_recipes::batch::number;
 use osn_recipes::classify::config::{Architecture, ClassifyConfig};
 use osn_recipes::classify::model::{Classifier, Mlp, ResNet, Sizes};
 use osn_recipes::control::config::ControlConfig;
 use osn_recipes::control::replay::Batch;
+use osn_recipes::crew::Crew;
 use osn_recipes::data::sampler::{indices, noise};
 use osn_recipes::decide::Decide;
 use osn_recipes::gan::config::GanConfig;
@@ -151,16 +152,23 @@ fn adversarial<G: Module + 'static, D: Module + 'static>(
     let (mut for_d, mut for_g) = (PendingSignals::default(), PendingSignals::default());
     let update = PlayerUpdate { learning_rate, is_logged: false };
     Box::new(move || {
-        let fake = generate(&players.generator.network).detach();
-        let images = Tensor::cat(vec![real.clone(), fake], 0);
         let judged = players.train_discriminator(
-            |network| discriminate(network, images),
+            |generator, discriminator, _| {
+                let images = Tensor::cat(vec![real.clone(), generate(generator).detach()], 0);
+                Logits { of_all: discriminate(discriminator, images), of_part: None }
+            },
             update,
             &mut for_d,
+            &mut Crew::alone(),
         )?;
-        let images = generate(&players.generator.network);
-        let made =
-            players.train_generator(images, &discriminate, &second_loss, update, &mut for_g)?;
+        let made = players.train_generator(
+            |generator, _| generate(generator),
+            |discriminator, images, _| discriminate(discriminator, images),
+            |images, _| second_loss(images),
+            update,
+            &mut for_g,
+            &mut Crew::alone(),
+        )?;
         Ok(vec![number(judged.loss), number(made.loss)])
     })
 }
@@ -178,7 +186,13 @@ fn classify<N: Classifier + 'static>(
     folder.network("network", &learner.trained.network)?;
     let (rate, mut pending) = (config.learning_rate, PendingSignals::default());
     Ok(Box::new(move || {
-        let learned = learner.update(images.clone(), classes.clone(), rate, &mut pending)?;
+        let learned = learner.update(
+            &images,
+            classes.clone(),
+            rate,
+            &mut pending,
+            &mut Crew::alone(),
+        )?;
         Ok(vec![number(learned.loss)])
     }))
 }
@@ -200,7 +214,7 @@ fn control(config: &ControlConfig, decide: Option<&Decide>, folder: &Folder) -> 
     };
     let (rate, mut pending) = (config.learning_rate, PendingSignals::default());
     Ok(Box::new(move || {
-        let learned = learner.update(batch.clone(), rate, &mut pending)?;
+        let learned = learner.update(&batch, rate, &mut pending, &mut Crew::alone())?;
         Ok(vec![number(learned.loss)])
     }))
 }
@@ -223,7 +237,7 @@ fn nmt(config: &NmtConfig, decide: Option<&Decide>, folder: &Folder) -> Outcome<
     let update = Update { step: 1, learning_rate: config.learning_rate, is_logged: false };
     let mut pending = PendingSignals::default();
     Ok(Box::new(move || {
-        let learned = learner.update(&batch, update, &mut pending)?;
+        let learned = learner.update(&[batch.clone()], update, &mut pending, &mut Crew::alone())?;
         Ok(vec![number(learned.loss)])
     }))
 }

@@ -7,6 +7,7 @@ use osn_runs::metrics::Metrics;
 use crate::adversarial::players::Players;
 use crate::adversarial::settings::Settings;
 use crate::batch;
+use crate::crew::Shard;
 use crate::data::image_set::{ImageSet, Part};
 use crate::data::sampler::noise;
 use crate::decide::Decide;
@@ -32,12 +33,20 @@ pub(crate) struct Draw<'a> {
 }
 
 impl Draw<'_> {
+    /// The draw for one shard of a batch.
+    pub(crate) fn of(self, shard: Shard) -> Self {
+        Self { stream: self.stream + OF_SHARD * shard.index as u64, ..self }
+    }
+
     /// Standard normal numbers, `shape`.
     pub(crate) fn noise(self, shape: [usize; 2]) -> Tensor<2> {
         let values = noise(self.seed, self.stream, self.step, shape.iter().product());
         Tensor::from_data(TensorData::new(values, shape), self.device)
     }
 }
+
+/// The streams of a shard are those of the whole batch with this, times its number, added.
+const OF_SHARD: u64 = 1 << 32;
 
 /// Two networks, the data that they are trained on, and how the generator is scored.
 pub(crate) trait Game: Sized {

@@ -8,8 +8,10 @@ use crate::adam::adam;
 use crate::adversarial::objective::Objective;
 use crate::adversarial::separation;
 use crate::adversarial::settings::Settings;
-use crate::adversarial::signals::{AdversarialSums, halves};
-use crate::adversarial::watch::{GradientSizes, OfPart};
+use crate::adversarial::signals::{AdversarialSums, GeneratorLoss, halves};
+use crate::adversarial::watch::{GradientSizes, OfPart, by_image};
+use crate::batch::{mean, number, numbers, tensor};
+use crate::crew::{Crew, Shard};
 use crate::decide::Decide;
 use crate::ema::Average;
 use crate::held::TrainedNetwork;
@@ -31,6 +33,16 @@ pub struct Discriminated {
     pub gradients: Option<GradientSizes>,
     /// `E‖g − E g‖²` of the gradients of batches, where a part of this one was looked at before.
     pub gradient_variance: Option<f64>,
+}
+
+/// What a discriminator says of one shard of a batch.
+#[derive(Clone, Debug)]
+pub struct Logits {
+    /// Of its real images, then of as many generated ones, `[2·shard, places]`.
+    pub of_all: Tensor<2>,
+    /// The same of some of them alone, and how many of the real images these are of how many in the whole batch: for how
+    /// much the gradients of batches vary, where that is asked for.
+    pub of_part: Option<(Tensor<2>, [usize; 2])>,
 }
 
 /// An update that is to be made.
@@ -63,8 +75,6 @@ pub struct Players<G, D> {
     /// Tells real images from generated ones.
     pub discriminator: TrainedNetwork<D>,
     sums: AdversarialSums,
-    /// Of the discriminator's next update.
-    part: Option<OfPart>,
     objective: Objective,
 }
 
@@ -100,7 +110,6 @@ impl<G: Module, D: Module> Players<G, D> {
             average: settings.ema.map(|decay| Average::new(&generator.network, decay)),
             generator,
             sums: AdversarialSums::new(discriminator.needs()),
-            part: None,
             discriminator,
             objective: settings.objective,
         })
@@ -108,44 +117,42 @@ impl<G: Module, D: Module> Players<G, D> {
 
     /// One update of the discriminator, then one refresh of osn.
     ///
-    /// `discriminate` returns the logits of the real images, then of as many generated ones. Both kinds go
-    /// through in one batch: without batch normalization that changes nothing.
+    /// `discriminate` passes one shard of a batch through the discriminator, its real images and as many generated ones.
+    /// Both kinds go through in one batch: without batch normalization that changes nothing. The generator may keep running
+    /// values, which become those of the whole batch.
     ///
     /// # Errors
     ///
-    /// [`RunError::NonFinite`] for a weight that is not finite.
+    /// [`RunError::NonFinite`] for a weight that is not finite, [`RunError::Workers`] where another worker has failed.
     pub fn train_discriminator(
         &mut self,
-        discriminate: impl FnOnce(&D) -> Tensor<2>,
+        mut discriminate: impl FnMut(&G, &D, Shard) -> Logits,
         update: PlayerUpdate,
         pending: &mut PendingSignals,
+        crew: &mut Crew,
     ) -> Result<Discriminated, RunError> {
-        let (logits, loss) = self.logits_and_loss(discriminate);
+        let mut part = None;
+        let both = (self.discriminator.network.clone(), self.generator.network.clone());
+        let (gradients, own) = crew.mean(&both, |shard| {
+            let Logits { of_all, of_part } = discriminate(&both.1, &both.0, shard);
+            if let Some((logits, counts)) = of_part {
+                part = Some(OfPart::new(self.loss(&logits).backward(), counts));
+            }
+            let loss = self.loss(&of_all);
+            (loss.backward(), (loss, of_all))
+        })?;
+        let (loss, logits) = of_batch(own, crew)?;
         self.sums.add_logits(&logits);
         let signals = if self.discriminator.decides_next() {
             pending.signals().adversarial(self.sums.take())
         } else {
             Signals::new()
         };
-        let gradients = loss.backward();
-        let sizes =
-            update.is_logged.then(|| GradientSizes::of(&self.discriminator.network, &gradients));
-        let part = self.part.take();
-        let variance = part.map(|part| part.variance(&self.discriminator.network, &gradients));
-        self.discriminator.descend(gradients, update.learning_rate, &signals)?;
+        let network = &self.discriminator.network;
+        let sizes = update.is_logged.then(|| GradientSizes::of(network, &gradients));
+        let variance = part.map(|part| part.variance(network, &gradients));
+        self.discriminator.descend(gradients, update.learning_rate, &signals, crew)?;
         Ok(Discriminated { loss, logits, gradients: sizes, gradient_variance: variance })
-    }
-
-    /// Looks at the gradients on some of the images of the discriminator's next update, `[part, all]` of them of each
-    /// kind, for how much the gradients of batches vary; nothing is trained. `discriminate` as for
-    /// [`train_discriminator`](Self::train_discriminator).
-    pub(crate) fn look_at_part(
-        &mut self,
-        discriminate: impl FnOnce(&D) -> Tensor<2>,
-        counts: [usize; 2],
-    ) {
-        let (_, loss) = self.logits_and_loss(discriminate);
-        self.part = Some(OfPart::new(loss.backward(), counts));
     }
 
     /// Collects for the rules the gradients on held-out images; nothing is trained.
@@ -158,7 +165,7 @@ impl<G: Module, D: Module> Players<G, D> {
         &mut self,
         discriminate: impl FnOnce(&D) -> Tensor<2>,
     ) -> Result<(), RunError> {
-        let (_, loss) = self.logits_and_loss(discriminate);
+        let loss = self.loss(&discriminate(&self.discriminator.network));
         self.discriminator.add_held_out(&loss.backward())
     }
 
@@ -188,43 +195,49 @@ impl<G: Module, D: Module> Players<G, D> {
         }
     }
 
-    fn logits_and_loss(
-        &self,
-        discriminate: impl FnOnce(&D) -> Tensor<2>,
-    ) -> (Tensor<2>, Tensor<1>) {
-        let logits = discriminate(&self.discriminator.network);
+    /// The discriminator's loss by its logits, those of real images first.
+    fn loss(&self, logits: &Tensor<2>) -> Tensor<1> {
         let [real, fake] = halves(logits.clone());
-        (logits, self.objective.of_discriminator(real, fake))
+        self.objective.of_discriminator(real, fake)
     }
 
-    /// One update of the generator from its `images`; `discriminate` returns their logits, and
-    /// `second_loss` a further loss to minimize.
+    /// One update of the generator: `generate` makes the images of one shard of a batch, `discriminate` returns their
+    /// logits, and `second_loss` a further loss to minimize.
     ///
     /// Its rules get the `pending` signals without the adversarial ones: a discriminator that is too
     /// certain is a reason to constrain the discriminator, not the generator.
     ///
     /// # Errors
     ///
-    /// [`RunError::NonFinite`] for a weight that is not finite, where the generator is constrained.
+    /// [`RunError::NonFinite`] for a weight that is not finite, where the generator is constrained; [`RunError::Workers`]
+    /// where another worker has failed.
     pub fn train_generator(
         &mut self,
-        images: Tensor<4>,
-        discriminate: impl Fn(&D, Tensor<4>) -> Tensor<2>,
-        second_loss: impl FnOnce(&Tensor<4>) -> Option<(&'static str, Tensor<1>)>,
+        mut generate: impl FnMut(&G, Shard) -> Tensor<4>,
+        discriminate: impl Fn(&D, Tensor<4>, Shard) -> Tensor<2>,
+        second_loss: impl Fn(&Tensor<4>, Shard) -> Option<(&'static str, Tensor<1>)>,
         update: PlayerUpdate,
         pending: &mut PendingSignals,
+        crew: &mut Crew,
     ) -> Result<Generated, RunError> {
         // In validation mode the discriminator's weights are constants: nothing is spent on
         // gradients that nobody wants.
         let discriminator = self.discriminator.network.valid();
-        let second = second_loss(&images);
-        let beside = second.as_ref().map(|(_, loss)| loss.clone());
-        let discriminate = |images| discriminate(&discriminator, images);
-        let (loss, gradients) =
-            self.sums.generator_loss(self.objective, images, discriminate, beside);
+        let network = &self.generator.network;
+        let (gradients, own) = crew.mean(network, |shard| {
+            let images = generate(network, shard);
+            let second = second_loss(&images, shard);
+            let beside = second.as_ref().map(|(_, loss)| loss.clone());
+            let discriminate = |images| discriminate(&discriminator, images, shard);
+            let GeneratorLoss { loss, gradients, slope } =
+                self.sums.generator_loss(self.objective, images, discriminate, beside);
+            (gradients, OfShard { loss, second, slope })
+        })?;
+        let OfShard { loss, second, slope } = OfShard::of_batch(own, crew)?;
+        self.sums.add_slope(slope);
         let sizes =
             update.is_logged.then(|| GradientSizes::of(&self.generator.network, &gradients));
-        self.generator.learn(gradients, update.learning_rate, pending)?;
+        self.generator.learn(gradients, update.learning_rate, pending, crew)?;
         let average = self.average.take();
         self.average = average.map(|average| average.updated(&self.generator.network));
         Ok(Generated { loss, second, gradients: sizes })
@@ -264,5 +277,55 @@ impl<G: Module, D: Module> Players<G, D> {
             Some(average) => average.network().clone(),
             None => self.generator.plain(),
         }
+    }
+}
+
+/// The loss of a batch and the logits of its images, real ones first, from those of this worker's shards. A batch that is
+/// cut has one logit for each image.
+fn of_batch(
+    mut own: Vec<(Tensor<1>, Tensor<2>)>,
+    crew: &mut Crew,
+) -> Result<(Tensor<1>, Tensor<2>), RunError> {
+    if crew.is_whole() {
+        return Ok(own.swap_remove(0));
+    }
+    let device = own[0].0.device();
+    let of_shard = |(loss, logits)| [numbers::<1>(loss), by_image(logits)].concat();
+    let shards = crew.gather(&own.into_iter().map(of_shard).collect::<Vec<_>>())?;
+    let losses: Vec<f64> = shards.iter().map(|shard| shard[0]).collect();
+    let halves = shards.iter().map(|shard| shard[1..].split_at(shard.len() / 2));
+    let (real, fake): (Vec<&[f64]>, Vec<&[f64]>) = halves.unzip();
+    let logits = [real.concat(), fake.concat()].concat();
+    Ok((mean(&losses, &device), tensor(&logits, [logits.len(), 1], &device)))
+}
+
+/// What the generator's update comes to on one shard, or on the whole batch.
+struct OfShard {
+    loss: Tensor<1>,
+    second: Option<(&'static str, Tensor<1>)>,
+    slope: Option<Tensor<1>>,
+}
+
+impl OfShard {
+    /// The means, from those of this worker's shards.
+    fn of_batch(mut own: Vec<Self>, crew: &mut Crew) -> Result<Self, RunError> {
+        if crew.is_whole() {
+            return Ok(own.swap_remove(0));
+        }
+        let of_shard = |it: &Self| {
+            let second = it.second.as_ref().map(|(_, loss)| loss);
+            let all = [Some(&it.loss), second, it.slope.as_ref()];
+            all.map(|it| it.map_or(0.0, |it| number(it.clone().without_autodiff()))).to_vec()
+        };
+        let shards = crew.gather(&own.iter().map(of_shard).collect::<Vec<_>>())?;
+        let device = own[0].loss.device();
+        let [loss, second, slope] = [0, 1, 2].map(|which| {
+            mean(&shards.iter().map(|shard| shard[which]).collect::<Vec<_>>(), &device)
+        });
+        Ok(Self {
+            loss,
+            second: own[0].second.as_ref().map(|(name, _)| (*name, second)),
+            slope: own[0].slope.as_ref().map(|_| slope),
+        })
     }
 }

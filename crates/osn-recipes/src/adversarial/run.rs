@@ -4,6 +4,7 @@ use osn_core::decide::Needs;
 
 use crate::adversarial::game::Game;
 use crate::adversarial::trainer::Trainer;
+use crate::crew::Crew;
 use crate::run::config::Config;
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
@@ -30,6 +31,7 @@ pub(crate) use scores;
 /// [`RunError`]: bad input before the start, or what ended the run.
 pub(crate) fn run<G: Game>(
     request: &TrainRequest,
+    crew: &mut Crew,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
     let config = G::Config::resolve(request, &G::DOC)?;
@@ -43,5 +45,5 @@ pub(crate) fn run<G: Game>(
     let mut trainer = Trainer::new(game, settings, players, request.seed, device);
     let (decide, config, data) = (&decide, &config, &trained_on);
     let setup = RunSetup { request, doc: &G::DOC, decide, config, data };
-    train(&setup, &mut trainer, observer)
+    train(&setup, &mut trainer, crew, observer)
 }

@@ -11,8 +11,8 @@ use crate::data::sampler::{hold_out, permutation};
 use crate::decide::Decide;
 use crate::metrics::feature_set::NEIGHBOUR;
 use crate::run::check::{
-    ANY, MAX_BATCH, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, Product, above_zero, below_one, ensure,
-    must_fit, within, zero_or_more,
+    ANY, MAX_BATCH, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, Product, above_zero, below_one,
+    check_shards, ensure, must_fit, within, zero_or_more,
 };
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
@@ -48,6 +48,9 @@ pub struct Settings {
     /// Images of each kind in a batch. SN-GAN takes 64; on a few cores small batches reach a given
     /// distance in less time.
     pub batch_size: usize,
+    /// Equal parts that a batch is cut into, for as many workers at most. A loss is the mean over those of the parts, and
+    /// batch normalization takes its statistics within a part: the result depends on this, and never on the workers.
+    pub shards: usize,
     /// How many of the training images both train on, a fixed random choice; `null` for all but the held-out ones.
     pub train_images: Option<usize>,
     /// Updates of the generator.
@@ -92,6 +95,7 @@ impl Settings {
             objective: Objective::Hinge,
             held_out: HeldOut::Loss,
             batch_size: 16,
+            shards: 1,
             train_images: None,
             steps: 5_000,
             n_dis: 1,
@@ -250,6 +254,7 @@ impl Settings {
             ("eval_images", self.eval_images as u64, 100..=MAX_IMAGES),
             ("final_images", self.final_images as u64, 100..=MAX_IMAGES),
         ])?;
+        check_shards(self.shards, self.batch_size)?;
         above_zero(&[
             ("learning_rate", self.learning_rate),
             ("change_factor", self.change_factor),

@@ -18,6 +18,17 @@ pub struct AdversarialSums {
     input_gradient_norm: RunningSum,
 }
 
+/// The generator's loss, `[1]`, and its gradients.
+#[expect(missing_debug_implementations, reason = "Burn's gradients have none")]
+pub struct GeneratorLoss {
+    /// Without what is beside it.
+    pub loss: Tensor<1>,
+    /// With what is beside it.
+    pub gradients: Gradients,
+    /// `E‖∇ₓD‖` at the samples, `[1]`, where a rule needs it.
+    pub slope: Option<Tensor<1>>,
+}
+
 impl AdversarialSums {
     /// Sums what the rules need and nothing else.
     pub fn new(needs: Needs) -> Self {
@@ -32,30 +43,36 @@ impl AdversarialSums {
         }
     }
 
-    /// The generator's loss under an objective, `[1]`, and the gradients of its sum with a loss `beside`
-    /// it. Also sums the input gradient norm at the generated `samples`, where a rule needs it.
+    /// The mean input gradient norm at the generated samples of an update, `[1]`, where a rule needs it.
+    pub fn add_slope(&mut self, slope: Option<Tensor<1>>) {
+        if let Some(slope) = slope {
+            self.input_gradient_norm.add(slope);
+        }
+    }
+
+    /// The generator's loss under an objective and the gradients of its sum with a loss `beside` it, at the generated
+    /// `samples`.
     pub fn generator_loss<const D: usize>(
-        &mut self,
+        &self,
         objective: Objective,
         samples: Tensor<D>,
         discriminate: impl Fn(Tensor<D>) -> Tensor<2>,
         beside: Option<Tensor<1>>,
-    ) -> (Tensor<1>, Gradients) {
+    ) -> GeneratorLoss {
         match objective {
             // The loss is −E[D], so its gradient at the samples is that of D.
             Objective::Hinge | Objective::Wasserstein if self.needs.input_gradient_norm => {
                 let (loss, surrogate, at_samples) =
                     with_input_gradient(|samples| discriminate(samples).mean().neg(), samples);
-                self.input_gradient_norm.add(gradient_norm(at_samples));
-                (loss, sum(surrogate, beside).backward())
+                let gradients = sum(surrogate, beside).backward();
+                GeneratorLoss { loss, gradients, slope: Some(gradient_norm(at_samples)) }
             }
             objective => {
-                if self.needs.input_gradient_norm {
-                    self.input_gradient_norm.add(slope(&discriminate, samples.clone()));
-                }
+                let is_needed = self.needs.input_gradient_norm;
+                let slope = is_needed.then(|| slope(&discriminate, samples.clone()));
                 let loss = objective.of_generator(discriminate(samples));
                 let gradients = sum(loss.clone(), beside).backward();
-                (loss, gradients)
+                GeneratorLoss { loss, gradients, slope }
             }
         }
     }
@@ -175,7 +192,8 @@ mod tests {
         let mut sums =
             AdversarialSums::new(Needs { input_gradient_norm: true, ..Needs::default() });
         for objective in ALL {
-            sums.generator_loss(objective, images.clone(), discriminate, None);
+            let found = sums.generator_loss(objective, images.clone(), discriminate, None);
+            sums.add_slope(found.slope);
             assert!((sums.take().input_gradient_norm.unwrap() - 4.0).abs() < 1e-6, "{objective:?}");
         }
     }
@@ -188,13 +206,9 @@ mod tests {
             let samples = (weight.clone() * 3.0).reshape([2, 2]);
             let discriminate = |samples: Tensor<2>| samples.square().sum_dim(1);
             let beside = Some(samples.clone().abs().mean());
-            let (_, gradients) = AdversarialSums::new(needs).generator_loss(
-                objective,
-                samples,
-                discriminate,
-                beside,
-            );
-            weight.grad(&gradients).unwrap().into_data().iter().collect::<Vec<f32>>()
+            let sums = AdversarialSums::new(needs);
+            let found = sums.generator_loss(objective, samples, discriminate, beside);
+            weight.grad(&found.gradients).unwrap().into_data().iter().collect::<Vec<f32>>()
         };
         for objective in ALL {
             let plain = gradient(objective, Needs::default());

@@ -7,12 +7,13 @@ use osn::report::LayerSpectrum;
 use osn_runs::metrics::Metrics;
 
 use crate::adversarial::game::{Draw, Game};
-use crate::adversarial::players::{Discriminated, Generated, PlayerUpdate, Players};
+use crate::adversarial::players::{Discriminated, Generated, Logits, PlayerUpdate, Players};
 use crate::adversarial::saturation::Saturation;
 use crate::adversarial::settings::{HeldOut, Settings};
 use crate::adversarial::signals::{halves, slope};
 use crate::adversarial::watch::{Judged, between, by_image};
 use crate::batch::number;
+use crate::crew::{Crew, Shard};
 use crate::data::image_set::Part;
 use crate::data::sampler::Batches;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
@@ -38,8 +39,8 @@ pub(crate) struct Outcome {
     generated: Generated,
     /// Logits of held-out images, by the discriminator before its update.
     held_out: Vec<f64>,
-    /// Generated images of the generator's update, without a gradient.
-    images: Tensor<4>,
+    /// Generated images of the generator's update, those of the first shard, without a gradient; worker 0 has them.
+    images: Option<Tensor<4>>,
 }
 
 /// Everything that a run changes and draws from.
@@ -94,14 +95,19 @@ impl<'a, T: Game> Trainer<'a, T> {
 
     /// `n_dis` updates, each on images and noise of its own; the last one's outcome, and where the step is logged
     /// the logits of held-out images just before it.
-    fn train_discriminator(&mut self, step: u64) -> Result<(Discriminated, Vec<f64>), RunError> {
+    fn train_discriminator(
+        &mut self,
+        step: u64,
+        crew: &mut Crew,
+    ) -> Result<(Discriminated, Vec<f64>), RunError> {
         let last = step * self.settings.n_dis - 1;
         let update = self.update_at(step);
         for batch in last + 1 - self.settings.n_dis..last {
-            self.update_discriminator(batch, PlayerUpdate { is_logged: false, ..update })?;
+            self.update_discriminator(batch, PlayerUpdate { is_logged: false, ..update }, crew)?;
         }
-        let held_out = if update.is_logged { self.held_out_logits(last) } else { Vec::new() };
-        Ok((self.update_discriminator(last, update)?, held_out))
+        let is_looked_at = update.is_logged && crew.is_first();
+        let held_out = if is_looked_at { self.held_out_logits(last) } else { Vec::new() };
+        Ok((self.update_discriminator(last, update, crew)?, held_out))
     }
 
     /// The logits of some held-out images, one number each; nothing is moved by it.
@@ -120,35 +126,32 @@ impl<'a, T: Game> Trainer<'a, T> {
         &mut self,
         batch: u64,
         update: PlayerUpdate,
+        crew: &mut Crew,
     ) -> Result<Discriminated, RunError> {
         if self.players.discriminator.wants_held_out() && !self.held_out.is_empty() {
             self.observe_held_out(batch)?;
         }
         self.last_batch = self.trained_on.batch(batch, self.settings.batch_size);
         let device = self.device.clone().autodiff();
-        let condition = self.game.condition(Part::Train, &self.last_batch, &device);
         let draw = self.draw(FOR_DISCRIMINATOR, batch, &device);
-        let generator = &self.players.generator.network;
-        let fake = self.game.generate(generator, &condition, draw).detach();
-        if update.is_logged {
-            self.look_at_half(&fake, &device);
-        }
-        let images =
-            Tensor::cat(vec![self.game.real(Part::Train, &self.last_batch, &device), fake], 0);
-        let discriminate = |network: &_| self.game.discriminate(network, images, &condition);
-        self.players.train_discriminator(discriminate, update, &mut self.pending)
-    }
-
-    /// Looks at the discriminator's gradients on the first half of the batch that it is updated on next.
-    fn look_at_half(&mut self, fake: &Tensor<4>, device: &Device) {
-        let all = self.last_batch.len();
-        let indices = &self.last_batch[..all / 2];
-        let real = self.game.real(Part::Train, indices, device);
-        let images = Tensor::cat(vec![real, fake.clone().narrow(0, 0, all / 2)], 0);
-        let condition = self.game.condition(Part::Train, indices, device);
-        let game = &self.game;
-        let discriminate = |network: &_| game.discriminate(network, images, &condition);
-        self.players.look_at_part(discriminate, [all / 2, all]);
+        let (game, all) = (&self.game, &self.last_batch);
+        let discriminate = |generator: &_, discriminator: &_, shard: Shard| {
+            let indices = &all[shard.places(all.len())];
+            let condition = game.condition(Part::Train, indices, &device);
+            let fake = game.generate(generator, &condition, draw.of(shard)).detach();
+            let real = game.real(Part::Train, indices, &device);
+            let of = |real, fake, condition: &_| {
+                game.discriminate(discriminator, Tensor::cat(vec![real, fake], 0), condition)
+            };
+            let of_part = (update.is_logged && shard.index == 0).then(|| {
+                let count = looked_at(all.len(), shard);
+                let condition = game.condition(Part::Train, &indices[..count], &device);
+                let [real, fake] = [&real, &fake].map(|it| it.clone().narrow(0, 0, count));
+                (of(real, fake, &condition), [count, all.len()])
+            });
+            Logits { of_all: of(real, fake, &condition), of_part }
+        };
+        self.players.train_discriminator(discriminate, update, &mut self.pending, crew)
     }
 
     fn observe_held_out(&mut self, batch: u64) -> Result<(), RunError> {
@@ -172,28 +175,40 @@ impl<'a, T: Game> Trainer<'a, T> {
         }
     }
 
-    /// One update, on the condition of the discriminator's last, and the images that it was made of.
-    fn train_generator(&mut self, step: u64) -> Result<(Generated, Tensor<4>), RunError> {
+    /// One update, on the condition of the discriminator's last, and the images that its first shard was made of.
+    fn train_generator(
+        &mut self,
+        step: u64,
+        crew: &mut Crew,
+    ) -> Result<(Generated, Option<Tensor<4>>), RunError> {
         let device = self.device.clone().autodiff();
-        let (game, indices) = (&self.game, &self.last_batch);
-        let condition = game.condition(Part::Train, indices, &device);
+        let (game, all) = (&self.game, &self.last_batch);
         let draw = self.draw(FOR_GENERATOR, step, &device);
-        let images = game.generate(&self.players.generator.network, &condition, draw);
-        let seen = images.clone().without_autodiff();
+        let indices = |shard: Shard| &all[shard.places(all.len())];
+        let condition = |shard| game.condition(Part::Train, indices(shard), &device);
+        let mut seen = None;
+        let generate = |generator: &_, shard| {
+            let images = game.generate(generator, &condition(shard), draw.of(shard));
+            if shard.index == 0 {
+                seen = Some(images.clone().without_autodiff());
+            }
+            images
+        };
         let update = self.update_at(step);
         let generated = self.players.train_generator(
-            images,
-            |network, images| game.discriminate(network, images, &condition),
-            |images| game.second_loss(images, indices),
+            generate,
+            |network, images, shard| game.discriminate(network, images, &condition(shard)),
+            |images, shard| game.second_loss(images, indices(shard)),
             update,
             &mut self.pending_of_generator,
+            crew,
         )?;
         Ok((generated, seen))
     }
 
     /// `E‖∇ₓD‖` on lines from the last generated images to the real ones of the same batch.
     fn slope(&self, images: Tensor<4>) -> f64 {
-        let count = self.last_batch.len().min(WATCHED);
+        let count = images.dims()[0].min(WATCHED);
         let (device, indices) = (self.device.clone().autodiff(), &self.last_batch[..count]);
         let real = self.game.real(Part::Train, indices, &self.device);
         let points = Tensor::from_inner(between(real, images.narrow(0, 0, count)));
@@ -219,7 +234,7 @@ impl<'a, T: Game> Trainer<'a, T> {
         let counts =
             [("non_finite_gradients", non_finite), ("saturated_logs", self.saturation.count())];
         signals.extend(counts.map(|(name, count)| (name.to_owned(), count as f64)));
-        signals.insert("slope".to_owned(), self.slope(images));
+        signals.extend(images.map(|images| ("slope".to_owned(), self.slope(images))));
         signals
     }
 
@@ -237,9 +252,9 @@ impl<'a, T: Game> Trainer<'a, T> {
 impl<T: Game> Training for Trainer<'_, T> {
     type Outcome = Outcome;
 
-    fn step(&mut self, step: u64) -> Result<Self::Outcome, RunError> {
-        let (discriminated, held_out) = self.train_discriminator(step)?;
-        let (generated, images) = self.train_generator(step)?;
+    fn step(&mut self, step: u64, crew: &mut Crew) -> Result<Self::Outcome, RunError> {
+        let (discriminated, held_out) = self.train_discriminator(step, crew)?;
+        let (generated, images) = self.train_generator(step, crew)?;
         Ok(Outcome { discriminated, generated, held_out, images })
     }
 
@@ -303,4 +318,10 @@ impl<T: Game> Training for Trainer<'_, T> {
         self.pending_of_generator = parts.value("pending_of_generator")?;
         Ok(())
     }
+}
+
+/// How many real images of a batch are looked at alone, at the start of its first shard: that shard, or half of a whole
+/// batch.
+fn looked_at(batch: usize, shard: Shard) -> usize {
+    batch / shard.count.max(2)
 }

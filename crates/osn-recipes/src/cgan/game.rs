@@ -10,6 +10,7 @@ use crate::adversarial::run::{self, SIGNALS, scores};
 use crate::batch;
 use crate::cgan::model::{ConditionalBatchNorm, Discriminator, Generator};
 use crate::cgan::projection::Projection;
+use crate::crew::Crew;
 use crate::data::image_set::{Dataset, ImageSet, Part};
 use crate::data::images;
 use crate::decide::Decide;
@@ -57,14 +58,19 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
 /// [`RunError`]: bad input before the start, or what ended the run.
 pub(crate) fn train(
     request: &TrainRequest,
+    crew: &mut Crew,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
     type Of<G, F> = ImagesOfClasses<G, Projection<F>>;
     type Norm = ConditionalBatchNorm;
     match GanConfig::resolve(request, &DOC)?.network {
-        Network::Small => run::run::<ImagesOfClasses<Generator, Discriminator>>(request, observer),
-        Network::Cnn => run::run::<Of<CnnGenerator<Norm>, CnnFeatures>>(request, observer),
-        Network::Resnet => run::run::<Of<ResNetGenerator<Norm>, ResNetFeatures>>(request, observer),
+        Network::Small => {
+            run::run::<ImagesOfClasses<Generator, Discriminator>>(request, crew, observer)
+        }
+        Network::Cnn => run::run::<Of<CnnGenerator<Norm>, CnnFeatures>>(request, crew, observer),
+        Network::Resnet => {
+            run::run::<Of<ResNetGenerator<Norm>, ResNetFeatures>>(request, crew, observer)
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use crate::data::need::Need;
 use crate::features::input::IMAGE_SIZE;
 use crate::run::check::{
     ANY, MAX_BATCH, MAX_CHANNELS, MAX_FEATURES, MAX_IMAGES, MAX_STEPS, MAX_UNITS, MAX_WEIGHTS,
-    Product, above_zero, below_one, check_weights, check_widths, ensure, must_fit, parts, within,
-    zero_or_more,
+    Product, above_zero, below_one, check_shards, check_weights, check_widths, ensure, must_fit,
+    parts, within, zero_or_more,
 };
 use crate::run::config::Config;
 use crate::run::error::RunError;
@@ -62,6 +62,9 @@ pub struct ClassifyConfig {
     pub steps: u64,
     /// Images in a batch (He et al. 2016, on CIFAR-10: 128).
     pub batch_size: usize,
+    /// Equal parts that a batch is cut into, for as many workers at most. A loss is the mean over those of the parts, and
+    /// batch normalization takes its statistics within a part: the result depends on this, and never on the workers.
+    pub shards: usize,
     /// Learning rate at the first update (Kingma and Ba 2015: 1e-3); it falls to 0 along half a cosine
     /// (Loshchilov and Hutter 2017, without restarts).
     pub learning_rate: f64,
@@ -100,6 +103,7 @@ impl ClassifyConfig {
             mirror_chance: 0.0,
             steps: 1_500,
             batch_size: 64,
+            shards: 1,
             learning_rate: 1e-3,
             beta_1: 0.9,
             beta_2: 0.999,
@@ -198,6 +202,10 @@ impl Config for ClassifyConfig {
         Need::Images(IMAGE_SIZE)
     }
 
+    fn shards(&self) -> usize {
+        self.shards
+    }
+
     fn pace(&self) -> Pace {
         Pace { steps: self.steps, log_every: self.log_every, eval_every: self.eval_every }
     }
@@ -213,6 +221,7 @@ impl Config for ClassifyConfig {
             ("eval_images", self.eval_images as u64, 1..=MAX_IMAGES),
             ("final_images", self.final_images as u64, 1..=MAX_IMAGES),
         ])?;
+        check_shards(self.shards, self.batch_size)?;
         check_widths("hidden_sizes", &self.hidden_sizes, MAX_UNITS)?;
         check_widths("stage_channels", &self.stage_channels, MAX_CHANNELS)?;
         ensure("stage_channels", !self.stage_channels.is_empty(), || {

@@ -6,8 +6,10 @@ use burn::tensor::{Device, Int, Tensor};
 use osn::rules::Generalization;
 
 use crate::adam::adam;
+use crate::batch::{mean, numbers, tensor};
 use crate::classify::config::ClassifyConfig;
 use crate::classify::model::{Classifier, Sizes};
+use crate::crew::Crew;
 use crate::decide::Decide;
 use crate::generalization_sums::GeneralizationSums;
 use crate::held::TrainedNetwork;
@@ -58,28 +60,34 @@ impl<N: Classifier> Learner<N> {
         Ok(Self { trained, sums, has_modes })
     }
 
-    /// One update on a batch of the autodiff device, then one refresh of osn.
+    /// One update on a batch of the autodiff device, of which each worker takes its shards, then one refresh of osn.
     ///
     /// # Errors
     ///
-    /// [`RunError::NonFinite`] for a weight that is not finite.
+    /// [`RunError::NonFinite`] for a weight that is not finite, [`RunError::Workers`] where another worker has failed.
     pub fn update(
         &mut self,
-        images: Tensor<4>,
+        images: &Tensor<4>,
         classes: Tensor<1, Int>,
         learning_rate: f64,
         pending: &mut PendingSignals,
+        crew: &mut Crew,
     ) -> Result<Learned, RunError> {
-        self.observe_train(&images, &classes);
-        let logits = self.trained.network.logits(images);
-        let loss = cross_entropy(logits.clone(), classes.clone());
+        self.observe_train(images, &classes);
+        let network = &self.trained.network;
+        let (gradients, own) = crew.mean(network, |shard| {
+            let logits = network.logits(shard.of(images.clone()));
+            let loss = cross_entropy(logits.clone(), shard.of(classes.clone()));
+            (loss.backward(), (loss, logits))
+        })?;
+        let (loss, logits) = of_batch(own, crew)?;
         if !self.has_modes {
             self.sums.add_train(&loss);
         }
         if self.trained.decides_next() {
             pending.generalization(self.sums.take());
         }
-        self.trained.learn(loss.backward(), learning_rate, pending)?;
+        self.trained.learn(gradients, learning_rate, pending, crew)?;
         Ok(Learned { loss, logits, classes })
     }
 
@@ -140,6 +148,23 @@ impl<N: Classifier> Learner<N> {
         let loss = cross_entropy(network.logits(images), classes);
         self.sums.observe_held_out(&loss, &mut self.trained)
     }
+}
+
+/// The loss and the logits of a batch, from those of this worker's shards.
+fn of_batch(
+    mut own: Vec<(Tensor<1>, Tensor<2>)>,
+    crew: &mut Crew,
+) -> Result<(Tensor<1>, Tensor<2>), RunError> {
+    if crew.is_whole() {
+        return Ok(own.swap_remove(0));
+    }
+    let (device, n_classes) = (own[0].1.device(), own[0].1.dims()[1]);
+    let of_shard = |(loss, logits)| [numbers::<1>(loss), numbers::<2>(logits)].concat();
+    let shards = crew.gather(&own.into_iter().map(of_shard).collect::<Vec<_>>())?;
+    let losses: Vec<f64> = shards.iter().map(|shard| shard[0]).collect();
+    let logits: Vec<f64> = shards.iter().flat_map(|shard| &shard[1..]).copied().collect();
+    let shape = [logits.len() / n_classes, n_classes];
+    Ok((mean(&losses, &device), tensor(&logits, shape, &device)))
 }
 
 /// Whether a network has layers that compute something else in training mode, such as batch normalization.

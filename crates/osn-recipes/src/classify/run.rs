@@ -7,6 +7,7 @@ use crate::classify::examples::Examples;
 use crate::classify::learner::Learner;
 use crate::classify::model::{Classifier, Mlp, ResNet};
 use crate::classify::train::Trainer;
+use crate::crew::Crew;
 use crate::data::images;
 use crate::features::input::IMAGE_SIZE;
 use crate::features::network::FeatureNet;
@@ -39,12 +40,16 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
 /// # Errors
 ///
 /// [`RunError`]: bad input before the start, or what ended the run.
-pub fn run(request: &TrainRequest, observer: &mut dyn Observer) -> Result<RunSummary, RunError> {
+pub fn run(
+    request: &TrainRequest,
+    crew: &mut Crew,
+    observer: &mut dyn Observer,
+) -> Result<RunSummary, RunError> {
     let config = ClassifyConfig::resolve(request, &DOC)?;
     match config.network {
-        Architecture::Resnet => Ok(train::<ResNet>(request, &config, observer)?.0),
-        Architecture::Mlp => Ok(train::<Mlp>(request, &config, observer)?.0),
-        Architecture::Features => Ok(train::<FeatureNet>(request, &config, observer)?.0),
+        Architecture::Resnet => Ok(train::<ResNet>(request, &config, crew, observer)?.0),
+        Architecture::Mlp => Ok(train::<Mlp>(request, &config, crew, observer)?.0),
+        Architecture::Features => Ok(train::<FeatureNet>(request, &config, crew, observer)?.0),
     }
 }
 
@@ -62,12 +67,14 @@ pub fn train_features(
     ensure("network", config.network == Architecture::Features, || {
         "must be features, as in the preset of that name".to_owned()
     })?;
-    train(request, &config, observer)
+    ensure("shards", config.shards == 1, || "must be 1 where one worker trains".to_owned())?;
+    train(request, &config, &mut Crew::alone(), observer)
 }
 
 fn train<N: Classifier>(
     request: &TrainRequest,
     config: &ClassifyConfig,
+    crew: &mut Crew,
     observer: &mut dyn Observer,
 ) -> Result<(RunSummary, N), RunError> {
     let (decide, device) = (request.resolve_decide(&DOC)?, request.resolve_device()?);
@@ -81,6 +88,6 @@ fn train<N: Classifier>(
     images::notice_fewer(n_test, asked, observer);
     let (doc, decide, data) = (&DOC, &decide, &trained_on);
     let setup = RunSetup { request, doc, decide, config, data };
-    let summary = train_loop::train(&setup, &mut trainer, observer)?;
+    let summary = train_loop::train(&setup, &mut trainer, crew, observer)?;
     Ok((summary, trainer.into_network().valid().materialize()))
 }

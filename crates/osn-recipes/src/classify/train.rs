@@ -13,6 +13,7 @@ use crate::classify::learner::{Learned, Learner};
 use crate::classify::model::Classifier;
 use crate::classify::norms::{Inputs, complexities};
 use crate::classify::scores::{Predictions, fgsm};
+use crate::crew::Crew;
 use crate::data::image_set::ImageSet;
 use crate::data::sampler::{Batches, spread, uniforms};
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
@@ -181,7 +182,7 @@ impl<'a, N: Classifier> Trainer<'a, N> {
 impl<N: Classifier> Training for Trainer<'_, N> {
     type Outcome = Learned;
 
-    fn step(&mut self, step: u64) -> Result<Learned, RunError> {
+    fn step(&mut self, step: u64, crew: &mut Crew) -> Result<Learned, RunError> {
         if self.learner.wants_held_out() && !self.held_out.is_empty() {
             self.observe_held_out(step)?;
         }
@@ -190,7 +191,7 @@ impl<N: Classifier> Training for Trainer<'_, N> {
         let images = self.images(&indices, step, &device);
         let classes = batch::classes_of(&self.examples.train, &indices, &device);
         let rate = self.config.learning_rate_at(step);
-        self.learner.update(images, classes, rate, &mut self.pending)
+        self.learner.update(&images, classes, rate, &mut self.pending, crew)
     }
 
     fn changes(&mut self) -> Vec<Change> {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::control::task::ControlTask;
 use crate::data::need::Need;
 use crate::run::check::{
-    ANY, MAX_BATCH, MAX_STEPS, MAX_UNITS, above_zero, below_one, check_weights, check_widths,
-    parts, within, zero_or_more,
+    ANY, MAX_BATCH, MAX_STEPS, MAX_UNITS, above_zero, below_one, check_shards, check_weights,
+    check_widths, parts, within, zero_or_more,
 };
 use crate::run::config::Config;
 use crate::run::error::RunError;
@@ -43,6 +43,9 @@ pub struct ControlConfig {
     pub memory: usize,
     /// Transitions in a batch (Mnih et al. 2015: 32).
     pub batch_size: usize,
+    /// Equal parts that a batch is cut into, for as many workers at most. A loss is the mean over those of the parts, so
+    /// the result depends on this, and never on the workers.
+    pub shards: usize,
     /// What a reward one action later is worth, γ (Mnih et al. 2015: 0.99).
     pub discount: f64,
     /// Updates between two copies to the target network (Mnih et al. 2015: 10,000 on Atari).
@@ -89,6 +92,7 @@ impl ControlConfig {
             random_actions: 5_000,
             memory: 50_000,
             batch_size: 64,
+            shards: 1,
             discount: 0.99,
             target_every: 100,
             learning_rate: 1e-3,
@@ -156,6 +160,10 @@ impl Config for ControlConfig {
         Need::Nothing(self.environment.name())
     }
 
+    fn shards(&self) -> usize {
+        self.shards
+    }
+
     fn pace(&self) -> Pace {
         Pace { steps: self.steps, log_every: self.log_every, eval_every: self.eval_every }
     }
@@ -173,6 +181,7 @@ impl Config for ControlConfig {
             ("eval_episodes", self.eval_episodes as u64, 1..=MAX_EPISODES),
             ("final_episodes", self.final_episodes as u64, 1..=MAX_EPISODES),
         ])?;
+        check_shards(self.shards, self.batch_size)?;
         check_widths("hidden_sizes", &self.hidden_sizes, MAX_UNITS)?;
         check_weights(MOST_OBSERVED, &self.hidden_sizes)?;
         zero_or_more(&[("epsilon", f64::from(self.epsilon))])?;

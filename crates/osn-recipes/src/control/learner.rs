@@ -5,9 +5,11 @@ use burn::nn::loss::{HuberLoss, HuberLossConfig, Reduction};
 use burn::tensor::{Device, Tensor};
 
 use crate::adam::adam;
+use crate::batch::{mean, numbers, tensor};
 use crate::control::config::ControlConfig;
 use crate::control::model::QNetwork;
 use crate::control::replay::Batch;
+use crate::crew::Crew;
 use crate::decide::Decide;
 use crate::held::TrainedNetwork;
 use crate::init;
@@ -28,6 +30,27 @@ pub struct Learned {
     pub values: Tensor<2>,
     /// What they should be, `[batch, 1]`.
     pub targets: Tensor<2>,
+}
+
+impl Learned {
+    /// Of a batch, from those of this worker's shards.
+    fn of_batch(mut own: Vec<Self>, crew: &mut Crew) -> Result<Self, RunError> {
+        if crew.is_whole() {
+            return Ok(own.swap_remove(0));
+        }
+        let device = own[0].loss.device();
+        let of_shard =
+            |it: Self| [numbers(it.loss), numbers(it.values), numbers(it.targets)].concat();
+        let shards = crew.gather(&own.into_iter().map(of_shard).collect::<Vec<_>>())?;
+        let losses: Vec<f64> = shards.iter().map(|shard| shard[0]).collect();
+        let halves = shards.iter().map(|shard| shard[1..].split_at(shard.len() / 2));
+        let (values, targets): (Vec<&[f64]>, Vec<&[f64]>) = halves.unzip();
+        let [values, targets] = [values, targets].map(|it| {
+            let all = it.concat();
+            tensor(&all, [all.len(), 1], &device)
+        });
+        Ok(Self { loss: mean(&losses, &device), values, targets })
+    }
 }
 
 /// A Q-network in training.
@@ -66,24 +89,30 @@ impl Learner {
         })
     }
 
-    /// One update on a batch of the plain device, then one refresh of osn.
+    /// One update on a batch of the plain device, of which each worker takes its shards, then one refresh of osn.
     ///
     /// # Errors
     ///
-    /// [`RunError::NonFinite`] for a weight that is not finite.
+    /// [`RunError::NonFinite`] for a weight that is not finite, [`RunError::Workers`] where another worker has failed.
     pub fn update(
         &mut self,
-        batch: Batch,
+        batch: &Batch,
         learning_rate: f64,
         pending: &mut PendingSignals,
+        crew: &mut Crew,
     ) -> Result<Learned, RunError> {
-        let targets = self.targets(&batch);
-        let values = self.trained.network.forward(Tensor::from_inner(batch.observations));
-        let values = values.gather(1, Tensor::from_inner(batch.actions));
-        let expected = Tensor::from_inner(targets.clone());
-        let loss = self.huber.forward(values.clone(), expected, Reduction::Mean);
-        self.trained.learn(loss.backward(), learning_rate, pending)?;
-        Ok(Learned { loss, values, targets })
+        let (gradients, own) = crew.mean(&self.trained.network, |shard| {
+            let batch = batch.of(shard);
+            let targets = self.targets(&batch);
+            let values = self.trained.network.forward(Tensor::from_inner(batch.observations));
+            let values = values.gather(1, Tensor::from_inner(batch.actions));
+            let expected = Tensor::from_inner(targets.clone());
+            let loss = self.huber.forward(values.clone(), expected, Reduction::Mean);
+            (loss.backward(), Learned { loss, values, targets })
+        })?;
+        let learned = Learned::of_batch(own, crew)?;
+        self.trained.learn(gradients, learning_rate, pending, crew)?;
+        Ok(learned)
     }
 
     /// Puts both networks into a checkpoint.

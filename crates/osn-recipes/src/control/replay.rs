@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::control::task::ControlTask;
+use crate::crew::Shard;
 use crate::data::sampler;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 
@@ -144,6 +145,17 @@ fn rounded(numbers: &[f64]) -> Vec<f32> {
 }
 
 impl Batch {
+    /// The transitions of one shard.
+    pub(super) fn of(&self, shard: Shard) -> Self {
+        Self {
+            observations: shard.of(self.observations.clone()),
+            actions: shard.of(self.actions.clone()),
+            rewards: shard.of(self.rewards.clone()),
+            next: shard.of(self.next.clone()),
+            goes_on: shard.of(self.goes_on.clone()),
+        }
+    }
+
     /// The transitions on a device.
     #[expect(
         clippy::cast_possible_truncation,

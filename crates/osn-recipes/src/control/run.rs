@@ -4,6 +4,7 @@ use osn_core::decide::Needs;
 
 use crate::control::config::ControlConfig;
 use crate::control::train::Trainer;
+use crate::crew::Crew;
 use crate::run::config::Config;
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
@@ -48,6 +49,7 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
 /// [`RunError`]: bad input before the start, or what ended the run.
 pub(crate) fn run(
     request: &TrainRequest,
+    crew: &mut Crew,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
     let config = ControlConfig::resolve(request, &DOC)?;
@@ -55,5 +57,5 @@ pub(crate) fn run(
     let mut trainer = Trainer::new(&config, &decide, request.seed, device)?;
     let (decide, config, data) = (&decide, &config, &TrainedOn::named(config.environment.name()));
     let setup = RunSetup { request, doc: &DOC, decide, config, data };
-    train(&setup, &mut trainer, observer)
+    train(&setup, &mut trainer, crew, observer)
 }

@@ -11,6 +11,7 @@ use crate::control::config::ControlConfig;
 use crate::control::learner::{Learned, Learner};
 use crate::control::play::{Player, mean, returns};
 use crate::control::replay::Replay;
+use crate::crew::Crew;
 use crate::decide::Decide;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
@@ -79,11 +80,11 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn learn(&mut self, step: u64) -> Result<Learned, RunError> {
+    fn learn(&mut self, step: u64, crew: &mut Crew) -> Result<Learned, RunError> {
         let size = self.config.batch_size;
         let batch = self.replay.batch(self.seed, FOR_BATCHES, step, size, &self.device);
         let rate = self.config.learning_rate_at(step);
-        let learned = self.learner.update(batch, rate, &mut self.pending)?;
+        let learned = self.learner.update(&batch, rate, &mut self.pending, crew)?;
         if step.is_multiple_of(self.config.target_every) {
             self.learner.copy_to_target();
         }
@@ -110,9 +111,9 @@ impl<'a> Trainer<'a> {
 impl Training for Trainer<'_> {
     type Outcome = Learned;
 
-    fn step(&mut self, step: u64) -> Result<Learned, RunError> {
+    fn step(&mut self, step: u64, crew: &mut Crew) -> Result<Learned, RunError> {
         self.act(step);
-        self.learn(step)
+        self.learn(step, crew)
     }
 
     fn changes(&mut self) -> Vec<Change> {

@@ -187,6 +187,10 @@ impl Config for GanConfig {
         Need::Images(self.image_size)
     }
 
+    fn shards(&self) -> usize {
+        self.training.shards
+    }
+
     fn pace(&self) -> Pace {
         self.training.pace()
     }

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use crate::adversarial::game::{Draw, Game};
 use crate::adversarial::players::Players;
 use crate::adversarial::run::{self, SIGNALS, scores};
+use crate::crew::Crew;
 use crate::data::image_set::{Dataset, ImageSet, Part};
 use crate::data::images;
 use crate::decide::Decide;
@@ -51,16 +52,17 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
 /// [`RunError`]: bad input before the start, or what ended the run.
 pub(crate) fn train(
     request: &TrainRequest,
+    crew: &mut Crew,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
     match GanConfig::resolve(request, &DOC)?.network {
-        Network::Small => run::run::<Images<Generator, Discriminator>>(request, observer),
+        Network::Small => run::run::<Images<Generator, Discriminator>>(request, crew, observer),
         Network::Cnn => {
-            run::run::<Images<CnnGenerator<BatchNorm>, Judge<CnnFeatures>>>(request, observer)
+            run::run::<Images<CnnGenerator<BatchNorm>, Judge<CnnFeatures>>>(request, crew, observer)
         }
-        Network::Resnet => {
-            run::run::<Images<ResNetGenerator<BatchNorm>, Judge<ResNetFeatures>>>(request, observer)
-        }
+        Network::Resnet => run::run::<Images<ResNetGenerator<BatchNorm>, Judge<ResNetFeatures>>>(
+            request, crew, observer,
+        ),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::data::text::language::Language;
 use crate::data::text::subwords::LEAST_VOCABULARY;
 use crate::run::check::{
     ANY, MAX_BATCH, MAX_FEATURES, MAX_STEPS, MAX_UNITS, MAX_WEIGHTS, Product, above_zero,
-    below_one, ensure, must_fit, within, zero_or_more,
+    below_one, check_shards, ensure, must_fit, within, zero_or_more,
 };
 use crate::run::config::Config;
 use crate::run::error::RunError;
@@ -86,6 +86,10 @@ pub struct NmtConfig {
     pub steps: u64,
     /// Pairs in a batch, of about the same length (Vaswani et al. 2017: 25,000 subwords of each language).
     pub batch_size: usize,
+    /// Equal parts that a batch is cut into, for as many workers at most. A loss is the mean over those of the parts, so
+    /// the result depends on this, and never on the workers. A smaller batch at the end of an epoch is filled with pairs
+    /// of its own.
+    pub shards: usize,
     /// The largest learning rate, at the end of the warm-up.
     pub learning_rate: f64,
     /// Updates over which the learning rate rises from 0; behind them it falls with the inverse square root of
@@ -141,6 +145,7 @@ impl NmtConfig {
             label_smoothing: 0.1,
             steps: 4_000,
             batch_size: 32,
+            shards: 1,
             learning_rate: 2e-3,
             warmup_steps: 300,
             change_at: None,
@@ -238,6 +243,10 @@ impl Config for NmtConfig {
         Need::Text(self.source.clone(), self.target.clone())
     }
 
+    fn shards(&self) -> usize {
+        self.shards
+    }
+
     fn pace(&self) -> Pace {
         Pace { steps: self.steps, log_every: self.log_every, eval_every: self.eval_every }
     }
@@ -264,6 +273,7 @@ impl Config for NmtConfig {
             ("eval_sentences", self.eval_sentences as u64, 1..=MAX_SENTENCES),
             ("final_sentences", self.final_sentences as u64, 1..=MAX_SENTENCES),
         ])?;
+        check_shards(self.shards, self.batch_size)?;
         ensure("heads", self.width.is_multiple_of(self.heads), || {
             format!("must share the width, {}, evenly, not {}", self.width, self.heads)
         })?;

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 
+use crate::crew::Shard;
 use crate::data::sampler::permutation;
 use crate::data::text::parallel::Pair;
 use crate::data::text::subwords::{BEGIN, END, Subwords};
@@ -107,8 +108,24 @@ impl LengthBatches {
     ///
     /// If there are no pairs.
     pub(super) fn batch(&mut self, step: u64, device: &Device) -> PairBatch {
-        let examples: Vec<&Example> =
-            self.indices(step).into_iter().map(|index| &self.examples[index]).collect();
+        let indices = self.indices(step);
+        self.side_by_side(&indices, device)
+    }
+
+    /// One shard of the same. A batch that cannot be cut evenly, at the end of an epoch, is filled with its own first pairs.
+    ///
+    /// # Panics
+    ///
+    /// If there are no pairs.
+    pub(super) fn shard(&mut self, step: u64, shard: Shard, device: &Device) -> PairBatch {
+        let indices = self.indices(step);
+        let count = indices.len().next_multiple_of(shard.count);
+        let filled: Vec<usize> = indices.iter().cycle().copied().take(count).collect();
+        self.side_by_side(&filled[shard.places(count)], device)
+    }
+
+    fn side_by_side(&self, indices: &[usize], device: &Device) -> PairBatch {
+        let examples: Vec<&Example> = indices.iter().map(|&index| &self.examples[index]).collect();
         PairBatch::new(&examples, device)
     }
 
@@ -183,6 +200,24 @@ mod tests {
         assert_ne!(forth[..38], forth[38..76], "each epoch has its own order");
         let mut of_another_seed = batches(2);
         assert_ne!(forth, (0..80).map(|step| of_another_seed.indices(step)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn shards_are_a_batch_in_its_order_and_a_short_one_is_filled_with_its_first_pairs() {
+        let mut all = batches(1);
+        let shards = |all: &mut LengthBatches, step| {
+            let of = |index| all.shard(step, Shard { index, count: 4 }, &Device::flex()).wanted;
+            (0..4).flat_map(of).collect::<Vec<u32>>()
+        };
+        // 150 pairs are 37 batches of four and one of two.
+        for step in 0..38 {
+            let mut whole = all.batch(step, &Device::flex()).wanted;
+            if all.indices(step).len() == 2 {
+                whole.extend(whole.clone());
+            }
+            assert_eq!(shards(&mut all, step), whole);
+        }
+        assert_eq!((0..38).filter(|&step| all.indices(step).len() == 2).count(), 1);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use osn::views::View;
 use osn_runs::metrics::Metrics;
 
 use crate::adam::adam;
-use crate::batch::number;
+use crate::batch::{mean, number};
+use crate::crew::{Crew, Shard};
 use crate::decide::Decide;
 use crate::generalization_sums::GeneralizationSums;
 use crate::held::TrainedNetwork;
@@ -22,6 +23,9 @@ use crate::run::pending::PendingSignals;
 
 /// The streams from here on belong to dropout, one a place of the forward pass.
 const FOR_DROPOUT: u64 = 1 << 40;
+
+/// So many of them are a shard's.
+const OF_SHARD: u64 = 1 << 24;
 
 /// An update.
 #[derive(Clone, Debug)]
@@ -87,27 +91,39 @@ impl Learner {
         })
     }
 
-    /// One update on a batch of the autodiff device, then one refresh of osn.
+    /// One update on a batch of the autodiff device, given as the shards of it that are this worker's, then one refresh of
+    /// osn.
     ///
     /// # Errors
     ///
-    /// [`RunError::NonFinite`] for a weight that is not finite.
+    /// [`RunError::NonFinite`] for a weight that is not finite, [`RunError::Workers`] where another worker has failed.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one batch for each shard of this worker.
     pub fn update(
         &mut self,
-        batch: &PairBatch,
+        shards: &[PairBatch],
         update: Update,
         pending: &mut PendingSignals,
+        crew: &mut Crew,
     ) -> Result<Learned, RunError> {
         if self.sums.decide_next(&self.trained) {
-            let loss = loss(&self.trained.network, batch, 0.0, &mut Pass::default());
-            self.sums.add_train(&loss);
+            let network = &self.trained.network;
+            let own = shards.iter().map(|batch| loss(network, batch, 0.0, &mut Pass::default()));
+            self.sums.add_train(&of_batch(own.collect(), crew)?);
             pending.generalization(self.sums.take());
         }
-        let mut pass = Pass { dropout: self.dropout_at(update.step), ..Pass::default() };
-        let loss = loss(&self.trained.network, batch, self.label_smoothing, &mut pass);
-        let gradients = loss.backward();
+        let mut batches = shards.iter();
+        let (gradients, own) = crew.mean(&self.trained.network, |shard| {
+            let batch = batches.next().expect("a batch for each shard");
+            let mut pass = Pass { dropout: self.dropout_at(update.step, shard), ..Pass::default() };
+            let loss = loss(&self.trained.network, batch, self.label_smoothing, &mut pass);
+            (loss.backward(), loss)
+        })?;
+        let loss = of_batch(own, crew)?;
         let gradient_norms = self.gradient_norms(&gradients, update.is_logged);
-        self.trained.learn(gradients, update.learning_rate, pending)?;
+        self.trained.learn(gradients, update.learning_rate, pending, crew)?;
         Ok(Learned { loss, gradient_norms })
     }
 
@@ -119,8 +135,9 @@ impl Learner {
         }
     }
 
-    fn dropout_at(&self, step: u64) -> Option<Dropout> {
-        let dropout = Dropout { rate: self.dropout, seed: self.seed, stream: FOR_DROPOUT, step };
+    fn dropout_at(&self, step: u64, shard: Shard) -> Option<Dropout> {
+        let stream = FOR_DROPOUT + OF_SHARD * shard.index as u64;
+        let dropout = Dropout { rate: self.dropout, seed: self.seed, stream, step };
         (self.dropout > 0.0).then_some(dropout)
     }
 
@@ -165,6 +182,17 @@ impl Learner {
 fn by_head(heads: usize) -> Selection {
     let of_linear = View::Blocks { axis: 1, count: heads };
     Selection::paths("**.{query,key,value}.weight").view(of_linear)
+}
+
+/// The loss of a batch, `[1]`, from those of this worker's shards.
+fn of_batch(mut own: Vec<Tensor<1>>, crew: &mut Crew) -> Result<Tensor<1>, RunError> {
+    if crew.is_whole() {
+        return Ok(own.swap_remove(0));
+    }
+    let device = own[0].device();
+    let of_shard = |loss: Tensor<1>| vec![number(loss.without_autodiff())];
+    let losses = crew.gather(&own.into_iter().map(of_shard).collect::<Vec<_>>())?;
+    Ok(mean(&losses.concat(), &device))
 }
 
 /// The cross-entropy of a batch, `[1]`, in nats a subword.

@@ -2,6 +2,7 @@
 
 use osn_core::decide::Needs;
 
+use crate::crew::Crew;
 use crate::data::text::load;
 use crate::data::text::parallel::{Pair, ParallelText};
 use crate::data::text::subwords::Subwords;
@@ -57,6 +58,7 @@ struct TooLong {
 /// [`RunError`]: bad input before the start, or what ended the run.
 pub(crate) fn run(
     request: &TrainRequest,
+    crew: &mut Crew,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
     let config = NmtConfig::resolve(request, &DOC)?;
@@ -75,7 +77,7 @@ pub(crate) fn run(
     notice_left_out(&parts, observer);
     let mut trainer = Trainer::new(&config, parts, seed, device)?;
     let (decide, config, data) = (&decide, &config, &trained_on);
-    train(&RunSetup { request, doc: &DOC, decide, config, data }, &mut trainer, observer)
+    train(&RunSetup { request, doc: &DOC, decide, config, data }, &mut trainer, crew, observer)
 }
 
 /// The subwords of both sides of the training pairs.

@@ -6,6 +6,7 @@ use osn::report::LayerSpectrum;
 use osn_runs::metrics::Metrics;
 
 use crate::batch::number;
+use crate::crew::Crew;
 use crate::data::sampler::spread;
 use crate::data::text::parallel::{Pair, ParallelText};
 use crate::data::text::subwords::{FILE_NAME, Subwords};
@@ -146,17 +147,19 @@ impl Training for Trainer<'_> {
         vec![(FILE_NAME, self.tokenizer.clone().into_bytes())]
     }
 
-    fn step(&mut self, step: u64) -> Result<Learned, RunError> {
+    fn step(&mut self, step: u64, crew: &mut Crew) -> Result<Learned, RunError> {
         let device = self.device.clone().autodiff();
         if self.learner.wants_held_out() {
             let batch = self.held_out.batch(step - 1, &device);
             self.learner.observe_held_out(&batch)?;
         }
-        let batch = self.trained_on.batch(step - 1, &device);
+        let shards = crew.shards().into_iter();
+        let shards: Vec<PairBatch> =
+            shards.map(|shard| self.trained_on.shard(step - 1, shard, &device)).collect();
         let is_logged = step.is_multiple_of(self.config.log_every);
         let learning_rate = self.config.learning_rate_at(step);
         let update = Update { step, learning_rate, is_logged };
-        self.learner.update(&batch, update, &mut self.pending)
+        self.learner.update(&shards, update, &mut self.pending, crew)
     }
 
     fn changes(&mut self) -> Vec<Change> {

@@ -43,6 +43,14 @@ pub(crate) fn within(counts: &[Count]) -> Result<(), RunError> {
     })
 }
 
+/// Refuses shards of a batch that would not be of one size.
+pub(crate) fn check_shards(shards: usize, batch_size: usize) -> Result<(), RunError> {
+    within(&[("shards", shards as u64, 1..=MAX_BATCH)])?;
+    ensure("shards", batch_size.is_multiple_of(shards), || {
+        format!("must divide batch_size, {batch_size}, not {shards}")
+    })
+}
+
 /// What sizes come to together, as a sum of their products.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Product<'a> {

@@ -38,6 +38,9 @@ pub(crate) trait Config: Serialize + DeserializeOwned + JsonSchema + Clone {
     /// What data it takes.
     fn need(&self) -> Need;
 
+    /// Into how many equal parts a batch is cut.
+    fn shards(&self) -> usize;
+
     /// How many steps there are, and how often a run logs and scores.
     fn pace(&self) -> Pace;
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use osn::workers::TeamError;
 use osn_core::names::hint;
 use osn_runs::folder_error::FolderError;
 use osn_runs::record::RecordError;
@@ -145,6 +146,15 @@ pub enum RunError {
         /// What the library said.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The workers of the run cannot go on together, or another one has failed.
+    #[error("{source}")]
+    Workers {
+        /// What all of them came to.
+        source: TeamError,
+        /// The exit code that tells a scheduler what to do: 2 where they were started wrongly, 75 (`EX_TEMPFAIL`) where
+        /// it may start them again, and 1 where that would end the same.
+        exit_code: u8,
+    },
     /// The feature network that scores samples cannot be used.
     #[error("cannot score the samples: {source}")]
     Score {
@@ -167,6 +177,7 @@ impl RunError {
             ),
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Unsaved(_)),
             Self::Record(_) => false,
+            Self::Workers { exit_code, .. } => *exit_code == 2,
             _ => !self.is_of_training(),
         }
     }
@@ -180,7 +191,17 @@ impl RunError {
                 | Self::Saturated { .. }
                 | Self::Spectral { .. }
                 | Self::Score { .. }
+                | Self::Workers { source: TeamError::NotFinite { .. }, .. }
         )
+    }
+
+    /// What all workers of a run came to, where it is that: then no other has to be told.
+    pub(crate) fn of_workers(&self) -> Option<&TeamError> {
+        match self {
+            Self::Workers { source, .. } => Some(source),
+            Self::Spectral { source, .. } => source.downcast_ref(),
+            _ => None,
+        }
     }
 
     /// A [`RunError::Data`] of data of a name, with what the reader said.
@@ -198,6 +219,9 @@ impl RunError {
     pub(crate) fn at_step(self, step: u64) -> Self {
         match self {
             Self::NonFinite { what, value, .. } => Self::NonFinite { what, value, step },
+            Self::Workers { source, exit_code } => {
+                Self::Workers { source: source.at_step(step), exit_code }
+            }
             error => error,
         }
     }
@@ -206,6 +230,13 @@ impl RunError {
     pub fn unknown_name(kind: &'static str, name: &str, valid: &[&str]) -> Self {
         let valid = valid.iter().map(|name| (*name).to_owned()).collect();
         Self::UnknownName { kind, name: name.to_owned(), valid }
+    }
+}
+
+impl From<TeamError> for RunError {
+    fn from(source: TeamError) -> Self {
+        let exit_code = source.exit_code();
+        Self::Workers { source, exit_code }
     }
 }
 

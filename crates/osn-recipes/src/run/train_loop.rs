@@ -1,10 +1,16 @@
 //! The loop that every recipe runs in: step, record, poll, score.
 
+use std::path::Path;
+
 use osn_runs::metrics::Metrics;
 
+use crate::crew::Crew;
 use crate::decide::Decide;
+use crate::run::checkpoint::contents::CheckpointContents;
+use crate::run::checkpoint::error::CheckpointError;
 use crate::run::config::Config;
 use crate::run::describe::describe;
+use crate::run::description::{RunStatus, RunTotals};
 use crate::run::error::RunError;
 use crate::run::observer::Observer;
 use crate::run::recipe_doc::RecipeDoc;
@@ -43,39 +49,93 @@ pub(crate) struct RunSetup<'a, C: Config> {
 pub(crate) fn train(
     setup: &RunSetup<impl Config>,
     training: &mut impl Training,
+    crew: &mut Crew,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, RunError> {
     let RunSetup { request, doc, decide, config, data } = *setup;
+    let description = describe(request, doc, decide, config, data);
+    crew.must_train_the_same(&description)?;
+    if request.stopped.is_none() {
+        decide.must_act_within(&description.config)?;
+    }
+    if !crew.is_first() {
+        return follow(setup, training, crew, observer);
+    }
     let session = if let Some(stopped) = &request.stopped {
         let mut session = Session::reopen(stopped, data, doc, config.pace())?;
         session.restore(training, observer)?;
+        crew.share(state(training, session.state.totals.steps)?)?;
         session
     } else {
-        let description = describe(request, doc, decide, config, data);
-        decide.must_act_within(&description.config)?;
         observer.starting();
         let session = Session::create(&request.out, description, doc, config.pace())?;
         session.write_files(training)?;
         session
     };
-    session.run(observer, |session, observer| session.train(training, observer))
+    session.run(observer, |session, observer| session.train(training, crew, observer))
+}
+
+/// Trains along with worker 0 on another one, and leaves it to that one to look, to score and to write.
+fn follow(
+    setup: &RunSetup<impl Config>,
+    training: &mut impl Training,
+    crew: &mut Crew,
+    observer: &mut dyn Observer,
+) -> Result<RunSummary, RunError> {
+    observer.starting();
+    let steps = setup.config.pace().steps;
+    let resumes = setup.request.stopped.is_some();
+    let mut done = if resumes { take_over(training, crew)? } else { 0 };
+    let mut status = RunStatus::Finished;
+    while done < steps {
+        done += 1;
+        training.step(done, crew).map_err(|error| error.at_step(done))?;
+        training.changes();
+        if crew.should_stop(observer.should_stop()) && done < steps {
+            status = RunStatus::Stopped;
+            break;
+        }
+    }
+    let totals = RunTotals { steps: done, ..RunTotals::default() };
+    Ok(RunSummary::new(Path::new(""), status, &totals))
+}
+
+/// The part of the shared state that says after which step it is.
+const DONE: &str = "done";
+
+/// All that the following steps depend on, as bytes for the other workers.
+fn state(training: &impl Training, done: u64) -> Result<Vec<u8>, RunError> {
+    let mut parts = CheckpointContents::default();
+    let saved = training.save(&mut parts).and_then(|()| parts.put_value(DONE, &done));
+    Ok(saved.and_then(|()| parts.to_bytes()).map_err(CheckpointError::Unsaved)?)
+}
+
+/// Takes over the state of worker 0; the steps that are done.
+fn take_over(training: &mut impl Training, crew: &mut Crew) -> Result<u64, RunError> {
+    let bytes = crew.share(Vec::new())?;
+    let taken = CheckpointContents::from_bytes(bytes).and_then(|parts| {
+        training.load(&parts)?;
+        parts.value(DONE)
+    });
+    Ok(taken.map_err(CheckpointError::Unsaved)?)
 }
 
 impl Session {
     fn train(
         &mut self,
         training: &mut impl Training,
+        crew: &mut Crew,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
         let done = self.state.totals.steps;
         if done == 0 {
             self.decided(training.changes(), observer)?;
-        } else if self.end_step(done, training, observer)? {
+        } else if self.end_step(done, training, crew, observer)? {
             return Ok(());
         }
         for step in done + 1..=self.pace.steps {
-            self.advance(step, training, observer)?;
-            if self.end_step(step, training, observer)? {
+            self.advance(step, training, crew, observer)?;
+            if self.end_step(step, training, crew, observer)? {
                 break;
             }
         }
@@ -87,9 +147,10 @@ impl Session {
         &mut self,
         step: u64,
         training: &mut impl Training,
+        crew: &mut Crew,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        let outcome = training.step(step).map_err(|error| error.at_step(step))?;
+        let outcome = training.step(step, crew).map_err(|error| error.at_step(step))?;
         self.state.totals.steps = step;
         self.decided(training.changes(), observer)?;
         if step.is_multiple_of(self.pace.log_every) {
@@ -107,9 +168,10 @@ impl Session {
         &mut self,
         step: u64,
         training: &mut impl Training,
+        crew: &mut Crew,
         observer: &mut dyn Observer,
     ) -> Result<bool, RunError> {
-        let is_last = observer.should_stop() || step == self.pace.steps;
+        let is_last = crew.should_stop(observer.should_stop()) || step == self.pace.steps;
         if is_last || self.is_saved_at(step) {
             self.save(step, training)?;
         }

@@ -4,6 +4,7 @@ use osn::Change;
 use osn::report::{LayerReport, LayerSpectrum};
 use osn_runs::metrics::Metrics;
 
+use crate::crew::Crew;
 use crate::run::checkpoint::contents::{CheckpointContents, ContentsError};
 use crate::run::error::RunError;
 use crate::run::samples::{ImageGrid, TextTable};
@@ -13,8 +14,9 @@ pub(crate) trait Training {
     /// What a step returns, still on the device.
     type Outcome;
 
-    /// One step, counted from 1.
-    fn step(&mut self, step: u64) -> Result<Self::Outcome, RunError>;
+    /// One step, counted from 1, on the shards of each batch that are this worker's. All that the network comes to is the
+    /// same on each worker; what is only looked at may be worker 0's alone.
+    fn step(&mut self, step: u64, crew: &mut Crew) -> Result<Self::Outcome, RunError>;
 
     /// Files that go into the run's folder at its start, by their names.
     fn files(&self) -> Vec<(&'static str, Vec<u8>)> {

@@ -71,6 +71,10 @@ impl Config for TranslateConfig {
         Need::Pairs(self.image_size)
     }
 
+    fn shards(&self) -> usize {
+        self.training.shards
+    }
+
     fn pace(&self) -> Pace {
         self.training.pace()
     }

@@ -12,6 +12,7 @@ use osn_recipes::classify::model::{Classifier, Mlp, ResNet};
 use osn_recipes::classify::norms::ln_lipschitz;
 use osn_recipes::classify::run::train_features;
 use osn_recipes::classify::scores::{Predictions, fgsm};
+use osn_recipes::crew::Crew;
 use osn_recipes::data::fashion_mnist;
 use osn_recipes::data::image_set::ImageSet;
 use osn_recipes::data::sampler::noise;
@@ -173,7 +174,9 @@ fn trained<N: Classifier>(rule: Option<&str>, looks: bool) -> Learner<N> {
             learner.observe_held_out(images, classes).unwrap();
         }
         let (images, classes) = batch(16 * step..16 * step + 16);
-        learner.update(images, classes, 1e-2, &mut PendingSignals::default()).unwrap();
+        learner
+            .update(&images, classes, 1e-2, &mut PendingSignals::default(), &mut Crew::alone())
+            .unwrap();
     }
     learner
 }
@@ -229,7 +232,15 @@ fn the_two_losses_that_a_rule_compares_are_of_one_mode() {
             let classes = || batch::classes(&labels, &device);
             // One batch as both: there is no generalization gap to measure.
             learner.observe_held_out(batch(), classes()).unwrap();
-            learner.update(batch(), classes(), 1e-2, &mut PendingSignals::default()).unwrap();
+            learner
+                .update(
+                    &batch(),
+                    classes(),
+                    1e-2,
+                    &mut PendingSignals::default(),
+                    &mut Crew::alone(),
+                )
+                .unwrap();
             let losses = learner.generalization().unwrap();
             let apart = (losses.train_loss - losses.held_out_loss).abs();
             assert!(apart < 1e-5, "{losses:?}");

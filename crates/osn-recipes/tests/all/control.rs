@@ -13,6 +13,7 @@ use osn_recipes::control::mountain_car::MountainCar;
 use osn_recipes::control::play::returns;
 use osn_recipes::control::replay::{Batch, Replay, Transition};
 use osn_recipes::control::task::ControlTask;
+use osn_recipes::crew::Crew;
 use osn_recipes::data::sampler::noise;
 use osn_recipes::decide::Decide;
 use osn_recipes::run::description::{RunDescription, RunStatus};
@@ -146,7 +147,9 @@ fn trained(rule: Option<&str>) -> Learner {
     let device = Device::flex();
     let mut learner = Learner::new(&small(), rule.map(decide).as_ref(), 3, &device).unwrap();
     for step in 0..4 {
-        learner.update(batch(step, &device), 1e-2, &mut PendingSignals::default()).unwrap();
+        learner
+            .update(&batch(step, &device), 1e-2, &mut PendingSignals::default(), &mut Crew::alone())
+            .unwrap();
         if step == 1 {
             learner.copy_to_target();
         }
@@ -186,7 +189,9 @@ fn the_target_has_the_effective_weights_as_its_own_and_stays_while_the_network_l
     let next = batch(9, &device).next;
     let evaluated = |learner: &Learner| values(learner.target.forward(next.clone()));
     let before = evaluated(&learner);
-    learner.update(batch(4, &device), 1e-2, &mut PendingSignals::default()).unwrap();
+    learner
+        .update(&batch(4, &device), 1e-2, &mut PendingSignals::default(), &mut Crew::alone())
+        .unwrap();
     assert_eq!(before, evaluated(&learner));
 
     learner.copy_to_target();
@@ -247,7 +252,7 @@ fn a_short_training_beats_chance() {
     let chance = player.recent_return().unwrap();
     for step in 1..=2_000 {
         let batch = replay.batch(1, 2, step, 64, &device);
-        learner.update(batch, 3e-3, &mut PendingSignals::default()).unwrap();
+        learner.update(&batch, 3e-3, &mut PendingSignals::default(), &mut Crew::alone()).unwrap();
         if step % 100 == 0 {
             learner.copy_to_target();
         }

@@ -29,3 +29,4 @@ mod subwords;
 mod text;
 mod translate;
 mod translations;
+mod workers;

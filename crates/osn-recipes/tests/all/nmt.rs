@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::runs::{Run, a_seed_decides, acts, bits, event_counts, events, request, train, under};
 use burn::tensor::Device;
+use osn_recipes::crew::Crew;
 use osn_recipes::decide::Decide;
 use osn_recipes::nmt::config::{NmtConfig, Norm};
 use osn_recipes::nmt::examples::{Example, PairBatch};
@@ -52,7 +53,8 @@ fn trained(config: &NmtConfig, rule: Option<&str>, updates: u64) -> Learner {
     let (mut learner, mut pending) = (learner(config, rule), PendingSignals::default());
     for step in 1..=updates {
         let update = Update { step, learning_rate: 1e-2, is_logged: step == updates };
-        let learned = learner.update(&batch(step), update, &mut pending).unwrap();
+        let learned =
+            learner.update(&[batch(step)], update, &mut pending, &mut Crew::alone()).unwrap();
         assert_eq!(learned.gradient_norms.is_empty(), step < updates);
     }
     learner
@@ -75,7 +77,9 @@ fn a_short_training_learns() {
     let loss = |updates| {
         let mut learner = trained(&config, Some("static:kind=attention"), updates);
         let update = Update { step: 100, learning_rate: 0.0, is_logged: false };
-        let learned = learner.update(&batch(1), update, &mut PendingSignals::default()).unwrap();
+        let learned = learner
+            .update(&[batch(1)], update, &mut PendingSignals::default(), &mut Crew::alone())
+            .unwrap();
         learned.loss.into_scalar::<f32>()
     };
     let (before, after) = (loss(1), loss(150));

@@ -19,11 +19,16 @@ use osn_runs::folder::RunFolder;
 use osn_runs::folder_error::FolderError;
 use serde_json::{Value, json};
 
-const STEPS: u64 = 8;
+pub(crate) const STEPS: u64 = 8;
 
 /// Eight steps, scored after the third and sixth and at the end.
 const SHORT: [(&str, &str); 3] = [("steps", "8"), ("eval_every", "3"), ("log_every", "2")];
-fn request(recipe: &str, decide: Option<&str>, more: &[(&str, &str)], out: &Path) -> TrainRequest {
+pub(crate) fn request(
+    recipe: &str,
+    decide: Option<&str>,
+    more: &[(&str, &str)],
+    out: &Path,
+) -> TrainRequest {
     let request = crate::runs::request(recipe, &[&SHORT, more].concat(), out);
     let checkpoints = Checkpoints { every: Some(1), keep: 100 };
     TrainRequest { decide: decide.map(str::to_owned), checkpoints, ..request }
@@ -33,7 +38,7 @@ fn resume(folder: &Path) -> RunSummary {
     went_on(osn_recipes::resume(folder, &mut Silent).unwrap())
 }
 
-fn went_on(resumed: Resumed) -> RunSummary {
+pub(crate) fn went_on(resumed: Resumed) -> RunSummary {
     match resumed {
         Resumed::Trained(summary) => summary,
         Resumed::AlreadyFinished(_) => panic!("it was finished before"),
@@ -46,7 +51,7 @@ fn checkpoint(folder: &Path, step: u64) -> PathBuf {
 
 /// Everything that a run leaves but what a clock says.
 #[derive(Debug, PartialEq)]
-struct Left {
+pub(crate) struct Left {
     record: Vec<String>,
     pictures: BTreeMap<PathBuf, Vec<u8>>,
     parts: BTreeMap<String, Vec<u8>>,
@@ -54,7 +59,7 @@ struct Left {
 }
 
 impl Left {
-    fn of(folder: &Path) -> Self {
+    pub(crate) fn of(folder: &Path) -> Self {
         let pictures = fs::read_dir(folder.join("samples")).unwrap().map(|entry| {
             let path = entry.unwrap().path();
             (path.file_name().unwrap().into(), fs::read(path).unwrap())
@@ -67,7 +72,7 @@ impl Left {
         }
     }
 
-    fn must_be(&self, whole: &Self, what: &str) {
+    pub(crate) fn must_be(&self, whole: &Self, what: &str) {
         assert_eq!(self.record, whole.record, "{what}: record");
         assert!(self.pictures == whole.pictures, "{what}: pictures");
         assert_eq!(self.description, whole.description, "{what}: run.json");

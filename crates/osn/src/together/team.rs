@@ -63,6 +63,7 @@ pub struct Team<W> {
 pub(crate) enum Call {
     Agree = 1,
     Share,
+    Gather,
     Mean,
     Signals,
     Step,
@@ -138,6 +139,20 @@ pub enum TeamError {
 }
 
 impl TeamError {
+    /// The same error at another step, where one of the training has several updates.
+    #[must_use]
+    pub fn at_step(self, at: u64) -> Self {
+        let mut error = self;
+        if let Self::Failed { step, .. }
+        | Self::NotFinite { step, .. }
+        | Self::Parted { step, .. }
+        | Self::OtherCall { step } = &mut error
+        {
+            *step = at;
+        }
+        error
+    }
+
     /// The exit code that tells a scheduler what to do: 2 where the workers were started wrongly, 75 (`EX_TEMPFAIL`)
     /// where it may start them again, and 1 where that would end the same.
     pub fn exit_code(&self) -> u8 {
@@ -186,6 +201,11 @@ impl<W: Workers> Team<W> {
     /// Whether this is worker 0, the one that writes files.
     pub fn is_first(&self) -> bool {
         self.rank() == 0
+    }
+
+    /// Whether there is no other worker.
+    pub fn is_alone(&self) -> bool {
+        self.count() == 1
     }
 
     /// Takes worker 0's model, to the bit: call it before the plan is attached, so that the attachment is the same too.
@@ -253,6 +273,34 @@ impl<W: Workers> Team<W> {
         self.meet(Call::Share, None)?;
         self.workers.broadcast(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Some numbers of each shard, such as its loss, of all shards in their order: to the bit what their workers gave.
+    ///
+    /// # Arguments
+    ///
+    /// - `own`: the numbers of each shard of this worker, as many for every shard of every worker.
+    ///
+    /// # Errors
+    ///
+    /// [`TeamError`] where another worker has failed or is gone.
+    ///
+    /// # Panics
+    ///
+    /// If `own` has not one entry for each shard of this worker, all of one length.
+    pub fn gather(&mut self, own: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, TeamError> {
+        let (shards, length) = (self.shards(), own.first().map_or(0, Vec::len));
+        assert!(own.len() == shards.len(), "{} entries for the shards {shards:?}", own.len());
+        assert!(own.iter().all(|it| it.len() == length), "shards of different lengths");
+        self.meet(Call::Gather, None)?;
+        let mut all = vec![0; length * self.shards];
+        let places = all[length * shards.start..].iter_mut();
+        let bits = own.iter().flatten().map(|number| number.to_bits().cast_signed());
+        places.zip(bits).for_each(|(place, bits)| *place = bits);
+        self.workers.sum(&mut all)?;
+        let number = |bits: &i64| f64::from_bits(bits.cast_unsigned());
+        let of_shard = |shard: usize| &all[length * shard..length * (shard + 1)];
+        Ok((0..self.shards).map(|shard| of_shard(shard).iter().map(number).collect()).collect())
     }
 
     /// The sum of the gradients of one loss over this worker's shards, empty as yet.

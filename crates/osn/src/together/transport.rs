@@ -39,6 +39,32 @@ pub trait Workers {
     fn note_step(&mut self, _step: u64) {}
 }
 
+impl<W: Workers + ?Sized> Workers for Box<W> {
+    fn rank(&self) -> usize {
+        (**self).rank()
+    }
+
+    fn count(&self) -> usize {
+        (**self).count()
+    }
+
+    fn max(&mut self, values: &mut [i64]) -> Result<(), WorkersError> {
+        (**self).max(values)
+    }
+
+    fn sum(&mut self, values: &mut [i64]) -> Result<(), WorkersError> {
+        (**self).sum(values)
+    }
+
+    fn broadcast(&mut self, bytes: &mut Vec<u8>) -> Result<(), WorkersError> {
+        (**self).broadcast(bytes)
+    }
+
+    fn note_step(&mut self, step: u64) {
+        (**self).note_step(step);
+    }
+}
+
 /// Why workers cannot go on together. To begin again from the last checkpoint may help: exit code 75.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
