@@ -1,6 +1,8 @@
 //! Scores generated images against real ones in the features of the frozen network: against test images
 //! for the record, against held-out training images for rules.
 
+use std::cell::OnceCell;
+
 use burn::tensor::{Device, Tensor};
 use osn_runs::metrics::Metrics;
 
@@ -62,7 +64,7 @@ pub(crate) struct Scorer {
     /// More of them, all by default, for the last scoring.
     full: Reference,
     /// Held-out training images, for the scores that rules follow; absent where no rule follows one.
-    validation: Option<Embedded>,
+    validation: Option<Choice>,
     /// As many training images as test images, which generated ones may lie near.
     neighbours: Option<Neighbours>,
 }
@@ -70,14 +72,18 @@ pub(crate) struct Scorer {
 /// Images that generated ones may lie near: as many that are trained on as test images.
 #[derive(Debug)]
 struct Neighbours {
-    train: Features,
-    test: Features,
+    train: Choice,
+    test: Choice,
 }
 
 impl Neighbours {
     /// The mean distances of generated images to the nearest training image and the nearest test image.
-    fn distances(&self, fake: &Features) -> Result<[(&'static str, f64); 2], MetricError> {
-        let Self { train, test } = self;
+    fn distances(
+        &self,
+        network: &FeatureNet,
+        fake: &Features,
+    ) -> Result<[(&'static str, f64); 2], MetricError> {
+        let (train, test) = (self.train.features(network)?, self.test.features(network)?);
         Ok([
             ("nearest_train", mean_nearest(fake, train)?),
             ("nearest_test", mean_nearest(fake, test)?),
@@ -85,8 +91,8 @@ impl Neighbours {
     }
 
     /// The same of real images: of test images to training images, and the other way round.
-    fn of_real(&self) -> Result<[(&'static str, f64); 2], MetricError> {
-        let Self { train, test } = self;
+    fn of_real(&self, network: &FeatureNet) -> Result<[(&'static str, f64); 2], MetricError> {
+        let (train, test) = (self.train.features(network)?, self.test.features(network)?);
         Ok([
             ("nearest_train", mean_nearest(test, train)?),
             ("nearest_test", mean_nearest(train, test)?),
@@ -94,60 +100,59 @@ impl Neighbours {
     }
 }
 
-/// Held-out images cannot be scored against.
+/// Of held-out images there are too few for neighbourhoods.
 #[derive(Debug, thiserror::Error)]
-enum ValidationError {
-    /// There are too few images for neighbourhoods.
-    #[error(
-        "the rules follow a score, and of every twenty training images the last is held out for it: \
-         {found} are too few, {needed} are needed; add images or take a rule that follows none"
-    )]
-    TooFew {
-        /// How many there are.
-        found: usize,
-        /// The least that works.
-        needed: usize,
-    },
-    /// They cannot be embedded.
-    #[error(transparent)]
-    Metric(#[from] MetricError),
+#[error(
+    "the rules follow a score, and of every twenty training images the last is held out for it: {found} are too few, {needed} \
+     are needed; add images or take a rule that follows none"
+)]
+struct ValidationError {
+    /// How many there are.
+    found: usize,
+    /// The least that works.
+    needed: usize,
 }
 
 /// Some test images, and the scores that as many training images get against them.
 #[derive(Debug)]
 struct Reference {
-    real: Embedded,
-    real_vs_real: Metrics,
+    real: Choice,
+    other: Choice,
+    real_vs_real: OnceCell<Metrics>,
 }
 
-/// A fixed choice of images.
+/// A fixed choice of images, which are embedded when something is first scored against them: thousands take longer than the
+/// first steps of a training, and of several workers only one scores.
 #[derive(Debug)]
-struct Embedded {
+struct Choice {
     /// Their places in their set.
     indices: Vec<usize>,
-    features: Features,
-    labels: Option<Vec<u8>>,
+    images: ImageSet,
+    features: OnceCell<Features>,
 }
 
-impl Embedded {
-    fn new(
-        images: &ImageSet,
-        nonce: u64,
-        count: usize,
-        network: &FeatureNet,
-    ) -> Result<Self, MetricError> {
+impl Choice {
+    /// So many images, drawn by `nonce`.
+    fn drawn(images: &ImageSet, nonce: u64, count: usize) -> Self {
         let mut indices = permutation(0, nonce, images.len());
         indices.truncate(count);
-        Self::of(images, indices, network)
+        Self::of(images, indices)
     }
 
-    fn of(
-        images: &ImageSet,
-        indices: Vec<usize>,
-        network: &FeatureNet,
-    ) -> Result<Self, MetricError> {
-        let chosen = images.select(&indices);
-        Ok(Self { indices, features: network.embed(&chosen)?, labels: chosen.labels })
+    fn of(images: &ImageSet, indices: Vec<usize>) -> Self {
+        Self { images: images.select(&indices), indices, features: OnceCell::new() }
+    }
+
+    fn features(&self, network: &FeatureNet) -> Result<&Features, MetricError> {
+        if let Some(features) = self.features.get() {
+            return Ok(features);
+        }
+        let features = network.embed(&self.images)?;
+        Ok(self.features.get_or_init(|| features))
+    }
+
+    fn labels(&self) -> Option<&[u8]> {
+        self.images.labels.as_deref()
     }
 
     /// Scores images, and the classes that they were meant to be of, against these.
@@ -158,14 +163,15 @@ impl Embedded {
         fake: &Features,
         meant: Option<&[u8]>,
     ) -> Result<Metrics, MetricError> {
-        let mut metrics = metrics(&score(&self.features, fake)?);
-        let (Some(labels), Some(meant)) = (&self.labels, meant) else { return Ok(metrics) };
+        let real = self.features(network)?;
+        let mut metrics = metrics(&score(real, fake)?);
+        let (Some(labels), Some(meant)) = (self.labels(), meant) else { return Ok(metrics) };
         if matches!(classes, Classes::Recognized | Classes::Compared) {
             let accuracy = agreement(&network.classes_of(fake), meant);
             metrics.insert("label_accuracy".to_owned(), accuracy);
         }
         if matches!(classes, Classes::Compared | Classes::ComparedOnly) {
-            let distances = frechet_by_class([&self.features, fake], [labels, meant])?;
+            let distances = frechet_by_class([real, fake], [labels, meant])?;
             let mean = distances.values().sum::<f64>() / distances.len() as f64;
             metrics.insert("intra_frechet".to_owned(), mean);
             let named = |(class, distance)| (format!("intra_frechet/{class}"), distance);
@@ -173,22 +179,12 @@ impl Embedded {
         }
         Ok(metrics)
     }
-
-    /// The first so many of them.
-    fn first(&self, count: usize) -> Self {
-        Self {
-            indices: self.indices[..count].to_vec(),
-            features: self.features.select(&(0..count).collect::<Vec<_>>()),
-            labels: self.labels.as_ref().map(|labels| labels[..count].to_vec()),
-        }
-    }
 }
 
 impl Scorer {
-    /// Embeds the test images, and scores as many training images against them (`real_vs_real`): the
-    /// score of a generator that reproduces the training images. The frozen network was fitted to
-    /// training images of Fashion-MNIST, so this is a little above the score of two sets that it has
-    /// never seen.
+    /// Chooses test images to score against, and as many training images, whose scores against them (`real_vs_real`) are those
+    /// of a generator that reproduces the training images. The frozen network was fitted to training images of Fashion-MNIST,
+    /// so these are a little above the scores of two sets that it has never seen.
     ///
     /// `quick_count` images are scored by [`Thoroughness::Quick`], `full_count` by
     /// [`Thoroughness::Full`], or all there are where those are fewer.
@@ -205,22 +201,18 @@ impl Scorer {
     ) -> Result<Self, RunError> {
         data.must_be_scorable().map_err(|source| RunError::data(&data.name, source))?;
         let network = FeatureNet::pretrained(device).map_err(RunError::score)?;
-        let there = data.train.len().min(data.test.len());
-        let [quick, full] = [quick_count, full_count].map(|count| count.min(there));
-        let count = quick.max(full);
-        let embed = |images: &ImageSet, nonce| Embedded::new(images, nonce, count, &network);
-        let (real, other) = (embed(&data.test, 0), embed(&data.train, 1));
-        let unusable = |source| RunError::data(&data.name, source);
-        let (real, other) = (real.map_err(unusable)?, other.map_err(unusable)?);
-        let reference = |count: usize| {
-            Reference::new(real.first(count), &other.first(count), &network, classes)
-                .map_err(unusable)
-        };
-        let (quick, full) = (reference(quick)?, reference(full)?);
+        let [quick, full] = [quick_count, full_count].map(|count| {
+            let count = count.min(data.train.len()).min(data.test.len());
+            Reference {
+                real: Choice::drawn(&data.test, 0, count),
+                other: Choice::drawn(&data.train, 1, count),
+                real_vs_real: OnceCell::new(),
+            }
+        });
         Ok(Self { network, classes, quick, full, validation: None, neighbours: None })
     }
 
-    /// Embeds training images that nothing trains on, at most so many of these `held_out` ones, for
+    /// Chooses training images that nothing trains on, at most so many of these `held_out` ones, for
     /// [`Against::HeldOut`].
     ///
     /// # Errors
@@ -232,52 +224,60 @@ impl Scorer {
         held_out: &[usize],
         count: usize,
     ) -> Result<Self, RunError> {
-        let unusable = |source: ValidationError| RunError::data(&data.name, source);
         let order = permutation(0, 2, held_out.len()).into_iter().take(count);
         let indices: Vec<usize> = order.map(|place| held_out[place]).collect();
         let found = indices.len();
         if found <= NEIGHBOUR {
-            return Err(unusable(ValidationError::TooFew { found, needed: NEIGHBOUR + 1 }));
+            let too_few = ValidationError { found, needed: NEIGHBOUR + 1 };
+            return Err(RunError::data(&data.name, too_few));
         }
-        let embedded = Embedded::of(&data.train, indices, &self.network);
-        self.validation =
-            Some(embedded.map_err(|source| unusable(ValidationError::Metric(source)))?);
+        self.validation = Some(Choice::of(&data.train, indices));
         Ok(self)
     }
 
-    /// Embeds training images that are `trained_on` and as many test images, of each at most as many as are
+    /// Chooses training images that are `trained_on` and as many test images, of each at most as many as are
     /// scored while training and [`MAX_NEIGHBOURHOOD`], for the distances of generated images to the nearest of either.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Data`] if they cannot be embedded.
-    pub(crate) fn with_neighbours(
-        mut self,
-        data: &Dataset,
-        trained_on: &[usize],
-    ) -> Result<Self, RunError> {
+    pub(crate) fn with_neighbours(mut self, data: &Dataset, trained_on: &[usize]) -> Self {
         let scored = self.quick.real.indices.len();
         let count = trained_on.len().min(data.test.len()).min(scored).min(MAX_NEIGHBOURHOOD);
         let first = |nonce, among: usize| permutation(0, nonce, among).into_iter().take(count);
         let train = first(3, trained_on.len()).map(|place| trained_on[place]).collect();
         let test = first(4, data.test.len()).collect();
-        let embed = |images, indices| Embedded::of(images, indices, &self.network);
-        let unusable = |source| RunError::data(&data.name, source);
-        let neighbours = Neighbours {
-            train: embed(&data.train, train).map_err(unusable)?.features,
-            test: embed(&data.test, test).map_err(unusable)?.features,
-        };
-        let of_real = neighbours.of_real().map_err(unusable)?;
-        for reference in [&mut self.quick, &mut self.full] {
-            reference.real_vs_real.extend(named(of_real));
-        }
-        self.neighbours = Some(neighbours);
-        Ok(self)
+        let (train, test) = (Choice::of(&data.train, train), Choice::of(&data.test, test));
+        self.neighbours = Some(Neighbours { train, test });
+        self
     }
 
     /// Scores of training images against test images.
-    pub(crate) fn real_vs_real(&self, thoroughness: Thoroughness) -> &Metrics {
-        &self.reference(thoroughness).real_vs_real
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Score`] if they cannot be embedded.
+    pub(crate) fn real_vs_real(&self, thoroughness: Thoroughness) -> Result<&Metrics, RunError> {
+        let reference = self.reference(thoroughness);
+        if let Some(scores) = reference.real_vs_real.get() {
+            return Ok(scores);
+        }
+        let scores = self.scores_of_real(reference).map_err(RunError::score)?;
+        Ok(reference.real_vs_real.get_or_init(|| scores))
+    }
+
+    fn scores_of_real(&self, reference: &Reference) -> Result<Metrics, MetricError> {
+        let Self { network, classes, neighbours, .. } = self;
+        let Reference { real, other, .. } = reference;
+        let mut scores =
+            real.compare(network, *classes, other.features(network)?, other.labels())?;
+        let features = real.features(network)?;
+        scores.extend(named(of_classes(network, features)));
+        // The network was trained on training images: its accuracy on test images is the fair reference.
+        if let Some(accuracy) = scores.get_mut("label_accuracy") {
+            let labels = real.labels().unwrap_or_default();
+            *accuracy = agreement(&network.classes_of(features), labels);
+        }
+        if let Some(neighbours) = neighbours {
+            scores.extend(named(neighbours.of_real(network)?));
+        }
+        Ok(scores)
     }
 
     /// Scores as many images as are compared with; `generate(chunk, indices)` makes them, one for each
@@ -300,7 +300,7 @@ impl Scorer {
         let chunks = (0..).zip(real.indices.chunks(CHUNK));
         let batches = chunks.map(|(chunk, indices)| generate(chunk, indices));
         let fake = self.network.embed_batches(batches).map_err(RunError::score)?;
-        let meant = real.labels.as_deref();
+        let meant = real.labels();
         let mut metrics =
             real.compare(&self.network, self.classes, &fake, meant).map_err(RunError::score)?;
         if against == Against::HeldOut {
@@ -309,7 +309,8 @@ impl Scorer {
         }
         metrics.extend(named(of_classes(&self.network, &fake)));
         if let Some(neighbours) = &self.neighbours {
-            metrics.extend(named(neighbours.distances(&fake).map_err(RunError::score)?));
+            let distances = neighbours.distances(&self.network, &fake);
+            metrics.extend(named(distances.map_err(RunError::score)?));
         }
         Ok(metrics)
     }
@@ -319,25 +320,6 @@ impl Scorer {
             Thoroughness::Quick => &self.quick,
             Thoroughness::Full => &self.full,
         }
-    }
-}
-
-impl Reference {
-    fn new(
-        real: Embedded,
-        other: &Embedded,
-        network: &FeatureNet,
-        classes: Classes,
-    ) -> Result<Self, MetricError> {
-        let meant = other.labels.as_deref();
-        let mut real_vs_real = real.compare(network, classes, &other.features, meant)?;
-        real_vs_real.extend(named(of_classes(network, &real.features)));
-        // The network was trained on training images: its accuracy on test images is the fair reference.
-        if let Some(accuracy) = real_vs_real.get_mut("label_accuracy") {
-            let labels = real.labels.as_deref().unwrap_or_default();
-            *accuracy = agreement(&network.classes_of(&real.features), labels);
-        }
-        Ok(Self { real, real_vs_real })
     }
 }
 

@@ -1,6 +1,6 @@
 //! All that needs MPI.
 
-mod ending;
+pub(crate) mod ending;
 mod launcher;
 pub(crate) mod start;
 mod watchdog;

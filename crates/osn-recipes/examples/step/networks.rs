@@ -186,13 +186,8 @@ fn classify<N: Classifier + 'static>(
     folder.network("network", &learner.trained.network)?;
     let (rate, mut pending) = (config.learning_rate, PendingSignals::default());
     Ok(Box::new(move || {
-        let learned = learner.update(
-            &images,
-            classes.clone(),
-            rate,
-            &mut pending,
-            &mut Crew::alone(),
-        )?;
+        let learned =
+            learner.update(&images, classes.clone(), rate, &mut pending, &mut Crew::alone())?;
         Ok(vec![number(learned.loss)])
     }))
 }

@@ -210,7 +210,7 @@ impl Settings {
         let [trained_on, held_out] = self.split(data.train.len());
         must_be_held_out(&data.name, &held_out, decide)?;
         let scorer = Scorer::new(data, classes, self.eval_images, self.final_images, device)?
-            .with_neighbours(data, &trained_on)?;
+            .with_neighbours(data, &trained_on);
         let follows_one = decide.rules.unknown_metric(&[]).is_some();
         if follows_one || decide.rules.needs().metric && held_out.len() > NEIGHBOUR {
             return scorer.with_validation(data, &held_out, self.eval_images);

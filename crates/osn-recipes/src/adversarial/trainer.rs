@@ -288,7 +288,7 @@ impl<T: Game> Training for Trainer<'_, T> {
         let against = Against::Test(thoroughness);
         Ok(Scored {
             metrics: self.game.score(&generator, against, draw(FOR_SCORES))?,
-            real_vs_real: self.game.scorer().real_vs_real(thoroughness).clone(),
+            real_vs_real: self.game.scorer().real_vs_real(thoroughness)?.clone(),
             samples: Some(self.game.samples(&generator, draw(FOR_SAMPLES))),
             ..Scored::default()
         })

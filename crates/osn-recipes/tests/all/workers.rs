@@ -203,12 +203,13 @@ fn training_that_diverges_on_one_worker_ends_all_as_of_the_training() {
     assert!(all[0].is_of_training() && !all[0].is_bad_input(), "{all:?}");
 }
 
-/// A worker 0 whose folder is taken away.
+/// A worker 0 whose folder becomes a file.
 struct TakesTheFolder;
 
 impl Observer for TakesTheFolder {
     fn started(&mut self, start: &osn_recipes::run::observer::RunStart) {
         fs::remove_dir_all(start.folder).unwrap();
+        fs::write(start.folder, "").unwrap();
     }
 }
 

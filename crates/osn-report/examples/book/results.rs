@@ -13,9 +13,10 @@ use osn_report::study::{Analysis, Block, Completion, ConfidenceInterval, Study, 
 const ARMS: [&str; 6] = ["auto", "never", "always", "always@bidirectional", "cap", "lr_over_sigma"];
 const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "resnet"];
 /// Studies whose runs do not say when they began, by `git log --format=%cs -- docs/studies/NAME/study.json`.
-const COMMITTED: [(&str, &str); 10] = [
+const COMMITTED: [(&str, &str); 12] = [
     ("cgan", "2026-11-23"),
     ("claim_classify", "2026-11-27"),
+    ("claim_control", "2026-11-27"),
     ("classify", "2026-11-23"),
     ("classify_regimes", "2026-11-27"),
     ("control", "2026-11-23"),
@@ -24,6 +25,7 @@ const COMMITTED: [(&str, &str); 10] = [
     ("resnet", "2026-11-23"),
     ("translate", "2026-11-23"),
     ("tune_classify", "2026-11-27"),
+    ("tune_control", "2026-11-27"),
 ];
 const BEGIN: &str = "<!-- table: ";
 const END: &str = "<!-- end of table -->";
@@ -239,13 +241,17 @@ pub(crate) fn filled(text: &str, studies: &Studies) -> Result<String, Box<dyn Er
 
 fn made(name: &str, studies: &Studies) -> Result<String, Box<dyn Error>> {
     match name {
-        "classification" => Ok(classification(study(studies, "claim_classify")?)),
+        "classification" => {
+            let of = study(studies, "claim_classify")?;
+            Ok(claim(of, 3, &[error_ratios(&of.0)]))
+        }
+        "control" => Ok(claim(study(studies, "claim_control")?, 0, &[])),
         "recipes" => recipes(studies),
         "pilot" => Ok(pilot(&study(studies, "gan_regimes")?.0)),
-        _ => {
-            Err(format!("no table is called {name}: expected classification, recipes or pilot")
-                .into())
-        }
+        _ => Err(format!(
+            "no table is called {name}: expected classification, control, recipes or pilot"
+        )
+        .into()),
     }
 }
 
@@ -253,13 +259,14 @@ fn study<'a>(studies: &'a Studies, name: &str) -> Result<&'a (Study, Analysis), 
     Ok(studies.get(name).ok_or_else(|| format!("there is no study {name}"))?)
 }
 
-/// A row for each regime, a column for each arm, and what all regimes say.
-fn classification((study, analysis): &(Study, Analysis)) -> String {
+/// A row for each regime with scores of so many decimals, a column for each arm, what all regimes say, and other rows.
+fn claim(of: &(Study, Analysis), decimals: usize, others: &[Vec<String>]) -> String {
+    let (study, analysis) = of;
     let [last, _] = &analysis.measures;
     let names: Vec<String> = study.asked.arms.iter().map(|arm| format!("`{}`", arm.name)).collect();
     let mut rows: Vec<Vec<String>> = Vec::new();
     for regime in &last.regimes {
-        let scores = regime.arms.iter().map(|arm| value(arm.iqm, |it| format!("{it:.3}")));
+        let scores = regime.arms.iter().map(|arm| value(arm.iqm, |it| format!("{it:.decimals$}")));
         rows.push([format!("`{}`", regime.regime)].into_iter().chain(scores).collect());
     }
     let arms = &last.overall.arms;
@@ -269,13 +276,18 @@ fn classification((study, analysis): &(Study, Analysis)) -> String {
     rows.push(["score over all regimes [95 %]".to_owned()].into_iter().chain(scores).collect());
     let regrets = arms.iter().map(|arm| value(arm.worst_regret, |it| format!("{it:.2}")));
     rows.push(["worst regret".to_owned()].into_iter().chain(regrets).collect());
-    let ratios = study.asked.arms.iter().map(|arm| format!("{:.2}", error_ratio(study, &arm.name)));
-    rows.push(["errors of the first / its".to_owned()].into_iter().chain(ratios).collect());
+    rows.extend_from_slice(others);
     let titles: Vec<String> = ["regime".to_owned()].into_iter().chain(names).collect();
     table(&titles, &rows)
 }
 
-/// The geometric mean over regimes of the first arm's mean error rate divided by that of an arm.
+/// The geometric mean over regimes of the first arm's mean error rate divided by that of each arm.
+fn error_ratios(study: &Study) -> Vec<String> {
+    let ratios = study.asked.arms.iter().map(|arm| format!("{:.2}", error_ratio(study, &arm.name)));
+    ["errors of the first / its".to_owned()].into_iter().chain(ratios).collect()
+}
+
+/// That of one arm.
 fn error_ratio(study: &Study, arm: &str) -> f64 {
     let errors = |arm: &str, regime: &str| -> f64 {
         let runs = study.runs.iter().filter(|run| run.arm == arm && run.regime == regime);

@@ -18,8 +18,8 @@ const PATH_SHARE: usize = 3;
 /// Lines of the screen that are not for layers: the bar, what is above it, and the cursor's.
 const OTHER_LINES: usize = 4;
 
-/// Until training begins. Of these the scores of thousands of real images, which generated ones are compared with, take longest.
-const PREPARING: &str = "loading data and scoring real samples …";
+/// Until training begins.
+const PREPARING: &str = "loading data …";
 
 /// Draws on standard error.
 #[derive(Debug, Default)]
