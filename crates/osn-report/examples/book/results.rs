@@ -402,7 +402,7 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
         Ok(arm.iqm.ok_or("every run failed")?.value)
     };
     let classify = |regime, arm| iqm("claim_classify", regime, arm);
-    let control = |arm| iqm("control", "plain", arm);
+    let control = |regime, arm| iqm("claim_control", regime, arm);
     let [wins, pairs] = updates_alone(studies)?;
     Ok(vec![
         format!(
@@ -417,10 +417,15 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
         ),
         format!("is better in {wins} of {} on images", counted(pairs, "pair")),
         format!(
-            "a return of {:.0}, with `auto` {:.0}, `never` {:.0}",
-            control("always")?,
-            control("auto:task=control")?,
-            control("never")?
+            "a return of {:.0}, with `auto` {:.0} and with `never` {:.0}",
+            control("cartpole", "always")?,
+            control("cartpole", "auto:task=control")?,
+            control("cartpole", "never")?
+        ),
+        format!(
+            "Acrobot returns {:.1} with `auto`, {:.1} with `never`",
+            control("acrobot", "auto:task=control")?,
+            control("acrobot", "never")?
         ),
     ])
 }
