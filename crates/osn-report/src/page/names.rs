@@ -20,7 +20,17 @@ pub(super) fn swatch(place: usize) -> Markup {
 
 /// An arm's name with its colour, which is that of its place among the arms.
 pub(super) fn arm_name(place: usize, name: &str) -> Markup {
-    html! { span.arm { (swatch(place)) code { (name) } } }
+    html! { span.arm { (swatch(place)) code { (broken_at_its_parts(name)) } } }
+}
+
+/// A rule's text that a line may end in behind its marks, and not within a word.
+fn broken_at_its_parts(rule: &str) -> Markup {
+    html! {
+        @for (place, part) in rule.split_inclusive([':', ',', '=', '@']).enumerate() {
+            @if place > 0 { wbr; }
+            (part)
+        }
+    }
 }
 
 /// Where an arm stands among those that were asked for.

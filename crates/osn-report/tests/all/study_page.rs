@@ -48,7 +48,8 @@ fn real() -> StudyRecord {
 #[test]
 fn every_number_of_the_analysis_is_in_its_place() {
     let record = real();
-    let page = page([&record]);
+    // A line may end within the name of a rule.
+    let page = page([&record]).replace("<wbr>", "");
     let (regimes, regret) = (section(&page, "regimes"), section(&page, "regret"));
     let improvement = section(&page, "improvement");
     for (measure, heading) in

@@ -68,10 +68,13 @@ fn by_regime(last: &MeasureAnalysis, index: usize) -> Markup {
     });
     let shown: Vec<_> = groups.iter().filter(|(_, regimes)| !regimes.is_empty()).collect();
     html! {
-        @for (place, (outcome, regimes)) in shown.iter().enumerate() {
-            @if place > 0 { "; " }
-            (named(*outcome).0) " in "
-            @if shown.len() == 1 { "each" } @else { (names(regimes)) }
+        @match shown[..] {
+            [(Outcome::Open, _)] => "told apart in none",
+            [(outcome, _)] => { (named(*outcome).0) " in each" }
+            _ => @for (place, (outcome, regimes)) in shown.iter().enumerate() {
+                @if place > 0 { "; " }
+                (named(*outcome).0) " in " (names(regimes))
+            }
         }
         "."
     }
