@@ -232,7 +232,12 @@ fn nmt(config: &NmtConfig, decide: Option<&Decide>, folder: &Folder) -> Outcome<
     let update = Update { step: 1, learning_rate: config.learning_rate, is_logged: false };
     let mut pending = PendingSignals::default();
     Ok(Box::new(move || {
-        let learned = learner.update(&[batch.clone()], update, &mut pending, &mut Crew::alone())?;
+        let learned = learner.update(
+            std::slice::from_ref(&batch),
+            update,
+            &mut pending,
+            &mut Crew::alone(),
+        )?;
         Ok(vec![number(learned.loss)])
     }))
 }

@@ -13,7 +13,7 @@ use osn_report::study::{Analysis, Block, Completion, ConfidenceInterval, Study, 
 const ARMS: [&str; 6] = ["auto", "never", "always", "always@bidirectional", "cap", "lr_over_sigma"];
 const RECIPES: [&str; 5] = ["gan", "cgan", "translate", "control", "resnet"];
 /// Studies whose runs do not say when they began, by `git log --format=%cs -- docs/studies/NAME/study.json`.
-const COMMITTED: [(&str, &str); 12] = [
+const COMMITTED: [(&str, &str); 13] = [
     ("cgan", "2026-11-23"),
     ("claim_classify", "2026-11-27"),
     ("claim_control", "2026-11-27"),
@@ -22,6 +22,7 @@ const COMMITTED: [(&str, &str); 12] = [
     ("control", "2026-11-23"),
     ("gan", "2026-11-23"),
     ("gan_regimes", "2026-11-26 and 27"),
+    ("nmt_regimes", "2026-11-27"),
     ("resnet", "2026-11-23"),
     ("translate", "2026-11-23"),
     ("tune_classify", "2026-11-27"),
@@ -247,9 +248,10 @@ fn made(name: &str, studies: &Studies) -> Result<String, Box<dyn Error>> {
         }
         "control" => Ok(claim(study(studies, "claim_control")?, 0, &[])),
         "recipes" => recipes(studies),
+        "translation" => Ok(translation(&study(studies, "nmt_regimes")?.0)),
         "pilot" => Ok(pilot(&study(studies, "gan_regimes")?.0)),
         _ => Err(format!(
-            "no table is called {name}: expected classification, control, recipes or pilot"
+            "no table is called {name}: expected classification, control, translation, recipes or pilot"
         )
         .into()),
     }
@@ -301,6 +303,37 @@ fn error_ratio(study: &Study, arm: &str) -> f64 {
 
 fn value(interval: Option<ConfidenceInterval>, text: impl Fn(f64) -> String) -> String {
     interval.map(|it| text(it.value)).unwrap_or_default()
+}
+
+/// A row for each regime, a column for each arm: the losses at the end, seed by seed.
+fn translation(study: &Study) -> String {
+    let arms = &study.asked.arms;
+    let losses = |regime: &str, arm: &str| -> String {
+        let text = |loss: f64| format!("{loss:.2}");
+        let of_seeds = losses_at_the_end(study, regime, arm).map(text);
+        of_seeds.collect::<Vec<_>>().join(", ")
+    };
+    let row = |regime: &str| -> Vec<String> {
+        let losses = arms.iter().map(|arm| losses(regime, &arm.name));
+        [format!("`{regime}`")].into_iter().chain(losses).collect()
+    };
+    let rows: Vec<Vec<String>> = study.asked.regimes.iter().map(|it| row(&it.name)).collect();
+    let names = arms.iter().map(|arm| format!("`{}`", arm.name));
+    let titles: Vec<String> = ["regime".to_owned()].into_iter().chain(names).collect();
+    table(&titles, &rows)
+}
+
+/// The losses of an arm in a regime, in the order of the seeds.
+fn losses_at_the_end<'a>(
+    study: &'a Study,
+    regime: &'a str,
+    arm: &'a str,
+) -> impl Iterator<Item = f64> + 'a {
+    let run = move |seed: &u64| {
+        let is_it = |run: &&StudyRun| run.arm == arm && run.regime == regime && run.seed == *seed;
+        study.runs.iter().find(is_it)
+    };
+    study.asked.seeds.iter().filter_map(run).filter_map(|run| *run.metrics.get("loss")?)
 }
 
 /// A row for each regime of five studies, the best of each in bold.
@@ -403,6 +436,11 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
     };
     let classify = |regime, arm| iqm("claim_classify", regime, arm);
     let control = |regime, arm| iqm("claim_control", regime, arm);
+    let translation = &study(studies, "nmt_regimes")?.0;
+    let attention = |arm| -> String {
+        let losses = losses_at_the_end(translation, "attention", arm);
+        losses.map(|loss| format!("{loss:.2}")).collect::<Vec<_>>().join(", ")
+    };
     let [wins, pairs] = updates_alone(studies)?;
     Ok(vec![
         format!(
@@ -421,6 +459,11 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
             control("cartpole", "always")?,
             control("cartpole", "auto:task=control")?,
             control("cartpole", "never")?
+        ),
+        format!(
+            "{} nats a byte on three seeds, with attention held {}",
+            attention("never"),
+            attention("static:kind=attention")
         ),
         format!(
             "Acrobot returns {:.1} with `auto`, {:.1} with `never`",
