@@ -51,9 +51,17 @@ pub(crate) fn tensor<const D: usize>(
     Tensor::from_data(data, &device.clone().without_autodiff())
 }
 
-/// The mean of numbers, `[1]`, without a graph.
-pub(crate) fn mean(numbers: &[f64], device: &Device) -> Tensor<1> {
-    tensor(&[numbers.iter().sum::<f64>() / numbers.len() as f64], [1], device)
+/// The mean of one of the numbers of each shard, `[1]`, without a graph.
+pub(crate) fn mean_of(shards: &[Vec<f64>], at: usize, device: &Device) -> Tensor<1> {
+    let sum: f64 = shards.iter().map(|shard| shard[at]).sum();
+    tensor(&[sum / shards.len() as f64], [1], device)
+}
+
+/// The first and the second halves of what each shard has behind its first number, one shard behind the other.
+pub(crate) fn joined_halves(shards: &[Vec<f64>]) -> [Vec<f64>; 2] {
+    let halves = shards.iter().map(|shard| shard[1..].split_at(shard.len() / 2));
+    let (first, second): (Vec<&[f64]>, Vec<&[f64]>) = halves.unzip();
+    [first.concat(), second.concat()]
 }
 
 /// Images `[count, channels, height, width]`, to be shown in so many columns.

@@ -30,6 +30,9 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// The only one of a batch that is not cut.
+    pub(crate) const WHOLE: Self = Self { index: 0, count: 1 };
+
     /// Its places in a batch of so many.
     pub(crate) fn places(self, batch: usize) -> Range<usize> {
         let size = batch / self.count;
@@ -92,7 +95,7 @@ impl Crew {
     }
 
     /// Whether batches are not cut, and so nothing has to be put together.
-    pub(crate) fn is_whole(&self) -> bool {
+    fn is_whole(&self) -> bool {
         self.team.n_shards() == 1
     }
 
@@ -114,7 +117,7 @@ impl Crew {
         mut of_shard: impl FnMut(Shard) -> (Gradients, T),
     ) -> Result<(Gradients, Vec<T>), RunError> {
         if self.is_whole() {
-            let (gradients, told) = of_shard(Shard { index: 0, count: 1 });
+            let (gradients, told) = of_shard(Shard::WHOLE);
             return Ok((gradients, vec![told]));
         }
         let mut sum = self.team.sum(network);
@@ -127,13 +130,23 @@ impl Crew {
         Ok((sum.mean(&mut self.team, network)?, all))
     }
 
-    /// The numbers of all shards in their order, from those of each shard of this worker, as many of each.
+    /// What a batch came to, from what the shards of this worker came to. `numbers` are those of one shard, as many of each;
+    /// `joined` makes the batch's of those of all shards, in their order. A whole batch is as it is.
     ///
     /// # Errors
     ///
     /// [`RunError::Workers`] where another worker has failed.
-    pub(crate) fn gather(&mut self, own: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, RunError> {
-        Ok(self.team.gather(own)?)
+    pub(crate) fn of_batch<T>(
+        &mut self,
+        mut own: Vec<T>,
+        numbers: impl Fn(&T) -> Vec<f64>,
+        joined: impl FnOnce(&T, Vec<Vec<f64>>) -> T,
+    ) -> Result<T, RunError> {
+        if self.is_whole() {
+            return Ok(own.swap_remove(0));
+        }
+        let shards = self.team.gather(&own.iter().map(numbers).collect::<Vec<_>>())?;
+        Ok(joined(&own[0], shards))
     }
 
     /// One step of osn behind an optimizer's. Of all workers only the first tells the rules something.

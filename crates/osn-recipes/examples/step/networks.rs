@@ -162,8 +162,8 @@ fn adversarial<G: Module + 'static, D: Module + 'static>(
             &mut Crew::alone(),
         )?;
         let made = players.train_generator(
-            |generator, _| generate(generator),
-            |discriminator, images, _| discriminate(discriminator, images),
+            |generator, _| (generate(generator), ()),
+            |discriminator, images, ()| discriminate(discriminator, images),
             |images, _| second_loss(images),
             update,
             &mut for_g,

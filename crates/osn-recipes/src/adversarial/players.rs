@@ -10,7 +10,7 @@ use crate::adversarial::separation;
 use crate::adversarial::settings::Settings;
 use crate::adversarial::signals::{AdversarialSums, GeneratorLoss, halves};
 use crate::adversarial::watch::{GradientSizes, OfPart, by_image};
-use crate::batch::{mean, number, numbers, tensor};
+use crate::batch::{joined_halves, mean_of, number, numbers, tensor};
 use crate::crew::{Crew, Shard};
 use crate::decide::Decide;
 use crate::ema::Average;
@@ -201,8 +201,8 @@ impl<G: Module, D: Module> Players<G, D> {
         self.objective.of_discriminator(real, fake)
     }
 
-    /// One update of the generator: `generate` makes the images of one shard of a batch, `discriminate` returns their
-    /// logits, and `second_loss` a further loss to minimize.
+    /// One update of the generator: `generate` makes the images of one shard of a batch and returns their condition with
+    /// them, by which `discriminate` returns their logits; `second_loss` is a further loss to minimize.
     ///
     /// Its rules get the `pending` signals without the adversarial ones: a discriminator that is too
     /// certain is a reason to constrain the discriminator, not the generator.
@@ -211,10 +211,10 @@ impl<G: Module, D: Module> Players<G, D> {
     ///
     /// [`RunError::NonFinite`] for a weight that is not finite, where the generator is constrained; [`RunError::Workers`]
     /// where another worker has failed.
-    pub fn train_generator(
+    pub fn train_generator<C>(
         &mut self,
-        mut generate: impl FnMut(&G, Shard) -> Tensor<4>,
-        discriminate: impl Fn(&D, Tensor<4>, Shard) -> Tensor<2>,
+        mut generate: impl FnMut(&G, Shard) -> (Tensor<4>, C),
+        discriminate: impl Fn(&D, Tensor<4>, &C) -> Tensor<2>,
         second_loss: impl Fn(&Tensor<4>, Shard) -> Option<(&'static str, Tensor<1>)>,
         update: PlayerUpdate,
         pending: &mut PendingSignals,
@@ -225,10 +225,10 @@ impl<G: Module, D: Module> Players<G, D> {
         let discriminator = self.discriminator.network.valid();
         let network = &self.generator.network;
         let (gradients, own) = crew.mean(network, |shard| {
-            let images = generate(network, shard);
+            let (images, condition) = generate(network, shard);
             let second = second_loss(&images, shard);
             let beside = second.as_ref().map(|(_, loss)| loss.clone());
-            let discriminate = |images| discriminate(&discriminator, images, shard);
+            let discriminate = |images| discriminate(&discriminator, images, &condition);
             let GeneratorLoss { loss, gradients, slope } =
                 self.sums.generator_loss(self.objective, images, discriminate, beside);
             (gradients, OfShard { loss, second, slope })
@@ -283,20 +283,18 @@ impl<G: Module, D: Module> Players<G, D> {
 /// The loss of a batch and the logits of its images, real ones first, from those of this worker's shards. A batch that is
 /// cut has one logit for each image.
 fn of_batch(
-    mut own: Vec<(Tensor<1>, Tensor<2>)>,
+    own: Vec<(Tensor<1>, Tensor<2>)>,
     crew: &mut Crew,
 ) -> Result<(Tensor<1>, Tensor<2>), RunError> {
-    if crew.is_whole() {
-        return Ok(own.swap_remove(0));
-    }
-    let device = own[0].0.device();
-    let of_shard = |(loss, logits)| [numbers::<1>(loss), by_image(logits)].concat();
-    let shards = crew.gather(&own.into_iter().map(of_shard).collect::<Vec<_>>())?;
-    let losses: Vec<f64> = shards.iter().map(|shard| shard[0]).collect();
-    let halves = shards.iter().map(|shard| shard[1..].split_at(shard.len() / 2));
-    let (real, fake): (Vec<&[f64]>, Vec<&[f64]>) = halves.unzip();
-    let logits = [real.concat(), fake.concat()].concat();
-    Ok((mean(&losses, &device), tensor(&logits, [logits.len(), 1], &device)))
+    let of_shard = |(loss, logits): &(Tensor<1>, Tensor<2>)| {
+        [numbers(loss.clone()), by_image(logits.clone())].concat()
+    };
+    crew.of_batch(own, of_shard, |(loss, _), shards| {
+        let device = loss.device();
+        let [real, fake] = joined_halves(&shards);
+        let logits = [real, fake].concat();
+        (mean_of(&shards, 0, &device), tensor(&logits, [logits.len(), 1], &device))
+    })
 }
 
 /// What the generator's update comes to on one shard, or on the whole batch.
@@ -308,24 +306,20 @@ struct OfShard {
 
 impl OfShard {
     /// The means, from those of this worker's shards.
-    fn of_batch(mut own: Vec<Self>, crew: &mut Crew) -> Result<Self, RunError> {
-        if crew.is_whole() {
-            return Ok(own.swap_remove(0));
-        }
+    fn of_batch(own: Vec<Self>, crew: &mut Crew) -> Result<Self, RunError> {
         let of_shard = |it: &Self| {
             let second = it.second.as_ref().map(|(_, loss)| loss);
             let all = [Some(&it.loss), second, it.slope.as_ref()];
             all.map(|it| it.map_or(0.0, |it| number(it.clone().without_autodiff()))).to_vec()
         };
-        let shards = crew.gather(&own.iter().map(of_shard).collect::<Vec<_>>())?;
-        let device = own[0].loss.device();
-        let [loss, second, slope] = [0, 1, 2].map(|which| {
-            mean(&shards.iter().map(|shard| shard[which]).collect::<Vec<_>>(), &device)
-        });
-        Ok(Self {
-            loss,
-            second: own[0].second.as_ref().map(|(name, _)| (*name, second)),
-            slope: own[0].slope.as_ref().map(|_| slope),
+        crew.of_batch(own, of_shard, |first, shards| {
+            let device = first.loss.device();
+            let [loss, second, slope] = [0, 1, 2].map(|at| mean_of(&shards, at, &device));
+            Self {
+                loss,
+                second: first.second.as_ref().map(|(name, _)| (*name, second)),
+                slope: first.slope.as_ref().map(|_| slope),
+            }
         })
     }
 }

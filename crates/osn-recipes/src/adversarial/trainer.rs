@@ -185,19 +185,19 @@ impl<'a, T: Game> Trainer<'a, T> {
         let (game, all) = (&self.game, &self.last_batch);
         let draw = self.draw(FOR_GENERATOR, step, &device);
         let indices = |shard: Shard| &all[shard.places(all.len())];
-        let condition = |shard| game.condition(Part::Train, indices(shard), &device);
         let mut seen = None;
         let generate = |generator: &_, shard| {
-            let images = game.generate(generator, &condition(shard), draw.of(shard));
+            let condition = game.condition(Part::Train, indices(shard), &device);
+            let images = game.generate(generator, &condition, draw.of(shard));
             if shard.index == 0 {
                 seen = Some(images.clone().without_autodiff());
             }
-            images
+            (images, condition)
         };
         let update = self.update_at(step);
         let generated = self.players.train_generator(
             generate,
-            |network, images, shard| game.discriminate(network, images, &condition(shard)),
+            |network, images, condition: &_| game.discriminate(network, images, condition),
             |images, shard| game.second_loss(images, indices(shard)),
             update,
             &mut self.pending_of_generator,

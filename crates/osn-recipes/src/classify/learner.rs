@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor};
 use osn::rules::Generalization;
 
 use crate::adam::adam;
-use crate::batch::{mean, numbers, tensor};
+use crate::batch::{mean_of, numbers, tensor};
 use crate::classify::config::ClassifyConfig;
 use crate::classify::model::{Classifier, Sizes};
 use crate::crew::Crew;
@@ -152,19 +152,18 @@ impl<N: Classifier> Learner<N> {
 
 /// The loss and the logits of a batch, from those of this worker's shards.
 fn of_batch(
-    mut own: Vec<(Tensor<1>, Tensor<2>)>,
+    own: Vec<(Tensor<1>, Tensor<2>)>,
     crew: &mut Crew,
 ) -> Result<(Tensor<1>, Tensor<2>), RunError> {
-    if crew.is_whole() {
-        return Ok(own.swap_remove(0));
-    }
-    let (device, n_classes) = (own[0].1.device(), own[0].1.dims()[1]);
-    let of_shard = |(loss, logits)| [numbers::<1>(loss), numbers::<2>(logits)].concat();
-    let shards = crew.gather(&own.into_iter().map(of_shard).collect::<Vec<_>>())?;
-    let losses: Vec<f64> = shards.iter().map(|shard| shard[0]).collect();
-    let logits: Vec<f64> = shards.iter().flat_map(|shard| &shard[1..]).copied().collect();
-    let shape = [logits.len() / n_classes, n_classes];
-    Ok((mean(&losses, &device), tensor(&logits, shape, &device)))
+    let of_shard = |(loss, logits): &(Tensor<1>, Tensor<2>)| {
+        [numbers(loss.clone()), numbers(logits.clone())].concat()
+    };
+    crew.of_batch(own, of_shard, |(loss, logits), shards| {
+        let (device, n_classes) = (loss.device(), logits.dims()[1]);
+        let all: Vec<f64> = shards.iter().flat_map(|shard| &shard[1..]).copied().collect();
+        let logits = tensor(&all, [all.len() / n_classes, n_classes], &device);
+        (mean_of(&shards, 0, &device), logits)
+    })
 }
 
 /// Whether a network has layers that compute something else in training mode, such as batch normalization.

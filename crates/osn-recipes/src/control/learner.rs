@@ -5,7 +5,7 @@ use burn::nn::loss::{HuberLoss, HuberLossConfig, Reduction};
 use burn::tensor::{Device, Tensor};
 
 use crate::adam::adam;
-use crate::batch::{mean, numbers, tensor};
+use crate::batch::{joined_halves, mean_of, numbers, tensor};
 use crate::control::config::ControlConfig;
 use crate::control::model::QNetwork;
 use crate::control::replay::Batch;
@@ -34,22 +34,17 @@ pub struct Learned {
 
 impl Learned {
     /// Of a batch, from those of this worker's shards.
-    fn of_batch(mut own: Vec<Self>, crew: &mut Crew) -> Result<Self, RunError> {
-        if crew.is_whole() {
-            return Ok(own.swap_remove(0));
-        }
-        let device = own[0].loss.device();
-        let of_shard =
-            |it: Self| [numbers(it.loss), numbers(it.values), numbers(it.targets)].concat();
-        let shards = crew.gather(&own.into_iter().map(of_shard).collect::<Vec<_>>())?;
-        let losses: Vec<f64> = shards.iter().map(|shard| shard[0]).collect();
-        let halves = shards.iter().map(|shard| shard[1..].split_at(shard.len() / 2));
-        let (values, targets): (Vec<&[f64]>, Vec<&[f64]>) = halves.unzip();
-        let [values, targets] = [values, targets].map(|it| {
-            let all = it.concat();
-            tensor(&all, [all.len(), 1], &device)
-        });
-        Ok(Self { loss: mean(&losses, &device), values, targets })
+    fn of_batch(own: Vec<Self>, crew: &mut Crew) -> Result<Self, RunError> {
+        let of_shard = |it: &Self| {
+            let Self { loss, values, targets } = it.clone();
+            [numbers(loss), numbers(values), numbers(targets)].concat()
+        };
+        crew.of_batch(own, of_shard, |first, shards| {
+            let device = first.loss.device();
+            let [values, targets] =
+                joined_halves(&shards).map(|all| tensor(&all, [all.len(), 1], &device));
+            Self { loss: mean_of(&shards, 0, &device), values, targets }
+        })
     }
 }
 

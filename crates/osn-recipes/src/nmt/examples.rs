@@ -108,8 +108,7 @@ impl LengthBatches {
     ///
     /// If there are no pairs.
     pub(super) fn batch(&mut self, step: u64, device: &Device) -> PairBatch {
-        let indices = self.indices(step);
-        self.side_by_side(&indices, device)
+        self.shard(step, Shard::WHOLE, device)
     }
 
     /// One shard of the same. A batch that cannot be cut evenly, at the end of an epoch, is filled with its own first pairs.
@@ -121,12 +120,8 @@ impl LengthBatches {
         let indices = self.indices(step);
         let count = indices.len().next_multiple_of(shard.count);
         let filled: Vec<usize> = indices.iter().cycle().copied().take(count).collect();
-        self.side_by_side(&filled[shard.places(count)], device)
-    }
-
-    fn side_by_side(&self, indices: &[usize], device: &Device) -> PairBatch {
-        let examples: Vec<&Example> = indices.iter().map(|&index| &self.examples[index]).collect();
-        PairBatch::new(&examples, device)
+        let own = filled[shard.places(count)].iter();
+        PairBatch::new(&own.map(|&index| &self.examples[index]).collect::<Vec<_>>(), device)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "below the number of batches")]

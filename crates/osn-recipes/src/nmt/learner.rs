@@ -6,7 +6,7 @@ use osn::views::View;
 use osn_runs::metrics::Metrics;
 
 use crate::adam::adam;
-use crate::batch::{mean, number};
+use crate::batch::{mean_of, number, numbers};
 use crate::crew::{Crew, Shard};
 use crate::decide::Decide;
 use crate::generalization_sums::GeneralizationSums;
@@ -185,14 +185,9 @@ fn by_head(heads: usize) -> Selection {
 }
 
 /// The loss of a batch, `[1]`, from those of this worker's shards.
-fn of_batch(mut own: Vec<Tensor<1>>, crew: &mut Crew) -> Result<Tensor<1>, RunError> {
-    if crew.is_whole() {
-        return Ok(own.swap_remove(0));
-    }
-    let device = own[0].device();
-    let of_shard = |loss: Tensor<1>| vec![number(loss.without_autodiff())];
-    let losses = crew.gather(&own.into_iter().map(of_shard).collect::<Vec<_>>())?;
-    Ok(mean(&losses.concat(), &device))
+fn of_batch(own: Vec<Tensor<1>>, crew: &mut Crew) -> Result<Tensor<1>, RunError> {
+    let joined = |loss: &Tensor<1>, shards: Vec<_>| mean_of(&shards, 0, &loss.device());
+    crew.of_batch(own, |loss| numbers(loss.clone()), joined)
 }
 
 /// The cross-entropy of a batch, `[1]`, in nats a subword.

@@ -308,13 +308,8 @@ fn value(interval: Option<ConfidenceInterval>, text: impl Fn(f64) -> String) -> 
 /// A row for each regime, a column for each arm: the losses at the end, seed by seed.
 fn translation(study: &Study) -> String {
     let arms = &study.asked.arms;
-    let losses = |regime: &str, arm: &str| -> String {
-        let text = |loss: f64| format!("{loss:.2}");
-        let of_seeds = losses_at_the_end(study, regime, arm).map(text);
-        of_seeds.collect::<Vec<_>>().join(", ")
-    };
     let row = |regime: &str| -> Vec<String> {
-        let losses = arms.iter().map(|arm| losses(regime, &arm.name));
+        let losses = arms.iter().map(|arm| losses(study, regime, &arm.name));
         [format!("`{regime}`")].into_iter().chain(losses).collect()
     };
     let rows: Vec<Vec<String>> = study.asked.regimes.iter().map(|it| row(&it.name)).collect();
@@ -323,17 +318,15 @@ fn translation(study: &Study) -> String {
     table(&titles, &rows)
 }
 
-/// The losses of an arm in a regime, in the order of the seeds.
-fn losses_at_the_end<'a>(
-    study: &'a Study,
-    regime: &'a str,
-    arm: &'a str,
-) -> impl Iterator<Item = f64> + 'a {
-    let run = move |seed: &u64| {
-        let is_it = |run: &&StudyRun| run.arm == arm && run.regime == regime && run.seed == *seed;
-        study.runs.iter().find(is_it)
-    };
-    study.asked.seeds.iter().filter_map(run).filter_map(|run| *run.metrics.get("loss")?)
+/// The losses of an arm in a regime at the end, in the order of the seeds.
+fn losses(study: &Study, regime: &str, arm: &str) -> String {
+    let runs = study.asked.seeds.iter().filter_map(|&seed| run(study, regime, arm, seed));
+    let losses = runs.filter_map(|run| *run.metrics.get("loss")?);
+    losses.map(|loss| format!("{loss:.2}")).collect::<Vec<_>>().join(", ")
+}
+
+fn run<'a>(study: &'a Study, regime: &str, arm: &str, seed: u64) -> Option<&'a StudyRun> {
+    study.runs.iter().find(|it| it.arm == arm && it.regime == regime && it.seed == seed)
 }
 
 /// A row for each regime of five studies, the best of each in bold.
@@ -389,13 +382,7 @@ fn pilot(study: &Study) -> String {
     let mut rows = Vec::new();
     for regime in &study.asked.regimes {
         for seed in &study.asked.seeds {
-            let run = |arm: &str| {
-                study
-                    .runs
-                    .iter()
-                    .find(|it| it.arm == arm && it.regime == regime.name && it.seed == *seed)
-            };
-            let pair = ["never", "always"].map(run);
+            let pair = ["never", "always"].map(|arm| run(study, &regime.name, arm, *seed));
             if let [Some(never), Some(always)] = pair
                 && [never, always].iter().all(|run| run.status == Completion::Finished)
             {
@@ -437,10 +424,7 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
     let classify = |regime, arm| iqm("claim_classify", regime, arm);
     let control = |regime, arm| iqm("claim_control", regime, arm);
     let translation = &study(studies, "nmt_regimes")?.0;
-    let attention = |arm| -> String {
-        let losses = losses_at_the_end(translation, "attention", arm);
-        losses.map(|loss| format!("{loss:.2}")).collect::<Vec<_>>().join(", ")
-    };
+    let attention = |arm| losses(translation, "attention", arm);
     let [wins, pairs] = updates_alone(studies)?;
     Ok(vec![
         format!(
