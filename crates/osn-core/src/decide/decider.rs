@@ -403,8 +403,12 @@ pub(crate) mod tests {
     #[test]
     fn what_is_remembered_does_not_grow_with_the_decisions() {
         let docs = Rule::catalogue().iter().map(|doc| doc.name);
-        let texts =
-            docs.chain(["cap:relative_to_init=1", "auto:task=classify", "cap:interval=1000000"]);
+        let texts = docs.chain([
+            "cap:relative_to_init=1",
+            "auto:task=classify",
+            "auto:task=sequence",
+            "cap:interval=1000000",
+        ]);
         for text in texts {
             let mut decider = decider(text, 2);
             let mut size_after = |count: u64| {

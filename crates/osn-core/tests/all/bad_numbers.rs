@@ -25,6 +25,7 @@ fn every_rule() -> Vec<Rule> {
         "auto:task=translate",
         "auto:task=classify",
         "auto:task=control",
+        "auto:task=sequence",
         "budget:total_relative_to_init=0.5",
         "cap:relative_to_init=1.5,dwell=0",
         "plateau:interval=1,every=1,patience=1",

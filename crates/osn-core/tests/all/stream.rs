@@ -9,10 +9,11 @@ use osn_core::layer::{Architecture, GradientStatistics, Growth, Kind, Layer, Mea
 use serde::{Deserialize, Serialize};
 
 /// Every rule, some with parameters under which the stream makes them act.
-const RULES: [&str; 19] = [
+const RULES: [&str; 20] = [
     "auto",
     "auto:task=classify",
     "auto:task=control",
+    "auto:task=sequence",
     "never",
     "observe",
     "always:target=2",

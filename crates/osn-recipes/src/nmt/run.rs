@@ -27,6 +27,7 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     presets: &["quick", "deep"],
     decides: &[
         "never",
+        "auto:task=sequence",
         "static:kind=attention",
         "cap",
         "always",

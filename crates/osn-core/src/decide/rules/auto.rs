@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::act::action::Action;
 use crate::decide::control::adversarial::AdversarialControl;
 use crate::decide::control::generalization::GeneralizationControl;
+use crate::decide::control::gradient_flow::GradientFlowControl;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
@@ -21,6 +22,7 @@ use crate::layer::select::{Position, Select};
 /// | `gan`, `translate` | constrains a discriminator by its separation and its input gradient | the pilot grid and trials of `gan`; `translate` was not part of them |
 /// | `control` | normalizes the penultimate layer of a Q-network to 1 | Gogianu et al. 2021 |
 /// | `classify` | caps every layer, the lower the larger the generalization gap | the recipe `classify` |
+/// | `sequence` | normalizes the blocks of a stack to 1 until the gradient reaches its first block | the recipe `nmt` |
 ///
 /// # Adversarial training
 ///
@@ -56,6 +58,26 @@ use crate::layer::select::{Position, Select};
 /// Every layer is capped, so a network that generalizes is not constrained, but for the lag of one decision.
 /// Without these losses the caps stay at `1.5·σ_l(0)`.
 ///
+/// # Sequences
+///
+/// A *stack* is two or more numbered blocks below one path: `encoder.0`, `encoder.1`, …. With `W_l` the stored weights of
+/// block `b` and `‖∇W_l‖` the mean norm of their gradients since the decision before,
+///
+/// ```text
+/// g_b = √Σ_l (σ_l·‖∇W_l‖)²        r = g_first/g_last
+/// ```
+///
+/// says how much of the gradient reaches the first block; `ln r` is averaged with 0.5 of the old mean. `σ·‖∇W‖` does not
+/// depend on the scale of a weight.
+///
+/// - Every layer of the blocks is normalized to 1 from the start, for at least 100 steps.
+/// - Where `r > 0.3` the stack is *let go*: each layer keeps the scale `s = 1/σ_l` that it has then, so that no function
+///   changes, and its σ is free. (The target follows `s·σ_l` in steps of 5 %.)
+/// - Where `r < 0.03` it is held again, as at the start.
+///
+/// Each stack follows its own gradient. What is in no stack, and the output of the network, is unconstrained; a loop that reports no
+/// gradients leaves every stack held.
+///
 /// # Layers that start near zero
 ///
 /// If `σ_l(0)` is below a quarter of the usual σ of the layer's shape
@@ -88,10 +110,12 @@ pub enum Task {
     Control,
     /// A classifier.
     Classify,
+    /// A network of stacked blocks for sequences, such as a Transformer.
+    Sequence,
 }
 
 variants_as_parameters! {
-    Task = "one of gan, translate, control, classify";
+    Task = "one of gan, translate, control, classify, sequence";
 }
 
 /// The memory of the part of the rule that fits the task.
@@ -100,14 +124,16 @@ variants_as_parameters! {
 pub enum AutoMemory {
     Adversarial(AdversarialControl),
     Generalization(GeneralizationControl),
+    GradientFlow(GradientFlowControl),
     Fixed,
 }
 
 impl NamedRule for Auto {
     parameters! {
         "auto", "Decides as fits the task, with nothing to set: in a GAN by the separation and the \
-                 input gradient of the discriminator, in a classifier by the generalization gap.";
-        task = "gan", "what is trained: gan, translate, control or classify";
+                 input gradient of the discriminator, in a classifier by the generalization gap, \
+                 in a Transformer by how much of the gradient reaches its first block.";
+        task = "gan", "what is trained: gan, translate, control, classify or sequence";
         interval = "10", INTERVAL;
     }
 }
@@ -128,12 +154,14 @@ impl DecisionRule for Auto {
             }
             Task::Classify => Needs { generalization: true, ..Needs::default() },
             Task::Control => Needs::default(),
+            Task::Sequence => Needs { gradients: true, ..Needs::default() },
         }
     }
 
     fn excludes(&self, layer: &Layer) -> Option<String> {
         match self.task {
             Task::Control => penultimate().excludes(layer),
+            Task::Sequence => GradientFlowControl::excludes(layer),
             _ => None,
         }
     }
@@ -145,6 +173,7 @@ impl DecisionRule for Auto {
             }
             Task::Control => AutoMemory::Fixed,
             Task::Classify => AutoMemory::Generalization(GeneralizationControl::begin(layers)),
+            Task::Sequence => AutoMemory::GradientFlow(GradientFlowControl::begin(layers)),
         }
     }
 
@@ -155,6 +184,7 @@ impl DecisionRule for Auto {
             }
             (Task::Control, AutoMemory::Fixed) => true,
             (Task::Classify, AutoMemory::Generalization(control)) => control.fits(n_layers),
+            (Task::Sequence, AutoMemory::GradientFlow(control)) => control.fits(n_layers),
             _ => false,
         }
     }
@@ -162,6 +192,7 @@ impl DecisionRule for Auto {
     fn at_attach(&self, layer: &Layer) -> Decision {
         match self.task {
             Task::Control => penultimate().at_attach(layer),
+            Task::Sequence => GradientFlowControl::at_attach(),
             _ => Decision::not_measured(),
         }
     }
@@ -173,6 +204,7 @@ impl DecisionRule for Auto {
             }
             (Task::Control, AutoMemory::Fixed) => penultimate().decide(&mut (), context),
             (Task::Classify, AutoMemory::Generalization(control)) => control.decide(context),
+            (Task::Sequence, AutoMemory::GradientFlow(control)) => control.decide(context),
             // `fits` refuses the memory of another task; one that comes here all the same begins afresh.
             (_, memory) => {
                 *memory = self.begin(context.layers);
