@@ -16,8 +16,8 @@ class Decision:
     """What is wanted for one layer, and why.
 
     Args:
-        action: ``off``, ``normalize``, ``cap``, ``scale_update`` or ``cap_update``.
-        target: the σ ``c``, greater than 0, dimensionless; not for ``off``.
+        action: ``off``, ``normalize``, ``cap``, ``keep``, ``scale_update`` or ``cap_update``.
+        target: the σ ``c``, of ``keep`` the scale, greater than 0, dimensionless; not for ``off``.
         reason: why, in words and numbers.
         sharpness: of a soft cap, greater than 0; infinite is a hard cap.
     """
@@ -30,7 +30,7 @@ class Decision:
     def _as_data(self) -> dict[str, Any]:
         if self.action == "off":
             return {"action": "off", "reason": self.reason}
-        parameters: dict[str, Any] = {"target": self.target}
+        parameters: dict[str, Any] = {"scale" if self.action == "keep" else "target": self.target}
         if self.action == "cap" and self.sharpness != float("inf"):
             parameters["sharpness"] = self.sharpness
         return {"action": {self.action: parameters}, "reason": self.reason}

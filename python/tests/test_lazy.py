@@ -30,6 +30,19 @@ class Capped(osn.Rule):
         return [osn.Decision("cap", CAP, "from the start") for _ in context.layers]
 
 
+class LetsGo(osn.Rule):
+    """Normalizes to 1, lets go from step 30 on at the scale that each layer has then, and normalizes again from step 60."""
+
+    name = "lets_go"
+    interval = 10
+
+    def decide(self, context: osn.Context) -> list[osn.Decision]:
+        if not 30 <= context.step < 60:
+            return [osn.Decision("normalize", 1.0, "held") for _ in context.layers]
+        scales = context.memory.setdefault("scales", [1 / it.sigma for it in context.measurements])
+        return [osn.Decision("keep", scale, "let go") for scale in scales]
+
+
 #: Layers that are off, that are switched on and off again midway, whose updates are scaled, and that are constrained.
 RULES = [
     "never",
@@ -39,6 +52,7 @@ RULES = [
     "lr_over_sigma:interval=10",
     "always",
     Capped(),
+    LetsGo(),
 ]
 
 
@@ -153,6 +167,35 @@ def test_a_run_that_is_saved_at_any_step_goes_on_to_the_same_bits(rule: str | os
         assert equal(other.weights(), uncut.weights())
         assert equal(other.vectors(), uncut.vectors())
         assert other.control.state_dict() == uncut.control.state_dict()
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device"
+))])  # fmt: skip
+def test_a_layer_that_is_let_go_keeps_its_scale_and_is_held_again_without_a_jump(device: str) -> None:
+    training, kept = Training(LetsGo(), device=device), []
+    for step in range(1, 141):
+        before = [it.scale for it in training.norms]
+        training.step()
+        now = [it.scale for it in training.norms]
+        assert all(abs(new / old - 1) < 0.02 for new, old in zip(now, before)), step
+        if 31 <= step <= 60:
+            kept = kept or now
+            assert now == kept, step
+            for layer, scale in zip(training.layers, now):
+                assert torch.allclose(layer.weight, scale * layer.parametrizations.weight.original)
+    assert training.exact_effective() == pytest.approx([1.0] * 3, rel=0.02)
+
+
+def test_the_gradient_of_a_layer_that_is_let_go_is_that_of_a_constant_times_its_weight() -> None:
+    training = Training(LetsGo())
+    for _ in range(45):
+        training.step()
+    for layer, norm_of in zip(training.layers, training.norms):
+        cotangent = torch.randn_like(layer.weight)
+        stored = layer.parametrizations.weight.original
+        (gradient,) = torch.autograd.grad(layer.weight, stored, cotangent)
+        assert torch.allclose(gradient, norm_of.scale * cotangent)
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(

@@ -44,7 +44,7 @@
 //!
 //! // Switched off, the scale goes back to 1 in a hundred steps.
 //! for _ in 0..100 {
-//!     actuator.step(Action::Off, &Rates::default());
+//!     actuator.step(Action::Off, 8.0, &Rates::default());
 //! }
 //! assert_eq!(actuator.applied().scale(sigma), 1.0);
 //! # Ok::<(), osn_core::measure::EstimateError>(())

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use crate::errors::value_error;
 
-/// Kind, target, sharpness and blend.
+/// Kind, target (or scale), sharpness and blend.
 pub(crate) type Applied = (String, f64, f64, f64);
 
 /// As Python keeps it; NaN is no target.
@@ -15,7 +15,11 @@ pub(crate) fn parameters(AppliedAction { action, blend }: AppliedAction) -> Appl
         Action::Cap { sharpness, .. } => sharpness,
         _ => f64::INFINITY,
     };
-    (action.name().to_owned(), action.target().unwrap_or(f64::NAN), sharpness, blend)
+    let number = match action {
+        Action::Keep { scale } => scale,
+        _ => action.target().unwrap_or(f64::NAN),
+    };
+    (action.name().to_owned(), number, sharpness, blend)
 }
 
 /// What [`parameters`] wrote.
@@ -25,6 +29,7 @@ pub(crate) fn in_force((kind, target, sharpness, blend): &Applied) -> PyResult<A
         "off" => Action::Off,
         "normalize" => Action::Normalize { target },
         "cap" => Action::Cap { target, sharpness },
+        "keep" => Action::Keep { scale: target },
         "scale_update" => Action::ScaleUpdate { target },
         "cap_update" => Action::CapUpdate { target },
         other => return Err(PyValueError::new_err(format!("unknown action `{other}`"))),

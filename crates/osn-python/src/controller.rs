@@ -157,8 +157,9 @@ impl Controller {
         }
         let before = self.in_force();
         let wanted = self.decider.decisions().iter().map(|decision| decision.action);
-        for (actuator, wanted) in self.actuators.iter_mut().zip(wanted) {
-            actuator.step(wanted, &self.rates);
+        let moved = self.actuators.iter_mut().zip(wanted).zip(&self.reading.sigmas);
+        for ((actuator, wanted), &sigma) in moved {
+            actuator.step(wanted, sigma, &self.rates);
         }
         let after = self.in_force();
         if let Some(kept) = &mut self.kept {
@@ -202,7 +203,7 @@ impl Controller {
     /// Whether nothing is done to the weights at these places, whatever their σ is.
     fn is_off(&self, places: Vec<usize>) -> Vec<bool> {
         let ranges = self.ranges();
-        let is_off = |actuator: &Actuator| !actuator.applied().follows_sigma();
+        let is_off = |actuator: &Actuator| actuator.applied().leaves_weight();
         let of_weight = |place: usize| self.actuators[ranges[place].clone()].iter().all(is_off);
         places.into_iter().map(of_weight).collect()
     }

@@ -269,9 +269,10 @@ impl Osn {
     /// then.
     fn act(&mut self, before: &[AppliedAction]) -> Vec<AppliedAction> {
         let wanted = self.decider.decisions().iter().map(|decision| decision.action);
-        let moved = self.actuators.iter_mut().zip(wanted);
-        let after: Vec<AppliedAction> =
-            moved.map(|(actuator, wanted)| actuator.step(wanted, &self.rates)).collect();
+        let moved = self.actuators.iter_mut().zip(wanted).zip(&self.reading.sigmas);
+        let after: Vec<AppliedAction> = moved
+            .map(|((actuator, wanted), &sigma)| actuator.step(wanted, sigma, &self.rates))
+            .collect();
         if let Some(step_size) = &mut self.step_size {
             step_size.follow(before, &after, &self.reading.sigmas);
         }

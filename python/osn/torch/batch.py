@@ -17,7 +17,7 @@ from osn.torch.spectral_norm import Applied
 _SUM_ROWS, _MAX_SUMS = 128, 64
 
 #: How a kernel knows the kinds of actions that scale a weight.
-_KINDS = {"normalize": 1.0, "cap": 2.0}
+_KINDS = {"normalize": 1.0, "cap": 2.0, "keep": 3.0}
 
 
 class Batch:

@@ -194,7 +194,8 @@ def _put_vectors(one, is_new, old, new, work, VECTOR: tl.constexpr):
 
 @triton.jit
 def _scale_and_elasticity(sigma, action):
-    """The table of ``osn_core::act::Action``: kind (1 normalizes, 2 caps, 0 is any other), ln target, sharpness, blend."""
+    """The table of ``osn_core::act::Action``: kind (1 normalizes, 2 caps, 3 keeps a scale, 0 is any other), ln
+    target or scale, sharpness, blend."""
     kind, ln_target, sharpness, blend = tl.load(action), tl.load(action + 1), tl.load(action + 2), tl.load(action + 3)
     excess = tl.log(tl.maximum(sigma, SIGMA_FLOOR)) - ln_target
     is_hard = sharpness == float("inf")
@@ -203,8 +204,8 @@ def _scale_and_elasticity(sigma, action):
     soft = (tl.maximum(steep, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(steep)))) / tl.where(is_hard, 1.0, sharpness)
     capped = tl.where(is_hard, tl.maximum(excess, 0.0), soft)
     cap_elasticity = tl.where(is_hard, (excess > 0).to(tl.float32), tl.sigmoid(steep))
-    ln_scale = tl.where(kind == 1.0, excess, capped) * -blend
-    elasticity = tl.where(kind == 1.0, 1.0, cap_elasticity) * blend
+    ln_scale = tl.where(kind == 3.0, -ln_target, tl.where(kind == 1.0, excess, capped)) * -blend
+    elasticity = tl.where(kind == 3.0, 0.0, tl.where(kind == 1.0, 1.0, cap_elasticity)) * blend
     is_nothing = (kind == 0.0) | (blend == 0.0) | (sigma <= SIGMA_FLOOR)
     return tl.where(is_nothing, 1.0, tl.exp(ln_scale)), tl.where(is_nothing, 0.0, elasticity)
 

@@ -6,6 +6,7 @@ Triton's kernels for all weights together (`osn.torch.batch`), elsewhere in tens
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -151,10 +152,12 @@ def _scale_and_elasticity(sigma: Tensor, applied: Applied) -> tuple[Tensor, Tens
     """The table of ``osn_core::act::Action``; a zero weight has scale 1."""
     kind, target, sharpness, blend = applied
     one, zero = torch.ones_like(sigma), torch.zeros_like(sigma)
-    if kind not in ("normalize", "cap") or blend == 0:
+    if kind not in ("normalize", "cap", "keep") or blend == 0:
         return one, zero
     excess = sigma.clamp_min(SIGMA_FLOOR).log() - torch.tensor(target, dtype=torch.float64).log().item()
-    if kind == "normalize":
+    if kind == "keep":
+        ln_scale, elasticity = one * (blend * math.log(target)), zero
+    elif kind == "normalize":
         ln_scale, elasticity = excess * -blend, one * blend
     elif sharpness == float("inf"):
         ln_scale, elasticity = excess.clamp_min(0) * -blend, (excess > 0).float() * blend

@@ -22,6 +22,7 @@ pub const SIGMA_FLOOR: f64 = f32::MIN_POSITIVE as f64;
 /// | `Normalize` | `(c/σ)^a` | `a` |
 /// | `Cap`, soft | `exp(−a·softplus(τ·ln(σ/c))/τ)` | `a·sigmoid(τ·ln(σ/c))` |
 /// | `Cap`, hard (`τ = ∞`) | `min(1, c/σ)^a` | `a` if `σ > c`, else 0 |
+/// | `Keep` | `k^a` | 0 |
 /// | `ScaleUpdate`, `CapUpdate` | 1 | 0 |
 ///
 /// `ScaleUpdate` and `CapUpdate` leave the weight alone and multiply the optimizer's update of it by
@@ -53,6 +54,14 @@ pub enum Action {
         /// How sharp the corner at `σ = c` is (`τ`), greater than 0; infinite is a hard cap.
         #[serde(default = "hard", with = "maybe_infinite")]
         sharpness: f64,
+    },
+    /// Multiplies the weight by a constant, and leaves σ free: the layer trains as an unconstrained one.
+    ///
+    /// A rule that lets go of a layer keeps the scale that the layer had, so that no function changes. From `Normalize` and
+    /// back the scale moves without a jump.
+    Keep {
+        /// The scale `k`, greater than 0, dimensionless.
+        scale: f64,
     },
     /// Leaves the weight as it is, and multiplies the optimizer's update of it by `(c/σ)^a`.
     ///
@@ -88,6 +97,15 @@ pub enum ActionError {
         /// What was asked for.
         target: f64,
     },
+    /// The scale is not a size that a weight can have.
+    #[error(
+        "scale {} must be a positive number that single precision holds (1.2e-38 to 3.4e38)",
+        concise(*scale)
+    )]
+    Scale {
+        /// What was asked for.
+        scale: f64,
+    },
     /// The sharpness of a cap is not a positive number.
     #[error("sharpness {} must be a positive number, or inf for a hard cap", concise(*sharpness))]
     Sharpness {
@@ -108,6 +126,7 @@ impl Action {
         match *self {
             Action::Off | Action::ScaleUpdate { .. } | Action::CapUpdate { .. } => 1.0,
             Action::Normalize { target } => (target / sigma).powf(blend),
+            Action::Keep { scale } => scale.powf(blend),
             Action::Cap { target, sharpness: f64::INFINITY } => {
                 (target / sigma).min(1.0).powf(blend)
             }
@@ -127,7 +146,10 @@ impl Action {
             return 0.0;
         }
         match *self {
-            Action::Off | Action::ScaleUpdate { .. } | Action::CapUpdate { .. } => 0.0,
+            Action::Off
+            | Action::Keep { .. }
+            | Action::ScaleUpdate { .. }
+            | Action::CapUpdate { .. } => 0.0,
             Action::Normalize { .. } => blend,
             Action::Cap { target, sharpness: f64::INFINITY } => {
                 if sigma > target {
@@ -155,21 +177,22 @@ impl Action {
         }
     }
 
-    /// Returns the action's name: `off`, `normalize`, `cap`, `scale_update` or `cap_update`.
+    /// Returns the action's name: `off`, `normalize`, `cap`, `keep`, `scale_update` or `cap_update`.
     pub fn name(&self) -> &'static str {
         match self {
             Action::Off => "off",
             Action::Normalize { .. } => "normalize",
             Action::Cap { .. } => "cap",
+            Action::Keep { .. } => "keep",
             Action::ScaleUpdate { .. } => "scale_update",
             Action::CapUpdate { .. } => "cap_update",
         }
     }
 
-    /// The target `c`, or nothing for [`Action::Off`].
+    /// The target `c`, or nothing for [`Action::Off`] and [`Action::Keep`].
     pub fn target(&self) -> Option<f64> {
         match *self {
-            Action::Off => None,
+            Action::Off | Action::Keep { .. } => None,
             Action::Normalize { target }
             | Action::Cap { target, .. }
             | Action::ScaleUpdate { target }
@@ -177,11 +200,11 @@ impl Action {
         }
     }
 
-    /// Checks that the target and the sharpness can be used.
+    /// Checks that the target, the scale and the sharpness can be used.
     ///
     /// # Errors
     ///
-    /// [`ActionError`] if the target is not a positive normal number of single precision, or the
+    /// [`ActionError`] if the target or the scale is not a positive normal number of single precision, or the
     /// sharpness not positive.
     pub fn validate(&self) -> Result<(), ActionError> {
         let usable = SIGMA_FLOOR..=f64::from(f32::MAX);
@@ -189,6 +212,7 @@ impl Action {
             return Err(ActionError::Target { target });
         }
         match *self {
+            Action::Keep { scale } if !usable.contains(&scale) => Err(ActionError::Scale { scale }),
             Action::Cap { sharpness, .. } if sharpness.is_nan() || sharpness <= 0.0 => {
                 Err(ActionError::Sharpness { sharpness })
             }
@@ -196,10 +220,10 @@ impl Action {
         }
     }
 
-    /// The same kind of action with another target; `Off` has none to change.
+    /// The same kind of action with another target; `Off` and `Keep` have none to change.
     pub(crate) fn with_target(self, target: f64) -> Self {
         match self {
-            Action::Off => Action::Off,
+            Action::Off | Action::Keep { .. } => self,
             Action::Normalize { .. } => Action::Normalize { target },
             Action::Cap { sharpness, .. } => Action::Cap { target, sharpness },
             Action::ScaleUpdate { .. } => Action::ScaleUpdate { target },
@@ -219,6 +243,7 @@ impl fmt::Display for Action {
             Action::Cap { target, sharpness } => {
                 write!(f, "soft cap at {} (sharpness {})", concise(target), concise(sharpness))
             }
+            Action::Keep { scale } => write!(f, "keep the scale {}", concise(scale)),
             Action::ScaleUpdate { target } => write!(f, "updates times {}/σ", concise(target)),
             Action::CapUpdate { target } => {
                 write!(f, "updates times {}/σ where that is below 1", concise(target))
@@ -257,6 +282,7 @@ mod tests {
         prop_oneof![
             Just(Action::Off),
             target.clone().prop_map(|target| Action::Normalize { target }),
+            target.clone().prop_map(|scale| Action::Keep { scale }),
             target.clone().prop_map(|target| Action::ScaleUpdate { target }),
             target.clone().prop_map(|target| Action::CapUpdate { target }),
             (target, sharpness).prop_map(|(target, sharpness)| Action::Cap { target, sharpness }),

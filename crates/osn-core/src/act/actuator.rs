@@ -78,6 +78,15 @@ impl AppliedAction {
         self.blend > 0.0 && matches!(self.action, Action::Normalize { .. } | Action::Cap { .. })
     }
 
+    /// Whether the effective weight is the stored one, to the bit.
+    pub fn leaves_weight(&self) -> bool {
+        self.blend == 0.0
+            || matches!(
+                self.action,
+                Action::Off | Action::ScaleUpdate { .. } | Action::CapUpdate { .. }
+            )
+    }
+
     /// The elasticity `γ` on a weight of this `sigma`; see [`Action::elasticity`].
     pub fn elasticity(&self, sigma: f64) -> f64 {
         self.action.elasticity(self.blend, sigma)
@@ -106,7 +115,7 @@ impl AppliedAction {
 ///
 /// let mut actuator = Actuator::new(Action::Normalize { target: 1.0 });
 /// assert_eq!(actuator.applied().scale(4.0), 0.25);
-/// let applied = actuator.step(Action::Off, &Rates { blend_per_step: 0.5, ..Rates::default() });
+/// let applied = actuator.step(Action::Off, 4.0, &Rates { blend_per_step: 0.5, ..Rates::default() });
 /// assert_eq!(applied.scale(4.0), 0.5);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -130,24 +139,36 @@ impl Actuator {
     /// Moves one optimizer step towards the wanted action, and returns what is then in force.
     ///
     /// - The same kind of action: the blend rises to 1 and `ln target` moves to the wanted one, each
-    ///   at its rate and from where it is.
+    ///   at its rate and from where it is; of `Keep` it is the scale that moves, at the rate of a target.
+    /// - `Keep` after `Normalize`, or the other way round: it takes over at the scale that the weight has, by its `sigma` as
+    ///   it was last read, and goes on as the same kind.
     /// - `Off`, another kind, or a cap of another sharpness: the blend first falls to 0 with the old
     ///   action in place. At 0 both are the same function, and the wanted action takes over at its own
     ///   target.
     ///
     /// The wanted action and the rates are taken to be valid ([`Action::validate`],
     /// [`Rates::validate`]).
-    pub fn step(&mut self, wanted: Action, rates: &Rates) -> AppliedAction {
+    pub fn step(&mut self, wanted: Action, sigma: f64, rates: &Rates) -> AppliedAction {
         if self.applied.blend == 0.0 {
             self.applied.action = wanted;
         }
-        match (self.applied.action.target(), wanted.target()) {
-            (Some(from), Some(to)) if self.applied.action.with_target(to) == wanted => {
-                let target = approach_by_ratio(from, to, rates.log_target_per_step);
-                self.applied.action = wanted.with_target(target);
+        self.applied = taken_over(self.applied, wanted, sigma);
+        let from = self.applied.action;
+        let moved = match (from, wanted) {
+            (Action::Keep { scale: from }, Action::Keep { scale: to }) => {
+                Some(Action::Keep { scale: approach_by_ratio(from, to, rates.log_target_per_step) })
+            }
+            _ => from.target().zip(wanted.target()).and_then(|(old, new)| {
+                let target = approach_by_ratio(old, new, rates.log_target_per_step);
+                (from.with_target(new) == wanted).then(|| wanted.with_target(target))
+            }),
+        };
+        match moved {
+            Some(action) => {
+                self.applied.action = action;
                 self.applied.blend = approach(self.applied.blend, 1.0, rates.blend_per_step);
             }
-            _ => self.release(wanted, rates),
+            None => self.release(wanted, rates),
         }
         self.applied
     }
@@ -158,6 +179,20 @@ impl Actuator {
             self.applied.action = wanted;
         }
     }
+}
+
+/// `Keep` in the place of `Normalize` or the other way round, at the scale that a weight of this `sigma` has; all else as it
+/// is.
+fn taken_over(applied: AppliedAction, wanted: Action, sigma: f64) -> AppliedAction {
+    let scale = applied.scale(sigma);
+    let action = match (applied.action, wanted) {
+        (Action::Normalize { .. }, Action::Keep { .. }) => Action::Keep { scale },
+        (Action::Keep { .. }, Action::Normalize { .. }) => {
+            Action::Normalize { target: scale * sigma }
+        }
+        _ => return applied,
+    };
+    if action.validate().is_ok() { AppliedAction { action, blend: 1.0 } } else { applied }
 }
 
 /// How far beyond a rate the last step to a goal may go, relative to the rate: a hundred steps of 0.01
@@ -188,7 +223,7 @@ mod tests {
     const HARD_CAP: Action = Action::Cap { target: 1.0, sharpness: f64::INFINITY };
 
     fn run(actuator: &mut Actuator, wanted: Action, steps: usize) -> AppliedAction {
-        (0..steps).map(|_| actuator.step(wanted, &Rates::default())).last().unwrap()
+        (0..steps).map(|_| actuator.step(wanted, 4.0, &Rates::default())).last().unwrap()
     }
 
     #[test]
@@ -207,11 +242,11 @@ mod tests {
     fn switching_off_takes_exactly_a_hundred_steps_with_the_old_action_in_place() {
         let mut actuator = Actuator::new(NORMALIZE);
         for done in 1..100 {
-            let applied = actuator.step(Action::Off, &Rates::default());
+            let applied = actuator.step(Action::Off, 4.0, &Rates::default());
             assert_eq!(applied.action, NORMALIZE);
             assert!((applied.blend - (1.0 - f64::from(done) / 100.0)).abs() < 1e-12);
         }
-        let last = actuator.step(Action::Off, &Rates::default());
+        let last = actuator.step(Action::Off, 4.0, &Rates::default());
         assert_eq!(last, AppliedAction { action: Action::Off, blend: 0.0 });
     }
 
@@ -227,7 +262,8 @@ mod tests {
     fn ten_steps_of_a_tenth_are_ten_although_they_do_not_sum_to_one() {
         let rates = Rates { blend_per_step: 0.1, ..Rates::default() };
         let mut actuator = Actuator::new(Action::Off);
-        let blends: Vec<f64> = (0..10).map(|_| actuator.step(NORMALIZE, &rates).blend).collect();
+        let blends: Vec<f64> =
+            (0..10).map(|_| actuator.step(NORMALIZE, 4.0, &rates).blend).collect();
         assert!(blends[8] < 0.9, "the case that needs an allowance for rounding");
         assert_eq!(blends[9], 1.0);
     }
@@ -264,6 +300,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_let_go_keeps_its_scale_and_is_held_again_from_there() {
+        let (rates, mut actuator) = (Rates::default(), Actuator::new(NORMALIZE));
+        let keep = Action::Keep { scale: 0.25 };
+        let at_once = AppliedAction { action: keep, blend: 1.0 };
+        assert_eq!(actuator.step(keep, 4.0, &rates), at_once);
+        assert_eq!(actuator.step(keep, 9.0, &rates).scale(9.0), 0.25, "σ is free");
+        // At σ 8 the weight has a size of 2, from which the target falls by 1 % a step.
+        let held = actuator.step(NORMALIZE, 8.0, &rates);
+        assert!(
+            (held.action.target().unwrap() - 2.0 * (-0.01_f64).exp()).abs() < 1e-12,
+            "{held:?}"
+        );
+        assert_eq!(
+            run(&mut actuator, NORMALIZE, 70),
+            AppliedAction { action: NORMALIZE, blend: 1.0 }
+        );
+        let broken = Actuator::new(keep).step(NORMALIZE, f64::NAN, &rates);
+        assert_eq!(broken.action, keep, "without a size it passes through zero");
+    }
+
+    #[test]
+    fn a_scale_that_is_kept_and_not_the_one_in_force_is_reached_by_equal_ratios() {
+        let mut actuator = Actuator::new(NORMALIZE);
+        let wanted = Action::Keep { scale: 1.0 };
+        let Action::Keep { scale } = run(&mut actuator, wanted, 10).action else { panic!() };
+        assert!((scale - 0.25 * 0.1_f64.exp()).abs() < 1e-12);
+        assert_eq!(run(&mut actuator, wanted, 130).action, wanted);
+        let off = run(&mut actuator, Action::Off, 100);
+        assert!(off.leaves_weight() && !actuator.applied().follows_sigma());
+    }
+
+    #[test]
     fn rates_that_stand_still_or_overshoot_are_refused() {
         for blend_per_step in [0.0, -0.1, 1.5, f64::NAN] {
             assert!(Rates { blend_per_step, ..Rates::default() }.validate().is_err());
@@ -283,6 +351,7 @@ mod tests {
         prop_oneof![
             Just(Action::Off),
             target.clone().prop_map(|target| Action::Normalize { target }),
+            target.clone().prop_map(|scale| Action::Keep { scale }),
             (target, sharpness).prop_map(|(target, sharpness)| Action::Cap { target, sharpness }),
         ]
     }
@@ -308,7 +377,7 @@ mod tests {
             for (wanted, steps) in wishes {
                 for _ in 0..steps {
                     let before = actuator.applied();
-                    let after = actuator.step(wanted, &rates);
+                    let after = actuator.step(wanted, sigma, &rates);
                     let moved = (after.scale(sigma).ln() - before.scale(sigma).ln()).abs();
                     let at_full = log_at_full(before).max(log_at_full(after));
                     let bound = rates.blend_per_step * at_full + rates.log_target_per_step;
@@ -325,7 +394,7 @@ mod tests {
             let mut actuator = Actuator::new(initial);
             // Down and up again, and a target ten thousand times as large, at the slowest rate.
             for _ in 0..12_000 {
-                actuator.step(wanted, &rates);
+                actuator.step(wanted, 1.5, &rates);
             }
             prop_assert_eq!(actuator, Actuator::new(wanted));
         }
@@ -336,7 +405,7 @@ mod tests {
         ) {
             let mut actuator = Actuator::new(initial);
             for _ in 0..steps {
-                actuator.step(wanted, &Rates::default());
+                actuator.step(wanted, 1.5, &Rates::default());
             }
             let text = serde_json::to_string(&actuator).unwrap();
             prop_assert_eq!(serde_json::from_str::<Actuator>(&text).unwrap(), actuator);

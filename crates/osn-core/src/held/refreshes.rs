@@ -40,7 +40,7 @@ impl Refreshes {
     }
 
     /// Whether each weight is refreshed at `step`: where the scale of one of its blocks follows σ, or did so before this
-    /// step, where a rule looks at σ, and where all are read. A hard cap that σ cannot have reached follows nothing.
+    /// step, or is another one than before; where a rule looks at σ, and where all are read. A hard cap that σ cannot have reached follows nothing.
     ///
     /// `looks` says of each layer whether a rule looks at it ([`Decider::looks_at`](crate::decide::Decider::looks_at)),
     /// `in_force` what was in force on it before this step and what is now.
@@ -55,7 +55,11 @@ impl Refreshes {
         let is_idle = |layer: usize| {
             in_force.iter().all(|applied| self.reach.is_idle(layer, &applied[layer]))
         };
-        let is_wanted = |layer: usize| looks[layer] || !is_idle(layer);
+        let [before, after] = in_force;
+        let leaves_weight =
+            |layer: usize| in_force.iter().all(|applied| applied[layer].leaves_weight());
+        let moves = |layer: usize| before[layer] != after[layer] && !leaves_weight(layer);
+        let is_wanted = |layer: usize| looks[layer] || !is_idle(layer) || moves(layer);
         let ranges = HeldWeight::ranges(weights);
         ranges.map(|mut layers| reads_all || layers.any(is_wanted)).collect()
     }

@@ -123,7 +123,7 @@ fn asked_for(
         }
         let wanted = decider.decisions()[0].action;
         asked.insert(format!("{wanted:?}"));
-        let applied = actuator.step(wanted, &Rates::default());
+        let applied = actuator.step(wanted, seen.measurements[0].sigma, &Rates::default());
         for sigma in [0.0, 1e-30, 1.0, 1e30] {
             let numbers =
                 [applied.scale(sigma), applied.elasticity(sigma), applied.update_factor(sigma)];

@@ -234,6 +234,7 @@ fn actions_rules_and_selections() {
         Action::Normalize { target: 1.0 },
         Action::Cap { target: 2.0, sharpness: f64::INFINITY },
         Action::Cap { target: 2.0, sharpness: 8.0 },
+        Action::Keep { scale: 0.25 },
         Action::ScaleUpdate { target: 1.0 },
         Action::CapUpdate { target: 1.0 },
     ];

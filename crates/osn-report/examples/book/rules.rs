@@ -128,8 +128,8 @@ fn trace(rule: &str) -> Result<Trace, Box<dyn Error>> {
             actuators = decided.iter().map(|decision| Actuator::new(decision.action)).collect();
         }
         let row = |(index, actuator): (usize, &mut Actuator)| {
-            let applied = actuator.step(decided[index].action, &Rates::default());
             let sigma = sigma(step, index);
+            let applied = actuator.step(decided[index].action, sigma, &Rates::default());
             [sigma, applied.scale(sigma), applied.update_factor(sigma)]
         };
         let rows: Vec<[f64; 3]> = actuators.iter_mut().enumerate().map(row).collect();

@@ -305,6 +305,9 @@ fn scale_and_elasticity(ln_sigma: &Tensor<1>, applied: AppliedAction) -> (Tensor
         Action::Off | Action::ScaleUpdate { .. } | Action::CapUpdate { .. } => {
             (ln_sigma.zeros_like(), ln_sigma.zeros_like())
         }
+        Action::Keep { scale } => {
+            (ln_sigma.zeros_like() + scale.ln() * blend, ln_sigma.zeros_like())
+        }
         Action::Normalize { target } => (excess(target) * -blend, ln_sigma.ones_like() * blend),
         Action::Cap { target, sharpness } if sharpness.is_infinite() => {
             let above = excess(target).greater_elem(0.0).float() * blend;

@@ -6,7 +6,7 @@ use burn::nn::Linear;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
 use osn::report::Layer;
-use osn::rules::{Action, Decision, DecisionRule, Needs, Rates, Rule, Signals};
+use osn::rules::{Action, Context, Decision, DecisionRule, Needs, Rates, Rule, Signals};
 use osn::{Osn, Plan, SpectralNorm};
 
 #[derive(Module, Debug)]
@@ -167,6 +167,41 @@ impl DecisionRule for Capped {
     }
 }
 
+/// Normalizes to 1, lets go from step 30 on at the scale that each layer has then, and normalizes again from step 60 on.
+struct LetsGo;
+
+impl DecisionRule for LetsGo {
+    type Memory = Vec<f64>;
+
+    fn name(&self) -> &'static str {
+        "lets_go"
+    }
+
+    fn interval(&self) -> Option<u64> {
+        Some(10)
+    }
+
+    fn begin(&self, _: &[Layer]) -> Vec<f64> {
+        Vec::new()
+    }
+
+    fn at_attach(&self, _: &Layer) -> Decision {
+        Decision { action: Action::Normalize { target: 1.0 }, reason: "from the start".to_owned() }
+    }
+
+    fn decide(&self, scales: &mut Vec<f64>, context: &Context) -> Vec<Decision> {
+        if context.step < 30 || context.step >= 60 {
+            return context.layers.iter().map(|layer| self.at_attach(layer)).collect();
+        }
+        if scales.is_empty() {
+            *scales = context.measurements.iter().map(|measured| 1.0 / measured.sigma).collect();
+        }
+        let keep =
+            |&scale: &f64| Decision { action: Action::Keep { scale }, reason: "let go".to_owned() };
+        scales.iter().map(keep).collect()
+    }
+}
+
 /// Layers that are off, that are switched on and off again midway, whose updates are scaled, and that are constrained.
 fn rules() -> Vec<Rule> {
     let texts = [
@@ -178,7 +213,7 @@ fn rules() -> Vec<Rule> {
         "always",
     ];
     let rules = texts.into_iter().map(|text| Rule::parse(text).unwrap());
-    rules.chain([Rule::custom(Capped)]).collect()
+    rules.chain([Rule::custom(Capped), Rule::custom(LetsGo)]).collect()
 }
 
 #[test]
@@ -214,6 +249,50 @@ fn a_run_that_is_saved_at_any_step_goes_on_to_the_same_bits() {
             assert_eq!(resumed.model.vectors(), uncut.model.vectors(), "{rule}");
             assert_eq!(resumed.osn.state(), uncut.osn.state(), "{rule}");
         }
+    }
+}
+
+#[test]
+fn a_layer_that_is_let_go_keeps_its_scale_and_is_held_again_without_a_jump() {
+    let mut training = Training::under(&plan(Rule::custom(LetsGo)));
+    let scales = |training: &Training| training.model.states().map(|state| state.scale()[0]);
+    let elasticities =
+        |training: &Training| training.model.states().map(|state| state.elasticity()[0]);
+    let mut kept = [0.0; 3];
+    for step in 1..=140 {
+        let before = scales(&training);
+        training.step();
+        let now = scales(&training);
+        for (before, now) in before.into_iter().zip(now) {
+            assert!((now / before).ln().abs() < 0.02, "step {step}: {before} to {now}");
+        }
+        let is_free = (31..=60).contains(&step);
+        assert_eq!(elasticities(&training), [if is_free { 0.0 } else { 1.0 }; 3], "step {step}");
+        if step == 31 {
+            kept = now;
+        }
+        if is_free {
+            assert_eq!(now, kept, "step {step}");
+        }
+    }
+    let effective = training.model.exact_effective();
+    assert!(effective.iter().all(|sigma| (sigma - 1.0).abs() < 0.02), "{effective:?}");
+}
+
+#[test]
+fn the_gradient_of_a_layer_that_is_let_go_is_that_of_a_constant_times_its_weight() {
+    let mut training = Training::under(&plan(Rule::custom(LetsGo)));
+    (0..45).for_each(|_| training.step());
+    let gradients = training.model.loss(45).backward();
+    let plain = training.model.clone().valid().materialize().train();
+    let of_plain = plain.loss(45).backward();
+    for (place, scale) in
+        training.model.states().map(|state| state.scale()[0]).into_iter().enumerate()
+    {
+        let ours = training.model.layers()[place].weight.base().grad(&gradients).unwrap();
+        let theirs = plain.layers()[place].weight.val().grad(&of_plain).unwrap() * scale;
+        let error = (ours - theirs.clone()).abs().max().into_scalar::<f32>();
+        assert!(error <= 1e-5 * theirs.abs().max().into_scalar::<f32>(), "{place}: {error}");
     }
 }
 

@@ -22,10 +22,8 @@ const ARRIVING: f64 = 0.3;
 const DWELL: u64 = 100;
 /// The weight of the old mean in the exponential mean of the logarithm of the ratio.
 const SMOOTHING: f64 = 0.5;
-/// What a held layer is normalized to.
-const SIGMA: f64 = 1.0;
-/// By how much the logarithm of a target moves before a decision changes.
-const STEP: f64 = 0.05;
+/// What is done to a held layer.
+const HOLD: Action = Action::Normalize { target: 1.0 };
 
 /// What is remembered of one stack.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,16 +36,6 @@ struct Flow {
     log_ratio: Option<f64>,
 }
 
-/// A layer that was let go.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LetGo {
-    /// The scale that it had when it was held, and keeps.
-    scale: f64,
-    /// The target of the current decision: that scale times σ.
-    target: f64,
-}
-
 /// The places of the layers of each block of a stack, by the block's number.
 type Blocks = BTreeMap<usize, Vec<usize>>;
 
@@ -58,19 +46,18 @@ type Blocks = BTreeMap<usize, Vec<usize>>;
 pub struct GradientFlowControl {
     /// By the name of the stack.
     flows: BTreeMap<String, Flow>,
-    /// By the place of the layer.
-    let_go: Vec<Option<LetGo>>,
+    /// The scale of each layer that was let go, by its place.
+    kept: Vec<Option<f64>>,
 }
 
 impl GradientFlowControl {
     pub(crate) fn begin(layers: &[Layer]) -> Self {
-        Self { flows: BTreeMap::new(), let_go: vec![None; layers.len()] }
+        Self { flows: BTreeMap::new(), kept: vec![None; layers.len()] }
     }
 
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
-        let is_sound = |it: &LetGo| is_target(it.scale) && is_target(it.target);
-        self.let_go.len() == n_layers
-            && self.let_go.iter().flatten().all(is_sound)
+        self.kept.len() == n_layers
+            && self.kept.iter().flatten().all(|scale| is_target(*scale))
             && self.flows.values().all(|flow| flow.log_ratio.is_none_or(f64::is_finite))
     }
 
@@ -81,7 +68,7 @@ impl GradientFlowControl {
     }
 
     pub(crate) fn at_attach() -> Decision {
-        Decision { action: Action::Normalize { target: SIGMA }, reason: Flow::START.reason("") }
+        Decision { action: HOLD, reason: Flow::START.reason("") }
     }
 
     pub(crate) fn decide(&mut self, context: &Context) -> Vec<Decision> {
@@ -92,10 +79,8 @@ impl GradientFlowControl {
             let flow = self.flows.entry(format!("{network}/{stack}")).or_insert(Flow::START);
             flow.follow(step, ratio(&blocks, measurements));
             for place in blocks.into_values().flatten() {
-                let sigma = measurements[place].sigma;
-                let target = LetGo::follow(&mut self.let_go[place], flow.is_held, sigma);
-                let reason = flow.reason(stack);
-                decisions[place] = Decision { action: Action::Normalize { target }, reason };
+                let action = action(&mut self.kept[place], flow.is_held, measurements[place].sigma);
+                decisions[place] = Decision { action, reason: flow.reason(stack) };
             }
         }
         decisions
@@ -132,24 +117,15 @@ impl Flow {
     }
 }
 
-impl LetGo {
-    /// The target of a layer of this `sigma`. One that is let go keeps its scale, so that nothing jumps: its target
-    /// follows σ.
-    fn follow(let_go: &mut Option<Self>, is_held: bool, sigma: f64) -> f64 {
-        if is_held {
-            *let_go = None;
-            return SIGMA;
-        }
-        if !is_target(sigma) {
-            return let_go.map_or(SIGMA, |it| it.target);
-        }
-        let it = let_go.get_or_insert(Self { scale: SIGMA / sigma, target: SIGMA });
-        let target = it.scale * sigma;
-        if is_target(target) && (target / it.target).ln().abs() > STEP {
-            it.target = target;
-        }
-        it.target
+/// What is done to a layer of this `sigma`. One that is let go keeps the scale that it has then, so that no function
+/// changes; a σ that is no size of a weight tells no scale, and the layer stays held.
+fn action(kept: &mut Option<f64>, is_held: bool, sigma: f64) -> Action {
+    if is_held {
+        *kept = None;
+    } else if kept.is_none() && is_target(sigma) {
+        *kept = Some(HOLD.scale(1.0, sigma)).filter(|scale| is_target(*scale));
     }
+    kept.map_or(HOLD, |scale| Action::Keep { scale })
 }
 
 /// The path of the stack that a layer is in, and the number of its block there: `decoder.3.attention.query.weight` is in
@@ -216,21 +192,23 @@ mod tests {
         Measurement::new(sigma, 1e-3).with_gradient(gradient)
     }
 
-    /// The targets at a step, of layers of these σ and norms of gradients; NaN for an unconstrained one.
-    fn targets(decider: &mut Decider, step: u64, seen: &[(f64, f64)]) -> Vec<f64> {
+    /// The actions at a step, of layers of these σ and norms of gradients.
+    fn decide(decider: &mut Decider, step: u64, seen: &[(f64, f64)]) -> Vec<Action> {
         let measurements: Vec<_> =
             seen.iter().map(|&(sigma, norm)| measured(sigma, norm)).collect();
         let decisions = decider.decide(step, &measurements, &Signals::new());
-        decisions.iter().map(|it| it.action.target().unwrap_or(f64::NAN)).collect()
+        decisions.iter().map(|decision| decision.action).collect()
+    }
+
+    fn keep(scale: f64) -> Action {
+        Action::Keep { scale }
     }
 
     /// What a stack of two blocks does at each decision of these ratios, from step 10 on.
     fn is_held(ratios: impl IntoIterator<Item = f64>) -> Vec<bool> {
         let mut decider = decider(&["encoder.0.weight", "encoder.1.weight"]).unwrap();
         let decided = (10..).step_by(10).zip(ratios).map(|(step, ratio)| {
-            // A σ that has moved away from 1 tells the target of a layer that is let go.
-            let sigma = 1.0 + step as f64;
-            targets(&mut decider, step, &[(sigma, ratio), (sigma, 1.0)]) == [1.0; 2]
+            decide(&mut decider, step, &[(2.0, ratio), (2.0, 1.0)]) == [HOLD; 2]
         });
         decided.collect()
     }
@@ -250,9 +228,8 @@ mod tests {
     fn what_is_in_no_stack_is_unconstrained() {
         let paths = ["embedding.weight", "encoder.0.weight", "encoder.1.weight", "bridge.0.weight"];
         let mut decider = decider(&paths).unwrap();
-        let decided = targets(&mut decider, 10, &[(2.0, 1.0); 4]);
-        assert!(decided[0].is_nan() && decided[3].is_nan(), "{decided:?}");
-        assert_eq!(decided[1..3], [1.0; 2]);
+        let decided = decide(&mut decider, 10, &[(2.0, 1.0); 4]);
+        assert_eq!(decided, [Action::Off, HOLD, HOLD, Action::Off]);
     }
 
     #[test]
@@ -262,9 +239,8 @@ mod tests {
 
     #[test]
     fn a_stack_is_held_from_the_start_for_a_hundred_steps_and_let_go_where_the_gradient_arrives() {
-        // At step 100 the target is still 1, for that is what the scale times σ is.
         let mut expected = [true; 30];
-        expected[10..].fill(false);
+        expected[9..].fill(false);
         assert_eq!(is_held([0.5; 30]), expected);
         assert_eq!(is_held([0.2; 30]), [true; 30], "it does not arrive");
     }
@@ -282,38 +258,36 @@ mod tests {
     fn each_stack_follows_its_own_gradient() {
         let paths = ["encoder.0.w", "encoder.1.w", "decoder.0.w", "decoder.1.w"];
         let mut decider = decider(&paths).unwrap();
-        for step in (10..200).step_by(10) {
-            targets(&mut decider, step, &[(2.0, 1.0), (2.0, 1.0), (2.0, 1e-3), (2.0, 1.0)]);
+        for step in (10..=200).step_by(10) {
+            decide(&mut decider, step, &[(4.0, 1.0), (2.0, 2.0), (2.0, 1e-3), (2.0, 1.0)]);
         }
-        let decided =
-            targets(&mut decider, 200, &[(4.0, 1.0), (2.0, 1.0), (4.0, 1e-3), (2.0, 1.0)]);
-        assert_eq!(decided, [2.0, 1.0, 1.0, 1.0]);
+        let decided = decide(&mut decider, 210, &[(9.0, 1.0); 4]);
+        assert_eq!(decided, [keep(0.25), keep(0.5), HOLD, HOLD]);
         let reason = &decider.decisions()[0].reason;
-        let expected = "the gradient at the first block of encoder is 1.";
+        let expected = "the gradient at the first block of encoder is 1 of that at the last";
         assert!(reason.starts_with(expected) && reason.ends_with("since step 100"), "{reason}");
     }
 
     #[test]
-    fn a_layer_that_is_let_go_keeps_its_scale_in_steps() {
-        let mut decider = decider(&["0.w", "1.w"]).unwrap();
+    fn a_layer_that_has_no_size_when_its_stack_is_let_go_is_held_until_it_has() {
+        let mut decider = decider(&["0.a", "0.b", "1.a"]).unwrap();
         for step in (10..=100).step_by(10) {
-            targets(&mut decider, step, &[(4.0, 1.0), (0.5, 8.0)]);
+            decide(&mut decider, step, &[(4.0, 1.0), (0.0, 8.0), (4.0, 1.0)]);
         }
-        // Both scales stay: 1/4 and 2.
-        assert_eq!(targets(&mut decider, 110, &[(4.1, 1.0), (0.5, 8.0)]), [1.0, 1.0]);
-        assert_eq!(targets(&mut decider, 120, &[(6.0, 1.0), (0.25, 8.0)]), [1.5, 0.5]);
-        let broken = [(f64::NAN, 1.0), (0.0, 8.0)];
-        assert_eq!(targets(&mut decider, 130, &broken), [1.5, 0.5], "no size of a weight");
+        let decided = decide(&mut decider, 110, &[(5.0, 1.0), (f64::NAN, 8.0), (5.0, 1.0)]);
+        assert_eq!(decided, [keep(0.25), HOLD, keep(0.25)]);
+        let decided = decide(&mut decider, 120, &[(6.0, 1.0), (2.0, 8.0), (6.0, 1.0)]);
+        assert_eq!(decided, [keep(0.25), keep(0.5), keep(0.25)]);
     }
 
     #[test]
     fn the_scale_of_a_weight_changes_no_decision() {
-        // W times 8 has a gradient of an eighth.
+        // W times 8 has a gradient of an eighth: 0.4 arrives, 0.05 would not.
         let mut decider = decider(&["0.w", "1.w"]).unwrap();
         for step in (10..=100).step_by(10) {
-            targets(&mut decider, step, &[(8.0, 0.05), (1.0, 1.0)]);
+            decide(&mut decider, step, &[(8.0, 0.05), (1.0, 1.0)]);
         }
-        assert_eq!(targets(&mut decider, 110, &[(16.0, 0.025), (1.0, 1.0)]), [2.0, 1.0]);
+        assert_eq!(decide(&mut decider, 110, &[(8.0, 0.05), (1.0, 1.0)]), [keep(0.125), keep(1.0)]);
     }
 
     #[test]
@@ -321,15 +295,15 @@ mod tests {
         for norm in [f64::NAN, f64::INFINITY, 0.0] {
             let mut decider = decider(&["0.w", "1.w"]).unwrap();
             for step in (10..300).step_by(10) {
-                assert_eq!(targets(&mut decider, step, &[(2.0, norm), (2.0, norm)]), [1.0; 2]);
+                assert_eq!(decide(&mut decider, step, &[(2.0, norm), (2.0, norm)]), [HOLD; 2]);
             }
         }
         let mut half = decider(&["0.a", "0.b", "1.a"]).unwrap();
         for step in (10..=100).step_by(10) {
-            targets(&mut half, step, &[(2.0, 1.0), (2.0, f64::NAN), (2.0, 1.0)]);
+            decide(&mut half, step, &[(2.0, 1.0), (2.0, f64::NAN), (2.0, 1.0)]);
         }
-        let decided = targets(&mut half, 110, &[(4.0, 1.0), (4.0, f64::NAN), (4.0, 1.0)]);
-        assert_eq!(decided, [2.0; 3], "an unused layer is left out");
+        let decided = decide(&mut half, 110, &[(4.0, 1.0), (4.0, f64::NAN), (4.0, 1.0)]);
+        assert_eq!(decided, [keep(0.5); 3], "an unused layer is left out");
     }
 
     #[test]
@@ -340,12 +314,12 @@ mod tests {
             [(2.0 + step as f64 / 50.0, ratio), (2.0, 1.0)]
         };
         for step in (10..200).step_by(10) {
-            targets(&mut original, step, &seen(step));
+            decide(&mut original, step, &seen(step));
         }
         let mut copy = read_back(&original);
         for step in (200..400).step_by(10) {
             let (one, other) =
-                (targets(&mut copy, step, &seen(step)), targets(&mut original, step, &seen(step)));
+                (decide(&mut copy, step, &seen(step)), decide(&mut original, step, &seen(step)));
             assert_eq!(one, other);
         }
         assert_eq!(copy, original);
@@ -360,7 +334,7 @@ mod tests {
             flows: BTreeMap::from([("/encoder".to_owned(), flow)]),
             ..sound.clone()
         };
-        let let_go = vec![Some(LetGo { scale: -1.0, target: 1.0 })];
-        assert!(!broken.fits(1) && !GradientFlowControl { let_go, ..sound }.fits(1));
+        let kept = vec![Some(-1.0)];
+        assert!(!broken.fits(1) && !GradientFlowControl { kept, ..sound }.fits(1));
     }
 }

@@ -71,8 +71,8 @@ use crate::layer::select::{Position, Select};
 /// depend on the scale of a weight.
 ///
 /// - Every layer of the blocks is normalized to 1 from the start, for at least 100 steps.
-/// - Where `r > 0.3` the stack is *let go*: each layer keeps the scale `s = 1/σ_l` that it has then, so that no function
-///   changes, and its σ is free. (The target follows `s·σ_l` in steps of 5 %.)
+/// - Where `r > 0.3` the stack is *let go*: each layer keeps the scale `s = 1/σ_l` that it has then
+///   ([`Action::Keep`]), so that no function changes, and its σ is free.
 /// - Where `r < 0.03` it is held again, as at the start.
 ///
 /// Each stack follows its own gradient. What is in no stack, and the output of the network, is unconstrained; a loop that reports no
