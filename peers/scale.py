@@ -5,16 +5,16 @@
     python3 peers/scale.py train        # osn train gan on 1 and 2 workers, one thread each, taking turns
     python3 peers/scale.py predict      # what the model says of 8 to 1024 workers, on networks that were not measured
     python3 peers/scale.py runs 10000   # a study of so many runs: opening it, its page
-    python3 peers/scale.py checkpoint 20 [--filled]   # osn inspect on so many GB in one go and in four parts
+    python3 peers/scale.py checkpoint 20 [--filled] [--width 1024]   # osn inspect on so many GB in one go and in four parts
 
 Let nothing else run during the first two.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -256,72 +256,70 @@ def copied(run, seed):
 # A checkpoint.
 
 GB = 10**9
-SHARD = 4 * GB
+FILE = 4 * GB
+PIECE = 1 << 20
 
 
 def checkpoint(arguments):
-    osn = str((BUILT / "osn").resolve())
-    folder = Path(tempfile.mkdtemp(dir=arguments.folder))
-    try:
-        written(folder, arguments.count * GB, arguments.filled)
-        index = folder / "model.safetensors.index.json"
-        whole = printed([osn, "inspect", "--json", str(index)], folder / "whole")
-        n_parts = 4
-        parts = [folder / f"part{k}" for k in range(1, n_parts + 1)]
-        begin = time.monotonic()
-        words = lambda k: [osn, "inspect", "--json", "--part", f"{k}/{n_parts}", str(index)]
-        processes = [subprocess.Popen(words(k + 1), stdout=part.open("w")) for k, part in enumerate(parts)]
-        assert not any(process.wait() for process in processes)
-        print(f"{n_parts} parts at once: {time.monotonic() - begin:.1f} s")
-        merged = printed([osn, "inspect", "--json", "--merge", *map(str, parts)], folder / "merged")
+    osn, n_parts = str((BUILT / "osn").resolve()), 4
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        folder = Path(folder)
+        written(folder, arguments.count * GB, arguments.width, arguments.filled)
+        inspect = [osn, "inspect", "--json"]
+        whole = printed([*inspect, str(folder / "model.safetensors.index.json")])
+        parts = []
+        for k in range(1, n_parts + 1):
+            part = folder / f"part{k}"
+            part.write_text(json.dumps(printed([*inspect, "--part", f"{k}/{n_parts}", str(folder / "model.safetensors.index.json")])))
+            parts.append(str(part))
+        merged = printed([*inspect, "--merge", *parts])
         assert merged == whole, "the parts are not the whole"
         print(f"the merge of {n_parts} parts is the object of one process, of {len(whole['tensors'])} tensors")
-    finally:
-        shutil.rmtree(folder)
 
 
-def printed(words, into):
-    """What a command prints, with its time and memory on the way."""
-    with into.open("w") as out:
+def printed(words):
+    """The object that a command prints; its time and memory go to the terminal."""
+    with tempfile.TemporaryFile() as out:
         begin = time.monotonic()
-        process = subprocess.Popen(words, stdout=out)
+        process = subprocess.Popen(words, stdout=out, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         assert os.waitstatus_to_exitcode(status) == 0, f"{words} failed"
-    print(f"{' '.join(words[1:4])}…: {time.monotonic() - begin:.1f} s, {usage.ru_maxrss / 1000:.0f} MB")
-    return json.loads(into.read_text())
+        seconds, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
+        print(f"{' '.join(words[1:5])[:40]}: {time.monotonic() - begin:.1f} s, {seconds:.1f} s of processor, {memory:.0f} MB", flush=True)
+        out.seek(0)
+        return json.load(out)
 
 
-def written(folder, size, is_filled):
-    """Layers of a transformer in bfloat16, in files of 4 GB: of zeros that take no disk, or of random numbers."""
-    shapes = {"self_attn.q_proj": (4096, 4096), "self_attn.o_proj": (4096, 4096), "mlp.up_proj": (11008, 4096), "mlp.down_proj": (4096, 11008)}
-    names = ((f"model.layers.{n}.{name}.weight", shape) for n in range(10**6) for name, shape in shapes.items())
+def written(folder, size, width, is_filled):
+    """An embedding and layers of a transformer in float32, in files of 4 GB: of zeros that take no disk, or random."""
+    shapes = {"attention.q": (width, width), "attention.o": (width, width), "mlp.up": (4 * width, width), "mlp.down": (width, 4 * width)}
+    layers = ((f"layers.{n}.{name}.weight", shape) for n in range(10**6) for name, shape in shapes.items())
+    names = itertools.chain([("embedding.weight", (50_257, width))], layers)
     places, total, files = {}, 0, 0
     while total < size:
         files += 1
         file, header, end = folder / f"model-{files:05}.safetensors", {}, 0
-        while end < min(SHARD, size - total):
+        while end < min(FILE, size - total):
             name, shape = next(names)
-            start, end = end, end + 2 * shape[0] * shape[1]
-            header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
+            start, end = end, end + 4 * shape[0] * shape[1]
+            header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
             places[name] = file.name
         text = json.dumps(header).encode()
         with file.open("wb") as out:
             out.write(len(text).to_bytes(8, "little") + text)
-            if is_filled:
-                for tensor in header.values():
-                    out.write(random_bf16(tensor["data_offsets"][1] - tensor["data_offsets"][0]))
-            else:
-                out.truncate(8 + len(text) + end)
+            # In pieces: what this process takes would count as that of what it starts.
+            for start in range(0, end if is_filled else 0, PIECE):
+                out.write(random_floats(min(PIECE, end - start)))
+            out.truncate(8 + len(text) + end)
         total += end
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": places}))
-    print(f"{total / GB:.1f} GB in {files} files, {len(places)} tensors, {'random' if is_filled else 'zeros'}")
+    print(f"{total / GB:.1f} GB in {files} files, {len(places)} tensors, {'random' if is_filled else 'zeros'}", flush=True)
 
 
-def random_bf16(size):
+def random_floats(size):
     """Numbers of both signs between 2^-6 and 2^-4."""
-    low, high = os.urandom(size // 2), os.urandom(size // 2)
-    values = bytearray(size)
-    values[0::2], values[1::2] = low, high.translate(bytes(0x3C | it & 0x80 for it in range(256)))
+    values = bytearray(os.urandom(size))
+    values[3::4] = values[3::4].translate(bytes(0x3C | it & 0x80 for it in range(256)))
     return values
 
 
@@ -331,6 +329,7 @@ def main():
     words.add_argument("count", type=int, nargs="?", default=10_000)
     words.add_argument("--filled", action="store_true")
     words.add_argument("--folder", help="where the checkpoint is written")
+    words.add_argument("--width", type=int, default=1024)
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--built", type=Path, default=BUILT)
     arguments = words.parse_args()
