@@ -1,21 +1,26 @@
 #!/usr/bin/env bash
 # A study of 12 small runs by Slurm over three "hosts" of this machine, one of which loses its link and its power midway;
 # by GNU parallel over the same hosts; and by HyperQueue. Each must leave the study.json of a local study but for times.
+# One training by Slurm with a worker on each host, of which one stands still and then a host is lost: it must leave the run
+# of one worker but for times. For that osn needs MPI built in (docs/workers.md).
 #
-#   apt-get install slurmctld slurmd slurm-client munge parallel && pip install hyperqueue
+#   apt-get install slurmctld slurmd slurm-client munge parallel openmpi-bin && pip install hyperqueue
 #   peers/cluster.sh target/release/osn            # as root, about ten minutes
+#   peers/cluster.sh target/release/osn workers    # one of slurm, workers, parallel and hyperqueue alone
 #
 # A host is a network namespace with a host name, and all of them share the file system. Only 10.77.0.0/24 in these
 # namespaces is used. What cannot be tried is named and left out.
 set -euo pipefail
 
 osn=$(realpath "${1:-target/release/osn}")
-what=${2:-slurm parallel hyperqueue}
+what=${2:-slurm workers parallel hyperqueue}
 dir=$(mktemp -d /tmp/osn-cluster.XXXX)
 hosts=3
 export SLURM_CONF=$dir/slurm.conf RAYON_NUM_THREADS=1
 study=(compare control --decide never,always,cap --seeds 4 --threads 1 --set steps=${STEPS:-3000} --set eval_every=100
     --set eval_episodes=2 --set final_episodes=4)
+training=(train gan --set shards=3 --set batch_size=6 --set g_channels=4 --set d_channels=4 --set eval_images=100
+    --set final_images=100 --set steps=${STEPS:-3000} --set eval_every=150 --set log_every=10)
 
 pids=()
 close() {
@@ -48,6 +53,8 @@ open() {
             < /dev/null > /dev/null 2>&1 &
     done
     for i in $(seq $hosts); do until [ -s "$dir/c$i.pid" ]; do sleep 0.1; done; done
+    # A folder of each host's own.
+    mkdir "$dir/own"
     # Stands for ssh: on HOST COMMAND.
     cat > "$dir/on" <<END
 #!/bin/bash
@@ -56,9 +63,11 @@ host=\${1#*@}; shift; [[ \${1:-} == -- ]] && shift
 exec nsenter -t \$(cat $dir/\$host.pid) -n -u -m -- /bin/sh -c "cd '$dir'; \$*"
 END
     chmod +x "$dir/on"
+    for i in $(seq $hosts); do "$dir/on" c$i mount -t tmpfs tmpfs "$dir/own"; done
 }
 
 start_slurm() {
+    [ -e "$SLURM_CONF" ] && return
     mkdir -p "$dir/state" /run/munge
     cat > "$SLURM_CONF" <<END
 ClusterName=osn
@@ -99,11 +108,31 @@ END
         until munge -n > /dev/null 2>&1; do sleep 0.2; done
     fi
     "$dir/on" c1 "SLURM_CONF=$SLURM_CONF setsid slurmctld -D" < /dev/null > "$dir/ctld.out" 2>&1 &
-    for i in $(seq $hosts); do
-        mkdir -p "$dir/spool.c$i"
-        "$dir/on" c$i "SLURM_CONF=$SLURM_CONF setsid slurmd -D -N c$i" < /dev/null > "$dir/slurmd.c$i.out" 2>&1 &
-    done
+    for i in $(seq $hosts); do start_node c$i; done
+    until_idle
+}
+
+start_node() {
+    mkdir -p "$dir/spool.$1"
+    "$dir/on" $1 "SLURM_CONF=$SLURM_CONF setsid slurmd -D -N $1" < /dev/null > "$dir/slurmd.$1.out" 2>&1 &
+}
+
+until_idle() {
     until [ "$("$dir/on" c1 "SLURM_CONF=$SLURM_CONF sinfo -h -t idle -o %D" 2> /dev/null)" = $hosts ]; do sleep 0.5; done
+}
+
+# A host loses its link, and all that Slurm and osn have there.
+lose() {
+    ip -n osn-$1 link set eth0 down
+    for pid in $(ip netns pids osn-$1); do
+        case $(tr '\0' ' ' < /proc/$pid/cmdline) in *"--cell"* | *"--workers"* | *slurmd* | *slurmstepd*) kill -9 "$pid" || true ;; esac
+    done
+}
+
+find_again() {
+    ip -n osn-$1 link set eth0 up
+    start_node $1
+    until_idle
 }
 
 # Compares two studies but for times.
@@ -138,14 +167,84 @@ by_slurm() {
     local second=$!
     until [ "$(find "$dir/slurm/runs" -name '*.safetensors' | wc -l)" -ge 4 ]; do sleep 0.2; done
     echo "host c2 is lost with $(ended "$dir/slurm") of 12 runs finished"
-    ip -n osn-c2 link set eth0 down
-    for pid in $(ip netns pids osn-c2); do
-        case $(tr '\0' ' ' < /proc/$pid/cmdline) in *"--cell"* | *slurmd* | *slurmstepd*) kill -9 "$pid" || true ;; esac
-    done
+    lose c2
     wait $second
+    find_again c2
     tail -n 4 "$dir/second.out"
     grep -h "resuming after step\|trained anew\|is being trained" "$dir"/slurm/slurm/*.out | sort | uniq -c || true
     same "$dir/local" "$dir/slurm"
+}
+
+# Compares two runs but for times: the record, and the tensors of the last checkpoint.
+same_run() {
+    python3 - "$@" <<'END'
+import json, pathlib, sys
+def timeless(run):
+    events = [json.loads(line) for line in open(run / "record.jsonl")]
+    return [{name: value for name, value in event.items() if name != "wall_secs"} for event in events]
+def tensors(run):
+    data = max((run / "checkpoints").iterdir()).read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    for name in ("__metadata__", "about", "clock", "record"):
+        header.pop(name, None)
+    return {name: data[slice(*(end + at for at in it["data_offsets"]))] for name, it in header.items()}
+here, there = (next(pathlib.Path(folder).glob("gan-*")) for folder in sys.argv[1:])
+assert json.load(open(there / "run.json"))["status"] == "finished"
+assert timeless(here) == timeless(there), "the records differ"
+assert tensors(here) == tensors(there), "the checkpoints differ"
+print(f"{there}: {len(timeless(there))} events and {len(tensors(there))} tensors are those of one worker")
+END
+}
+
+checkpoints() { ls "$1"/gan-*/checkpoints 2> /dev/null | tail -n 1; }
+
+# Of the one job.
+job() { "$dir/on" c1 "SLURM_CONF=$SLURM_CONF scontrol show job $1" | tr ' ' '\n' | sed -n "s/^$2=//p"; }
+
+until_begun_again() {
+    local before
+    until [ "$(job $1 Restarts)" = $2 ] && [ "$(job $1 JobState)" = RUNNING ]; do sleep 0.5; done
+    before=$(checkpoints "$dir/workers")
+    until [ "$(checkpoints "$dir/workers")" != "$before" ]; do sleep 0.2; done
+}
+
+# The script of docs/workers.md. When a host is lost, the job is told to make do with the rest: any number of workers has the
+# same bits.
+by_workers() {
+    start_slurm
+    local run=$dir/workers/gan-auto-s1 id pid
+    cat > "$dir/job.sh" <<END
+#!/bin/sh
+#SBATCH --nodes=$hosts --ntasks-per-node=1 --requeue --open-mode=append --output=$dir/job.out
+export RAYON_NUM_THREADS=1 OSN_WAIT_SECS=5
+# Hosts of one machine: TCP alone, and a folder of its own for each.
+export OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=10.77.0.0/24 OMPI_MCA_mpi_yield_when_idle=1
+export SLURM_PMIX_TMPDIR=$dir/own TMPDIR=$dir/own
+if [ -e $run/checkpoints ]; then set -- resume $run; else set -- ${training[*]} --out $dir/workers; fi
+srun --mpi=pmix --kill-on-bad-exit $osn "\$@" --workers mpi
+code=\$?
+echo "ended with exit code \$code on \$SLURM_JOB_NUM_NODES hosts"
+[ \$code = 75 ] && scontrol requeue \$SLURM_JOB_ID
+exit \$code
+END
+    "$osn" "${training[@]}" --out "$dir/alone" > /dev/null 2>&1
+    id=$("$dir/on" c1 "SLURM_CONF=$SLURM_CONF sbatch --parsable $dir/job.sh")
+    until [ "$(checkpoints "$dir/workers")" ]; do sleep 0.2; done
+    for pid in $(ip netns pids osn-c3); do
+        case $(tr '\0' ' ' < /proc/$pid/cmdline) in "$osn "*) kill -STOP "$pid" ;; esac
+    done
+    echo "the worker on c3 stands still after $(checkpoints "$dir/workers")"
+    until_begun_again $id 1
+    lose c2
+    echo "host c2 is lost after $(checkpoints "$dir/workers")"
+    until [ "$(job $id JobState)" = PENDING ]; do sleep 0.5; done
+    "$dir/on" c1 "SLURM_CONF=$SLURM_CONF scontrol update JobId=$id NumNodes=2 NumTasks=2"
+    until_begun_again $id 2
+    until [ "$(job $id JobState)" = COMPLETED ]; do sleep 0.5; done
+    grep "ended with\|waited\|NODE_FAIL\|NODE FAILURE\|resuming after" "$dir/job.out" || true
+    same_run "$dir/alone" "$dir/workers"
+    find_again c2
 }
 
 by_parallel() {
@@ -186,10 +285,11 @@ has() { command -v "$1" > /dev/null || { echo "$1 is missing: not tried"; return
 
 open
 echo "in $dir"
-"$osn" "${study[@]}" --jobs 2 --out "$dir/local" > /dev/null 2> "$dir/local.out"
+[ "$what" = workers ] || "$osn" "${study[@]}" --jobs 2 --out "$dir/local" > /dev/null 2> "$dir/local.out"
 for engine in $what; do
     case $engine in
         slurm) has slurmctld && by_slurm ;;
+        workers) has slurmctld && by_workers ;;
         parallel) has parallel && by_parallel ;;
         hyperqueue) ${PYTHON:-python3} -c 'import hyperqueue' 2> /dev/null && by_hyperqueue || echo "hyperqueue is missing: not tried" ;;
     esac

@@ -1,8 +1,8 @@
 //! One process at a time writes a folder.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 /// The system holds the lock, so one of a dead process does not last. The file only says who has it.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 impl FolderLock {
@@ -36,19 +37,31 @@ impl FolderLock {
     pub fn take(folder: &Path, file: &str) -> Result<Self, FolderError> {
         let path = folder.join(file);
         let failed = |source| write_error(&path, source);
-        must_be_no_link(&path)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = plain_file::open_itself(&mut options, &path).map_err(failed)?;
-        match try_for_a_moment(&file) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),
-            // Some file systems have no locks; the run goes ahead without one.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        loop {
+            must_be_no_link(&path)?;
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            let mut file = plain_file::open_itself(&mut options, &path).map_err(failed)?;
+            match try_for_a_moment(&file) {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),
+                // Some file systems have no locks; the run goes ahead without one.
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+            // Whoever had it may have removed it since it was opened.
+            if is_at(&file, &path) {
+                sign(&mut file).map_err(failed)?;
+                return Ok(Self { file, path });
+            }
         }
-        sign(&mut file).map_err(failed)?;
-        Ok(Self { _file: file })
+    }
+
+    /// Ends the lock and removes its file.
+    pub fn remove(self) {
+        // With the lock, so that the file is still this one; one that stays is taken by the next.
+        let _ = fs::remove_file(&self.path);
+        drop(self.file);
     }
 
     /// Whether a process has the lock `file` of a folder; where the file system has no locks, as long
@@ -76,6 +89,20 @@ fn try_for_a_moment(file: &File) -> Result<(), TryLockError> {
         }
     }
     file.try_lock()
+}
+
+/// Whether a file is the one that has this path now.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |it: fs::Metadata| (it.dev(), it.ino());
+    file.metadata().ok().map(place) == fs::symlink_metadata(path).ok().map(place)
+}
+
+/// Nothing tells: where a lock is removed just then, two may have one.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 /// Writes whose lock it is.
@@ -111,7 +138,7 @@ fn in_use(folder: &Path, file: &mut File) -> FolderError {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -140,6 +167,26 @@ mod tests {
         let text = fs::read_to_string(folder.path().join(NAME)).unwrap();
         assert_eq!(text, format!("{}\n", signature(std::process::id())));
         drop(lock);
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_is_taken_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = AtomicUsize::new(0);
+        let take = || match FolderLock::take(folder.path(), NAME) {
+            Ok(lock) => {
+                assert_eq!(taken.fetch_add(1, Ordering::SeqCst), 0, "two have it");
+                taken.fetch_sub(1, Ordering::SeqCst);
+                lock.remove();
+            }
+            Err(error) => assert!(matches!(error, FolderError::InUse { .. }), "{error}"),
+        };
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..100).for_each(|_| take()));
+            }
+        });
+        assert!(!folder.path().join(NAME).exists());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Studies whose runs are trained by other processes than the one that asked for them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -53,10 +53,16 @@ fn runs(out: &Path) -> Vec<PathBuf> {
 }
 
 fn plans(out: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path());
-    let mut plans: Vec<_> = entries.filter(|it| it.extension() == Some("jsonl".as_ref())).collect();
-    plans.sort();
-    plans
+    files_of(out, "jsonl")
+}
+
+/// The files of a kind in a folder.
+fn files_of(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        entries.filter(|it| it.extension() == Some(extension.as_ref())).collect();
+    files.sort();
+    files
 }
 
 /// `study.json` without what the clock says.
@@ -160,6 +166,47 @@ fn begun_again(out: &Path) -> Child {
     child
 }
 
+/// The rules whose runs are there.
+fn trained(out: &Path) -> Vec<Value> {
+    runs(out).iter().map(|run| description(run)["decide"].clone()).collect()
+}
+
+#[test]
+fn a_study_leaves_a_run_to_the_process_that_trains_it() {
+    let out = TempDir::new().unwrap();
+    let folder = out.path().join("runs/default");
+    fs::create_dir_all(&folder).unwrap();
+    let lock = File::create(folder.join("control-never-s1.lock")).unwrap();
+    lock.lock().unwrap();
+    let ended = ends_with(1, compare(out.path(), TWO));
+    assert!(ended.stderr.contains("is being trained by another process"), "{ended:?}");
+    assert_eq!(trained(out.path()), ["always"]);
+    let study = json(&out.path().join("study.json"));
+    let statuses = study["runs"].as_array().unwrap().iter().map(|run| &run["status"]);
+    assert!(statuses.eq(["missing", "finished"]), "{study}");
+    drop(lock);
+    done(compare(out.path(), TWO));
+    assert_eq!(trained(out.path()), ["always", "never"]);
+}
+
+#[test]
+fn a_study_and_tasks_of_it_at_once_train_each_run_once() {
+    let words = format!("{TWO} --set steps=400");
+    let out = TempDir::new().unwrap();
+    plan(out.path(), &format!("{words} --threads 1"));
+    let here = || compare(out.path(), &format!("{words} --threads 1 --jobs 2"));
+    let tasks = ["0", "1", "1", "0"].map(|number| cell(out.path(), &words, number));
+    let all = tasks.into_iter().chain([here()]);
+    let all: Vec<_> = all.map(|mut command| command.spawn().unwrap()).collect();
+    let codes: Vec<_> = all.into_iter().map(|child| Ended::of(child).code.unwrap()).collect();
+    assert!(codes[..4].iter().all(|code| [0, 75].contains(code)), "{codes:?}");
+    assert!([0, 1].contains(&codes[4]), "{codes:?}");
+    done(here());
+    assert_eq!(trained(out.path()), ["always", "never"]);
+    let locks = files_of(&out.path().join("runs/default"), "lock");
+    assert!(locks.is_empty(), "{locks:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_cell_that_is_stopped_is_resumed_where_it_was() {
@@ -213,9 +260,7 @@ fn a_number_means_the_same_run_for_ever() {
     assert!(which.contains("--plan") && which.contains(&id(&more)), "{which}");
     done(cell(out.path(), &format!("{three} --plan {}", id(&more)), "0"));
     done(cell(out.path(), &format!("{TWO} --plan {}", id(&first[0])), "0"));
-    let names: Vec<_> =
-        runs(out.path()).iter().map(|run| description(run)["decide"].clone()).collect();
-    assert_eq!(names, ["cap", "never"]);
+    assert_eq!(trained(out.path()), ["cap", "never"]);
 
     // A plan is written once.
     let text = fs::read_to_string(&more).unwrap();

@@ -1,11 +1,10 @@
 //! `osn compare --cell`: one run of a study as the task of a scheduler, which may try it again and again.
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use osn_recipes::run::description::{RunDescription, RunStatus};
+use osn_recipes::run::description::RunStatus;
 use osn_recipes::run::error::RunError;
 use osn_recipes::run::observer::Observer;
 use osn_recipes::run::request::TrainRequest;
@@ -14,12 +13,10 @@ use osn_recipes::run::stopped::StoppedRun;
 use osn_recipes::run::summary::RunSummary;
 use osn_recipes::run::versions::Machine;
 use osn_runs::folder::RunFolder;
-use osn_runs::folder_error::FolderError;
-use osn_runs::lock::FolderLock;
 
 use super::cells_file::{CellsFile, PlannedCell};
-use super::ledger::{entries, has_ended};
 use super::plan::{self, Cell, Plan, THREADS};
+use super::turn::{self, Turn};
 use crate::failure::{Failure, SUCCESS, TRY_AGAIN};
 use crate::run::page;
 use crate::terminal::interrupt::{self, StopFlag};
@@ -129,77 +126,31 @@ fn note_processor(file: &CellsFile) {
 
 /// Trains until the files tell the outcome; the exit code says whether they do.
 pub(super) fn settle(cell: &Cell, stop: &StopFlag) -> Result<u8, Failure> {
-    if has_outcome(cell)? {
-        return Ok(SUCCESS);
-    }
-    fs::create_dir_all(&cell.args.out).map_err(|error| {
-        Failure::failed(format!("cannot create {}: {error}", cell.args.out.display()))
-    })?;
-    let name = format!("{}.lock", cell.expected.folder_name());
-    let _lock = match FolderLock::take(&cell.args.out, &name) {
-        Ok(lock) => lock,
-        Err(FolderError::InUse { pid, .. }) => return Ok(busy(cell, &format!("process {pid}"))),
-        Err(error) => return Err(RunError::from(error).into()),
-    };
-    let code = settle_locked(cell, stop)?;
-    if code == SUCCESS {
-        // Whoever still waits for it looks at the files first.
-        let _ = fs::remove_file(cell.args.out.join(name));
-    }
-    Ok(code)
-}
-
-fn settle_locked(cell: &Cell, stop: &StopFlag) -> Result<u8, Failure> {
-    // Whoever had the lock before may have brought it to its end.
-    if has_outcome(cell)? {
-        return Ok(SUCCESS);
-    }
-    match unended(cell)? {
-        Some(run) if run.is_being_written() => Ok(busy(cell, "another process")),
+    let turn = turn::take(cell, |unended| match unended {
         Some(run) => resume(cell, run.path(), stop),
         None => train(cell, stop),
+    })?;
+    match turn {
+        Turn::Over(run) => {
+            say_ended(cell, &run);
+            Ok(SUCCESS)
+        }
+        Turn::Elsewhere(who) => {
+            say(format_args!("{} is being trained by {who}; try again later", cell.label()));
+            Ok(TRY_AGAIN)
+        }
+        Turn::Had(code) => code,
     }
 }
 
-fn busy(cell: &Cell, who: &str) -> u8 {
-    say(format_args!("{} is being trained by {who}; try again later", cell.label()));
-    TRY_AGAIN
+fn say_ended(cell: &Cell, run: &RunFolder) {
+    say(format_args!("{} has ended: {}", cell.label(), run.path().display()));
 }
 
-/// Whether a run of the cell has come to its end, well or not. Its checkpoints are of no use then.
+/// Whether the files tell the outcome.
 fn has_outcome(cell: &Cell) -> Result<bool, Failure> {
-    let ended: Vec<_> = runs(cell)?.into_iter().filter(|(_, it)| has_ended(it)).collect();
-    for (run, _) in ended.iter().filter(|(run, _)| !run.is_being_written()) {
-        // What cannot be removed takes space, and nothing else.
-        let _ = fs::remove_dir_all(run.checkpoints_path());
-    }
-    if let Some((run, _)) = ended.first() {
-        say(format_args!("{} has ended: {}", cell.label(), run.path().display()));
-    }
-    Ok(!ended.is_empty())
-}
-
-/// The last run of the cell that has not come to its end.
-fn unended(cell: &Cell) -> Result<Option<RunFolder>, Failure> {
-    let runs = runs(cell)?.into_iter().filter(|(_, it)| !has_ended(it));
-    let last = runs.max_by_key(|(run, it)| (it.started_unix_secs, run.path().to_owned()));
-    Ok(last.map(|(run, _)| run))
-}
-
-/// The runs of the cell, by the names that they get when they begin: a folder of thousands is not read.
-fn runs(cell: &Cell) -> Result<Vec<(RunFolder, RunDescription)>, Failure> {
-    let name = cell.expected.folder_name();
-    let is_named = |path: &PathBuf| {
-        let found = path.file_name().and_then(|found| found.to_str()).unwrap_or_default();
-        let number = found.strip_prefix(&name).map(|rest| rest.strip_prefix('-').unwrap_or(rest));
-        number.is_some_and(|number| number.is_empty() || number.parse::<u32>().is_ok())
-    };
-    let read = |path: PathBuf| {
-        let run = RunFolder::open(&path).ok()?;
-        let description = run.description::<RunDescription>().ok()?;
-        cell.is(&description).then_some((run, description))
-    };
-    Ok(entries(&cell.args.out)?.into_iter().filter(is_named).filter_map(read).collect())
+    let run = turn::outcome(cell)?;
+    Ok(run.inspect(|run| say_ended(cell, run)).is_some())
 }
 
 fn resume(cell: &Cell, folder: &Path, stop: &StopFlag) -> Result<u8, Failure> {

@@ -11,6 +11,7 @@ use osn_recipes::run::description::{RunDescription, RunStatus};
 use osn_runs::folder::RunFolder;
 
 use super::plan::{Cell, THREADS};
+use super::turn::{self, Turn};
 use crate::failure::BAD_INPUT;
 use crate::terminal::interrupt::StopFlag;
 use crate::training::args::TrainArgs;
@@ -33,10 +34,33 @@ pub(super) enum Exit {
     Refused(String),
     /// It was ended because its user stopped the study.
     Stopped,
+    /// There was none: this one trains the run already.
+    Elsewhere(String),
 }
 
-/// Trains a cell with `n_threads` threads, and passes on its step and the number of its steps.
+/// Trains a cell with `n_threads` threads if it is this process's turn, and passes on its step and the number of its steps.
 pub(super) fn train(
+    cell: &Cell,
+    n_threads: usize,
+    stop: &StopFlag,
+    on_step: impl FnMut(u64, u64) + Send,
+) -> Exit {
+    // A study keeps no checkpoints: what has not ended is trained from its start.
+    let exit = match turn::take(cell, |_| train_anew(cell, n_threads, stop, on_step)) {
+        Ok(Turn::Had(exit)) => exit,
+        Ok(Turn::Elsewhere(who)) => Exit::Elsewhere(who),
+        Ok(Turn::Over(_)) => Exit::Ended("another process has trained it".to_owned()),
+        Err(failure) if failure.is_bad_input() => Exit::Refused(failure.one_line()),
+        Err(failure) => Exit::Ended(failure.one_line()),
+    };
+    // The study's folders go with its only run: that of the regime, and that of all of them.
+    for folder in cell.args.out.ancestors().take(2) {
+        let _ = fs::remove_dir(folder);
+    }
+    exit
+}
+
+fn train_anew(
     cell: &Cell,
     n_threads: usize,
     stop: &StopFlag,
@@ -77,10 +101,6 @@ fn remove_unfinished(runs: &Path, process: u32) {
         if !matches!(status, Ok(RunStatus::Finished | RunStatus::Failed)) {
             let _ = fs::remove_dir_all(folder);
         }
-    }
-    // The study's folders go with its only run: that of the regime, and that of all of them.
-    for folder in runs.ancestors().take(2) {
-        let _ = fs::remove_dir(folder);
     }
 }
 

@@ -13,6 +13,7 @@ mod progress;
 mod regimes;
 mod same;
 pub(crate) mod tour;
+mod turn;
 
 use osn_report::study::Analysis;
 
@@ -20,8 +21,8 @@ use self::cells_file::Share;
 use self::engine::slurm::Watched;
 use self::engine::{print, slurm};
 use self::ledger::Ledger;
-use self::plan::{Cell, Plan};
-use self::pool::Ending;
+use self::plan::Plan;
+use self::pool::{Ending, Left};
 use self::progress::StudyDisplay;
 use crate::failure::{FAILED, Failure, SUCCESS};
 use crate::run::page;
@@ -109,7 +110,7 @@ fn run_here(
     display.close();
     match ending.inspect_err(|_| ledger.remove_if_empty())? {
         Ending::Stopped => Ok(stopped(&ledger, stop)),
-        Ending::Done { interrupted } => conclude(args, &ledger, &interrupted),
+        Ending::Done { left } => conclude(args, &ledger, &left),
     }
 }
 
@@ -120,8 +121,8 @@ fn stopped(ledger: &Ledger, stop: &StopFlag) -> u8 {
     stop.exit_code()
 }
 
-/// Prints the analysis to standard output, and the files and the interrupted runs to standard error.
-fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<u8, Failure> {
+/// Prints the analysis to standard output, and the files and the runs without a result to standard error.
+fn conclude(args: &CompareArgs, ledger: &Ledger, left: &[Left<'_>]) -> Result<u8, Failure> {
     let study = ledger.study();
     let analysis = Analysis::of(study);
     ledger.write(Some(&analysis))?;
@@ -134,10 +135,14 @@ fn conclude(args: &CompareArgs, ledger: &Ledger, cut: &[&Cell]) -> Result<u8, Fa
     let page = page::write_own(ledger.folder())?;
     let hint = if args.explain || args.json { "" } else { "\n\nwhat the numbers mean: --explain" };
     say(format_args!("\n  study  {}\n  page   {}{hint}", ledger.path().display(), page.display()));
-    for cell in cut {
-        let command = shell::train_command(&cell.args);
+    for Left { cell, is_elsewhere } in left {
         let label = cell.label();
-        say(format_args!("{label} was interrupted; run it alone with\n  {command}"));
+        if *is_elsewhere {
+            say(format_args!("{label} is being trained by another process; try again later"));
+        } else {
+            let command = shell::train_command(&cell.args);
+            say(format_args!("{label} was interrupted; run it alone with\n  {command}"));
+        }
     }
-    Ok(if cut.is_empty() { SUCCESS } else { FAILED })
+    Ok(if left.is_empty() { SUCCESS } else { FAILED })
 }

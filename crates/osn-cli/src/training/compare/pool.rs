@@ -13,10 +13,17 @@ use crate::terminal::interrupt::StopFlag;
 
 /// How the runs of a study ended.
 pub(super) enum Ending<'a> {
-    /// Every run has been started; these were interrupted from outside before they had a result.
-    Done { interrupted: Vec<&'a Cell> },
+    /// Every run has had its turn; these have no result.
+    Done { left: Vec<Left<'a>> },
     /// The user stopped them.
     Stopped,
+}
+
+/// A run without a result.
+pub(super) struct Left<'a> {
+    pub(super) cell: &'a Cell,
+    /// Another process trains it; else it was interrupted from outside.
+    pub(super) is_elsewhere: bool,
 }
 
 /// What happens to the run with this index in the plan.
@@ -44,13 +51,13 @@ pub(super) fn run<'a>(
         }
         // The channel closes with the last worker.
         drop(sender);
-        let interrupted = record(plan, ledger, display, &updates);
+        let left = record(plan, ledger, display, &updates);
         // On an error nobody records the other runs.
-        if interrupted.is_err() {
+        if left.is_err() {
             stop.set();
         }
-        let interrupted = interrupted?;
-        Ok(if stop.is_set() { Ending::Stopped } else { Ending::Done { interrupted } })
+        let left = left?;
+        Ok(if stop.is_set() { Ending::Stopped } else { Ending::Done { left } })
     })
 }
 
@@ -75,30 +82,31 @@ fn next(queue: &Mutex<impl Iterator<Item = usize>>) -> Option<usize> {
     queue.lock().ok()?.next()
 }
 
-/// Writes down what happens until the last worker is gone; the cells that were interrupted.
+/// Writes down what happens until the last worker is gone; the runs without a result.
 fn record<'a>(
     plan: &'a Plan,
     ledger: &mut Ledger,
     display: &mut StudyDisplay,
     updates: &Receiver<Update>,
-) -> Result<Vec<&'a Cell>, Failure> {
-    let mut interrupted = Vec::new();
+) -> Result<Vec<Left<'a>>, Failure> {
+    let mut left = Vec::new();
     for update in updates {
         match update {
             Update::Step(index, part) => display.step(&plan.cells[index], index, part),
             Update::Ended(index, exit) => {
                 let cell = &plan.cells[index];
+                let is_elsewhere = matches!(exit, Exit::Elsewhere(_));
                 if !record_exit(cell, index, exit, ledger)? {
-                    interrupted.push(cell);
+                    left.push(Left { cell, is_elsewhere });
                 }
                 display.ended(cell, index, ledger.run(index));
             }
         }
     }
-    Ok(interrupted)
+    Ok(left)
 }
 
-/// Writes down the outcome of a run; false where it was interrupted.
+/// Writes down the outcome of a run; false where it has none.
 fn record_exit(
     cell: &Cell,
     index: usize,
@@ -110,6 +118,7 @@ fn record_exit(
         Exit::Refused(line) => {
             return Err(Failure::bad_input(format!("{}: {line}", cell.label())));
         }
+        Exit::Elsewhere(who) => format!("{who} trains it"),
         Exit::Ended(why) => why,
     };
     let has_ended = ledger.poll(index, cell)?;
