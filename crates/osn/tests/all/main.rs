@@ -2,7 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+#[cfg(feature = "wgpu")]
+mod backends;
 mod bad_numbers;
+#[cfg(feature = "wgpu")]
+#[path = "../../examples/digits/mod.rs"]
+#[allow(dead_code, reason = "it is the examples', which use all of it")]
+mod digits;
 mod examples;
 mod gradients;
 mod growth;
