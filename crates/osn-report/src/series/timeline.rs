@@ -134,7 +134,8 @@ impl Segment {
             elasticity,
             n_elasticities: u64::from(elasticity.is_finite()),
             action: action.to_owned(),
-            held_by: (action != "off").then(|| action.to_owned()),
+            // What is kept is a scale; its σ is free.
+            held_by: (!matches!(action, "off" | "keep")).then(|| action.to_owned()),
             reason: reason.to_owned(),
             n_changes: 0,
             change: None,
@@ -192,6 +193,13 @@ mod tests {
     fn change(step: u64) -> LoggedDecision {
         let [network, path, from, to, reason] = ["d", "a", "off", "cap", "why"].map(str::to_owned);
         LoggedDecision { step, network, path, from, to, reason }
+    }
+
+    #[test]
+    fn a_layer_that_was_let_go_is_not_held() {
+        let held_by = |action| Segment::new(0, 0.0, action, "").held_by;
+        assert_eq!(["off", "keep"].map(held_by), [None, None]);
+        assert_eq!(held_by("normalize").as_deref(), Some("normalize"));
     }
 
     #[test]

@@ -247,7 +247,7 @@ fn explanation(map: &Map, is_folded: bool) -> Markup {
             "Time runs from left, step 0, to right, step " (map.last_step) ". Where a row has a colour, the layer is held: a "
             "rule keeps the largest singular value σ of its weight near a target. Where it is grey, the weight "
             "is used as it is: no rule is in force, or one that σ gives no cause to act, such as a cap that it "
-            "is below. "
+            "is below; or it is let go and keeps a constant scale. "
         }
     }
 }
