@@ -15,11 +15,7 @@ pub(crate) fn parameters(AppliedAction { action, blend }: AppliedAction) -> Appl
         Action::Cap { sharpness, .. } => sharpness,
         _ => f64::INFINITY,
     };
-    let number = match action {
-        Action::Keep { scale } => scale,
-        _ => action.target().unwrap_or(f64::NAN),
-    };
-    (action.name().to_owned(), number, sharpness, blend)
+    (action.name().to_owned(), action.number().unwrap_or(f64::NAN), sharpness, blend)
 }
 
 /// What [`parameters`] wrote.

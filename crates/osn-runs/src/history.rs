@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::Event;
+use osn_core::act::Action;
 
-/// The text of the action that leaves a layer unconstrained.
-const LEFT: &str = "off";
+use crate::event::Event;
 
 /// The decisions of a run, layer by layer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,7 +75,7 @@ impl History {
 }
 
 fn stretches(turns: &[Turn], end: u64) -> Vec<(u64, bool)> {
-    let is_held = |turn: &Turn| turn.to != LEFT;
+    let is_held = |turn: &Turn| !Action::leaves_sigma_free(&turn.to);
     let mut stretches = Vec::new();
     for same in turns.chunk_by(|a, b| is_held(a) == is_held(b)) {
         stretches.push((same[0].step, is_held(&same[0])));
@@ -135,6 +134,17 @@ mod tests {
     fn the_duty_is_the_part_of_the_time_held() {
         assert_eq!(history().duty(), Some((50.0 + 100.0) / 200.0));
         assert_eq!(History::default().duty(), None);
+    }
+
+    #[test]
+    fn a_layer_that_was_let_go_is_not_held() {
+        let let_go = Action::Keep { scale: 0.4 }.to_string();
+        let decisions = [
+            decision(0, "a", "normalize to 1"),
+            decision(30, "a", &let_go),
+            decision(90, "a", "off"),
+        ];
+        assert_eq!(History::of(&decisions).duty(), Some(30.0 / 90.0));
     }
 
     #[test]

@@ -200,6 +200,19 @@ impl Action {
         }
     }
 
+    /// The target, or the scale of [`Action::Keep`]; nothing for [`Action::Off`].
+    pub fn number(&self) -> Option<f64> {
+        match *self {
+            Action::Keep { scale } => Some(scale),
+            _ => self.target(),
+        }
+    }
+
+    /// Whether an action leaves σ free, by its [`name`](Self::name) or its text, as records have it.
+    pub fn leaves_sigma_free(text: &str) -> bool {
+        matches!(text.split(' ').next(), Some("off" | "keep"))
+    }
+
     /// Checks that the target, the scale and the sharpness can be used.
     ///
     /// # Errors
@@ -220,14 +233,15 @@ impl Action {
         }
     }
 
-    /// The same kind of action with another target; `Off` and `Keep` have none to change.
-    pub(crate) fn with_target(self, target: f64) -> Self {
+    /// The same kind of action with another [`number`](Self::number); `Off` has none to change.
+    pub(crate) fn with_number(self, number: f64) -> Self {
         match self {
-            Action::Off | Action::Keep { .. } => self,
-            Action::Normalize { .. } => Action::Normalize { target },
-            Action::Cap { sharpness, .. } => Action::Cap { target, sharpness },
-            Action::ScaleUpdate { .. } => Action::ScaleUpdate { target },
-            Action::CapUpdate { .. } => Action::CapUpdate { target },
+            Action::Off => Action::Off,
+            Action::Normalize { .. } => Action::Normalize { target: number },
+            Action::Cap { sharpness, .. } => Action::Cap { target: number, sharpness },
+            Action::Keep { .. } => Action::Keep { scale: number },
+            Action::ScaleUpdate { .. } => Action::ScaleUpdate { target: number },
+            Action::CapUpdate { .. } => Action::CapUpdate { target: number },
         }
     }
 }

@@ -153,22 +153,13 @@ impl Actuator {
             self.applied.action = wanted;
         }
         self.applied = taken_over(self.applied, wanted, sigma);
-        let from = self.applied.action;
-        let moved = match (from, wanted) {
-            (Action::Keep { scale: from }, Action::Keep { scale: to }) => {
-                Some(Action::Keep { scale: approach_by_ratio(from, to, rates.log_target_per_step) })
-            }
-            _ => from.target().zip(wanted.target()).and_then(|(old, new)| {
-                let target = approach_by_ratio(old, new, rates.log_target_per_step);
-                (from.with_target(new) == wanted).then(|| wanted.with_target(target))
-            }),
-        };
-        match moved {
-            Some(action) => {
-                self.applied.action = action;
+        match (self.applied.action.number(), wanted.number()) {
+            (Some(from), Some(to)) if self.applied.action.with_number(to) == wanted => {
+                let number = approach_by_ratio(from, to, rates.log_target_per_step);
+                self.applied.action = wanted.with_number(number);
                 self.applied.blend = approach(self.applied.blend, 1.0, rates.blend_per_step);
             }
-            None => self.release(wanted, rates),
+            _ => self.release(wanted, rates),
         }
         self.applied
     }

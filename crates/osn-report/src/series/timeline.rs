@@ -1,5 +1,7 @@
 //! What was done to a layer when, as many segments as a screen can show.
 
+use osn_core::act::Action;
+
 use super::columns::overlaps;
 use super::downsampled::{Downsampled, Join};
 use crate::record::types::LoggedDecision;
@@ -134,8 +136,7 @@ impl Segment {
             elasticity,
             n_elasticities: u64::from(elasticity.is_finite()),
             action: action.to_owned(),
-            // What is kept is a scale; its σ is free.
-            held_by: (!matches!(action, "off" | "keep")).then(|| action.to_owned()),
+            held_by: (!Action::leaves_sigma_free(action)).then(|| action.to_owned()),
             reason: reason.to_owned(),
             n_changes: 0,
             change: None,

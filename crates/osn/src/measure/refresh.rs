@@ -403,6 +403,7 @@ mod tests {
             Action::Normalize { target: 2.0 },
             Action::Cap { target: 1.0, sharpness: f64::INFINITY },
             Action::Cap { target: 30.0, sharpness: 4.0 },
+            Action::Keep { scale: 0.3 },
         ];
         for (shape, _) in SHAPES {
             let count = i64::try_from(shape.iter().product::<usize>()).unwrap();
