@@ -24,18 +24,19 @@ if TYPE_CHECKING:
     from osn.torch.attach import attach, bake, detach, remeasure
     from osn.torch.control import Control
     from osn.torch.record import Recorder
-    from osn.torch.report import Change, LayerReport, Report
+    from osn.torch.report import Change, Evidence, LayerReport, Report
 
 __all__ = [
-    "AttachError", "Change", "Comparison", "ConfidenceInterval", "Context", "Control", "Decision", "Interval",
-    "LayerReport", "Measured", "Recorder", "Report", "Rule", "Selection", "StepError", "attach", "bake", "compare_scores",
-    "detach", "inspect", "normalize", "remeasure", "report", "sigma",
+    "AttachError", "Change", "Comparison", "ConfidenceInterval", "Context", "Control", "Decision", "Evidence",
+    "Interval", "LayerReport", "Measured", "Recorder", "Report", "Rule", "Selection", "StepError", "attach", "bake",
+    "compare_scores", "detach", "inspect", "normalize", "remeasure", "report", "sigma",
 ]
 
 # What needs PyTorch is imported when it is asked for, so that `import osn` takes no time without it.
 _OF_TORCH = {
     "attach": "attach", "bake": "attach", "detach": "attach", "remeasure": "attach",
-    "Control": "control", "Recorder": "record", "Change": "report", "LayerReport": "report", "Report": "report",
+    "Control": "control", "Recorder": "record",
+    "Change": "report", "Evidence": "report", "LayerReport": "report", "Report": "report",
 }
 
 

@@ -38,6 +38,16 @@ def test_a_run_becomes_a_page(tmp_path: Path) -> None:
     assert "0.weight" in page and "mine" in page
 
 
+def test_a_layer_event_has_the_number_that_the_rule_decides_by(tmp_path: Path) -> None:
+    _, control = begun("auto:task=classify,interval=1")
+    with osn.Recorder(control, tmp_path / "run", every=1):
+        control.step(train_loss=0.25, held_out_loss=1.0)
+    events = [json.loads(line) for line in (tmp_path / "run" / "record.jsonl").read_text().splitlines()]
+    seen = [event["evidence"] for event in events if event["event"] == "layer"]
+    assert [(it["value"], it["thresholds"]) for it in seen] == [(0.75, [0.4])] * 2
+    assert '<svg class="evidence"' in osn.report(tmp_path / "run").read_text()
+
+
 def test_samples_that_are_pictures_or_tables_are_on_the_page_and_others_are_not_read(tmp_path: Path) -> None:
     _, control = begun("never")
     with osn.Recorder(control, tmp_path):

@@ -164,6 +164,16 @@ def test_never_changes_no_bit_of_the_training() -> None:
     assert torch.equal(trained(None), trained("observe"))
 
 
+def test_a_report_has_the_number_that_the_rule_decides_by() -> None:
+    control = osn.attach(nn.Linear(16, 16), "weight", "auto:task=classify,interval=1")
+    assert control.report()[0].evidence is None
+    control.step(train_loss=0.25, held_out_loss=1.0)
+    evidence = control.report()[0].evidence
+    assert isinstance(evidence, osn.Evidence)
+    assert (evidence.value, evidence.thresholds) == (0.75, [0.4])
+    assert osn.attach(nn.Linear(16, 16), "weight", "cap").report()[0].evidence is None
+
+
 def test_a_switch_does_not_jump() -> None:
     layer = nn.Linear(16, 16)
     control = osn.attach(layer, "weight", "schedule:target=0.3,on=20,off=60,interval=10")

@@ -15,9 +15,10 @@ impl Controller {
     pub(crate) fn rows(&self, states: &[State], norms: &[f64]) -> PyResult<String> {
         self.check_finite(states, Some(norms))?;
         let forms = self.held.iter().flat_map(|held| held.layers.iter().map(|_| &held.form));
-        let layers = self.layers().zip(forms).zip(self.decider.decisions());
+        let decisions = self.decider.decisions().iter().zip(self.decider.evidence());
+        let layers = self.layers().zip(forms).zip(decisions);
         let rows = layers.zip(states.iter().zip(norms)).enumerate().map(|(index, row)| {
-            let (((layer, form), decision), (state, norm)) = row;
+            let (((layer, form), (decision, evidence)), (state, norm)) = row;
             let Decision { action, reason } = decision;
             let (applied, measured) = (self.actuators[index].applied(), self.measured.get(index));
             json!({
@@ -38,6 +39,7 @@ impl Controller {
                 "elasticity": state.elasticity,
                 "decision": action.to_string(),
                 "reason": reason,
+                "evidence": evidence,
             })
         });
         Ok(rows.collect::<Value>().to_string())

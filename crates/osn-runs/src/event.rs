@@ -1,5 +1,6 @@
 //! What a record holds: one event a line.
 
+use osn_core::decide::Evidence;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Metrics, number, numbers};
@@ -56,6 +57,9 @@ pub enum Event {
         action: String,
         /// Why this action, in words and numbers.
         reason: String,
+        /// The number by which its rule decided last; absent where there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Evidence>,
     },
     /// What one attention head does on held-out data, at a logged step.
     Attention {

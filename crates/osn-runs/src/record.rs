@@ -230,6 +230,8 @@ pub(crate) fn parse_record(text: &str) -> Result<Record, (usize, serde_json::Err
 
 #[cfg(test)]
 mod tests {
+    use osn_core::decide::Evidence;
+
     use super::*;
     use crate::metrics::Metrics;
 
@@ -250,6 +252,11 @@ mod tests {
             elasticity: 1.0,
             action: "normalize".into(),
             reason: "always: target 1 \"and\" ü\n".into(),
+            evidence: target.map(|value| Evidence {
+                name: "separation".into(),
+                value,
+                thresholds: vec![0.8],
+            }),
         }
     }
 

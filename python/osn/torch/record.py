@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -170,6 +171,7 @@ class Recorder:
             "elasticity": layer.elasticity,
             "action": layer.kind,
             "reason": layer.reason,
+            **({} if layer.evidence is None else {"evidence": asdict(layer.evidence)}),
         }
 
     def _summary(self, layer: Any) -> dict[str, Any]:

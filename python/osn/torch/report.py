@@ -38,6 +38,21 @@ def changes(text: str) -> list[Change]:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """The number by which a rule decided about a layer last.
+
+    Attributes:
+        name: what it is.
+        value: its value.
+        thresholds: the values at which the rule decides otherwise, if there are such.
+    """
+
+    name: str
+    value: float
+    thresholds: list[float]
+
+
+@dataclass(frozen=True)
 class LayerReport:
     """The measurements of one layer, and what is in force on it.
 
@@ -55,6 +70,7 @@ class LayerReport:
         scale, elasticity: s and γ of the effective weight ``s·W``.
         decision, reason: what is wanted, and why.
         kind, target: of the action that is in force.
+        evidence: the number by which the rule decided last; ``None`` where it has seen none.
     """
 
     name: str
@@ -74,6 +90,7 @@ class LayerReport:
     reason: str
     kind: str = "off"
     target: float | None = None
+    evidence: Evidence | None = None
 
     @property
     def effective_sigma(self) -> float:
@@ -106,4 +123,7 @@ class Report(Sequence[LayerReport]):
 
 def report(text: str) -> Report:
     """A report as the compiled part describes it."""
-    return Report([LayerReport(**it) for it in json.loads(text)])
+    layers = json.loads(text)
+    for it in layers:
+        it["evidence"] = it["evidence"] and Evidence(**it["evidence"])
+    return Report([LayerReport(**it) for it in layers])

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::decide::decision_rule::{Context, Decision};
 use crate::decide::erased::Memory;
 use crate::decide::error::RuleError;
+use crate::decide::evidence::Evidence;
 use crate::decide::rule::Rule;
 use crate::decide::scoped_rules::{Rules, ScopedRule};
 use crate::decide::signals::Signals;
@@ -209,6 +210,29 @@ impl Decider {
     /// The decisions that stand, in the order of the layers.
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
+    }
+
+    /// By what number each layer was decided last, in the order of the layers: none for a layer about which its rule
+    /// has seen nothing, or decides by σ alone. What is not finite is left out.
+    ///
+    /// # Panics
+    ///
+    /// If a custom rule does not return as many as it has layers.
+    pub fn evidence(&self) -> Vec<Option<Evidence>> {
+        let mut evidence = vec![None; self.layers.len()];
+        for (part, entry) in self.parts.iter().zip(self.rules.entries()) {
+            let seen = entry.rule.erased().evidence(&part.memory, &part.layers);
+            let name = entry.rule.name();
+            assert_eq!(
+                seen.len(),
+                part.layers.len(),
+                "rule `{name}` must return one for each layer"
+            );
+            for (&place, seen) in part.places.iter().zip(seen) {
+                evidence[place] = seen.filter(Evidence::is_finite);
+            }
+        }
+        evidence
     }
 
     fn decide_at_attach(&mut self) {

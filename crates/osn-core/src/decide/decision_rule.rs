@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::act::action::Action;
 use crate::decide::error::RuleError;
+use crate::decide::evidence::Evidence;
 use crate::decide::signals::{Needs, Signals};
 use crate::layer::facts::Layer;
 use crate::layer::measurement::Measurement;
@@ -180,6 +181,12 @@ pub trait DecisionRule {
     /// only where there is an [`interval`](Self::interval). Default: as [at attach](Self::at_attach).
     fn decide(&self, _memory: &mut Self::Memory, context: &Context) -> Vec<Decision> {
         context.layers.iter().map(|layer| self.at_attach(layer)).collect()
+    }
+
+    /// By what number each layer was decided last, in the same order, for records and pages: nothing is decided by it.
+    /// Default: none, which is right where σ alone decides.
+    fn evidence(&self, _memory: &Self::Memory, layers: &[Layer]) -> Vec<Option<Evidence>> {
+        vec![None; layers.len()]
     }
 
     /// Why the rule can have no effect in a run of so many optimizer steps, or `None` if it can. The

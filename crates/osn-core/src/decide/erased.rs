@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
+use crate::decide::evidence::Evidence;
 use crate::decide::signals::Needs;
 use crate::layer::facts::Layer;
 
@@ -25,6 +26,7 @@ pub(crate) trait AnyRule: Any + Send + Sync {
     fn at_attach(&self, layer: &Layer) -> Decision;
     fn idle_within(&self, steps: u64) -> Option<String>;
     fn decide(&self, memory: &mut Memory, context: &Context) -> Vec<Decision>;
+    fn evidence(&self, memory: &Memory, layers: &[Layer]) -> Vec<Option<Evidence>>;
 }
 
 impl<R: DecisionRule + Send + Sync + 'static> AnyRule for R {
@@ -77,6 +79,12 @@ impl<R: DecisionRule + Send + Sync + 'static> AnyRule for R {
         let memory: &mut dyn Any = &mut *memory.0;
         let memory = memory.downcast_mut().expect("the memory is this rule's own");
         DecisionRule::decide(self, memory, context)
+    }
+
+    fn evidence(&self, memory: &Memory, layers: &[Layer]) -> Vec<Option<Evidence>> {
+        let memory: &dyn Any = &*memory.0;
+        let memory = memory.downcast_ref().expect("the memory is this rule's own");
+        DecisionRule::evidence(self, memory, layers)
     }
 }
 

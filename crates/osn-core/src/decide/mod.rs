@@ -7,6 +7,7 @@
 //! | [`Rule`] | one rule: as a value, as text, in files |
 //! | [`Rules`] | several rules, each for some of the layers |
 //! | [`Decider`] | rules at work on the layers of a model |
+//! | [`Evidence`] | the number by which a rule decides about a layer |
 //! | [`Signals`], [`Needs`] | what the training loop reports about the model as a whole, and what rules need of it |
 //!
 //! Of the folders, `rules` has one rule a file, and `control` what several rules share.
@@ -18,6 +19,7 @@ mod decision_rule;
 mod doc;
 mod erased;
 mod error;
+mod evidence;
 #[cfg(feature = "rules-file")]
 mod file;
 mod named_rule;
@@ -34,6 +36,7 @@ pub use self::decision_rule::{Context, Decision, DecisionRule};
 pub use self::doc::{ParameterDoc, RuleDoc};
 pub use self::erased::CustomRule;
 pub use self::error::RuleError;
+pub use self::evidence::Evidence;
 #[cfg(feature = "rules-file")]
 pub use self::file::{RulesFileError, RulesFileProblem};
 pub use self::rule::{Rule, slug};

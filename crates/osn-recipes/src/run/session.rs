@@ -339,6 +339,7 @@ fn layer_event(step: u64, layer: &LayerReport) -> Event {
         elasticity: layer.elasticity,
         action: layer.applied.action.name().to_owned(),
         reason: layer.reason.clone(),
+        evidence: layer.evidence.clone(),
     }
 }
 

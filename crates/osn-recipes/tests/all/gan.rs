@@ -66,6 +66,28 @@ fn a_finished_run_leaves_a_complete_folder() {
 }
 
 #[test]
+fn the_record_has_the_number_that_the_rule_decides_by() {
+    let evidence = |rule| {
+        let events = events(&Run::of("gan", Some(rule), &[]));
+        let of_layer = |event| match event {
+            Event::Layer { step, evidence, .. } => Some((step, evidence)),
+            _ => None,
+        };
+        events.into_iter().filter_map(of_layer).collect::<Vec<_>>()
+    };
+    for (step, evidence) in evidence("auto:interval=1") {
+        let Some(evidence) = evidence.filter(|_| step > 1) else {
+            assert_eq!(step, 1, "nothing was seen before");
+            continue;
+        };
+        let (name, value) = (evidence.name.as_str(), evidence.value);
+        assert!(name == "separation" && (-1.0..=1.0).contains(&value), "{evidence:?}");
+        assert_eq!(evidence.thresholds, [0.8]);
+    }
+    assert!(evidence("cap").iter().all(|(_, evidence)| evidence.is_none()));
+}
+
+#[test]
 fn a_stopped_run_is_complete_up_to_there() {
     let out = tempfile::tempdir().unwrap();
     let mut observer = StopsAfter::steps(4);

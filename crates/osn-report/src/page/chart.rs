@@ -72,7 +72,7 @@ impl Chart {
     }
 
     /// The chart in words, for who does not see it.
-    fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let lines = self.drawing.lines.iter().filter_map(|line| self.line_in_words(line));
         let level = self.level.map(|(name, value)| format!("{name}: {}.", short(value)));
         lines.chain(level).collect::<Vec<_>>().join(" ")

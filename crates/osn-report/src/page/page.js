@@ -347,7 +347,7 @@
 
   function readCells(section) {
     const readout = section.querySelector(".readout");
-    const all = [...section.querySelectorAll("svg")].filter((row) => !row.closest("summary"));
+    const all = [...section.querySelectorAll("svg:not(.evidence)")].filter((row) => !row.closest("summary"));
     const cellsOf = (row) => [...row.querySelectorAll("rect")];
     // Rows of a module that is folded are not there for the arrow keys.
     const shownRows = () => all.filter((row) => row.closest("details")?.open ?? true).map(cellsOf);

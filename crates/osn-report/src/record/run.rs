@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
+use osn_core::decide::Evidence;
+
 use super::lines::{Numbers, RecordLine, RecordLines};
 use super::score_names;
 use super::types::{
@@ -83,6 +85,8 @@ pub struct LayerHistory {
     pub sigmas: MinMaxSeries,
     /// The stable rank, where it was logged.
     pub stable_rank: MinMaxSeries,
+    /// The number by which its rule decided, where there was one.
+    pub evidence: MinMaxSeries,
     /// What was measured and done at the end.
     pub last: Option<LayerPoint>,
     /// The spectrum at the end, where it was recorded.
@@ -287,6 +291,9 @@ impl LayerHistory {
         self.sigmas.push(step, sigmas.into_iter().chain(target));
         if point.stable_rank.is_finite() {
             self.stable_rank.push(step, [("stable rank", point.stable_rank)]);
+        }
+        if let Some(Evidence { name, value, .. }) = &point.evidence {
+            self.evidence.push(step, [(name.as_str(), *value)]);
         }
         self.segments.push(Segment::new(step, point.elasticity, &point.action, &point.reason));
         self.last = Some(point);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::{fmt, io};
 
+use osn_core::decide::Evidence;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -202,6 +203,8 @@ pub struct LayerPoint {
     pub action: String,
     /// Why this action.
     pub reason: String,
+    /// The number by which its rule decided last, where there was one.
+    pub evidence: Option<Evidence>,
 }
 
 fn nan() -> f64 {

@@ -85,6 +85,7 @@ enum Samples {
 /// | scores, and those of real data | `score/<name>`, `score_real_vs_real/<name>` |
 /// | σ of the effective and of the stored weight, and its target | `sigma/…`, `sigma_stored/…`, `sigma_target/…` |
 /// | elasticity, stable rank | `elasticity/…`, `stable_rank/…` |
+/// | the number that a rule decides by | `evidence/…` |
 /// | entropy and largest logit of an attention head | `entropy/…/<head>`, `max_logit/…/<head>` |
 /// | a changed decision | text `decision/…` |
 /// | samples | image or text `samples` |
@@ -293,12 +294,14 @@ fn under(group: &'static str, numbers: Numbers) -> impl Iterator<Item = (String,
 
 fn layer_scalars(layer: &LayerPoint) -> impl Iterator<Item = (String, f64)> {
     let LayerPoint { network, path, sigma, scale, elasticity, stable_rank, target, .. } = layer;
+    let evidence = layer.evidence.as_ref().map(|evidence| evidence.value);
     [
         ("sigma", Some(sigma * scale)),
         ("sigma_stored", Some(*sigma)),
         ("sigma_target", *target),
         ("elasticity", Some(*elasticity)),
         ("stable_rank", Some(*stable_rank).filter(|rank| rank.is_finite())),
+        ("evidence", evidence),
     ]
     .into_iter()
     .filter_map(move |(group, number)| Some((format!("{group}/{network}/{path}"), number?)))

@@ -152,6 +152,37 @@ fn the_map_says_what_it_is_and_what_happened() {
 }
 
 #[test]
+fn what_decides_a_layer_is_drawn_under_its_row_and_once_for_neighbours() {
+    let layer = |step: u64, path: &str, evidence: &str| {
+        format!(
+            r#"{{"event":"layer","step":{step},"network":"d","path":"{path}","sigma":2,"elasticity":1,"action":"cap","reason":"why"{evidence}}}"#
+        )
+    };
+    let seen = |value: f64| {
+        format!(r#","evidence":{{"name":"separation","value":{value},"thresholds":[0.8]}}"#)
+    };
+    let lines = |evidence: [&dyn Fn(f64) -> String; 3]| {
+        let at = |step: u64| {
+            let layers = ["a", "b", "c"].into_iter().zip(&evidence);
+            layers.map(move |(path, of)| layer(step, path, &of(step as f64 / 100.0)))
+        };
+        [10, 90].into_iter().flat_map(at).collect::<Vec<_>>().join("\n")
+    };
+    let (same, other, none) = (|it| seen(it), |it: f64| seen(it + 1.0), |_| String::new());
+    let page = page_of("{}", &lines([&same, &same, &other]));
+    assert_eq!(page.matches("<svg class=\"evidence\"").count(), 2);
+    let said =
+        "separation: from 0.100 at step 10 to 0.900 at step 90, lowest 0.100, highest 0.900.";
+    assert!(page.contains(said), "{page}");
+    let shown = text(&page);
+    let [first, last] =
+        ["decides the 2 layers above, at 0.800", "decides the layer above, at 0.800"];
+    assert!(shown.contains(first) && shown.contains(last), "{shown}");
+    let page = page_of("{}", &lines([&none, &none, &none]));
+    assert!(!page.contains("<svg class=\"evidence\"") && !page.contains("line below a row"));
+}
+
+#[test]
 fn numbers_of_a_column_have_as_many_decimals() {
     let layer = |path: &str, sigma: f64| {
         format!(

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use burn::module::Module;
 use osn_core::act::AppliedAction;
+use osn_core::decide::Evidence;
 use osn_core::layer::{GradientStatistics, Layer};
 use osn_core::measure::stable_rank;
 
@@ -43,6 +44,8 @@ pub struct LayerReport {
     pub elasticity: f64,
     /// The reason of the standing decision.
     pub reason: String,
+    /// The number by which the rule decided last, where it has seen one.
+    pub evidence: Option<Evidence>,
 }
 
 impl LayerReport {
@@ -100,25 +103,28 @@ impl Osn {
         let codes: Vec<Codes> = codes.into_iter().flatten().collect();
         let (states, norms) = states_and_norms(&held, &codes, true);
         self.check_finite(&states, &norms)?;
-        let decisions = self.decider.decisions();
+        let decisions = self.decider.decisions().iter().zip(self.decider.evidence());
         let forms = self.watched.iter().flat_map(|it| it.layers.iter().map(|_| it.form));
         let layers = self.layers().zip(forms);
         let rows = layers.zip(applied).zip(decisions).zip(states.iter().zip(norms));
         Ok(rows
             .enumerate()
-            .map(|(index, ((((layer, form), applied), decision), (state, norm)))| LayerReport {
-                layer: layer.clone(),
-                sigma: state.sigma,
-                operator_factor: form.operator_factor(layer),
-                residual: state.residual,
-                stable_rank: stable_rank(norm.unwrap_or(f64::NAN), state.sigma),
-                drift: self.reading.drifts[index],
-                sigma_ratio: self.measured.get(index).and_then(|measured| measured.sigma_ratio),
-                gradient: self.measured.get(index).and_then(|measured| measured.gradient),
-                applied,
-                scale: state.scale,
-                elasticity: state.elasticity,
-                reason: decision.reason.clone(),
+            .map(|(index, ((((layer, form), applied), (decision, evidence)), (state, norm)))| {
+                LayerReport {
+                    layer: layer.clone(),
+                    sigma: state.sigma,
+                    operator_factor: form.operator_factor(layer),
+                    residual: state.residual,
+                    stable_rank: stable_rank(norm.unwrap_or(f64::NAN), state.sigma),
+                    drift: self.reading.drifts[index],
+                    sigma_ratio: self.measured.get(index).and_then(|measured| measured.sigma_ratio),
+                    gradient: self.measured.get(index).and_then(|measured| measured.gradient),
+                    applied,
+                    scale: state.scale,
+                    elasticity: state.elasticity,
+                    reason: decision.reason.clone(),
+                    evidence,
+                }
             })
             .collect())
     }

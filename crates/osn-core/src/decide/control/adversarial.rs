@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::act::action::Action;
 use crate::decide::control::relative_to_init::{RelativeToInit, smoothed};
 use crate::decide::decision_rule::{Context, Decision};
+use crate::decide::evidence::Evidence;
 use crate::decide::signals::Adversarial;
 use crate::layer::facts::Layer;
 use crate::layer::kind::Kind;
@@ -63,9 +64,7 @@ impl AdversarialControl {
         let Context { layers, signals, step, .. } = *context;
         let elapsed = self.held.observe(context, &FACTORS);
         let means = self.observe(signals.adversarial.unwrap_or_default());
-        let is_convolutional =
-            layers.iter().any(|layer| !layer.is_of_generator() && is_convolution(layer));
-        let mut decisions = if is_convolutional {
+        let mut decisions = if is_convolutional(layers) {
             self.once_caught_up(step, means.map(|(separation, _)| separation))
         } else {
             self.by_a_factor(elapsed, means)
@@ -76,6 +75,19 @@ impl AdversarialControl {
             }
         }
         decisions
+    }
+
+    /// The number that the layers of a discriminator are decided by.
+    pub(crate) fn evidence(&self, layers: &[Layer]) -> Vec<Option<Evidence>> {
+        let of_discriminator = if is_convolutional(layers) {
+            self.separation.map(|mean| Evidence::new("separation", mean, [CAUGHT_UP]))
+        } else {
+            let slope = self.log_slope.map(f64::exp);
+            slope.map(|mean| Evidence::new("norm of D's input gradient", mean, [SLOPE]))
+        };
+        let of_layer =
+            |layer: &Layer| of_discriminator.clone().filter(|_| !layer.is_of_generator());
+        layers.iter().map(of_layer).collect()
     }
 
     /// Leaves every layer alone until the generator has caught up, and normalizes it from then on.
@@ -118,8 +130,10 @@ impl AdversarialControl {
     }
 }
 
-fn is_convolution(layer: &Layer) -> bool {
-    matches!(layer.kind, Kind::Conv | Kind::ConvTranspose)
+/// Whether the discriminator has convolutions.
+fn is_convolutional(layers: &[Layer]) -> bool {
+    let is_convolution = |layer: &Layer| matches!(layer.kind, Kind::Conv | Kind::ConvTranspose);
+    layers.iter().any(|layer| !layer.is_of_generator() && is_convolution(layer))
 }
 
 /// By how much the logarithm of the factor moves in an optimizer step.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::control::relative_to_init::{RelativeToInit, smoothed};
 use crate::decide::decision_rule::{Context, Decision};
+use crate::decide::evidence::Evidence;
 use crate::decide::signals::Generalization;
 use crate::layer::facts::Layer;
 use crate::number::concise;
@@ -51,6 +52,12 @@ impl GeneralizationControl {
             self.held.move_by(change, &FACTORS, most, || why(losses));
         }
         self.held.caps()
+    }
+
+    /// The generalization gap, which every layer is decided by.
+    pub(crate) fn evidence(&self) -> Option<Evidence> {
+        let name = "generalization gap: held-out less training loss";
+        self.losses.map(|losses| Evidence::new(name, gap(losses), [MARGIN]))
     }
 
     /// The means of both losses, if both are numbers.

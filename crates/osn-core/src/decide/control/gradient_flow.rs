@@ -9,6 +9,7 @@ use crate::act::action::Action;
 use crate::decide::checks::is_target;
 use crate::decide::control::relative_to_init::smoothed;
 use crate::decide::decision_rule::{Context, Decision};
+use crate::decide::evidence::Evidence;
 use crate::layer::facts::Layer;
 use crate::layer::measurement::Measurement;
 use crate::number::concise;
@@ -76,7 +77,7 @@ impl GradientFlowControl {
         let alone = Decision::off("the only block of its stack: unconstrained");
         let mut decisions = vec![alone; layers.len()];
         for ((network, stack), blocks) in stacks(layers) {
-            let flow = self.flows.entry(format!("{network}/{stack}")).or_insert(Flow::START);
+            let flow = self.flows.entry(name_of(network, stack)).or_insert(Flow::START);
             flow.follow(step, ratio(&blocks, measurements));
             let reason = flow.reason(stack);
             for place in blocks.into_values().flatten() {
@@ -86,6 +87,22 @@ impl GradientFlowControl {
         }
         decisions
     }
+
+    /// How much of the gradient reaches the first block of each layer's stack.
+    pub(crate) fn evidence(&self, layers: &[Layer]) -> Vec<Option<Evidence>> {
+        let of_layer = |layer: &Layer| {
+            let (stack, _) = block(layer)?;
+            let log_ratio = self.flows.get(&name_of(&layer.network, stack))?.log_ratio?;
+            let name = format!("gradient of {stack}, first block by last");
+            Some(Evidence::new(&name, log_ratio.exp(), [VANISHING, ARRIVING]))
+        };
+        layers.iter().map(of_layer).collect()
+    }
+}
+
+/// The name of a stack among those of all networks.
+fn name_of(network: &str, stack: &str) -> String {
+    format!("{network}/{stack}")
 }
 
 impl Flow {

@@ -8,6 +8,7 @@ use crate::decide::control::generalization::GeneralizationControl;
 use crate::decide::control::gradient_flow::GradientFlowControl;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
+use crate::decide::evidence::Evidence;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::rules::r#static::Static;
 use crate::decide::signals::Needs;
@@ -210,6 +211,15 @@ impl DecisionRule for Auto {
                 *memory = self.begin(context.layers);
                 self.decide(memory, context)
             }
+        }
+    }
+
+    fn evidence(&self, memory: &AutoMemory, layers: &[Layer]) -> Vec<Option<Evidence>> {
+        match memory {
+            AutoMemory::Adversarial(control) => control.evidence(layers),
+            AutoMemory::Generalization(control) => vec![control.evidence(); layers.len()],
+            AutoMemory::GradientFlow(control) => control.evidence(layers),
+            AutoMemory::Fixed => vec![None; layers.len()],
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::decide::checks::is_target;
 use crate::decide::control::relative_to_init::Start;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
+use crate::decide::evidence::Evidence;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::signals::Needs;
 use crate::decide::text::variants_as_parameters;
@@ -192,6 +193,12 @@ impl DecisionRule for Budget {
             (Some(sizes), _) => self.allocate(memory, context, &sizes),
             (None, broken) => stand(memory, context, broken.unwrap_or_default()),
         }
+    }
+
+    fn evidence(&self, memory: &Self::Memory, _layers: &[Layer]) -> Vec<Option<Evidence>> {
+        let name = "sensitivity: change of the loss by ln σ";
+        let of_layer = |layer: &LayerMemory| Some(Evidence::new(name, layer.sensitivity?, []));
+        memory.layers.iter().map(of_layer).collect()
     }
 }
 

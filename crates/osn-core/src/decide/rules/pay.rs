@@ -7,6 +7,7 @@ use crate::decide::checks::is_target;
 use crate::decide::control::relative_to_init::cap;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
+use crate::decide::evidence::Evidence;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::signals::Needs;
 use crate::layer::facts::Layer;
@@ -70,10 +71,10 @@ const WITHOUT_EVIDENCE: f64 = 0.25;
 /// A cap above so many σ has no effect.
 const NO_EFFECT: f64 = 1.1;
 
-/// The running sums of the evidence on one layer.
+/// The running sums of what was seen of one layer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Evidence {
+struct Sums {
     /// Sums over the looks: of their weights `w`, of `w²`, `w·h` and `w·h²`.
     weight: f64,
     weight_square: f64,
@@ -98,7 +99,7 @@ enum Verdict {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    evidence: Evidence,
+    evidence: Sums,
     verdict: Verdict,
     /// The step since which the verdict is this one.
     since: u64,
@@ -110,7 +111,7 @@ pub struct Account {
     step: u64,
 }
 
-impl Evidence {
+impl Sums {
     /// Adds some looks, each of weight 1.
     fn add(&mut self, growth: Growth) {
         let looks = growth.looks as f64;
@@ -150,6 +151,14 @@ impl Evidence {
     /// `1/(n − 1)` (Abramowitz and Stegun 1964, 26.7.5).
     fn quantile(self, k: f64) -> f64 {
         k + (k.powi(3) + k) / (4.0 * (self.looks() - 1.0))
+    }
+
+    /// The mean in units of its standard error, once there are enough looks, and what it is compared with.
+    fn in_errors(self, errors: f64) -> Option<Evidence> {
+        let threshold = self.quantile(errors);
+        let name = "held-out gain of a larger σ, in standard errors";
+        (self.looks() >= FEWEST_LOOKS)
+            .then(|| Evidence::new(name, self.mean() / self.error(), [-threshold, threshold]))
     }
 
     fn verdict(self, errors: f64) -> Verdict {
@@ -223,6 +232,10 @@ impl DecisionRule for Pay {
             })
             .collect()
     }
+
+    fn evidence(&self, memory: &Self::Memory, _layers: &[Layer]) -> Vec<Option<Evidence>> {
+        memory.iter().map(|account| account.evidence.in_errors(self.errors)).collect()
+    }
 }
 
 impl Pay {
@@ -269,7 +282,7 @@ impl Pay {
 impl Account {
     /// Whether it can have come from decisions: to be asked of one from a file.
     fn is_sound(&self) -> bool {
-        let Evidence { weight, weight_square, sum_square, .. } = self.evidence;
+        let Sums { weight, weight_square, sum_square, .. } = self.evidence;
         let is_sum = weight >= 0.0 && sum_square >= 0.0 && (weight > 0.0) == (weight_square > 0.0);
         is_sum && self.cap.is_none_or(is_target)
     }
@@ -500,7 +513,7 @@ mod tests {
         let looks: [f64; 8] = std::array::from_fn(|index| noise(index as u64));
         let mean = looks.iter().sum::<f64>() / 8.0;
         let mean_square = looks.iter().map(|h| h * h).sum::<f64>() / 8.0;
-        let mut evidence = Evidence::default();
+        let mut evidence = Sums::default();
         evidence.add(Growth { looks: 8, mean, mean_square });
         let squares: f64 = looks.iter().map(|h| (h - mean).powi(2)).sum();
         assert!((evidence.looks() - 8.0).abs() < 1e-12);
@@ -511,7 +524,7 @@ mod tests {
     fn the_quantile_is_near_that_of_student() {
         // The 97.5 % quantiles of 4, 9 and 18 degrees of freedom, by any table.
         for (looks, exact) in [(5, 2.776), (10, 2.262), (19, 2.101)] {
-            let mut evidence = Evidence::default();
+            let mut evidence = Sums::default();
             evidence.add(Growth { looks, mean: 0.0, mean_square: 1.0 });
             let ratio = evidence.quantile(1.96) / exact;
             assert!((0.9..1.01).contains(&ratio), "{looks}: {ratio}");
@@ -520,7 +533,7 @@ mod tests {
 
     #[test]
     fn the_mean_is_that_of_about_nineteen_looks() {
-        let mut evidence = Evidence::default();
+        let mut evidence = Sums::default();
         (0..200).for_each(|_| evidence.add(look(1.0)));
         assert!((evidence.looks() - 19.0).abs() < 1e-6);
     }
@@ -543,8 +556,8 @@ mod tests {
         let rule = Pay::default();
         let sound = Account::default();
         let with = |evidence| Account { evidence, ..sound };
-        let negative = Evidence { weight: -1.0, weight_square: 1.0, ..Evidence::default() };
-        let half = Evidence { weight: 1.0, ..Evidence::default() };
+        let negative = Sums { weight: -1.0, weight_square: 1.0, ..Sums::default() };
+        let half = Sums { weight: 1.0, ..Sums::default() };
         assert!(rule.fits(&vec![sound; 2], 2) && !rule.fits(&vec![sound], 2));
         for bad in [with(negative), with(half), Account { cap: Some(-1.0), ..sound }] {
             assert!(!rule.fits(&vec![bad], 1), "{bad:?}");

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::control::target_action::TargetAction;
 use crate::decide::decision_rule::{Context, Decision, DecisionRule};
 use crate::decide::error::RuleError;
+use crate::decide::evidence::Evidence;
 use crate::decide::named_rule::{INTERVAL, NamedRule, named, parameters};
 use crate::decide::signals::Needs;
 use crate::layer::facts::Layer;
@@ -188,6 +189,14 @@ impl DecisionRule for Plateau {
         let action = self.action.with_target(memory.target);
         let decision = Decision { action, reason: format!("{why}: {action}") };
         vec![decision; context.layers.len()]
+    }
+
+    fn evidence(&self, search: &Self::Memory, layers: &[Layer]) -> Vec<Option<Evidence>> {
+        let compared = search.trial.map(|trial| trial.level).or(search.best);
+        let latest = search.recent.last();
+        let evidence =
+            latest.map(|latest| Evidence::new(&self.metric, *latest, Vec::from_iter(compared)));
+        vec![evidence; layers.len()]
     }
 }
 

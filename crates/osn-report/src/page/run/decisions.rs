@@ -1,9 +1,10 @@
 //! What was decided: the map of layers by steps, and the list of changes.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use maud::{Markup, html};
 
+use super::evidence;
 use super::layers::MAX_UNFOLDED;
 use crate::page::names::{colour, elasticity, layer_name, swatch};
 use crate::page::table::{numbers, table, words};
@@ -33,7 +34,8 @@ pub(super) fn map(run: &RunRecord) -> Markup {
         let n_cells = (MAX_CELLS_OF_A_RUN / layers.len().max(1)).clamp(8, MAX_CELLS);
         layers.iter().map(|layer| layer.segments.shown(n_cells)).collect()
     };
-    let map = Map { layers, actions: actions(&rows), rows, last_step: run.last_step };
+    let evidence = evidence::groups(&layers);
+    let map = Map { layers, evidence, actions: actions(&rows), rows, last_step: run.last_step };
     html! {
         @if !map.layers.is_empty() {
             section.decisions {
@@ -61,6 +63,8 @@ fn within<T>(divisions: &[usize], rows: impl Fn(usize) -> Vec<Vec<T>>) -> Vec<Ve
 /// What is drawn: for each layer its segments.
 struct Map<'a> {
     layers: Vec<&'a LayerHistory>,
+    /// See [`evidence::groups`].
+    evidence: Vec<Option<usize>>,
     rows: Vec<Vec<Segment>>,
     actions: Vec<String>,
     last_step: u64,
@@ -94,7 +98,7 @@ impl Map<'_> {
     fn unfolded(&self) -> Markup {
         html! {
             div.map role="grid" aria-readonly="true" aria-label="Decision map: a row for each layer, steps from left to right" {
-                @for place in 0..self.layers.len() { (self.row(place)) }
+                @for place in 0..self.layers.len() { (self.row(place)) (self.evidence(place, 0..=usize::MAX)) }
                 (self.steps())
             }
         }
@@ -115,6 +119,12 @@ impl Map<'_> {
         self.named_row(place, &html! { code { (own.unwrap_or(path)) } })
     }
 
+    /// The strip of evidence under a layer, if it is one of the last of this many layers.
+    fn evidence(&self, place: usize, n_layers: RangeInclusive<usize>) -> Markup {
+        let group = self.evidence[place].filter(|group| n_layers.contains(group));
+        html! { @if let Some(group) = group { (evidence::strip(self.layers[place], group, self.last_step)) } }
+    }
+
     fn named_row(&self, place: usize, name: &Markup) -> Markup {
         let (layer, segments) = (self.layers[place], &self.rows[place]);
         row(layer, name, segments, &self.actions, self.last_step)
@@ -132,12 +142,27 @@ impl Map<'_> {
             div.map.folded {
                 @for (module, parts) in modules.iter().zip(&parts) {
                     @if let [only] = module.layers[..] {
-                        div role="grid" aria-readonly="true" aria-label=(module.path) { (self.row(only)) }
+                        div role="grid" aria-readonly="true" aria-label=(module.path) {
+                            (self.row(only))
+                            (self.evidence(only, 0..=usize::MAX))
+                        }
                     } @else {
                         (self.module(module, parts))
+                        (self.evidence_of(module))
                     }
                 }
                 (self.steps())
+            }
+        }
+    }
+
+    /// The strip under a folded module, all of whose layers are decided by the same numbers.
+    fn evidence_of(&self, module: &Module) -> Markup {
+        let strip =
+            module.layers.last().map(|last| self.evidence(*last, module.layers.len()..=usize::MAX));
+        html! {
+            @if let Some(strip) = strip.filter(|strip| !strip.0.is_empty()) {
+                div role="grid" aria-readonly="true" aria-label=(format!("{}: evidence", module.path)) { (strip) }
             }
         }
     }
@@ -161,7 +186,10 @@ impl Map<'_> {
                     }
                 }
                 div role="grid" aria-readonly="true" aria-label=(module.path) {
-                    @for place in &module.layers { (self.row_of(module, *place)) }
+                    @for place in &module.layers {
+                        (self.row_of(module, *place))
+                        (self.evidence(*place, 0..=module.layers.len() - 1))
+                    }
                 }
             }
         }
@@ -248,6 +276,9 @@ fn explanation(map: &Map, is_folded: bool) -> Markup {
             "rule keeps the largest singular value σ of its weight near a target. Where it is grey, the weight "
             "is used as it is: no rule is in force, or one that σ gives no cause to act, such as a cap that it "
             "is below; or it is let go and keeps a constant scale. "
+            @if map.evidence.iter().any(Option::is_some) {
+                "A line below a row is the number that the rule decides by; the dashed lines are where the decision turns."
+            }
         }
     }
 }

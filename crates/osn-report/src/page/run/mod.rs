@@ -1,6 +1,7 @@
 //! A run: how it ended, its scores, its training, its layers and what was decided.
 
 mod decisions;
+mod evidence;
 pub(super) mod heads;
 mod layers;
 mod samples;
