@@ -18,7 +18,7 @@ pub(crate) enum TrainingCommand {
     Resume(ResumeArgs),
     /// Train every rule in every regime with every seed, and say which rule is best.
     Compare(CompareArgs),
-    /// Train a GAN with a rule and without one, and see what it changes: what osn does without a command.
+    /// Train a network with a rule and without one, and see what it changes: what osn does without a command.
     Tour(TourArgs),
     /// List the settings of a recipe, with defaults and meanings.
     #[command(display_order = LAST)]
@@ -190,21 +190,35 @@ pub(crate) struct CompareArgs {
 /// Arguments of `osn tour`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TourArgs {
+    /// The recipe to train.
+    #[arg(value_name = "RECIPE", value_enum, default_value_t)]
+    pub(crate) recipe: Toured,
     /// The seed of all random numbers, the same in both runs.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED, allow_negative_numbers = true, value_parser = values::whole("a seed", 0, Some(u64::MAX)))]
     pub(crate) seed: u64,
-    /// Change a setting of both runs, for example steps=500; repeatable. `osn settings gan` lists them.
+    /// Change a setting of both runs, for example steps=500; repeatable. `osn settings RECIPE` lists them.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = values::setting)]
     pub(crate) settings: Vec<(String, String)>,
-    /// The folder of the comparison; a run that is in it is not run again.
-    #[arg(long, value_name = "DIR", default_value = TOUR_OUT)]
-    pub(crate) out: PathBuf,
+    /// The folder of the comparison; a run that is in it is not run again [default: studies/tour for gan,
+    /// studies/tour-nmt for nmt]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 impl Default for TourArgs {
     fn default() -> Self {
-        Self { seed: DEFAULT_SEED, settings: Vec::new(), out: PathBuf::from(TOUR_OUT) }
+        Self { recipe: Toured::default(), seed: DEFAULT_SEED, settings: Vec::new(), out: None }
     }
+}
+
+/// The recipes that have a tour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Toured {
+    /// A GAN whose discriminator is normalized once the generator has caught up.
+    #[default]
+    Gan,
+    /// A deep Transformer whose blocks are normalized at first and then let go.
+    Nmt,
 }
 
 /// What runs the runs of a study.
@@ -259,7 +273,6 @@ pub(crate) struct SettingsArgs {
 pub(crate) const DEFAULT_RECIPE: &str = "gan";
 pub(crate) const DEFAULT_SEED: u64 = 1;
 pub(crate) const DEFAULT_OUT: &str = "runs";
-const TOUR_OUT: &str = "studies/tour";
 
 impl Default for CompareArgs {
     fn default() -> Self {

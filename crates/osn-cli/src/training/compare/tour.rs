@@ -13,24 +13,55 @@ use crate::terminal::stderr::say;
 use crate::terminal::table::{Row, Title, laid_out};
 use crate::terminal::text::columns;
 use crate::terminal::{interrupt, stdout};
-use crate::training::args::{CompareArgs, TourArgs};
+use crate::training::args::{CompareArgs, TourArgs, Toured};
 
-/// The recipe's own rule, and none.
-const RULES: [&str; 2] = ["auto", "never"];
-/// Seven times the preset's: a discriminator that is left alone becomes steep at it.
-const LEARNING_RATE: (&str, &str) = ("learning_rate", "0.002");
+/// What is trained twice.
+struct Tour {
+    recipe: &'static str,
+    preset: Option<&'static str>,
+    /// The recipe's own rule, and none.
+    rules: [&'static str; 2],
+    /// What is unlike the preset.
+    settings: &'static [(&'static str, &'static str)],
+    out: &'static str,
+    introduction: [&'static str; 2],
+}
 
-/// Trains a GAN with the recipe's rule and without one, all else equal, and shows both.
+/// At seven times the preset's learning rate: a discriminator that is left alone becomes steep at it.
+const GAN: Tour = Tour {
+    recipe: "gan",
+    preset: None,
+    rules: ["auto", "never"],
+    settings: &[("learning_rate", "0.002")],
+    out: "studies/tour",
+    introduction: [
+        "One GAN, trained twice at a high learning rate, all else equal: under `auto`, which normalizes the layers of the",
+        "discriminator where the training calls for it, and under `never`.",
+    ],
+};
+
+const NMT: Tour = Tour {
+    recipe: "nmt",
+    preset: Some("deep"),
+    rules: ["auto:task=sequence", "never"],
+    settings: &[],
+    out: "studies/tour-nmt",
+    introduction: [
+        "One deep Transformer, trained twice for its first 300 steps, all else equal: under `auto`, which normalizes its",
+        "blocks until the gradient reaches the first and then lets them go, and under `never`.",
+    ],
+};
+
+/// Trains a network with the recipe's rule and without one, all else equal, and shows both.
 pub(crate) fn run(args: &TourArgs) -> Result<u8, Failure> {
     let stop = interrupt::listen()?;
-    let study = study_of(args);
-    let plan = Plan::of(&study)?;
-    say(
-        "One GAN, trained twice at a high learning rate, all else equal: under `auto`, which normalizes the layers of the",
-    );
-    say(
-        "discriminator where the training calls for it, and under `never`. Ctrl-C stops; the same command goes on.",
-    );
+    let tour = match args.recipe {
+        Toured::Gan => &GAN,
+        Toured::Nmt => &NMT,
+    };
+    let plan = Plan::of(&tour.study(args))?;
+    let [first, second] = tour.introduction;
+    say(format_args!("{first}\n{second} Ctrl-C stops; the same command goes on."));
     for (place, cell) in plan.cells.iter().enumerate() {
         say(format_args!("\n{} of {}: {}", place + 1, plan.cells.len(), cell.arm));
         let code = cell::settle(cell, &stop)?;
@@ -43,28 +74,41 @@ pub(crate) fn run(args: &TourArgs) -> Result<u8, Failure> {
     let page = page::write_own(ledger.folder())?;
     stdout::print(&format!("\n{}\n{}\n", curves(ledger.study()), outcome(ledger.study())))?;
     say(format_args!(
-        "\n  page   {}\n\nnext: more seeds, and the rule that normalizes always\n  {} compare gan --set {}={}",
+        "\n  page   {}\n\nnext: more seeds, and the rule that normalizes always\n  {} {}",
         page.display(),
         program(),
-        LEARNING_RATE.0,
-        LEARNING_RATE.1,
+        tour.next(),
     ));
     Ok(SUCCESS)
 }
 
-/// The comparison that the tour is.
-fn study_of(args: &TourArgs) -> CompareArgs {
-    let mut settings = args.settings.clone();
-    if !settings.iter().any(|(key, _)| key == LEARNING_RATE.0) {
-        settings.push((LEARNING_RATE.0.to_owned(), LEARNING_RATE.1.to_owned()));
+impl Tour {
+    /// The comparison that the tour is.
+    fn study(&self, args: &TourArgs) -> CompareArgs {
+        let mut settings = args.settings.clone();
+        for (key, value) in self.settings {
+            if !settings.iter().any(|(given, _)| given == key) {
+                settings.push(((*key).to_owned(), (*value).to_owned()));
+            }
+        }
+        CompareArgs {
+            recipe: self.recipe.to_owned(),
+            preset: self.preset.map(str::to_owned),
+            decide: self.rules.map(str::to_owned).to_vec(),
+            seeds: args.seed..=args.seed,
+            jobs: Some(1),
+            settings,
+            out: Some(args.out.clone().unwrap_or_else(|| self.out.into())),
+            ..CompareArgs::default()
+        }
     }
-    CompareArgs {
-        decide: RULES.map(str::to_owned).to_vec(),
-        seeds: args.seed..=args.seed,
-        jobs: Some(1),
-        settings,
-        out: Some(args.out.clone()),
-        ..CompareArgs::default()
+
+    /// The command that compares more seeds.
+    fn next(&self) -> String {
+        let preset = self.preset.map(|preset| format!(" --preset {preset}"));
+        let settings = self.settings.iter().map(|(key, value)| format!(" --set {key}={value}"));
+        let options: String = preset.into_iter().chain(settings).collect();
+        format!("compare {}{options} --decide {},always", self.recipe, self.rules.join(","))
     }
 }
 
