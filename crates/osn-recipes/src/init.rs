@@ -102,6 +102,14 @@ fn even(bound: f64, [seed, stream]: [u64; 2], count: usize) -> Vec<f32> {
     places.iter().map(|&place| ((2.0 * place as f64 / STEPS as f64 - 1.0) * bound) as f32).collect()
 }
 
+/// A weight multiplied by a factor.
+pub fn scaled<const D: usize>(weight: Param<Tensor<D>>, factor: f64) -> Param<Tensor<D>> {
+    weight.map(|weight| {
+        let is_trained = weight.is_require_grad();
+        (weight * factor).detach().set_require_grad(is_trained)
+    })
+}
+
 /// A new leaf that is trained where the old one was.
 fn leaf<const D: usize>(old: &Tensor<D>, values: Vec<f32>) -> Tensor<D> {
     let data = TensorData::new(values, old.shape());

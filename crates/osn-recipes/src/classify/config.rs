@@ -39,6 +39,11 @@ pub struct ClassifyConfig {
     pub network: Architecture,
     /// Units of each hidden layer of the `mlp` (Zhang et al. 2017: one or three of 512).
     pub hidden_sizes: Vec<usize>,
+    /// The layer of the `mlp`, counted from 1, whose initial weight is multiplied by `scaled_by`; `null` for none. One layer
+    /// that starts too large is what a rule that decides layer by layer should find.
+    pub scaled_layer: Option<usize>,
+    /// The factor on the initial weight of `scaled_layer`.
+    pub scaled_by: f64,
     /// Channels of each stage of the `resnet` (He et al. 2016, on CIFAR-10: 16, 32, 64).
     pub stage_channels: Vec<usize>,
     /// Residual blocks in each stage of the `resnet` (He et al. 2016: 3 and more).
@@ -93,6 +98,8 @@ impl ClassifyConfig {
         Self {
             network: Architecture::Resnet,
             hidden_sizes: vec![256, 256],
+            scaled_layer: None,
+            scaled_by: 1.0,
             stage_channels: vec![16, 32, 64],
             stage_blocks: 1,
             batch_norm: true,
@@ -187,7 +194,10 @@ impl Config for ClassifyConfig {
         let plain = "batch_norm=false has no batch normalization".to_owned();
         let mut idle = Vec::new();
         if self.network != Architecture::Mlp {
-            idle.push(("hidden_sizes", of_mlp));
+            let keys = ["hidden_sizes", "scaled_layer", "scaled_by"];
+            idle.extend(keys.map(|key| (key, of_mlp.clone())));
+        } else if self.scaled_layer.is_none() {
+            idle.push(("scaled_by", "no scaled_layer is given".to_owned()));
         }
         if self.network != Architecture::Resnet {
             let keys = ["stage_channels", "stage_blocks", "batch_norm"].into_iter();
@@ -213,6 +223,11 @@ impl Config for ClassifyConfig {
     fn check(&self) -> Result<(), RunError> {
         within(&[
             ("stage_blocks", self.stage_blocks as u64, 1..=MAX_STAGE_BLOCKS),
+            (
+                "scaled_layer",
+                self.scaled_layer.unwrap_or(1) as u64,
+                1..=self.hidden_sizes.len() as u64 + 1,
+            ),
             ("train_images", self.train_images.unwrap_or(20) as u64, 20..=MAX_IMAGES),
             ("steps", self.steps, 1..=MAX_STEPS),
             ("batch_size", self.batch_size as u64, 2..=MAX_BATCH),
@@ -231,6 +246,7 @@ impl Config for ClassifyConfig {
         parts(&[("label_noise", self.label_noise), ("mirror_chance", self.mirror_chance)])?;
         above_zero(&[
             ("learning_rate", self.learning_rate),
+            ("scaled_by", self.scaled_by),
             ("batch_norm_epsilon", self.batch_norm_epsilon),
         ])?;
         zero_or_more(&[("epsilon", f64::from(self.epsilon)), ("fgsm_epsilon", self.fgsm_epsilon)])?;

@@ -74,7 +74,12 @@ impl Classifier for Mlp {
         widths.push(sizes.n_classes);
         let layer = |pair: &[usize]| LinearConfig::new(pair[0], pair[1]).init(device);
         let network = Self { layers: widths.windows(2).map(layer).collect() };
-        Ok(init::xavier(network, seed, 0))
+        let mut network = init::xavier(network, seed, 0);
+        if let Some(number) = config.scaled_layer {
+            let layer = &mut network.layers[number - 1];
+            layer.weight = init::scaled(layer.weight.clone(), config.scaled_by);
+        }
+        Ok(network)
     }
 
     fn logits(&self, images: Tensor<4>) -> Tensor<2> {

@@ -9,7 +9,7 @@ use osn_recipes::classify::config::ClassifyConfig;
 use osn_recipes::classify::examples::{Examples, randomized};
 use osn_recipes::classify::learner::Learner;
 use osn_recipes::classify::model::{Classifier, Mlp, ResNet};
-use osn_recipes::classify::norms::ln_lipschitz;
+use osn_recipes::classify::norms::{Stage, ln_lipschitz};
 use osn_recipes::classify::run::train_features;
 use osn_recipes::classify::scores::{Predictions, fgsm};
 use osn_recipes::crew::Crew;
@@ -201,6 +201,29 @@ fn measuring_alone_changes_no_bit_of_the_training() {
     check::<ResNet>();
     check::<Mlp>();
     check::<FeatureNet>();
+}
+
+#[test]
+fn one_layer_starts_as_many_times_as_large_as_it_is_scaled_by() {
+    let build = |config: &ClassifyConfig| {
+        let sizes = examples(config).sizes;
+        let network = Mlp::build(config, sizes, 3, &Device::flex()).unwrap();
+        network.stages(sizes.side).unwrap()
+    };
+    let scaled = ClassifyConfig { scaled_layer: Some(2), scaled_by: 5.0, ..small() };
+    let norms = |stages: Vec<Stage>| {
+        let norm = |stage| match stage {
+            Stage::Plain(map) => map.norms.spectral,
+            other => panic!("{other:?}"),
+        };
+        stages.into_iter().map(norm).collect::<Vec<f64>>()
+    };
+    let pairs = norms(build(&scaled)).into_iter().zip(norms(build(&small())));
+    let ratios: Vec<f64> = pairs.map(|(scaled, plain)| scaled / plain).collect();
+    assert!(
+        ratios.iter().zip([1.0, 5.0, 1.0]).all(|(ratio, one)| (ratio / one - 1.0).abs() < 1e-3),
+        "{ratios:?}"
+    );
 }
 
 #[test]
