@@ -74,6 +74,7 @@ fn decide(command: Option<DecideCommand>) -> Result<u8, Failure> {
         Some(DecideCommand::Check { file }) => decide::check(&file),
         Some(DecideCommand::Why { run, step }) => decide::why(&run, step),
         Some(DecideCommand::Like { run }) => decide::like(&run),
+        Some(DecideCommand::Frozen { run }) => decide::frozen(&run),
     }
 }
 

@@ -99,6 +99,13 @@ pub(crate) enum DecideCommand {
         #[arg(value_name = "RUN")]
         run: PathBuf,
     },
+    /// Print a rules file that holds each layer from the first step to the last at the mean target that a run
+    /// gave it: the control arm for when it decided what.
+    Frozen {
+        /// The run's folder.
+        #[arg(value_name = "RUN")]
+        run: PathBuf,
+    },
 }
 
 /// Arguments of `osn watch`.

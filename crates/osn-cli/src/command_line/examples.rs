@@ -70,6 +70,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[("What was in force at a step, and why", "osn decide why runs/control-always-s1 3")],
     ),
     ("decide like", &[("The control arm of a run", "osn decide like runs/control-always-s1")]),
+    (
+        "decide frozen",
+        &[(
+            "What a run held, throughout",
+            "osn decide frozen runs/control-always-s1 > frozen.toml",
+        )],
+    ),
     ("doctor", &[("What a report of a fault should hold", "osn doctor")]),
     (
         "completions",

@@ -1,11 +1,14 @@
 //! `osn decide`: lists rules, checks a rules file, and explains decisions.
 
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::Path;
 
 use osn_core::decide::{ParameterDoc, Rule, RuleDoc, ScopedRule};
 use osn_report::escaped;
 use osn_runs::history::{History, Turn};
-use osn_runs::record::read_record;
+use osn_runs::mean_targets::{MeanTarget, mean_targets};
+use osn_runs::record::{Record, read_record};
 use osn_runs::rules_file::read_rules;
 use serde_json::{Value, json};
 
@@ -76,14 +79,58 @@ pub(crate) fn like(run: &Path) -> Result<u8, Failure> {
     Ok(SUCCESS)
 }
 
+/// Prints a rules file that holds each layer at the mean target that a run gave it.
+pub(crate) fn frozen(run: &Path) -> Result<u8, Failure> {
+    let layers = mean_targets(&record(run)?.events);
+    if layers.is_empty() {
+        let message =
+            format!("{}: no layer was held at a logged step; pass another run", run.display());
+        return Err(Failure::bad_input(message));
+    }
+    stdout::print(&as_rules_file(&layers))?;
+    say("Write it to a file, and use it: osn train --decide FILE");
+    Ok(SUCCESS)
+}
+
+/// A rules file in which each layer has its target throughout, and every other layer none.
+fn as_rules_file(layers: &[MeanTarget]) -> String {
+    let mut rules: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for layer in layers {
+        // The blocks of a weight are in its path: paths of one target share a rule.
+        let (path, block) =
+            match layer.path.strip_suffix(']').and_then(|path| path.rsplit_once('[')) {
+                Some((path, block)) => (path, Some(block)),
+                None => (&*layer.path, None),
+            };
+        let target = format!("{:.4e}", layer.target);
+        rules.entry((&*layer.network, &*layer.action, target, block)).or_default().push(path);
+    }
+    let mut text = "[[rule]]\nrule = \"never\"\n".to_owned();
+    for ((network, action, target, block), paths) in rules {
+        let blocks = block.map_or_else(String::new, |block| format!(", blocks = [{block}]"));
+        // Writing to a string cannot fail. A list of strings is the same in TOML as in JSON.
+        let _ = write!(
+            text,
+            "\n[[rule]]\nrule = \"static\"\naction = {}\ntarget = {target}\nselect = {{ networks = {}, paths = {}{blocks} }}\n",
+            json!(action),
+            json!([network]),
+            json!(paths),
+        );
+    }
+    text
+}
+
 fn history(run: &Path) -> Result<History, Failure> {
+    Ok(History::of(&record(run)?.events))
+}
+
+fn record(run: &Path) -> Result<Record, Failure> {
     let path = run.join("record.jsonl");
     if !path.exists() {
         // A folder of runs is answered with the runs in it.
         folder::open(run)?;
     }
-    let record = read_record(&path).map_err(Failure::bad_input)?;
-    Ok(History::of(&record.events))
+    read_record(&path).map_err(Failure::bad_input)
 }
 
 fn understood(number: usize, entry: &ScopedRule) -> String {
@@ -123,8 +170,38 @@ fn describe(doc: &RuleDoc) -> String {
 
 #[cfg(test)]
 mod tests {
+    use osn_core::decide::Rules;
+
     use super::*;
     use crate::terminal::text::WIDTH;
+
+    #[test]
+    fn what_a_run_held_is_a_rules_file_that_can_be_read() {
+        let layer = |path: &str, action: &str, target| MeanTarget {
+            network: "a \"network\"".to_owned(),
+            path: path.to_owned(),
+            action: action.to_owned(),
+            target,
+        };
+        let layers = [
+            layer("0.query.weight[0]", "normalize", 1.0),
+            layer("0.query.weight[1]", "normalize", 1.0),
+            layer("1.query.weight[1]", "normalize", 1.0),
+            layer("output.weight", "cap", 1e-7 / 3.0),
+        ];
+        let rules = Rules::from_toml(&as_rules_file(&layers)).unwrap();
+        let expected = ["never", "static:action=cap,target=3.3333e-8", "static", "static"];
+        let entries = rules.entries().iter();
+        assert_eq!(entries.map(|entry| entry.rule.label()).collect::<Vec<_>>(), expected);
+        let select = |place: usize| {
+            let select = &rules.entries()[place].select;
+            (select.paths.patterns().to_vec(), select.blocks.clone())
+        };
+        assert_eq!(select(1).0, ["output.weight"]);
+        assert_eq!(select(2), (vec!["0.query.weight".to_owned()], vec![0]));
+        let both = ["0.query.weight", "1.query.weight"].map(str::to_owned).to_vec();
+        assert_eq!(select(3), (both, vec![1]));
+    }
 
     #[test]
     fn every_rule_fits_and_says_all_of_its_parameters() {

@@ -10,7 +10,7 @@ use crate::inputs::{checkpoint, emoji_package, write_tensor};
 use crate::processes::{Ended, done, osn, osn_on, refused};
 
 /// All commands.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "train",
     "resume",
     "compare",
@@ -28,13 +28,13 @@ const COMMANDS: [&str; 20] = [
     "decide check",
     "decide why",
     "decide like",
+    "decide frozen",
     "doctor",
     "completions",
     "man",
 ];
 /// What makes a run or a study of `control` short.
-const SHORT: &str =
-    " --set steps=4 --set eval_episodes=2 --set final_episodes=2 --set random_actions=50";
+const SHORT: &str = " --set steps=4 --set log_every=2 --set eval_episodes=2 --set final_episodes=2 --set random_actions=50";
 const SHORT_TOUR: &str = " --set steps=40 --set eval_every=20 --set eval_images=100 --set final_images=100 \
                           --set d_channels=8 --set g_channels=8 --set batch_size=8";
 
@@ -195,7 +195,7 @@ fn a_folder_of_runs_is_answered_with_the_runs_in_it() {
     let folder = TempDir::new().unwrap();
     let line = format!("train control {SHORT} --out");
     let run = done(osn_on(&line, folder.path())).stdout;
-    for command in ["decide why", "decide like", "report", "watch", "resume"] {
+    for command in ["decide why", "decide like", "decide frozen", "report", "watch", "resume"] {
         let said = refused(osn_on(command, folder.path()));
         assert!(said.contains(run.trim_end()), "{command}: {said}");
     }
