@@ -47,17 +47,12 @@ pub(crate) fn request(args: &TrainArgs) -> TrainRequest {
 }
 
 /// The run to compare with this one: the same without constraints, or after that one the same with the
-/// recipe's own rule or, where that one constrains nothing, with the first of its rules that does.
+/// recipe's own rule.
 fn next_command(args: &TrainArgs, program: &str) -> String {
-    let rules = osn_recipes::recipe(&args.recipe).map_or(&[][..], |recipe| recipe.decides);
-    let own = rules.first().copied();
-    let (decide, what) = if args.decide.as_deref().or(own) != Some(NEVER) {
-        (Some(NEVER), "the same run without constraints")
-    } else if own == Some(NEVER) {
-        let constraining = rules.iter().copied().find(|rule| *rule != NEVER);
-        (constraining, "the same run with a rule that constrains")
-    } else {
+    let (decide, what) = if args.decide.as_deref() == Some(NEVER) {
         (None, "the same run with the recipe's own rule")
+    } else {
+        (Some(NEVER), "the same run without constraints")
     };
     let next = TrainArgs { decide: decide.map(str::to_owned), ..args.clone() };
     format!("{what}, to compare\n  {program} {}", command_line(&next))
@@ -85,16 +80,5 @@ mod tests {
     fn after_never_comes_the_default_rule() {
         let args = TrainArgs { decide: Some("never".into()), ..TrainArgs::default() };
         assert!(next_command(&args, "osn").ends_with("\n  osn train gan"));
-    }
-
-    #[test]
-    fn where_the_default_rule_is_never_another_one_comes_next() {
-        let next = |decide: Option<&str>| {
-            let (recipe, decide) = ("nmt".to_owned(), decide.map(str::to_owned));
-            next_command(&TrainArgs { recipe, decide, ..TrainArgs::default() }, "osn")
-        };
-        let expected = "\n  osn train nmt --decide auto:task=sequence";
-        assert!(next(None).ends_with(expected) && next(Some("never")).ends_with(expected));
-        assert!(next(Some("cap")).ends_with("\n  osn train nmt --decide never"));
     }
 }

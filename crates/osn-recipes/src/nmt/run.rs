@@ -26,8 +26,8 @@ pub(crate) const DOC: RecipeDoc = RecipeDoc {
     about: "translation of sentences by a Transformer; rules decide by attention head",
     presets: &["quick", "deep"],
     decides: &[
-        "never",
         "auto:task=sequence",
+        "never",
         "static:kind=attention",
         "cap",
         "always",
