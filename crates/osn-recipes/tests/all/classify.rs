@@ -214,7 +214,7 @@ fn one_layer_starts_as_many_times_as_large_as_it_is_scaled_by() {
     let norms = |stages: Vec<Stage>| {
         let norm = |stage| match stage {
             Stage::Plain(map) => map.norms.spectral,
-            other => panic!("{other:?}"),
+            residual @ Stage::Residual { .. } => panic!("{residual:?}"),
         };
         stages.into_iter().map(norm).collect::<Vec<f64>>()
     };
