@@ -1,6 +1,6 @@
 //! What was decided: the map of layers by steps, and the list of changes.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
 use maud::{Markup, html};
 
@@ -98,7 +98,7 @@ impl Map<'_> {
     fn unfolded(&self) -> Markup {
         html! {
             div.map role="grid" aria-readonly="true" aria-label="Decision map: a row for each layer, steps from left to right" {
-                @for place in 0..self.layers.len() { (self.row(place)) (self.evidence(place, 0..=usize::MAX)) }
+                @for place in 0..self.layers.len() { (self.row(place)) (self.evidence(place)) }
                 (self.steps())
             }
         }
@@ -119,10 +119,16 @@ impl Map<'_> {
         self.named_row(place, &html! { code { (own.unwrap_or(path)) } })
     }
 
-    /// The strip of evidence under a layer, if it is one of the last of this many layers.
-    fn evidence(&self, place: usize, n_layers: RangeInclusive<usize>) -> Markup {
-        let group = self.evidence[place].filter(|group| n_layers.contains(group));
-        html! { @if let Some(group) = group { (evidence::strip(self.layers[place], group, self.last_step)) } }
+    /// The strip of evidence under a layer, if it is the last that is decided by the same numbers.
+    fn evidence(&self, place: usize) -> Markup {
+        let n_layers = self.evidence[place];
+        html! { @if let Some(n) = n_layers { (evidence::strip(self.layers[place], n, self.last_step)) } }
+    }
+
+    /// The last layer of a module all of whose layers are decided by the same numbers: the strip stands under the module then.
+    fn end_of_evidence(&self, module: &Module) -> Option<usize> {
+        let last = *module.layers.last()?;
+        self.evidence[last].filter(|n_layers| *n_layers >= module.layers.len()).map(|_| last)
     }
 
     fn named_row(&self, place: usize, name: &Markup) -> Markup {
@@ -144,25 +150,18 @@ impl Map<'_> {
                     @if let [only] = module.layers[..] {
                         div role="grid" aria-readonly="true" aria-label=(module.path) {
                             (self.row(only))
-                            (self.evidence(only, 0..=usize::MAX))
+                            (self.evidence(only))
                         }
                     } @else {
                         (self.module(module, parts))
-                        (self.evidence_of(module))
+                        @if let Some(last) = self.end_of_evidence(module) {
+                            div role="grid" aria-readonly="true" aria-label=(format!("{}: evidence", module.path)) {
+                                (self.evidence(last))
+                            }
+                        }
                     }
                 }
                 (self.steps())
-            }
-        }
-    }
-
-    /// The strip under a folded module, all of whose layers are decided by the same numbers.
-    fn evidence_of(&self, module: &Module) -> Markup {
-        let strip =
-            module.layers.last().map(|last| self.evidence(*last, module.layers.len()..=usize::MAX));
-        html! {
-            @if let Some(strip) = strip.filter(|strip| !strip.0.is_empty()) {
-                div role="grid" aria-readonly="true" aria-label=(format!("{}: evidence", module.path)) { (strip) }
             }
         }
     }
@@ -188,7 +187,7 @@ impl Map<'_> {
                 div role="grid" aria-readonly="true" aria-label=(module.path) {
                     @for place in &module.layers {
                         (self.row_of(module, *place))
-                        (self.evidence(*place, 0..=module.layers.len() - 1))
+                        @if self.end_of_evidence(module).is_none() { (self.evidence(*place)) }
                     }
                 }
             }
