@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::page::chart::Chart;
 use crate::record::run::LayerHistory;
 use crate::series::min_max::Drawing;
-use crate::text::short;
+use crate::text::Digits;
 
 /// Points of a line.
 const MAX_POINTS: usize = 240;
@@ -41,11 +41,7 @@ pub(super) fn strip(layer: &LayerHistory, n_layers: usize, last_step: u64) -> Ma
                 (name)
                 small {
                     @if n_layers > 1 { "decides the " (n_layers) " layers above, " } @else { "decides the layer above, " }
-                    @match thresholds {
-                        [] => { "without a threshold" },
-                        [one] => { "at " (short(*one)) },
-                        _ => { "at " (thresholds.iter().map(|it| short(*it)).collect::<Vec<_>>().join(" and ")) },
-                    }
+                    @if thresholds.is_empty() { "without a threshold" } @else { "at " (in_words(thresholds)) }
                     @if scale.is_logarithmic { "; logarithmic" }
                 }
             }
@@ -61,6 +57,12 @@ pub(super) fn strip(layer: &LayerHistory, n_layers: usize, last_step: u64) -> Ma
             }
         }
     }
+}
+
+/// The numbers with as many decimals.
+fn in_words(numbers: &[f64]) -> String {
+    let digits = Digits::of(numbers.iter().copied());
+    numbers.iter().map(|it| digits.shown(*it)).collect::<Vec<_>>().join(" and ")
 }
 
 /// From the numbers to places in a strip.
