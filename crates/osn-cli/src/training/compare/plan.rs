@@ -341,7 +341,7 @@ mod tests {
             names.collect::<Vec<String>>()
         };
         assert_eq!(arms("gan"), ["auto", "always", "never"]);
-        assert_eq!(arms("nmt"), ["never", "always"]);
+        assert_eq!(arms("nmt"), ["auto:task=sequence", "always", "never"]);
     }
 
     #[test]
