@@ -149,6 +149,10 @@ fn the_map_says_what_it_is_and_what_happened() {
     let story = "What happened: of 2 layers, 2 held at some time and 1 at the end. The first was b, from step 20 on: b at 20.";
     assert!(shown.contains(story), "{shown}");
     assert!(text(&page_of("{}", &record(0))).contains("none of 2 layers was held at any time"));
+    // The decision to hold it may come between two reports.
+    let switch = r#"{"event":"decision","step":13,"network":"d","path":"b","from":"off","to":"hard cap at 1","reason":"now"}"#;
+    let shown = text(&page_of("{}", &[switch.to_owned(), record(1)].join("\n")));
+    assert!(shown.contains("The first was b, from step 13 on: now."), "{shown}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use maud::{Markup, html};
+use osn_core::act::Action;
 
 use super::evidence;
 use super::layers::MAX_UNFOLDED;
@@ -60,6 +61,15 @@ fn within<T>(divisions: &[usize], rows: impl Fn(usize) -> Vec<Vec<T>>) -> Vec<Ve
     divisions.iter().map(|n| rows(*n)).find(is_small).unwrap_or_else(|| rows(coarsest))
 }
 
+/// The step from which a layer is first held, and why: those of the decision to hold it, which may be in the middle of a
+/// segment; where none is logged, those of the segment.
+fn first_hold(row: &[Segment]) -> Option<(u64, &str)> {
+    let first = row.iter().position(|segment| segment.elasticity > 0.0)?;
+    let takes_hold = |it: &&LoggedDecision| Action::leaves_sigma_free(&it.from) && !Action::leaves_sigma_free(&it.to);
+    let decision = row[..=first].iter().rev().find_map(|segment| segment.change.as_ref().filter(takes_hold));
+    Some(decision.map_or((row[first].step, &row[first].reason), |it| (it.step, &it.reason)))
+}
+
 /// What is drawn: for each layer its segments.
 struct Map<'a> {
     layers: Vec<&'a LayerHistory>,
@@ -75,10 +85,10 @@ impl Map<'_> {
     fn story(&self) -> String {
         let held = |segment: &&Segment| segment.elasticity > 0.0;
         let firsts = self.layers.iter().zip(&self.rows);
-        let firsts = firsts.filter_map(|(layer, row)| Some((layer, row.iter().find(held)?)));
+        let firsts = firsts.filter_map(|(layer, row)| Some((layer, first_hold(row)?)));
         let firsts: Vec<_> = firsts.collect();
         let n_layers = counted(self.layers.len(), "layer");
-        let Some((layer, first)) = firsts.iter().min_by_key(|(_, segment)| segment.step) else {
+        let Some((layer, (since, reason))) = firsts.iter().min_by_key(|(_, (since, _))| since) else {
             return format!("What happened: none of {n_layers} was held at any time.");
         };
         // What begins with the last step has no width on the map.
@@ -90,8 +100,8 @@ impl Map<'_> {
              on: {}.",
             firsts.len(),
             layer.path,
-            first.step,
-            first.reason
+            since,
+            reason
         )
     }
 
