@@ -65,8 +65,11 @@ fn within<T>(divisions: &[usize], rows: impl Fn(usize) -> Vec<Vec<T>>) -> Vec<Ve
 /// segment; where none is logged, those of the segment.
 fn first_hold(row: &[Segment]) -> Option<(u64, &str)> {
     let first = row.iter().position(|segment| segment.elasticity > 0.0)?;
-    let takes_hold = |it: &&LoggedDecision| Action::leaves_sigma_free(&it.from) && !Action::leaves_sigma_free(&it.to);
-    let decision = row[..=first].iter().rev().find_map(|segment| segment.change.as_ref().filter(takes_hold));
+    let takes_hold = |it: &&LoggedDecision| {
+        Action::leaves_sigma_free(&it.from) && !Action::leaves_sigma_free(&it.to)
+    };
+    let decision =
+        row[..=first].iter().rev().find_map(|segment| segment.change.as_ref().filter(takes_hold));
     Some(decision.map_or((row[first].step, &row[first].reason), |it| (it.step, &it.reason)))
 }
 
@@ -88,7 +91,8 @@ impl Map<'_> {
         let firsts = firsts.filter_map(|(layer, row)| Some((layer, first_hold(row)?)));
         let firsts: Vec<_> = firsts.collect();
         let n_layers = counted(self.layers.len(), "layer");
-        let Some((layer, (since, reason))) = firsts.iter().min_by_key(|(_, (since, _))| since) else {
+        let Some((layer, (since, reason))) = firsts.iter().min_by_key(|(_, (since, _))| since)
+        else {
             return format!("What happened: none of {n_layers} was held at any time.");
         };
         // What begins with the last step has no width on the map.
