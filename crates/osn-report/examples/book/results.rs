@@ -166,6 +166,8 @@ fn command(name: &str, study: &Study) -> String {
     let mut line = format!("osn compare {} --decide {}", asked.recipe, arms.join(","));
     let seeds = match asked.seeds[..] {
         [1, .., last] => last.to_string(),
+        // One number alone would be a count.
+        [seed] => format!("{seed}-{seed}"),
         _ => seeds(&asked.seeds).replace(" to ", "-"),
     };
     line.extend([" --seeds ", &seeds]);
@@ -182,7 +184,14 @@ fn command(name: &str, study: &Study) -> String {
 /// Where the regimes of a study are.
 fn regime_file(name: &str) -> String {
     match name {
-        "classify_regimes" | "gan_regimes" => format!("examples/{name}.toml"),
+        "claim_classify" | "tune_classify" => "examples/classify_regimes.toml".to_owned(),
+        "claim_nmt" | "tune_nmt" => "examples/nmt_regimes.toml".to_owned(),
+        "tune_control" => "examples/claim_control.toml".to_owned(),
+        "tune_gan" => "examples/claim_gan.toml".to_owned(),
+        "classify_regimes" | "gan_regimes" | "nmt_regimes" | "claim_control" | "claim_gan"
+        | "oracle" => {
+            format!("examples/{name}.toml")
+        }
         "cgan" => "docs/studies/gan/regimes.toml".to_owned(),
         _ => format!("docs/studies/{name}/regimes.toml"),
     }

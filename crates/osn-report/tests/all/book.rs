@@ -38,6 +38,20 @@ fn every_table_and_picture_is_what_the_records_say() {
 }
 
 #[test]
+fn the_command_of_a_study_names_a_file_that_is_there() {
+    let mut n_files = 0;
+    for (_, page) in results::pages(&results::studies(&docs().join("studies")).unwrap()) {
+        for word in page.split("--regime ").skip(1) {
+            let file = word.split(['`', ' ']).next().unwrap();
+            assert!(docs().join("..").join(file).exists(), "{file}");
+            n_files += 1;
+        }
+        assert!(!page.contains("--seeds 101 "), "a number alone is a count of seeds");
+    }
+    assert!(n_files > 10, "{n_files}");
+}
+
+#[test]
 fn what_the_readme_says_of_studies_is_what_they_say() {
     let readme = fs::read_to_string(docs().join("../README.md")).unwrap();
     let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
