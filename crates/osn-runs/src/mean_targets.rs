@@ -4,28 +4,33 @@ use std::collections::BTreeMap;
 
 use crate::event::Event;
 
-/// A layer that a run held.
+/// A layer of a run, and at what size it was held.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeanTarget {
     /// Its network.
     pub network: String,
     /// Its path, with the block behind it where there are several.
     pub path: String,
+    /// `None` where it had no target at any logged step.
+    pub held: Option<Held>,
+}
+
+/// How a layer was held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
     /// The name of the last action that had a target.
     pub action: String,
-    /// The geometric mean of its targets over the logged steps at which it had one.
+    /// The geometric mean of the targets over the logged steps at which there was one.
     pub target: f64,
 }
 
-/// The layers that had a target at a logged step, by network and path.
+/// The layers of a record, by network and path.
 pub fn mean_targets(events: &[Event]) -> Vec<MeanTarget> {
     let mut seen: BTreeMap<(&str, &str), (&str, f64, u32)> = BTreeMap::new();
     for event in events {
-        let Event::Layer { network, path, target: Some(target), action, .. } = event else {
-            continue;
-        };
-        if target.is_finite() && *target > 0.0 {
-            let (last, sum, count) = seen.entry((network, path)).or_default();
+        let Event::Layer { network, path, target, action, .. } = event else { continue };
+        let (last, sum, count) = seen.entry((network, path)).or_default();
+        if let Some(target) = target.filter(|it| it.is_finite() && *it > 0.0) {
             (*last, *sum, *count) = (action, *sum + target.ln(), *count + 1);
         }
     }
@@ -33,8 +38,10 @@ pub fn mean_targets(events: &[Event]) -> Vec<MeanTarget> {
         |((network, path), (action, sum, count)): ((&str, &str), (&str, f64, u32))| MeanTarget {
             network: network.to_owned(),
             path: path.to_owned(),
-            action: action.to_owned(),
-            target: (sum / f64::from(count)).exp(),
+            held: (count > 0).then(|| Held {
+                action: action.to_owned(),
+                target: (sum / f64::from(count)).exp(),
+            }),
         };
     seen.into_iter().map(mean).collect()
 }
@@ -61,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_has_the_geometric_mean_of_its_targets_and_one_without_is_left_out() {
+    fn a_layer_has_the_geometric_mean_of_its_targets_and_one_without_has_none() {
         let events = [
             layer(10, "a", Some(1.0)),
             layer(10, "b", None),
@@ -70,9 +77,12 @@ mod tests {
             layer(30, "a", None),
             layer(30, "c", Some(f64::NAN)),
         ];
-        let [only] = &mean_targets(&events)[..] else { panic!() };
-        assert_eq!((only.path.as_str(), only.action.as_str()), ("a", "cap"));
-        assert!((only.target - 2.0).abs() < 1e-12);
+        let [a, b, c] = &mean_targets(&events)[..] else { panic!() };
+        assert_eq!([&a.path, &b.path, &c.path], ["a", "b", "c"]);
+        let held = a.held.as_ref().unwrap();
+        assert_eq!(held.action, "cap");
+        assert!((held.target - 2.0).abs() < 1e-12);
+        assert_eq!((&b.held, &c.held), (&None, &None));
         assert_eq!(mean_targets(&[]), []);
     }
 }

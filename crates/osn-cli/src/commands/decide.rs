@@ -1,7 +1,6 @@
 //! `osn decide`: lists rules, checks a rules file, and explains decisions.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
 
 use osn_core::decide::{ParameterDoc, Rule, RuleDoc, ScopedRule};
@@ -82,7 +81,7 @@ pub(crate) fn like(run: &Path) -> Result<u8, Failure> {
 /// Prints a rules file that holds each layer at the mean target that a run gave it.
 pub(crate) fn frozen(run: &Path) -> Result<u8, Failure> {
     let layers = mean_targets(&record(run)?.events);
-    if layers.is_empty() {
+    if layers.iter().all(|layer| layer.held.is_none()) {
         let message =
             format!("{}: no layer was held at a logged step; pass another run", run.display());
         return Err(Failure::bad_input(message));
@@ -96,28 +95,31 @@ pub(crate) fn frozen(run: &Path) -> Result<u8, Failure> {
 fn as_rules_file(layers: &[MeanTarget]) -> String {
     let mut rules: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for layer in layers {
+        let Some(held) = &layer.held else { continue };
         // The blocks of a weight are in its path: paths of one target share a rule.
         let (path, block) =
             match layer.path.strip_suffix(']').and_then(|path| path.rsplit_once('[')) {
                 Some((path, block)) => (path, Some(block)),
                 None => (&*layer.path, None),
             };
-        let target = format!("{:.4e}", layer.target);
-        rules.entry((&*layer.network, &*layer.action, target, block)).or_default().push(path);
+        let target = format!("{:.4e}", held.target);
+        rules.entry((&*layer.network, &*held.action, target, block)).or_default().push(path);
     }
-    let mut text = "[[rule]]\nrule = \"never\"\n".to_owned();
+    // A rule that decides no layer is refused.
+    let some_are_free = layers.iter().any(|layer| layer.held.is_none());
+    let mut texts =
+        Vec::from_iter(some_are_free.then(|| "[[rule]]\nrule = \"never\"\n".to_owned()));
     for ((network, action, target, block), paths) in rules {
         let blocks = block.map_or_else(String::new, |block| format!(", blocks = [{block}]"));
-        // Writing to a string cannot fail. A list of strings is the same in TOML as in JSON.
-        let _ = write!(
-            text,
-            "\n[[rule]]\nrule = \"static\"\naction = {}\ntarget = {target}\nselect = {{ networks = {}, paths = {}{blocks} }}\n",
+        // A list of strings is the same in TOML as in JSON.
+        texts.push(format!(
+            "[[rule]]\nrule = \"static\"\naction = {}\ntarget = {target}\nselect = {{ networks = {}, paths = {}{blocks} }}\n",
             json!(action),
             json!([network]),
             json!(paths),
-        );
+        ));
     }
-    text
+    texts.join("\n")
 }
 
 fn history(run: &Path) -> Result<History, Failure> {
@@ -171,6 +173,7 @@ fn describe(doc: &RuleDoc) -> String {
 #[cfg(test)]
 mod tests {
     use osn_core::decide::Rules;
+    use osn_runs::mean_targets::Held;
 
     use super::*;
     use crate::terminal::text::WIDTH;
@@ -180,10 +183,11 @@ mod tests {
         let layer = |path: &str, action: &str, target| MeanTarget {
             network: "a \"network\"".to_owned(),
             path: path.to_owned(),
-            action: action.to_owned(),
-            target,
+            held: Some(Held { action: action.to_owned(), target }),
         };
+        let free = MeanTarget { held: None, ..layer("input.weight", "", 0.0) };
         let layers = [
+            free,
             layer("0.query.weight[0]", "normalize", 1.0),
             layer("0.query.weight[1]", "normalize", 1.0),
             layer("1.query.weight[1]", "normalize", 1.0),
@@ -201,6 +205,9 @@ mod tests {
         assert_eq!(select(2), (vec!["0.query.weight".to_owned()], vec![0]));
         let both = ["0.query.weight", "1.query.weight"].map(str::to_owned).to_vec();
         assert_eq!(select(3), (both, vec![1]));
+        // Where all are held no rule is left that decides none.
+        let all = Rules::from_toml(&as_rules_file(&layers[1..])).unwrap();
+        assert_eq!(all.entries().len(), 3);
     }
 
     #[test]

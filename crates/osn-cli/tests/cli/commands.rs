@@ -48,6 +48,19 @@ fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
+fn what_a_run_held_can_be_held_by_another() {
+    // All layers, or one of three.
+    for (rule, n_rules) in [("always", 1), ("static:position=last", 2)] {
+        let (out, run) = short_run(&format!("control --decide {rule}"));
+        let text = done(osn_on("decide frozen", &run)).stdout;
+        assert_eq!(text.matches("[[rule]]").count(), n_rules, "{text}");
+        let rules = out.path().join("frozen.toml");
+        fs::write(&rules, text).unwrap();
+        short_run(&format!("control --decide {}", rules.display()));
+    }
+}
+
+#[test]
 fn every_setting_of_a_recipe_is_listed_with_its_defaults() {
     let text = printed("settings control");
     must_fit(&text);
