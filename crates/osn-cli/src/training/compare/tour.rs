@@ -25,6 +25,8 @@ struct Tour {
     settings: &'static [(&'static str, &'static str)],
     out: &'static str,
     introduction: [&'static str; 2],
+    /// What the other tour shows, and its command.
+    other: [&'static str; 2],
 }
 
 /// At seven times the preset's learning rate: a discriminator that is left alone becomes steep at it.
@@ -38,6 +40,7 @@ const GAN: Tour = Tour {
         "One GAN, trained twice at a high learning rate, all else equal: under `auto`, which normalizes the layers of the",
         "discriminator where the training calls for it, and under `never`.",
     ],
+    other: ["a Transformer, whose blocks are held at first and then let go", "tour nmt"],
 };
 
 const NMT: Tour = Tour {
@@ -50,6 +53,7 @@ const NMT: Tour = Tour {
         "One deep Transformer, trained twice for its first 300 steps, all else equal: under `auto`, which normalizes its",
         "blocks until the gradient reaches the first and then lets them go, and under `never`.",
     ],
+    other: ["a GAN, whose discriminator is held once the generator has caught up", "tour gan"],
 };
 
 /// Trains a network with the recipe's rule and without one, all else equal, and shows both.
@@ -73,10 +77,9 @@ pub(crate) fn run(args: &TourArgs) -> Result<u8, Failure> {
     ledger.write(Some(&Analysis::of(ledger.study())))?;
     let page = page::write_own(ledger.folder())?;
     stdout::print(&format!("\n{}\n{}\n", curves(ledger.study()), outcome(ledger.study())))?;
+    let (page, program, [other, command]) = (page.display(), program(), tour.other);
     say(format_args!(
-        "\n  page   {}\n\nnext: more seeds, and the rule that normalizes always\n  {} {}",
-        page.display(),
-        program(),
+        "\n  page   {page}\n\nnext: more seeds, and the rule that normalizes always\n  {program} {}\n{other}\n  {program} {command}",
         tour.next(),
     ));
     Ok(SUCCESS)
