@@ -216,8 +216,9 @@ impl Fault {
     fn happen(&self, team: &Team<MpiWorkers>, step: usize) -> Result<(), String> {
         let signal = |name: &str| {
             let process = std::process::id().to_string();
-            Command::new("kill")
-                .args([name, process.as_str()])
+            // The shell knows how; the program `kill` is not on every machine.
+            Command::new("sh")
+                .args(["-c", &format!("kill {name} {process}")])
                 .status()
                 .map(drop)
                 .map_err(|it| it.to_string())

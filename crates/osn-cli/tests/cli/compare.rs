@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::inputs::{draw, pictures};
 use crate::processes::{
     Ended, description, done, ends_with, files_in, has_two_runs, json, osn, osn_on, record,
-    refused, run_in, set, signalled, wait_for,
+    refused, run_in, send, set, signalled, started_by, wait_for,
 };
 
 /// Settings of a run that learns nothing, quickly.
@@ -328,8 +328,12 @@ fn a_run_that_dies_counts_as_nothing_and_can_be_run_alone() {
 /// Kills the run of a study whose command line has this word.
 #[cfg(unix)]
 fn kill_run(study: u32, word: &str) {
-    let found = Command::new("pgrep").args(["-P", &study.to_string(), "-f", word]).output();
-    let pid = String::from_utf8(found.unwrap().stdout).unwrap();
-    let kill = Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap();
-    assert!(kill.success(), "{pid}");
+    let has_word = |process: &u32| {
+        fs::read(format!("/proc/{process}/cmdline"))
+            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(word))
+    };
+    let [run] = started_by(study).into_iter().filter(has_word).collect::<Vec<_>>()[..] else {
+        panic!("not one run has {word}");
+    };
+    send(run, "KILL");
 }

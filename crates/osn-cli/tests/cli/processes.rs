@@ -193,10 +193,25 @@ pub(crate) fn kill(mut child: Child) {
 /// would wait for a process that nothing ends.
 pub(crate) fn signal(child: &Child, name: &str) {
     let is_ignored = signals("self", "SigIgn:") & (1 | 1 << 1 | 1 << 14) != 0;
-    let name = if is_ignored { "KILL" } else { name };
-    let kill = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
+    send(child.id(), if is_ignored { "KILL" } else { name });
     assert!(!is_ignored, "signals are ignored here: run the tests in the foreground");
+}
+
+/// Sends a signal to a process. The shell knows how; the program `kill` is not on every machine.
+pub(crate) fn send(process: u32, name: &str) {
+    let kill = Command::new("sh").args(["-c", &format!("kill -s {name} {process}")]).status();
+    assert!(kill.unwrap().success());
+}
+
+/// The processes that one has started, of which Linux knows.
+pub(crate) fn started_by(process: u32) -> Vec<u32> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let parent = |number: u32| {
+        let status = fs::read_to_string(format!("/proc/{number}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+    };
+    numbers.filter(|number| parent(*number) == Some(process)).collect()
 }
 
 /// Sends a signal and waits for the end.
