@@ -76,7 +76,7 @@ class Runs:
     def run(self) -> None:
         cells = [(regime, seed) for seed in self.seeds for regime in regimes()]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda cell: self.train(*cell[:1], "auto", cell[1], "auto:task=classify"), cells))
+            list(pool.map(lambda cell: self.train(cell[0], "auto", cell[1], "auto:task=classify"), cells))
             list(pool.map(lambda cell: self.of_seed(*cell), cells))
 
 
