@@ -20,6 +20,7 @@
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import tomllib
@@ -52,7 +53,7 @@ class Runs:
         if folder.exists():
             return
         part = folder.with_name(f"{folder.name}.part")
-        subprocess.run(["rm", "-rf", part], check=True)
+        shutil.rmtree(part, ignore_errors=True)
         words = ["train", "classify", "--quiet", "--set=network=mlp", *regimes()[regime], *settings]
         command = [self.osn, *words, "--decide", rule, "--seed", str(seed), "--out", str(part)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"RAYON_NUM_THREADS": "1"})

@@ -2,6 +2,7 @@
 
 use std::borrow::BorrowMut;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -207,10 +208,7 @@ pub(crate) fn send(process: u32, name: &str) {
 pub(crate) fn started_by(process: u32) -> Vec<u32> {
     let all = fs::read_dir("/proc").unwrap().flatten();
     let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let parent = |number: u32| {
-        let status = fs::read_to_string(format!("/proc/{number}/status")).ok()?;
-        status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
-    };
+    let parent = |number: u32| known_of(number, "PPid:")?.parse().ok();
     numbers.filter(|number| parent(*number) == Some(process)).collect()
 }
 
@@ -222,9 +220,14 @@ pub(crate) fn signalled(child: Child, name: &str) -> Ended {
 
 /// A set of signals of a process as Linux knows it; the lowest bit is signal 1.
 pub(crate) fn signals(process: &str, set: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix(set));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+    let mask = known_of(process, set);
+    mask.and_then(|mask| u64::from_str_radix(&mask, 16).ok()).unwrap_or_default()
+}
+
+/// What Linux knows of a process under this name.
+fn known_of(process: impl Display, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix(name)).map(|it| it.trim().to_owned())
 }
 
 pub(crate) fn json(file: &Path) -> Value {
