@@ -15,6 +15,7 @@ use crate::state::codes::Codes;
 
 /// The measurements of one layer, and what is in force on it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LayerReport {
     /// The layer itself.
     pub layer: Layer,

@@ -102,6 +102,7 @@ impl Default for Auto {
 /// What is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Task {
     /// A discriminator of a generative adversarial network.
     Gan,
