@@ -1,7 +1,5 @@
 //! Why a map cannot be measured.
 
-use faer::Mat;
-
 /// Why no estimate can be given.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -58,10 +56,6 @@ pub enum EstimateError {
 }
 
 impl EstimateError {
-    pub(crate) fn no_convergence<T>(matrix: &Mat<T>) -> Self {
-        Self::NoConvergence { rows: matrix.nrows(), cols: matrix.ncols() }
-    }
-
     pub(crate) fn check_not_empty(rows: usize, cols: usize) -> Result<(), Self> {
         if rows == 0 || cols == 0 { Err(Self::Empty { rows, cols }) } else { Ok(()) }
     }

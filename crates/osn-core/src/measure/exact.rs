@@ -2,6 +2,7 @@
 
 use faer::Mat;
 
+use crate::measure::decompose;
 use crate::measure::error::EstimateError;
 use crate::measure::estimate::{Bound, Estimate};
 use crate::measure::operator::LinearMap;
@@ -41,7 +42,7 @@ pub fn exact<M: LinearMap + ?Sized>(map: &M) -> Result<Estimate, EstimateError> 
 /// As [`exact`].
 pub fn singular_values<M: LinearMap + ?Sized>(map: &M) -> Result<Vec<f64>, EstimateError> {
     let (scale, matrix) = scaled_to_one(written_out(map)?);
-    let values = matrix.singular_values().map_err(|_| EstimateError::no_convergence(&matrix))?;
+    let values = decompose::singular_values(matrix.as_ref())?;
     Ok(values.into_iter().map(|value| value * scale).collect())
 }
 
@@ -50,10 +51,8 @@ pub(crate) fn leading_triplet(
     matrix: Mat<f64>,
 ) -> Result<(f64, Vec<f64>, Vec<f64>), EstimateError> {
     let (scale, matrix) = scaled_to_one(matrix);
-    let svd = matrix.thin_svd().map_err(|_| EstimateError::no_convergence(&matrix))?;
-    let u = svd.U().col(0).iter().copied().collect();
-    let v = svd.V().col(0).iter().copied().collect();
-    Ok((svd.S()[0] * scale, u, v))
+    let (sigma, u, v) = decompose::leading_triplet(matrix.as_ref())?;
+    Ok((sigma * scale, u, v))
 }
 
 /// Divides a matrix by its largest magnitude, so that nothing in the decomposition overflows.

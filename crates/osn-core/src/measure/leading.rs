@@ -1,7 +1,8 @@
 //! The leading singular values, each as often as it occurs.
 
-use faer::{Mat, MatRef, Side};
+use faer::{Mat, MatRef};
 
+use crate::measure::decompose::symmetric_eigen;
 use crate::measure::error::EstimateError;
 use crate::measure::estimate::start_vector;
 use crate::measure::exact::singular_values;
@@ -181,9 +182,7 @@ impl BlockBasis {
 /// Returns the eigenvalues and eigenvectors of a symmetric matrix, largest first.
 fn eigen(matrix: MatRef<'_, f64>) -> Result<(Vec<f64>, Vec<Vec<f64>>), EstimateError> {
     let size = matrix.nrows();
-    let no_convergence = |_| EstimateError::NoConvergence { rows: size, cols: size };
-    let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(no_convergence)?;
-    let (values, vectors) = (eigen.S(), eigen.U());
+    let (values, vectors) = symmetric_eigen(matrix)?;
     let order = (0..size).rev();
     let columns = order.clone().map(|index| vectors.col(index).iter().copied().collect());
     Ok((order.map(|index| values[index]).collect(), columns.collect()))

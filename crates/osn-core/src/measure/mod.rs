@@ -5,6 +5,7 @@
 //! | `operator.rs` | [`LinearMap`], what every estimator sees; [`DenseMap`] and [`Layout`], a weight tensor as a matrix |
 //! | `power.rs` | [`power_iteration`]: one cheap step for each step of training, from below |
 //! | `golub_kahan.rs` | [`golub_kahan()`]: the estimate for a cold start, from below |
+//! | `decompose.rs` | faer's decompositions, tried again where they do not converge |
 //! | `exact.rs` | [`exact()`], [`singular_values`]: the whole decomposition, slow |
 //! | `leading.rs`, `gram_matrix.rs` | [`leading_singular_values`]: the largest few, repeated ones too |
 //! | `estimate.rs`, `error.rs` | [`Estimate`] and [`EstimateError`]: what an estimator gives |
@@ -17,6 +18,7 @@
 pub mod bounds;
 pub mod complexity;
 pub mod convolution;
+pub(crate) mod decompose;
 pub(crate) mod error;
 pub(crate) mod estimate;
 pub(crate) mod exact;

@@ -12,6 +12,7 @@ use crate::measure::bounds::rounding::{
 };
 use crate::measure::convolution::circular::{CircularError, Frequency, Symbol, Torus};
 use crate::measure::convolution::geometry::Geometry;
+use crate::measure::decompose::leading_triplet;
 use crate::measure::error::EstimateError;
 use crate::measure::vector::norm;
 
@@ -237,10 +238,8 @@ impl Slice {
 
     /// Returns σ of the matrix, and a lower bound of that of M(ω): ‖M̂ v‖/‖v‖ − ‖M̂ − M(ω)‖.
     fn leading_value(&self) -> Result<(f64, f64), EstimateError> {
-        let svd =
-            self.matrix.thin_svd().map_err(|_| EstimateError::no_convergence(&self.matrix))?;
-        let value = svd.S()[0].re;
-        let vector = svd.V().subcols(0, 1).to_owned();
+        let (value, _, vector) = leading_triplet(self.matrix.as_ref())?;
+        let vector = Mat::from_fn(vector.len(), 1, |row, _| vector[row]);
         let image = &self.matrix * &vector;
         let product_error = multiply_up(
             gamma(8.0 * (self.inner() + 4.0)),

@@ -12,6 +12,7 @@ use crate::measure::convolution::circular::{Symbol, Torus, root_of_unity};
 use crate::measure::convolution::geometry::{Boundary, Geometry, greatest_divisor};
 use crate::measure::convolution::map::ConvMap;
 use crate::measure::convolution::patches::Patches;
+use crate::measure::decompose::leading_triplet;
 use crate::measure::error::EstimateError;
 use crate::measure::estimate::{Estimate, start_vector};
 use crate::measure::golub_kahan::{GolubKahanParams, golub_kahan};
@@ -199,7 +200,7 @@ fn leading_wave(
         return Ok(image);
     }
     let matrix = symbol.matrix(largest.group, largest.frequency);
-    let svd = matrix.thin_svd().map_err(|_| EstimateError::no_convergence(&matrix))?;
+    let (_, _, leading) = leading_triplet(matrix.as_ref())?;
     let (inputs, length) = (geometry.in_per_group(), image.len() / geometry.groups);
     let of_group = &mut image[largest.group * length..][..length];
     for alias in 0..symbol.torus.aliases() {
@@ -207,7 +208,7 @@ fn leading_wave(
         let along = [0, 1, 2]
             .map(|axis| faded_wave(frequency[axis], symbol.torus.size[axis], geometry, axis));
         for (channel, of_channel) in of_group.chunks_exact_mut(length / inputs).enumerate() {
-            add_product(svd.V()[(alias * inputs + channel, 0)], &along, of_channel);
+            add_product(leading[alias * inputs + channel], &along, of_channel);
         }
     }
     Ok(image)

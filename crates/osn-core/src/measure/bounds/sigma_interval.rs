@@ -1,6 +1,6 @@
 //! σ of a matrix between two bounds that are certain: Lanczos below, a Cholesky factorisation above.
 
-use faer::{Mat, Side};
+use faer::Mat;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::bounds::cholesky::verified_upper_bound;
@@ -8,6 +8,7 @@ use crate::measure::bounds::interval::Interval;
 use crate::measure::bounds::rounding::{
     multiply_down, multiply_up, sqrt_down, sqrt_up, subtract_down,
 };
+use crate::measure::decompose::symmetric_eigen;
 use crate::measure::error::EstimateError;
 use crate::measure::estimate::start_vector;
 use crate::measure::gram_matrix::{GramMatrix, largest_finite_magnitude};
@@ -319,9 +320,7 @@ impl Krylov {
     /// and if the second of T is near the second of G, the largest is at most r²/(θ₁ − θ₂) above.
     fn leading(&self) -> Result<Ritz, EstimateError> {
         let size = self.diagonal.len();
-        let no_convergence = |_| EstimateError::NoConvergence { rows: size, cols: size };
-        let eigen = self.tridiagonal().self_adjoint_eigen(Side::Lower).map_err(no_convergence)?;
-        let (values, vectors) = (eigen.S(), eigen.U());
+        let (values, vectors) = symmetric_eigen(self.tridiagonal().as_ref())?;
         let value = values[size - 1];
         let residual = self.off_diagonal[size - 1] * vectors[(size - 1, size - 1)].abs();
         let gap = if size > 1 { value - values[size - 2] } else { 0.0 };

@@ -3,6 +3,7 @@
 use faer::{Mat, c64};
 
 use crate::measure::convolution::geometry::{Boundary, Geometry};
+use crate::measure::decompose::singular_values;
 use crate::measure::error::EstimateError;
 use crate::measure::vector::{dot, largest_magnitude, power_of_two_scale};
 
@@ -64,8 +65,7 @@ pub fn circular_singular_values<T: Into<f64> + Copy>(
     for group in 0..geometry.groups {
         for frequency in symbol.torus.half_of_frequencies() {
             let matrix = symbol.matrix(group, frequency.at);
-            let of_matrix =
-                matrix.singular_values().map_err(|_| EstimateError::no_convergence(&matrix))?;
+            let of_matrix = singular_values(matrix.as_ref())?;
             let scaled = of_matrix.iter().map(|value| value / symbol.scale);
             (0..frequency.multiplicity).for_each(|_| values.extend(scaled.clone()));
         }
