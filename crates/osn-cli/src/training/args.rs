@@ -214,7 +214,7 @@ impl Default for TourArgs {
 /// The recipes that have a tour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Toured {
-    /// A GAN whose discriminator is normalized once the generator has caught up.
+    /// A GAN whose discriminator is normalized throughout.
     #[default]
     Gan,
     /// A deep Transformer whose blocks are normalized at first and then let go.

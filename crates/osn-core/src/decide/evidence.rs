@@ -31,12 +31,15 @@ mod tests {
     use crate::decide::decider::tests::layers;
     use crate::decide::rule::Rule;
     use crate::decide::signals::{Adversarial, Generalization, Signals};
+    use crate::layer::facts::Layer;
     use crate::layer::kind::Kind;
     use crate::layer::measurement::{GradientStatistics, Growth, Measurement};
 
     /// By what a rule decides two layers, blocks of one stack, after these many decisions of the same numbers.
     fn evidence(rule: &str, n_decisions: u64) -> Vec<Option<Evidence>> {
-        let mut decider = Decider::new(Rule::parse(rule).unwrap(), layers(2)).unwrap();
+        let linear = |layer| Layer { kind: Kind::Linear, ..layer };
+        let layers = layers(2).into_iter().map(linear).collect();
+        let mut decider = Decider::new(Rule::parse(rule).unwrap(), layers).unwrap();
         let adversarial = Adversarial { separation: Some(0.6), input_gradient_norm: Some(3.0) };
         let generalization = Generalization { train_loss: 0.25, held_out_loss: 1.0 };
         let signals = Signals::new()
@@ -68,7 +71,7 @@ mod tests {
     #[test]
     fn evidence_is_the_number_that_the_rule_decides_by() {
         for (rule, expected) in [
-            ("auto", 0.6),
+            ("auto", 3.0),
             ("auto:task=classify", 0.75),
             ("auto:task=sequence", 0.5),
             ("plateau", 12.0),
@@ -103,16 +106,16 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_is_not_decided_by_the_separation_of_its_discriminator() {
+    fn a_generator_is_not_decided_by_the_slope_of_its_discriminator() {
         let mut layers = layers(2);
         layers[1].network = "generator".to_owned();
-        layers[0].kind = Kind::Conv;
+        layers[0].kind = Kind::Linear;
         let mut decider = Decider::new(Rule::parse("auto").unwrap(), layers).unwrap();
         let adversarial = Adversarial { separation: Some(0.9), input_gradient_norm: Some(1.0) };
         let signals = Signals::new().adversarial(adversarial);
         decider.decide(0, &[Measurement::new(1.0, 0.0); 2], &signals);
-        let thresholds = vec![0.8];
-        let expected = Evidence { name: "separation".to_owned(), value: 0.9, thresholds };
+        let name = "norm of D's input gradient".to_owned();
+        let expected = Evidence { name, value: 1.0, thresholds: vec![2.4] };
         assert_eq!(decider.evidence(), [Some(expected), None]);
     }
 

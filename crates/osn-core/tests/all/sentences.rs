@@ -277,8 +277,18 @@ fn reasons(
     sigmas: &[[f64; 2]],
     seen: impl Fn(usize) -> (Option<GradientStatistics>, Signals),
 ) -> String {
+    reasons_about(layers(), rule, sigmas, seen)
+}
+
+/// The same about these two layers.
+fn reasons_about(
+    layers: Vec<Layer>,
+    rule: Rule,
+    sigmas: &[[f64; 2]],
+    seen: impl Fn(usize) -> (Option<GradientStatistics>, Signals),
+) -> String {
     let mut all = format!("{rule}\n");
-    let mut decider = Decider::new(rule, layers()).unwrap();
+    let mut decider = Decider::new(rule, layers).unwrap();
     for decision in decider.decisions() {
         writeln!(all, "    at attach: {}", decision.reason).unwrap();
     }
@@ -364,10 +374,11 @@ fn reasons_of_rules_that_follow_signals() {
         let signals = Signals::new();
         (None, if place > 0 { signals.metric("loss", 3.0) } else { signals })
     });
+    let linear = || layers().into_iter().map(|layer| Layer { kind: Kind::Linear, ..layer });
     let auto = [(0.05, 2.4), (1.0, 24.0), (0.6, 2.6)].map(|(separation, slope)| {
         let (separation, input_gradient_norm) = (Some(separation), Some(slope));
         let signals = Signals::new().adversarial(Adversarial { separation, input_gradient_norm });
-        reasons(rule("auto"), &flat[..2], |_| (None, signals.clone()))
+        reasons_about(linear().collect(), rule("auto"), &flat[..2], |_| (None, signals.clone()))
     });
     let classify = reasons(rule("auto:task=classify"), &[[4.0, 0.0]; 3], |place| {
         let held_out_loss = [2.0, 2.0, 0.25][place];

@@ -55,7 +55,7 @@ fn layers() -> Vec<Layer> {
     let layer = |index| Layer {
         path: format!("blocks.{index}.weight"),
         network: "discriminator".to_owned(),
-        kind: [Kind::Conv, Kind::Linear, Kind::Attention][index],
+        kind: [Kind::Embedding, Kind::Linear, Kind::Attention][index],
         shape: vec![8, 4 + index],
         index,
         count: 3,

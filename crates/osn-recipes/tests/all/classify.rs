@@ -130,6 +130,27 @@ fn the_default_rule_holds_a_network_that_memorizes_wrong_labels() {
     assert!(free > 0.7 && held < free - 0.2, "{held} of the wrong labels, {free} without");
 }
 
+#[test]
+fn the_record_has_the_number_that_the_rule_decides_by() {
+    let evidence = |rule| {
+        let events = events(&Run::of("classify", Some(rule), &[("network", "mlp")]));
+        let of_layer = |event| match event {
+            Event::Layer { step, evidence, .. } => Some((step, evidence)),
+            _ => None,
+        };
+        events.into_iter().filter_map(of_layer).collect::<Vec<_>>()
+    };
+    for (step, evidence) in evidence("auto:task=classify,interval=1") {
+        let Some(evidence) = evidence.filter(|_| step > 1) else {
+            assert_eq!(step, 1, "nothing was seen before");
+            continue;
+        };
+        assert!(evidence.name.contains("gap") && evidence.value.is_finite(), "{evidence:?}");
+        assert_eq!(evidence.thresholds, [0.4]);
+    }
+    assert!(evidence("cap").iter().all(|(_, evidence)| evidence.is_none()));
+}
+
 /// Whether the record has the loss on images that the network does not train on.
 fn knows_held_out_loss(run: &RunSummary) -> bool {
     events(run).iter().any(|event| {

@@ -142,7 +142,7 @@ fn layers() -> Vec<Layer> {
     let layer = |index: usize| Layer {
         path: format!("layer{}.weight", index + 1),
         network: "discriminator".to_owned(),
-        kind: Kind::Conv,
+        kind: Kind::Linear,
         shape: vec![16, 16, 3, 3],
         index,
         count: 3,

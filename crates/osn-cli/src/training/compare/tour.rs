@@ -25,6 +25,8 @@ struct Tour {
     settings: &'static [(&'static str, &'static str)],
     out: &'static str,
     introduction: [&'static str; 2],
+    /// A third rule that is worth a comparison, and what it does.
+    third: [&'static str; 2],
     /// What the other tour shows, and its command.
     other: [&'static str; 2],
 }
@@ -37,9 +39,10 @@ const GAN: Tour = Tour {
     settings: &[("learning_rate", "0.002")],
     out: "studies/tour",
     introduction: [
-        "One GAN, trained twice at a high learning rate, all else equal: under `auto`, which normalizes the layers of the",
-        "discriminator where the training calls for it, and under `never`.",
+        "One GAN, trained twice at a high learning rate, all else equal: under `auto`, which normalizes every layer of the",
+        "discriminator, and under `never`, which leaves it alone.",
     ],
+    third: ["lr_over_max_sigma", "scales the updates instead"],
     other: ["a Transformer, whose blocks are held at first and then let go", "tour nmt"],
 };
 
@@ -53,7 +56,8 @@ const NMT: Tour = Tour {
         "One deep Transformer, trained twice for its first 300 steps, all else equal: under `auto`, which normalizes its",
         "blocks until the gradient reaches the first and then lets them go, and under `never`.",
     ],
-    other: ["a GAN, whose discriminator is held once the generator has caught up", "tour gan"],
+    third: ["always", "normalizes always"],
+    other: ["a GAN, whose discriminator is held throughout", "tour gan"],
 };
 
 /// Trains a network with the recipe's rule and without one, all else equal, and shows both.
@@ -77,9 +81,10 @@ pub(crate) fn run(args: &TourArgs) -> Result<u8, Failure> {
     ledger.write(Some(&Analysis::of(ledger.study())))?;
     let page = page::write_own(ledger.folder())?;
     stdout::print(&format!("\n{}\n{}\n", curves(ledger.study()), outcome(ledger.study())))?;
-    let (page, program, [other, command]) = (page.display(), program(), tour.other);
+    let (page, program) = (page.display(), program());
+    let ([_, third], [other, command]) = (tour.third, tour.other);
     say(format_args!(
-        "\n  page   {page}\n\nnext: more seeds, and the rule that normalizes always\n  {program} {}\n{other}\n  {program} {command}",
+        "\n  page   {page}\n\nnext: more seeds, and the rule that {third}\n  {program} {}\n{other}\n  {program} {command}",
         tour.next(),
     ));
     Ok(SUCCESS)
@@ -111,7 +116,8 @@ impl Tour {
         let preset = self.preset.map(|preset| format!(" --preset {preset}"));
         let settings = self.settings.iter().map(|(key, value)| format!(" --set {key}={value}"));
         let options: String = preset.into_iter().chain(settings).collect();
-        format!("compare {}{options} --decide {},always", self.recipe, self.rules.join(","))
+        let [third, _] = self.third;
+        format!("compare {}{options} --decide {},{third}", self.recipe, self.rules.join(","))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::layer::select::{Position, Select};
 ///
 /// | task | what it does | where that comes from |
 /// |---|---|---|
-/// | `gan`, `translate` | constrains a discriminator by its separation and its input gradient | the pilot grid and trials of `gan`; `translate` was not part of them |
+/// | `gan`, `translate` | normalizes a discriminator with convolutions to 1; constrains a fully connected one by its separation and its input gradient | the registered study of `gan`; the pilot grid |
 /// | `control` | normalizes the penultimate layer of a Q-network to 1 | Gogianu et al. 2021 |
 /// | `classify` | caps every layer, the lower the larger the generalization gap | the recipe `classify` |
 /// | `sequence` | normalizes the blocks of a stack to 1 until the gradient reaches its first block | the recipe `nmt` |
@@ -30,8 +30,7 @@ use crate::layer::select::{Position, Select};
 /// With `s` the separation and `g` the input-gradient norm ([`Adversarial`](crate::decide::Adversarial)), both
 /// exponential means over the decisions with 0.8 of the old mean in the new one:
 ///
-/// - A discriminator with convolutions is unconstrained until `s < 0.8` for the first time, which says that the
-///   generator has caught up. From then on every layer is normalized to 1 (Miyato et al. 2018, equation 8).
+/// - Every layer of a discriminator with convolutions is normalized to 1 throughout (Miyato et al. 2018, equation 8).
 /// - Layer `l` of a fully connected discriminator is normalized to `c_l = f·σ_l(0)`, with `σ_l(0)` its σ at
 ///   initialization and `f` one factor for all layers, 1.5 at the start. `Δ` is the number of optimizer steps since the
 ///   decision before, and the decisions change when `f` has moved by 2 %:
@@ -132,9 +131,9 @@ pub enum AutoMemory {
 
 impl NamedRule for Auto {
     parameters! {
-        "auto", "Decides as fits the task, with nothing to set: in a GAN by the separation and the \
-                 input gradient of the discriminator, in a classifier by the generalization gap, \
-                 in a Transformer by how much of the gradient reaches its first block.";
+        "auto", "Decides as fits the task, with nothing to set: normalizes the discriminator of a \
+                 GAN, caps a classifier by its generalization gap, holds the blocks of a \
+                 Transformer until the gradient reaches the first.";
         task = "gan", "what is trained: gan, translate, control, classify or sequence";
         interval = "10", INTERVAL;
     }
