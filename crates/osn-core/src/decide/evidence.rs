@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The number by which a rule decides about a layer, as of its last decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// What it is, with its unit where it has one: `separation`.
+    /// What it is, with its unit where it has one: `held-out gain of a larger σ, in standard errors`.
     pub name: String,
     /// Its value.
     pub value: f64,

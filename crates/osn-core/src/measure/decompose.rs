@@ -1,5 +1,6 @@
-//! Decompositions of small matrices ([`EstimateError::NoConvergence`] where all attempts fail), which faer makes. Its iteration may go in a circle on an ordinary matrix (seen on one of
+//! Decompositions of small matrices, which faer makes. Its iteration may go in a circle on an ordinary matrix (seen on one of
 //! 30×40, with one rounding and not with another); then one of the same singular values is decomposed in its place.
+//! Where all attempts fail the error is [`EstimateError::NoConvergence`].
 
 use std::iter::{Sum, once};
 use std::ops::{Mul, Sub};

@@ -438,6 +438,10 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
     let classify = |regime, arm| iqm("claim_classify", regime, arm);
     let control = |regime, arm| iqm("claim_control", regime, arm);
     let gan = |regime, arm| iqm("claim_gan", regime, arm);
+    let distances = |arm| -> Result<String, Box<dyn Error>> {
+        let [hot, deep, few] = [gan("hot", arm)?, gan("deep", arm)?, gan("few", arm)?];
+        Ok(format!("{hot:.1}, {deep:.1}, {few:.1} and {:.1}", gan("critic", arm)?))
+    };
     let translation = &study(studies, "claim_nmt")?.0;
     let attention = |arm| losses(translation, "attention", arm);
     Ok(vec![
@@ -453,8 +457,8 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
         ),
         format!(
             "a Fréchet distance of {} where `never` ends at {}",
-            listed(["hot", "deep", "few", "critic"].map(|it| gan(it, "always")))?,
-            listed(["hot", "deep", "few", "critic"].map(|it| gan(it, "never")))?
+            distances("always")?,
+            distances("never")?
         ),
         format!("tie ({:.1} and {:.1})", gan("preset", "always")?, gan("preset", "never")?),
         format!(
@@ -474,15 +478,4 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
             control("acrobot", "never")?
         ),
     ])
-}
-
-/// Distances as a sentence has them: `22.2, 34.3 and 54.9`.
-fn listed<const N: usize>(
-    distances: [Result<f64, Box<dyn Error>>; N],
-) -> Result<String, Box<dyn Error>> {
-    let texts: Result<Vec<String>, _> =
-        distances.into_iter().map(|it| it.map(|it| format!("{it:.1}"))).collect();
-    let texts = texts?;
-    let (last, others) = texts.split_last().ok_or("no distances")?;
-    Ok(format!("{} and {last}", others.join(", ")))
 }

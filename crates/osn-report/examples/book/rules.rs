@@ -143,7 +143,7 @@ fn layers() -> Vec<Layer> {
         path: format!("layer{}.weight", index + 1),
         network: "discriminator".to_owned(),
         kind: Kind::Linear,
-        shape: vec![16, 16, 3, 3],
+        shape: vec![16, 16],
         index,
         count: 3,
         is_largest: index == 0,
