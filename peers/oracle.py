@@ -1,17 +1,20 @@
 """Which layers should be held, by training under every mask of them, and which layers the rules hold.
 
     cargo build --release
-    python3 peers/oracle.py run  [--osn target/release/osn] [--seeds 11-18] [--out studies/oracle]
-    python3 peers/oracle.py read [--out studies/oracle]
+    python3 peers/oracle.py classify run  [--osn target/release/osn] [--seeds 11-18] [--out studies/oracle]
+    python3 peers/oracle.py classify read [--out studies/oracle]
+    python3 peers/oracle.py nmt run       # and read; into studies/oracle_nmt
 
-`run` trains the networks of examples/oracle.toml under all 16 masks of their four layers, under the rules that decide, and
-under what `--control` adds: `osn compare classify`, which goes on where it was stopped. `read` prints, for each regime
-and layer, the *gain* of holding it and how much each rule holds it:
+`run` trains the networks of a file of regimes under all 16 masks of four *parts*, under the rules that decide, and under what
+`--control` adds: `osn compare`, which goes on where it was stopped. A part of the classifier is one of its four layers; one of the
+Transformer is the attention or the feed-forward layers of its encoder or its decoder. `read` prints, for each regime and part, the
+*gain* of holding it and how much each rule holds it:
 
-- gain: the accuracy at the end with the layer held less that without, over the 8 pairs of masks that differ in nothing else,
-  and (alone) with nothing else held; the mean over the seeds, with its standard error.
-- held: the elasticity of the layer's scale (0 free, 1 held), the mean over the logged steps and the seeds.
-- agreement: the correlation over the layers of what each seed holds with the mean gain, 0 where a rule treats all layers alike;
+- gain: the score at the end with the part held less that without, over the 8 pairs of masks that differ in nothing else, and
+  (alone) with nothing else held; the mean over the seeds, with its standard error. The score is the accuracy, or minus the loss on
+  test pairs in nats a byte.
+- held: the elasticity of the scale (0 free, 1 held), the mean over the part's layers, the logged steps and the seeds.
+- agreement: the correlation over the parts of what each seed holds with the mean gain, 0 where a rule treats all parts alike;
   its mean over the seeds, and the exact p-value of a sign-flip test that this is 0.
 
 Only Python's standard library is needed.
@@ -23,47 +26,106 @@ import json
 import math
 import statistics
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-LAYERS = [f"layers.{index}.weight" for index in range(4)]
-RULES = ["auto:task=classify", "pay"]
-REGIMES = "examples/oracle.toml"
+Mask = tuple[bool, ...]
 
 
-def mask_rule(mask: tuple[bool, ...]) -> str:
-    held = [f"path={layer}" for layer, is_held in zip(LAYERS, mask) if is_held]
-    return "static:" + ",".join(held) if held else "never"
+@dataclass(frozen=True)
+class Oracle:
+    """What is trained under every mask."""
+
+    recipe: list[str]
+    regimes: str
+    # The globs of the layers of each part.
+    parts: dict[str, list[str]]
+    rules: list[str]
+    score: str
+    # 1 where more of the score is better, −1 where less is.
+    sign: int
+    out: str
+
+    def rule(self, mask: Mask) -> str:
+        """The rule that holds the parts of a mask."""
+        held = [f"path={glob}" for globs, is_held in zip(self.parts.values(), mask) if is_held for glob in globs]
+        return "static:" + ",".join(held) if held else "never"
+
+    def masks(self) -> dict[str, Mask]:
+        """Every mask, by its rule."""
+        return {self.rule(mask): mask for mask in itertools.product((False, True), repeat=len(self.parts))}
+
+    def part_of(self, path: str) -> str | None:
+        """The part that a layer belongs to. A head's index stands behind the path."""
+        path = path.partition("[")[0]
+        return next((part for part, globs in self.parts.items() if any(fnmatchcase(path, it) for it in globs)), None)
 
 
-MASKS = {mask_rule(mask): mask for mask in itertools.product((False, True), repeat=len(LAYERS))}
+ORACLES = {
+    "classify": Oracle(
+        recipe=["classify", "--set", "network=mlp"],
+        regimes="examples/oracle.toml",
+        parts={f"layers.{index}.weight": [f"layers.{index}.weight"] for index in range(4)},
+        rules=["auto:task=classify", "pay"],
+        score="accuracy",
+        sign=1,
+        out="studies/oracle",
+    ),
+    "nmt": Oracle(
+        recipe=["nmt", "--preset", "deep"],
+        regimes="examples/oracle_nmt.toml",
+        parts={
+            "encoder, attention": ["encoder.*.attention.**"],
+            "encoder, feed-forward": ["encoder.*.feed_forward.**"],
+            "decoder, attention": ["decoder.*.attention.**", "decoder.*.cross.**"],
+            "decoder, feed-forward": ["decoder.*.feed_forward.**"],
+        },
+        rules=["auto:task=sequence"],
+        score="loss",
+        sign=-1,
+        out="studies/oracle_nmt",
+    ),
+}
 
 
-def run(osn: str, seeds: str, out: Path, controls: list[str]) -> None:
-    rules = [*RULES, *controls, *MASKS]
-    command = [osn, "compare", "classify", "--set", "network=mlp", "--seeds", seeds, "--regime", REGIMES, "--quiet"]
-    subprocess.run([*command, "--threads", "1", "--jobs", "2", "--decide", ",".join(rules), "--out", str(out)], check=True)
+def run(oracle: Oracle, osn: str, seeds: range, out: Path, controls: list[str]) -> None:
+    """One seed after the other, so that what is stopped leaves whole seeds behind."""
+    rules = [*oracle.rules, *controls, *oracle.masks()]
+    command = [osn, "compare", *oracle.recipe, "--regime", oracle.regimes, "--quiet", "--threads", "1"]
+    for last in seeds:
+        until = ["--seeds", f"{seeds.start}-{last}", "--decide", ",".join(rules), "--out", str(out)]
+        subprocess.run([*command, *until], check=True)
 
 
-def elasticities(folder: Path) -> list[float]:
-    """The mean elasticity of each layer over the logged steps of a run."""
-    seen: dict[str, list[float]] = {layer: [] for layer in LAYERS}
+def elasticities(oracle: Oracle, folder: Path) -> list[float]:
+    """The mean elasticity of each part over its layers and the logged steps of a run."""
+    seen: dict[str, list[float]] = {part: [] for part in oracle.parts}
     for line in (folder / "record.jsonl").read_text().splitlines():
         event = json.loads(line)
-        if event["event"] == "layer":
-            seen[event["path"]].append(event["elasticity"] or 0.0)
+        part = oracle.part_of(event["path"]) if event["event"] == "layer" else None
+        if part is not None:
+            seen[part].append(event["elasticity"] or 0.0)
     return [statistics.fmean(values) for values in seen.values()]
 
 
-def gains(accuracy: dict[tuple[str, int], float], seed: int) -> list[float]:
-    """What holding each layer adds to the accuracy, over all pairs of masks that differ in it alone."""
-    def gain(layer: int) -> float:
-        pairs = [mask for mask in MASKS.values() if not mask[layer]]
-        with_it = [tuple(held or place == layer for place, held in enumerate(mask)) for mask in pairs]
+def pairs(masks: Iterator[Mask], part: int) -> Iterator[tuple[Mask, Mask]]:
+    """Masks with and without a part that differ in nothing else."""
+    for mask in masks:
+        if not mask[part]:
+            yield tuple(held or place == part for place, held in enumerate(mask)), mask
+
+
+def gains(oracle: Oracle, score: dict[tuple[str, int], float], seed: int) -> list[float]:
+    """What holding each part adds to the score, over all pairs of masks that differ in it alone."""
+    def gain(part: int) -> float:
         return statistics.fmean(
-            accuracy[mask_rule(held), seed] - accuracy[mask_rule(free), seed] for held, free in zip(with_it, pairs)
+            score[oracle.rule(held), seed] - score[oracle.rule(free), seed]
+            for held, free in pairs(iter(oracle.masks().values()), part)
         )
 
-    return [gain(layer) for layer in range(len(LAYERS))]
+    return [gain(part) for part in range(len(oracle.parts))]
 
 
 def correlation(gain: list[float], held: list[float]) -> float:
@@ -84,51 +146,62 @@ def error(values: list[float]) -> float:
     return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
-def read(out: Path) -> None:
+def read(oracle: Oracle, out: Path) -> None:
     study = json.loads((out / "study.json").read_text())
-    seeds = study["asked"]["seeds"]
-    rules = [arm["name"] for arm in study["asked"]["arms"] if arm["name"] not in MASKS]
     for regime in (regime["name"] for regime in study["asked"]["regimes"]):
-        runs = {(run["arm"], run["seed"]): run for run in study["runs"] if run["regime"] == regime}
-        accuracy = {key: run["metrics"]["accuracy"] for key, run in runs.items()}
-        by_seed = [gains(accuracy, seed) for seed in seeds]
-        gain = [statistics.fmean(values) for values in zip(*by_seed)]
-        errors = [error(list(values)) for values in zip(*by_seed)]
-        held = {rule: [elasticities(out / runs[rule, seed]["folder"]) for seed in seeds] for rule in rules}
-        alone = [
-            [accuracy[f"static:path={layer}", seed] - accuracy["never", seed] for seed in seeds] for layer in LAYERS
-        ]
-        print(f"\n{regime}: {len(seeds)} seeds\n\n| layer | gain | alone | {' | '.join(f'`{rule}`' for rule in rules)} |")
-        print("|---|---|---|" + "---|" * len(rules))
-        for place, layer in enumerate(LAYERS):
-            shares = [statistics.fmean(of_seed[place] for of_seed in held[rule]) for rule in rules]
-            by_itself = f"{statistics.fmean(alone[place]):+.3f} ± {error(alone[place]):.3f}"
-            gained = f"{gain[place]:+.3f} ± {errors[place]:.3f} | {by_itself}"
-            print(f"| `{layer}` | {gained} | {' | '.join(f'{it:.2f}' for it in shares)} |")
-        agreement = {rule: [correlation(gain, of_seed) for of_seed in held[rule]] for rule in rules}
-        shown = [f"{statistics.fmean(it):+.2f} (p = {sign_flip(it):.3f})" for it in agreement.values()]
-        print(f"| agreement | | | {' | '.join(shown)} |")
-        means = {arm: statistics.fmean(accuracy[arm, seed] for seed in seeds) for arm in [*rules, *MASKS]}
-        best = max(MASKS, key=means.__getitem__)
-        shown = [f"{means[rule]:.3f}" for rule in rules]
-        print(f"| accuracy | | | {' | '.join(shown)} |")
-        ranked = sorted(MASKS, key=means.__getitem__, reverse=True)
-        masks = ", ".join(f"{''.join('.#'[held] for held in MASKS[arm])} {means[arm]:.3f}" for arm in ranked)
-        print(f"\naccuracy by mask (# is held, first layer first): {masks}; the best, `{best}`, is chosen on these seeds")
+        read_regime(oracle, out, study, regime)
+
+
+def read_regime(oracle: Oracle, out: Path, study: dict, regime: str) -> None:
+    seeds, masks, parts = study["asked"]["seeds"], oracle.masks(), list(oracle.parts)
+    rules = [arm["name"] for arm in study["asked"]["arms"] if arm["name"] not in masks]
+    runs = {(run["arm"], run["seed"]): run for run in study["runs"] if run["regime"] == regime}
+    score = {key: oracle.sign * run["metrics"][oracle.score] for key, run in runs.items()}
+    by_seed = [gains(oracle, score, seed) for seed in seeds]
+    gain = [statistics.fmean(values) for values in zip(*by_seed)]
+    errors = [error(list(values)) for values in zip(*by_seed)]
+    held = {rule: [elasticities(oracle, out / runs[rule, seed]["folder"]) for seed in seeds] for rule in rules}
+    only = [oracle.rule(tuple(place == part for place in range(len(parts)))) for part in range(len(parts))]
+    alone = [[score[rule, seed] - score["never", seed] for seed in seeds] for rule in only]
+    print(f"\n{regime}: {len(seeds)} seeds\n\n| part | gain | alone | {' | '.join(f'`{rule}`' for rule in rules)} |")
+    print("|---|---|---|" + "---|" * len(rules))
+    for place, part in enumerate(parts):
+        shares = [statistics.fmean(of_seed[place] for of_seed in held[rule]) for rule in rules]
+        by_itself = f"{statistics.fmean(alone[place]):+.3f} ± {error(alone[place]):.3f}"
+        gained = f"{gain[place]:+.3f} ± {errors[place]:.3f} | {by_itself}"
+        print(f"| {part} | {gained} | {' | '.join(f'{it:.2f}' for it in shares)} |")
+    agreement = {rule: [correlation(gain, of_seed) for of_seed in held[rule]] for rule in rules}
+    shown = [f"{statistics.fmean(it):+.2f} (p = {sign_flip(it):.3f})" for it in agreement.values()]
+    print(f"| agreement | | | {' | '.join(shown)} |")
+    means = {arm: oracle.sign * statistics.fmean(score[arm, seed] for seed in seeds) for arm in [*rules, *masks]}
+    shown = [f"{means[rule]:.3f}" for rule in rules]
+    print(f"| {oracle.score} | | | {' | '.join(shown)} |")
+    ranked = sorted(masks, key=lambda rule: oracle.sign * means[rule], reverse=True)
+    shown = [f"{''.join('.#'[held] for held in masks[arm])} {means[arm]:.3f}" for arm in ranked]
+    print(f"\n{oracle.score} by mask (# is held, in the order of the table): {', '.join(shown)}")
+    print(f"the best, `{ranked[0]}`, is chosen on these seeds")
+
+
+def seeds_of(text: str) -> range:
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("of", choices=ORACLES)
     parser.add_argument("what", choices=["run", "read"])
     parser.add_argument("--osn", default="target/release/osn")
-    parser.add_argument("--seeds", default="11-18")
-    parser.add_argument("--out", type=Path, default=Path("studies/oracle"))
+    parser.add_argument("--seeds", type=seeds_of, default="11-18")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--control", action="append", default=[], help="a `random` rule, as `osn decide like` prints it")
     given = parser.parse_args()
+    oracle = ORACLES[given.of]
+    out = given.out or Path(oracle.out)
     if given.what == "run":
-        run(given.osn, given.seeds, given.out, given.control)
+        run(oracle, given.osn, given.seeds, out, given.control)
     else:
-        read(given.out)
+        read(oracle, out)
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ fn regime_file(name: &str) -> String {
         "tune_control" => "examples/claim_control.toml".to_owned(),
         "tune_gan" => "examples/claim_gan.toml".to_owned(),
         "classify_regimes" | "gan_regimes" | "nmt_regimes" | "claim_control" | "claim_gan"
-        | "oracle" => {
+        | "oracle" | "oracle_nmt" => {
             format!("examples/{name}.toml")
         }
         "cgan" => "docs/studies/gan/regimes.toml".to_owned(),
