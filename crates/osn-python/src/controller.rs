@@ -131,7 +131,7 @@ impl Controller {
 
     /// The signals that the rules use, as names.
     fn needs(&self) -> PyResult<Vec<String>> {
-        let needs = serde_json::to_value(self.decider.rules().needs());
+        let needs = serde_json::to_value(self.decider.needs());
         let needs = needs.map_err(|error| value_error(&error))?;
         let names = needs.as_object().into_iter().flatten();
         Ok(names.filter(|(_, is_set)| **is_set == true).map(|(name, _)| name.clone()).collect())
@@ -337,8 +337,8 @@ impl Controller {
 
     /// Refuses a step at which a rule decides on gradients that were never observed.
     fn check_observed(&self, observed: bool, held_out: bool) -> PyResult<()> {
-        for rule in self.decider.due(self.step).filter(|rule| !matches!(rule, Rule::Observe(_))) {
-            let needs = rule.needs();
+        let due = self.decider.due(self.step).filter(|(rule, _)| !matches!(rule, Rule::Observe(_)));
+        for (rule, needs) in due {
             let missing = [
                 (needs.gradients && !observed, "control.observe() after the backward"),
                 (needs.any_held_out() && !held_out, "control.observe_held_out(loss)"),
@@ -414,7 +414,7 @@ impl Controller {
     /// Notes that weights were refreshed, and the states that this left.
     fn note(&mut self, places: &[usize], states: Option<&[Vec<State>]>) {
         // What is measured for reports alone must not change the training, so it does not count here.
-        let states = states.filter(|_| self.decider.rules().needs().gradients);
+        let states = states.filter(|_| self.decider.needs().gradients);
         let ranges = self.ranges();
         for (index, &place) in places.iter().enumerate() {
             let states = states.map(|states| &states[index][..]);
@@ -429,7 +429,7 @@ impl Controller {
 
     /// The first measurement and the first decisions.
     fn begin(&mut self, py: Python<'_>, weights: &[Entries<'_>]) -> PyResult<Vec<Vec<f32>>> {
-        let needs = self.decider.rules().needs();
+        let needs = self.decider.needs();
         let pairs: Vec<_> = self.held.iter().zip(weights).collect();
         let starts: Vec<_> = py.detach(|| {
             let start = |(held, weight): &(&HeldWeight, &Entries)| {

@@ -20,8 +20,8 @@ impl Calls {
     /// A single call is enough, however long ago: a rule says itself what it does without news. [`Rule::Observe`]
     /// asks for everything and makes do with what comes.
     pub(crate) fn check_observed(self, decider: &Decider, step: u64) -> Result<(), StepError> {
-        for rule in decider.due(step).filter(|rule| !matches!(rule, Rule::Observe(_))) {
-            let needs = rule.needs();
+        let due = decider.due(step).filter(|(rule, _)| !matches!(rule, Rule::Observe(_)));
+        for (rule, needs) in due {
             let missing = [
                 (needs.gradients && !self.observe, "observe"),
                 (needs.any_held_out() && !self.observe_held_out, "observe_held_out"),

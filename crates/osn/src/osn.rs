@@ -120,7 +120,7 @@ impl Osn {
 
     /// What the rules read besides σ, and what [`Plan::measure`](crate::Plan::measure) adds to that.
     pub fn needs(&self) -> Needs {
-        self.decider.rules().needs().or(self.also)
+        self.decider.needs().or(self.also)
     }
 
     /// The standing decision for each layer with its reason, as changes from `None`. After the attachment these are
@@ -207,7 +207,7 @@ impl Osn {
     /// Notes the weights that have new codes, and where their σ begins from now on.
     fn note_refreshed(&mut self, codes: &[Option<Codes>]) {
         // What is measured for reports alone must not change the training, so it does not count here.
-        let observes = self.decider.rules().needs().gradients;
+        let observes = self.decider.needs().gradients;
         for (index, range) in HeldWeight::ranges(&self.watched).enumerate() {
             if let Some(codes) = &codes[index] {
                 let states = observes.then(|| states_on_host(codes)).flatten();

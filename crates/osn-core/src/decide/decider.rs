@@ -8,7 +8,7 @@ use crate::decide::error::RuleError;
 use crate::decide::evidence::Evidence;
 use crate::decide::rule::Rule;
 use crate::decide::scoped_rules::{Rules, ScopedRule};
-use crate::decide::signals::Signals;
+use crate::decide::signals::{Needs, Signals};
 use crate::decide::state::{DeciderMismatch, DeciderState, RuleState};
 use crate::layer::facts::Layer;
 use crate::layer::measurement::Measurement;
@@ -97,9 +97,16 @@ impl Decider {
         &self.layers
     }
 
+    /// The signals that the rules use for their layers besides σ.
+    pub fn needs(&self) -> Needs {
+        let needs =
+            self.parts().map(|(part, entry)| entry.rule.erased().needs_for(&part.layers));
+        needs.fold(Needs::default(), Needs::or)
+    }
+
     /// Whether [`decide`](Self::decide) looks at measurements, so that they must be read back.
     pub fn needs_measurements(&self) -> bool {
-        self.rules.entries().iter().any(|entry| entry.rule.erased().interval().is_some())
+        self.parts().any(|(_, entry)| entry.rule.erased().interval().is_some())
     }
 
     /// Whether any rule has something to decide after this many optimizer steps: at 0, which is when
@@ -108,18 +115,18 @@ impl Decider {
         step == 0 || self.due(step).next().is_some()
     }
 
-    /// The rules that decide after this many optimizer steps, each at its own interval.
-    pub fn due(&self, step: u64) -> impl Iterator<Item = &Rule> {
-        let rules = self.rules.entries().iter().map(|entry| &entry.rule);
-        rules.filter(move |rule| is_due(rule, step))
+    /// The rules that decide after this many optimizer steps, each at its own interval, and the signals that they use for
+    /// their layers.
+    pub fn due(&self, step: u64) -> impl Iterator<Item = (&Rule, Needs)> {
+        let due = self.parts().filter(move |(_, entry)| is_due(&entry.rule, step));
+        due.map(|(part, entry)| (&entry.rule, entry.rule.erased().needs_for(&part.layers)))
     }
 
     /// Whether the rule of each layer decides after this many optimizer steps, and so looks at its σ; in the order of
     /// the layers.
     pub fn looks_at(&self, step: u64) -> Vec<bool> {
         let mut looks = vec![false; self.layers.len()];
-        let parts = self.parts.iter().zip(self.rules.entries());
-        let due = parts.filter(|(_, entry)| is_due(&entry.rule, step));
+        let due = self.parts().filter(|(_, entry)| is_due(&entry.rule, step));
         due.flat_map(|(part, _)| &part.places).for_each(|&place| looks[place] = true);
         looks
     }
@@ -161,7 +168,7 @@ impl Decider {
         };
         DeciderState {
             layers: self.layers.clone(),
-            rules: self.parts.iter().zip(self.rules.entries()).map(state).collect(),
+            rules: self.parts().map(state).collect(),
             decisions: self.decisions.clone(),
         }
     }
@@ -220,7 +227,7 @@ impl Decider {
     /// If a custom rule does not return as many as it has layers.
     pub fn evidence(&self) -> Vec<Option<Evidence>> {
         let mut evidence = vec![None; self.layers.len()];
-        for (part, entry) in self.parts.iter().zip(self.rules.entries()) {
+        for (part, entry) in self.parts() {
             let seen = entry.rule.erased().evidence(&part.memory, &part.layers);
             let name = entry.rule.name();
             assert_eq!(
@@ -233,6 +240,11 @@ impl Decider {
             }
         }
         evidence
+    }
+
+    /// Each rule with its layers and its memory.
+    fn parts(&self) -> impl Iterator<Item = (&Part, &ScopedRule)> {
+        self.parts.iter().zip(self.rules.entries())
     }
 
     fn decide_at_attach(&mut self) {

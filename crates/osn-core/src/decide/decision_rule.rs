@@ -153,6 +153,11 @@ pub trait DecisionRule {
         Needs::default()
     }
 
+    /// Those of [`needs`](Self::needs) that it uses for these layers, which are all that it decides about. Default: all.
+    fn needs_for(&self, _layers: &[Layer]) -> Needs {
+        self.needs()
+    }
+
     /// The name of the metric that the rule follows, if it follows one. Default: none.
     fn metric(&self) -> Option<&str> {
         None

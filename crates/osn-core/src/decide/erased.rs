@@ -18,6 +18,7 @@ pub(crate) trait AnyRule: Any + Send + Sync {
     fn validate(&self) -> Result<(), RuleError>;
     fn interval(&self) -> Option<u64>;
     fn needs(&self) -> Needs;
+    fn needs_for(&self, layers: &[Layer]) -> Needs;
     fn metric(&self) -> Option<&str>;
     fn excludes(&self, layer: &Layer) -> Option<String>;
     fn begin(&self, layers: &[Layer]) -> Memory;
@@ -48,6 +49,10 @@ impl<R: DecisionRule + Send + Sync + 'static> AnyRule for R {
 
     fn needs(&self) -> Needs {
         DecisionRule::needs(self)
+    }
+
+    fn needs_for(&self, layers: &[Layer]) -> Needs {
+        DecisionRule::needs_for(self, layers)
     }
 
     fn metric(&self) -> Option<&str> {

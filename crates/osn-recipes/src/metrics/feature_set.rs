@@ -64,6 +64,12 @@ pub enum MetricError {
         /// The score.
         score: &'static str,
     },
+    /// Eigenvalues were not found.
+    #[error("{score} was not found: the eigenvalues of the covariances do not converge")]
+    NoConvergence {
+        /// The score.
+        score: &'static str,
+    },
 }
 
 impl Features {

@@ -26,14 +26,16 @@ struct Gaussian {
 ///
 /// # Errors
 ///
-/// [`MetricError::Dimensions`], [`MetricError::TooFew`] below two images, [`MetricError::Overflow`].
+/// [`MetricError::Dimensions`], [`MetricError::TooFew`] below two images, [`MetricError::Overflow`],
+/// [`MetricError::NoConvergence`].
 pub fn frechet_distance(real: &Features, fake: &Features) -> Result<f64, MetricError> {
     check(real, fake, 2)?;
     let (real, fake) = (fit(real), fit(fake));
     let means: f64 = real.mean.iter().zip(&fake.mean).map(|(a, b)| (a - b) * (a - b)).sum();
     let traces = finite(trace(&real.covariance) + trace(&fake.covariance), NAME)?;
+    // The overlap is symmetric, and faer's iteration, which may go in a circle on an ordinary matrix, takes two others then.
     let overlap = overlap(&real.covariance, &fake.covariance)
-        .map_err(|_: EvdError| MetricError::Overflow { score: NAME })?;
+        .or_else(|_| overlap(&fake.covariance, &real.covariance))?;
     finite((means + traces - 2.0 * overlap).max(0.0), NAME)
 }
 
@@ -65,14 +67,17 @@ fn trace(matrix: &Mat<f64>) -> f64 {
 ///
 /// With `Σ₁ = V Λ Vᵀ` the matrix inside has the eigenvalues of `Λ^½ Vᵀ Σ₂ V Λ^½`, so `Σ₁^½` itself
 /// is never built.
-fn overlap(first: &Mat<f64>, second: &Mat<f64>) -> Result<f64, EvdError> {
-    let eigen = first.self_adjoint_eigen(Side::Lower)?;
+fn overlap(first: &Mat<f64>, second: &Mat<f64>) -> Result<f64, MetricError> {
+    let unfound = |_: EvdError| MetricError::NoConvergence { score: NAME };
+    let eigen = first.self_adjoint_eigen(Side::Lower).map_err(unfound)?;
     let roots: Vec<f64> = eigen.S().column_vector().iter().map(|&value| root(value)).collect();
     let rotated = eigen.U().transpose() * second * eigen.U();
     let inside = Mat::from_fn(rotated.nrows(), rotated.ncols(), |row, column| {
         roots[row] * rotated[(row, column)] * roots[column]
     });
-    Ok(inside.self_adjoint_eigenvalues(Side::Lower)?.into_iter().map(root).sum())
+    finite(trace(&inside), NAME)?;
+    let eigenvalues = inside.self_adjoint_eigenvalues(Side::Lower).map_err(unfound)?;
+    Ok(eigenvalues.into_iter().map(root).sum())
 }
 
 /// The root of an eigenvalue that is not negative but for rounding.

@@ -174,7 +174,7 @@ fn command(name: &str, study: &Study) -> String {
         line.extend(value.as_ref().map(|value| format!(" --{option} {value}")));
     }
     line.extend(asked.settings.iter().map(|setting| format!(" --set {setting}")));
-    if asked.regimes.len() > 1 {
+    if asked.regimes.iter().any(|regime| !regime.settings.is_empty()) {
         line.extend([" --regime ", &regime_file(name)]);
     }
     line
@@ -306,12 +306,14 @@ fn ratios(title: &str, study: &Study, error: fn(f64) -> f64) -> Vec<String> {
 
 /// That of one arm.
 fn ratio(study: &Study, arm: &str, error: fn(f64) -> f64) -> f64 {
-    let errors = |arm: &str, regime: &str| -> f64 {
+    let mean = |arm: &str, regime: &str| -> f64 {
         let runs = study.runs.iter().filter(|run| run.arm == arm && run.regime == regime);
-        runs.filter_map(|run| *run.metrics.get(&study.asked.metric)?).map(error).sum()
+        let scores = runs.filter_map(|run| *run.metrics.get(&study.asked.metric)?);
+        let errors: Vec<f64> = scores.map(error).collect();
+        errors.iter().sum::<f64>() / errors.len() as f64
     };
     let (first, regimes) = (&study.asked.arms[0].name, &study.asked.regimes);
-    let logs = regimes.iter().map(|it| (errors(first, &it.name) / errors(arm, &it.name)).ln());
+    let logs = regimes.iter().map(|it| (mean(first, &it.name) / mean(arm, &it.name)).ln());
     (logs.sum::<f64>() / regimes.len() as f64).exp()
 }
 

@@ -55,6 +55,11 @@ impl AdversarialControl {
         Self { held, separation: None, log_slope: None }
     }
 
+    /// Whether signals change what is decided about any of the layers.
+    pub(crate) fn follows_signals(layers: &[Layer]) -> bool {
+        !is_convolutional(layers) && layers.iter().any(|layer| !layer.is_of_generator())
+    }
+
     pub(crate) fn fits(&self, n_layers: usize) -> bool {
         self.held.fits(n_layers)
     }

@@ -159,6 +159,14 @@ impl DecisionRule for Auto {
         }
     }
 
+    fn needs_for(&self, layers: &[Layer]) -> Needs {
+        let is_adversarial = matches!(self.task, Task::Gan | Task::Translate);
+        if is_adversarial && !AdversarialControl::follows_signals(layers) {
+            return Needs::default();
+        }
+        self.needs()
+    }
+
     fn excludes(&self, layer: &Layer) -> Option<String> {
         match self.task {
             Task::Control => penultimate().excludes(layer),
@@ -237,6 +245,7 @@ mod tests {
     use crate::decide::decider::tests::{actions, decide, decider, layers, measured};
     use crate::decide::rule::Rule;
     use crate::decide::signals::Signals;
+    use crate::layer::kind::Kind;
 
     /// Actions for three layers of σ 1 at the start and of these σ ten steps later.
     fn decided(text: &str, sigmas: [f64; 3]) -> Vec<Action> {
@@ -250,6 +259,16 @@ mod tests {
     fn control_normalizes_the_penultimate_layer_alone() {
         let actions = decided("auto:task=control", [5.0; 3]);
         assert_eq!(actions, [Action::Off, Action::Normalize { target: 1.0 }, Action::Off]);
+    }
+
+    #[test]
+    fn signals_are_asked_for_where_they_change_a_decision() {
+        let of = |kind| {
+            let layers = layers(2).into_iter().map(|layer| Layer { kind, ..layer }).collect();
+            Decider::new(Rule::parse("auto").unwrap(), layers).unwrap().needs()
+        };
+        assert_eq!(of(Kind::Linear), Auto::default().needs());
+        assert_eq!(of(Kind::Conv), Needs::default());
     }
 
     #[test]
