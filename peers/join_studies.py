@@ -2,13 +2,14 @@
 
     python3 peers/join_studies.py [--arms NAME ...] --files STUDY.json STUDY.json ... > docs/studies/NAME/study.json
 
-The files must ask the same of the same recipe: presets, data, settings, and rules and configurations of the names that they share.
-Seeds and arms are united; `--arms` puts arms first, the first of which is compared with each of the others. What no file has run
-is missing. Versions and machine are those of the last file; the commits and the processors of all are named. Only Python's standard library is
-needed; `cargo run -p osn-report --example book` makes analysis and tables anew.
+The files must ask the same of the same recipe: preset, data, settings, regimes, and rules and configurations that have one name.
+What comes out has the seeds of all files and the arms that are in each; `--arms` puts some first, and the first of all is compared with
+each of the others. Versions and machine are those of the last file; the commits and processors of all are named. Only Python's
+standard library is needed; `cargo run -p osn-report --example book` makes the tables anew.
 """
 
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -18,12 +19,12 @@ def joined(studies: list[dict], first: list[str]) -> dict:
     whole = json.loads(json.dumps(studies[-1]))
     for study in studies:
         must_agree(study, whole)
-    arms = {arm["name"]: arm for study in studies for arm in study["asked"]["arms"]}
     asked = whole["asked"]
+    in_each = set.intersection(*({arm["name"] for arm in study["asked"]["arms"]} for study in studies))
+    arms = {arm["name"]: arm for arm in asked["arms"] if arm["name"] in in_each}
     asked["arms"] = [arms.pop(name) for name in first] + list(arms.values())
     asked["seeds"] = sorted({seed for study in studies for seed in study["asked"]["seeds"]})
-    for study in studies:
-        whole["identity"]["arms"] |= study["identity"]["arms"]
+    whole["identity"]["arms"] = {name: it for name, it in whole["identity"]["arms"].items() if name in in_each}
     whole["versions"]["commit"] = in_turn(study["versions"]["commit"] for study in studies)
     whole["machine"]["processor"] = in_turn(study["machine"]["processor"] for study in studies)
     whole["runs"] = runs_of(studies, asked)
@@ -50,20 +51,12 @@ def runs_of(studies: list[dict], asked: dict) -> list[dict]:
         return run["regime"], run["arm"], run["seed"]
 
     there: dict[tuple, dict] = {}
-    for run in (run for study in studies for run in study["runs"] if run["status"] != "missing"):
+    for run in (run for study in studies for run in study["runs"]):
         if key(run) in there:
             sys.exit(f"{key(run)} is in two studies")
         there[key(run)] = run
-    # A missing run has the fields of any other, and nothing in them.
-    empty = dict.fromkeys(next(iter(there.values()))) | {"metrics": {}, "curve": [], "status": "missing"}
-    empty.pop("started_unix_secs", None)
-    asked_for = (
-        {"regime": regime["name"], "arm": arm["name"], "seed": seed}
-        for seed in asked["seeds"]
-        for regime in asked["regimes"]
-        for arm in asked["arms"]
-    )
-    return [there.get(key(run), empty | run) for run in asked_for]
+    regimes, arms = ([it["name"] for it in asked[part]] for part in ["regimes", "arms"])
+    return [there[run] for run in itertools.product(regimes, arms, asked["seeds"])]
 
 
 def in_turn(values) -> str:

@@ -186,7 +186,7 @@ fn regime_file(name: &str) -> String {
         "claim_classify" | "tune_classify" => "examples/classify_regimes.toml".to_owned(),
         "claim_nmt" | "tune_nmt" => "examples/nmt_regimes.toml".to_owned(),
         "tune_control" => "examples/claim_control.toml".to_owned(),
-        "tune_gan" => "examples/claim_gan.toml".to_owned(),
+        "tune_gan" | "claim_gan_waiting" => "examples/claim_gan.toml".to_owned(),
         "classify_regimes" | "gan_regimes" | "nmt_regimes" | "claim_control" | "claim_gan"
         | "oracle" | "oracle_nmt" => {
             format!("examples/{name}.toml")
