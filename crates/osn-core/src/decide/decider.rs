@@ -99,8 +99,7 @@ impl Decider {
 
     /// The signals that the rules use for their layers besides σ.
     pub fn needs(&self) -> Needs {
-        let needs =
-            self.parts().map(|(part, entry)| entry.rule.erased().needs_for(&part.layers));
+        let needs = self.parts().map(|(part, entry)| entry.rule.erased().needs_for(&part.layers));
         needs.fold(Needs::default(), Needs::or)
     }
 
