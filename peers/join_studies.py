@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -59,7 +60,7 @@ def runs_of(studies: list[dict], asked: dict) -> list[dict]:
     return [there[run] for run in itertools.product(regimes, arms, asked["seeds"])]
 
 
-def in_turn(values) -> str:
+def in_turn(values: Iterable[object]) -> str:
     return ", ".join(dict.fromkeys(str(value) for value in values))
 
 

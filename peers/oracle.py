@@ -27,7 +27,6 @@ import math
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -109,19 +108,13 @@ def elasticities(oracle: Oracle, folder: Path) -> list[float]:
     return [statistics.fmean(values) for values in seen.values()]
 
 
-def pairs(masks: Iterator[Mask], part: int) -> Iterator[tuple[Mask, Mask]]:
-    """Masks with and without a part that differ in nothing else."""
-    for mask in masks:
-        if not mask[part]:
-            yield tuple(held or place == part for place, held in enumerate(mask)), mask
-
-
 def gains(oracle: Oracle, score: dict[tuple[str, int], float], seed: int) -> list[float]:
     """What holding each part adds to the score, over all pairs of masks that differ in it alone."""
     def gain(part: int) -> float:
+        free = [mask for mask in oracle.masks().values() if not mask[part]]
+        with_it = [mask[:part] + (True,) + mask[part + 1 :] for mask in free]
         return statistics.fmean(
-            score[oracle.rule(held), seed] - score[oracle.rule(free), seed]
-            for held, free in pairs(iter(oracle.masks().values()), part)
+            score[oracle.rule(held), seed] - score[oracle.rule(mask), seed] for held, mask in zip(with_it, free)
         )
 
     return [gain(part) for part in range(len(oracle.parts))]
