@@ -199,10 +199,10 @@ impl Plan {
         let found = discover::parameters(&model);
         let chosen =
             choose::choose(&found, &self.selections, &self.stated, &self.network, self.gradient)?;
-        let needs = self.rules.needs().or(self.measure);
-        let starts = measure(&model, &chosen, needs)?;
         let layers = chosen.iter().flat_map(|chosen| chosen.watched.layers.clone()).collect();
         let mut decider = Decider::new(self.rules, layers)?;
+        let needs = decider.needs().or(self.measure);
+        let starts = measure(&model, &chosen, needs)?;
         let pairs = chosen.iter().zip(&starts);
         let measurements: Vec<_> =
             pairs.flat_map(|(chosen, start)| chosen.measured(start)).collect();
