@@ -187,8 +187,8 @@ fn regime_file(name: &str) -> String {
         "claim_nmt" | "tune_nmt" => "examples/nmt_regimes.toml".to_owned(),
         "tune_control" => "examples/claim_control.toml".to_owned(),
         "tune_gan" | "claim_gan_waiting" => "examples/claim_gan.toml".to_owned(),
-        "classify_regimes" | "gan_regimes" | "nmt_regimes" | "claim_control" | "claim_gan"
-        | "oracle" | "oracle_nmt" => {
+        "classify_regimes" | "gan_regimes" | "nmt_regimes" | "claim_cgan" | "claim_control"
+        | "claim_gan" | "claim_translate" | "oracle" | "oracle_nmt" => {
             format!("examples/{name}.toml")
         }
         "cgan" => "docs/studies/gan/regimes.toml".to_owned(),
@@ -256,19 +256,25 @@ fn made(name: &str, studies: &Studies) -> Result<String, Box<dyn Error>> {
             Ok(claim(of, 3, &[errors]))
         }
         "control" => Ok(claim(study(studies, "claim_control")?, 0, &[])),
-        "generation" => {
-            let of = study(studies, "claim_gan")?;
-            Ok(claim(of, 1, &[ratios("distance of the first / its", &of.0, |distance| distance)]))
-        }
+        "generation" => distances(studies, "claim_gan", 1),
+        "generation by class" => distances(studies, "claim_cgan", 1),
+        "translation of images" => distances(studies, "claim_translate", 2),
         "recipes" => recipes(studies),
         "translation" => Ok(claim(study(studies, "claim_nmt")?, 1, &[])),
         "translation losses" => Ok(translation(&study(studies, "claim_nmt")?.0)),
         "pilot" => Ok(pilot(&study(studies, "gan_regimes")?.0)),
         _ => Err(format!(
-            "no table is called {name}: expected classification, control, generation, translation, translation losses, recipes or pilot"
+            "no table is called {name}: expected classification, control, generation, generation by class, translation of images, translation, translation losses, recipes or pilot"
         )
         .into()),
     }
+}
+
+/// The table of a study that is scored by a distance.
+fn distances(studies: &Studies, name: &str, decimals: usize) -> Result<String, Box<dyn Error>> {
+    let of = study(studies, name)?;
+    let errors = ratios("distance of the first / its", &of.0, |distance| distance);
+    Ok(claim(of, decimals, &[errors]))
 }
 
 fn study<'a>(studies: &'a Studies, name: &str) -> Result<&'a (Study, Analysis), Box<dyn Error>> {
