@@ -187,12 +187,13 @@ fn regime_file(name: &str) -> String {
         "claim_nmt" | "tune_nmt" => "examples/nmt_regimes.toml".to_owned(),
         "tune_control" => "examples/claim_control.toml".to_owned(),
         "tune_gan" | "claim_gan_waiting" => "examples/claim_gan.toml".to_owned(),
-        "classify_regimes" | "gan_regimes" | "nmt_regimes" | "claim_cgan" | "claim_control"
-        | "claim_gan" | "claim_translate" | "oracle" | "oracle_nmt" => {
-            format!("examples/{name}.toml")
-        }
         "cgan" => "docs/studies/gan/regimes.toml".to_owned(),
-        _ => format!("docs/studies/{name}/regimes.toml"),
+        _ => {
+            let example = format!("examples/{name}.toml");
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            let is_there = root.join(&example).exists();
+            if is_there { example } else { format!("docs/studies/{name}/regimes.toml") }
+        }
     }
 }
 
@@ -469,6 +470,13 @@ pub(crate) fn claims(studies: &Studies) -> Result<Vec<String>, Box<dyn Error>> {
             distances("never")?
         ),
         format!("tie ({:.1} and {:.1})", gan("preset", "always")?, gan("preset", "never")?),
+        format!(
+            "`auto` ends at {:.1} and {:.2}, `never` at {:.1} and {:.2}",
+            iqm("claim_cgan", "hot", "always")?,
+            iqm("claim_translate", "hot", "always")?,
+            iqm("claim_cgan", "hot", "never")?,
+            iqm("claim_translate", "hot", "never")?
+        ),
         format!(
             "a return of {:.0}, with `auto` {:.0} and with `never` {:.0}",
             control("cartpole", "always")?,
